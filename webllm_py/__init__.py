@@ -1,0 +1,1 @@
+"""Run large language models inside the browser, driven from Python."""

@@ -1,0 +1,92 @@
+"""What every model file becomes: hyper-parameters, named tensors as byte ranges, tokenizer data.
+
+No tensor is read here; ``TensorInfo`` says where its bytes lie, and the loader in ``runtime``
+streams them to the GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from webllm_py.fetch.source import ByteSource
+
+__all__ = ["FORMATS", "Checkpoint", "TensorFormat", "TensorInfo"]
+
+
+@dataclass(frozen=True)
+class TensorFormat:
+    """How a tensor's elements are stored: ``block_bytes`` for each ``block_size`` elements of a row."""
+
+    name: str
+    block_size: int
+    block_bytes: int
+
+    def nbytes(self, elements: int) -> int:
+        """Bytes of so many elements (a multiple of ``block_size``)."""
+        return elements // self.block_size * self.block_bytes
+
+
+# Names and block layouts of the GGUF specification (ggml's type table). A block holds 32 elements:
+# Q4_0 = f16 scale + 16 bytes, Q4_1 = f16 scale + f16 minimum + 16 bytes, Q8_0 = f16 scale + 32 bytes.
+FORMATS: Mapping[str, TensorFormat] = {
+    f.name: f
+    for f in (
+        TensorFormat("F32", 1, 4),
+        TensorFormat("F16", 1, 2),
+        TensorFormat("BF16", 1, 2),
+        TensorFormat("Q4_0", 32, 18),
+        TensorFormat("Q4_1", 32, 20),
+        TensorFormat("Q8_0", 32, 34),
+    )
+}
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor: its shape outermost dimension first (as numpy has it) and where its bytes lie."""
+
+    name: str
+    shape: tuple[int, ...]
+    format: TensorFormat
+    source: ByteSource
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's files, opened and checked, nothing yet loaded.
+
+    Attributes:
+        kind: which kind of file it came from.
+        name: a short name for the model (GGUF's general.name, or the folder's or file's name).
+        architecture: as the file names it: GGUF's general.architecture ("llama", "qwen2") or
+            config.json's model_type.
+        metadata: GGUF's key-value pairs, or config.json.
+        tensors: by the name that the file uses.
+        files: the small text files that lie beside the weights of a folder (tokenizer.json,
+            tokenizer_config.json, generation_config.json, ...), empty for GGUF.
+        chat_template: Jinja source of the chat template, if the files have one.
+        sources: everything opened; ``close`` closes them.
+    """
+
+    kind: Literal["gguf", "huggingface"]
+    name: str
+    architecture: str
+    metadata: Mapping[str, Any]
+    tensors: Mapping[str, TensorInfo]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    chat_template: str | None = None
+    sources: tuple[ByteSource, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors, as stored."""
+        return sum(t.nbytes for t in self.tensors.values())
+
+    async def close(self) -> None:
+        """Close every source."""
+        for source in self.sources:
+            await source.close()

@@ -1,0 +1,148 @@
+"""Every error that webllm_py raises on purpose.
+
+::
+
+    WebLLMError
+    ├── SourceError                 bytes could not be had: missing file, HTTP status, connection cut
+    ├── CheckpointError             the model's files are wrong
+    │   ├── CorruptCheckpointError  truncated, damaged or self-contradicting
+    │   ├── UnsupportedModelError   an architecture, format or option that this version does not run
+    │   └── MissingFileError        a file that the model needs is not there
+    ├── TokenizerError              a tokenizer definition that cannot be used
+    ├── TemplateError               a chat template failed or refused the messages
+    ├── DeviceError                 the GPU
+    │   ├── NoAdapterError          WebGPU is missing, or offers no adapter
+    │   ├── DeviceLimitError        the model or kernel needs more than the adapter's limits
+    │   ├── GPUOutOfMemoryError     an allocation failed
+    │   ├── ShaderError             a kernel did not compile; carries the compiler's lines
+    │   └── DeviceLostError         the device went away; Engine.recover() starts again
+    ├── RequestError                a request field is wrong; OpenAI-shaped (see ``to_openai``)
+    │   └── ContextLengthError      prompt (and completion) do not fit the context
+    ├── CancelledLoadError          loading was cancelled by the caller
+    └── EngineClosedError           the engine was unloaded
+
+Messages say what was wrong and what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "CancelledLoadError",
+    "CheckpointError",
+    "ContextLengthError",
+    "CorruptCheckpointError",
+    "DeviceError",
+    "DeviceLimitError",
+    "DeviceLostError",
+    "EngineClosedError",
+    "GPUOutOfMemoryError",
+    "MissingFileError",
+    "NoAdapterError",
+    "RequestError",
+    "ShaderError",
+    "SourceError",
+    "TemplateError",
+    "TokenizerError",
+    "UnsupportedModelError",
+    "WebLLMError",
+]
+
+
+class WebLLMError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class SourceError(WebLLMError):
+    """Bytes of a file could not be had."""
+
+
+class CheckpointError(WebLLMError):
+    """The model's files are wrong."""
+
+
+class CorruptCheckpointError(CheckpointError):
+    """A checkpoint is truncated, damaged or contradicts itself."""
+
+
+class UnsupportedModelError(CheckpointError):
+    """A checkpoint uses an architecture, format or option that this version does not run."""
+
+
+class MissingFileError(CheckpointError):
+    """A file that the model needs is not in its folder."""
+
+
+class TokenizerError(WebLLMError):
+    """A tokenizer definition cannot be used."""
+
+
+class TemplateError(WebLLMError):
+    """A chat template failed, or refused the messages."""
+
+
+class DeviceError(WebLLMError):
+    """Something about the GPU."""
+
+
+class NoAdapterError(DeviceError):
+    """WebGPU is missing, or offers no adapter."""
+
+
+class DeviceLimitError(DeviceError):
+    """The model or a kernel needs more than the adapter's limits."""
+
+
+class GPUOutOfMemoryError(DeviceError):
+    """An allocation on the GPU failed."""
+
+
+class ShaderError(DeviceError):
+    """A kernel did not compile. The message holds the compiler's lines and the source around them."""
+
+
+class DeviceLostError(DeviceError):
+    """The device went away. ``Engine.recover()`` starts again from what it knows."""
+
+
+class RequestError(WebLLMError):
+    """A request field is wrong.
+
+    Attributes:
+        param: name of the field, as in the request.
+        code: short machine-readable reason.
+    """
+
+    type = "invalid_request_error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None):
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+    def to_openai(self) -> dict[str, Any]:
+        """The error body that OpenAI's HTTP interface sends."""
+        return {
+            "error": {
+                "message": str(self),
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class ContextLengthError(RequestError):
+    """The prompt does not fit the context."""
+
+    def __init__(self, message: str, *, param: str = "messages"):
+        super().__init__(message, param=param, code="context_length_exceeded")
+
+
+class CancelledLoadError(WebLLMError):
+    """Loading was cancelled by the caller."""
+
+
+class EngineClosedError(WebLLMError):
+    """The engine was unloaded."""

@@ -1,0 +1,1 @@
+"""Where bytes come from: local files, HTTP, files picked in a browser."""
