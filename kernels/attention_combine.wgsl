@@ -1,0 +1,43 @@
+// Puts the splits of attention_split together: the second half of a decode step's attention.
+//
+// Bindings  0 partial  see attention_split.wgsl
+//           1 step     see epilogue/rope_append.wgsl
+//           2 y        [rows][HEADS * HEAD_DIM], f32
+// Dispatch  (HEADS, rows) workgroups
+// Assumes   SPLITS and KEYS (keys a tile) as attention_split had them
+
+${enables}
+
+override HEADS: u32;
+override HEAD_DIM: u32;
+override SPLITS: u32;
+override KEYS: u32;
+override STEP_ROWS: u32;
+
+@group(0) @binding(0) var<storage, read> partial: array<f32>;
+@group(0) @binding(1) var<storage, read> step: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
+  let m = group.y;
+  let tiles = (step[STEP_ROWS + 4u * m + 1u] + KEYS) / KEYS;
+  let tiles_each = (tiles + SPLITS - 1u) / SPLITS;
+  let splits = (tiles + tiles_each - 1u) / tiles_each;
+  let row = (m * HEADS + group.x) * SPLITS * (HEAD_DIM + 2u);
+  var most = -1e30;
+  for (var s = 0u; s < splits; s++) {
+    most = max(most, partial[row + s * (HEAD_DIM + 2u) + HEAD_DIM]);
+  }
+  for (var d = thread; d < HEAD_DIM; d += 64u) {
+    var sum = 0.0;
+    var weight = 0.0;
+    for (var s = 0u; s < splits; s++) {
+      let at = row + s * (HEAD_DIM + 2u);
+      let factor = exp(partial[at + HEAD_DIM] - most);
+      sum += partial[at + d] * factor;
+      weight += partial[at + HEAD_DIM + 1u] * factor;
+    }
+    y[(m * HEADS + group.x) * HEAD_DIM + d] = sum / weight;
+  }
+}

@@ -1,0 +1,12 @@
+// Epilogue: y[m][n] += v, the residual stream. Needs Y_STRIDE, the row length of y.
+
+override Y_STRIDE: u32;
+
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+fn emit(m: u32, n: u32, v: vec2<f32>) {
+  y[m * Y_STRIDE + n] += v.x;
+  if (n + 1u < N) {
+    y[m * Y_STRIDE + n + 1u] += v.y;
+  }
+}

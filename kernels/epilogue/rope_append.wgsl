@@ -1,0 +1,55 @@
+// Epilogue of the fused q/k/v projection: rotary embedding on q and k, then q to its buffer and k, v
+// to the sequence's page (arXiv 2104.09864; pairs are adjacent, the loader reorders rows for that).
+//
+// step: [0] rows, then 4 words a row from STEP_ROWS: token, position, slot, unused;
+//       from STEP_PAGES: a page table of MAX_PAGES entries a slot.
+// rope: (cos, sin) of FINE positions 0,1,2,..., then of multiples of FINE; ROTARY / 2 pairs each.
+//       A position's angle is the sum of a coarse and a fine one, so the table stays small and exact.
+// Virtual rows: HEADS * HEAD_DIM of q, then KV_HEADS * HEAD_DIM of k, then as many of v.
+
+override HEADS: u32;
+override ROTARY: u32;
+override FINE: u32;
+
+@group(0) @binding(4) var<storage, read> step: array<u32>;
+@group(0) @binding(5) var<storage, read> rope: array<vec2<f32>>;
+@group(0) @binding(6) var<storage, read_write> q_out: array<f32>;
+@group(0) @binding(7) var<storage, read_write> kv: array<u32>;
+
+${pages}
+${kv_write}
+
+fn rotate(v: vec2<f32>, d: u32, position: u32) -> vec2<f32> {
+  if (d >= ROTARY) {
+    return v;
+  }
+  let fine = rope[(position % FINE) * (ROTARY / 2u) + d / 2u];
+  let coarse = rope[(FINE + position / FINE) * (ROTARY / 2u) + d / 2u];
+  let c = coarse.x * fine.x - coarse.y * fine.y;
+  let s = coarse.y * fine.x + coarse.x * fine.y;
+  return vec2(v.x * c - v.y * s, v.x * s + v.y * c);
+}
+
+fn emit(m: u32, n: u32, v: vec2<f32>) {
+  if (m >= step[0]) {
+    return;  // rows past the chunk's end belong to nobody's page
+  }
+  let position = position_of(m);
+  let head = n / HEAD_DIM;
+  let d = n % HEAD_DIM;
+  if (head < HEADS) {
+    let q = rotate(v, d, position);
+    let at = m * (HEADS * HEAD_DIM) + n;
+    q_out[at] = q.x;
+    q_out[at + 1u] = q.y;
+    return;
+  }
+  let page = page_of(m, position);
+  if (head < HEADS + KV_HEADS) {
+    let group = key_group(page, head - HEADS, position) + d / 8u * PAGE;
+    kv_write(group, d % 8u, rotate(v, d, position));
+  } else {
+    let group = value_group(page, head - HEADS - KV_HEADS, position) + d / 8u;
+    kv_write(group, d % 8u, v);
+  }
+}

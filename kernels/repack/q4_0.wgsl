@@ -1,0 +1,22 @@
+// Loading: GGUF's Q4_0 blocks (f16 scale; 16 bytes, byte i holding elements i and i + 16) of a staged
+// piece to the layout of quant/q4_0.wgsl.
+//
+// Bindings  0 staged, 1 piece (repack/rows.wgsl); 2 quants out; 3 scales out
+// Dispatch  a thread a block
+
+${enables}
+
+${rows}
+${nibbles}
+${scales}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let row = id.x / BLOCKS;
+  if (row >= piece[0]) {
+    return;
+  }
+  let block = target_row(piece[1] + row) * BLOCKS + id.x % BLOCKS;
+  store_scale(block, half_at(id.x * 18u));
+  store_nibbles(block, id.x * 18u + 2u);
+}

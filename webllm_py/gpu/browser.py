@@ -1,0 +1,208 @@
+"""The ``Device`` over the browser's own WebGPU, for Pyodide.
+
+WebGPU objects stay in JavaScript (``replay.js``) behind integer ids; a plan is replayed by one call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyodide.code import run_js
+from pyodide.ffi import JsException, to_js
+
+from webllm_py.errors import (
+    DeviceError,
+    DeviceLostError,
+    GPUOutOfMemoryError,
+    NoAdapterError,
+    ShaderError,
+    WebLLMError,
+)
+from webllm_py.fetch.source import Chunk
+from webllm_py.gpu.device import (
+    AdapterInfo,
+    Buffer,
+    Device,
+    Dispatch,
+    Limits,
+    Plan,
+    checked_size,
+)
+from webllm_py.gpu.kernels import Kernel, Variant, compose
+
+__all__ = ["BrowserDevice", "open_browser"]
+
+WHAT_TO_DO = (
+    "Use Chrome or Edge 113 or newer (Android: 121), Safari 26, or Firefox 141 on Windows and 145 on "
+    "macOS, on a page served over https or from localhost; on Linux start Chrome with "
+    "--enable-unsafe-webgpu --enable-features=Vulkan, and see chrome://gpu."
+)
+
+
+async def open_browser(
+    *, f16: bool = True, subgroups: bool = True, power_preference: str = "high-performance"
+) -> Device:
+    """Open the browser's GPU. Arguments and errors are those of ``gpu.native.open_native``."""
+    with named_errors():
+        bridge = run_js((Path(__file__).parent / "replay.js").read_text("utf-8"))
+        return BrowserDevice(await bridge.open(power_preference), f16=f16, subgroups=subgroups)
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Turn errors that JavaScript threw into this package's own."""
+    try:
+        yield
+    except JsException as error:
+        raise translated(error) from error
+
+
+def translated(error: Any) -> WebLLMError:
+    """This package's error for one of replay.js."""
+    message = str(error.message)
+    match error.name:
+        case "NoAdapter":
+            return NoAdapterError(f"{message}. {WHAT_TO_DO}")
+        case "ShaderError":
+            return ShaderError(message)
+        case "DeviceLost":
+            return DeviceLostError(
+                f"the GPU device was lost ({message}). Engine.recover() starts again; if it happens "
+                "often, use a smaller model or a smaller context_length"
+            )
+        case "OutOfMemory":
+            return GPUOutOfMemoryError(
+                f"no GPU memory for {message}; close other tabs that use the GPU, or use a smaller "
+                "model or a smaller context_length"
+            )
+        case _:
+            return DeviceError(f"{error.name}: {message}")
+
+
+class BrowserDevice:
+    """See ``gpu.device.Device``."""
+
+    def __init__(self, js: Any, *, f16: bool, subgroups: bool):
+        about = js.describe().to_py()
+        features = frozenset(about["features"])
+        self.info = AdapterInfo(
+            name=about["name"],
+            vendor=" ".join(filter(None, (about["vendor"], about["architecture"]))),
+            backend="browser WebGPU",
+            features=features,
+            is_cpu=about["isFallback"],
+        )
+        limits = about["limits"]
+        self.limits = Limits(
+            max_buffer_size=int(limits["maxBufferSize"]),
+            max_storage_buffer_binding_size=int(limits["maxStorageBufferBindingSize"]),
+            max_storage_buffers_per_shader_stage=limits["maxStorageBuffersPerShaderStage"],
+            max_compute_workgroup_storage_size=limits["maxComputeWorkgroupStorageSize"],
+            max_compute_invocations_per_workgroup=limits["maxComputeInvocationsPerWorkgroup"],
+            max_compute_workgroups_per_dimension=limits["maxComputeWorkgroupsPerDimension"],
+        )
+        # Without a promise of the least size (Safari 26), 4 is the least that WGSL allows.
+        least_subgroup = int(about["subgroupMinSize"]) or 4
+        self.variant = Variant(
+            f16=f16 and "shader-f16" in features,
+            subgroups=least_subgroup if subgroups and "subgroups" in features else 0,
+            enable_subgroups=True,
+        )
+        self._js = js
+        self._live: dict[Buffer, None] = {}
+        self._pipelines: dict[Kernel, int] = {}
+
+    @property
+    def allocated(self) -> int:
+        return sum(buffer.size for buffer in self._live)
+
+    @property
+    def n_buffers(self) -> int:
+        return len(self._live)
+
+    @property
+    def n_submits(self) -> int:
+        return int(self._js.submits)
+
+    @property
+    def lost(self) -> DeviceLostError | None:
+        return (
+            DeviceLostError(f"the GPU device was lost ({self._js.lost})") if self._js.lost else None
+        )
+
+    def create_buffer(self, label: str, size: int) -> Buffer:
+        size = checked_size(label, size, self)
+        buffer = Buffer(label, size, self._js.createBuffer(label, size))
+        self._live[buffer] = None
+        return buffer
+
+    def write(self, buffer: Buffer, offset: int, data: Chunk) -> None:
+        self._js.write(buffer.handle, offset, data)
+
+    async def read(self, buffer: Buffer, offset: int, size: int) -> bytes:
+        with named_errors():
+            data = await self._js.read(buffer.handle, offset, size)
+            return bytes(data.to_bytes())
+
+    def copy(self, source: Buffer, target: Buffer, size: int) -> None:
+        self._js.copy(source.handle, target.handle, size)
+
+    def clear(self, buffer: Buffer) -> None:
+        self._js.clear(buffer.handle)
+
+    def free(self, buffer: Buffer) -> None:
+        if buffer in self._live:
+            del self._live[buffer]
+            self._js.destroyBuffer(buffer.handle)
+
+    async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
+        kernels = dict.fromkeys(d.kernel for d in dispatches if d.kernel not in self._pipelines)
+        made = await asyncio.gather(*(self._compile(kernel) for kernel in kernels))
+        self._pipelines.update(zip(kernels, made, strict=True))
+        words = array("i")
+        for dispatch in dispatches:
+            shader = compose(dispatch.kernel, self.variant)
+            shader.check_buffers(dispatch.kernel.name, dispatch.buffers)
+            words.extend((self._pipelines[dispatch.kernel], *dispatch.groups, len(shader.bindings)))
+            for binding in shader.bindings:
+                words.extend((binding.index, dispatch.buffers[binding.name].handle))
+        return Plan(label, len(dispatches), self._js.record(words))
+
+    async def _compile(self, kernel: Kernel) -> int:
+        shader = compose(kernel, self.variant)
+        access = " ".join(f"{b.index}{'w' if b.writable else 'r'}" for b in shader.bindings)
+        with named_errors():
+            return int(
+                await self._js.compile(
+                    kernel.name,
+                    shader.text,
+                    access,
+                    to_js(list(shader.overrides)),
+                    to_js(list(shader.overrides.values())),
+                )
+            )
+
+    def drop(self, plan: Plan) -> None:
+        self._js.dropPlan(plan.handle)
+
+    def replay(self, plan: Plan, times: int = 1) -> None:
+        with named_errors():
+            self._js.replay(plan.handle, times)
+
+    async def idle(self) -> None:
+        with named_errors():
+            await self._js.idle()
+
+    async def check(self) -> None:
+        with named_errors():
+            await self._js.check()
+
+    def close(self) -> None:
+        self._js.close()
+        self._live.clear()
+        self._pipelines.clear()

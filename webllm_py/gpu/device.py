@@ -1,0 +1,156 @@
+"""The GPU as the rest of the package sees it: about ten methods, two implementations.
+
+``gpu/browser.py`` speaks to the browser's own WebGPU, ``gpu/native.py`` to wgpu-py. Work is
+described as data (``Dispatch``), recorded once into a ``Plan``, and replayed many times; nothing is
+created while decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from webllm_py.errors import DeviceLimitError, DeviceLostError
+from webllm_py.fetch.source import Chunk
+from webllm_py.gpu.kernels import Kernel, Variant
+
+__all__ = ["AdapterInfo", "Buffer", "Device", "Dispatch", "Limits", "Plan", "checked_size"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of a device that plans depend on (bytes, or counts). Defaults are WebGPU's own."""
+
+    max_buffer_size: int = 256 << 20
+    max_storage_buffer_binding_size: int = 128 << 20
+    max_storage_buffers_per_shader_stage: int = 8
+    max_compute_workgroup_storage_size: int = 16 << 10
+    max_compute_invocations_per_workgroup: int = 256
+    max_compute_workgroups_per_dimension: int = 65535
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """Which GPU answered, and through what."""
+
+    name: str
+    vendor: str
+    backend: str
+    features: frozenset[str] = frozenset()
+    is_cpu: bool = False
+
+
+@dataclass(eq=False)
+class Buffer:
+    """A storage buffer on the device. ``handle`` is the implementation's own object."""
+
+    label: str
+    size: int
+    handle: Any = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Dispatch:
+    """One kernel launch: which kernel, a buffer for each of its bindings by name, how many groups."""
+
+    kernel: Kernel
+    buffers: Mapping[str, Buffer]
+    groups: tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Recorded dispatches, in order, in one compute pass. ``handle`` is the implementation's own."""
+
+    label: str
+    n_dispatches: int
+    handle: Any = field(repr=False)
+
+
+class Device(Protocol):
+    """A GPU device. All work is queued in the order of the calls; only ``read`` and ``idle`` wait."""
+
+    info: AdapterInfo
+    limits: Limits
+    variant: Variant
+
+    @property
+    def allocated(self) -> int:
+        """Bytes of all live buffers."""
+
+    @property
+    def n_buffers(self) -> int:
+        """Number of live buffers."""
+
+    @property
+    def n_submits(self) -> int:
+        """Command buffers submitted since the device was opened."""
+
+    @property
+    def lost(self) -> DeviceLostError | None:
+        """Why the device is gone; None while it works."""
+
+    def create_buffer(self, label: str, size: int) -> Buffer:
+        """A zeroed storage buffer of at least ``size`` bytes (rounded up to 16).
+
+        Raises:
+            DeviceLimitError: ``size`` is over the device's limits.
+            GPUOutOfMemoryError: no memory; where the device tells late, ``check`` raises it.
+        """
+
+    def write(self, buffer: Buffer, offset: int, data: Chunk) -> None:
+        """Queue a copy of ``data`` (bytes of any length) to ``offset`` (a multiple of 4).
+
+        Up to three bytes after the end of ``data`` are overwritten with zeros.
+        """
+
+    async def read(self, buffer: Buffer, offset: int, size: int) -> bytes:
+        """``size`` bytes (a multiple of 4) as they are after all work queued so far."""
+
+    def copy(self, source: Buffer, target: Buffer, size: int) -> None:
+        """Queue a copy of the first ``size`` bytes of one buffer to another."""
+
+    def clear(self, buffer: Buffer) -> None:
+        """Queue zeroing of a whole buffer."""
+
+    def free(self, buffer: Buffer) -> None:
+        """Give the memory back once queued work is done with it. Freeing twice does nothing."""
+
+    async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
+        """Compile what is not compiled yet (in parallel where possible) and bind the buffers.
+
+        Raises:
+            ShaderError: a kernel did not compile; the message has the compiler's lines.
+        """
+
+    def drop(self, plan: Plan) -> None:
+        """Forget a plan that will not be replayed again."""
+
+    def replay(self, plan: Plan, times: int = 1) -> None:
+        """Submit the plan so many times, one command buffer each, without waiting."""
+
+    async def idle(self) -> None:
+        """Wait until all queued work is done."""
+
+    async def check(self) -> None:
+        """Raise what went wrong since the last check (out of memory, validation, device lost)."""
+
+    def close(self) -> None:
+        """Free everything."""
+
+
+def checked_size(label: str, size: int, device: Device) -> int:
+    """A buffer's size rounded up to 16 bytes, the unit that vec4 bindings are read in.
+
+    Raises:
+        DeviceLimitError: over what the device can bind at once.
+    """
+    size = max(16, -(-size // 16) * 16)
+    limit = min(device.limits.max_buffer_size, device.limits.max_storage_buffer_binding_size)
+    if size > limit:
+        raise DeviceLimitError(
+            f"the buffer '{label}' needs {size >> 20} MiB, but {device.info.name} binds at most "
+            f"{limit >> 20} MiB at once; use a smaller model or a smaller context_length"
+        )
+    return size

@@ -1,0 +1,252 @@
+// The browser's side of gpu/browser.py: WebGPU objects behind integer ids, plans replayed in one call.
+// The text is one expression (pyodide.code.run_js gives its value). Errors carry a `name` that
+// gpu/browser.py turns into the package's own error.
+(() => {
+  const named = (name, message) => Object.assign(new Error(message), { name });
+  const LIMITS = [
+    "maxBufferSize",
+    "maxStorageBufferBindingSize",
+    "maxComputeWorkgroupStorageSize",
+    "maxComputeInvocationsPerWorkgroup",
+    "maxComputeWorkgroupSizeX",
+    "maxComputeWorkgroupsPerDimension",
+  ];
+  const FEATURES = ["shader-f16", "subgroups", "timestamp-query"];
+
+  // The compiler's lines, each with the source around it.
+  function explain(messages, text) {
+    const source = text.split("\n");
+    return messages
+      .filter((m) => m.type === "error")
+      .map((m) => {
+        const from = Math.max(0, m.lineNum - 3);
+        const around = source.slice(from, m.lineNum + 2).map((line, i) => `${from + i + 1 === m.lineNum ? ">" : " "} ${from + i + 1}: ${line}`);
+        return `line ${m.lineNum}: ${m.message}\n${around.join("\n")}`;
+      })
+      .join("\n");
+  }
+
+  class GpuDevice {
+    constructor(adapter, device) {
+      this.adapter = adapter;
+      this.device = device;
+      this.buffers = new Map();
+      this.pipelines = new Map();
+      this.layouts = new Map();
+      this.plans = new Map();
+      this.staging = new Map();
+      this.nextId = 1;
+      this.lost = "";
+      this.errors = [];
+      this.scopes = [];
+      this.submits = 0;
+      device.lost.then((info) => {
+        this.lost = `${info.reason || "unknown"}: ${info.message || "no reason given"}`;
+      });
+      device.onuncapturederror = (event) => this.errors.push({ name: "DeviceError", message: event.error.message });
+    }
+
+    describe() {
+      const { info, limits } = this.adapter;
+      const numbers = Object.fromEntries([...LIMITS, "maxStorageBuffersPerShaderStage"].map((name) => [name, this.device.limits[name]]));
+      return {
+        name: info.description || info.device || info.architecture || info.vendor || "unknown GPU",
+        vendor: info.vendor || "",
+        architecture: info.architecture || "",
+        features: [...this.device.features],
+        subgroupMinSize: info.subgroupMinSize || 0,
+        isFallback: Boolean(info.isFallbackAdapter ?? this.adapter.isFallbackAdapter) || /swiftshader|llvmpipe/i.test(`${info.architecture} ${info.description}`),
+        adapterBufferLimit: limits.maxBufferSize,
+        limits: numbers,
+      };
+    }
+
+    createBuffer(label, size) {
+      const { device } = this;
+      const id = this.nextId++;
+      device.pushErrorScope("out-of-memory");
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+      this.buffers.set(id, device.createBuffer({ label, size, usage }));
+      this.scopes.push(
+        device.popErrorScope().then((error) => {
+          if (error) this.errors.push({ name: "OutOfMemory", message: `'${label}' (${(size / 2 ** 20).toFixed(1)} MiB)` });
+        }, () => {}),
+      );
+      return id;
+    }
+
+    destroyBuffer(id) {
+      this.buffers.get(id)?.destroy();
+      this.buffers.delete(id);
+    }
+
+    // `data`: a Uint8Array, or a Python object with the buffer protocol. Any length.
+    write(id, offset, data) {
+      const view = data instanceof Uint8Array ? null : data.getBuffer("u8");
+      const bytes = view ? view.data : data;
+      try {
+        const whole = bytes.byteLength & ~3;
+        const { queue } = this.device;
+        const buffer = this.buffers.get(id);
+        if (whole) queue.writeBuffer(buffer, offset, bytes, 0, whole);
+        if (whole < bytes.byteLength) {
+          const rest = new Uint8Array(4);
+          rest.set(bytes.subarray(whole));
+          queue.writeBuffer(buffer, offset + whole, rest);
+        }
+      } finally {
+        view?.release();
+      }
+    }
+
+    submit(encode) {
+      const encoder = this.device.createCommandEncoder();
+      encode(encoder);
+      this.device.queue.submit([encoder.finish()]);
+      this.submits += 1;
+    }
+
+    copy(source, target, size) {
+      this.submit((encoder) => encoder.copyBufferToBuffer(this.buffers.get(source), 0, this.buffers.get(target), 0, size));
+    }
+
+    clear(id) {
+      this.submit((encoder) => encoder.clearBuffer(this.buffers.get(id)));
+    }
+
+    async read(id, offset, size) {
+      this.throwIfLost();
+      const pool = this.staging.get(size) ?? [];
+      this.staging.set(size, pool);
+      const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+      const staging = pool.pop() ?? this.device.createBuffer({ size, usage });
+      this.submit((encoder) => encoder.copyBufferToBuffer(this.buffers.get(id), offset, staging, 0, size));
+      try {
+        await staging.mapAsync(GPUMapMode.READ);
+      } catch (error) {
+        this.throwIfLost();
+        throw named("DeviceError", `reading back failed: ${error.message}`);
+      }
+      const data = new Uint8Array(staging.getMappedRange().slice(0));
+      staging.unmap();
+      pool.push(staging);
+      return data;
+    }
+
+    layout(access) {
+      if (!this.layouts.has(access)) {
+        const entries = access.split(" ").map((word) => ({
+          binding: parseInt(word, 10),
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: word.endsWith("w") ? "storage" : "read-only-storage" },
+        }));
+        this.layouts.set(access, this.device.createBindGroupLayout({ entries }));
+      }
+      return this.layouts.get(access);
+    }
+
+    // `access`: the bindings in order, as "0r 1r 4w".
+    async compile(label, text, access, constantNames, constantValues) {
+      this.throwIfLost();
+      const { device } = this;
+      const constants = Object.fromEntries(constantNames.map((name, i) => [name, constantValues[i]]));
+      device.pushErrorScope("validation");
+      const module = device.createShaderModule({ label, code: text });
+      const layout = device.createPipelineLayout({ bindGroupLayouts: [this.layout(access)] });
+      const scope = device.popErrorScope();
+      try {
+        const pipeline = await device.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: "main", constants } });
+        await scope;
+        const id = this.nextId++;
+        this.pipelines.set(id, { pipeline, access });
+        return id;
+      } catch (error) {
+        this.throwIfLost();
+        const scoped = await scope;
+        const lines = explain((await module.getCompilationInfo()).messages, text);
+        throw named("ShaderError", `kernel ${label} did not compile: ${lines || scoped?.message || error.message}`);
+      }
+    }
+
+    // `words`, for each dispatch: pipeline, x, y, z, number of bindings, then binding and buffer in turn.
+    record(words) {
+      const view = words.getBuffer("i32");
+      const list = view.data;
+      const steps = [];
+      for (let at = 0; at < list.length; ) {
+        const [pipelineId, x, y, z, count] = list.subarray(at, at + 5);
+        at += 5;
+        const entries = [];
+        for (let i = 0; i < count; i++, at += 2) entries.push({ binding: list[at], resource: { buffer: this.buffers.get(list[at + 1]) } });
+        const { pipeline, access } = this.pipelines.get(pipelineId);
+        steps.push({ pipeline, group: this.device.createBindGroup({ layout: this.layout(access), entries }), x, y, z });
+      }
+      view.release();
+      const id = this.nextId++;
+      this.plans.set(id, steps);
+      return id;
+    }
+
+    dropPlan(id) {
+      this.plans.delete(id);
+    }
+
+    replay(id, times) {
+      this.throwIfLost();
+      const steps = this.plans.get(id);
+      for (let time = 0; time < times; time++) {
+        const encoder = this.device.createCommandEncoder();
+        const pass = encoder.beginComputePass();
+        let last = null;
+        for (const { pipeline, group, x, y, z } of steps) {
+          if (pipeline !== last) pass.setPipeline((last = pipeline));
+          pass.setBindGroup(0, group);
+          pass.dispatchWorkgroups(x, y, z);
+        }
+        pass.end();
+        this.device.queue.submit([encoder.finish()]);
+      }
+      this.submits += times;
+    }
+
+    async idle() {
+      this.throwIfLost();
+      await this.device.queue.onSubmittedWorkDone();
+      this.throwIfLost();
+    }
+
+    async check() {
+      await Promise.all(this.scopes.splice(0));
+      this.throwIfLost();
+      const error = this.errors.shift();
+      this.errors.length = 0;
+      if (error) throw named(error.name, error.message);
+    }
+
+    throwIfLost() {
+      if (this.lost) throw named("DeviceLost", this.lost);
+    }
+
+    close() {
+      for (const buffer of this.buffers.values()) buffer.destroy();
+      for (const pool of this.staging.values()) pool.forEach((staging) => staging.destroy());
+      for (const table of [this.buffers, this.pipelines, this.layouts, this.plans, this.staging]) table.clear();
+      this.lost ||= "closed: the engine was unloaded";
+      this.device.destroy();
+    }
+  }
+
+  async function open(powerPreference) {
+    const gpu = globalThis.navigator?.gpu;
+    if (!gpu) throw named("NoAdapter", "this browser does not offer WebGPU here (navigator.gpu is missing)");
+    const adapter = await gpu.requestAdapter({ powerPreference });
+    if (!adapter) throw named("NoAdapter", "the browser has WebGPU, but offers no GPU adapter");
+    const device = await adapter.requestDevice({
+      requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)),
+      requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
+    });
+    return new GpuDevice(adapter, device);
+  }
+
+  return { open };
+})();
