@@ -55,7 +55,15 @@ class WebLLMError(Exception):
 
 
 class SourceError(WebLLMError):
-    """Bytes of a file could not be had."""
+    """Bytes of a file could not be had.
+
+    Attributes:
+        status: the HTTP status that the server answered with, where that is the reason.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None):
+        super().__init__(message)
+        self.status = status
 
 
 class CheckpointError(WebLLMError):

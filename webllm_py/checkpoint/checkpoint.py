@@ -17,7 +17,7 @@ __all__ = ["FORMATS", "Checkpoint", "TensorFormat", "TensorInfo"]
 
 @dataclass(frozen=True)
 class TensorFormat:
-    """How a tensor's elements are stored: ``block_bytes`` for each ``block_size`` elements of a row."""
+    """How a tensor's elements are stored: ``block_bytes`` for each ``block_size`` of a row."""
 
     name: str
     block_size: int
@@ -28,8 +28,9 @@ class TensorFormat:
         return elements // self.block_size * self.block_bytes
 
 
-# Names and block layouts of the GGUF specification (ggml's type table). A block holds 32 elements:
-# Q4_0 = f16 scale + 16 bytes, Q4_1 = f16 scale + f16 minimum + 16 bytes, Q8_0 = f16 scale + 32 bytes.
+# Names and block layouts of the GGUF specification (ggml's type table). A quantized block holds 32
+# elements. Q4_0: f16 scale, 16 bytes. Q4_1: f16 scale, f16 minimum, 16 bytes. Q8_0: f16 scale,
+# 32 bytes.
 FORMATS: Mapping[str, TensorFormat] = {
     f.name: f
     for f in (

@@ -1,14 +1,17 @@
 """Where bytes come from: the two protocols that every source implements.
 
 A ``ByteSource`` is one file, a ``Folder`` is a set of named files. Neither knows what the bytes
-mean; checkpoints know nothing of where they lie.
+mean; checkpoints know nothing of where they lie. A cache, a resumed or a verified download is a
+``ByteSource`` that wraps another.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-__all__ = ["ByteSource", "Chunk", "Folder"]
+from webllm_py.errors import SourceError
+
+__all__ = ["ByteSource", "Chunk", "Folder", "check_range"]
 
 # Bytes on their way to the GPU: ``bytes`` or ``memoryview`` natively, a JavaScript ``Uint8Array``
 # (as a ``JsProxy``) in the browser, so that weights never enter the wasm heap.
@@ -16,6 +19,7 @@ __all__ = ["ByteSource", "Chunk", "Folder"]
 Chunk: TypeAlias = Any
 
 
+@runtime_checkable
 class ByteSource(Protocol):
     """One file that can be read at any place; reading forwards is the fast way."""
 
@@ -35,12 +39,29 @@ class ByteSource(Protocol):
     async def read_chunk(self, offset: int, length: int) -> Chunk:
         """As ``read``, but the bytes stay outside Python's memory where that is possible."""
 
+    async def read_all(self, limit: int) -> bytes:
+        """The whole file, also where its size is not known: for small text files.
+
+        Raises:
+            SourceError: the bytes cannot be had, or are more than ``limit``.
+        """
+
+    async def pause(self) -> None:
+        """Let go of the open connection, if there is one; the next read opens a new one.
+
+        A reply left half read occupies one of the few connections that a browser grants a host.
+        """
+
     async def close(self) -> None:
         """Let go of connections and handles; the source cannot be read afterwards."""
 
 
+@runtime_checkable
 class Folder(Protocol):
-    """A set of named files: a directory, a URL prefix, files that a user picked."""
+    """A set of named files: a directory, a URL prefix, files that a user picked.
+
+    File names use ``/`` between folders.
+    """
 
     name: str
 
@@ -56,4 +77,15 @@ class Folder(Protocol):
         """Whether the file is there."""
 
     async def list(self) -> list[str] | None:
-        """The names of all files; None where that cannot be known (a URL prefix)."""
+        """The names of the files, sorted; None where that cannot be known (a URL prefix)."""
+
+
+def check_range(name: str, size: int | None, offset: int, length: int) -> None:
+    """Raise SourceError if ``length`` bytes from ``offset`` reach past the end of the file."""
+    if offset < 0 or length < 0:
+        raise SourceError(f"{name}: cannot read {length} bytes from offset {offset}")
+    if size is not None and offset + length > size:
+        raise SourceError(
+            f"{name} ends at byte {size}, but bytes {offset} to {offset + length} are needed: "
+            "the file is incomplete. Download or copy it again."
+        )
