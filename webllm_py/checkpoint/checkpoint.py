@@ -70,6 +70,7 @@ class Checkpoint:
         files: the small text files that lie beside the weights of a folder (tokenizer.json,
             tokenizer_config.json, generation_config.json, ...), empty for GGUF.
         chat_template: Jinja source of the chat template, if the files have one.
+        named_templates: further templates by name ("tool_use", "rag"), where the files have them.
         sources: everything opened; ``close`` closes them.
     """
 
@@ -80,6 +81,7 @@ class Checkpoint:
     tensors: Mapping[str, TensorInfo]
     files: Mapping[str, bytes] = field(default_factory=dict)
     chat_template: str | None = None
+    named_templates: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[ByteSource, ...] = ()
 
     @property

@@ -7,11 +7,12 @@ mean; checkpoints know nothing of where they lie. A cache, a resumed or a verifi
 
 from __future__ import annotations
 
+import re
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from webllm_py.errors import SourceError
 
-__all__ = ["ByteSource", "Chunk", "Folder", "check_range"]
+__all__ = ["ByteSource", "Chunk", "Folder", "base_name", "check_range"]
 
 # Bytes on their way to the GPU: ``bytes`` or ``memoryview`` natively, a JavaScript ``Uint8Array``
 # (as a ``JsProxy``) in the browser, so that weights never enter the wasm heap.
@@ -89,3 +90,13 @@ def check_range(name: str, size: int | None, offset: int, length: int) -> None:
             f"{name} ends at byte {size}, but bytes {offset} to {offset + length} are needed: "
             "the file is incomplete. Download or copy it again."
         )
+
+
+def base_name(name: str) -> str:
+    """The last part of a path or URL: what a person would call the file or folder.
+
+    Of a folder on the Hugging Face hub (.../org/name/resolve/main/) that is the repository's name.
+    """
+    path = re.sub(r"^([a-z]+://[^?#]*).*", r"\1", name).rstrip("/\\")
+    path = re.sub(r"/resolve/[^/]+$", "", path)
+    return re.split(r"[/\\]", path)[-1]

@@ -1,0 +1,157 @@
+"""GGUF files as checkpoints: what the header claims, checked against the file and the format."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.checkpoint.checkpoint import FORMATS, Checkpoint, TensorInfo
+from webllm_py.checkpoint.gguf_format import DEFAULT_ALIGNMENT, TENSOR_TYPES
+from webllm_py.checkpoint.gguf_reader import GGUFHeader, TensorRecord, read_header
+from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
+from webllm_py.fetch.source import ByteSource, base_name
+
+__all__ = ["open_gguf"]
+
+TEMPLATE_KEY = "tokenizer.chat_template"
+MAX_ELEMENTS = 2**63 - 1  # of a tensor: ggml counts them in a signed 64-bit integer
+
+
+async def open_gguf(source: ByteSource, head: bytes = b"") -> Checkpoint:
+    """Read and check a GGUF file's header.
+
+    Args:
+        source: the file; the checkpoint owns it afterwards.
+        head: the first bytes of the file, where the caller has them already.
+
+    Raises:
+        CorruptCheckpointError: truncated, damaged or self-contradicting.
+        UnsupportedModelError: a version, kind or tensor format that this version does not run.
+        SourceError: the bytes cannot be had.
+    """
+    header = await read_header(source, head)
+    metadata = header.metadata
+    architecture = _text(source.name, metadata, "general.architecture")
+    if architecture is None:
+        raise CorruptCheckpointError(
+            f"{source.name} has no key general.architecture: it does not say which model it is."
+        )
+    _refuse_other_kinds(source.name, metadata)
+    _refuse_formats(source.name, header.tensors)
+    tensors = _locate(source, header, await source.size())
+    templates = {
+        key.removeprefix(TEMPLATE_KEY).removeprefix("."): _text(source.name, metadata, key) or ""
+        for key in metadata
+        if key == TEMPLATE_KEY or key.startswith(TEMPLATE_KEY + ".")
+    }
+    default = templates.pop("", None)
+    return Checkpoint(
+        kind="gguf",
+        name=_text(source.name, metadata, "general.name")
+        or base_name(source.name).removesuffix(".gguf"),
+        architecture=architecture,
+        metadata=metadata,
+        tensors=tensors,
+        chat_template=default,
+        named_templates=templates,
+        sources=(source,),
+    )
+
+
+def _text(name: str, metadata: Mapping[str, Any], key: str) -> str | None:
+    value = metadata.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    raise CorruptCheckpointError(f"{name}: the key {key} is {type(value).__name__}, not a text.")
+
+
+def _refuse_other_kinds(name: str, metadata: Mapping[str, Any]) -> None:
+    kind = metadata.get("general.type", "model")
+    if kind != "model":
+        raise UnsupportedModelError(
+            f"{name} is a GGUF file of type {kind!r}, not a model. Give the model's own file."
+        )
+    parts = metadata.get("split.count", 1)
+    if parts != 1:
+        raise UnsupportedModelError(
+            f"{name} is one part of a model split into {parts} files. Merge them into one file "
+            "with llama.cpp's llama-gguf-split --merge, or take a smaller quantization."
+        )
+
+
+def _refuse_formats(name: str, tensors: list[TensorRecord]) -> None:
+    counts = Counter(TENSOR_TYPES.get(t.type, f"type {t.type} (unknown)") for t in tensors)
+    bad = {format: count for format, count in counts.items() if format not in FORMATS}
+    if bad:
+        listed = ", ".join(f"{format} ({count} tensors)" for format, count in bad.items())
+        raise UnsupportedModelError(
+            f"{name} has tensors in formats that this version does not run: {listed}. Take a file "
+            f"of this model in {', '.join(FORMATS)}, for example its Q8_0 or Q4_0 file; "
+            "llama.cpp's llama-quantize --pure makes one of the F16 file."
+        )
+
+
+def _locate(source: ByteSource, header: GGUFHeader, size: int | None) -> dict[str, TensorInfo]:
+    """Where each tensor lies in the file, checked: inside it, aligned, apart from each other."""
+    alignment = _alignment(source.name, header.metadata)
+    start = -(-header.end // alignment) * alignment
+    tensors: dict[str, TensorInfo] = {}
+    for record in header.tensors:
+        if record.name in tensors:
+            raise CorruptCheckpointError(f"{source.name} has the tensor {record.name!r} twice.")
+        if record.offset % alignment:
+            raise CorruptCheckpointError(
+                f"{source.name}: tensor {record.name!r} lies at offset {record.offset}, which is "
+                f"not a multiple of {alignment}."
+            )
+        tensors[record.name] = _tensor(source, record, start)
+    end, before = start, "the header"
+    for tensor in sorted(tensors.values(), key=lambda tensor: tensor.offset):
+        if tensor.offset < end:
+            raise CorruptCheckpointError(
+                f"{source.name}: tensor {tensor.name!r} overlaps {before}: it begins at byte "
+                f"{tensor.offset}, before byte {end}."
+            )
+        end, before = tensor.offset + tensor.nbytes, f"tensor {tensor.name!r}"
+    if size is not None and end > size:
+        raise CorruptCheckpointError(
+            f"{source.name} is incomplete: it ends at byte {size}, but {before} reaches to byte "
+            f"{end} ({end - size} bytes are missing). Download it again."
+        )
+    return tensors
+
+
+def _alignment(name: str, metadata: Mapping[str, Any]) -> int:
+    alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
+    if not isinstance(alignment, int) or alignment < 8 or alignment % 8:
+        raise CorruptCheckpointError(
+            f"{name}: general.alignment is {alignment!r}; a multiple of 8 is needed."
+        )
+    return alignment
+
+
+def _tensor(source: ByteSource, record: TensorRecord, start: int) -> TensorInfo:
+    problem = None
+    format = FORMATS[TENSOR_TYPES[record.type]]
+    elements = math.prod(record.dimensions)
+    if elements == 0:
+        problem = "a dimension of 0"
+    elif elements > MAX_ELEMENTS:
+        problem = "more elements than 2^63"
+    elif record.dimensions[0] % format.block_size:
+        problem = f"rows that are not whole blocks of {format.block_size} ({format.name})"
+    if problem is not None:
+        raise CorruptCheckpointError(
+            f"{source.name}: tensor {record.name!r} of dimensions {list(record.dimensions)} has "
+            f"{problem}."
+        )
+    return TensorInfo(
+        name=record.name,
+        shape=record.dimensions[::-1],
+        format=format,
+        source=source,
+        offset=start + record.offset,
+        nbytes=format.nbytes(elements),
+    )

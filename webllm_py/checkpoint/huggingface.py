@@ -1,0 +1,193 @@
+"""Hugging Face folders: config.json, safetensors and the small text files beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
+from webllm_py.checkpoint.json_text import parse_object
+from webllm_py.checkpoint.safetensors import read_index, read_safetensors
+from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
+from webllm_py.fetch.source import ByteSource, Folder, base_name
+
+__all__ = ["CONFIG", "INDEX", "WEIGHTS", "open_huggingface"]
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+TOKENIZER = "tokenizer.json"
+# Other forms of what tokenizer.json says; megabytes that are only read where that one is missing.
+OLDER_TOKENIZERS = ("tokenizer.model", "vocab.json", "merges.txt")
+TEXT_FILES = (
+    TOKENIZER,
+    "tokenizer_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+MAX_TEXT_BYTES = 64 << 20  # the largest tokenizer.json in use (Gemma's) has 33 MB
+MAX_CONFIG_BYTES = 4 << 20
+MAX_INDEX_BYTES = 16 << 20
+NESTED_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
+
+
+async def open_huggingface(folder: Folder) -> Checkpoint:
+    """Read and check a Hugging Face folder; no tensor is read.
+
+    Raises:
+        MissingFileError: no config.json, no safetensors, or not all of them.
+        CorruptCheckpointError: a file is truncated, damaged or contradicts another.
+        UnsupportedModelError: a kind of model or tensor that this version does not run.
+        SourceError: the bytes cannot be had.
+    """
+    data = await _read(folder, CONFIG, MAX_CONFIG_BYTES)
+    if data is None:
+        raise MissingFileError(f"{folder.name} holds no {CONFIG}.")
+    config = parse_object(data, f"{CONFIG} of {folder.name}")
+    architecture = _architecture(folder.name, config)
+    files = await _text_files(folder)
+    default, named = _templates(folder.name, files)
+    opened: list[ByteSource] = []
+    try:
+        tensors = await _tensors(folder, opened)
+    except BaseException:
+        for source in opened:
+            await source.close()
+        raise
+    return Checkpoint(
+        kind="huggingface",
+        name=base_name(folder.name),
+        architecture=architecture,
+        metadata=config,
+        tensors=tensors,
+        files=files,
+        chat_template=default,
+        named_templates=named,
+        sources=tuple(opened),
+    )
+
+
+def _architecture(name: str, config: Mapping[str, Any]) -> str:
+    for key in NESTED_CONFIGS:
+        if isinstance(config.get(key), dict):
+            raise UnsupportedModelError(
+                f"{name} is a model of several parts ({config.get('model_type')!r}: its {CONFIG} "
+                f"has a {key}), which this version does not run. Take the text-only model."
+            )
+    quantization = config.get("quantization_config")
+    if isinstance(quantization, dict):
+        raise UnsupportedModelError(
+            f"{name} is quantized by {quantization.get('quant_method', 'an unnamed method')!r}, "
+            "which this version does not run. Take the original model (it can be quantized while "
+            'it is loaded: quantize="q4"), or a GGUF file of it.'
+        )
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or not model_type:
+        raise UnsupportedModelError(
+            f"The {CONFIG} of {name} names no model_type, so that the architecture is not known: "
+            f"{config.get('architectures')!r} is all it says. Is it a model for transformers?"
+        )
+    return model_type
+
+
+async def _read(folder: Folder, filename: str, limit: int) -> bytes | None:
+    """The file's bytes; None if there is no such file."""
+    try:
+        source = await folder.open(filename)
+    except MissingFileError:
+        return None
+    try:
+        return await source.read_all(limit)
+    finally:
+        await source.close()
+
+
+async def _text_files(folder: Folder) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for names in (TEXT_FILES, OLDER_TOKENIZERS):
+        if TOKENIZER in files:
+            break
+        # All at once: over HTTP each is a round trip. What fails is raised when all have ended.
+        found = await asyncio.gather(
+            *(_read(folder, name, MAX_TEXT_BYTES) for name in names), return_exceptions=True
+        )
+        for name, data in zip(names, found, strict=True):
+            if isinstance(data, BaseException):
+                raise data
+            if data is not None:
+                files[name] = data
+    return files
+
+
+def _templates(name: str, files: Mapping[str, bytes]) -> tuple[str | None, dict[str, str]]:
+    """The default chat template and the others by name; the last file that has one wins."""
+    named: dict[str, str] = {}
+    for filename in ("chat_template.json", "tokenizer_config.json"):
+        if filename in files:
+            title = f"{filename} of {name}"
+            template = parse_object(files[filename], title).get("chat_template")
+            named |= _named_templates(template, title)
+    if "chat_template.jinja" in files:
+        try:
+            named["default"] = files["chat_template.jinja"].decode()
+        except UnicodeDecodeError as error:
+            raise CorruptCheckpointError(
+                f"chat_template.jinja of {name} is not valid UTF-8 ({error.reason})."
+            ) from error
+    return named.pop("default", None), named
+
+
+def _named_templates(template: Any, title: str) -> dict[str, str]:
+    if template is None:
+        return {}
+    if isinstance(template, str):
+        return {"default": template}
+    entries = template if isinstance(template, list) else [template]
+    named = {}
+    for entry in entries:
+        match entry:
+            case {"name": str(key), "template": str(text)}:
+                named[key] = text
+            case _:
+                raise CorruptCheckpointError(
+                    f"{title}: chat_template is neither a text nor a list of named texts."
+                )
+    return named
+
+
+async def _tensors(folder: Folder, opened: list[ByteSource]) -> dict[str, TensorInfo]:
+    """The tensors of all weight files; each file that is opened is added to ``opened``."""
+    try:
+        opened.append(await folder.open(WEIGHTS))
+    except MissingFileError:
+        return await _sharded_tensors(folder, opened)
+    return await read_safetensors(opened[0])
+
+
+async def _sharded_tensors(folder: Folder, opened: list[ByteSource]) -> dict[str, TensorInfo]:
+    data = await _read(folder, INDEX, MAX_INDEX_BYTES)
+    if data is None:
+        raise MissingFileError(
+            f"{folder.name} holds neither {WEIGHTS} nor {INDEX}: the model's weights are missing."
+        )
+    index = read_index(data, f"{INDEX} of {folder.name}")
+    tensors: dict[str, TensorInfo] = {}
+    for shard in sorted(set(index.values())):
+        source = await folder.open(shard)
+        opened.append(source)
+        for name, tensor in (await read_safetensors(source)).items():
+            if index.get(name, shard) != shard or name in tensors:
+                raise CorruptCheckpointError(f"{source.name} holds {name!r} a second time.")
+            tensors[name] = tensor
+        await source.pause()
+    missing = [name for name in index if name not in tensors]
+    if missing:
+        raise CorruptCheckpointError(
+            f"{folder.name}: {len(missing)} tensors that {INDEX} names are not in their files, "
+            f"the first is {missing[0]!r} in {index[missing[0]]}."
+        )
+    return tensors

@@ -1,0 +1,143 @@
+"""Opens a model of any kind: tells by their content what the given files are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webllm_py.checkpoint.checkpoint import Checkpoint
+from webllm_py.checkpoint.gguf import open_gguf
+from webllm_py.checkpoint.gguf_format import MAGIC
+from webllm_py.checkpoint.huggingface import CONFIG, INDEX, WEIGHTS, open_huggingface
+from webllm_py.errors import (
+    CheckpointError,
+    CorruptCheckpointError,
+    MissingFileError,
+    UnsupportedModelError,
+)
+from webllm_py.fetch.resolve import resolve
+from webllm_py.fetch.source import ByteSource, Folder
+
+__all__ = ["open_checkpoint"]
+
+HEAD_BYTES = 16  # enough to tell every kind; no GGUF or safetensors file is shorter
+MLC_CONFIG = "mlc-chat-config.json"
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+PICKLE_REASON = (
+    "a PyTorch pickle, which can run any code on the machine that opens it; it is never read. "
+    "Take the model as safetensors (its folder) or as GGUF."
+)
+OLD_GGML = (b"lmgg", b"fmgg", b"tjgg", b"algg")  # "ggml", "ggmf", "ggjt", "ggla" as integers
+
+
+async def open_checkpoint(source: Any) -> Checkpoint:
+    """Open a model's files and check them; no tensor is read yet.
+
+    Args:
+        source: a .gguf file or a Hugging Face folder, as ``fetch.resolve`` takes it.
+
+    Raises:
+        SourceError: the bytes cannot be had.
+        MissingFileError: a needed file is not there.
+        CorruptCheckpointError: a file is truncated, damaged or contradicts itself.
+        UnsupportedModelError: a kind, format or version that is not run; says what to use instead.
+    """
+    opened = await resolve(source)
+    if isinstance(opened, Folder):
+        return await _open_folder(opened)
+    return await _open_file(opened)
+
+
+async def _open_file(source: ByteSource) -> Checkpoint:
+    try:
+        size = await source.size()
+        if size is not None and size < HEAD_BYTES:
+            raise CorruptCheckpointError(
+                f"{source.name} has only {size} bytes: it is incomplete. Download it again."
+            )
+        head = await source.read(0, HEAD_BYTES)
+        if not head.startswith(MAGIC):
+            raise _not_gguf(source.name, head)
+        return await open_gguf(source, head)
+    except BaseException:
+        await source.close()
+        raise
+
+
+def _not_gguf(name: str, head: bytes) -> CheckpointError:
+    """The error that says what a file is that is no GGUF file."""
+    lower = name.lower().partition("?")[0]
+    if head.startswith(OLD_GGML):
+        return UnsupportedModelError(
+            f"{name} is a GGML file from before GGUF (2023). Take a GGUF file of the model."
+        )
+    if lower.endswith(".onnx"):
+        return UnsupportedModelError(
+            f"{name} is an ONNX file, which is not read. Take the model as safetensors or GGUF."
+        )
+    if lower.endswith((".zip", ".gz", ".tar", ".7z")):
+        return UnsupportedModelError(f"{name} is an archive: unpack it and give what is inside.")
+    if lower.endswith(PICKLED) or head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04")):
+        return UnsupportedModelError(f"{name} is {PICKLE_REASON}")
+    if head.startswith(b"version https://"):
+        return MissingFileError(
+            f"{name} is a Git LFS pointer: the file itself was not fetched. Run 'git lfs pull'."
+        )
+    if head.lstrip().startswith(b"<"):
+        return CorruptCheckpointError(
+            f"{name} is a web page, not a model. Download the file itself."
+        )
+    if lower.endswith((".safetensors", ".safetensors.index.json", ".json")) or head[8:9] == b"{":
+        return MissingFileError(
+            f"{name} alone is not enough: {CONFIG} and the tokenizer's files are needed as well. "
+            "Give the folder that holds them all."
+        )
+    return CorruptCheckpointError(
+        f"{name} is no model file: it begins with {head!r}. A .gguf file or a Hugging Face folder "
+        "is needed."
+    )
+
+
+async def _open_folder(folder: Folder) -> Checkpoint:
+    names = await folder.list()
+
+    async def has(name: str) -> bool:
+        return name in names if names is not None else await folder.exists(name)
+
+    has_config = await has(CONFIG)
+    if has_config and (await has(WEIGHTS) or await has(INDEX)):
+        return await open_huggingface(folder)
+    if await has(MLC_CONFIG):
+        raise UnsupportedModelError(
+            f"{folder.name} is an MLC model, which a later version will run. Take the model as "
+            "safetensors (its original folder) or as GGUF."
+        )
+    if names is not None:
+        ggufs = [name for name in names if name.lower().endswith(".gguf")]
+        if len(ggufs) == 1:
+            return await _open_file(await folder.open(ggufs[0]))
+        _refuse_other_files(folder.name, names, ggufs)
+    what = "model.safetensors" if has_config else CONFIG
+    found = "" if names is None else f" It holds: {_listed(names)}."
+    raise MissingFileError(
+        f"{folder.name} is no model: it holds no {what}. A Hugging Face folder needs {CONFIG}, "
+        f"safetensors and the tokenizer's files; otherwise give one .gguf file.{found}"
+    )
+
+
+def _refuse_other_files(folder: str, names: list[str], ggufs: list[str]) -> None:
+    if ggufs:
+        raise MissingFileError(
+            f"{folder} holds {len(ggufs)} .gguf files; give one of them: {_listed(ggufs)}."
+        )
+    pickled = [name for name in names if name.lower().endswith(PICKLED)]
+    if pickled:
+        raise UnsupportedModelError(f"{folder} holds the weights as {pickled[0]}, {PICKLE_REASON}")
+    if any(name.lower().endswith(".onnx") for name in names):
+        raise UnsupportedModelError(
+            f"{folder} holds an ONNX model, which is not read. Take it as safetensors or GGUF."
+        )
+
+
+def _listed(names: list[str], most: int = 30) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,278 @@
+// Reading files in JavaScript, so that their bytes never enter Python's memory, with one promise a
+// read instead of one a network packet. The Python half is browser.py.
+(() => {
+  // Reading on over a gap is quicker than a new request, up to about this many bytes.
+  const SKIP_LIMIT = 1 << 20;
+
+  // What went wrong; browser.py turns it into a SourceError by its name and status.
+  class Failure extends Error {
+    constructor(name, message, status = 0) {
+      super(message);
+      this.name = name;
+      this.status = status;
+    }
+  }
+
+  // One URL as a stream that can jump. Reading on where the last read ended costs no request.
+  // Servers without range support work: what lies before the wanted bytes is read and discarded.
+  class UrlStream {
+    // facts {size, etag, ranges, answered} is what the replies told about the file; it outlives a
+    // broken stream.
+    constructor(url, facts, idleSeconds) {
+      this.url = url;
+      this.facts = facts;
+      this.idleSeconds = idleSeconds;
+      this.dead = false;
+      this.reply = null; // {body, controller, position, end, rest}; end null: not told
+    }
+
+    // At most `length` bytes from `offset`; fewer only where the file ends.
+    async read(offset, length) {
+      if (!this.facts.answered) await this.seek(offset);
+      const { size } = this.facts;
+      if (size !== null) length = Math.max(0, Math.min(length, size - offset));
+      const bytes = new Uint8Array(length);
+      let done = 0;
+      while (done < length) {
+        // A server may send less than asked for in one reply: seek then asks for the rest.
+        await this.seek(offset + done);
+        const part = await this.receive(length - done);
+        if (part === null) break;
+        bytes.set(part, done);
+        done += part.length;
+      }
+      return done < length ? bytes.subarray(0, done) : bytes;
+    }
+
+    // The whole file; null if it has more than `limit` bytes.
+    async readAll(limit) {
+      const parts = [];
+      let done = 0;
+      await this.seek(0);
+      while (this.facts.size === null || done < this.facts.size) {
+        await this.seek(done);
+        const part = await this.receive(limit + 1);
+        if (part === null) break;
+        parts.push(part);
+        done += part.length;
+        if (done > limit) return null;
+      }
+      const bytes = new Uint8Array(done);
+      let at = 0;
+      for (const part of parts) {
+        bytes.set(part, at);
+        at += part.length;
+      }
+      return bytes;
+    }
+
+    // Be ready to receive from `offset` on; the first call learns the file's facts.
+    async seek(offset) {
+      const { reply, facts } = this;
+      const gap = reply === null ? -1 : offset - reply.position;
+      const inside = reply !== null && (reply.end === null || offset < reply.end);
+      if (gap < 0 || !inside || (gap > SKIP_LIMIT && facts.ranges)) {
+        this.pause();
+        await this.request(offset);
+      }
+      while (this.reply !== null && this.reply.position < offset) {
+        if ((await this.receive(offset - this.reply.position)) === null) return;
+      }
+    }
+
+    pause() {
+      const { reply } = this;
+      this.reply = null;
+      if (reply !== null) reply.controller.abort();
+    }
+
+    // Make a read in progress fail now; the stream is dead afterwards.
+    abort() {
+      this.dead = true;
+      this.pause();
+    }
+
+    async request(offset) {
+      this.alive();
+      const controller = new AbortController();
+      this.reply = { controller, body: null, position: 0, end: null, rest: new Uint8Array(0) };
+      // A Range header also makes the browser ask for the bytes as they are, uncompressed, so that
+      // Content-Length counts what arrives.
+      const answer = await this.timed(() =>
+        fetch(this.url, { headers: { Range: `bytes=${offset}-` }, signal: controller.signal }),
+      );
+      if (![200, 206, 416].includes(answer.status)) {
+        this.fail("HttpStatus", answer.statusText, answer.status);
+      }
+      if ((answer.headers.get("Content-Type") ?? "").toLowerCase().startsWith("text/html")) {
+        this.fail("WebPage", "");
+      }
+      this.reply.body = answer.body === null ? null : answer.body.getReader();
+      this.locate(answer, offset);
+    }
+
+    // Where in the file the reply's body begins and ends, and how long the file is.
+    locate(answer, offset) {
+      const { reply, facts } = this;
+      const encoding = answer.headers.get("Content-Encoding") ?? "identity";
+      const told = answer.headers.get("Content-Length");
+      const length = told === null || encoding !== "identity" ? null : Number(told);
+      let size = null;
+      if (answer.status === 200) {
+        facts.ranges = false;
+        reply.end = size = length;
+      } else if (answer.status === 206) {
+        facts.ranges = true;
+        reply.position = offset;
+        [reply.end, size] = this.contentRange(answer, offset, length);
+      } else {
+        // 416: nothing lies there
+        const match = /^bytes \*\/(\d{1,15})$/.exec(answer.headers.get("Content-Range") ?? "");
+        if (match === null || Number(match[1]) > offset) {
+          this.fail("Source", `the server refuses to send the bytes from ${offset} on`);
+        }
+        size = Number(match[1]);
+        this.pause();
+      }
+      this.checkUnchanged(size, answer.headers.get("ETag"));
+    }
+
+    contentRange(answer, offset, length) {
+      const text = answer.headers.get("Content-Range");
+      if (text === null) {
+        // A server of another origin may hide this header. The bytes then reach to the file's end,
+        // as they were asked for.
+        const end = length === null ? null : offset + length;
+        return [end, end];
+      }
+      const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(text);
+      if (match === null || Number(match[1]) !== offset || Number(match[2]) < offset) {
+        this.fail("Source", `asked for the bytes from ${offset} on, the server sent '${text}'`);
+      }
+      const end = Number(match[2]) + 1;
+      const size = match[3] === "*" ? null : Number(match[3]);
+      if ((length !== null && length !== end - offset) || (size !== null && end > size)) {
+        this.fail("Source", `the server contradicts itself: ${length} bytes for '${text}'`);
+      }
+      return [end, size];
+    }
+
+    checkUnchanged(size, etag) {
+      const { facts } = this;
+      const resized = size !== null && facts.size !== null && size !== facts.size;
+      if (resized || (etag !== null && facts.etag !== null && etag !== facts.etag)) {
+        this.fail("Source", "the file changed while it was read. Load it again.");
+      }
+      facts.size ??= size;
+      facts.etag ??= etag;
+      facts.answered = true;
+    }
+
+    // Some bytes of the open reply, at most `limit`; null only where the file ends.
+    async receive(limit) {
+      const { reply } = this;
+      if (reply === null || reply.body === null) return null;
+      while (reply.rest.length === 0) {
+        const { value, done } = await this.timed(() => reply.body.read());
+        if (done) {
+          if (reply.end !== null && reply.position < reply.end) this.failCut("was cut");
+          if (reply.end === null) this.facts.size = reply.end = reply.position;
+          return null;
+        }
+        reply.rest = value;
+      }
+      const part = reply.rest.subarray(0, limit);
+      reply.rest = reply.rest.subarray(part.length);
+      reply.position += part.length;
+      if (reply.end !== null && reply.position > reply.end) {
+        this.fail("Source", `the server sends more than the ${reply.end} bytes it announced`);
+      }
+      return part;
+    }
+
+    // Wait for the network, but not for ever.
+    async timed(start) {
+      const { controller } = this.reply;
+      let stalled = false;
+      const timer = setTimeout(() => {
+        stalled = true;
+        controller.abort();
+      }, this.idleSeconds * 1000);
+      try {
+        return await start();
+      } catch (error) {
+        if (stalled) this.failCut(`brought no byte for ${this.idleSeconds} s`);
+        this.alive();
+        this.failCut(`failed (${error.message})`);
+      } finally {
+        clearTimeout(timer);
+        this.alive();
+      }
+    }
+
+    alive() {
+      if (this.dead) throw new Failure("Source", "the read was cancelled");
+    }
+
+    failCut(what) {
+      const { body, position, end } = this.reply;
+      const where = `at byte ${position}${end === null ? "" : ` of ${end}`}`;
+      const hint =
+        body === null
+          ? "Check the address and the network; a server of another origin must also allow this " +
+            "page to read its files (CORS)."
+          : "Check the network and load again.";
+      this.fail("Source", `the connection ${what} ${where}. ${hint}`);
+    }
+
+    fail(name, message, status = 0) {
+      this.pause();
+      throw new Failure(name, message, status);
+    }
+  }
+
+  async function readBlob(blob, offset, length) {
+    return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+  }
+
+  // The File at `path` in a FileSystemDirectoryHandle; null if there is none.
+  async function openInDirectory(handle, path) {
+    const names = path.split("/");
+    const last = names.pop();
+    try {
+      for (const name of names) handle = await handle.getDirectoryHandle(name);
+      return await (await handle.getFileHandle(last)).getFile();
+    } catch (error) {
+      if (["NotFoundError", "TypeMismatchError", "TypeError"].includes(error.name)) return null;
+      throw error;
+    }
+  }
+
+  async function listDirectory(handle) {
+    const names = [];
+    for await (const [name, entry] of handle.entries()) {
+      if (entry.kind === "file") names.push(name);
+    }
+    return names.sort();
+  }
+
+  // What a JavaScript object is, among the things that can be read.
+  function kindOf(object) {
+    if (object instanceof Blob) return "blob";
+    if (object instanceof URL) return "url";
+    if (object?.kind === "directory" && "getFileHandle" in object) return "directory";
+    if (object?.kind === "file" && "getFile" in object) return "handle";
+    return "other";
+  }
+
+  return {
+    openUrl: (url, facts, idleSeconds) => new UrlStream(url, facts, idleSeconds),
+    newFacts: () => ({ size: null, etag: null, ranges: true, answered: false }),
+    absoluteUrl: (url) => new URL(url, globalThis.location?.href).href,
+    toArray: (list) => Array.from(list),
+    readBlob,
+    openInDirectory,
+    listDirectory,
+    kindOf,
+  };
+})();
