@@ -1,0 +1,92 @@
+// Choosing a model: the dialog, files from disk, and files dropped on the page.
+
+import * as format from "./format.mjs";
+
+const $ = (selector) => document.querySelector(selector);
+
+/** Calls `onPick(source, name, contextLength)` when a model was chosen. */
+export class ModelPicker {
+  #dialog = $("#model-dialog");
+
+  constructor(onPick) {
+    const pick = (source, name) => {
+      this.#dialog.close();
+      onPick(source, name, Number($("#context-length").value) || null);
+    };
+    $("#model-button").addEventListener("click", () => this.open());
+    $("#pick-pocket").addEventListener("click", () => pick({ kind: "pocket" }, "Pocket model"));
+    for (const [button, input] of [["#pick-file", "#file-input"], ["#pick-folder", "#folder-input"]]) {
+      $(button).addEventListener("click", () => $(input).click());
+      $(input).addEventListener("change", () => {
+        const files = [...$(input).files];
+        $(input).value = ""; // so that the same file can be chosen again
+        if (files.length) pick(...fromFiles(files));
+      });
+    }
+    $("#address-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      pick(...fromAddress($("#address").value.trim()));
+    });
+    acceptDrops((files) => pick(...fromFiles(files)));
+  }
+
+  open() {
+    this.#dialog.showModal();
+  }
+
+  /** What the loaded model is; null while there is none. */
+  set info(info) {
+    $("#model-summary").textContent = info ? summary(info) : "No model is loaded.";
+  }
+}
+
+function summary({ name, architecture, quantization, parameters, context_length: context }) {
+  const words = [name, architecture, quantization];
+  if (parameters) words.push(`${format.parameters(parameters)} parameters`);
+  if (context) words.push(`${format.count(context)} tokens of context`);
+  return words.filter(Boolean).join(" · ");
+}
+
+export function fromAddress(address) {
+  const name = address.replace(/[?#].*$/, "").replace(/\/+$/, "").split(/[/:]/).pop();
+  return [{ kind: "address", address }, name || address];
+}
+
+function fromFiles(files) {
+  const [first] = files;
+  const folder = first.webkitRelativePath?.split("/")[0] || "Model folder";
+  return [{ kind: "files", files }, files.length === 1 ? first.name : folder];
+}
+
+function acceptDrops(onFiles) {
+  const veil = $("#drop");
+  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragenter", (event) => {
+    if (carriesFiles(event)) veil.hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) veil.hidden = true;
+  });
+  addEventListener("dragover", (event) => {
+    if (carriesFiles(event)) event.preventDefault();
+  });
+  addEventListener("drop", async (event) => {
+    veil.hidden = true;
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    const files = (await Promise.all(entries.map(filesOf))).flat();
+    if (files.length) onFiles(files);
+  });
+}
+
+async function filesOf(entry) {
+  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  const reader = entry.createReader();
+  const files = [];
+  for (;;) {
+    const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (batch.length === 0) return files; // a reader hands out a hundred entries at most at a time
+    files.push(...(await Promise.all(batch.filter((inner) => inner.isFile).map(filesOf))).flat());
+  }
+}

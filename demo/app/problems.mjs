@@ -1,0 +1,76 @@
+// What went wrong, in words that say what to do.
+
+const CHROME_LINUX =
+  "In chrome://flags turn on “Unsafe WebGPU Support” and “Vulkan”, then restart the browser.";
+const ACCELERATION =
+  "Check that graphics acceleration is on: chrome://settings/system (edge://settings/system in Edge).";
+
+/** Advice for a browser that offers no WebGPU: [sentence, ...]. */
+export function webgpuAdvice(agent = navigator.userAgent, secure = isSecureContext) {
+  if (!secure) {
+    return [
+      "This page was not opened over https or from localhost, and browsers hide WebGPU from it.",
+      "Open it as http://localhost (forward the port if the server is elsewhere), or serve it over https.",
+    ];
+  }
+  if (/Firefox\//.test(agent)) {
+    return [
+      "Firefox has WebGPU on Windows since version 141 and on Macs with Apple silicon since 145: update Firefox.",
+      "Elsewhere open about:config, set dom.webgpu.enabled and dom.webgpu.workers.enabled to true, and restart.",
+    ];
+  }
+  if (/Chrome\/|Chromium\//.test(agent)) {
+    if (/Android/.test(agent)) {
+      return ["Chrome on Android needs version 121 or newer and Android 12 or newer: update Chrome."];
+    }
+    if (/Linux/.test(agent)) return [CHROME_LINUX, ACCELERATION];
+    return ["Chrome and Edge have WebGPU since version 113: update the browser.", ACCELERATION];
+  }
+  if (/iPhone|iPad|Safari\//.test(agent)) {
+    return ["Safari has WebGPU since version 26 (macOS 26, iOS 26, iPadOS 26): update the system."];
+  }
+  return ["Open this page in a current Chrome, Edge, Firefox or Safari."];
+}
+
+const FITS_LESS = [
+  "Choose a smaller model or a stronger quantization, close other tabs that use the GPU, or set a shorter context length.",
+];
+
+// Kind of error: [title, advice, names of the actions that help]. The engine's own sentence is
+// shown as well, under "Details".
+const KNOWN = {
+  NoWebGPU: ["This browser offers no WebGPU", webgpuAdvice, ["reload"]],
+  NoAdapterError: ["No graphics adapter can be used", webgpuAdvice, ["reload"]],
+  DeviceLostError: [
+    "The graphics device was lost",
+    ["The driver reset it, or the system took it away. The conversation is still here."],
+    ["recover"],
+  ],
+  GPUOutOfMemoryError: ["The model does not fit into GPU memory", FITS_LESS, ["choose", "pocket"]],
+  DeviceLimitError: ["The model needs more than this GPU allows", FITS_LESS, ["choose", "pocket"]],
+  UnsupportedModelError: ["This model cannot be run", [], ["choose", "pocket"]],
+  MissingFileError: ["A file of the model is missing", [], ["choose", "pocket"]],
+  CheckpointError: ["The model's file is damaged", [], ["choose", "pocket"]],
+  SourceError: ["The model could not be fetched", [], ["retry", "choose", "pocket"]],
+  TokenizerError: ["The model's tokenizer cannot be used", [], ["choose", "pocket"]],
+  TemplateError: ["The model's chat template refused this conversation", [], ["fresh"]],
+  ContextLengthError: [
+    "The conversation is longer than the model's context",
+    ["Start a new chat, or load the model with a longer context."],
+    ["fresh"],
+  ],
+  RequestError: ["The model refused this request", [], ["settings"]],
+  ShaderError: ["A GPU program did not compile", ["Please report this with the details below."], ["choose"]],
+  StartError: ["The page could not start", ["Reload it. If that does not help, see the details."], ["reload"]],
+};
+
+/** {title, advice, actions, message} for an "error" message of the worker. */
+export function explain({ kinds, message, during }) {
+  const kind = kinds.find((name) => Object.hasOwn(KNOWN, name));
+  const unknown = ["Something went wrong", [], during === "load" ? ["retry", "choose"] : ["fresh"]];
+  const [title, advice, actions] = KNOWN[kind] ?? unknown;
+  // Without advice of its own the engine's sentence is what helps.
+  const sentences = typeof advice === "function" ? advice() : advice;
+  if (sentences.length === 0) return { title, advice: [message], actions, message: "" };
+  return { title, advice: sentences, actions, message };
+}

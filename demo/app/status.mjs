@@ -1,0 +1,115 @@
+// The line under the composer, and the panel that shows a load.
+
+import * as format from "./format.mjs";
+
+const STATES = {
+  starting: "Starting",
+  loading: "Loading",
+  ready: "Ready",
+  answering: "Answering",
+  empty: "No model",
+  failed: "Stopped",
+};
+
+/** One line: state, speed, first token, context, GPU memory, adapter and features. */
+export class Status {
+  #list = document.querySelector("#status");
+
+  set state(state) {
+    document.body.dataset.state = state;
+    this.#set("state", "State", STATES[state]);
+  }
+
+  /** What a loaded model tells of itself; null clears the line. */
+  set info(info) {
+    for (const name of ["speed", "first", "context"]) this.#set(name, "", null);
+    this.#memory(info);
+    this.#set("adapter", "Adapter", info?.adapter);
+    this.#set("features", "Features", info?.features?.join(", "));
+  }
+
+  /** What an answer tells: the "done" message of the worker. */
+  answered({ usage, timings, info }) {
+    const { prompt_tokens: prompt, completion_tokens: completion, cached_tokens: cached } = usage;
+    const rate = timings.tokens_per_second;
+    this.#set("speed", "Speed", rate && format.speed(rate));
+    this.#set("first", "First token", timings.first_token && format.seconds(timings.first_token));
+    const used = format.count(prompt + completion);
+    const room = info?.context_length ? ` of ${format.count(info.context_length)}` : "";
+    this.#set("context", "Context", `${used}${room}`, `${cached} of ${prompt} prompt tokens were cached`);
+    this.#memory(info);
+  }
+
+  #memory(info) {
+    this.#set("memory", "GPU", info?.gpu_memory ? format.bytes(info.gpu_memory) : null);
+  }
+
+  #set(name, label, value, title = "") {
+    const id = `status-${name}`;
+    let row = this.#list.querySelector(`#${id}`);
+    if (!value) {
+      row?.remove();
+      return;
+    }
+    if (!row) {
+      row = document.createElement("div");
+      row.id = id;
+      row.append(document.createElement("dt"), document.createElement("dd"));
+      this.#list.append(row);
+    }
+    const [term, definition] = row.children;
+    if (name !== "state") term.textContent = label;
+    definition.textContent = value;
+    row.title = title;
+  }
+}
+
+// The engine's stages, and which of the three words on the panel they belong to.
+const STAGES = {
+  python: ["python", "Starting Python"],
+  opening: ["model", "Opening the model"],
+  tokenizer: ["model", "Reading the tokenizer"],
+  weights: ["model", "Weights"],
+  kernels: ["kernels", "Compiling GPU kernels"],
+  ready: ["kernels", "Ready"],
+};
+
+/** Stage, bytes, rate and a way to cancel. */
+export class LoadingPanel {
+  #panel = document.querySelector("#loading");
+  #bar = document.querySelector("#loading-bar");
+  #text = document.querySelector("#loading-text");
+  #cancel = document.querySelector("#cancel");
+  #stages = [...document.querySelectorAll("#stages li")];
+
+  constructor(onCancel) {
+    this.#cancel.addEventListener("click", onCancel);
+  }
+
+  show(stage, { cancellable = true } = {}) {
+    this.#panel.hidden = false;
+    this.#cancel.hidden = !cancellable;
+    this.update({ stage, loaded: 0, total: null, rate: null, text: "" });
+  }
+
+  hide() {
+    this.#panel.hidden = true;
+  }
+
+  update({ stage, loaded, total, rate, text }) {
+    const [group, title] = STAGES[stage] ?? ["model", stage];
+    const at = this.#stages.findIndex((item) => item.dataset.stage === group);
+    this.#stages.forEach((item, index) => {
+      item.className = index < at ? "done" : index === at ? "active" : "";
+    });
+    const words = [text || title];
+    if (total) words.push(`${format.bytes(loaded)} of ${format.bytes(total)}`);
+    else if (loaded) words.push(format.bytes(loaded));
+    if (rate) words.push(`${format.bytes(rate)}/s`);
+    if (rate && total > loaded) words.push(format.left((total - loaded) / rate));
+    this.#text.value = words.join(" · ");
+    // All bytes are there but the stage goes on: how long is not known.
+    if (total && loaded < total) this.#bar.value = loaded / total;
+    else this.#bar.removeAttribute("value");
+  }
+}

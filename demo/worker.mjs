@@ -1,0 +1,106 @@
+// Runs Python, and the model that Python drives, away from the page: the page never blocks.
+//
+// Messages from the page
+//   {type: "load", source, contextLength}   source: {kind: "pocket"} | {kind: "address", address}
+//                                                   | {kind: "files", files: File[]}
+//   {type: "cancel"}                        stop the load that is under way
+//   {type: "chat", id, messages, options}   options: temperature, max_tokens
+//   {type: "stop"}                          end the answer that is under way
+//   {type: "recover"}                       start again after the GPU was lost
+// Messages to the page
+//   {type: "progress", stage, loaded, total, rate, text}   stages in order: "python", then the
+//                                                          engine's own, "opening" to "ready"
+//   {type: "started"}                       Python is up
+//   {type: "loaded", info}                  a model answers from now on
+//   {type: "cancelled"}                     the load was cancelled; no model is loaded
+//   {type: "delta", id, text}
+//   {type: "done", id, finish, usage, timings}
+//   {type: "error", during, id, kinds, message}   during: "start" | "load" | "chat"; kinds: the
+//                                                 error's class and its bases, most special first
+
+import { loadPyodide } from "./pyodide/pyodide.mjs";
+
+const send = (message) => self.postMessage(message);
+const fail = (kind, message) =>
+  send({ type: "error", during: "start", kinds: [kind], message });
+
+const session = start().catch((error) => {
+  console.error(error);
+  fail("StartError", String(error?.message ?? error).slice(-1500));
+  return null;
+});
+
+self.onmessage = async ({ data }) => {
+  const python = await session;
+  if (python === null) return; // the page has been told why
+  switch (data.type) {
+    case "load":
+      python.load(data.source.kind, data.source.address, data.source.files, data.contextLength);
+      break;
+    case "chat":
+      python.chat(data.id, JSON.stringify(data.messages), JSON.stringify(data.options));
+      break;
+    default:
+      python[data.type]();
+  }
+};
+
+async function start() {
+  if (!(await navigator.gpu?.requestAdapter())) {
+    fail(navigator.gpu ? "NoAdapterError" : "NoWebGPU", "");
+    return null;
+  }
+  const { wheels } = await (await get("site.json")).json();
+  const progress = counter();
+  const files = wheels.map((name) => download(`pyodide/${name}`, progress));
+  const python = await startPython(progress);
+  for (const file of await Promise.all(files)) python.unpackArchive(await file, "wheel");
+  python.runPython(await (await get("worker.py")).text());
+  const created = python.globals.get("Session")((json) => send(JSON.parse(json)));
+  send({ type: "started" });
+  return created;
+}
+
+// From a snapshot Python is up in a quarter of the time. It is only a shortcut: where it cannot be
+// used, Python starts the ordinary way.
+async function startPython(progress) {
+  try {
+    const packed = await download("snapshot.bin.gz", progress);
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const memory = new Uint8Array(await new Response(stream).arrayBuffer());
+    const python = await loadPyodide({ _loadSnapshot: memory });
+    python.runPython("import random; random.seed()"); // a frozen seed would repeat on every page
+    return python;
+  } catch (error) {
+    console.warn("Python's snapshot could not be used:", error);
+    return loadPyodide();
+  }
+}
+
+function counter() {
+  const bytes = { loaded: 0, total: 0 };
+  return (loaded, total) => {
+    bytes.loaded += loaded;
+    bytes.total += total;
+    send({ type: "progress", stage: "python", ...bytes, rate: null, text: "" });
+  };
+}
+
+async function download(path, progress) {
+  const response = await get(path);
+  progress(0, Number(response.headers.get("content-length") ?? 0));
+  const chunks = [];
+  const reader = response.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return new Blob(chunks).arrayBuffer();
+    chunks.push(value);
+    progress(value.length, 0);
+  }
+}
+
+async function get(path) {
+  const response = await fetch(new URL(path, import.meta.url));
+  if (!response.ok) throw new Error(`${path}: the server answered ${response.status}`);
+  return response;
+}

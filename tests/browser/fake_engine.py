@@ -1,0 +1,109 @@
+"""A test double of the engine, for what the page shows when things are slow, long or broken.
+
+The test server puts this text in front of demo/worker.py, so it runs inside Pyodide in place of
+``webllm_py.load``. What it does is named by the address that is "loaded" and by the question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import webllm_py
+from webllm_py import errors
+
+HOSTILE = (
+    "# <img src=x onerror=alert(1)>\n\n"
+    "<script>alert(2)</script> **bold** [click](javascript:alert(3)) [fine](https://example.org)\n\n"
+    "| a | b |\n|---|---:|\n| <b>1</b> | 2 |\n\n```html\n<script>alert(4)</script>\n```\n"
+)
+
+
+class FakeEngine:
+    def __init__(self, name: str) -> None:
+        self.info = {
+            "name": name,
+            "architecture": "fake",
+            "quantization": "Q8_0",
+            "parameters": 4_200_000,
+            "context_length": 1024,
+            "gpu_memory": 12_400_000,
+            "adapter": "test double",
+            "features": ["none"],
+        }
+        self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
+        self._interrupted = False
+        self._lost = False
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+
+    async def unload(self) -> None:
+        pass
+
+    async def recover(self) -> None:
+        await asyncio.sleep(0.1)
+        self._lost = False
+
+    async def _create(self, messages: list[dict[str, str]], **options: Any) -> Any:
+        self._interrupted = False
+        question = messages[-1]["content"]
+        if "lose" in question or self._lost:
+            self._lost = True
+            raise errors.DeviceLostError("the device was lost: destroyed")
+        if "too long" in question:
+            raise errors.ContextLengthError("the prompt has 2000 tokens, the context 1024")
+        if "defect" in question:
+            raise KeyError("defect")
+        return self._stream(question, options)
+
+    async def _stream(self, question: str, options: dict[str, Any]) -> Any:
+        count = 0
+        for piece in pieces(question, options):
+            if self._interrupted:
+                break
+            await asyncio.sleep(0.004)
+            count += 1
+            yield chunk(piece, None)
+        yield chunk("", "stop")
+        usage = SimpleNamespace(
+            prompt_tokens=20,
+            completion_tokens=count,
+            prompt_tokens_details=SimpleNamespace(cached_tokens=12),
+        )
+        yield SimpleNamespace(choices=[], usage=usage)
+
+
+def pieces(question: str, options: dict[str, Any]) -> Any:
+    if "for ever" in question:
+        return (f"word{number} " for number in range(100_000))
+    if "hostile" in question:
+        return (HOSTILE[at : at + 7] for at in range(0, len(HOSTILE), 7))
+    if "options" in question:
+        return iter([f"temperature {options['temperature']}, {options['max_tokens']} tokens"])
+    return iter(["You ", "said: ", question])
+
+
+def chunk(text: str, finish: str | None) -> Any:
+    choice = SimpleNamespace(delta=SimpleNamespace(content=text), finish_reason=finish)
+    return SimpleNamespace(choices=[choice], usage=None)
+
+
+async def fake_load(
+    source: Any = None, *, context_length: int | None = None, on_progress: Any = None
+) -> FakeEngine:
+    if source == "big":
+        raise errors.GPUOutOfMemoryError("7.2 GB are needed for the weights, 4.0 GB were to be had")
+    total = 200_000_000 if source == "slow" else 4_000_000
+    for loaded in range(0, total + 1, 1_000_000):
+        await asyncio.sleep(0.02)
+        on_progress(
+            SimpleNamespace(
+                stage="weights", loaded=loaded, total=total, bytes_per_second=5e7, text=""
+            )
+        )
+    return FakeEngine(getattr(source, "name", None) or source or "Fake model")
+
+
+webllm_py.load = fake_load  # type: ignore[attr-defined]
