@@ -1,0 +1,168 @@
+"""Checks of single request values. Each returns the value in its normal form.
+
+All raise ``RequestError`` whose ``param`` is the place of the value: ``temperature``,
+``messages[1].content``. Numbers of other libraries (numpy) count as numbers, tuples as lists.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any, NoReturn
+
+from webllm_py.chat.plain import NotPlainError, to_plain
+from webllm_py.errors import RequestError
+
+__all__ = [
+    "boolean",
+    "decimal",
+    "fail",
+    "integer",
+    "items",
+    "json_object",
+    "mapping",
+    "one_of",
+    "refuse_unknown",
+    "text",
+    "wrong_type",
+]
+
+
+def fail(param: str, problem: str, *, code: str = "invalid_value") -> NoReturn:
+    """Refuse the field ``param``: the message is its name followed by the problem."""
+    raise RequestError(f"'{param}' {problem}", param=param, code=code)
+
+
+def wrong_type(param: str, expected: str, value: Any) -> NoReturn:
+    """Refuse a value of another type than ``expected`` ("a string")."""
+    fail(param, f"must be {expected}, not {_type_name(value)}.", code="invalid_type")
+
+
+def text(value: Any, param: str, *, empty: bool = True) -> str:
+    """A string of valid Unicode."""
+    if not isinstance(value, str):
+        wrong_type(param, "a string", value)
+    if not value and not empty:
+        fail(param, "must not be empty.")
+    plain: str = _plain(value, param)
+    return plain
+
+
+def boolean(value: Any, param: str) -> bool:
+    """True or False, nothing that merely counts as true."""
+    if not isinstance(value, bool):
+        wrong_type(param, "true or false", value)
+    return value
+
+
+def integer(value: Any, param: str, *, low: int, high: int) -> int:
+    """A whole number in ``low..high``."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        wrong_type(param, "a whole number", value)
+    number = int(value)
+    if not low <= number <= high:
+        fail(param, f"must be {_range(low, high)}, not {_shown(number)}.")
+    return number
+
+
+def decimal(
+    value: Any, param: str, *, low: float, high: float = math.inf, above: bool = False
+) -> float:
+    """A finite number in ``low..high``; ``low`` itself is refused if ``above``."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        wrong_type(param, "a number", value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    inside = low < number if above else low <= number
+    if not (inside and number <= high and math.isfinite(number)):
+        wanted = f"above {low:g}" if above else _range(low, high)
+        fail(param, f"must be {wanted}, not {_shown(value)}.")
+    return number
+
+
+def one_of(value: Any, param: str, names: Iterable[str]) -> str:
+    """One of a few words."""
+    name = text(value, param)
+    known = list(names)
+    if name not in known:
+        fail(param, f"must be one of {', '.join(map(repr, known))}, not {_shown(name)}.")
+    return name
+
+
+def items(value: Any, param: str) -> list[Any]:
+    """A list or a tuple, copied."""
+    if not isinstance(value, list | tuple):
+        wrong_type(param, "a list", value)
+    return list(value)
+
+
+def mapping(value: Any, param: str) -> dict[str, Any]:
+    """An object with string keys; its values are not looked at."""
+    if not isinstance(value, Mapping):
+        wrong_type(param, "an object (a dict)", value)
+    for key in value:
+        if not isinstance(key, str):
+            fail(param, f"has a key that is no string: {_shown(key)}.", code="invalid_type")
+    return dict(value)
+
+
+def json_object(value: Any, param: str) -> dict[str, Any]:
+    """An object that holds JSON values only, copied all the way down."""
+    plain: dict[str, Any] = _plain(mapping(value, param), param)
+    return plain
+
+
+def refuse_unknown(fields: Iterable[str], known: Iterable[str], param: str = "") -> None:
+    """Refuse a field outside ``known``, naming the nearest known one."""
+    names = list(known)
+    for field in fields:
+        if field not in names:
+            near = difflib.get_close_matches(field[:64], names, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            path = f"{param}.{field}" if param else field
+            raise RequestError(
+                f"Unknown field {_shown(path)}.{hint}", param=path, code="unknown_parameter"
+            )
+
+
+def _plain(value: Any, param: str) -> Any:
+    try:
+        return to_plain(value, param)
+    except NotPlainError as error:
+        fail(error.path, f"{error.reason}.")
+
+
+def _range(low: float, high: float) -> str:
+    if math.isinf(high):
+        return f"at least {low:g}"
+    return f"from {low} to {high}"
+
+
+_TYPE_NAMES = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def _type_name(value: Any) -> str:
+    return _TYPE_NAMES.get(type(value), type(value).__name__)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return _cut(repr(value))
+    except ValueError:  # an int of more digits than Python prints
+        return f"a number of {value.bit_length()} bits"
+
+
+def _cut(shown: str) -> str:
+    return shown if len(shown) <= 80 else shown[:77] + "..."

@@ -1,0 +1,172 @@
+"""Every field that a request may hold, by what becomes of it. A name outside is refused.
+
+The names are OpenAI's (chat completions and completions), with the extensions of WebLLM, vLLM and
+llama.cpp that are in use for the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from webllm_py.api.checks import fail, mapping, refuse_unknown
+from webllm_py.chat.plain import NotPlainError, to_plain
+
+__all__ = ["CHAT_FIELDS", "COMPLETION_FIELDS", "request_fields"]
+
+SAMPLING_FIELDS = frozenset(
+    {
+        "frequency_penalty",
+        "logit_bias",
+        "logits_processors",
+        "min_p",
+        "presence_penalty",
+        "repetition_penalty",
+        "seed",
+        "temperature",
+        "top_k",
+        "top_p",
+    }
+)
+GENERATION_FIELDS = SAMPLING_FIELDS | {
+    "ignore_eos",
+    "max_tokens",
+    "model",
+    "n",
+    "stop",
+    "stream",
+    "stream_options",
+}
+CHAT_FIELDS = GENERATION_FIELDS | {
+    "chat_template_kwargs",
+    "enable_thinking",
+    "max_completion_tokens",
+    "messages",
+    "reasoning_effort",
+    "tool_choice",
+    "tools",
+}
+COMPLETION_FIELDS = GENERATION_FIELDS | {"echo", "prompt"}
+
+# They say who asks, what to file the answer under, or how a data centre may go about it: nothing
+# that could change an answer given here.
+WITHOUT_EFFECT = frozenset(
+    {
+        "extra_headers",
+        "extra_query",
+        "metadata",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "user",
+    }
+)
+
+# Known elsewhere, not done here. Each is accepted at the values below that ask for nothing.
+UNSUPPORTED = frozenset(
+    {
+        "add_generation_prompt",
+        "audio",
+        "best_of",
+        "continue_final_message",
+        "dry_allowed_length",
+        "dry_base",
+        "dry_multiplier",
+        "dry_penalty_last_n",
+        "dry_sequence_breakers",
+        "enable_latency_breakdown",
+        "function_call",
+        "functions",
+        "grammar",
+        "logprobs",
+        "min_tokens",
+        "mirostat",
+        "mirostat_eta",
+        "mirostat_tau",
+        "modalities",
+        "moderation",
+        "no_repeat_ngram_size",
+        "parallel_tool_calls",
+        "response_format",
+        "suffix",
+        "timeout",
+        "top_logprobs",
+        "typical_p",
+        "verbosity",
+        "web_search_options",
+        "xtc_probability",
+        "xtc_threshold",
+    }
+)
+_ASKS_FOR_NOTHING: Mapping[str, Any] = {
+    "add_generation_prompt": True,
+    "best_of": 1,
+    "continue_final_message": False,
+    "enable_latency_breakdown": False,
+    "logprobs": False,
+    "modalities": ["text"],
+    "parallel_tool_calls": True,
+    "response_format": {"type": "text"},
+}
+
+
+def request_fields(
+    fields: Mapping[str, Any], supported: Iterable[str], elsewhere: Iterable[str]
+) -> dict[str, Any]:
+    """The fields of a request that this version acts on.
+
+    ``extra_body`` is opened (its fields count as the request's own), a null counts as absent,
+    fields without an effect here are left out.
+
+    Args:
+        fields: the request as it came.
+        supported: names that this kind of request knows.
+        elsewhere: names that only the other kind of request knows; they are refused with that hint.
+
+    Raises:
+        RequestError: a field that is unknown, not supported yet, or given twice.
+    """
+    supported = frozenset(supported)
+    elsewhere = frozenset(elsewhere) - supported
+    present: dict[str, Any] = {}
+    for name, value in _opened(fields).items():
+        if name in WITHOUT_EFFECT:
+            continue
+        if name in UNSUPPORTED:
+            _refuse_unsupported(name, value)
+            continue
+        if name in elsewhere:
+            fail(name, "is not a field of this kind of request.", code="unknown_parameter")
+        refuse_unknown([name], supported | WITHOUT_EFFECT | UNSUPPORTED)
+        if value is not None:
+            present[name] = value
+    return present
+
+
+def _opened(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``fields`` with the fields of ``extra_body`` beside the others, as OpenAI's client sends."""
+    opened = mapping(fields, "request")
+    extra = opened.pop("extra_body", None)
+    if extra is None:
+        return opened
+    for name, value in mapping(extra, "extra_body").items():
+        if name in opened:
+            fail(f"extra_body.{name}", "is given twice: here and outside of extra_body.")
+        opened[name] = value
+    return opened
+
+
+def _refuse_unsupported(name: str, value: Any) -> None:
+    if value is None:
+        return
+    try:
+        plain = to_plain(value)
+    except NotPlainError:
+        plain = None
+    neutral = _ASKS_FOR_NOTHING.get(name)
+    if plain is None or type(plain) is not type(neutral) or plain != neutral:
+        fail(name, "is not supported yet.", code="unsupported_parameter")

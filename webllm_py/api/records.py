@@ -1,0 +1,57 @@
+"""The base of every response object: a frozen dataclass that is a mapping too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+__all__ = ["OPTIONAL", "Record"]
+
+
+# Metadata of a dataclass field that is no key of the JSON form while it is None.
+OPTIONAL: Mapping[str, bool] = {"optional": True}
+
+
+class Record(Mapping[str, Any]):
+    """``reply.choices[0].text`` and ``reply["choices"][0]["text"]`` are the same.
+
+    As a mapping it has the keys of its JSON form: an optional field that is None is no key, as
+    OpenAI leaves it out, but indexing it gives None all the same.
+    Subclasses are dataclasses with ``eq=False``: equal to any mapping of the same content.
+    """
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self.__dataclass_fields__:  # type: ignore[attr-defined]
+            raise KeyError(key)
+        return getattr(self, key)
+
+    def __iter__(self) -> Iterator[str]:
+        for entry in fields(self):  # type: ignore[arg-type]
+            if getattr(self, entry.name) is not None or not entry.metadata.get("optional"):
+                yield entry.name
+
+    def __contains__(self, key: object) -> bool:
+        return any(key == name for name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts and lists, ready for ``json.dumps``: what OpenAI's interface sends."""
+        return {name: _plain(value) for name, value in self.items()}
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
+
+    model_dump = to_dict  # what programs written for the openai package call it
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,268 @@
+"""Responses in OpenAI's shapes: its field names, its types, its values of ``object``.
+
+Two extensions: ``usage.timings`` (WebLLM's ``usage.extra``, with its names), and the finish reason
+``abort`` for a generation that was interrupted (WebLLM's too).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from webllm_py.api.records import OPTIONAL, Record
+
+__all__ = [
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "ChatCompletionMessage",
+    "Choice",
+    "ChoiceDelta",
+    "ChunkChoice",
+    "Completion",
+    "CompletionChoice",
+    "FinishReason",
+    "FunctionCall",
+    "PromptTokensDetails",
+    "Timings",
+    "ToolCall",
+    "Usage",
+    "new_id",
+    "now",
+]
+
+# stop: an end-of-text token or a stop string. length: max_tokens, or the context is full.
+# tool_calls: the model calls functions. abort: interrupted by the caller.
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "abort"]
+
+
+def new_id(prefix: str) -> str:
+    """A fresh response id: ``chatcmpl-...`` or ``cmpl-...``."""
+    return f"{prefix}-{uuid.uuid4().hex}"
+
+
+def now() -> int:
+    """The time as ``created`` has it: whole seconds since 1970."""
+    return int(time.time())
+
+
+@dataclass(frozen=True, eq=False)
+class Timings(Record):
+    """How fast a request was. None where nothing could be measured.
+
+    The names are those of WebLLM's ``usage.extra``. llama.cpp's ``timings`` has the same as
+    ``prompt_per_second``, ``predicted_per_second``, and ``*_ms``.
+
+    Attributes:
+        prefill_tokens_per_s: prompt tokens that had to be computed, a second.
+        decode_tokens_per_s: generated tokens after the first, a second, of all choices together.
+        time_to_first_token_s: from handing in the request, waiting for its turn included.
+        time_per_output_token_s: the inverse of ``decode_tokens_per_s``.
+        e2e_latency_s: from handing in the request to its last token.
+    """
+
+    prefill_tokens_per_s: float | None = None
+    decode_tokens_per_s: float | None = None
+    time_to_first_token_s: float | None = None
+    time_per_output_token_s: float | None = None
+    e2e_latency_s: float | None = None
+
+    @classmethod
+    def measure(
+        cls,
+        *,
+        submitted: float,
+        started: float,
+        first_token: float | None,
+        finished: float,
+        prefilled_tokens: int,
+        completion_tokens: int,
+    ) -> Timings:
+        """From the clock, in seconds: request handed in, begun, first token known (None if there
+        was none), all done."""
+        if first_token is None:
+            return cls(e2e_latency_s=finished - submitted)
+        decode_rate = _rate(completion_tokens - 1, finished - first_token)
+        return cls(
+            prefill_tokens_per_s=_rate(prefilled_tokens, first_token - started),
+            decode_tokens_per_s=decode_rate,
+            time_to_first_token_s=first_token - submitted,
+            time_per_output_token_s=1 / decode_rate if decode_rate else None,
+            e2e_latency_s=finished - submitted,
+        )
+
+
+def _rate(count: int, seconds: float) -> float | None:
+    return count / seconds if count > 0 and seconds > 0 else None
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTokensDetails(Record):
+    """``cached_tokens``: prompt tokens found in the KV cache, so not computed again."""
+
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Usage(Record):
+    """Tokens of a request: the prompt counted once, the completions of all choices together."""
+
+    completion_tokens: int
+    prompt_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails | None = field(default=None, metadata=OPTIONAL)
+    timings: Timings | None = field(default=None, metadata=OPTIONAL)
+
+    @classmethod
+    def count(
+        cls,
+        prompt_tokens: int,
+        completion_tokens: int,
+        *,
+        cached_tokens: int = 0,
+        timings: Timings | None = None,
+    ) -> Usage:
+        """The usage of so many tokens."""
+        return cls(
+            completion_tokens=completion_tokens,
+            prompt_tokens=prompt_tokens,
+            total_tokens=prompt_tokens + completion_tokens,
+            prompt_tokens_details=PromptTokensDetails(cached_tokens),
+            timings=timings,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionCall(Record):
+    """The function that a model calls; ``arguments`` is JSON text as the model wrote it."""
+
+    arguments: str
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class ToolCall(Record):
+    """One call of a tool."""
+
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+
+
+@dataclass(frozen=True, eq=False)
+class ChatCompletionMessage(Record):
+    """What the model said."""
+
+    content: str | None
+    refusal: str | None = None
+    role: Literal["assistant"] = "assistant"
+    tool_calls: list[ToolCall] | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, eq=False)
+class Choice(Record):
+    """One of the ``n`` answers."""
+
+    finish_reason: FinishReason
+    index: int
+    message: ChatCompletionMessage
+    logprobs: None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ChatCompletion(Record):
+    """The answer to a chat request."""
+
+    id: str
+    choices: list[Choice]
+    created: int
+    model: str
+    object: Literal["chat.completion"] = "chat.completion"
+    system_fingerprint: str | None = field(default=None, metadata=OPTIONAL)
+    usage: Usage | None = field(default=None, metadata=OPTIONAL)
+
+    def _repr_markdown_(self) -> str:
+        answers = [_message_markdown(choice.message) for choice in self.choices]
+        return _markdown(answers, [choice.finish_reason for choice in self.choices], self.usage)
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceDelta(Record):
+    """What a piece of a stream adds to the message."""
+
+    content: str | None = field(default=None, metadata=OPTIONAL)
+    refusal: str | None = field(default=None, metadata=OPTIONAL)
+    role: Literal["assistant"] | None = field(default=None, metadata=OPTIONAL)
+    tool_calls: list[ToolCall] | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkChoice(Record):
+    """The piece of one of the ``n`` answers."""
+
+    delta: ChoiceDelta
+    index: int
+    finish_reason: FinishReason | None = None
+    logprobs: None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ChatCompletionChunk(Record):
+    """A piece of a streamed chat answer."""
+
+    id: str
+    choices: list[ChunkChoice]
+    created: int
+    model: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    system_fingerprint: str | None = field(default=None, metadata=OPTIONAL)
+    usage: Usage | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, eq=False)
+class CompletionChoice(Record):
+    """One of the ``n`` texts, or its next piece; a piece that is not the last has no reason."""
+
+    finish_reason: FinishReason | None
+    index: int
+    text: str
+    logprobs: None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Completion(Record):
+    """The answer to a text completion request, whole or a piece of a stream."""
+
+    id: str
+    choices: list[CompletionChoice]
+    created: int
+    model: str
+    object: Literal["text_completion"] = "text_completion"
+    system_fingerprint: str | None = field(default=None, metadata=OPTIONAL)
+    usage: Usage | None = field(default=None, metadata=OPTIONAL)
+
+    def _repr_markdown_(self) -> str:
+        texts = [choice.text for choice in self.choices]
+        return _markdown(texts, [choice.finish_reason for choice in self.choices], self.usage)
+
+
+def _message_markdown(message: ChatCompletionMessage) -> str:
+    calls = [
+        f"```json\n{json.dumps(call.to_dict(), ensure_ascii=False, indent=2)}\n```"
+        for call in message.tool_calls or []
+    ]
+    return "\n\n".join([message.content or "", *calls]).strip("\n")
+
+
+def _markdown(answers: list[str], reasons: list[FinishReason | None], usage: Usage | None) -> str:
+    """The text as the model meant it, and a line that says how it ended and how fast it was."""
+    if len(answers) > 1:
+        answers = [f"**Choice {i}**\n\n{answer}" for i, answer in enumerate(answers)]
+    footer = ", ".join(dict.fromkeys(reason for reason in reasons if reason))
+    if usage is not None:
+        footer += f" · {usage.completion_tokens} tokens"
+        if usage.timings is not None and usage.timings.decode_tokens_per_s is not None:
+            footer += f" · {usage.timings.decode_tokens_per_s:.1f} tokens/s"
+    return "\n\n".join([*answers, f"<sub>{footer}</sub>"] if footer else answers)
