@@ -1,0 +1,191 @@
+"""Reads the tokenizer of a GGUF file (keys ``tokenizer.ggml.*`` of the GGUF specification)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from webllm_py.errors import TokenizerError
+from webllm_py.tokenizer import normalizers
+from webllm_py.tokenizer.added_tokens import AddedToken
+from webllm_py.tokenizer.bpe import BPE
+from webllm_py.tokenizer.byte_level import chars_to_bytes
+from webllm_py.tokenizer.fields import expect, field, optional, strings
+from webllm_py.tokenizer.from_sentencepiece import (
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    USER_DEFINED,
+    sentencepiece_bpe,
+    unique_ids,
+)
+from webllm_py.tokenizer.merges import from_merges
+from webllm_py.tokenizer.model import unsupported_model
+from webllm_py.tokenizer.patterns import profile_named
+from webllm_py.tokenizer.tokenizer import SpecialTokens, Tokenizer
+from webllm_py.tokenizer.vocabulary import Vocabulary, piece_to_bytes
+
+__all__ = ["from_gguf"]
+
+_UNSUPPORTED = {"bert": "WordPiece", "t5": "Unigram", "rwkv": "RWKV", "plamo2": "PLaMo-2"}
+
+# Control tokens that end a turn or a message; files name only one of them as EOS.
+_END_TEXTS = (
+    *("<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<end_of_turn>"),
+    *("<|endoftext|>", "<|eom_id|>", "<EOT>", "<|end_of_text|>", "<|end_of_turn|>"),
+)
+
+# Phi-3's special tokens take the white space behind them, except these; GGUF has no place for it.
+_PHI3_NAMES = ("phi-3", "phi3")
+_PHI3_PLAIN = ("<unk>", "<s>", "<|endoftext|>")
+
+
+def from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer of a GGUF file.
+
+    Args:
+        metadata: the file's key-value pairs.
+
+    Raises:
+        TokenizerError: the keys are missing or damaged.
+        UnsupportedModelError: a tokenizer model or pre-tokenizer that this version does not run.
+    """
+    keys = _Keys(metadata)
+    kind = keys.text("model")
+    if kind == "llama":
+        return _sentencepiece(keys)
+    if kind == "gpt2":
+        return _byte_level(keys)
+    raise unsupported_model(_UNSUPPORTED.get(kind, kind))
+
+
+class _Keys:
+    """The ``tokenizer.ggml`` keys, checked, with what all kinds share."""
+
+    def __init__(self, metadata: Mapping[str, Any]):
+        self._metadata = metadata
+        prefix = "tokenizer.ggml."
+        self._keys = {
+            key.removeprefix(prefix): value
+            for key, value in metadata.items()
+            if key.startswith(prefix)
+        }
+        if not self._keys:
+            raise TokenizerError("the GGUF file holds no tokenizer (no tokenizer.ggml keys)")
+        self.pieces = strings(self._keys.get("tokens"), "tokenizer.ggml.tokens")
+        # an empty token stands for nothing, but ids must go on counting behind it
+        self.pieces = [piece or f"[EMPTY_{index}]" for index, piece in enumerate(self.pieces)]
+        self.ids = unique_ids(self.pieces)
+        self.types = self._numbers("token_type", int) or [NORMAL] * len(self.pieces)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        if default is not None:
+            return optional(self._keys, name, str, default, "tokenizer.ggml")
+        return field(self._keys, name, str, "tokenizer.ggml")
+
+    def flag(self, name: str, default: bool) -> bool:
+        return optional(self._keys, name, bool, default, "tokenizer.ggml")
+
+    def merges(self) -> list[str]:
+        return strings(self._keys.get("merges"), "tokenizer.ggml.merges")
+
+    def scores(self) -> Sequence[float]:
+        scores = self._numbers("scores", float)
+        if scores is None:
+            raise TokenizerError("tokenizer.ggml.scores is missing: merges cannot be ordered")
+        return scores
+
+    def _numbers(self, name: str, kind: type[float]) -> list[Any] | None:
+        """One number a token."""
+        values = self._keys.get(name)
+        if values is None:
+            return None
+        if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
+            raise TokenizerError(f"tokenizer.ggml.{name} must be a list of numbers")
+        if len(values) < len(self.pieces):
+            raise TokenizerError(
+                f"tokenizer.ggml.{name} has {len(values)} entries for {len(self.pieces)} tokens"
+            )
+        if set(map(type, values)) - {int, kind}:
+            raise TokenizerError(f"tokenizer.ggml.{name} must hold only numbers")
+        return list(values[: len(self.pieces)])
+
+    def id(self, name: str, default: int | None = None) -> int | None:
+        """A token's id; files write "none" as an id outside of the vocabulary."""
+        value = self._keys.get(f"{name}_token_id")
+        if value is None:
+            value = default
+        if value is None:
+            return None
+        token_id = expect(value, int, f"tokenizer.ggml.{name}_token_id")
+        return token_id if 0 <= token_id < len(self.pieces) else None
+
+    def added_tokens(self) -> list[AddedToken]:
+        name = optional(self._metadata, "general.name", str, "", "general").lower()
+        is_phi3 = any(part in name for part in _PHI3_NAMES)
+        return [
+            AddedToken(
+                index,
+                piece,
+                special=kind in (CONTROL, UNKNOWN),
+                rstrip=is_phi3 and piece not in _PHI3_PLAIN,
+            )
+            for index, (piece, kind) in enumerate(zip(self.pieces, self.types, strict=True))
+            if kind in (CONTROL, UNKNOWN, USER_DEFINED)
+        ]
+
+    def special_tokens(
+        self, *, bos: int | None = None, eos: int | None = None, add_bos: bool
+    ) -> SpecialTokens:
+        """The roles; ``bos``, ``eos`` and ``add_bos`` for where the file says nothing."""
+        bos, eos = self.id("bos", bos), self.id("eos", eos)
+        add_bos = self.flag("add_bos_token", add_bos) and bos is not None
+        add_eos = self.flag("add_eos_token", False) and eos is not None
+        named = [self.ids[text] for text in _END_TEXTS if text in self.ids]
+        ends = {eos, self.id("eot"), self.id("eom")}
+        ends.update(index for index in named if self.types[index] == CONTROL)
+        return SpecialTokens(
+            bos,
+            eos,
+            prefix=(bos,) if add_bos and bos is not None else (),
+            suffix=(eos,) if add_eos and eos is not None else (),
+            ends=frozenset(index for index in ends if index is not None),
+        )
+
+
+def _sentencepiece(keys: _Keys) -> Tokenizer:
+    model, split = sentencepiece_bpe(keys.ids, keys.scores(), keys.types, keys.id("unknown", 0))
+    added = keys.added_tokens()
+    add_prefix = keys.flag("add_space_prefix", True)
+    steps = [normalizers.replace(" ", "▁")]
+    if add_prefix:
+        steps.append(normalizers.prepend("▁"))
+    return Tokenizer(
+        model,
+        Vocabulary(keys.ids, piece_to_bytes, added, lambda token: True),
+        added,
+        keys.special_tokens(bos=1, eos=2, add_bos=True),
+        normalizer=normalizers.sequence(steps),
+        pre_tokenizer=split,
+        drop_leading_space=add_prefix,
+    )
+
+
+def _byte_level(keys: _Keys) -> Tokenizer:
+    profile = profile_named(keys.text("pre", "default"))
+    priorities, joiner, _ = from_merges(keys.merges(), keys.ids)
+    added = keys.added_tokens()
+    return Tokenizer(
+        BPE(
+            keys.ids,
+            priorities,
+            joiner,
+            byte_level=True,
+            whole_words=profile.whole_words,
+            unknown_id=keys.id("unknown"),
+        ),
+        Vocabulary(keys.ids, chars_to_bytes, added, lambda token: True),
+        added,
+        keys.special_tokens(add_bos=profile.add_bos),
+        pre_tokenizer=profile.pre_tokenizer(),
+    )
