@@ -32,6 +32,7 @@ export class Conversation {
       const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
       this.#follow = scrollHeight - scrollTop - clientHeight < 48;
     });
+    new ResizeObserver(() => this.#scroll()).observe(this.#scroller);
   }
 
   get isEmpty() {
@@ -74,17 +75,16 @@ export class Conversation {
   /** The answer is complete; `done` is the worker's message. */
   endAnswer(turn, { usage, timings, finish, stopped }) {
     const words = [];
-    if (usage.completion_tokens) words.push(`${format.count(usage.completion_tokens)} tokens`);
+    if (usage.completion_tokens) words.push(format.tokens(usage.completion_tokens));
     if (timings.tokens_per_second) words.push(format.speed(timings.tokens_per_second));
     const note = FINISH_NOTES[stopped ? "stopped" : finish];
     if (note) words.push(note);
     this.#finish(turn, words.join(" · "));
   }
 
-  /** The answer failed; what was said of it stays, an empty one goes. */
+  /** The answer failed; what was said of it stays, and it can be tried again. */
   failAnswer(turn, title) {
-    if (turn.content) this.#finish(turn, title);
-    else if (this.#turns.at(-1) === turn) this.dropAnswer();
+    this.#finish(turn, title);
   }
 
   /** Remove the last answer, so that its question can be answered anew. */

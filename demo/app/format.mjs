@@ -4,6 +4,8 @@ const whole = new Intl.NumberFormat("en");
 
 export const count = (number) => whole.format(number);
 
+export const tokens = (number) => (number === 1 ? "1 token" : `${count(number)} tokens`);
+
 export function bytes(number) {
   if (number < 1e6) return `${Math.max(1, Math.round(number / 1e3))} kB`;
   if (number < 1e9) return `${(number / 1e6).toFixed(number < 1e7 ? 1 : 0)} MB`;

@@ -43,7 +43,7 @@ export class ModelPicker {
 function summary({ name, architecture, quantization, parameters, context_length: context }) {
   const words = [name, architecture, quantization];
   if (parameters) words.push(`${format.parameters(parameters)} parameters`);
-  if (context) words.push(`${format.count(context)} tokens of context`);
+  if (context) words.push(`${format.tokens(context)} of context`);
   return words.filter(Boolean).join(" · ");
 }
 

@@ -11,56 +11,67 @@ const STATES = {
   failed: "Stopped",
 };
 
-/** One line: state, speed, first token, context, GPU memory, adapter and features. */
+const ROWS = {
+  state: "State",
+  speed: "Speed",
+  first: "First token",
+  context: "Context",
+  memory: "GPU",
+  adapter: "Adapter",
+  features: "Features",
+};
+
+/** One line of facts, in the order of ROWS; a fact that is not known is not shown. */
 export class Status {
-  #list = document.querySelector("#status");
+  #rows = {};
+
+  constructor() {
+    for (const [name, label] of Object.entries(ROWS)) {
+      const row = document.createElement("div");
+      row.id = `status-${name}`;
+      row.append(document.createElement("dt"), document.createElement("dd"));
+      row.firstChild.textContent = label;
+      document.querySelector("#status").append(row);
+      this.#rows[name] = row;
+    }
+    this.info = null;
+    this.state = "starting";
+  }
 
   set state(state) {
     document.body.dataset.state = state;
-    this.#set("state", "State", STATES[state]);
+    this.#set("state", STATES[state]);
   }
 
   /** What a loaded model tells of itself; null clears the line. */
   set info(info) {
-    for (const name of ["speed", "first", "context"]) this.#set(name, "", null);
+    for (const name of ["speed", "first", "context"]) this.#set(name, null);
     this.#memory(info);
-    this.#set("adapter", "Adapter", info?.adapter);
-    this.#set("features", "Features", info?.features?.join(", "));
+    this.#set("adapter", info?.adapter);
+    this.#set("features", info?.features?.join(", "));
   }
 
   /** What an answer tells: the "done" message of the worker. */
   answered({ usage, timings, info }) {
     const { prompt_tokens: prompt, completion_tokens: completion, cached_tokens: cached } = usage;
     const rate = timings.tokens_per_second;
-    this.#set("speed", "Speed", rate && format.speed(rate));
-    this.#set("first", "First token", timings.first_token && format.seconds(timings.first_token));
+    this.#set("speed", rate && format.speed(rate));
+    this.#set("first", timings.first_token && format.seconds(timings.first_token));
     const used = format.count(prompt + completion);
     const room = info?.context_length ? ` of ${format.count(info.context_length)}` : "";
-    this.#set("context", "Context", `${used}${room}`, `${cached} of ${prompt} prompt tokens were cached`);
+    this.#set("context", `${used}${room}`, `${cached} of ${prompt} prompt tokens were cached`);
     this.#memory(info);
   }
 
   #memory(info) {
-    this.#set("memory", "GPU", info?.gpu_memory ? format.bytes(info.gpu_memory) : null);
+    this.#set("memory", info?.gpu_memory && format.bytes(info.gpu_memory));
   }
 
-  #set(name, label, value, title = "") {
-    const id = `status-${name}`;
-    let row = this.#list.querySelector(`#${id}`);
-    if (!value) {
-      row?.remove();
-      return;
-    }
-    if (!row) {
-      row = document.createElement("div");
-      row.id = id;
-      row.append(document.createElement("dt"), document.createElement("dd"));
-      this.#list.append(row);
-    }
-    const [term, definition] = row.children;
-    if (name !== "state") term.textContent = label;
-    definition.textContent = value;
+  #set(name, value, title = "") {
+    const row = this.#rows[name];
+    row.hidden = !value;
     row.title = title;
+    row.lastChild.textContent = value || "";
   }
 }
 
