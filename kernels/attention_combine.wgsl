@@ -2,7 +2,7 @@
 //
 // Bindings  0 partial  see attention_split.wgsl
 //           1 step     see epilogue/rope_append.wgsl
-//           2 y        [rows][HEADS * HEAD_DIM], f32
+//           2 y        [rows][Y_STRIDE], f32: HEADS * HEAD_DIM of each row
 // Dispatch  (HEADS, rows) workgroups
 // Assumes   SPLITS and KEYS (keys a tile) as attention_split had them
 
@@ -12,6 +12,7 @@ override HEADS: u32;
 override HEAD_DIM: u32;
 override SPLITS: u32;
 override KEYS: u32;
+override Y_STRIDE: u32;
 override STEP_ROWS: u32;
 
 @group(0) @binding(0) var<storage, read> partial: array<f32>;
@@ -38,6 +39,6 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
       sum += partial[at + d] * factor;
       weight += partial[at + HEAD_DIM + 1u] * factor;
     }
-    y[(m * HEADS + group.x) * HEAD_DIM + d] = sum / weight;
+    y[m * Y_STRIDE + group.x * HEAD_DIM + d] = sum / weight;
   }
 }

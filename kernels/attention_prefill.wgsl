@@ -4,7 +4,7 @@
 // Bindings  0 q     [rows][HEADS * HEAD_DIM], f32, rotated
 //           1 step  see epilogue/rope_append.wgsl
 //           2 kv    the layer's pages (the reader declares it)
-//           3 y     [rows][HEADS * HEAD_DIM], f32
+//           3 y     [rows][Y_STRIDE], f32: HEADS * HEAD_DIM of each row; Y_STRIDE a multiple of 4
 // Dispatch  (ceil(rows / QUERIES), HEADS) workgroups
 // Assumes   the rows are consecutive positions of one slot; a tile of keys is a page;
 //           HEAD_DIM a multiple of 8. Rows past the chunk's end write nothing.
@@ -16,6 +16,7 @@ ${enables}
 override HEADS: u32;
 override QUERIES: u32;   // a tile, a multiple of 4
 override SCALE: f32;     // of the scores: 1 / sqrt(HEAD_DIM)
+override Y_STRIDE: u32;
 override THREADS: u32;   // QUERIES / 4 * HEAD_DIM / 8
 
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
@@ -124,7 +125,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   for (var i = 0u; i < 4u; i++) {
     let m = m0 + quad * 4u + i;
     if (m < rows) {
-      let at = (m * HEADS + head) * (HEAD_DIM / 4u) + part * 2u;
+      let at = (m * Y_STRIDE + head * HEAD_DIM) / 4u + part * 2u;
       y[at] = vec4(sums[0][i], sums[1][i], sums[2][i], sums[3][i]) / total[i];
       y[at + 1u] = vec4(sums[4][i], sums[5][i], sums[6][i], sums[7][i]) / total[i];
     }

@@ -22,6 +22,7 @@ override SLICE: u32;             // how many rows it holds
 override TM: u32;                // rows of x a workgroup, a multiple of 4
 override TN: u32;                // weight rows a workgroup, a multiple of 4
 override BIAS: bool = false;
+override BIAS_AT: u32 = 0u;      // where the bias starts within vectors, in vec4
 override THREADS: u32;           // TM * TN / 16
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -50,7 +51,7 @@ fn to_elem(v: vec4<f32>) -> vec4<${elem}> {
 
 fn biased(row: u32, sum: f32) -> f32 {
   if (BIAS) {
-    return sum + vectors[row / 4u][row % 4u];
+    return sum + vectors[BIAS_AT + row / 4u][row % 4u];
   }
   return sum;
 }

@@ -4,7 +4,7 @@
 //           (arXiv 1910.07467): the sum of squares is taken along the way, so no pass of its own.
 // Bindings  0 x        activations, f32, padded with zeros to whole blocks
 //           1 quants, 2 scales   the weight's rows (the quantization reader declares them)
-//           3 vectors  f32: norm weight, padded to whole blocks (if NORM), then bias by output row (if BIAS)
+//           3 vectors  f32: norm weight, padded to whole blocks (if NORM); bias by output row (if BIAS)
 //           4..7       the epilogue's
 // Dispatch  ceil(N / (GROUPS * ROWS)) workgroups, spread over x and y where one dimension is too short
 // Assumes   rows padded to whole blocks of 32; ROW0 even; emit() takes pairs of rows (n, n + 1), n even
@@ -21,6 +21,7 @@ override GROUPS: u32;            // row groups a workgroup
 override ROWS: u32;              // rows a row group computes: 2 or 4
 override NORM: bool = false;
 override BIAS: bool = false;
+override BIAS_AT: u32 = 0u;      // where the bias starts within vectors, in vec4
 override EPS: f32 = 0.0;
 override THREADS: u32;           // LANES * GROUPS
 
@@ -35,7 +36,7 @@ ${lanes}
 
 fn finish(row: u32, sum: f32) -> f32 {
   if (BIAS) {
-    return sum + vectors[select(0u, BLOCKS * 8u, NORM) + row / 4u][row % 4u];
+    return sum + vectors[BIAS_AT + row / 4u][row % 4u];
   }
   return sum;
 }

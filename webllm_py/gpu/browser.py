@@ -1,13 +1,13 @@
 """The ``Device`` over the browser's own WebGPU, for Pyodide.
 
-WebGPU objects stay in JavaScript (``replay.js``) behind integer ids; a plan is replayed by one call.
+WebGPU objects stay in JavaScript (``replay.js``) behind integer ids; a plan is one call to replay.
 """
 
 from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ from webllm_py.gpu.kernels import Kernel, Variant, compose
 __all__ = ["BrowserDevice", "open_browser"]
 
 WHAT_TO_DO = (
-    "Use Chrome or Edge 113 or newer (Android: 121), Safari 26, or Firefox 141 on Windows and 145 on "
-    "macOS, on a page served over https or from localhost; on Linux start Chrome with "
+    "Use Chrome or Edge 113 or newer (Android: 121), Safari 26, or Firefox 141 on Windows and 145 "
+    "on macOS, on a page served over https or from localhost; on Linux start Chrome with "
     "--enable-unsafe-webgpu --enable-features=Vulkan, and see chrome://gpu."
 )
 
@@ -62,6 +62,14 @@ def named_errors() -> Iterator[None]:
         raise translated(error) from error
 
 
+def lost_error(reason: str) -> DeviceLostError:
+    """The error of a device that is gone."""
+    return DeviceLostError(
+        f"the GPU device was lost ({reason}). Engine.recover() starts again; if it happens often, "
+        "use a smaller model or a smaller context_length"
+    )
+
+
 def translated(error: Any) -> WebLLMError:
     """This package's error for one of replay.js."""
     message = str(error.message)
@@ -71,10 +79,7 @@ def translated(error: Any) -> WebLLMError:
         case "ShaderError":
             return ShaderError(message)
         case "DeviceLost":
-            return DeviceLostError(
-                f"the GPU device was lost ({message}). Engine.recover() starts again; if it happens "
-                "often, use a smaller model or a smaller context_length"
-            )
+            return lost_error(message)
         case "OutOfMemory":
             return GPUOutOfMemoryError(
                 f"no GPU memory for {message}; close other tabs that use the GPU, or use a smaller "
@@ -82,6 +87,13 @@ def translated(error: Any) -> WebLLMError:
             )
         case _:
             return DeviceError(f"{error.name}: {message}")
+
+
+async def to_bytes(promise: Any) -> bytes:
+    """The bytes of a promised ``Uint8Array``."""
+    with named_errors():
+        data = await promise
+        return bytes(data.to_bytes())
 
 
 class BrowserDevice:
@@ -131,9 +143,7 @@ class BrowserDevice:
 
     @property
     def lost(self) -> DeviceLostError | None:
-        return (
-            DeviceLostError(f"the GPU device was lost ({self._js.lost})") if self._js.lost else None
-        )
+        return lost_error(str(self._js.lost)) if self._js.lost else None
 
     def create_buffer(self, label: str, size: int) -> Buffer:
         size = checked_size(label, size, self)
@@ -144,10 +154,8 @@ class BrowserDevice:
     def write(self, buffer: Buffer, offset: int, data: Chunk) -> None:
         self._js.write(buffer.handle, offset, data)
 
-    async def read(self, buffer: Buffer, offset: int, size: int) -> bytes:
-        with named_errors():
-            data = await self._js.read(buffer.handle, offset, size)
-            return bytes(data.to_bytes())
+    def read(self, buffer: Buffer, offset: int, size: int) -> Awaitable[bytes]:
+        return asyncio.ensure_future(to_bytes(self._js.read(buffer.handle, offset, size)))
 
     def copy(self, source: Buffer, target: Buffer, size: int) -> None:
         self._js.copy(source.handle, target.handle, size)

@@ -7,7 +7,7 @@ created while decoding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -52,7 +52,7 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False)
 class Dispatch:
-    """One kernel launch: which kernel, a buffer for each of its bindings by name, how many groups."""
+    """One kernel launch: the kernel, a buffer for each of its bindings by name, the groups."""
 
     kernel: Kernel
     buffers: Mapping[str, Buffer]
@@ -61,7 +61,7 @@ class Dispatch:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Recorded dispatches, in order, in one compute pass. ``handle`` is the implementation's own."""
+    """Recorded dispatches, in order, in one compute pass. ``handle`` is the device's own."""
 
     label: str
     n_dispatches: int
@@ -69,7 +69,7 @@ class Plan:
 
 
 class Device(Protocol):
-    """A GPU device. All work is queued in the order of the calls; only ``read`` and ``idle`` wait."""
+    """A GPU device. Work is queued in the order of the calls; only ``read`` and ``idle`` wait."""
 
     info: AdapterInfo
     limits: Limits
@@ -105,8 +105,11 @@ class Device(Protocol):
         Up to three bytes after the end of ``data`` are overwritten with zeros.
         """
 
-    async def read(self, buffer: Buffer, offset: int, size: int) -> bytes:
-        """``size`` bytes (a multiple of 4) as they are after all work queued so far."""
+    def read(self, buffer: Buffer, offset: int, size: int) -> Awaitable[bytes]:
+        """``size`` bytes (a multiple of 4) as they are after the work queued before this call.
+
+        The copy is queued at once; awaiting the result may come later, and must come.
+        """
 
     def copy(self, source: Buffer, target: Buffer, size: int) -> None:
         """Queue a copy of the first ``size`` bytes of one buffer to another."""

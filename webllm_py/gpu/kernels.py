@@ -25,7 +25,7 @@ class Variant:
     Attributes:
         f16: arithmetic in ``f16`` (the feature ``shader-f16``).
         subgroups: the least subgroup size, 0 to do without subgroups.
-        enable_subgroups: whether the compiler wants ``enable subgroups;`` (Tint insists, naga refuses).
+        enable_subgroups: write ``enable subgroups;`` (Tint insists on it, naga refuses it).
     """
 
     f16: bool = False

@@ -6,7 +6,7 @@ import asyncio
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import wgpu
@@ -155,14 +155,17 @@ class NativeDevice:
         if rest := view[whole:]:
             self._queue.write_buffer(buffer.handle, offset + whole, bytes(rest).ljust(4, b"\0"))
 
-    async def read(self, buffer: Buffer, offset: int, size: int) -> bytes:
+    def read(self, buffer: Buffer, offset: int, size: int) -> Awaitable[bytes]:
         self._raise_if_lost()
         pool = self._staging[size]
         staging = pool.pop() if pool else self._device.create_buffer(size=size, usage=STAGING)
         encoder = self._device.create_command_encoder()
         encoder.copy_buffer_to_buffer(buffer.handle, offset, staging, 0, size)
         self._submit(encoder)
-        await staging.map_async("READ_NOSYNC")
+        return asyncio.ensure_future(self._mapped(staging, staging.map_async("READ_NOSYNC"), pool))
+
+    async def _mapped(self, staging: Any, mapping: Any, pool: list[Any]) -> bytes:
+        await mapping
         data = bytes(staging.read_mapped(copy=False))
         staging.unmap()
         pool.append(staging)

@@ -1,0 +1,88 @@
+"""Devices for kernel tests: lavapipe (or a real GPU) in four variants, and Chromium."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from runners import ChromiumRunner, DeviceRunner, Runner, serve_blank_page
+
+from webllm_py.errors import NoAdapterError
+
+VARIANTS = {
+    "f32": (False, False),
+    "f32-subgroups": (False, True),
+    "f16": (True, False),
+    "f16-subgroups": (True, True),
+}
+
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+async def native_runners() -> AsyncIterator[dict[str, DeviceRunner]]:
+    """One device for each variant that the adapter has."""
+    from webllm_py.gpu.native import open_native
+
+    runners = {}
+    for name, (f16, subgroups) in VARIANTS.items():
+        try:
+            device = await open_native(f16=f16, subgroups=subgroups)
+        except NoAdapterError as error:
+            pytest.skip(f"no GPU adapter for wgpu: {error}")
+        if device.variant.f16 == f16 and bool(device.variant.subgroups) == subgroups:
+            runners[name] = DeviceRunner(device)
+        else:
+            device.close()
+    yield runners
+    for runner in runners.values():
+        runner.device.close()
+
+
+@pytest.fixture(scope="session")
+def chromium_runner() -> Iterator[ChromiumRunner]:
+    """Chromium on SwiftShader."""
+    from selenium import webdriver
+
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    if not binary:
+        pytest.skip("no Chromium found")
+    options: Any = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in CHROMIUM_FLAGS:
+        options.add_argument(flag)
+    chromedriver = shutil.which("chromedriver")
+    service = webdriver.ChromeService(executable_path=chromedriver) if chromedriver else None
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.set_script_timeout(120)
+    server = serve_blank_page()
+    driver.get(f"http://127.0.0.1:{server.server_port}/")
+    yield ChromiumRunner(driver)
+    driver.quit()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(params=[*VARIANTS, "chromium"])
+def runner(request: pytest.FixtureRequest) -> Runner:
+    """Each device and variant in turn."""
+    if request.param == "chromium":
+        found: Runner = request.getfixturevalue("chromium_runner")
+        return found
+    runners = request.getfixturevalue("native_runners")
+    if request.param not in runners:
+        pytest.skip(f"this adapter has no variant {request.param}")
+    native: Runner = runners[request.param]
+    return native

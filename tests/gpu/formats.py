@@ -1,0 +1,120 @@
+"""Numpy's word on weight formats: quantize as ggml's reference does, dequantize, and lay out as
+kernels/quant/*.wgsl read it. Independent of the package's own code."""
+
+from __future__ import annotations
+
+import numpy as np
+
+BLOCK = 32
+
+
+def to_bf16(values: np.ndarray) -> np.ndarray:
+    """float32 to bfloat16 bits (uint16), rounding to nearest even."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def from_bf16(bits: np.ndarray) -> np.ndarray:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def quantize_q4_0(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 32) float32 -> f16 scales (n,), codes 0..15 (n, 32)."""
+    extreme = np.take_along_axis(blocks, np.abs(blocks).argmax(1)[:, None], 1)[:, 0]
+    scale = extreme / np.float32(-8)
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale != 0)
+    codes = np.clip(blocks * inverse[:, None] + np.float32(8.5), 0, 15).astype(np.uint8)
+    return scale.astype(np.float16), codes
+
+
+def quantize_q4_1(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n, 32) float32 -> f16 scales, f16 minima (n,), codes 0..15 (n, 32)."""
+    low, high = blocks.min(1), blocks.max(1)
+    scale = (high - low) / np.float32(15)
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale != 0)
+    codes = np.clip((blocks - low[:, None]) * inverse[:, None] + np.float32(0.5), 0, 15)
+    return scale.astype(np.float16), low.astype(np.float16), codes.astype(np.uint8)
+
+
+def quantize_q8_0(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 32) float32 -> f16 scales (n,), codes -127..127 (n, 32)."""
+    scale = np.abs(blocks).max(1) / np.float32(127)
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale != 0)
+    scaled = blocks * inverse[:, None]
+    return scale.astype(np.float16), (np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)).astype(
+        np.int8
+    )
+
+
+def pad_rows(weight: np.ndarray) -> np.ndarray:
+    """Rows padded with zeros to whole blocks."""
+    return np.pad(weight, ((0, 0), (0, -weight.shape[1] % BLOCK)))
+
+
+def nibble_words(codes: np.ndarray) -> np.ndarray:
+    """(n, 32) codes -> (n, 4) words: low nibbles of a word's bytes, then the high ones, in order."""
+    groups = codes.reshape(-1, 4, 2, 4).astype(np.uint8)
+    return (groups[:, :, 0] | groups[:, :, 1] << 4).copy().view(np.uint32).reshape(-1, 4)
+
+
+def even_halves(halves: np.ndarray) -> np.ndarray:
+    """float16 values two to a word."""
+    return np.pad(halves, (0, halves.size % 2)).view(np.uint32)
+
+
+def laid_out(fmt: str, weight: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """A (rows, columns) float32 weight in a format: (what it decodes to, bindings by name)."""
+    padded = pad_rows(weight)
+    rows, columns = padded.shape
+    blocks = padded.reshape(-1, BLOCK)
+    match fmt:
+        case "f32":
+            return padded, {"quants": padded}
+        case "f16":
+            half = padded.astype(np.float16)
+            return half.astype(np.float32), {"quants": half}
+        case "bf16":
+            bits = to_bf16(padded)
+            return from_bf16(bits), {"quants": bits}
+        case "q4_0":
+            scale, codes = quantize_q4_0(blocks)
+            decoded = (codes.astype(np.float32) - 8) * scale.astype(np.float32)[:, None]
+            arrays = {"quants": nibble_words(codes), "scales": even_halves(scale)}
+        case "q4_1":
+            scale, low, codes = quantize_q4_1(blocks)
+            decoded = codes * scale.astype(np.float32)[:, None] + low.astype(np.float32)[:, None]
+            pairs = np.stack([scale, low], 1).copy().view(np.uint32)
+            arrays = {"quants": nibble_words(codes), "scales": pairs}
+        case "q8_0":
+            scale, codes = quantize_q8_0(blocks)
+            decoded = codes.astype(np.float32) * scale.astype(np.float32)[:, None]
+            arrays = {"quants": codes, "scales": even_halves(scale)}
+        case _:
+            raise ValueError(fmt)
+    return decoded.reshape(rows, columns).astype(np.float32), arrays
+
+
+def gguf_bytes(fmt: str, weight: np.ndarray) -> bytes:
+    """The weight's rows as a GGUF file stores them (columns a multiple of the block)."""
+    blocks = weight.reshape(-1, BLOCK) if fmt.startswith("q") else weight
+    match fmt:
+        case "f32":
+            return weight.astype(np.float32).tobytes()
+        case "f16":
+            return weight.astype(np.float16).tobytes()
+        case "bf16":
+            return to_bf16(weight).tobytes()
+        case "q4_0":
+            scale, codes = quantize_q4_0(blocks)
+            packed = codes[:, :16] | codes[:, 16:] << 4
+            parts = [scale[:, None].view(np.uint8), packed]
+        case "q4_1":
+            scale, low, codes = quantize_q4_1(blocks)
+            packed = codes[:, :16] | codes[:, 16:] << 4
+            parts = [scale[:, None].view(np.uint8), low[:, None].view(np.uint8), packed]
+        case "q8_0":
+            scale, codes = quantize_q8_0(blocks)
+            parts = [scale[:, None].view(np.uint8), codes.view(np.uint8)]
+        case _:
+            raise ValueError(fmt)
+    return np.concatenate(parts, 1).tobytes()

@@ -1,0 +1,215 @@
+"""gemv, gemm, embed and rmsnorm against numpy, for every weight format and epilogue."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from formats import laid_out
+from runners import Runner
+
+from webllm_py.gpu.kernels import kernel
+
+FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q8_0")
+rng = np.random.default_rng(1)
+
+
+def tolerance(runner: Runner, magnitude: float) -> float:
+    """float32 sums; in the f16 variant tiles and products are float16."""
+    return magnitude * (4e-3 if runner.variant.f16 else 2e-6)
+
+
+def padded_rows(values: np.ndarray) -> np.ndarray:
+    return np.pad(values, ((0, 0), (0, -values.shape[1] % 32))).astype(np.float32)
+
+
+def step_words(
+    positions: list[int], *, tokens: list[int] | None = None, pages: int = 0
+) -> np.ndarray:
+    """The step buffer: rows of slot 0, page table from word 4 + 4 * 64."""
+    words = np.zeros(4 + 4 * 64 + 64, np.uint32)
+    words[0] = len(positions)
+    for m, position in enumerate(positions):
+        words[4 + 4 * m : 7 + 4 * m] = ((tokens or [0] * 64)[m], position, 0)
+    words[4 + 4 * 64 :] = np.arange(64)[::-1]  # logical page i is physical page 63 - i
+    return words
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize(("n", "k"), [(5, 32), (67, 172), (130, 896)])
+async def test_gemv_stores_norm_and_bias(runner: Runner, fmt: str, n: int, k: int) -> None:
+    weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
+    x = padded_rows(rng.standard_normal((1, k)) * 3)
+    norm = padded_rows(rng.standard_normal((1, k)))
+    bias = rng.standard_normal(n).astype(np.float32)
+    expected = weight @ (x[0] * norm[0] / np.sqrt((x**2).sum() / k + 1e-5)) + bias
+    for lanes, groups, rows in ((8, 4, 2), (32, 2, 4)):
+        gemv = kernel(
+            "gemv",
+            snippets={"quant": f"quant/{fmt}", "epilogue": "epilogue/store"},
+            BLOCKS=x.shape[1] // 32,
+            K=k,
+            N=n,
+            SLICE=n,
+            LANES=lanes,
+            GROUPS=groups,
+            ROWS=rows,
+            THREADS=lanes * groups,
+            NORM=True,
+            BIAS=True,
+            BIAS_AT=x.shape[1] // 4,
+            EPS=1e-5,
+            Y_STRIDE=n,
+        )
+        vectors = np.concatenate([norm[0], bias, np.zeros(-n % 4, np.float32)])
+        out = await runner.run(
+            gemv,
+            {"x": x, "vectors": vectors, "y": np.zeros(n, np.float32), **arrays},
+            (-(-n // (groups * rows)),),
+        )
+        np.testing.assert_allclose(out["y"], expected, rtol=0, atol=2e-6 * k)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize(
+    ("m", "n", "k", "tm"), [(3, 5, 32, 16), (33, 70, 172, 16), (70, 130, 256, 64)]
+)
+async def test_gemm_stores_with_bias(
+    runner: Runner, fmt: str, m: int, n: int, k: int, tm: int
+) -> None:
+    weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
+    rows = -(-m // tm) * tm
+    x = np.zeros((rows, weight.shape[1]), np.float32)
+    x[:m, :k] = rng.standard_normal((m, k))
+    bias = rng.standard_normal(n).astype(np.float32)
+    gemm = kernel(
+        "gemm",
+        snippets={"quant": f"quant/{fmt}", "epilogue": "epilogue/store"},
+        BLOCKS=x.shape[1] // 32,
+        N=n,
+        SLICE=n,
+        TM=tm,
+        TN=64,
+        THREADS=tm * 4,
+        BIAS=True,
+        Y_STRIDE=n,
+    )
+    vectors = np.concatenate([bias, np.zeros(-n % 4, np.float32)])
+    out = await runner.run(
+        gemm,
+        {"x": x, "vectors": vectors, "y": np.zeros((rows, n), np.float32), **arrays},
+        (-(-n // 64), rows // tm),
+    )
+    expected = x @ weight.T + bias
+    np.testing.assert_allclose(out["y"], expected, rtol=0, atol=tolerance(runner, k))
+
+
+@pytest.mark.parametrize("name", ["gemv", "gemm"])
+async def test_slices_and_residual(runner: Runner, name: str) -> None:
+    """Two slices of one virtual matrix add to the residual stream, each its own rows."""
+    n, k, split = 50, 64, 18
+    weight, _ = laid_out("f32", rng.standard_normal((n, k), np.float32))
+    x = np.zeros((16, k), np.float32)
+    x[:] = rng.standard_normal((16, k))
+    start = rng.standard_normal((16, n)).astype(np.float32)
+    y = start
+    for first, last in ((0, split), (split, n)):
+        sizes = {"N": n, "ROW0": first, "SLICE": last - first, "BLOCKS": 2, "Y_STRIDE": n}
+        if name == "gemv":
+            sizes |= {"K": k, "LANES": 2, "GROUPS": 8, "ROWS": 2, "THREADS": 16}
+            groups: tuple[int, ...] = (-(-(last - first) // 16),)
+        else:
+            sizes |= {"TM": 16, "TN": 64, "THREADS": 64}
+            groups = (1, 1)
+        out = await runner.run(
+            kernel(name, snippets={"quant": "quant/f32", "epilogue": "epilogue/residual"}, **sizes),
+            {"x": x, "quants": weight[first:last], "vectors": np.zeros(4, np.float32), "y": y},
+            groups,
+        )
+        y = out["y"]
+    expected = start + x @ weight.T
+    rows = 1 if name == "gemv" else 16
+    np.testing.assert_allclose(y[:rows], expected[:rows], rtol=0, atol=tolerance(runner, k))
+    np.testing.assert_array_equal(y[rows:], start[rows:])
+
+
+@pytest.mark.parametrize("name", ["gemv", "gemm"])
+async def test_silu_mul(runner: Runner, name: str) -> None:
+    f, k = 21, 64
+    gate, up = rng.standard_normal((2, f, k)).astype(np.float32) / 4
+    weight = np.stack([gate, up], 1).reshape(2 * f, k)
+    x = rng.standard_normal((16, k)).astype(np.float32)
+    sizes = {"N": 2 * f, "SLICE": 2 * f, "BLOCKS": 2, "Y_STRIDE": f}
+    if name == "gemv":
+        sizes |= {"K": k, "LANES": 2, "GROUPS": 4, "ROWS": 4, "THREADS": 8}
+        groups: tuple[int, ...] = (-(-2 * f // 16),)
+    else:
+        sizes |= {"TM": 16, "TN": 64, "THREADS": 64}
+        groups = (1, 1)
+    out = await runner.run(
+        kernel(name, snippets={"quant": "quant/f32", "epilogue": "epilogue/silu_mul"}, **sizes),
+        {
+            "x": x,
+            "quants": weight,
+            "vectors": np.zeros(4, np.float32),
+            "y": np.zeros((16, f), np.float32),
+        },
+        groups,
+    )
+    g, u = x @ gate.T, x @ up.T
+    expected = g / (1 + np.exp(-g)) * u
+    rows = 1 if name == "gemv" else 16
+    np.testing.assert_allclose(out["y"][:rows], expected[:rows], rtol=0, atol=tolerance(runner, 16))
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+async def test_embed_picks_rows_of_each_slice(runner: Runner, fmt: str) -> None:
+    table, arrays = laid_out(fmt, rng.standard_normal((40, 100), np.float32))
+    blocks = table.shape[1] // 32
+    first = 8  # the slice holds rows 8 .. 39
+    for name, array in arrays.items():
+        arrays[name] = array.reshape(-1)[first * array.size // 40 :]
+    tokens = [8, 39, 3, 20]
+    out = await runner.run(
+        kernel(
+            "embed",
+            snippets={"quant": f"quant/{fmt}"},
+            BLOCKS=blocks,
+            ROW0=8,
+            SLICE=32,
+            STEP_ROWS=4,
+        ),
+        {
+            "step": step_words([0, 1, 2, 3], tokens=tokens),
+            "y": np.full((6, blocks * 32), 7, np.float32),
+            **arrays,
+        },
+        (-(-blocks * 4 // 64), 6),
+    )
+    expected = np.full((6, blocks * 32), 7, np.float32)
+    for row, token in enumerate(tokens):
+        if token >= first:
+            expected[row] = table[token]
+    np.testing.assert_allclose(out["y"], expected, rtol=1e-6, atol=1e-6)
+
+
+async def test_rmsnorm(runner: Runner) -> None:
+    k = 172
+    x = padded_rows(rng.standard_normal((5, k)) * 10)
+    weight = padded_rows(rng.standard_normal((1, k)))
+    out = await runner.run(
+        kernel("rmsnorm", BLOCKS=6, K=k, EPS=1e-6, LANES=64, THREADS=64),
+        {"x": x, "weight": weight[0], "y": np.ones_like(x)},
+        (1, 5),
+    )
+    expected = x / np.sqrt((x**2).sum(1, keepdims=True) / k + 1e-6) * weight
+    np.testing.assert_allclose(out["y"], expected, rtol=1e-5, atol=1e-6)
+
+
+async def test_pick_row(runner: Runner) -> None:
+    x = rng.standard_normal((4, 96)).astype(np.float32)
+    for rows in (1, 3):
+        out = await runner.run(
+            kernel("pick_row", BLOCKS=3), {"step": step_words([0] * rows), "x": x}, (1,)
+        )
+        np.testing.assert_array_equal(out["x"][0], x[rows - 1])
+        np.testing.assert_array_equal(out["x"][1:], x[1:])

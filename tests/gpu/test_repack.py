@@ -1,0 +1,152 @@
+"""Loading kernels against numpy: every format from file bytes to the readers' layout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from formats import gguf_bytes, laid_out
+from runners import Runner
+
+from webllm_py.gpu.kernels import Kernel, kernel
+
+rng = np.random.default_rng(3)
+REPACK = {
+    "f32": ("repack/copy32", {}),
+    "f16": ("repack/copy16", {}),
+    "bf16": ("repack/copy16", {}),
+    "q4_0": ("repack/q4_0", {"nibbles": "repack/nibbles", "scales": "repack/scales"}),
+    "q4_1": ("repack/q4_1", {"nibbles": "repack/nibbles"}),
+    "q8_0": ("repack/q8_0", {"scales": "repack/scales"}),
+}
+
+
+def repack(fmt: str, **sizes: int) -> Kernel:
+    name, snippets = REPACK[fmt]
+    return kernel(name, snippets={"rows": "repack/rows", **snippets}, **sizes)
+
+
+def staged(data: bytes) -> np.ndarray:
+    return np.frombuffer(data + b"\xee" * (-len(data) % 4), np.uint32)
+
+
+def empty(arrays: dict[str, np.ndarray], rows_factor: int = 1) -> dict[str, np.ndarray]:
+    """Zeroed word buffers as long as these arrays."""
+    return {
+        name: np.zeros(-(-array.nbytes * rows_factor // 4), np.uint32)
+        for name, array in arrays.items()
+    }
+
+
+def words(array: np.ndarray) -> np.ndarray:
+    raw = array.tobytes()
+    return np.frombuffer(raw + b"\0" * (-len(raw) % 4), np.uint32)
+
+
+@pytest.mark.parametrize("fmt", REPACK)
+async def test_pieces_put_rows_where_they_belong(runner: Runner, fmt: str) -> None:
+    """A tensor in two pieces lands row by row; odd block counts straddle the words of scales."""
+    n, k = 7, 96 if fmt.startswith("q") else 75
+    weight = rng.standard_normal((n, k)).astype(np.float32)
+    _, expected = laid_out(fmt, weight)
+    arrays = empty(expected)
+    for first, last in ((0, 4), (4, 7)):
+        out = await runner.run(
+            repack(fmt, BLOCKS=3, K=k),
+            {
+                "staged": staged(gguf_bytes(fmt, weight[first:last])),
+                "piece": np.array([last - first, first], np.uint32),
+                **arrays,
+            },
+            (1,),
+        )
+        arrays = {name: out[name] for name in arrays}
+    for name, array in expected.items():
+        np.testing.assert_array_equal(arrays[name], words(array), err_msg=name)
+
+
+@pytest.mark.parametrize("fmt", REPACK)
+async def test_interleaved_rows(runner: Runner, fmt: str) -> None:
+    """Two tensors share a matrix, every other row each: the gate and up projections."""
+    n, k = 5, 64
+    gate, up = rng.standard_normal((2, n, k)).astype(np.float32)
+    _, expected = laid_out(fmt, np.stack([gate, up], 1).reshape(2 * n, k))
+    arrays = empty(expected)
+    for base, weight in enumerate((gate, up)):
+        out = await runner.run(
+            repack(fmt, BLOCKS=2, K=k, BASE=base, STRIDE=2),
+            {
+                "staged": staged(gguf_bytes(fmt, weight)),
+                "piece": np.array([n, 0], np.uint32),
+                **arrays,
+            },
+            (1,),
+        )
+        arrays = {name: out[name] for name in arrays}
+    for name, array in expected.items():
+        np.testing.assert_array_equal(arrays[name], words(array), err_msg=name)
+
+
+async def test_rotary_rows_become_adjacent(runner: Runner) -> None:
+    """Rows i and i + rotary / 2 of each head come to lie side by side; the rest stays."""
+    heads, d, rotary, k = 3, 12, 8, 32
+    weight = rng.standard_normal((heads * d, k)).astype(np.float32)
+    base = 2
+    out = await runner.run(
+        repack("f32", BLOCKS=1, K=k, BASE=base, HEAD_DIM=d, ROTARY=rotary),
+        {
+            "staged": staged(weight.tobytes()),
+            "piece": np.array([heads * d, 0], np.uint32),
+            "quants": np.zeros((base + heads * d, k), np.float32),
+        },
+        (1,),
+    )
+    expected = weight.reshape(heads, d, k).copy()
+    half = rotary // 2
+    expected[:, 0:rotary:2] = weight.reshape(heads, d, k)[:, :half]
+    expected[:, 1:rotary:2] = weight.reshape(heads, d, k)[:, half:rotary]
+    np.testing.assert_array_equal(out["quants"][base:], expected.reshape(-1, k))
+
+
+@pytest.mark.parametrize("source", ["f32", "f16", "bf16"])
+@pytest.mark.parametrize("fmt", ["q4_0", "q8_0"])
+async def test_quantization_at_load(runner: Runner, fmt: str, source: str) -> None:
+    n, k = 9, 172
+    weight = rng.standard_normal((n, k)).astype(np.float32)
+    weight[2, 32:64] = 0
+    weight, _ = laid_out(source, weight)  # what the file's format can hold
+    decoded, expected = laid_out(fmt, weight)
+    out = await runner.run(
+        kernel(
+            f"repack/quantize_{fmt}",
+            snippets={
+                "rows": "repack/rows",
+                "scales": "repack/scales",
+                "source": f"repack/source_{source}",
+            },
+            BLOCKS=6,
+            K=k,
+        ),
+        {
+            "staged": staged(gguf_bytes(source, weight[:, :k])),
+            "piece": np.array([n, 0], np.uint32),
+            **empty(expected),
+        },
+        (1,),
+    )
+    # The GPU may round 1 / scale and scale to float16 either way, so a code may be off by one where
+    # a value lies between two: compare what the weights decode to.
+    got = decode(fmt, out, decoded.shape)
+    step = np.abs(decoded).max() / (8 if fmt == "q4_0" else 127)
+    assert np.abs(got - decoded).max() <= step * 1.01
+    assert (np.abs(got - decoded) > step * 0.01).mean() < 1e-3
+
+
+def decode(fmt: str, out: dict[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    blocks = shape[0] * shape[1] // 32
+    scale = out["scales"].view(np.float16)[:blocks].astype(np.float32)[:, None]
+    raw = out["quants"].view(np.uint8)
+    if fmt == "q8_0":
+        return (raw.view(np.int8).reshape(blocks, 32) * scale).reshape(shape)
+    pairs = raw.reshape(blocks, 4, 4)
+    codes = np.stack([pairs & 15, pairs >> 4], 2).reshape(blocks, 32).astype(np.float32)
+    return ((codes - 8) * scale).reshape(shape)

@@ -1,0 +1,226 @@
+"""The two sampling kernels against numpy: penalties, bias, thresholds, the draw itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from runners import Runner
+
+from webllm_py.gpu.kernels import kernel
+
+ROWS_AT, RING = 4, 64
+
+
+def settings(
+    *,
+    temperature: float = 0.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    seed: int = 0,
+    repetition: float = 1.0,
+    frequency: float = 0.0,
+    presence: float = 0.0,
+    flags: int = 0,
+) -> np.ndarray:
+    words = np.zeros(12, np.uint32)
+    floats = words.view(np.float32)
+    floats[0], words[1], floats[2], floats[3] = temperature, top_k, top_p, min_p
+    words[4], words[5] = seed & 0xFFFFFFFF, seed >> 32
+    floats[6], floats[7], floats[8] = repetition, frequency, presence
+    words[9] = flags
+    return words
+
+
+class Sampler:
+    """Runs both kernels on one row of logits."""
+
+    def __init__(self, runner: Runner, vocab: int, items: int = 2, threads: int = 64):
+        self.runner, self.vocab, self.groups = runner, vocab, -(-vocab // (items * threads))
+        best = {"best": "sample/best"}
+        self.prepare = kernel(
+            "sample_prepare", snippets=best, VOCAB=vocab, ITEMS=items, THREADS=threads
+        )
+        self.select = kernel(
+            "sample_select",
+            snippets=best,
+            VOCAB=vocab,
+            WINNERS=self.groups,
+            RING=RING,
+            STEP_ROWS=ROWS_AT,
+        )
+
+    async def scaled(
+        self,
+        logits: np.ndarray,
+        words: np.ndarray,
+        counts: np.ndarray | None = None,
+        bias: np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
+        return await self.runner.run(
+            self.prepare,
+            {
+                "logits": logits.astype(np.float32),
+                "settings": words,
+                "counts": np.zeros(self.vocab, np.uint32) if counts is None else counts,
+                "bias": np.zeros(self.vocab, np.float32) if bias is None else bias,
+                "scaled": np.zeros(self.vocab, np.float32),
+                "winners": np.zeros((self.groups, 2), np.uint32),
+            },
+            (self.groups,),
+        )
+
+    async def draw(
+        self, prepared: dict[str, np.ndarray], words: np.ndarray, position: int = 5
+    ) -> dict[str, np.ndarray]:
+        step = np.zeros(ROWS_AT + 8, np.uint32)
+        step[:2] = (2, 7)  # two rows; seven tokens drawn so far
+        step[ROWS_AT + 4 : ROWS_AT + 7] = (0, position, 3)
+        return await self.runner.run(
+            self.select,
+            {
+                "scaled": prepared["scaled"],
+                "settings": words,
+                "winners": prepared["winners"],
+                "counts": np.zeros(self.vocab, np.uint32),
+                "step": step,
+                "ring": np.zeros(RING, np.uint32),
+            },
+            (1,),
+        )
+
+
+@pytest.mark.parametrize("vocab", [1, 63, 1000])
+async def test_greedy_takes_the_lowest_of_the_greatest(runner: Runner, vocab: int) -> None:
+    rng = np.random.default_rng(vocab)
+    logits = rng.standard_normal(vocab).astype(np.float32)
+    logits[rng.integers(vocab, size=3)] = 9.5
+    sampler = Sampler(runner, vocab)
+    prepared = await sampler.scaled(logits, settings())
+    out = await sampler.draw(prepared, settings())
+    token = int(logits.argmax())
+    assert out["ring"][7] == token
+    assert out["counts"][token] == 1 and out["counts"].sum() == 1
+    assert out["step"][:2].tolist() == [1, 8]
+    assert out["step"][ROWS_AT : ROWS_AT + 3].tolist() == [token, 6, 3]
+
+
+async def test_penalties_bias_and_temperature(runner: Runner) -> None:
+    rng = np.random.default_rng(0)
+    vocab = 300
+    logits = rng.standard_normal(vocab).astype(np.float32) * 3
+    in_prompt, generated = rng.random(vocab) < 0.3, rng.integers(0, 4, vocab).astype(np.uint32)
+    counts = generated | (in_prompt.astype(np.uint32) << 31)
+    bias = rng.standard_normal(vocab).astype(np.float32)
+    words = settings(temperature=0.7, repetition=1.3, frequency=0.4, presence=0.9, flags=3)
+    out = await Sampler(runner, vocab).scaled(logits, words, counts, bias)
+    seen = in_prompt | (generated > 0)
+    expected = np.where(seen, np.where(logits > 0, logits / 1.3, logits * 1.3), logits)
+    expected = expected - 0.4 * generated - 0.9 * (generated > 0) + bias
+    np.testing.assert_allclose(out["scaled"], expected / 0.7, rtol=1e-5, atol=1e-5)
+    unused = await Sampler(runner, vocab).scaled(logits, settings(temperature=2.0), counts, bias)
+    np.testing.assert_allclose(unused["scaled"], logits / 2, rtol=1e-6)
+
+
+def allowed(logits: np.ndarray, top_k: int, top_p: float, min_p: float) -> np.ndarray:
+    """Top-k, top-p over what it left, min-p: which tokens may be drawn (float64)."""
+    z = logits.astype(np.float64)
+    order = np.argsort(-z, kind="stable")
+    keep = np.ones(len(z), bool)
+    if top_k:
+        keep &= z >= z[order[min(top_k, len(z)) - 1]]
+    p = np.where(keep, np.exp(z - z.max()), 0)
+    if top_p < 1:
+        mass = np.cumsum(p[order]) / p.sum()
+        keep &= z >= z[order[int(np.argmax(mass >= top_p))]]
+    return keep & (z >= z.max() + np.log(max(min_p, 1e-300)))
+
+
+CASES = {
+    "temperature": {},
+    "top_k": {"top_k": 5},
+    "top_k_1": {"top_k": 1},
+    "top_p": {"top_p": 0.7},
+    "min_p": {"min_p": 0.1},
+    "all": {"top_k": 12, "top_p": 0.8, "min_p": 0.02},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("spread", [0.5, 2.5])
+async def test_only_allowed_tokens_are_drawn_and_all_of_them(
+    runner: Runner, case: str, spread: float
+) -> None:
+    """Many draws at different positions: exactly the support that numpy computes."""
+    rng = np.random.default_rng(11)
+    vocab = 24
+    logits = (rng.standard_normal(vocab) * spread).astype(np.float32)
+    options = CASES[case]
+    keep = allowed(
+        logits, options.get("top_k", 0), options.get("top_p", 1.0), options.get("min_p", 0.0)
+    )
+    sampler = Sampler(runner, vocab)
+    words = settings(temperature=1.0, seed=77, **options)
+    prepared = await sampler.scaled(logits, words)
+    drawn = set()
+    for position in range(40):
+        out = await sampler.draw(prepared, words, position)
+        drawn.add(int(out["ring"][7]))
+    assert drawn <= set(np.flatnonzero(keep)), "a token outside the support was drawn"
+    likely = np.exp(logits) * keep / (np.exp(logits) * keep).sum() > 0.2
+    assert set(np.flatnonzero(likely)) <= drawn
+
+
+def gumbel(token: np.ndarray, position: int, seed: int) -> np.ndarray:
+    """The kernel's noise, in numpy."""
+    v = np.stack(
+        np.broadcast_arrays(
+            token.astype(np.uint32),
+            np.uint32(position),
+            np.uint32(seed & 0xFFFFFFFF),
+            np.uint32(seed >> 32),
+        )
+    ).astype(np.uint32)
+    with np.errstate(over="ignore"):
+        v = v * np.uint32(1664525) + np.uint32(1013904223)
+        for last in (False, True):
+            v[0] += v[1] * v[3]
+            v[1] += v[2] * v[0]
+            v[2] += v[0] * v[1]
+            v[3] += v[1] * v[2]
+            if not last:
+                v ^= v >> np.uint32(16)
+    t = (v[0] >> 8) * 2.0**-24 + (v[1] >> 8) * 2.0**-48 + 2.0**-49
+    return -np.log(-np.log1p(-t))
+
+
+async def test_draw_is_the_gumbel_argmax(runner: Runner) -> None:
+    """A large vocabulary, many seeds: token for token what numpy draws with the same noise."""
+    rng = np.random.default_rng(5)
+    vocab = 5000
+    logits = (rng.standard_normal(vocab) * 2).astype(np.float32)
+    sampler = Sampler(runner, vocab)
+    for seed in range(12):
+        words = settings(temperature=0.9, top_p=0.95, seed=seed << 30 | 12345)
+        prepared = await sampler.scaled(logits, words)
+        out = await sampler.draw(prepared, words, position=seed)
+        scaled = prepared["scaled"].astype(np.float64)
+        keep = allowed(scaled, 0, 0.95, 0.0)
+        noisy = scaled + gumbel(np.arange(vocab), seed + 1, seed << 30 | 12345)
+        noisy[~keep] = -np.inf
+        assert out["ring"][7] == noisy.argmax()
+
+
+@pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.99])
+async def test_nucleus_of_a_flat_distribution(runner: Runner, top_p: float) -> None:
+    """Sums over a wide nucleus stay exact: the noise reaches just the tokens inside."""
+    vocab = 20000
+    logits = np.linspace(0, 1e-3, vocab).astype(np.float32)[::-1].copy()
+    sampler = Sampler(runner, vocab)
+    words = settings(temperature=1.0, top_p=top_p, seed=9)
+    prepared = await sampler.scaled(logits, words)
+    drawn = [int((await sampler.draw(prepared, words, p))["ring"][7]) for p in range(24)]
+    # Distances are told apart in steps of 2^-19, so the edge may be off by one step's tokens.
+    edge = np.count_nonzero(allowed(logits, 0, top_p, 0.0)) + vocab * 2**-19 / 1e-3
+    assert max(drawn) <= edge
+    assert max(drawn) > edge * 0.7

@@ -1,0 +1,33 @@
+"""Architecture families: a config, and a short declaration each."""
+
+from __future__ import annotations
+
+from webllm_py.checkpoint.checkpoint import Checkpoint
+from webllm_py.errors import UnsupportedModelError
+from webllm_py.models.config import config_of
+from webllm_py.models.llama import Llama
+from webllm_py.models.names import gguf_names
+
+__all__ = ["ARCHITECTURES", "model_for"]
+
+# GGUF's general.architecture and config.json's model_type, which agree for these.
+ARCHITECTURES = {"llama": Llama, "qwen2": Llama}
+
+
+def model_for(checkpoint: Checkpoint) -> Llama:
+    """The declaration of a checkpoint's model, its tensors checked against its numbers.
+
+    Raises:
+        UnsupportedModelError: an architecture that this version does not run.
+        CorruptCheckpointError: numbers or tensors that contradict each other.
+    """
+    family = ARCHITECTURES.get(checkpoint.architecture)
+    if family is None:
+        raise UnsupportedModelError(
+            f"the architecture {checkpoint.architecture!r} is not supported; this version runs "
+            f"{', '.join(ARCHITECTURES)}"
+        )
+    tensors = dict(checkpoint.tensors)
+    if checkpoint.kind != "gguf":
+        tensors = gguf_names(tensors)
+    return family(config_of(checkpoint, tensors), tensors)

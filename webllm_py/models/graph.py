@@ -1,0 +1,347 @@
+"""A forward pass, written down as dispatches.
+
+A model's ``forward`` calls these operations in order, once for single rows (decode: GEMV, split
+attention) and once for each chunk size (prefill: GEMM, tiled attention). Nothing runs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from webllm_py.gpu.device import Buffer, Device, Dispatch
+from webllm_py.gpu.kernels import kernel
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.rope import FINE
+from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
+from webllm_py.models.tuning import Tuning
+from webllm_py.models.weights import Matrix, Slice, Weights
+
+__all__ = ["Activations", "Graph"]
+
+TILE_N = 64
+
+
+@dataclass(frozen=True)
+class Activations:
+    """The buffers that a step works in, besides weights.
+
+    Shapes, float32 unless said: hidden and normed (rows, hidden), q and attended
+    (rows, heads * head_dim), gated (rows, intermediate), rows padded to whole blocks of 32;
+    partial (rows, heads, splits, head_dim + 2); logits (rows, vocab). ``step``: models/step.py.
+    ``rope``: models/rope.py. ``kv``: one a layer, kernels/kv/pages.wgsl.
+    """
+
+    step: Buffer
+    rope: Buffer
+    hidden: Buffer
+    normed: Buffer
+    q: Buffer
+    attended: Buffer
+    gated: Buffer
+    partial: Buffer
+    logits: Buffer
+    zeros: Buffer
+    kv: tuple[Buffer, ...]
+
+
+class Graph:
+    """Collects the dispatches of one pass over ``rows`` rows.
+
+    Args:
+        rows: 1 for a decode step, else the chunk size (a multiple of 16).
+        kv_format: "f16" or "f32".
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        *,
+        config: ModelConfig,
+        weights: Weights,
+        buffers: Activations,
+        layout: StepLayout,
+        device: Device,
+        tuning: Tuning,
+        kv_format: str,
+    ):
+        self.rows = rows
+        self.config = config
+        self.weights = weights
+        self.buffers = buffers
+        self.layout = layout
+        self.device = device
+        self.tuning = tuning
+        self.kv_format = kv_format
+        self.dispatches: list[Dispatch] = []
+
+    def embed(self, name: str) -> None:
+        """hidden = rows of the table for the step's tokens."""
+        matrix, slices = self.weights.matrices[name]
+        for part in slices:
+            self.dispatches.append(
+                Dispatch(
+                    kernel(
+                        "embed",
+                        snippets={"quant": f"quant/{part.format}"},
+                        BLOCKS=matrix.blocks,
+                        ROW0=part.row0,
+                        SLICE=part.rows,
+                        STEP_ROWS=ROWS_AT,
+                    ),
+                    {**part.buffers, "step": self.buffers.step, "y": self.buffers.hidden},
+                    (-(-matrix.blocks * 4 // 64), self.rows, 1),
+                )
+            )
+
+    def project_qkv(self, name: str, layer: int) -> None:
+        """q, and the layer's pages, from the normed hidden rows: projected, biased, rotated."""
+        config = self.config
+        self.linear(
+            name,
+            self.buffers.hidden,
+            "rope_append",
+            {
+                "step": self.buffers.step,
+                "rope": self.buffers.rope,
+                "q_out": self.buffers.q,
+                "kv": self.buffers.kv[layer],
+            },
+            snippets={"pages": "kv/pages", "kv_write": f"kv/write_{self.kv_format}"},
+            HEADS=config.n_heads,
+            ROTARY=config.rotary_dim,
+            FINE=FINE,
+            **self.page_constants(),
+        )
+
+    def attend(self, layer: int) -> None:
+        """attended = attention of q over the sequence's keys and values."""
+        if self.rows == 1:
+            self.attend_split(layer)
+        else:
+            self.attend_tiled(layer)
+
+    def attend_split(self, layer: int) -> None:
+        """One position: its keys are split over workgroups, and the parts combined."""
+        config, tuning, buffers = self.config, self.tuning, self.buffers
+        quads = -(-config.n_heads // config.n_kv_heads // 4)
+        threads = max(tuning.attention_threads, config.head_dim // 8)
+        self.dispatches += (
+            Dispatch(
+                kernel(
+                    "attention_split",
+                    snippets={"pages": "kv/pages", "kv_read": f"kv/read_{self.kv_format}"},
+                    HEADS=config.n_heads,
+                    QUADS=quads,
+                    SPLITS=tuning.splits,
+                    SCALE=config.head_dim**-0.5,
+                    LANES=threads,
+                    THREADS=threads,
+                    **self.page_constants(),
+                ),
+                {
+                    "q": buffers.q,
+                    "step": buffers.step,
+                    "kv": buffers.kv[layer],
+                    "partial": buffers.partial,
+                },
+                (tuning.splits, config.n_kv_heads * quads, 1),
+            ),
+            Dispatch(
+                kernel(
+                    "attention_combine",
+                    HEADS=config.n_heads,
+                    HEAD_DIM=config.head_dim,
+                    SPLITS=tuning.splits,
+                    KEYS=threads,
+                    Y_STRIDE=padded(config.n_heads * config.head_dim),
+                    STEP_ROWS=ROWS_AT,
+                ),
+                {"partial": buffers.partial, "step": buffers.step, "y": buffers.attended},
+                (config.n_heads, 1, 1),
+            ),
+        )
+
+    def attend_tiled(self, layer: int) -> None:
+        """A chunk of positions, a tile of them to a workgroup."""
+        config, buffers = self.config, self.buffers
+        # Tiles of queries that fill workgroups without passing 16 KiB of workgroup memory.
+        queries = 32 if config.head_dim <= 64 else 16 if config.head_dim <= 128 else 8
+        self.dispatches.append(
+            Dispatch(
+                kernel(
+                    "attention_prefill",
+                    snippets={"pages": "kv/pages", "kv_read": f"kv/read_{self.kv_format}"},
+                    HEADS=config.n_heads,
+                    QUERIES=queries,
+                    SCALE=config.head_dim**-0.5,
+                    Y_STRIDE=padded(config.n_heads * config.head_dim),
+                    THREADS=queries // 4 * config.head_dim // 8,
+                    **self.page_constants(),
+                ),
+                {
+                    "q": buffers.q,
+                    "step": buffers.step,
+                    "kv": buffers.kv[layer],
+                    "y": buffers.attended,
+                },
+                (-(-self.rows // queries), config.n_heads, 1),
+            )
+        )
+
+    def add_linear(self, name: str, source: Buffer) -> None:
+        """hidden += the projection of ``source``."""
+        self.linear(
+            name,
+            source,
+            "residual",
+            {"y": self.buffers.hidden},
+            Y_STRIDE=padded(self.config.hidden_size),
+        )
+
+    def gated_linear(self, name: str) -> None:
+        """gated = silu(gate) * up of the normed hidden rows."""
+        self.linear(
+            name,
+            self.buffers.hidden,
+            "silu_mul",
+            {"y": self.buffers.gated},
+            Y_STRIDE=padded(self.config.intermediate_size),
+        )
+
+    def pick_last_row(self) -> None:
+        """Move the chunk's last hidden row to row 0, where ``output`` for one row reads it."""
+        blocks = padded(self.config.hidden_size) // 32
+        self.dispatches.append(
+            Dispatch(
+                kernel("pick_row", BLOCKS=blocks),
+                {"step": self.buffers.step, "x": self.buffers.hidden},
+                (-(-blocks * 8 // 64), 1, 1),
+            )
+        )
+
+    def output(self, name: str) -> None:
+        """logits of the normed hidden rows."""
+        self.linear(
+            name,
+            self.buffers.hidden,
+            "store",
+            {"y": self.buffers.logits},
+            Y_STRIDE=self.config.vocab_size,
+        )
+
+    def linear(
+        self,
+        name: str,
+        source: Buffer,
+        epilogue: str,
+        targets: Mapping[str, Buffer],
+        *,
+        snippets: Mapping[str, str] | None = None,
+        **constants: float,
+    ) -> None:
+        """A matrix times rows of ``source``, normed first and biased if its vector says so."""
+        matrix, slices = self.weights.matrices[name]
+        vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
+        if vector and vector.norm and self.rows > 1:
+            self.normalize(matrix, vectors)
+            source = self.buffers.normed
+        shared = {"epilogue": f"epilogue/{epilogue}", **(snippets or {})}
+        if vector and vector.biases:
+            constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}
+        if vector and vector.norm and self.rows == 1:
+            constants |= {"NORM": True, "EPS": self.config.norm_eps}
+        for part in slices:
+            buffers = {"x": source, "vectors": vectors, **part.buffers, **targets}
+            words = {**shared, "quant": f"quant/{part.format}"}
+            multiply = self.gemv if self.rows == 1 else self.gemm
+            self.dispatches.append(multiply(matrix, part, buffers, words, constants))
+
+    def gemv(
+        self,
+        matrix: Matrix,
+        part: Slice,
+        buffers: Mapping[str, Buffer],
+        words: Mapping[str, str],
+        constants: Mapping[str, float],
+    ) -> Dispatch:
+        """One row times a slice of a matrix."""
+        shape = self.tuning.gemv(matrix.blocks)
+        groups = -(-part.rows // (shape["GROUPS"] * shape["ROWS"]))
+        across = min(groups, self.device.limits.max_compute_workgroups_per_dimension)
+        return Dispatch(
+            kernel(
+                "gemv",
+                snippets=words,
+                BLOCKS=matrix.blocks,
+                K=matrix.columns,
+                N=matrix.rows,
+                ROW0=part.row0,
+                SLICE=part.rows,
+                **shape,
+                **constants,
+            ),
+            buffers,
+            (across, -(-groups // across), 1),
+        )
+
+    def gemm(
+        self,
+        matrix: Matrix,
+        part: Slice,
+        buffers: Mapping[str, Buffer],
+        words: Mapping[str, str],
+        constants: Mapping[str, float],
+    ) -> Dispatch:
+        """A chunk of rows times a slice of a matrix."""
+        tile_m = 64 if self.rows % 64 == 0 else 16
+        return Dispatch(
+            kernel(
+                "gemm",
+                snippets=words,
+                BLOCKS=matrix.blocks,
+                N=matrix.rows,
+                ROW0=part.row0,
+                SLICE=part.rows,
+                TM=tile_m,
+                TN=TILE_N,
+                THREADS=tile_m * TILE_N // 16,
+                **constants,
+            ),
+            buffers,
+            (-(-part.rows // TILE_N), self.rows // tile_m, 1),
+        )
+
+    def normalize(self, matrix: Matrix, weight: Buffer) -> None:
+        """normed = RMSNorm of the hidden rows."""
+        threads = min(self.tuning.reduce_threads, 128)
+        self.dispatches.append(
+            Dispatch(
+                kernel(
+                    "rmsnorm",
+                    BLOCKS=matrix.blocks,
+                    K=matrix.columns,
+                    EPS=self.config.norm_eps,
+                    LANES=threads,
+                    THREADS=threads,
+                ),
+                {"x": self.buffers.hidden, "weight": weight, "y": self.buffers.normed},
+                (1, self.rows, 1),
+            )
+        )
+
+    def page_constants(self) -> dict[str, int]:
+        """What kernels/kv/pages.wgsl needs to find a position's keys and values."""
+        return {
+            "KV_HEADS": self.config.n_kv_heads,
+            "HEAD_DIM": self.config.head_dim,
+            "PAGE": PAGE,
+            "STEP_ROWS": ROWS_AT,
+            "STEP_PAGES": self.layout.pages_at,
+            "MAX_PAGES": self.layout.max_pages,
+        }
+
+
+def padded(length: int) -> int:
+    """A row's length in whole blocks of 32."""
+    return -(-length // 32) * 32

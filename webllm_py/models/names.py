@@ -1,0 +1,54 @@
+"""Hugging Face's tensor names, as GGUF has them: the names that models use throughout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from webllm_py.checkpoint.checkpoint import TensorInfo
+from webllm_py.errors import CorruptCheckpointError
+
+__all__ = ["HUGGINGFACE_NAMES", "gguf_names"]
+
+# Of llama and the many families that kept its names. "{}" is the layer's number.
+HUGGINGFACE_NAMES: Mapping[str, str] = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "model.layers.{}.input_layernorm": "blk.{}.attn_norm",
+    "model.layers.{}.self_attn.q_proj": "blk.{}.attn_q",
+    "model.layers.{}.self_attn.k_proj": "blk.{}.attn_k",
+    "model.layers.{}.self_attn.v_proj": "blk.{}.attn_v",
+    "model.layers.{}.self_attn.o_proj": "blk.{}.attn_output",
+    "model.layers.{}.post_attention_layernorm": "blk.{}.ffn_norm",
+    "model.layers.{}.mlp.gate_proj": "blk.{}.ffn_gate",
+    "model.layers.{}.mlp.up_proj": "blk.{}.ffn_up",
+    "model.layers.{}.mlp.down_proj": "blk.{}.ffn_down",
+}
+
+# Constants that some exporters stored, and that are computed here.
+IGNORED = re.compile(r"\.(rotary_emb\.inv_freq|attn_rot_embd(\.weight)?|masked_bias)$")
+NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+
+
+def gguf_names(
+    tensors: Mapping[str, TensorInfo], names: Mapping[str, str] = HUGGINGFACE_NAMES
+) -> dict[str, TensorInfo]:
+    """The tensors under GGUF's names. Names that the map does not know stay as they are.
+
+    Raises:
+        CorruptCheckpointError: two tensors come to the same name.
+    """
+    renamed: dict[str, TensorInfo] = {}
+    for name, tensor in tensors.items():
+        if IGNORED.search(name):
+            continue
+        stem, dot, kind = name.rpartition(".")
+        layer = NUMBER.search(stem)
+        pattern = NUMBER.sub("{}", stem, count=1) if layer else stem
+        known = names.get(pattern)
+        new = name if known is None else known.format(layer and layer.group()) + dot + kind
+        if new in renamed:
+            raise CorruptCheckpointError(f"two tensors of the checkpoint are {new}")
+        renamed[new] = tensor
+    return renamed

@@ -1,0 +1,92 @@
+"""What a model asks the loader for: matrices and vectors, put together from named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from webllm_py.checkpoint.checkpoint import TensorInfo
+from webllm_py.gpu.device import Buffer
+
+__all__ = ["Matrix", "Part", "Slice", "Vector", "Weights"]
+
+BLOCK = 32
+
+
+@dataclass(frozen=True)
+class Part:
+    """One tensor's rows within a matrix: row r goes to ``base + stride * r``.
+
+    With ``rotary_dim``, the rows of each head are reordered first so that rotary pairs that lie
+    half of ``rotary_dim`` apart come to lie side by side.
+    """
+
+    tensor: TensorInfo
+    base: int = 0
+    stride: int = 1
+    head_dim: int = 1
+    rotary_dim: int = 2
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A (rows, columns) weight as the kernels see it, made of one or several tensors."""
+
+    name: str
+    rows: int
+    columns: int
+    parts: tuple[Part, ...]
+
+    @property
+    def blocks(self) -> int:
+        """Length of a padded row in blocks of 32."""
+        return -(-self.columns // BLOCK)
+
+
+@dataclass(frozen=True)
+class Vector:
+    """float32 elements beside a matrix: a norm's weight (of its input), then biases (of its rows).
+
+    ``norm`` takes ``columns`` elements, padded with zeros to whole blocks. A bias part goes where
+    its matrix part's rows go; rows without one have bias 0.
+    """
+
+    name: str
+    columns: int = 0
+    norm: TensorInfo | None = None
+    rows: int = 0
+    biases: tuple[Part, ...] = ()
+
+    @property
+    def bias_at(self) -> int:
+        """Elements before the biases."""
+        return -(-self.columns // BLOCK) * BLOCK if self.norm else 0
+
+    @property
+    def length(self) -> int:
+        """Elements in all."""
+        return self.bias_at + (self.rows if self.biases else 0)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows ``row0 .. row0 + rows - 1`` of a matrix on the GPU, in one format of kernels/quant.
+
+    ``buffers`` has an entry for each binding that the format's reader declares.
+    """
+
+    format: str
+    row0: int
+    rows: int
+    buffers: Mapping[str, Buffer]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A loaded model: the slices of each matrix and the buffer of each vector, by name.
+
+    A matrix may have a vector of the same name.
+    """
+
+    matrices: Mapping[str, tuple[Matrix, tuple[Slice, ...]]]
+    vectors: Mapping[str, tuple[Vector, Buffer]]

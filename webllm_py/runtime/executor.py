@@ -1,0 +1,244 @@
+"""A loaded model on its device: buffers that a step works in, plans recorded once and replayed."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+
+from webllm_py.errors import DeviceLimitError
+from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.graph import Activations, Graph, padded
+from webllm_py.models.llama import Llama
+from webllm_py.models.rope import rope_table
+from webllm_py.models.step import PAGE, StepLayout
+from webllm_py.models.tuning import Tuning
+from webllm_py.models.weights import Weights
+from webllm_py.runtime.pages import PageTable
+from webllm_py.runtime.pages import Sequence as CachedSequence
+from webllm_py.runtime.sampler import Sampler
+
+__all__ = ["KV_BYTES", "Executor", "page_bytes"]
+
+KV_BYTES = {"f16": 2, "f32": 4}
+# All positions of a row of logits at a time would need vocab * chunk floats: fewer rows do.
+LOGITS_ROWS = 32
+FIRST_PAGES = 8
+
+
+def page_bytes(config: ModelConfig, kv_format: str) -> int:
+    """Bytes of one page of one layer's cache."""
+    return 2 * config.n_kv_heads * config.head_dim * PAGE * KV_BYTES[kv_format]
+
+
+class Executor:
+    """Runs a model's steps. Knows tokens and positions; nothing of text or requests.
+
+    Args:
+        context_length: the most positions a sequence may have.
+        frequencies: rotary frequencies, radians a position.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        owner: BufferOwner,
+        model: Llama,
+        weights: Weights,
+        *,
+        context_length: int,
+        frequencies: Sequence[float],
+        tuning: Tuning,
+        kv_format: str = "f16",
+    ):
+        config = model.config
+        self.device, self.owner, self.model, self.weights = device, owner, model, weights
+        self.tuning, self.kv_format = tuning, kv_format
+        self.context_length = context_length
+        self.pages = PageTable(-(-context_length // PAGE))
+        self.chunk = min(tuning.chunk, bucket(context_length))
+        self.layout = StepLayout(self.chunk, self.pages.max_pages)
+        self.sampler = Sampler(device, owner, config.vocab_size, tuning)
+        self.buffers = self._activations(config, frequencies)
+        self._plans: dict[tuple[str, int], Plan] = {}
+
+    def _activations(self, config: ModelConfig, frequencies: Sequence[float]) -> Activations:
+        make = self.owner.create
+        heads = padded(config.n_heads * config.head_dim)
+        rows = 4 * self.chunk
+        partial = 4 * config.n_heads * self.tuning.splits * (config.head_dim + 2)
+        table = rope_table(frequencies, self.context_length)
+        rope = make("rope table", len(table))
+        self.device.write(rope, 0, table)
+        return Activations(
+            step=make("step", self.layout.nbytes),
+            rope=rope,
+            hidden=make("hidden", rows * padded(config.hidden_size)),
+            normed=make("normed", rows * padded(config.hidden_size)),
+            q=make("q", rows * heads),
+            attended=make("attended", rows * heads),
+            gated=make("gated", rows * padded(config.intermediate_size)),
+            partial=make("attention splits", partial),
+            logits=make("logits", 4 * config.vocab_size),
+            zeros=make("zeros", 16),
+            kv=tuple(make(f"kv {i}", 16) for i in range(config.n_layers)),
+        )
+
+    # Pages
+
+    async def reserve(self, sequence: CachedSequence, length: int) -> None:
+        """Make sure that the sequence has pages for ``length`` tokens; the cache grows for it.
+
+        Raises:
+            GPUOutOfMemoryError: no memory for more pages; the cache is as it was before.
+        """
+        if self.pages.missing(sequence, length) and self.pages.capacity < self.pages.max_pages:
+            wanted = self.pages.used + self.pages.missing(sequence, length)
+            await self._grow(max(wanted, self.pages.capacity * 3 // 2, FIRST_PAGES))
+        self.write_pages(self.pages.reserve(sequence, length))
+
+    async def _grow(self, pages: int) -> None:
+        """Give every layer's cache room for so many pages, keeping what is there."""
+        pages = min(pages, self.pages.max_pages)
+        size = page_bytes(self.model.config, self.kv_format)
+        grown: list[Buffer] = []
+        try:
+            for i, old in enumerate(self.buffers.kv):
+                grown.append(self.owner.create(f"kv {i}", pages * size))
+                if self.pages.capacity:
+                    self.device.copy(old, grown[i], self.pages.capacity * size)
+            await self.device.check()
+        except BaseException:
+            self.owner.free(*grown)
+            raise
+        self.owner.free(*self.buffers.kv)
+        self.buffers = replace(self.buffers, kv=tuple(grown))
+        self.drop_plans()
+        self.pages.grow_to(pages)
+
+    def begin(self, tokens: Sequence[int]) -> CachedSequence:
+        """The longest cached prefix of a prompt, in the page table and ready to be extended."""
+        sequence = self.pages.begin(tokens)
+        self.write_pages(list(enumerate(sequence.pages)))
+        return sequence
+
+    def write_pages(self, pages: Sequence[tuple[int, int]]) -> None:
+        """Put (logical, physical) pages into the page table."""
+        for logical, physical in pages:
+            offset = self.layout.pages_offset(logical)
+            self.device.write(self.buffers.step, offset, struct.pack("<I", physical))
+
+    # Steps
+
+    def write_rows(self, tokens: Sequence[int], position: int, drawn: int = 0) -> None:
+        """Say what the next step computes: consecutive tokens, the first at ``position``."""
+        self.device.write(self.buffers.step, 0, self.layout.rows(tokens, position, drawn))
+
+    async def prefill(self, sequence: CachedSequence, tokens: Sequence[int]) -> None:
+        """Compute the keys and values of tokens that follow the sequence, in chunks.
+
+        The hidden rows of the last chunk stay for ``head``.
+        """
+        for start in range(0, len(tokens), self.chunk):
+            part = tokens[start : start + self.chunk]
+            await self.reserve(sequence, len(sequence.tokens) + len(part))
+            plan = await self.plan("forward", bucket(len(part)))
+            self.write_rows(part, len(sequence.tokens))
+            self.device.replay(plan)
+            sequence.tokens += part
+
+    async def plan(self, name: str, rows: int = 1) -> Plan:
+        """A recorded plan: "forward" of so many rows, "head" (logits of the last row), "sample",
+        "logits" (forward and head of single rows), "step" (all three), or "all logits"."""
+        if (name, rows) not in self._plans:
+            self._plans[name, rows] = await self.device.record(name, self._dispatches(name, rows))
+        return self._plans[name, rows]
+
+    def _dispatches(self, name: str, rows: int) -> list[Dispatch]:
+        graph = self.graph(rows)
+        sample = self.sampler.dispatches(self.buffers.logits, self.buffers.step)
+        match name:
+            case "forward":
+                self.model.forward(graph)
+            case "head":
+                graph.pick_last_row()
+                self.model.head(graph)
+            case "sample":
+                return sample
+            case "logits" | "step":
+                self.model.forward(graph)
+                self.model.head(graph)
+                graph.dispatches += sample if name == "step" else []
+        return graph.dispatches
+
+    def graph(self, rows: int, logits: Buffer | None = None) -> Graph:
+        """An empty graph over this executor's buffers."""
+        buffers = replace(self.buffers, logits=logits) if logits else self.buffers
+        return Graph(
+            rows,
+            config=self.model.config,
+            weights=self.weights,
+            buffers=buffers,
+            layout=self.layout,
+            device=self.device,
+            tuning=self.tuning,
+            kv_format=self.kv_format,
+        )
+
+    async def all_logits(self, tokens: Sequence[int]) -> bytes:
+        """float32 logits of every position, (len(tokens), vocab), row-major."""
+        vocab = self.model.config.vocab_size
+        rows = min(LOGITS_ROWS, self.chunk)
+        target = self.owner.create("all logits", 4 * vocab * rows)
+        sequence = CachedSequence()
+        plan: Plan | None = None
+        pieces = []
+        try:
+            await self.reserve(sequence, len(tokens))
+            graph = self.graph(rows, target)
+            self.model.forward(graph)
+            self.model.head(graph)
+            plan = await self.device.record("all logits", graph.dispatches)
+            for start in range(0, len(tokens), rows):
+                part = tokens[start : start + rows]
+                self.write_rows(part, start)
+                self.device.replay(plan)
+                pieces.append(await self.device.read(target, 0, 4 * vocab * len(part)))
+        finally:
+            self.pages.release(sequence)
+            if plan:
+                self.device.drop(plan)
+            self.owner.free(target)
+        return b"".join(pieces)
+
+    def drop_plans(self) -> None:
+        """Forget recorded plans, whose buffers are gone."""
+        for plan in self._plans.values():
+            self.device.drop(plan)
+        self._plans.clear()
+
+
+def bucket(rows: int) -> int:
+    """The chunk size that so many rows are computed in: few sizes, so that plans are reused."""
+    if rows == 1:
+        return 1
+    unit = 16 if rows <= 64 else 64
+    return -(-rows // unit) * unit
+
+
+def check_fits(config: ModelConfig, device: Device, kv_format: str) -> int:
+    """The longest context whose cache one binding of the device can hold.
+
+    Raises:
+        DeviceLimitError: not even one page fits.
+    """
+    limit = min(device.limits.max_storage_buffer_binding_size, device.limits.max_buffer_size)
+    positions = limit // page_bytes(config, kv_format) * PAGE
+    if not positions:
+        raise DeviceLimitError(
+            f"a page of this model's cache does not fit in the {limit >> 20} MiB that "
+            f"{device.info.name} binds at once"
+        )
+    return positions

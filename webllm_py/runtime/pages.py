@@ -1,0 +1,144 @@
+"""Which page of the KV cache holds what: pure bookkeeping, no GPU.
+
+Pages are counted by how many sequences use them. A finished sequence stays, so that a later prompt
+that begins alike takes its pages over instead of computing them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass, field
+
+from webllm_py.models.step import PAGE
+
+__all__ = ["PageTable", "Sequence"]
+
+
+@dataclass(eq=False)
+class Sequence:
+    """Tokens whose keys and values are in the cache, and the pages that hold them.
+
+    ``pages`` may reach past the tokens: pages reserved for tokens to come.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    pages: list[int] = field(default_factory=list)
+
+
+def common_prefix(a: SequenceOf[int], b: SequenceOf[int]) -> int:
+    """How many leading elements agree."""
+    n = min(len(a), len(b))
+    if a[:n] == b[:n]:
+        return n
+    low, high = 0, n  # the first `low` agree, the first `high` do not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if a[:middle] == b[:middle]:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+class PageTable:
+    """Hands out pages of a pool that grows up to ``max_pages``.
+
+    Attributes:
+        capacity: pages that exist on the GPU now; whoever owns the buffers raises it (``grow_to``).
+    """
+
+    def __init__(self, max_pages: int):
+        self.max_pages = max_pages
+        self.capacity = 0
+        self._users: dict[int, int] = {}
+        self._free: list[int] = []
+        self._finished: list[Sequence] = []
+
+    @property
+    def used(self) -> int:
+        """Pages that some sequence uses, finished ones included."""
+        return len(self._users)
+
+    def grow_to(self, capacity: int) -> None:
+        """There are more pages now."""
+        self._free[:0] = range(capacity - 1, self.capacity - 1, -1)
+        self.capacity = capacity
+
+    def begin(self, tokens: SequenceOf[int]) -> Sequence:
+        """A sequence for a prompt, holding the longest cached prefix of it.
+
+        At least the prompt's last token is left out: computing it gives the logits.
+        """
+        tokens = list(tokens)
+        best = max(self._finished, key=lambda s: common_prefix(s.tokens, tokens), default=None)
+        if best is None:
+            return Sequence()
+        kept = min(common_prefix(best.tokens, tokens), len(tokens) - 1)
+        if 2 * kept >= len(best.tokens):
+            # Most of it goes on as this sequence, down to the last token that nobody else's page
+            # holds: what follows will be overwritten.
+            self._finished.remove(best)
+            if kept % PAGE and self._users[best.pages[kept // PAGE]] > 1:
+                kept -= kept % PAGE
+            self.truncate(best, kept)
+            return best
+        # The rest of it may be asked for again: share whole pages, which nobody writes any more.
+        whole = kept // PAGE
+        for page in best.pages[:whole]:
+            self._users[page] += 1
+        return Sequence(tokens[: whole * PAGE], best.pages[:whole])
+
+    def missing(self, sequence: Sequence, length: int) -> int:
+        """How many pages the pool lacks for the sequence to hold ``length`` tokens.
+
+        Finished sequences count as room only when the pool cannot grow any more.
+        """
+        needed = -(-length // PAGE) - len(sequence.pages)
+        return max(0, needed - len(self._free))
+
+    def reserve(self, sequence: Sequence, length: int) -> list[tuple[int, int]]:
+        """Give the sequence pages for ``length`` tokens; (logical, physical) of the new ones.
+
+        Finished sequences make room, the oldest first. The caller has grown the pool as far as it
+        may before.
+        """
+        added = []
+        while len(sequence.pages) * PAGE < length:
+            while not self._free and self._finished:
+                self.release(self._finished.pop(0))
+            if not self._free:
+                raise MemoryError("the page pool is exhausted")
+            page = self._free.pop()
+            self._users[page] = 1
+            added.append((len(sequence.pages), page))
+            sequence.pages.append(page)
+        return added
+
+    def truncate(self, sequence: Sequence, length: int) -> None:
+        """Forget the tokens from ``length`` on, and the pages that only they used."""
+        del sequence.tokens[length:]
+        self._let_go(sequence, -(-length // PAGE))
+
+    def finish(self, sequence: Sequence) -> None:
+        """The sequence is complete; keep it for prompts that begin alike."""
+        self._let_go(sequence, -(-len(sequence.tokens) // PAGE))
+        if sequence.tokens:
+            self._finished.append(sequence)
+
+    def release(self, sequence: Sequence) -> None:
+        """Forget the sequence."""
+        sequence.tokens.clear()
+        self._let_go(sequence, 0)
+
+    def clear(self) -> None:
+        """Forget every finished sequence."""
+        while self._finished:
+            self.release(self._finished.pop())
+
+    def _let_go(self, sequence: Sequence, keep: int) -> None:
+        for page in sequence.pages[keep:]:
+            self._users[page] -= 1
+            if not self._users[page]:
+                del self._users[page]
+                self._free.append(page)
+        del sequence.pages[keep:]

@@ -1,0 +1,66 @@
+"""What a load reports while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["LoadProgress", "ProgressCallback", "ProgressReporter", "Stage"]
+
+Stage: TypeAlias = Literal["opening", "tokenizer", "weights", "kernels", "ready"]
+
+
+@dataclass(frozen=True)
+class LoadProgress:
+    """One report.
+
+    Attributes:
+        stage: what is being done.
+        loaded: bytes of weights on the GPU so far.
+        total: bytes of weights in all; None before the header is read.
+        bytes_per_second: since the weights began; None before them.
+        text: the same for people.
+    """
+
+    stage: Stage
+    loaded: int
+    total: int | None
+    bytes_per_second: float | None
+    text: str
+
+
+ProgressCallback: TypeAlias = Callable[[LoadProgress], object]
+
+
+class ProgressReporter:
+    """Counts bytes and calls the user's callback at every stage and for every piece."""
+
+    def __init__(self, callback: ProgressCallback | None):
+        self._callback = callback
+        self._started = 0.0
+        self.loaded = 0
+        self.total: int | None = None
+
+    def stage(self, stage: Stage, text: str, *, total: int | None = None) -> None:
+        """A new stage begins; ``total`` bytes of weights are known from then on."""
+        if total is not None:
+            self.total = total
+            self._started = time.monotonic()
+        self._report(stage, text)
+
+    def advance(self, nbytes: int) -> None:
+        """So many more bytes of weights are on the GPU."""
+        self.loaded += nbytes
+        done, total = self.loaded / 1e6, (self.total or 0) / 1e6
+        rate = self._rate() or 0.0
+        self._report("weights", f"{done:,.0f} of {total:,.0f} MB, {rate / 1e6:,.0f} MB/s")
+
+    def _rate(self) -> float | None:
+        elapsed = time.monotonic() - self._started
+        return self.loaded / elapsed if self.loaded and elapsed > 0 else None
+
+    def _report(self, stage: Stage, text: str) -> None:
+        if self._callback:
+            self._callback(LoadProgress(stage, self.loaded, self.total, self._rate(), text))

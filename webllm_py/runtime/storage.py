@@ -1,0 +1,141 @@
+"""How a matrix lies on the GPU: format, slices, and the kernel that brings a tensor there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from webllm_py.errors import UnsupportedModelError
+from webllm_py.gpu.kernels import Kernel, kernel
+from webllm_py.models.weights import BLOCK, Matrix, Part
+
+__all__ = ["STORAGE", "Quantize", "SlicePlan", "repack_kernel", "slice_plans", "storage_format"]
+
+Quantize: TypeAlias = Literal["q4", "q8"]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A format of kernels/quant: bytes a block of 32 in each of its buffers."""
+
+    quants: int
+    scales: int = 0
+
+
+STORAGE: Mapping[str, Storage] = {
+    "f32": Storage(4 * BLOCK),
+    "f16": Storage(2 * BLOCK),
+    "bf16": Storage(2 * BLOCK),
+    "q4_0": Storage(16, 2),
+    "q4_1": Storage(16, 4),
+    "q8_0": Storage(32, 2),
+}
+FLOATS = ("F32", "F16", "BF16")
+
+
+@dataclass(frozen=True)
+class SlicePlan:
+    """Rows of a matrix that will lie together, and the parts that have rows there."""
+
+    format: str
+    row0: int
+    rows: int
+    parts: tuple[Part, ...]
+
+    def source_rows(self, part: Part) -> tuple[int, int]:
+        """First row and end of a part's rows that go to this slice."""
+        return tuple(  # type: ignore[return-value]
+            min(part.tensor.shape[0], max(0, -(-(row - part.base) // part.stride)))
+            for row in (self.row0, self.row0 + self.rows)
+        )
+
+
+def storage_format(matrix: Matrix, part: Part, quantize: Quantize | None) -> str:
+    """The format that a part is kept in.
+
+    ``quantize`` applies to float tensors: "q8" makes Q8_0 of them, "q4" makes Q4_0 of layers and
+    Q8_0 of the embedding and output tables, whose errors reach every logit directly.
+    """
+    name = part.tensor.format.name
+    if quantize is None or name not in FLOATS:
+        return name.lower()
+    layers_only = matrix.name in ("token_embd", "output")
+    return "q8_0" if quantize == "q8" or layers_only else "q4_0"
+
+
+def slice_plans(
+    matrix: Matrix, quantize: Quantize | None, binding_limit: int
+) -> tuple[SlicePlan, ...]:
+    """Cut a matrix where the format changes and where one binding would grow over the limit."""
+    plans: list[SlicePlan] = []
+    for group in groups_of_parts(matrix):
+        formats = {storage_format(matrix, part, quantize) for part in group}
+        if len(formats) > 1:
+            names = " and ".join(part.tensor.name for part in group)
+            raise UnsupportedModelError(
+                f"{names} are stored in different formats ({', '.join(sorted(formats))}); they are "
+                "computed together, so this version needs them in one"
+            )
+        fmt = formats.pop()
+        if plans and plans[-1].format == fmt:
+            last = plans.pop()
+            group = (*last.parts, *group)
+            start = last.row0
+        else:
+            start = min(part.base for part in group)
+        end = start + sum(part.tensor.shape[0] for part in group)
+        plans.append(SlicePlan(fmt, start, end - start, group))
+    return tuple(cut for plan in plans for cut in cut_to_limit(plan, matrix.blocks, binding_limit))
+
+
+def groups_of_parts(matrix: Matrix) -> list[tuple[Part, ...]]:
+    """Parts that share rows alternately belong together; others stand alone."""
+    if any(part.stride > 1 for part in matrix.parts):
+        return [matrix.parts]
+    return [(part,) for part in matrix.parts]
+
+
+def cut_to_limit(plan: SlicePlan, blocks: int, binding_limit: int) -> list[SlicePlan]:
+    """The same rows in slices whose largest buffer stays within the limit."""
+    row_bytes = blocks * max(STORAGE[plan.format].quants, STORAGE[plan.format].scales)
+    # Heads and pairs of rows stay whole, so that epilogues and reordering work within a slice.
+    unit = 2
+    for part in plan.parts:
+        unit = max(unit, part.head_dim, part.stride)
+    most = binding_limit // row_bytes // unit * unit
+    if most >= plan.rows:
+        return [plan]
+    return [
+        SlicePlan(plan.format, plan.row0 + at, min(most, plan.rows - at), plan.parts)
+        for at in range(0, plan.rows, most)
+    ]
+
+
+def repack_kernel(matrix: Matrix, plan: SlicePlan, part: Part) -> Kernel:
+    """The kernel that takes a part's bytes, as stored in the file, to its rows of a slice."""
+    source = part.tensor.format.name.lower()
+    constants = {
+        "BLOCKS": matrix.blocks,
+        "K": matrix.columns,
+        "BASE": (part.base - plan.row0) % 2**32,  # wraps where the part begins before the slice
+        "STRIDE": part.stride,
+        "HEAD_DIM": part.head_dim,
+        "ROTARY": part.rotary_dim,
+    }
+    rows, scales = {"rows": "repack/rows"}, {"scales": "repack/scales"}
+    if source != plan.format:
+        snippets = {**rows, **scales, "source": f"repack/source_{source}"}
+        return kernel(f"repack/quantize_{plan.format}", snippets=snippets, **constants)
+    match source:
+        case "f32":
+            return kernel("repack/copy32", snippets=rows, **constants)
+        case "f16" | "bf16":
+            return kernel("repack/copy16", snippets=rows, **constants)
+        case "q4_0":
+            snippets = {**rows, **scales, "nibbles": "repack/nibbles"}
+        case "q4_1":
+            snippets = {**rows, "nibbles": "repack/nibbles"}
+        case _:
+            snippets = {**rows, **scales}
+    return kernel(f"repack/{source}", snippets=snippets, **constants)
