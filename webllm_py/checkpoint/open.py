@@ -14,7 +14,7 @@ from webllm_py.errors import (
     MissingFileError,
     UnsupportedModelError,
 )
-from webllm_py.fetch.resolve import resolve
+from webllm_py.fetch.resolver import resolve
 from webllm_py.fetch.source import ByteSource, Folder
 
 __all__ = ["open_checkpoint"]

@@ -81,14 +81,15 @@ class HttpClient:
         self._connections.clear()
 
     def _send(self, parts: SplitResult, offset: int) -> http.client.HTTPResponse:
-        connection, target = self._connection(parts)
-        kept = connection.sock is not None
         headers = {
             "Range": f"bytes={offset}-",
             "Accept-Encoding": "identity",
             "User-Agent": "webllm_py",
         }
+        connection = None
         try:
+            connection, target = self._connection(parts)
+            kept = connection.sock is not None
             try:
                 reply = self._exchange(connection, target, headers)
             except (ConnectionError, http.client.BadStatusLine):
@@ -97,8 +98,10 @@ class HttpClient:
                 # A server may close an idle connection at any time: that is no failure yet.
                 connection.close()
                 reply = self._exchange(connection, target, headers)
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            # ValueError: a port that is no number, a host name that cannot be encoded
+            if connection is not None:
+                connection.close()
             raise SourceError(f"{parts.geturl()}: {self._reason(error)}") from error
         self._current = connection
         return reply
@@ -115,10 +118,7 @@ class HttpClient:
 
     def _connection(self, parts: SplitResult) -> tuple[http.client.HTTPConnection, str]:
         """The connection to ask for a URL, and the request target to send over it."""
-        try:
-            host, port = parts.hostname or "", parts.port
-        except ValueError as error:
-            raise SourceError(f"{parts.geturl()}: {error}") from error
+        host, port = parts.hostname or "", parts.port
         if parts.scheme not in ("http", "https") or not host:
             raise SourceError(f"{parts.geturl()} is not an http:// or https:// address")
         if parts.username is not None:

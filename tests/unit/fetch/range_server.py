@@ -1,0 +1,229 @@
+"""A local HTTP server that serves one file well, and in each of the ways in which servers fail."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+FILE = random.Random(7).randbytes(3_000_000)
+SMALL = b'{"a": 1}'
+
+
+class RangeServer(ThreadingHTTPServer):
+    """``requests`` lists (path, Range header) in order; ``connections`` counts sockets."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str | None]] = []
+        self.connections = 0
+        self.released = threading.Event()
+        self.first_request = threading.Event()
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}/{path}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that hangs up: that is what is tested."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+    async def asked(self) -> None:
+        """Wait for the first request."""
+        await asyncio.to_thread(self.first_request.wait, 10)
+
+
+@contextmanager
+def running_server() -> Iterator[RangeServer]:
+    server = RangeServer()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.released.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: RangeServer
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        asked = self.headers["Range"]
+        self.server.requests.append((self.path, asked))
+        self.server.first_request.set()
+        kind = urlsplit(self.path).path.strip("/").partition("/")[0]
+        try:
+            getattr(self, f"serve_{kind}", self.serve_missing)(self.first_byte(asked))
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def first_byte(self, asked: str | None) -> int:
+        match = re.fullmatch(r"bytes=(\d+)-", asked or "")
+        return int(match[1]) if match else 0
+
+    def reply(self, status: int, headers: dict[str, object], body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def status(self, status: int) -> None:
+        self.reply(status, {"Content-Length": 4}, b"none")
+
+    def part(self, start: int, end: int, **headers: object) -> None:
+        told = {
+            "Content-Length": end - start,
+            "Content-Range": f"bytes {start}-{end - 1}/{len(FILE)}",
+        }
+        self.reply(206, told | headers, FILE[start:end])
+
+    # Servers that work
+
+    def serve_range(self, start: int) -> None:
+        if start >= len(FILE):
+            self.reply(416, {"Content-Range": f"bytes */{len(FILE)}", "Content-Length": 0})
+        else:
+            self.part(start, len(FILE))
+
+    def serve_plain(self, start: int) -> None:
+        self.reply(200, {"Content-Length": len(FILE)}, FILE)
+
+    def serve_capped(self, start: int) -> None:
+        self.part(start, min(start + 100_000, len(FILE)))
+
+    def serve_chunked(self, start: int) -> None:
+        self.reply(200, {"Transfer-Encoding": "chunked"})
+        for at in range(0, len(FILE), 50_000):
+            block = FILE[at : at + 50_000]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def serve_empty(self, start: int) -> None:
+        self.reply(416, {"Content-Range": "bytes */0", "Content-Length": 0})
+
+    def serve_redirect(self, start: int) -> None:
+        self.reply(302, {"Location": "/hop", "Content-Length": 2}, b"ok")
+
+    def serve_hop(self, start: int) -> None:
+        self.reply(307, {"Location": self.server.url("range/f.gguf"), "Content-Length": 0})
+
+    def serve_folder(self, start: int) -> None:
+        name = urlsplit(self.path).path.partition("folder/")[2]
+        match name:
+            case "config.json":
+                self.reply(200, {"Content-Length": len(SMALL)}, SMALL)
+            case "sub/my%20file.bin":
+                self.reply(200, {"Content-Length": 3}, b"abc")
+            case "page.json":
+                self.reply(200, {"Content-Type": "text/html", "Content-Length": 6}, b"<html>")
+            case "refused.json":
+                self.status(403)
+            case "broken.json":
+                self.status(503)
+            case _:
+                self.status(404)
+
+    def serve_listing(self, start: int) -> None:
+        body = b'{"siblings": [{"rfilename": "b.gguf"}, {"rfilename": "a.json"}]}'
+        self.reply(200, {"Content-Length": len(body)}, body)
+
+    # Servers that fail
+
+    def serve_missing(self, start: int) -> None:
+        self.status(404)
+
+    def serve_gated(self, start: int) -> None:
+        self.status(403)
+
+    def serve_fault(self, start: int) -> None:
+        self.status(500)
+
+    def serve_busy(self, start: int) -> None:
+        self.status(429)
+
+    def serve_loop(self, start: int) -> None:
+        self.reply(302, {"Location": "/loop", "Content-Length": 0})
+
+    def serve_elsewhere(self, start: int) -> None:
+        self.reply(302, {"Location": "file:///etc/passwd", "Content-Length": 0})
+
+    def serve_cut(self, start: int) -> None:
+        """The connection ends a million bytes into the file."""
+        self.reply(
+            206,
+            {
+                "Content-Length": len(FILE) - start,
+                "Content-Range": f"bytes {start}-{len(FILE) - 1}/{len(FILE)}",
+            },
+            FILE[start:1_000_000],
+        )
+        self.close_connection = True
+
+    def serve_cutchunks(self, start: int) -> None:
+        self.reply(200, {"Transfer-Encoding": "chunked"}, b"64\r\n" + bytes(50))
+        self.close_connection = True
+
+    def serve_stall(self, start: int) -> None:
+        """Nothing more comes after a thousand bytes, until the test ends."""
+        self.reply(200, {"Content-Length": len(FILE)}, FILE[:1000])
+        self.wfile.flush()
+        self.server.released.wait(30)
+        self.close_connection = True
+
+    def serve_silent(self, start: int) -> None:
+        """Not even a status line comes."""
+        self.server.released.wait(30)
+        self.close_connection = True
+
+    def serve_long(self, start: int) -> None:
+        """More bytes than announced; the rest must not be taken for the next reply."""
+        self.reply(200, {"Content-Length": 1000}, FILE[:2000])
+
+    def serve_wrongstart(self, start: int) -> None:
+        self.part(start + 1, len(FILE))
+
+    def serve_contradiction(self, start: int) -> None:
+        self.part(start, len(FILE), **{"Content-Length": 5})
+
+    def serve_norange(self, start: int) -> None:
+        self.reply(206, {"Content-Length": len(FILE)}, FILE)
+
+    def serve_changing(self, start: int) -> None:
+        self.part(start, len(FILE), ETag=f'"{len(self.server.requests)}"')
+
+    def serve_growing(self, start: int) -> None:
+        size = len(FILE) + len(self.server.requests)
+        self.part(start, len(FILE), **{"Content-Range": f"bytes {start}-{len(FILE) - 1}/{size}"})
+
+    def serve_html(self, start: int) -> None:
+        self.reply(
+            200, {"Content-Type": "text/html; charset=utf-8", "Content-Length": 6}, b"<html>"
+        )
+
+    def serve_gzip(self, start: int) -> None:
+        self.reply(200, {"Content-Encoding": "gzip", "Content-Length": 3}, b"abc")
+
+    def serve_garbage(self, start: int) -> None:
+        self.wfile.write(b"what?\r\n\r\n")
+        self.close_connection = True

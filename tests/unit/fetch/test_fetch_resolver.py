@@ -1,0 +1,131 @@
+"""What a user may give as a source, and what becomes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from range_server import FILE, running_server
+
+from webllm_py.errors import SourceError
+from webllm_py.fetch import resolve
+from webllm_py.fetch.http import HttpFile
+from webllm_py.fetch.local import LocalFile, LocalFolder
+from webllm_py.fetch.source import base_name
+from webllm_py.fetch.url import HttpFolder
+
+HUB = "https://huggingface.co"
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "name"),
+    [
+        ("http://h/a/model.gguf", HttpFile, "http://h/a/model.gguf"),
+        ("https://h/model.gguf?sig=a/b", HttpFile, "https://h/model.gguf?sig=a/b"),
+        ("HTTPS://h/my model.gguf", HttpFile, "https://h/my%20model.gguf"),
+        ("https://h/model.safetensors", HttpFile, "https://h/model.safetensors"),
+        ("https://h/models/", HttpFolder, "https://h/models/"),
+        ("https://h/dir.gguf/", HttpFolder, "https://h/dir.gguf/"),
+        ("https://h/Qwen2.5-0.5B", HttpFolder, "https://h/Qwen2.5-0.5B"),
+        ("https://h", HttpFolder, "https://h"),
+        ("hf:org/name:m-q8_0.gguf", HttpFile, f"{HUB}/org/name/resolve/main/m-q8_0.gguf"),
+        ("hf:org/na.me@v1.0:a/b c.gguf", HttpFile, f"{HUB}/org/na.me/resolve/v1.0/a/b%20c.gguf"),
+        ("hf:org/name", HttpFolder, f"{HUB}/org/name/resolve/main/"),
+        ("hf:org/name@refs/pr/1", HttpFolder, f"{HUB}/org/name/resolve/refs%2Fpr%2F1/"),
+        ("hf:org/name@abc:sub/", HttpFolder, f"{HUB}/org/name/resolve/abc/sub/"),
+        (f"{HUB}/org/name", HttpFolder, f"{HUB}/org/name/resolve/main/"),
+        (f"{HUB}/org/name/tree/dev", HttpFolder, f"{HUB}/org/name/resolve/dev/"),
+        (f"{HUB}/org/n/blob/main/m.gguf", HttpFile, f"{HUB}/org/n/resolve/main/m.gguf"),
+        (f"{HUB}/org/n/resolve/main/m.gguf", HttpFile, f"{HUB}/org/n/resolve/main/m.gguf"),
+    ],
+)
+async def test_addresses(source: str, kind: type, name: str) -> None:
+    opened = await resolve(source)
+    assert (type(opened), opened.name) == (kind, name)
+
+
+async def test_paths(tmp_path: Path) -> None:
+    path = tmp_path / "hf:odd name?.gguf"
+    path.write_bytes(b"GGUF")
+    for source in (path, str(path)):
+        file = await resolve(source)
+        assert isinstance(file, LocalFile)
+        assert await file.read(0, 4) == b"GGUF"
+        await file.close()
+    for source in (tmp_path, str(tmp_path) + "/"):
+        folder = await resolve(source)
+        assert isinstance(folder, LocalFolder)
+        assert await folder.list() == [path.name]
+
+
+async def test_sources_are_taken_as_they_are(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    assert await resolve(folder) is folder
+    file = HttpFile("http://h/f")
+    assert await resolve(file) is file
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "no/such/file.gguf",
+        "a\x00b",
+        "x" * 5000,
+        None,
+        7,
+        b"GGUF",
+        ["a.gguf"],
+        object(),
+        "ftp://h",
+    ],
+)
+async def test_anything_else_says_what_is_accepted(source: object) -> None:
+    with pytest.raises(SourceError, match=r"a \.gguf file or of a folder.*hf:org/name"):
+        await resolve(source)
+
+
+@pytest.mark.parametrize(
+    "source", ["hf:name", "hf:org/name/file", "hf:", "hf:org/name@", "HF:a b/c"]
+)
+async def test_malformed_hub_sources(source: str) -> None:
+    with pytest.raises(SourceError, match=r"not of the form hf:org/name\[@revision\]\[:file\]"):
+        await resolve(source)
+
+
+async def test_malformed_address() -> None:
+    with pytest.raises(SourceError, match="not a valid address"):
+        await resolve("http://[::1/f")
+
+
+async def test_hub_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paths that the hub is asked for, on a server of our own."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with running_server() as server:
+        monkeypatch.setattr("webllm_py.fetch.resolver.HUB", server.url("range"))
+        folder = await resolve("hf:org/name@v2")
+        assert isinstance(folder, HttpFolder)
+        file = await folder.open("config.json")
+        assert await file.read(0, 5) == FILE[:5]
+        await file.close()
+        assert await folder.list() is None
+    assert [path for path, _ in server.requests] == [
+        "/range/org/name/resolve/v2/config.json",
+        "/range/api/models/org/name/revision/v2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("/models/a.gguf", "a.gguf"),
+        ("C:\\models\\a.gguf", "a.gguf"),
+        ("/models/Qwen/", "Qwen"),
+        ("https://h/x/a.gguf?sig=1/2#f", "a.gguf"),
+        (f"{HUB}/org/name/resolve/main/", "name"),
+        (f"{HUB}/org/name/resolve/main/a.gguf", "a.gguf"),
+        ("what?.gguf", "what?.gguf"),
+    ],
+)
+def test_base_name(name: str, base: str) -> None:
+    assert base_name(name) == base
