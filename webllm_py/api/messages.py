@@ -84,8 +84,9 @@ def _message(value: Any, param: str) -> Json:
         message["reasoning_content"] = text(
             given["reasoning_content"], f"{param}.reasoning_content"
         )
-    if given.get("tool_calls") not in (None, [], ()):
-        message["tool_calls"] = _tool_calls(given["tool_calls"], f"{param}.tool_calls")
+    if "tool_calls" in given:
+        calls = _tool_calls(given["tool_calls"], f"{param}.tool_calls")
+        message.update({"tool_calls": calls} if calls else {})
     if role == "tool":
         message["tool_call_id"] = _required(given, "tool_call_id", param)
     if message["content"] is None and "tool_calls" not in message:

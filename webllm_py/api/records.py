@@ -35,6 +35,12 @@ class Record(Mapping[str, Any]):
     def __contains__(self, key: object) -> bool:
         return any(key == name for name in self)
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or ``default`` if it is left out."""
+        if key not in self:
+            return default
+        return self[key]
+
     def __len__(self) -> int:
         return sum(1 for _ in self)
 

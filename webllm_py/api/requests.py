@@ -223,7 +223,7 @@ def _tools(present: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     does not know of a tool does not call it."""
     tools = parse_tools(present["tools"]) if "tools" in present else ()
     choice = present.get("tool_choice", "auto")
-    if choice == "required" or isinstance(choice, Mapping):
+    if isinstance(choice, Mapping) or (isinstance(choice, str) and choice == "required"):
         problem = "other than 'auto' and 'none' is not supported yet."
         fail("tool_choice", problem, code="unsupported_value")
     return tools if one_of(choice, "tool_choice", ["auto", "none"]) == "auto" else ()

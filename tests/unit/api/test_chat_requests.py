@@ -1,0 +1,347 @@
+"""Chat requests: what is accepted and how it is filled in, what is refused and at which place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from webllm_py.api import ChatRequest, parse_chat_request
+from webllm_py.errors import RequestError
+from webllm_py.runtime.settings import SamplingSettings
+
+USER = {"role": "user", "content": "hi"}
+TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+
+
+def parse(**fields: Any) -> ChatRequest:
+    return parse_chat_request({"messages": [USER], **fields})
+
+
+def refused(fields: dict[str, Any]) -> RequestError:
+    with pytest.raises(RequestError) as caught:
+        parse_chat_request(fields)
+    return caught.value
+
+
+def test_defaults_are_those_of_openai() -> None:
+    assert parse() == ChatRequest(
+        messages=(USER,),
+        tools=(),
+        template_kwargs={},
+        enable_thinking=None,
+        model=None,
+        n=1,
+        max_tokens=None,
+        stop=(),
+        ignore_eos=False,
+        stream=False,
+        include_usage=False,
+        sampling=SamplingSettings(
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            min_p=0.0,
+            seed=None,
+            repetition_penalty=1.0,
+            frequency_penalty=0.0,
+            presence_penalty=0.0,
+            logit_bias={},
+            logits_processors=(),
+        ),
+    )
+
+
+def test_every_field_arrives() -> None:
+    def processor(logits: Any) -> Any:
+        return logits
+
+    request = parse(
+        model="pocket",
+        stream=True,
+        stream_options={"include_usage": True},
+        n=3,
+        max_completion_tokens=7,
+        temperature=0.5,
+        top_p=0.9,
+        top_k=40,
+        min_p=0.05,
+        seed=-5,
+        stop=["a", "b"],
+        frequency_penalty=-2,
+        presence_penalty=2,
+        repetition_penalty=1.1,
+        logit_bias={"5": -100, 6: 1.5},
+        tools=[TOOL],
+        tool_choice="auto",
+        ignore_eos=True,
+        logits_processors=processor,
+        chat_template_kwargs={"date": "today", "deep": [{"a": None}]},
+        reasoning_effort="low",
+        extra_body={"enable_thinking": False},
+    )
+    assert request == ChatRequest(
+        messages=(USER,),
+        tools=(TOOL,),
+        template_kwargs={"date": "today", "deep": [{"a": None}], "reasoning_effort": "low"},
+        enable_thinking=False,
+        model="pocket",
+        n=3,
+        max_tokens=7,
+        stop=("a", "b"),
+        ignore_eos=True,
+        stream=True,
+        include_usage=True,
+        sampling=SamplingSettings(
+            temperature=0.5,
+            top_k=40,
+            top_p=0.9,
+            min_p=0.05,
+            seed=-5,
+            repetition_penalty=1.1,
+            frequency_penalty=-2.0,
+            presence_penalty=2.0,
+            logit_bias={5: -100.0, 6: 1.5},
+            logits_processors=(processor,),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "attribute", "value"),
+    [
+        ({"stop": "end"}, "stop", ("end",)),
+        ({"stop": ()}, "stop", ()),
+        ({"max_tokens": 5}, "max_tokens", 5),
+        ({"max_tokens": 5, "max_completion_tokens": 5}, "max_tokens", 5),
+        ({"n": np.int64(2)}, "n", 2),
+        ({"tools": [TOOL], "tool_choice": "none"}, "tools", ()),
+        ({"tools": []}, "tools", ()),
+        ({"tool_choice": "auto"}, "tools", ()),
+        ({"chat_template_kwargs": {"enable_thinking": True}}, "enable_thinking", True),
+        ({"chat_template_kwargs": {"enable_thinking": True}}, "template_kwargs", {}),
+        ({"enable_thinking": False}, "enable_thinking", False),
+        ({"stream": True, "stream_options": {"include_usage": False}}, "include_usage", False),
+        ({"stream": True, "stream_options": {"include_obfuscation": False}}, "stream", True),
+    ],
+)
+def test_other_spellings(fields: dict[str, Any], attribute: str, value: Any) -> None:
+    assert getattr(parse(**fields), attribute) == value
+
+
+@pytest.mark.parametrize(
+    ("fields", "attribute", "value"),
+    [
+        ({"temperature": 0}, "temperature", 0.0),
+        ({"temperature": 2}, "temperature", 2.0),
+        ({"temperature": np.float32(0.5)}, "temperature", 0.5),
+        ({"top_p": 0}, "top_p", 0.0),
+        ({"top_k": -1}, "top_k", 0),
+        ({"seed": 2**63 - 1}, "seed", 2**63 - 1),
+        ({"logits_processors": []}, "logits_processors", ()),
+        ({"logits_processors": [abs, len]}, "logits_processors", (abs, len)),
+    ],
+)
+def test_other_spellings_of_sampling(fields: dict[str, Any], attribute: str, value: Any) -> None:
+    assert getattr(parse(**fields).sampling, attribute) == value
+
+
+def test_null_is_absent_for_every_optional_field() -> None:
+    names = (
+        "model stream stream_options n max_tokens max_completion_tokens temperature top_p top_k "
+        "min_p seed stop frequency_penalty presence_penalty repetition_penalty logit_bias tools "
+        "tool_choice ignore_eos logits_processors chat_template_kwargs extra_body enable_thinking "
+        "reasoning_effort logprobs top_logprobs response_format user metadata timeout"
+    )
+    assert parse(**dict.fromkeys(names.split())) == parse()
+
+
+def test_fields_that_cannot_change_the_answer_change_nothing() -> None:
+    assert (
+        parse(
+            user="u",
+            metadata={"a": "b"},
+            store=True,
+            service_tier="auto",
+            safety_identifier="s",
+            prompt_cache_key="k",
+            prediction={"type": "content", "content": "x"},
+            extra_headers={"a": "b"},
+            extra_query={},
+            # the values of unsupported fields that ask for nothing
+            logprobs=False,
+            response_format={"type": "text"},
+            modalities=["text"],
+            parallel_tool_calls=True,
+            best_of=1,
+        )
+        == parse()
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"temperature": -0.1}, "temperature"),
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": float("inf")}, "temperature"),
+        ({"temperature": "1"}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"temperature": 10**400}, "temperature"),
+        ({"top_p": 1.01}, "top_p"),
+        ({"top_k": -2}, "top_k"),
+        ({"top_k": 1.0}, "top_k"),
+        ({"min_p": 1.5}, "min_p"),
+        ({"seed": 2**63}, "seed"),
+        ({"seed": 10**10_000}, "seed"),
+        ({"seed": "7"}, "seed"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"frequency_penalty": 2.5}, "frequency_penalty"),
+        ({"presence_penalty": -2.5}, "presence_penalty"),
+        ({"n": 0}, "n"),
+        ({"n": 129}, "n"),
+        ({"n": True}, "n"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_completion_tokens": -1}, "max_completion_tokens"),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens"),
+        ({"stop": ""}, "stop"),
+        ({"stop": ["a", ""]}, "stop[1]"),
+        ({"stop": ["a", 1]}, "stop[1]"),
+        ({"stop": {"a": 1}}, "stop"),
+        ({"stop": ["x"] * 129}, "stop"),
+        ({"stop": "\ud800"}, "stop"),
+        ({"logit_bias": [1]}, "logit_bias"),
+        ({"logit_bias": {"cat": 1}}, "logit_bias"),
+        ({"logit_bias": {"-1": 1}}, "logit_bias"),
+        ({"logit_bias": {"٣": 1}}, "logit_bias"),
+        ({"logit_bias": {2**31: 1}}, "logit_bias"),
+        ({"logit_bias": {"5": 101}}, "logit_bias['5']"),
+        ({"logits_processors": "f"}, "logits_processors[0]"),
+        ({"logits_processors": [abs, 1]}, "logits_processors[1]"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream": 1}, "stream"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"stream": True, "stream_options": True}, "stream_options"),
+        ({"stream": True, "stream_options": {"usage": True}}, "stream_options.usage"),
+        (
+            {"stream": True, "stream_options": {"include_usage": 1}},
+            "stream_options.include_usage",
+        ),
+        (
+            {"stream": True, "stream_options": {"include_obfuscation": True}},
+            "stream_options.include_obfuscation",
+        ),
+        ({"ignore_eos": "no"}, "ignore_eos"),
+        ({"model": 5}, "model"),
+        ({"reasoning_effort": "huge"}, "reasoning_effort"),
+        (
+            {"reasoning_effort": "low", "chat_template_kwargs": {"reasoning_effort": "high"}},
+            "reasoning_effort",
+        ),
+        ({"enable_thinking": "on"}, "enable_thinking"),
+        (
+            {"enable_thinking": True, "chat_template_kwargs": {"enable_thinking": False}},
+            "enable_thinking",
+        ),
+        ({"chat_template_kwargs": {"enable_thinking": 1}}, "chat_template_kwargs.enable_thinking"),
+        ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs.messages"),
+        ({"chat_template_kwargs": {"x": [object()]}}, "chat_template_kwargs.x[0]"),
+        ({"chat_template_kwargs": {1: 2}}, "chat_template_kwargs"),
+        ({"extra_body": []}, "extra_body"),
+        ({"temperature": 1, "extra_body": {"temperature": 1}}, "extra_body.temperature"),
+        ({"tool_choice": "maybe"}, "tool_choice"),
+        ({"tools": {}}, "tools"),
+        ({"messages": None}, "messages"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": []}, "messages"),
+    ],
+)
+def test_wrong_values_name_their_field(fields: dict[str, Any], param: str) -> None:
+    error = refused({"messages": [USER], **fields})
+    assert error.param == param
+    assert param in str(error)
+    assert error.to_openai()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("logprobs", True),
+        ("top_logprobs", 3),
+        ("response_format", {"type": "json_object"}),
+        ("tool_choice", "required"),
+        ("tool_choice", {"type": "function", "function": {"name": "add"}}),
+        ("parallel_tool_calls", False),
+        ("audio", {"voice": "x"}),
+        ("modalities", ["text", "audio"]),
+        ("functions", []),
+        ("function_call", "auto"),
+        ("web_search_options", {}),
+        ("min_tokens", 5),
+        ("typical_p", 0.5),
+        ("timeout", 10),
+        ("best_of", True),
+        ("modalities", np.array(["text"])),
+    ],
+)
+def test_what_is_not_done_yet_says_so(name: str, value: Any) -> None:
+    error = refused({"messages": [USER], name: value})
+    assert error.param == name
+    assert "not supported yet" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("max_token", "'max_tokens'"),
+        ("temprature", "'temperature'"),
+        ("stops", "'stop'"),
+        ("tool", "'tools'"),
+    ],
+)
+def test_unknown_fields_are_refused_with_the_nearest_name(name: str, hint: str) -> None:
+    error = refused({"messages": [USER], name: 1})
+    assert (error.param, error.code) == (name, "unknown_parameter")
+    assert hint in str(error)
+
+
+def test_an_unknown_field_is_refused_inside_extra_body_too_and_even_when_null() -> None:
+    assert refused({"messages": [USER], "extra_body": {"qqqq": 1}}).param == "qqqq"
+    assert refused({"messages": [USER], "qqqq": None}).param == "qqqq"
+
+
+def test_fields_of_text_completion_are_no_chat_fields() -> None:
+    assert refused({"messages": [USER], "prompt": "x"}).param == "prompt"
+    assert refused({"messages": [USER], "echo": True}).param == "echo"
+
+
+def test_messages_are_required() -> None:
+    error = refused({})
+    assert (error.param, error.code) == ("messages", "missing_required_parameter")
+
+
+def test_a_models_own_settings_stand_in_for_absent_fields_only() -> None:
+    defaults = {"temperature": 0.6, "top_k": 20, "top_p": 0.95}
+    request = parse_chat_request({"messages": [USER], "top_k": 5}, defaults=defaults)
+    assert request.sampling == SamplingSettings(temperature=0.6, top_k=5, top_p=0.95)
+    assert defaults == {"temperature": 0.6, "top_k": 20, "top_p": 0.95}
+
+
+def test_check_vocabulary_refuses_tokens_that_the_model_does_not_have() -> None:
+    request = parse(logit_bias={"99": 1})
+    request.check_vocabulary(100)
+    with pytest.raises(RequestError, match="99") as caught:
+        request.check_vocabulary(99)
+    assert caught.value.param == "logit_bias"
+
+
+def test_the_request_is_not_tied_to_the_callers_objects() -> None:
+    message = {"role": "user", "content": [{"type": "text", "text": "a"}]}
+    kwargs = {"list": [1]}
+    request = parse_chat_request({"messages": [message], "chat_template_kwargs": kwargs})
+    message["content"][0]["text"] = "changed"  # type: ignore[index]
+    kwargs["list"].append(2)
+    assert request.messages[0]["content"] == [{"type": "text", "text": "a"}]
+    assert request.template_kwargs == {"list": [1]}

@@ -1,0 +1,222 @@
+"""Responses: OpenAI's exact shapes, as literals, and how the objects behave in Python.
+
+The literals were validated against the models of the public openai package (3.54, strict mode).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+
+from webllm_py.api.responses import (
+    ChatCompletion,
+    ChatCompletionMessage,
+    Choice,
+    FunctionCall,
+    Timings,
+    ToolCall,
+    Usage,
+)
+from webllm_py.api.stream import ChatResponses, CompletionResponses
+
+USAGE = Usage.count(10, 5, cached_tokens=2)
+USAGE_JSON = {
+    "completion_tokens": 5,
+    "prompt_tokens": 10,
+    "total_tokens": 15,
+    "prompt_tokens_details": {"cached_tokens": 2},
+}
+
+
+def without_identity(response: dict[str, Any]) -> dict[str, Any]:
+    """The response without the fields that differ from call to call, after checking them."""
+    response = dict(response)
+    assert re.fullmatch(r"(chatcmpl|cmpl)-[0-9a-f]{32}", response.pop("id"))
+    assert abs(response.pop("created") - time.time()) < 60
+    return response
+
+
+def test_a_chat_completion() -> None:
+    reply = ChatResponses("m").whole([("hi", "stop"), ("yo", "length")], USAGE)
+    assert without_identity(reply.to_dict()) == {
+        "object": "chat.completion",
+        "model": "m",
+        "choices": [
+            {
+                "finish_reason": "stop",
+                "index": 0,
+                "logprobs": None,
+                "message": {"content": "hi", "refusal": None, "role": "assistant"},
+            },
+            {
+                "finish_reason": "length",
+                "index": 1,
+                "logprobs": None,
+                "message": {"content": "yo", "refusal": None, "role": "assistant"},
+            },
+        ],
+        "usage": USAGE_JSON,
+    }
+    assert reply.id.startswith("chatcmpl-")
+
+
+def test_a_chat_stream() -> None:
+    responses = ChatResponses("m")
+    chunks = [
+        *responses.opening(0),
+        responses.text(0, "hi"),
+        responses.finish(0, "stop"),
+        responses.usage(USAGE),
+    ]
+    choice = {"index": 0, "logprobs": None, "finish_reason": None}
+    assert [without_identity(chunk.to_dict()) for chunk in chunks] == [
+        {"object": "chat.completion.chunk", "model": "m", **rest}
+        for rest in (
+            {"choices": [{**choice, "delta": {"content": "", "role": "assistant"}}]},
+            {"choices": [{**choice, "delta": {"content": "hi"}}]},
+            {"choices": [{**choice, "delta": {}, "finish_reason": "stop"}]},
+            {"choices": [], "usage": USAGE_JSON},
+        )
+    ]
+    assert len({(chunk.id, chunk.created) for chunk in chunks}) == 1
+
+
+def test_a_completion_and_its_stream() -> None:
+    responses = CompletionResponses("m")
+    assert responses.opening(0) == []
+    pieces = [
+        responses.whole([("a", "stop"), ("b", "abort")], USAGE),
+        responses.text(1, "b"),
+        responses.finish(1, "length"),
+        responses.usage(USAGE),
+    ]
+
+    def choice(index: int, text: str, reason: str | None) -> dict[str, Any]:
+        return {"index": index, "text": text, "finish_reason": reason, "logprobs": None}
+
+    assert [without_identity(piece.to_dict()) for piece in pieces] == [
+        {"object": "text_completion", "model": "m", **rest}
+        for rest in (
+            {"choices": [choice(0, "a", "stop"), choice(1, "b", "abort")], "usage": USAGE_JSON},
+            {"choices": [choice(1, "b", None)]},
+            {"choices": [choice(1, "", "length")]},
+            {"choices": [], "usage": USAGE_JSON},
+        )
+    ]
+    assert pieces[0].id.startswith("cmpl-")
+
+
+def test_two_requests_have_two_ids() -> None:
+    ids = {ChatResponses("m").text(0, "").id for _ in range(100)}
+    assert len(ids) == 100
+
+
+def test_attributes_and_keys_are_the_same() -> None:
+    reply = ChatResponses("m").whole([("hi", "stop")], USAGE)
+    assert reply.choices[0].message.content == "hi"
+    assert reply["choices"][0]["message"]["content"] == "hi"
+    assert reply.get("nothing", 5) == 5
+    assert "usage" in reply
+    assert "nothing" not in reply
+    assert list(reply) == list(reply.to_dict())
+    assert len(reply) == len(reply.to_dict())
+    assert dict(**reply)["model"] == "m"
+    assert reply == reply.to_dict()
+    assert reply != ChatResponses("m").whole([("hi", "stop")], USAGE)
+    assert json.loads(reply.to_json()) == reply.to_dict()
+    assert reply.model_dump() == reply.to_dict()
+    with pytest.raises(KeyError):
+        reply["to_dict"]
+
+
+def test_a_field_left_out_is_no_key_but_reads_as_none() -> None:
+    delta = ChatResponses("m").finish(0, "stop").choices[0].delta
+    assert delta.content is None
+    assert delta["content"] is None
+    assert "content" not in delta
+    assert delta.get("content", "") == ""
+    assert dict(delta) == {}
+
+
+def test_responses_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        USAGE.total_tokens = 3  # type: ignore[misc]
+
+
+def test_timings() -> None:
+    timings = Timings.measure(
+        submitted=10.0,
+        started=11.0,
+        first_token=11.5,
+        finished=13.5,
+        prefilled_tokens=100,
+        completion_tokens=41,
+    )
+    assert timings.to_dict() == {
+        "prefill_tokens_per_s": 200.0,
+        "decode_tokens_per_s": 20.0,
+        "time_to_first_token_s": 1.5,
+        "time_per_output_token_s": 0.05,
+        "e2e_latency_s": 3.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("first_token", "finished", "prefilled", "completion", "expected"),
+    [
+        (None, 2.0, 5, 0, (None, None, None, None, 2.0)),
+        (1.0, 1.0, 0, 1, (None, None, 1.0, None, 1.0)),  # all of the prompt was cached
+        (1.0, 1.0, 5, 9, (5.0, None, 1.0, None, 1.0)),  # all tokens arrived at once
+    ],
+)
+def test_timings_that_cannot_be_measured_are_none(
+    first_token: float | None,
+    finished: float,
+    prefilled: int,
+    completion: int,
+    expected: tuple[float | None, ...],
+) -> None:
+    timings = Timings.measure(
+        submitted=0.0,
+        started=0.0,
+        first_token=first_token,
+        finished=finished,
+        prefilled_tokens=prefilled,
+        completion_tokens=completion,
+    )
+    assert tuple(timings.values()) == expected
+
+
+def test_notebooks_show_the_text() -> None:
+    usage = Usage.count(10, 5, timings=Timings(decode_tokens_per_s=12.34))
+    reply = ChatResponses("m").whole([("**hi**", "stop")], usage)
+    assert reply._repr_markdown_() == "**hi**\n\n<sub>stop · 5 tokens · 12.3 tokens/s</sub>"
+    two = CompletionResponses("m").whole([("a", "stop"), ("b", "length")], USAGE)
+    assert two._repr_markdown_() == (
+        "**Choice 0**\n\na\n\n**Choice 1**\n\nb\n\n<sub>stop, length · 5 tokens</sub>"
+    )
+
+
+def test_notebooks_show_tool_calls_as_json() -> None:
+    message = ChatCompletionMessage(None, tool_calls=[ToolCall("c1", FunctionCall("{}", "f"))])
+    reply = ChatCompletion("x", [Choice("tool_calls", 0, message)], 1, "m")
+    shown = reply._repr_markdown_()
+    assert shown.startswith("```json\n")
+    assert json.loads(shown.split("```")[1].removeprefix("json")) == {
+        "id": "c1",
+        "function": {"arguments": "{}", "name": "f"},
+        "type": "function",
+    }
+    assert shown.endswith("<sub>tool_calls</sub>")
+    assert reply.to_dict()["choices"][0]["message"]["tool_calls"] == [message.tool_calls[0]]  # type: ignore[index]
+
+
+def test_repr_names_every_field() -> None:
+    assert repr(Usage.count(1, 2)) == (
+        "Usage(completion_tokens=2, prompt_tokens=1, total_tokens=3, "
+        "prompt_tokens_details=PromptTokensDetails(cached_tokens=0), timings=None)"
+    )
