@@ -116,6 +116,7 @@ class NativeDevice:
         self._staging: defaultdict[int, list[Any]] = defaultdict(list)
         self._lost: DeviceLostError | None = None
         self._n_submits = 0
+        self._fence = Buffer("fence", 4, device.create_buffer(size=4, usage=STORAGE))
 
     @property
     def allocated(self) -> int:
@@ -252,8 +253,8 @@ class NativeDevice:
             self._submit(encoder)
 
     async def idle(self) -> None:
-        self._raise_if_lost()
-        await self._queue.on_submitted_work_done_async()
+        # wgpu-py 0.32's on_submitted_work_done_async does not work; a read-back waits as well.
+        await self.read(self._fence, 0, 4)
 
     async def check(self) -> None:
         self._raise_if_lost()

@@ -73,7 +73,7 @@ async def generate(
         await executor.prefill(sequence, prompt[len(sequence.tokens) :])
         async for tokens in run.tokens():
             stats.drew(len(tokens))
-            # A token's keys and values are there once the step after it ran; the last one's may not.
+            # A token has keys and values once the step after it ran: the last one's may be missing.
             sequence.tokens += run.fed(tokens)
             yield tokens
     finally:
@@ -122,21 +122,18 @@ class Run:
         self.device.replay(await self.executor.plan("head"))
         self.device.replay(await self.executor.plan("sample"))
         self.submitted(1)
-        seconds_a_token = AHEAD_SECONDS
-        while self.in_flight:
+        seconds_a_token = AHEAD_SECONDS  # until measured, one step at a time
+        arrived = 0.0
+        while self.in_flight or self.issued < self.max_tokens:
             target = max(1, min(self.most_ahead, int(AHEAD_SECONDS / seconds_a_token)))
             while self.issued < self.max_tokens and self.waiting < target:
                 await self.submit(max(1, min(target // 4, MOST_A_READ)))
-            asked = time.perf_counter()
-            count, reading = self.in_flight[0]
-            tokens = array("I", await reading)
-            self.in_flight.popleft()
-            if self.stats.generated:
-                arrived = time.perf_counter()
-                since = max(asked, self.stats.last_token) if not self.in_flight else None
-                elapsed = arrived - (since or self.stats.last_token)
-                seconds_a_token += 0.3 * (max(elapsed / count, 1e-5) - seconds_a_token)
-            yield list(tokens)
+            tokens = await self.next_read()
+            before, arrived = arrived, time.perf_counter()
+            if before:
+                measured = max((arrived - before) / len(tokens), 1e-5)
+                seconds_a_token = (seconds_a_token + measured) / 2
+            yield tokens
 
     @property
     def waiting(self) -> int:
@@ -160,6 +157,13 @@ class Run:
         self.in_flight.append((count, reading))
         self.issued += count
 
+    async def next_read(self) -> list[int]:
+        """The oldest tokens in flight, once they are there."""
+        _, reading = self.in_flight[0]
+        tokens = array("I", await reading)
+        self.in_flight.popleft()
+        return list(tokens)
+
     async def processed(self) -> AsyncIterator[list[int]]:
         """Python sees the logits of each step before the GPU draws from them."""
         executor = self.executor
@@ -175,10 +179,7 @@ class Run:
             self.device.write(executor.buffers.logits, 0, to_bytes(logits))
             self.device.replay(await executor.plan("sample"))
             self.submitted(1)
-            _, reading = self.in_flight[0]
-            tokens = array("I", await reading)
-            self.in_flight.popleft()
-            yield list(tokens)
+            yield await self.next_read()
 
     async def drain(self) -> None:
         """Wait for what is in flight, whatever becomes of it."""

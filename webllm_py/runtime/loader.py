@@ -228,7 +228,7 @@ def to_floats(tensor: TensorInfo, data: bytes) -> Sequence[float]:
             values.frombytes(bytes(widened))
             return values
     raise CorruptCheckpointError(
-        f"{tensor.name} is stored as {tensor.format.name}; norms and biases must be stored as floats"
+        f"{tensor.name} is stored as {tensor.format.name}; norms and biases must be float tensors"
     )
 
 
