@@ -3,7 +3,7 @@
 ::
 
     WebLLMError
-    ├── SourceError                 bytes could not be had: missing file, HTTP status, connection cut
+    ├── SourceError                 bytes could not be had: no such file, HTTP status, cut short
     ├── CheckpointError             the model's files are wrong
     │   ├── CorruptCheckpointError  truncated, damaged or self-contradicting
     │   ├── UnsupportedModelError   an architecture, format or option that this version does not run
@@ -107,7 +107,7 @@ class GPUOutOfMemoryError(DeviceError):
 
 
 class ShaderError(DeviceError):
-    """A kernel did not compile. The message holds the compiler's lines and the source around them."""
+    """A kernel did not compile; the message has the compiler's lines and the source around."""
 
 
 class DeviceLostError(DeviceError):

@@ -6,6 +6,7 @@ biases to q, k and v, which are found by their tensors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -52,6 +53,24 @@ class Llama:
                 f"{shape}"
             )
         return tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors, as the file stores them."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers in its tensors."""
+        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
+
+    @property
+    def formats(self) -> dict[str, int]:
+        """Bytes of its tensors by the format that stores them, the most first."""
+        sizes: dict[str, int] = {}
+        for tensor in self.tensors.values():
+            sizes[tensor.format.name] = sizes.get(tensor.format.name, 0) + tensor.nbytes
+        return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
     @property
     def tied(self) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from webllm_py.errors import DeviceLimitError
@@ -20,7 +21,7 @@ from webllm_py.runtime.pages import PageTable
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.sampler import Sampler
 
-__all__ = ["KV_BYTES", "Executor", "page_bytes"]
+__all__ = ["KV_BYTES", "Executor", "longest_context", "page_bytes"]
 
 KV_BYTES = {"f16": 2, "f32": 4}
 # All positions of a row of logits at a time would need vocab * chunk floats: fewer rows do.
@@ -86,6 +87,14 @@ class Executor:
             kv=tuple(make(f"kv {i}", 16) for i in range(config.n_layers)),
         )
 
+    async def prepare(self) -> None:
+        """Make the first pages, compile the kernels and record the plans of a usual request."""
+        await self._grow(FIRST_PAGES)
+        await asyncio.gather(
+            *(self.plan(name) for name in ("step", "head", "sample", "logits")),
+            self.plan("forward", bucket(min(32, self.chunk))),
+        )
+
     # Pages
 
     async def reserve(self, sequence: CachedSequence, length: int) -> None:
@@ -136,18 +145,24 @@ class Executor:
         """Say what the next step computes: consecutive tokens, the first at ``position``."""
         self.device.write(self.buffers.step, 0, self.layout.rows(tokens, position, drawn))
 
-    async def prefill(self, sequence: CachedSequence, tokens: Sequence[int]) -> None:
-        """Compute the keys and values of tokens that follow the sequence, in chunks.
+    async def prefill(
+        self, sequence: CachedSequence, tokens: Sequence[int]
+    ) -> AsyncIterator[CachedSequence]:
+        """Compute the keys and values of tokens that follow the sequence, a chunk at a time.
 
-        The hidden rows of the last chunk stay for ``head``.
+        At most two chunks are queued, so that stopping between them is quick. The hidden rows of
+        the last chunk stay for ``head``.
         """
         for start in range(0, len(tokens), self.chunk):
             part = tokens[start : start + self.chunk]
             await self.reserve(sequence, len(sequence.tokens) + len(part))
             plan = await self.plan("forward", bucket(len(part)))
             self.write_rows(part, len(sequence.tokens))
+            if start:
+                await self.device.idle()
             self.device.replay(plan)
             sequence.tokens += part
+            yield sequence
 
     async def plan(self, name: str, rows: int = 1) -> Plan:
         """A recorded plan: "forward" of so many rows, "head" (logits of the last row), "sample",
@@ -228,7 +243,7 @@ def bucket(rows: int) -> int:
     return -(-rows // unit) * unit
 
 
-def check_fits(config: ModelConfig, device: Device, kv_format: str) -> int:
+def longest_context(config: ModelConfig, device: Device, kv_format: str) -> int:
     """The longest context whose cache one binding of the device can hold.
 
     Raises:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from array import array
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,8 @@ async def generate(
     max_tokens: int,
     stats: GenerationStats,
     most_ahead: int = MOST_AHEAD,
-) -> AsyncIterator[list[int]]:
+    interrupted: Callable[[], bool] = lambda: False,
+) -> AsyncGenerator[list[int], None]:
     """Drawn tokens, in the batches in which they arrive; at most ``max_tokens``.
 
     The caller stops by closing the generator: steps in flight are waited for, tokens that were
@@ -64,18 +65,23 @@ async def generate(
 
     Args:
         most_ahead: tokens submitted before the first of them is read; 1 waits for each.
+        interrupted: asked between chunks of the prompt and batches of tokens; True ends it.
     """
     sequence = executor.begin(prompt)
     stats.prompt_tokens, stats.cached_tokens = len(prompt), len(sequence.tokens)
     executor.sampler.begin(settings, prompt)
     run = Run(executor, sequence, settings, max_tokens, stats, most_ahead)
     try:
-        await executor.prefill(sequence, prompt[len(sequence.tokens) :])
+        async for _ in executor.prefill(sequence, prompt[len(sequence.tokens) :]):
+            if interrupted():
+                return
         async for tokens in run.tokens():
             stats.drew(len(tokens))
             # A token has keys and values once the step after it ran: the last one's may be missing.
             sequence.tokens += run.fed(tokens)
             yield tokens
+            if interrupted():
+                return
     finally:
         await run.drain()
         if executor.device.lost:

@@ -28,7 +28,7 @@ from webllm_py.runtime.storage import (
     slice_plans,
 )
 
-__all__ = ["load_weights", "read_floats"]
+__all__ = ["Loader", "place_weights", "read_floats"]
 
 STAGING_BYTES = 8 << 20
 # Queued copies take memory of their own until the GPU is done with them.
@@ -69,26 +69,24 @@ class VectorTarget:
     at: int
 
 
-async def load_weights(
+def place_weights(
     device: Device,
     owner: BufferOwner,
     model: Llama,
     report: ProgressReporter,
-    *,
     quantize: Quantize | None = None,
-) -> Weights:
-    """Load every matrix and vector of a model.
+) -> tuple[Weights, Loader]:
+    """Make the buffers of a model's matrices and vectors; the loader's ``run`` fills them.
 
     Raises:
-        SourceError: bytes that cannot be had.
-        GPUOutOfMemoryError, DeviceLimitError: weights that do not fit.
+        DeviceLimitError: a buffer is over the device's limits.
+        GPUOutOfMemoryError: no memory; where the device tells late, ``Device.check`` raises it.
     """
     loader = Loader(device, owner, report)
     matrices = {m.name: loader.place_matrix(m, quantize) for m in model.matrices()}
     vectors = {v.name: loader.place_vector(v) for v in model.vectors() if v.length}
-    await device.check()
-    await loader.run()
-    return Weights(matrices, {name: (v, loader.vectors[name]) for name, v in vectors.items()})
+    named = {name: (vector, loader.vectors[name]) for name, vector in vectors.items()}
+    return Weights(matrices, named), loader
 
 
 class Loader:
@@ -144,7 +142,12 @@ class Loader:
         return vector
 
     async def run(self) -> None:
-        """Fetch all pieces, each while the one before is on its way to the GPU."""
+        """Fetch all pieces, each while the one before is on its way to the GPU.
+
+        Raises:
+            SourceError: bytes that cannot be had.
+            GPUOutOfMemoryError: the weights do not fit.
+        """
         self.pieces.sort(key=lambda piece: (piece.tensor.source.name, piece.offset))
         staging_size = max((p.nbytes for p in self.pieces), default=0) + 4
         staging = self.owner.create("staging", staging_size)

@@ -1,0 +1,318 @@
+"""The engine: one model on one device, answering requests in the order in which they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Literal, overload
+
+from webllm_py.answers import Answer, Prompt
+from webllm_py.api import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatResponses,
+    Completion,
+    CompletionRequest,
+    CompletionResponses,
+    parse_chat_request,
+    parse_completion_request,
+)
+from webllm_py.errors import ContextLengthError, EngineClosedError, RequestError
+from webllm_py.loading import KVFormat, LoadedModel, LoadOptions, load_model
+from webllm_py.runtime.progress import ProgressCallback
+from webllm_py.runtime.storage import Quantize
+from webllm_py.streaming import Stream
+from webllm_py.tokenizer import Tokenizer
+
+__all__ = ["Engine", "load"]
+
+
+async def load(
+    source: Any = None,
+    *,
+    context_length: int | None = None,
+    device: Any = None,
+    on_progress: ProgressCallback | None = None,
+    quantize: Quantize | None = None,
+    kv_dtype: KVFormat = "f16",
+) -> Engine:
+    """Load a model. Cancelling the task that awaits this frees everything.
+
+    Args:
+        source: a GGUF file or a Hugging Face folder: a path, a URL, a browser ``File`` or folder,
+            or ``hf:org/name[@revision][:file]``. None: the pocket model that ships.
+        context_length: most positions of a conversation; None for what the model was trained for.
+            Memory is taken as a conversation grows, not for all of it at once.
+        device: "high-performance" (as None) or "low-power", or a ``webllm_py.gpu.Device`` to share.
+        on_progress: called with a ``LoadProgress`` at every stage and piece.
+        quantize: make "q4" or "q8" blocks of float weights while loading.
+        kv_dtype: how keys and values are kept: "f16", or "f32" for twice the memory.
+
+    Raises:
+        WebLLMError: the base of all errors; see ``webllm_py.errors``.
+        ValueError: an argument that is none of the above.
+    """
+    options = LoadOptions(source, context_length, device, on_progress, quantize, kv_dtype)
+    return Engine(options, await load_model(options))
+
+
+class Engine:
+    """A loaded model. Made by ``webllm_py.load``.
+
+    ``engine.chat.completions.create`` and ``engine.completions.create`` take OpenAI's fields and
+    return OpenAI's shapes. Requests wait for their turn; each is answered alone.
+    """
+
+    def __init__(self, options: LoadOptions, model: LoadedModel):
+        self._options = options
+        self._model: LoadedModel | None = model
+        self._turn = asyncio.Lock()
+        self._interrupt: Callable[[], None] | None = None
+        self.chat = Chat(self)
+        self.completions = Completions(self)
+
+    async def __aenter__(self) -> Engine:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.unload()
+
+    @property
+    def loaded(self) -> LoadedModel:
+        """The parts that the model runs with.
+
+        Raises:
+            EngineClosedError: it was unloaded.
+        """
+        if self._model is None:
+            raise EngineClosedError("this engine was unloaded; load the model again")
+        return self._model
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer: ``encode(text)`` and ``decode(ids)``."""
+        return self.loaded.tokenizer
+
+    @property
+    def name(self) -> str:
+        """The model's name, as responses give it."""
+        return self.loaded.checkpoint.name
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What runs where: name, architecture, quantization, sizes, memory (bytes), adapter."""
+        return self.loaded.describe()
+
+    async def logits(self, ids: Sequence[int] | str) -> Any:
+        """The logits after every position, float32 of shape (len(ids), vocab).
+
+        A numpy array where numpy can be imported, else a two-dimensional memoryview.
+
+        Args:
+            ids: token ids, or a text to encode without special tokens.
+
+        Raises:
+            RequestError: an id that the model does not have, or none at all.
+            ContextLengthError: more than the context holds.
+        """
+        model = self.loaded
+        tokens = model.tokenizer.encode(ids) if isinstance(ids, str) else list(ids)
+        vocab = model.executor.model.config.vocab_size
+        if not tokens or any(not isinstance(t, int) or not 0 <= t < vocab for t in tokens):
+            problem = f"ids must be token ids from 0 to {vocab - 1}, at least one"
+            raise RequestError(problem, param="ids")
+        self._check_length(tokens, "ids")
+        async with self._turn:
+            data = await self.loaded.executor.all_logits(tokens)
+        return shaped(data, len(tokens), vocab)
+
+    def interrupt(self) -> None:
+        """End the answer that is under way, with the finish reason "abort". Others go on."""
+        if self._interrupt:
+            self._interrupt()
+
+    async def recover(self) -> None:
+        """Start again after the device was lost: a new device, the model loaded again."""
+        async with self._turn:
+            if self._model is None:
+                raise EngineClosedError("this engine was unloaded; load the model again")
+            await self._model.close()
+            self._model = None
+            self._model = await load_model(self._options)
+
+    async def unload(self) -> None:
+        """Free everything. An answer under way is interrupted; waiting requests get an error."""
+        self.interrupt()
+        async with self._turn:
+            if self._model is not None:
+                model, self._model = self._model, None
+                await model.close()
+
+    def _check_length(self, tokens: Sequence[int], param: str) -> None:
+        limit = self.loaded.executor.context_length
+        # A prompt needs room for at least one token of answer; logits do not.
+        most = limit if param == "ids" else limit - 1
+        if len(tokens) > most:
+            raise ContextLengthError(
+                f"this model's context holds {limit} tokens, and {param} has {len(tokens)}; "
+                "shorten it, or load the model with a larger context_length",
+                param=param,
+            )
+
+    def _submit(
+        self, request: Any, prompts: Sequence[Prompt], responses: Any
+    ) -> tuple[Answer, Callable[[], Any]]:
+        """An answer, and what takes the engine's turn for it."""
+        model = self.loaded
+        stopped = False
+
+        def interrupt() -> None:
+            nonlocal stopped
+            stopped = True
+
+        answer = Answer(
+            model.executor,
+            model.tokenizer,
+            request,
+            prompts,
+            responses,
+            interrupted=lambda: stopped,
+            submitted=time.perf_counter(),
+        )
+        return answer, lambda: Turn(self, model, interrupt)
+
+    async def _respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
+        request.check_vocabulary(self.loaded.executor.model.config.vocab_size)
+        answer, turn = self._submit(request, prompts, responses)
+        if request.stream:
+
+            async def pieces() -> AsyncIterator[Any]:
+                async with turn():
+                    async for piece in answer.pieces():
+                        yield piece
+
+            return Stream(pieces())
+        async with turn():
+            return await answer.whole()
+
+
+class Turn:
+    """Waits for the engine's turn, and gives it back."""
+
+    def __init__(self, engine: Engine, model: LoadedModel, interrupt: Callable[[], None]):
+        self.engine, self.model, self.interrupt = engine, model, interrupt
+
+    async def __aenter__(self) -> None:
+        await self.engine._turn.acquire()
+        if self.engine._model is not self.model:
+            self.engine._turn.release()
+            raise EngineClosedError("the model was unloaded before this request's turn came")
+        self.engine._interrupt = self.interrupt
+
+    async def __aexit__(self, *error: object) -> None:
+        self.engine._interrupt = None
+        self.engine._turn.release()
+
+
+class Chat:
+    """``engine.chat``."""
+
+    def __init__(self, engine: Engine):
+        self.completions = ChatCompletions(engine)
+
+
+class ChatCompletions:
+    """``engine.chat.completions``."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    @overload
+    async def create(
+        self, *, stream: Literal[True], **fields: Any
+    ) -> Stream[ChatCompletionChunk]: ...
+    @overload
+    async def create(self, **fields: Any) -> ChatCompletion: ...
+    async def create(self, **fields: Any) -> ChatCompletion | Stream[ChatCompletionChunk]:
+        """Answer a conversation: OpenAI's fields, and this package's own.
+
+        Besides OpenAI's: ``top_k``, ``min_p``, ``repetition_penalty``, ``ignore_eos``,
+        ``logits_processors``, ``chat_template_kwargs``, ``enable_thinking``.
+
+        Returns:
+            The answer; with ``stream=True`` an asynchronous iterator of its pieces.
+
+        Raises:
+            RequestError: a field that is unknown or wrong.
+            ContextLengthError: the conversation is longer than the context.
+            TemplateError: the model's chat template refused the messages.
+        """
+        engine = self._engine
+        model = engine.loaded
+        request = parse_chat_request(fields, defaults=model.sampling)
+        text = model.prompts.build(
+            request.messages,
+            tools=request.tools,
+            variables=request.template_kwargs,
+            enable_thinking=request.enable_thinking,
+        )
+        tokens = model.tokenizer.encode(text)
+        if not tokens:
+            raise RequestError("the conversation is empty", param="messages")
+        engine._check_length(tokens, "messages")
+        return await engine._respond(  # type: ignore[no-any-return]
+            request, [Prompt(tokens)], ChatResponses(request.model or engine.name)
+        )
+
+
+class Completions:
+    """``engine.completions``."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    @overload
+    async def create(self, *, stream: Literal[True], **fields: Any) -> Stream[Completion]: ...
+    @overload
+    async def create(self, **fields: Any) -> Completion: ...
+    async def create(self, **fields: Any) -> Completion | Stream[Completion]:
+        """Go on with a text: no template, BOS as the checkpoint says.
+
+        Returns and raises as ``chat.completions.create`` does.
+        """
+        engine = self._engine
+        model = engine.loaded
+        request = parse_completion_request(fields, defaults=model.sampling)
+        prompts = [self._prompt(model, request, prompt) for prompt in request.prompts]
+        return await engine._respond(  # type: ignore[no-any-return]
+            request, prompts, CompletionResponses(request.model or engine.name)
+        )
+
+    def _prompt(
+        self, model: LoadedModel, request: CompletionRequest, prompt: str | tuple[int, ...]
+    ) -> Prompt:
+        tokenizer = model.tokenizer
+        if isinstance(prompt, str):
+            tokens = tokenizer.encode(prompt, add_special=True)
+            if tokenizer.add_eos and tokens and tokens[-1] == tokenizer.eos_id:
+                tokens.pop()  # the text is to go on
+            echo = prompt
+        else:
+            tokens, echo = list(prompt), tokenizer.decode(prompt)
+        if not tokens:
+            raise RequestError(
+                "the prompt is empty, and this model has no token that begins a text",
+                param="prompt",
+            )
+        self._engine._check_length(tokens, "prompt")
+        return Prompt(tokens, continues=bool(echo), echo=echo if request.echo else "")
+
+
+def shaped(data: bytes, rows: int, columns: int) -> Any:
+    """float32 bytes as a (rows, columns) array: numpy's, or a memoryview without numpy."""
+    try:
+        import numpy as np
+    except ImportError:
+        return memoryview(data).cast("f", (rows, columns))
+    return np.frombuffer(data, np.float32).reshape(rows, columns)

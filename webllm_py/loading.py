@@ -1,0 +1,266 @@
+"""From a source to a model that is ready to run: files, tokenizer, GPU, weights, kernels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from webllm_py.api import sampling_defaults
+from webllm_py.chat import PromptBuilder, choose_template
+from webllm_py.checkpoint import Checkpoint, open_checkpoint
+from webllm_py.errors import CorruptCheckpointError, MissingFileError
+from webllm_py.gpu import Device, open_device
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models import model_for
+from webllm_py.models.llama import Llama
+from webllm_py.models.rope import inverse_frequencies
+from webllm_py.models.tuning import tuning_for
+from webllm_py.runtime.executor import KV_BYTES, Executor, longest_context
+from webllm_py.runtime.loader import place_weights, read_floats
+from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
+from webllm_py.runtime.storage import Quantize
+from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
+
+__all__ = ["KVFormat", "LoadOptions", "LoadedModel", "load_model", "pocket_model"]
+
+KVFormat: TypeAlias = Literal["f16", "f32"]
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What ``webllm_py.load`` was asked for."""
+
+    source: Any = None
+    context_length: int | None = None
+    device: Device | str | None = None
+    on_progress: ProgressCallback | None = None
+    quantize: Quantize | None = None
+    kv_dtype: KVFormat = "f16"
+
+    def __post_init__(self) -> None:
+        length = self.context_length
+        if length is not None and (
+            isinstance(length, bool) or not isinstance(length, int) or length < 1
+        ):
+            raise ValueError(f"context_length must be a positive whole number, not {length!r}")
+        if self.quantize not in (None, "q4", "q8"):
+            raise ValueError(f"quantize must be 'q4', 'q8' or None, not {self.quantize!r}")
+        if self.kv_dtype not in KV_BYTES:
+            raise ValueError(f"kv_dtype must be 'f16' or 'f32', not {self.kv_dtype!r}")
+        if isinstance(self.device, str) and self.device not in POWER:
+            raise ValueError(f"device must be one of {', '.join(POWER)} or a Device")
+
+
+POWER = ("high-performance", "low-power")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Everything that an engine runs a model with.
+
+    Attributes:
+        owns_device: whether the device was opened for this model alone.
+    """
+
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    prompts: PromptBuilder
+    sampling: Mapping[str, Any]
+    executor: Executor
+    owner: BufferOwner
+    owns_device: bool
+    quantize: Quantize | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """What runs where, as plain values; bytes and counts as whole numbers."""
+        model, device = self.executor.model, self.owner.device
+        config, variant = model.config, device.variant
+        return {
+            "name": self.checkpoint.name,
+            "architecture": config.architecture,
+            "quantization": next(iter(model.formats))
+            + (f" as {self.quantize}" if self.quantize else ""),
+            "parameters": model.n_parameters,
+            "vocab_size": config.vocab_size,
+            "n_layers": config.n_layers,
+            "hidden_size": config.hidden_size,
+            "context_length": self.executor.context_length,
+            "trained_context_length": config.context_length,
+            "file_bytes": model.nbytes,
+            "gpu_memory": self.owner.nbytes,
+            "kv_dtype": self.executor.kv_format,
+            "adapter": device.info.name,
+            "vendor": device.info.vendor,
+            "backend": device.info.backend,
+            "features": sorted(device.info.features),
+            "kernels": f"{'f16' if variant.f16 else 'f32'}, "
+            + (
+                f"subgroups of {variant.subgroups} or more" if variant.subgroups else "no subgroups"
+            ),
+        }
+
+    async def close(self) -> None:
+        """Free the GPU's memory and close the files."""
+        self.owner.free_all()
+        if self.owns_device:
+            self.owner.device.close()
+        await self.checkpoint.close()
+
+
+def pocket_model() -> Path:
+    """The model that ships: inside the wheel, or in demo/ of a source checkout."""
+    package = Path(__file__).resolve().parent
+    for path in (package / "pocket.gguf", package.parent / "demo" / "pocket" / "pocket.gguf"):
+        if path.is_file():
+            return path
+    raise MissingFileError(
+        "this installation has no pocket model (pocket.gguf); give a source, or install the wheel"
+    )
+
+
+async def load_model(options: LoadOptions) -> LoadedModel:
+    """Load a model. Whatever goes wrong, and when cancelled, nothing is left behind.
+
+    Raises:
+        WebLLMError: every error of files, tokenizer and GPU; see ``webllm_py.errors``.
+    """
+    report = ProgressReporter(options.on_progress)
+    report.stage("opening", "Opening the model")
+    source = pocket_model() if options.source is None else options.source
+    checkpoint = await open_checkpoint(source)
+    device = None
+    owner = None
+    try:
+        model = model_for(checkpoint)
+        report.stage("tokenizer", "Reading the tokenizer")
+        tokenizer = tokenizer_of(checkpoint, model.config.vocab_size)
+        prompts = prompts_of(checkpoint, tokenizer)
+        device = await device_for(options)
+        owner = BufferOwner(device)
+        executor = await load_executor(device, owner, model, options, report)
+        report.stage("ready", "Ready")
+        return LoadedModel(
+            checkpoint,
+            tokenizer,
+            prompts,
+            sampling_defaults(json_file(checkpoint, "generation_config.json")),
+            executor,
+            owner,
+            owns_device=device is not options.device,
+            quantize=options.quantize,
+        )
+    except BaseException:
+        if owner:
+            owner.free_all()
+        if device and device is not options.device:
+            device.close()
+        await checkpoint.close()
+        raise
+
+
+async def device_for(options: LoadOptions) -> Device:
+    """The device that was given, or a newly opened one."""
+    if options.device is None:
+        return await open_device()
+    if isinstance(options.device, str):
+        return await open_device(power_preference=options.device)
+    return options.device
+
+
+async def load_executor(
+    device: Device,
+    owner: BufferOwner,
+    model: Llama,
+    options: LoadOptions,
+    report: ProgressReporter,
+) -> Executor:
+    """Weights to the GPU, and meanwhile kernels compiled and plans recorded."""
+    config = model.config
+    context = min(config.context_length, longest_context(config, device, options.kv_dtype))
+    if options.context_length:
+        context = min(context, options.context_length)
+    factors = model.rope_factors()
+    frequencies = inverse_frequencies(
+        config.rotary_dim,
+        config.rope_theta,
+        config.rope_scaling,
+        await read_floats(factors) if factors else None,
+    )
+    report.stage("weights", "Loading the weights", total=model.nbytes)
+    weights, loader = place_weights(device, owner, model, report, options.quantize)
+    executor = Executor(
+        device,
+        owner,
+        model,
+        weights,
+        context_length=context,
+        frequencies=frequencies,
+        tuning=tuning_for(device),
+        kv_format=options.kv_dtype,
+    )
+    await device.check()
+    await both(loader.run(), executor.prepare())
+    return executor
+
+
+async def both(first: Awaitable[None], second: Awaitable[None]) -> None:
+    """Run two things side by side; when one fails, or this is cancelled, the other is stopped."""
+    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
+    """The checkpoint's tokenizer.
+
+    Raises:
+        CorruptCheckpointError: it has tokens that the model has no embedding for.
+    """
+    if checkpoint.kind == "gguf":
+        tokenizer = from_gguf(checkpoint.metadata)
+    else:
+        config = json.dumps(dict(checkpoint.metadata)).encode()
+        tokenizer = from_files({"config.json": config, **checkpoint.files})
+    if tokenizer.vocab_size > vocab_size:
+        raise CorruptCheckpointError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens, the model embeds only {vocab_size}: "
+            "they do not belong together"
+        )
+    return tokenizer
+
+
+def prompts_of(checkpoint: Checkpoint, tokenizer: Tokenizer) -> PromptBuilder:
+    """The checkpoint's chat template, ready to render."""
+    template = choose_template(
+        checkpoint.chat_template,
+        lambda text: tokenizer.token_id(text) is not None,
+        bos_token=token_text(tokenizer, tokenizer.bos_id),
+        eos_token=token_text(tokenizer, tokenizer.eos_id),
+    )
+    return PromptBuilder(template)
+
+
+def token_text(tokenizer: Tokenizer, token: int | None) -> str:
+    """A token's text, empty for none."""
+    return "" if token is None else tokenizer.token_bytes(token).decode("utf-8", "replace")
+
+
+def json_file(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
+    """One of the small JSON files beside the weights; empty where there is none."""
+    if name not in checkpoint.files:
+        return {}
+    try:
+        value = json.loads(checkpoint.files[name])
+    except ValueError as error:
+        raise CorruptCheckpointError(f"{name} is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CorruptCheckpointError(f"{name} must hold a JSON object")
+    return value

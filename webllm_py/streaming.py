@@ -1,0 +1,71 @@
+"""A streamed answer: runs on its own from the moment it is asked for, and is read at leisure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Generic, TypeVar, cast
+
+__all__ = ["Stream"]
+
+PieceT = TypeVar("PieceT")
+END = object()
+
+
+class Stream(Generic[PieceT]):
+    """An asynchronous iterator over the pieces of an answer.
+
+    The answer takes its turn in the order of the calls to ``create``, whenever it is read, and
+    nobody who forgets to read it holds up the others. ``aclose`` (or ``async with``) ends it early;
+    so does dropping it.
+    """
+
+    def __init__(self, pieces: AsyncIterator[PieceT]):
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._task = asyncio.ensure_future(forward(pieces, self._queue))
+        self._ended = False
+
+    def __aiter__(self) -> Stream[PieceT]:
+        return self
+
+    async def __anext__(self) -> PieceT:
+        if self._ended:
+            raise StopAsyncIteration
+        piece: Any = await self._queue.get()
+        if piece is END:
+            self._ended = True
+            raise StopAsyncIteration
+        if isinstance(piece, Exception):
+            self._ended = True
+            raise piece
+        return cast(PieceT, piece)
+
+    async def __aenter__(self) -> Stream[PieceT]:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the answer; returns when the engine is free again."""
+        self._ended = True
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def __del__(self) -> None:
+        if not self._task.done() and not self._task.get_loop().is_closed():
+            self._task.cancel()
+
+
+async def forward(pieces: AsyncIterator[Any], queue: asyncio.Queue[Any]) -> None:
+    """Put pieces into a queue, then the end or what went wrong."""
+    try:
+        async for piece in pieces:
+            queue.put_nowait(piece)
+    except asyncio.CancelledError:
+        queue.put_nowait(END)
+        raise
+    except Exception as error:
+        queue.put_nowait(error)
+    else:
+        queue.put_nowait(END)
