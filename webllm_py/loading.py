@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -68,12 +69,27 @@ class LoadedModel:
 
     checkpoint: Checkpoint
     tokenizer: Tokenizer
-    prompts: PromptBuilder
     sampling: Mapping[str, Any]
     executor: Executor
     owner: BufferOwner
     owns_device: bool
     quantize: Quantize | None = None
+
+    @cached_property
+    def prompts(self) -> PromptBuilder:
+        """The chat template, made when the first chat needs it: text completions need none.
+
+        Raises:
+            TemplateError: the checkpoint's template cannot be used.
+        """
+        tokenizer = self.tokenizer
+        template = choose_template(
+            self.checkpoint.chat_template,
+            lambda text: tokenizer.token_id(text) is not None,
+            bos_token=token_text(tokenizer, tokenizer.bos_id),
+            eos_token=token_text(tokenizer, tokenizer.eos_id),
+        )
+        return PromptBuilder(template)
 
     def describe(self) -> dict[str, Any]:
         """What runs where, as plain values; bytes and counts as whole numbers."""
@@ -138,7 +154,6 @@ async def load_model(options: LoadOptions) -> LoadedModel:
         model = model_for(checkpoint)
         report.stage("tokenizer", "Reading the tokenizer")
         tokenizer = tokenizer_of(checkpoint, model.config.vocab_size)
-        prompts = prompts_of(checkpoint, tokenizer)
         device = await device_for(options)
         owner = BufferOwner(device)
         executor = await load_executor(device, owner, model, options, report)
@@ -146,7 +161,6 @@ async def load_model(options: LoadOptions) -> LoadedModel:
         return LoadedModel(
             checkpoint,
             tokenizer,
-            prompts,
             sampling_defaults(json_file(checkpoint, "generation_config.json")),
             executor,
             owner,
@@ -235,17 +249,6 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
             "they do not belong together"
         )
     return tokenizer
-
-
-def prompts_of(checkpoint: Checkpoint, tokenizer: Tokenizer) -> PromptBuilder:
-    """The checkpoint's chat template, ready to render."""
-    template = choose_template(
-        checkpoint.chat_template,
-        lambda text: tokenizer.token_id(text) is not None,
-        bos_token=token_text(tokenizer, tokenizer.bos_id),
-        eos_token=token_text(tokenizer, tokenizer.eos_id),
-    )
-    return PromptBuilder(template)
 
 
 def token_text(tokenizer: Tokenizer, token: int | None) -> str:
