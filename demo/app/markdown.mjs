@@ -93,7 +93,8 @@ function continuesItem(lines, at, indent) {
     return next.trim() !== "" && leading(next) >= Math.min(indent, 2);
   }
   if (leading(line) >= Math.min(indent, 2)) return true;
-  return !startsBlock(lines, at) && lines[at - 1].trim() !== ""; // a wrapped line of the item
+  const wrapped = !startsBlock(lines, at) && !ITEM.test(line);
+  return wrapped && lines[at - 1].trim() !== "";
 }
 
 function isTable(lines, at) {

@@ -74,13 +74,16 @@ function acceptDrops(onFiles) {
     veil.hidden = true;
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    // Items are gone after the first await. A file that is in no file system has no entry.
+    const dropped = [...event.dataTransfer.items].filter((item) => item.kind === "file");
+    const entries = dropped.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
     const files = (await Promise.all(entries.map(filesOf))).flat();
     if (files.length) onFiles(files);
   });
 }
 
 async function filesOf(entry) {
+  if (entry instanceof File) return [entry];
   if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const reader = entry.createReader();
   const files = [];

@@ -7,31 +7,29 @@ serves all tests that run Python.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import SimpleHTTPRequestHandler
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page import DESKTOP, OUT, Page, wait_until
 from pytest_pyodide.runner import SeleniumChromeRunner
-from pytest_pyodide.server import spawn_web_server
+from pytest_pyodide.server import DefaultHandler
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))  # for demo.tools, which the wheel does not hold
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT))  # for demo.tools, which no wheel holds
 
 from demo.tools.browsers import find_chromedriver, find_chromium  # noqa: E402
 from demo.tools.serve import SiteHandler, SiteServer  # noqa: E402
 
 DIST = ROOT / "demo" / "dist"
-OUT = ROOT / "tests" / "out"
-SHARED = ROOT.parent / "shared"
+SHARED = ROOT.parent / "shared" / "data"
 
 FLAGS = (
     "--headless",
@@ -48,17 +46,27 @@ FLAGS = (
 
 
 class TestSite:
-    """A served ``demo/dist``. ``overlay`` replaces files; ``reports`` holds what pages POSTed."""
+    """A served folder, with ``../shared/data`` below ``/shared/``.
+
+    Attributes:
+        overlay: replaces or adds files, by path.
+        reports: what pages POSTed, by path.
+    """
 
     __test__ = False
 
-    def __init__(self, overlay: dict[str, bytes] | None = None) -> None:
+    def __init__(self, folder: Path, overlay: dict[str, bytes] | None = None) -> None:
         site = self
         self.overlay = overlay or {}
         self.reports: dict[str, Any] = {}
 
         class Handler(SiteHandler):
-            def do_GET(self) -> None:
+            def translate_path(self, path: str) -> str:
+                if path.startswith("/shared/"):
+                    return str(SHARED / path.removeprefix("/shared/"))
+                return super().translate_path(path)
+
+            def do_GET(self) -> None:  # noqa: N802 - the base class's name
                 body = site.overlay.get(self.path.split("?")[0])
                 if body is None:
                     super().do_GET()
@@ -69,46 +77,46 @@ class TestSite:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def do_POST(self) -> None:
+            def do_POST(self) -> None:  # noqa: N802 - the base class's name
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 site.reports[self.path] = json.loads(body)
                 self.send_response(204)
                 self.end_headers()
 
-        self._server = SiteServer(DIST, handler=Handler)
-        self.url = self._server.url
+        self._server = SiteServer(folder, handler=Handler)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
 
+    @property
+    def url(self) -> str:
+        """Ends with a slash."""
+        return self._server.url
+
+    @property
+    def port(self) -> int:
+        """On 127.0.0.1."""
+        return int(self._server.server_address[1])
+
     def close(self) -> None:
+        """Stop serving."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
     def wait_for_report(self, path: str, seconds: float) -> Any:
+        """What a page POSTed to that path."""
         wait_until(lambda: path in self.reports, seconds, f"a page POSTs to {path}")
-        return self.reports[path]
-
-
-def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """The first true result; fails with ``what`` when there was none in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        result = condition()
-        if result:
-            return result
-        time.sleep(0.05)
-    pytest.fail(f"waited {seconds:g} s in vain: {what}")
+        return self.reports.pop(path)
 
 
 def new_driver() -> Chrome:
     """A headless Chromium with WebGPU on SwiftShader and a fresh profile."""
-    options = Options()
-    for flag in FLAGS:
-        options.add_argument(flag)
     browser = find_chromium()
     if browser is None:
         pytest.fail("no Chromium on this machine: run `python build.py test`, which installs one")
+    options = Options()
+    for flag in FLAGS:
+        options.add_argument(flag)
     options.binary_location = str(browser)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = find_chromedriver()
@@ -117,26 +125,35 @@ def new_driver() -> Chrome:
 
 @pytest.fixture(scope="session")
 def dist() -> Path:
-    """The built site. build.py makes it anew; here it must only be there."""
+    """The built site; ``build.py test`` makes it anew."""
     if not (DIST / "site.json").is_file():
         pytest.fail("demo/dist is missing: run `python build.py demo --no-serve` first")
     return DIST
 
 
 @pytest.fixture(scope="session")
+def shared() -> Path:
+    """Test data that nobody here wrote."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the test data is missing: {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
 def site(dist: Path) -> Iterator[TestSite]:
     """The site as it ships."""
-    served = TestSite()
+    served = TestSite(dist)
     yield served
     served.close()
 
 
 @pytest.fixture(scope="session")
-def fake_site(dist: Path) -> Iterator[TestSite]:
-    """The site with the engine's test double in it."""
-    double = (Path(__file__).parent / "fake_engine.py").read_text()
-    glue = (dist / "worker.py").read_text().replace("from __future__ import annotations\n", "")
-    served = TestSite({"/worker.py": f"{double}\n{glue}".encode()})
+def double_site(dist: Path) -> Iterator[TestSite]:
+    """The site with a test double in place of the engine."""
+    double = (HERE / "fake_engine.py").read_text(encoding="utf-8")
+    glue = (dist / "worker.py").read_text(encoding="utf-8")
+    glue = glue.replace("from __future__ import annotations\n", "")
+    served = TestSite(dist, {"/worker.py": f"{double}\n{glue}".encode()})
     yield served
     served.close()
 
@@ -144,27 +161,40 @@ def fake_site(dist: Path) -> Iterator[TestSite]:
 @pytest.fixture(scope="session")
 def driver() -> Iterator[Chrome]:
     """One Chromium for all tests of the page."""
-    OUT.mkdir(exist_ok=True)
     browser = new_driver()
     browser.set_script_timeout(60)
     yield browser
     browser.quit()
 
 
-# --- pytest-pyodide: its `selenium` fixture, on our flags and the site's own Pyodide and wheels
+@pytest.fixture(scope="session")
+def tab(driver: Chrome) -> Page:
+    """Its one tab."""
+    return Page(driver)
+
+
+@pytest.fixture
+def page(tab: Page, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The tab at desktop size; a picture is kept of a test's last moment."""
+    tab.resize(DESKTOP)
+    yield tab
+    tab.screenshot(request.node.name.replace("/", "-"))
+    assert tab.complaints() == []
+
+
+# --- pytest-pyodide: its `selenium` fixture, on our flags and with the site's Pyodide and wheels
 
 
 @pytest.fixture(scope="module")
 def runtime() -> str:
-    """Only Chromium; pytest-pyodide would ask for --runtime."""
+    """Only Chromium, without asking for --runtime."""
     return "chrome"
 
 
 @pytest.fixture(scope="session")
 def web_server_main(dist: Path) -> Iterator[tuple[str, int, Path]]:
-    """Serves Pyodide, the lock file and every wheel to pytest-pyodide's pages."""
+    """Pyodide, the lock file, every wheel and pytest-pyodide's own pages."""
     SeleniumChromeRunner.get_driver = lambda self, jspi=False: new_driver()
-    here = Path.cwd()
-    with spawn_web_server(dist / "pyodide") as output:
-        yield output
-    os.chdir(here)
+    served = TestSite(dist / "pyodide", dict(DefaultHandler.default_templates))
+    yield "127.0.0.1", served.port, OUT / "pyodide-server.log"
+    served.close()

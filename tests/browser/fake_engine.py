@@ -103,7 +103,13 @@ async def fake_load(
                 stage="weights", loaded=loaded, total=total, bytes_per_second=5e7, text=""
             )
         )
-    return FakeEngine(getattr(source, "name", None) or source or "Fake model")
+    return FakeEngine(name_of(source))
+
+
+def name_of(source: Any) -> str:
+    if isinstance(source, list):
+        return f"{len(source)} files: {', '.join(sorted(file.name for file in source))}"
+    return getattr(source, "name", None) or source or "Fake model"
 
 
 webllm_py.load = fake_load  # type: ignore[attr-defined]

@@ -1,0 +1,143 @@
+"""The chat page as a person uses it, driven by selenium."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+
+OUT = Path(__file__).parents[1] / "out"
+
+DESKTOP = (1100, 760)
+PHONE = (360, 640)
+
+
+def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The first true result; fails with ``what`` when there was none in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.03)
+    pytest.fail(f"waited {seconds:g} s in vain: {what}")
+
+
+class Page:
+    """One tab with the chat page in it."""
+
+    def __init__(self, driver: Chrome) -> None:
+        self.driver = driver
+
+    def open(self, url: str) -> None:
+        """Load the page; earlier console messages and settings are forgotten."""
+        self.driver.get(url)
+        self.driver.execute_script("localStorage.clear()")
+        self.driver.get(url)
+        self.driver.get_log("browser")
+
+    def js(self, code: str, *arguments: Any) -> Any:
+        """What a function body of JavaScript returns; a promise is waited for."""
+        return self.driver.execute_script(code, *arguments)
+
+    def one(self, selector: str) -> WebElement:
+        """The element; there must be one."""
+        return self.driver.find_element("css selector", selector)
+
+    def all(self, selector: str) -> list[WebElement]:
+        """Every element of that kind."""
+        return self.driver.find_elements("css selector", selector)
+
+    def text(self, selector: str) -> str:
+        """The element's whole text, also of what is scrolled out of sight."""
+        return str(self.js("return document.querySelector(arguments[0]).textContent", selector))
+
+    def shown(self, selector: str) -> bool:
+        """Whether the element can be seen."""
+        return self.one(selector).is_displayed()
+
+    @property
+    def state(self) -> str:
+        """What the page says it does: starting, loading, ready, answering, empty or failed."""
+        return str(self.js("return document.body.dataset.state"))
+
+    def wait_for(self, *states: str, seconds: float = 60) -> None:
+        """Wait for one of these states; a notice that came instead is shown in the failure."""
+        end = time.monotonic() + seconds
+        while self.state not in states:
+            if self.state in ("failed", "empty") or time.monotonic() > end:
+                notice = self.text("#notice").strip()
+                pytest.fail(f"the page is {self.state}, not {' or '.join(states)}: {notice}")
+            time.sleep(0.03)
+
+    def type(self, *keys: str) -> None:
+        """Press keys on whatever has the focus."""
+        self.driver.switch_to.active_element.send_keys(*keys)
+
+    def send(self, text: str) -> None:
+        """Write a message and press Enter."""
+        self.one("#prompt").send_keys(text, Keys.ENTER)
+
+    def ask(self, text: str, seconds: float = 60) -> str:
+        """Send a message and wait for the whole answer."""
+        before = self.answers
+        self.send(text)
+        wait_until(
+            lambda: self.answers > before or self.state not in ("ready", "answering"),
+            seconds,
+            f"an answer to {text!r}",
+        )
+        self.wait_for("ready")
+        return self.last_answer
+
+    @property
+    def answers(self) -> int:
+        """How many answers were completed on this page."""
+        return int(self.js("return document.body.dataset.answers ?? 0"))
+
+    @property
+    def last_answer(self) -> str:
+        """The text of the last answer as it stands."""
+        answers = "return [...document.querySelectorAll('.assistant > .body')].at(-1)?.innerText"
+        return str(self.js(answers) or "").strip()
+
+    def load_address(self, address: str) -> None:
+        """Load a model by its address, through the dialog."""
+        self.one("#model-button").click()
+        self.one("#address").clear()
+        self.one("#address").send_keys(address, Keys.ENTER)
+
+    def click_notice(self, label: str) -> None:
+        """Press the notice's button of that name."""
+        buttons = {button.text: button for button in self.all("#notice-actions button")}
+        assert label in buttons, f"the notice offers {sorted(buttons)}"
+        buttons[label].click()
+
+    def resize(self, size: tuple[int, int], scheme: str = "light") -> None:
+        """Show the page at a size, in a colour scheme, without animations."""
+        width, height = size
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1}
+        self.cdp("Emulation.setDeviceMetricsOverride", mobile=size == PHONE, **metrics)
+        features = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        media = [{"name": name, "value": value} for name, value in features.items()]
+        self.cdp("Emulation.setEmulatedMedia", features=media)
+
+    def cdp(self, command: str, **arguments: Any) -> Any:
+        """Chromium's own protocol."""
+        return self.driver.execute_cdp_cmd(command, arguments)
+
+    def screenshot(self, name: str) -> None:
+        """Keep a picture in tests/out."""
+        OUT.mkdir(exist_ok=True)
+        self.driver.save_screenshot(str(OUT / f"{name}.png"))
+
+    def complaints(self) -> list[str]:
+        """What the browser wrote to the console as an error since the last call."""
+        log = self.driver.get_log("browser")
+        return [entry["message"] for entry in log if entry["level"] == "SEVERE"]

@@ -1,0 +1,273 @@
+"""The page around a test double of the engine: slow loads, long answers, broken devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import TestSite
+from page import PHONE, Page, wait_until
+from selenium.webdriver.common.keys import Keys
+
+
+@pytest.fixture
+def ready(page: Page, double_site: TestSite) -> Page:
+    """A fresh page whose double has been loaded."""
+    if page.driver.current_url.startswith(double_site.url) and page.state == "ready":
+        page.one("#new-chat").click()  # a second saved over opening the page anew
+    else:
+        page.open(double_site.url)
+    page.wait_for("ready")
+    return page
+
+
+def test_answers_and_tells_how_fast(ready: Page) -> None:
+    assert ready.ask("Hello") == "You said: Hello"
+    assert ready.text("#status-state dd") == "Ready"
+    assert ready.text("#status-context dd") == "23 of 1,024"
+    assert ready.text("#status-memory dd") == "12 MB"
+    assert ready.text("#status-adapter dd") == "test double"
+    assert ready.text("#status-speed dd").endswith("tok/s")
+    assert ready.js("return document.body.dataset.cachedTokens") == "12"
+    assert ready.text("#announcer") == "You said: Hello"
+
+
+def test_a_question_waits_for_the_model(page: Page, double_site: TestSite) -> None:
+    page.open(double_site.url)
+    page.send("Early")
+    assert page.state == "starting"
+    wait_until(lambda: page.answers == 1, 60, "the early question is answered")
+    assert page.last_answer == "You said: Early"
+
+
+def test_examples_are_asked_with_one_click(ready: Page) -> None:
+    example = ready.one("#examples button")
+    question = example.text
+    example.click()
+    wait_until(lambda: not ready.shown("#welcome"), 5, "the welcome goes")
+    ready.wait_for("ready")
+    assert ready.last_answer == f"You said: {question}"
+
+
+def test_the_keyboard_is_enough(page: Page, double_site: TestSite) -> None:
+    page.open(double_site.url)
+    page.wait_for("ready")
+    focused = "return document.activeElement.id || document.activeElement.textContent"
+    assert page.js(focused) == "prompt"
+    page.type("one", Keys.SHIFT + Keys.ENTER + Keys.NULL, "two", Keys.ENTER)
+    wait_until(lambda: page.answers == 1, 10, "an answer")
+    assert page.text(".user .body") == "one\ntwo"
+
+    page.type("go on for ever", Keys.ENTER)
+    wait_until(lambda: "word3" in page.last_answer, 10, "a long answer begins")
+    page.type(Keys.ESCAPE)
+    page.wait_for("ready")
+    assert "stopped" in page.text("#messages > li:last-child .foot")
+
+    page.js("document.querySelector('.skip').focus()")
+    order = []
+    for _ in range(3):
+        page.type(Keys.TAB)
+        order.append(page.js(focused))
+    assert order == ["model-button", "new-chat", "settings-button"]
+    page.type(Keys.ENTER)
+    assert page.shown("#settings-dialog")
+    assert page.js(focused) == "system"
+    page.type(Keys.ESCAPE)
+    assert not page.shown("#settings-dialog")
+    assert page.js(focused) == "settings-button"
+
+
+def test_stop_stops(ready: Page) -> None:
+    ready.send("go on for ever")
+    wait_until(lambda: "word3" in ready.last_answer, 10, "a long answer begins")
+    ready.one("#stop").click()
+    ready.wait_for("ready", seconds=5)
+    said = ready.last_answer
+    assert ready.ask("and now?") == "You said: and now?"
+    assert said.startswith("word0 word1")
+    assert said in ready.text("#messages")
+
+
+def test_a_new_chat_in_the_middle_of_an_answer(ready: Page) -> None:
+    ready.send("go on for ever")
+    wait_until(lambda: "word3" in ready.last_answer, 10, "a long answer begins")
+    ready.one("#new-chat").click()
+    ready.wait_for("ready", seconds=5)
+    assert ready.all("#messages > li") == []
+    assert ready.shown("#welcome")
+    assert ready.ask("Hello") == "You said: Hello"
+
+
+def test_a_question_can_be_edited_and_an_answer_given_again(ready: Page) -> None:
+    ready.ask("Hello")
+    ready.one("[data-action=regenerate]").click()
+    wait_until(lambda: ready.answers and ready.state == "ready", 10, "the second answer")
+    assert len(ready.all("#messages > li")) == 2
+    ready.js("document.querySelector('[data-action=edit]').click()")
+    assert ready.all("#messages > li") == []
+    assert ready.one("#prompt").get_property("value") == "Hello"
+    assert ready.ask(" again") == "You said: Hello again"
+
+
+def test_settings_reach_the_engine(ready: Page) -> None:
+    ready.one("#settings-button").click()
+    slider = ready.one("#temperature")
+    slider.send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * 10)
+    longest = ready.one("#max-tokens")
+    longest.clear()
+    longest.send_keys("99")
+    assert ready.text("#temperature-value") == "0.50"
+    ready.one("#settings-dialog .head button").click()
+    assert ready.ask("which options?") == "temperature 0.5, 99 tokens"
+    ready.js("document.querySelector('#reset-settings').click()")
+    assert ready.ask("which options?") == "temperature 0.2, 512 tokens"
+
+
+def test_hostile_text_stays_text(ready: Page) -> None:
+    ready.ask("a hostile answer")
+    made = "return [...document.querySelectorAll('.assistant .body *')].map((e) => e.localName)"
+    assert set(ready.js(made)) <= {
+        *("h3", "p", "strong", "a", "div", "table", "thead", "tbody", "tr", "th", "td"),
+        *("figure", "figcaption", "span", "button", "pre", "code"),
+    }
+    (link,) = ready.all(".assistant .body a")
+    assert link.get_attribute("href") == "https://example.org/"
+    assert link.get_attribute("rel") == "noopener noreferrer nofollow"
+    assert ready.text(".assistant .body h3") == "<img src=x onerror=alert(1)>"
+    assert ready.text(".assistant .body pre") == "<script>alert(4)</script>"
+
+
+def test_a_lost_device_can_be_recovered(ready: Page) -> None:
+    ready.ask("Hello")
+    ready.send("lose the device")
+    wait_until(lambda: ready.state == "failed", 10, "the device is lost")
+    assert ready.text("#notice-title") == "The graphics device was lost"
+    assert not ready.one("#send").is_enabled()
+    assert "destroyed" in ready.text("#notice-message")
+    ready.screenshot("device-lost")
+    ready.click_notice("Start the model again")
+    ready.wait_for("ready")
+    assert not ready.shown("#notice")
+    assert ready.ask("still there?") == "You said: still there?"
+    assert "You said: Hello" in ready.text("#messages")
+
+
+def test_a_refused_request_leaves_the_model_ready(ready: Page) -> None:
+    ready.send("this is too long")
+    wait_until(lambda: ready.shown("#notice"), 10, "a notice")
+    assert ready.text("#notice-title") == "The conversation is longer than the model's context"
+    assert ready.state == "ready"
+    ready.click_notice("New chat")
+    assert not ready.shown("#notice")
+    assert ready.ask("Hello") == "You said: Hello"
+
+
+def test_a_defect_is_told_and_survived(ready: Page) -> None:
+    ready.send("a defect, please")
+    wait_until(lambda: ready.shown("#notice"), 10, "a notice")
+    assert "KeyError: 'defect'" in ready.text("#notice")
+    ready.complaints()  # the traceback is in the console on purpose
+    assert ready.ask("Hello") == "You said: Hello"
+
+
+def test_a_model_that_does_not_fit(ready: Page) -> None:
+    ready.load_address("big")
+    wait_until(lambda: ready.state == "empty", 10, "the load fails")
+    assert ready.text("#notice-title") == "The model does not fit into GPU memory"
+    assert "shorter context" in ready.text("#notice-text")
+    assert "7.2 GB are needed" in ready.text("#notice-message")
+    assert ready.text("#model-name") == "No model"
+    ready.click_notice("Use the pocket model")
+    ready.wait_for("ready")
+    assert ready.ask("Hello") == "You said: Hello"
+
+
+def test_a_load_shows_its_progress_and_can_be_cancelled(ready: Page) -> None:
+    ready.load_address("slow")
+    wait_until(lambda: "MB of 200 MB · 50 MB/s" in ready.text("#loading-text"), 10, "progress")
+    assert 0 < ready.one("#loading-bar").get_property("value") < 1
+    ready.screenshot("loading")
+    ready.one("#cancel").click()
+    wait_until(lambda: ready.state == "empty", 5, "the load ends")
+    assert not ready.shown("#loading")
+    ready.click_notice("Use the pocket model")
+    ready.wait_for("ready")
+
+
+def test_a_file_is_picked_from_disk(ready: Page, tmp_path: Path) -> None:
+    file = tmp_path / "picked.gguf"
+    file.write_bytes(b"GGUF")
+    ready.one("#file-input").send_keys(str(file))
+    wait_until(lambda: ready.text("#model-name") == "picked.gguf", 10, "the file's name")
+    ready.wait_for("ready")
+    assert "picked.gguf" in ready.text("#model-summary")
+
+
+@pytest.mark.parametrize("names", [["dropped.gguf"], ["config.json", "model.safetensors"]])
+def test_files_and_folders_are_dropped_on_the_page(
+    ready: Page, tmp_path: Path, names: list[str]
+) -> None:
+    folder = tmp_path / "a-model"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(b"some bytes")
+    dropped = folder / names[0] if len(names) == 1 else folder
+    drag = {"items": [], "files": [str(dropped)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        ready.cdp("Input.dispatchDragEvent", type=kind, x=300, y=300, data=drag)
+        assert ready.shown("#drop") == (kind != "drop")
+    wait_until(lambda: ready.text("#model-name") != "Fake model", 10, "another model's name")
+    ready.wait_for("ready")
+    expected = names[0] if len(names) == 1 else f"2 files: {', '.join(names)}"
+    assert ready.text("#model-name") == expected
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(ready: Page, scheme: str) -> None:
+    ready.resize(PHONE, scheme)
+
+    def sideways() -> list[str]:
+        return list(
+            ready.js("""
+              const wide = [...document.querySelectorAll("body, body *")].filter((element) =>
+                element.checkVisibility() && !element.closest("pre, .table, .unseen, .skip") &&
+                element.getBoundingClientRect().right > innerWidth + 0.5);
+              return wide.map((element) => element.id || element.outerHTML.slice(0, 80));
+            """)
+        )
+
+    assert sideways() == []
+    ready.screenshot(f"phone-welcome-{scheme}")
+    ready.ask("a hostile answer")
+    ready.ask("averyveryverylongwordwithoutanyplacetobreakitatallbecauseitisoneword" * 3)
+    assert sideways() == []
+    ready.screenshot(f"phone-chat-{scheme}")
+    for name in ("model", "settings"):
+        ready.one(f"#{name}-button").click()
+        assert sideways() == []
+        ready.screenshot(f"phone-{name}-{scheme}")
+        ready.js(f"document.querySelector('#{name}-dialog').close()")
+    ready.load_address("slow")
+    wait_until(lambda: "50 MB/s" in ready.text("#loading-text"), 10, "progress")
+    assert sideways() == []
+    ready.one("#cancel").click()
+    wait_until(lambda: ready.shown("#notice"), 5, "the load ends")
+    assert sideways() == []
+    assert ready.one("#send").is_displayed()
+    ready.click_notice("Use the pocket model")
+    ready.wait_for("ready")
+
+
+def test_a_page_can_be_asked_by_its_address(page: Page, double_site: TestSite) -> None:
+    page.open(f"{double_site.url}?ask=by%20address&report=/told")
+    report = double_site.wait_for_report("/told", 60)
+    assert report["reply"] == "You said: by address"
+    assert report["usage"] == {"prompt_tokens": 20, "completion_tokens": 3, "cached_tokens": 12}
+    assert report["info"]["architecture"] == "fake"
+
+
+def test_a_report_stays_on_the_page_s_own_origin(page: Page, double_site: TestSite) -> None:
+    page.open(f"{double_site.url}?ask=hello&report=//127.0.0.1:{double_site.port}/elsewhere")
+    wait_until(lambda: page.answers == 1, 60, "an answer")
+    assert double_site.reports == {}

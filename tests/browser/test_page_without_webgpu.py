@@ -1,0 +1,54 @@
+"""A browser without WebGPU, and one whose WebGPU has no adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import TestSite
+from page import Page, wait_until
+
+
+def test_no_webgpu_at_all(page: Page, site: TestSite) -> None:
+    remove = "Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined });"
+    script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=remove)
+    try:
+        page.open(site.url)
+        wait_until(lambda: page.state == "failed", 10, "the page says that it cannot run")
+    finally:
+        page.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+    assert page.text("#notice-title") == "This browser offers no WebGPU"
+    assert "chrome://" in page.text("#notice-text")
+    assert [button.text for button in page.all("#notice-actions button")] == ["Reload the page"]
+    assert not page.one("#send").is_enabled()
+    page.click_notice("Reload the page")
+    wait_until(lambda: page.state != "failed", 30, "with WebGPU the page starts")
+
+
+@pytest.fixture
+def adapterless_site(dist: Path) -> Iterator[TestSite]:
+    """The site, its worker's WebGPU without an adapter."""
+    worker = (dist / "worker.mjs").read_text(encoding="utf-8")
+    served = TestSite(dist, {
+        "/worker.mjs": f"navigator.gpu.requestAdapter = async () => null;\n{worker}".encode()
+    })  # fmt: skip
+    yield served
+    served.close()
+
+
+def test_no_adapter(page: Page, adapterless_site: TestSite) -> None:
+    page.open(adapterless_site.url)
+    wait_until(lambda: page.state == "failed", 20, "the page says that it cannot run")
+    assert page.text("#notice-title") == "No graphics adapter can be used"
+    assert "chrome://" in page.text("#notice-text")
+
+
+def test_python_starts_without_its_snapshot(page: Page, double_site: TestSite) -> None:
+    double_site.overlay["/snapshot.bin.gz"] = b"not a snapshot"
+    try:
+        page.open(double_site.url)
+        page.wait_for("ready")
+    finally:
+        del double_site.overlay["/snapshot.bin.gz"]
+    assert page.ask("Hello") == "You said: Hello"
