@@ -115,7 +115,7 @@ def _locate(source: ByteSource, header: GGUFHeader, size: int | None) -> dict[st
                 f"{tensor.offset}, before byte {end}."
             )
         end, before = tensor.offset + tensor.nbytes, f"tensor {tensor.name!r}"
-    if size is not None and end > size:
+    if size is not None and end > size and tensors:
         raise CorruptCheckpointError(
             f"{source.name} is incomplete: it ends at byte {size}, but {before} reaches to byte "
             f"{end} ({end - size} bytes are missing). Download it again."

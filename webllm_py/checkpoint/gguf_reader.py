@@ -21,7 +21,7 @@ __all__ = ["GGUFHeader", "TensorRecord", "read_header"]
 # has 1.3 million array elements in 17 MB.)
 MAX_HEADER_BYTES = 64 << 20
 MAX_ELEMENTS = 1 << 21
-MAX_ARRAYS = 1 << 14
+MAX_ARRAYS = 1 << 14  # inside other arrays, which no known model has
 MAX_KEYS = 1 << 16
 MAX_TENSORS = 1 << 16
 MAX_NAME_BYTES = (1 << 16) - 1  # the specification's limit for keys
@@ -77,7 +77,7 @@ class _HeaderReader:
         self.read = len(head)  # bytes of the file read so far
         self.owed = 0  # bytes that must come at least after the item that is being understood
         self.elements = 0  # of all arrays so far
-        self.arrays = 0
+        self.arrays = 0  # inside other arrays
 
     async def header(self) -> GGUFHeader:
         magic = await self.take(4)
@@ -120,7 +120,9 @@ class _HeaderReader:
         name = await self.name("tensor name")
         count = await self.number("I")
         if not 1 <= count <= MAX_DIMENSIONS:
-            raise self.corrupt(f"tensor {name!r} claims {count} dimensions; 1 to 4 are possible")
+            raise self.corrupt(
+                f"claims {count} dimensions for tensor {name!r}; 1 to 4 are possible"
+            )
         dimensions = struct.unpack(f"<{count}Q", await self.take(8 * count))
         type_number, offset = struct.unpack("<IQ", await self.take(12))
         return TensorRecord(name, dimensions, type_number, offset)
@@ -130,23 +132,23 @@ class _HeaderReader:
         try:
             return ValueType(number)
         except ValueError:
-            raise self.corrupt(f"key {key!r} has the unknown value type {number}") from None
+            raise self.corrupt(f"has the unknown value type {number} for key {key!r}") from None
 
     async def value(self, kind: ValueType, key: str, depth: int) -> Any:
         if kind is ValueType.STRING:
-            return (await self.strings(1, key))[0]
+            return (await self.strings(1, f"key {key!r}"))[0]
         if kind is not ValueType.ARRAY:
             return (await self.scalars(kind, 1, key))[0]
         if depth == MAX_NESTING:
-            raise self.corrupt(f"key {key!r} nests arrays more than {MAX_NESTING} deep")
+            raise self.corrupt(f"nests arrays more than {MAX_NESTING} deep in key {key!r}")
         element = await self.value_type(key)
         count = await self.length()
         self.elements += count
-        self.arrays += 1
+        self.arrays += count if element is ValueType.ARRAY else 0
         if self.elements > MAX_ELEMENTS or self.arrays > MAX_ARRAYS:
-            raise self.corrupt(f"key {key!r} claims an array of {count} elements: not credible")
+            raise self.corrupt(f"claims an array of {count} elements for key {key!r}: not credible")
         if element is ValueType.STRING:
-            return await self.strings(count, key)
+            return await self.strings(count, f"key {key!r}")
         if element is not ValueType.ARRAY:
             return await self.scalars(element, count, key)
         least = 4 + 8  # bytes of an array: its type and its count
@@ -163,18 +165,18 @@ class _HeaderReader:
         if kind is not ValueType.BOOL:
             return values
         if not set(values) <= {0, 1}:
-            raise self.corrupt(f"key {key!r} has a bool that is neither 0 nor 1")
+            raise self.corrupt(f"has a bool that is neither 0 nor 1 in key {key!r}")
         return [value == 1 for value in values]
 
-    async def strings(self, count: int, key: str) -> list[str]:
+    async def strings(self, count: int, where: str) -> list[str]:
         """So many strings; vocabularies have hundreds of thousands, hence no await for each."""
         strings: list[str] = []
         while True:
             try:
                 self.position = take_strings(self.buffer, self.position, count, strings)
             except UnicodeDecodeError as error:
-                what = f"string {len(strings)} of key {key!r}"
-                raise self.corrupt(f"{what} is not valid UTF-8 ({error.reason})") from error
+                what = where if count == 1 else f"string {len(strings)} of {where}"
+                raise self.corrupt(f"has bad UTF-8 in {what} ({error.reason})") from error
             left = count - len(strings)
             if left == 0:
                 return strings
@@ -185,8 +187,8 @@ class _HeaderReader:
     async def name(self, what: str) -> str:
         (length,) = LENGTH.unpack(await self.peek(8))
         if length > MAX_NAME_BYTES:
-            raise self.corrupt(f"a {what} of {length} bytes is not possible")
-        return (await self.strings(1, what))[0]
+            raise self.corrupt(f"claims a {what} of {length} bytes: not possible")
+        return (await self.strings(1, f"a {what}"))[0]
 
     async def length(self) -> int:
         return await self.number("Q")

@@ -52,7 +52,8 @@ async def read_safetensors(source: ByteSource) -> dict[str, TensorInfo]:
         )
     text = await source.read(LENGTH_BYTES, length)
     entries = parse_object(text, f"The header of {source.name}")
-    entries.pop("__metadata__", None)
+    if not isinstance(entries.pop("__metadata__", {}), dict):  # free texts: nothing to load
+        raise CorruptCheckpointError(f"The __metadata__ of {source.name} is no JSON object.")
     _refuse_dtypes(source.name, entries)
     tensors = {name: _tensor(source, name, entry, start) for name, entry in entries.items()}
     _check_layout(source.name, tensors, start, size)
