@@ -8,7 +8,7 @@
 //   {type: "stop"}                          end the answer that is under way
 //   {type: "recover"}                       start again after the GPU was lost
 // Messages to the page
-//   {type: "progress", stage, loaded, total, rate, text}   stages in order: "python", then the
+//   {type: "progress", stage, loaded, total, rate}   stages in order: "python", then the
 //                                                          engine's own, "opening" to "ready"
 //   {type: "started"}                       Python is up
 //   {type: "loaded", info}                  a model answers from now on
@@ -82,7 +82,7 @@ function counter() {
   return (loaded, total) => {
     bytes.loaded += loaded;
     bytes.total += total;
-    send({ type: "progress", stage: "python", ...bytes, rate: null, text: "" });
+    send({ type: "progress", stage: "python", ...bytes, rate: null });
   };
 }
 

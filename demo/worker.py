@@ -124,7 +124,6 @@ class Session:
             loaded=report.loaded,
             total=report.total,
             rate=report.bytes_per_second,
-            text=report.text,
         )
 
     def _fail(self, error: Exception, during: str, number: int | None) -> None:

@@ -3,7 +3,7 @@
 import { render } from "./markdown.mjs";
 import * as format from "./format.mjs";
 
-const FINISH_NOTES = { length: "cut at the longest answer", stopped: "stopped" };
+const FINISH_NOTES = { length: "cut at the longest answer", abort: "stopped" };
 
 /** Turns of {role, content}, each with its element. */
 export class Conversation {
@@ -73,12 +73,11 @@ export class Conversation {
   }
 
   /** The answer is complete; `done` is the worker's message. */
-  endAnswer(turn, { usage, timings, finish, stopped }) {
+  endAnswer(turn, { usage, timings, finish }) {
     const words = [];
     if (usage.completion_tokens) words.push(format.tokens(usage.completion_tokens));
     if (timings.tokens_per_second) words.push(format.speed(timings.tokens_per_second));
-    const note = FINISH_NOTES[stopped ? "stopped" : finish];
-    if (note) words.push(note);
+    if (finish in FINISH_NOTES) words.push(FINISH_NOTES[finish]);
     this.#finish(turn, words.join(" · "));
   }
 

@@ -5,7 +5,6 @@ export class Engine extends EventTarget {
   #worker = null;
   #answers = new Map();
   #nextId = 1;
-  #stopWanted = false;
 
   constructor() {
     super();
@@ -37,9 +36,8 @@ export class Engine extends EventTarget {
     this.#worker.postMessage({ type: "recover" });
   }
 
-  /** End the answer under way; its promise then resolves with `stopped: true`. */
+  /** End the answer under way; its promise then resolves with `finish: "abort"`. */
   stop() {
-    this.#stopWanted = true;
     this.#worker.postMessage({ type: "stop" });
   }
 
@@ -49,7 +47,6 @@ export class Engine extends EventTarget {
    */
   chat(messages, options, onText) {
     const id = this.#nextId++;
-    this.#stopWanted = false;
     return new Promise((resolve, reject) => {
       this.#answers.set(id, { resolve, reject, onText });
       this.#worker.postMessage({ type: "chat", id, messages, options });
@@ -60,7 +57,7 @@ export class Engine extends EventTarget {
     if (message.type === "delta") {
       this.#answers.get(message.id)?.onText(message.text);
     } else if (message.type === "done") {
-      this.#take(message.id)?.resolve({ ...message, stopped: this.#stopWanted });
+      this.#take(message.id)?.resolve(message);
     } else if (message.type === "error" && message.during === "chat") {
       this.#take(message.id)?.reject(message);
     } else if (message.type === "error") {

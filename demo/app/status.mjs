@@ -18,7 +18,7 @@ const ROWS = {
   context: "Context",
   memory: "GPU",
   adapter: "Adapter",
-  features: "Features",
+  kernels: "Kernels",
 };
 
 /** One line of facts, in the order of ROWS; a fact that is not known is not shown. */
@@ -48,7 +48,7 @@ export class Status {
     for (const name of ["speed", "first", "context"]) this.#set(name, null);
     this.#memory(info);
     this.#set("adapter", info?.adapter);
-    this.#set("features", info?.features?.join(", "));
+    this.#set("kernels", info?.kernels, info?.features?.join(", "));
   }
 
   /** What an answer tells: the "done" message of the worker. */
@@ -80,7 +80,7 @@ const STAGES = {
   python: ["python", "Starting Python"],
   opening: ["model", "Opening the model"],
   tokenizer: ["model", "Reading the tokenizer"],
-  weights: ["model", "Weights"],
+  weights: ["model", "Loading the weights"],
   kernels: ["kernels", "Compiling GPU kernels"],
   ready: ["kernels", "Ready"],
 };
@@ -100,27 +100,28 @@ export class LoadingPanel {
   show(stage, { cancellable = true } = {}) {
     this.#panel.hidden = false;
     this.#cancel.hidden = !cancellable;
-    this.update({ stage, loaded: 0, total: null, rate: null, text: "" });
+    this.update({ stage, loaded: 0, total: null, rate: null });
   }
 
   hide() {
     this.#panel.hidden = true;
   }
 
-  update({ stage, loaded, total, rate, text }) {
-    const [group, title] = STAGES[stage] ?? ["model", stage];
+  update({ stage, loaded, total, rate }) {
+    const arrived = total > 0 && loaded >= total;
+    // Kernels compile while the weights arrive; they are what is left when the weights are there.
+    const [group, title] = STAGES[stage === "weights" && arrived ? "kernels" : stage];
     const at = this.#stages.findIndex((item) => item.dataset.stage === group);
     this.#stages.forEach((item, index) => {
       item.className = index < at ? "done" : index === at ? "active" : "";
     });
-    const words = [text || title];
-    if (total) words.push(`${format.bytes(loaded)} of ${format.bytes(total)}`);
-    else if (loaded) words.push(format.bytes(loaded));
-    if (rate) words.push(`${format.bytes(rate)}/s`);
+    const words = [title];
+    if (total && !arrived) words.push(`${format.bytes(loaded)} of ${format.bytes(total)}`);
+    if (rate && !arrived) words.push(`${format.bytes(rate)}/s`);
     if (rate && total > loaded) words.push(format.left((total - loaded) / rate));
     this.#text.value = words.join(" · ");
-    // All bytes are there but the stage goes on: how long is not known.
-    if (total && loaded < total) this.#bar.value = loaded / total;
+    // With all bytes there and the stage still going, how long it takes is not known.
+    if (total && !arrived) this.#bar.value = loaded / total;
     else this.#bar.removeAttribute("value");
   }
 }

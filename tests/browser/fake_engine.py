@@ -30,7 +30,8 @@ class FakeEngine:
             "context_length": 1024,
             "gpu_memory": 12_400_000,
             "adapter": "test double",
-            "features": ["none"],
+            "features": ["subgroups"],
+            "kernels": "f32, subgroups of 4 or more",
         }
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
         self._interrupted = False
@@ -66,7 +67,7 @@ class FakeEngine:
             await asyncio.sleep(0.004)
             count += 1
             yield chunk(piece, None)
-        yield chunk("", "stop")
+        yield chunk("", "abort" if self._interrupted else "stop")
         usage = SimpleNamespace(
             prompt_tokens=20,
             completion_tokens=count,

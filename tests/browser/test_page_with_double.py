@@ -27,6 +27,7 @@ def test_answers_and_tells_how_fast(ready: Page) -> None:
     assert ready.text("#status-context dd") == "23 of 1,024"
     assert ready.text("#status-memory dd") == "12 MB"
     assert ready.text("#status-adapter dd") == "test double"
+    assert ready.text("#status-kernels dd") == "f32, subgroups of 4 or more"
     assert ready.text("#status-speed dd").endswith("tok/s")
     assert ready.js("return document.body.dataset.cachedTokens") == "12"
     assert ready.text("#announcer") == "You said: Hello"

@@ -1,0 +1,93 @@
+"""The package inside Pyodide, without the page: what a notebook user does.
+
+``selenium`` is pytest-pyodide's: a Chromium page with Pyodide in it, shared by this module.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+VECTORS = ROOT / "tests" / "unit" / "tokenizer" / "vectors.py"
+
+
+@pytest.fixture(scope="module")
+def python(selenium_module_scope: Any) -> Any:
+    """Pyodide with the wheel installed as a notebook installs it."""
+    selenium = selenium_module_scope
+    selenium.set_script_timeout(120)
+    wheel = json.loads((ROOT / "demo" / "dist" / "site.json").read_text())["own_wheel"]
+    selenium.load_package("micropip")
+    selenium.run_async(f"""
+        import micropip
+        await micropip.install("{selenium.base_url}/{wheel}")
+        """)
+    return selenium
+
+
+def test_micropip_installs_the_wheel_and_what_it_needs(python: Any) -> None:
+    installed = python.run("""
+        import importlib.metadata
+        [importlib.metadata.version(name) for name in ("webllm-py", "jinja2", "markupsafe")]
+        """)
+    assert len(installed) == 3
+    assert installed[0] == "0.1.0"
+
+
+def test_it_imports_without_numpy_and_without_the_gpu(python: Any) -> None:
+    loaded = python.run("""
+        import importlib.util, sys
+        import webllm_py
+        assert importlib.util.find_spec("numpy") is None
+        late = ("numpy", "wgpu", "webllm_py.gpu.browser", "webllm_py.gpu.native")
+        [name for name in late if name in sys.modules]
+        """)
+    assert loaded == []
+
+
+def test_every_module_but_the_native_ones_imports(python: Any) -> None:
+    failed = python.run("""
+        import importlib, pkgutil
+        import webllm_py
+        native = {"webllm_py.gpu.native", "webllm_py.__main__", "webllm_py.cli", "webllm_py.serve"}
+        failed = []
+        for module in pkgutil.walk_packages(webllm_py.__path__, "webllm_py."):
+            if module.name not in native:
+                try:
+                    importlib.import_module(module.name)
+                except Exception as error:
+                    failed.append(f"{module.name}: {error!r}")
+        failed
+        """)
+    assert failed == []
+
+
+def test_tokenizer_vectors(python: Any, shared: Path) -> None:
+    # The files go through JavaScript: Pyodide has no synchronous fetch of its own.
+    answer = python.run_js(f"""
+        pyodide.FS.writeFile("/home/pyodide/vectors.py", {json.dumps(VECTORS.read_text())});
+        pyodide.globals.set("fetch_bytes", (path) => {{
+          const request = new XMLHttpRequest();
+          request.open("GET", "/shared/" + path, false);
+          request.overrideMimeType("text/plain; charset=x-user-defined");
+          request.send();
+          if (request.status !== 200) throw new Error(`${{path}}: ${{request.status}}`);
+          return Uint8Array.from(request.responseText, (character) => character.charCodeAt(0));
+        }});
+        return pyodide.runPython(`
+            import functools, json, vectors
+
+            @functools.cache
+            def read(path):
+                return fetch_bytes(path).to_bytes()
+
+            json.dumps({{case.name: vectors.mismatches(case, read) for case in vectors.CASES}})
+        `.replace(/^ {{12}}/gm, ""));
+        """)
+    wrong = json.loads(answer)
+    assert len(wrong) >= 10
+    assert {name: texts for name, texts in wrong.items() if texts} == {}
