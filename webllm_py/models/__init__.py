@@ -30,4 +30,6 @@ def model_for(checkpoint: Checkpoint) -> Llama:
     tensors = dict(checkpoint.tensors)
     if checkpoint.kind != "gguf":
         tensors = gguf_names(tensors)
+        if checkpoint.metadata.get("tie_word_embeddings") and "token_embd.weight" in tensors:
+            tensors.pop("output.weight", None)  # some exporters store the tied table twice
     return family(config_of(checkpoint, tensors), tensors)

@@ -1,0 +1,214 @@
+"""Composing kernels, without a GPU: words, constants, bindings, and WebGPU's default limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import pytest
+from fake_device import FakeDevice
+
+from webllm_py.checkpoint.checkpoint import FORMATS, TensorInfo
+from webllm_py.gpu.device import Limits
+from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose, kernel, kernels_folder
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.llama import Llama
+from webllm_py.models.rope import inverse_frequencies
+from webllm_py.models.tuning import tuning_for
+from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.loader import place_weights
+from webllm_py.runtime.progress import ProgressReporter
+from webllm_py.runtime.storage import repack_kernel, slice_plans
+
+VARIANTS = [Variant(f16, subgroups) for f16 in (False, True) for subgroups in (0, 4, 32)]
+PICK = {"BLOCKS": 1}
+
+
+def test_a_missing_word_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"nothing given for the word \$\{quant\}"):
+        compose(kernel("embed", BLOCKS=1, SLICE=1, STEP_ROWS=4), Variant())
+
+
+def test_an_unused_word_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"does not use \['quant'\]"):
+        compose(kernel("pick_row", snippets={"quant": "quant/f32"}, **PICK), Variant())
+
+
+def test_an_unknown_constant_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"no constant \['WIDTH'\]"):
+        compose(kernel("pick_row", WIDTH=3, **PICK), Variant())
+
+
+def test_a_missing_constant_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"no value for \['BLOCKS'\]"):
+        compose(kernel("pick_row"), Variant())
+
+
+def test_wrong_buffers_are_an_error() -> None:
+    shader = compose(kernel("pick_row", **PICK), Variant())
+    with pytest.raises(ValueError, match="binds"):
+        shader.check_buffers("pick_row", {"x": None})
+
+
+def test_enable_lines_follow_the_compiler() -> None:
+    kern = kernel("pick_row", **PICK)
+    assert "enable" not in compose(kern, Variant()).text.partition("override")[0]
+    assert "enable f16;\nenable subgroups;" in compose(kern, Variant(True, 4)).text
+    assert "enable subgroups" not in compose(kern, Variant(True, 4, False)).text
+
+
+def test_every_kernel_file_has_a_header_and_at_most_one_entry_point() -> None:
+    for path in kernels_folder().rglob("*.wgsl"):
+        text = path.read_text("utf-8")
+        entries = text.count("@compute")
+        assert entries <= 1, path
+        if entries:
+            header = text.partition("${enables}")[0]
+            assert "Bindings" in header and "Dispatch" in header, path
+
+
+SHAPES = {
+    "stories260K": (512, 64, 172, 8, 4, 8),
+    "qwen2.5-0.5b": (151936, 896, 4864, 14, 2, 64),
+    "gpt-neo-like": (50257, 2560, 10240, 32, 32, 80),
+    "phi-like": (32064, 3072, 8192, 32, 32, 96),
+    "llama-3.1-8b": (128256, 4096, 14336, 32, 8, 128),
+    "gemma-like": (256000, 2048, 16384, 8, 1, 256),
+}
+
+
+def model_of(shape: str, fmt: str, *, biased: bool) -> Llama:
+    """One layer of a named shape; tensors without bytes."""
+    vocab, hidden, ffn, heads, kv_heads, head_dim = SHAPES[shape]
+    config = ModelConfig(
+        "llama",
+        vocab,
+        hidden,
+        ffn,
+        1,
+        heads,
+        kv_heads,
+        head_dim,
+        head_dim,
+        1e-5,
+        4096,
+        1e4,
+        None,
+        False,
+    )
+    q, kv = heads * head_dim, kv_heads * head_dim
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (vocab, hidden),
+        "output_norm.weight": (hidden,),
+        "blk.0.attn_norm.weight": (hidden,),
+        "blk.0.ffn_norm.weight": (hidden,),
+        "blk.0.attn_q.weight": (q, hidden),
+        "blk.0.attn_k.weight": (kv, hidden),
+        "blk.0.attn_v.weight": (kv, hidden),
+        "blk.0.attn_output.weight": (hidden, q),
+        "blk.0.ffn_gate.weight": (ffn, hidden),
+        "blk.0.ffn_up.weight": (ffn, hidden),
+        "blk.0.ffn_down.weight": (hidden, ffn),
+    }
+    if biased:
+        shapes |= {f"blk.0.attn_{n}.bias": (w,) for n, w in (("q", q), ("k", kv), ("v", kv))}
+    tensors = {
+        name: TensorInfo(name, dims, FORMATS[fmt if len(dims) == 2 else "F32"], None, 0, 0)  # type: ignore[arg-type]
+        for name, dims in shapes.items()
+    }
+    return Llama(config, tensors)
+
+
+async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) -> set[Kernel]:
+    """Every kernel that loading and running the shape uses."""
+    limits = Limits(max_buffer_size=1 << 34, max_storage_buffer_binding_size=1 << 34)
+    device = FakeDevice(variant, limits, is_cpu=is_cpu)
+    device.create_buffer = lambda label, size: FakeDevice.create_buffer(device, label, 16)  # type: ignore[method-assign]
+    model = model_of(shape, fmt, biased=True)
+    owner = BufferOwner(device)
+    weights, _ = place_weights(device, owner, model, ProgressReporter(None))
+    device.write = lambda *_: None  # type: ignore[method-assign]
+    executor = Executor(
+        device,
+        owner,
+        model,
+        weights,
+        context_length=4096,
+        frequencies=inverse_frequencies(model.config.rotary_dim, 1e4),
+        tuning=tuning_for(device),
+    )
+    await executor.prepare()
+    for rows in (16, 64, executor.chunk):
+        await executor.plan("forward", rows)
+    used = {dispatch.kernel for dispatch in device.recorded}
+    for matrix in model.matrices():
+        for plan in slice_plans(matrix, None, 1 << 34):
+            used |= {repack_kernel(matrix, plan, part) for part in plan.parts}
+    return used
+
+
+SIZES = {"f32": 4, "u32": 4, "atomic<u32>": 4, "vec4<f32>": 16, "vec4<f16>": 8, "Best": 8}
+WORKGROUP = re.compile(r"var<workgroup>\s+\w+\s*:\s*(?:array<(.+?),\s*([^,>]+)>|([\w<>]+));")
+
+
+def constants_of(shader: Shader) -> dict[str, int]:
+    defaults = dict(re.findall(r"override (\w+): u32 = (\d+)u;", shader.text))
+    given = {name: value for name, value in shader.overrides.items() if value == int(value)}
+    return {name: int(value) for name, value in {**defaults, **given}.items()}
+
+
+def workgroup_bytes(shader: Shader, constants: Mapping[str, int]) -> int:
+    total = 0
+    for kind, length, single in WORKGROUP.findall(shader.text):
+        expression = re.sub(r"(\d)u\b", r"\1", length or "1").replace("/", "//")
+        count = eval(expression, {"__builtins__": {}}, dict(constants))
+        total += -(-SIZES[kind or single] * count // 16) * 16
+    return total
+
+
+@pytest.mark.parametrize("is_cpu", [False, True])
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_every_kernel_stays_within_the_default_limits(
+    shape: str, variant: Variant, is_cpu: bool
+) -> None:
+    """8 storage buffers, 16 KiB of workgroup memory, 256 invocations: WebGPU's own defaults."""
+    limits = Limits()
+    for kern in await kernels_of(shape, "F32", variant, is_cpu=is_cpu):
+        shader = compose(kern, variant)
+        constants = constants_of(shader)
+        name = f"{kern.name} of {shape}"
+        assert len(shader.bindings) <= limits.max_storage_buffers_per_shader_stage, name
+        used = workgroup_bytes(shader, constants)
+        assert used <= limits.max_compute_workgroup_storage_size, f"{name}: {used} bytes"
+        threads = constants.get("THREADS", 64)
+        assert threads <= limits.max_compute_invocations_per_workgroup, name
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+async def test_every_format_composes(fmt: str) -> None:
+    used = await kernels_of("qwen2.5-0.5b", fmt, Variant(), is_cpu=False)
+    for kern in used:
+        assert len(compose(kern, Variant()).bindings) <= 8
+    readers = {dict(kern.snippets).get("quant") for kern in used}
+    assert readers == {None, f"quant/{fmt.lower()}"}
+
+
+def test_workgroup_memory_is_seen() -> None:
+    """The check above can fail: it counts what a kernel really declares."""
+    shader = compose(
+        kernel(
+            "gemm",
+            snippets={"quant": "quant/f32", "epilogue": "epilogue/store"},
+            BLOCKS=1,
+            N=64,
+            SLICE=64,
+            TM=64,
+            TN=64,
+            THREADS=256,
+            Y_STRIDE=64,
+        ),
+        Variant(),
+    )
+    assert workgroup_bytes(shader, constants_of(shader)) == 16 << 10
