@@ -82,8 +82,7 @@ function loaded(info) {
   loading.hide();
   picker.info = info;
   status.info = info;
-  $("#model-name").textContent = info.name || chosen.name;
-  $("#model-name").title = chosen.name;
+  $("#model-name").textContent = chosen.name;
   enter("ready");
   if (waiting) send();
 }

@@ -91,3 +91,19 @@ def test_tokenizer_vectors(python: Any, shared: Path) -> None:
     wrong = json.loads(answer)
     assert len(wrong) >= 10
     assert {name: texts for name, texts in wrong.items() if texts} == {}
+
+
+def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None:
+    story = (shared / "checkpoints/stories260K/greedy_200.txt").read_text().rstrip("\n")
+    python.set_script_timeout(300)
+    written = python.run_async("""
+        import js, webllm_py
+        from pyodide.ffi import to_js
+
+        answer = await js.fetch("/shared/checkpoints/stories260K/stories260K.gguf")
+        file = js.File.new(to_js([await answer.arrayBuffer()]), "stories260K.gguf")
+        async with await webllm_py.load(file) as engine:
+            reply = await engine.completions.create(prompt="", max_tokens=200, temperature=0)
+        reply.choices[0].text
+        """)
+    assert written.strip() == story.strip()

@@ -1,0 +1,94 @@
+"""The page as it ships, with the real engine on the browser's own WebGPU (here SwiftShader)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import TestSite
+from page import PHONE, Page, wait_until
+
+
+@pytest.fixture(scope="module")
+def opened(tab: Page, site: TestSite) -> Page:
+    """The page with its pocket model, opened once."""
+    tab.open(site.url)
+    tab.wait_for("ready", seconds=180)
+    return tab
+
+
+@pytest.fixture
+def chat(page: Page, opened: Page) -> Page:
+    """A new chat in it."""
+    page.one("#new-chat").click()
+    return page
+
+
+def test_a_typed_question_is_answered(chat: Page) -> None:
+    assert chat.ask("What is the capital of Japan?").endswith("Tokyo.")
+    assert chat.text("#status-adapter dd") == "swiftshader"
+    assert "subgroups" in chat.text("#status-kernels dd")
+    assert chat.text("#status-memory dd").endswith(" MB")
+    chat.screenshot("answer-desktop")
+    chat.resize(PHONE, "dark")
+    chat.screenshot("answer-phone")
+
+
+def test_a_second_question_reuses_the_cached_prefix(chat: Page) -> None:
+    assert "75" in chat.ask("What is 27 + 48?")
+    first = int(chat.js("return document.body.dataset.cachedTokens"))
+    assert "14" in chat.ask("What is 9 + 5?")
+    second = int(chat.js("return document.body.dataset.cachedTokens"))
+    # All of the first turn but at most the last token of its answer is still in the pages.
+    assert second > first
+    title = chat.one("#status-context").get_attribute("title")
+    assert title.startswith(f"{second} of ")
+
+
+def test_stop_stops_and_the_next_question_is_answered(chat: Page) -> None:
+    chat.send("Tell me a long story about a fox.")
+    wait_until(lambda: len(chat.last_answer) > 10, 60, "the story begins")
+    chat.one("#stop").click()
+    chat.wait_for("ready", seconds=10)
+    assert "stopped" in chat.text("#messages > li:last-child .foot")
+    assert "6" in chat.ask("What is 4 + 2?")
+
+
+def test_every_example_is_answered_briefly(chat: Page) -> None:
+    examples = [button.get_property("textContent") for button in chat.all("#examples button")]
+    assert len(examples) == 6
+    for question in examples:
+        chat.one("#new-chat").click()
+        answer = chat.ask(question)
+        assert answer
+        assert "cut at the longest answer" not in chat.text("#messages > li:last-child .foot")
+
+
+def test_a_local_gguf_is_picked_and_run(chat: Page, shared: Path) -> None:
+    gguf = shared / "checkpoints" / "stories260K" / "stories260K.gguf"
+    chat.one("#file-input").send_keys(str(gguf))
+    wait_until(lambda: chat.state == "loading", 10, "the load begins")
+    chat.wait_for("ready", seconds=180)
+    assert chat.text("#model-name") == "stories260K.gguf"
+    assert "llama" in chat.text("#model-summary")
+    chat.one("#settings-button").click()
+    longest = chat.one("#max-tokens")
+    longest.clear()
+    longest.send_keys("24")
+    chat.one("#settings-dialog .head button").click()
+    chat.ask("Once upon a time")
+    assert "24 tokens" in chat.text("#messages > li:last-child .foot")
+
+
+def test_a_damaged_file_is_refused_and_the_page_goes_on(chat: Page, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(b"GGUF" + bytes(40))
+    chat.one("#file-input").send_keys(str(damaged))
+    wait_until(lambda: chat.state == "empty", 20, "the load fails")
+    assert chat.text("#notice-title") in {
+        "The model's file is damaged",
+        "This model cannot be run",
+    }
+    chat.click_notice("Use the pocket model")
+    chat.wait_for("ready", seconds=180)
+    assert "5" in chat.ask("What is 2 + 3?")
