@@ -100,7 +100,10 @@ class FolderConfig:
                 tokenizer_config.json gives them win.
             ids: the model's vocabulary, which tokens with a role can be in.
         """
-        tokens = {token.text: token for token in own}
+        tokens: dict[str, AddedToken] = {}
+        for token in own:
+            if tokens.setdefault(token.text, token).id != token.id:
+                raise TokenizerError(f"the added token {token.text!r} has two ids")
         for token in self._described_tokens():
             known = tokens.get(token.text, token)
             tokens[token.text] = replace(token, id=known.id)

@@ -175,9 +175,11 @@ def _byte_level(keys: _Keys) -> Tokenizer:
     profile = profile_named(keys.text("pre", "default"))
     priorities, joiner, _ = from_merges(keys.merges(), keys.ids)
     added = keys.added_tokens()
+    special = {token.text for token in added if token.special}
     return Tokenizer(
         BPE(
-            keys.ids,
+            # no text spells a control token, not even one that is a word
+            {piece: index for piece, index in keys.ids.items() if piece not in special},
             priorities,
             joiner,
             byte_level=True,

@@ -12,11 +12,13 @@ from typing import Any, Literal, TypeVar, cast
 
 from webllm_py.errors import TokenizerError, UnsupportedModelError
 from webllm_py.tokenizer import normalizers, pretokenizers
+from webllm_py.tokenizer.charset import CharSet
 from webllm_py.tokenizer.fields import expect, field, optional
 from webllm_py.tokenizer.normalizers import Normalizer
 from webllm_py.tokenizer.patterns import PROFILES
 from webllm_py.tokenizer.pretokenizers import BEHAVIORS, Behavior, Metaspace, PreTokenizer, Split
 from webllm_py.tokenizer.regex import compile_pattern
+from webllm_py.tokenizer.unicode import WHITE_SPACE, word_set
 
 __all__ = [
     "Decoder",
@@ -165,6 +167,12 @@ def _digits(spec: Json) -> list[PreTokenizer]:
     return _split_on(r"\p{N}" if alone else r"\p{N}+")
 
 
+def _words_and_signs() -> re.Pattern[str]:
+    word = word_set()
+    sign = ~(word | CharSet.of(WHITE_SPACE))
+    return re.compile(f"{word.pattern()}+|{sign.pattern()}+")
+
+
 def _delimiter(spec: Json) -> list[PreTokenizer]:
     delimiter = field(spec, "delimiter", str, "pre-tokenizer CharDelimiterSplit")
     return [Split(re.compile(re.escape(delimiter)), "Removed")]
@@ -179,7 +187,7 @@ _PRE_TOKENIZERS: dict[str, Callable[[Json], list[PreTokenizer]]] = {
     "Punctuation": lambda spec: _split_on(
         r"[!-/:-@\[-`{-~\p{P}]", _behavior(spec, "pre-tokenizer Punctuation")
     ),
-    "Whitespace": lambda spec: _split_on(r"\w+|[^\w\s]+", "Removed", invert=True),
+    "Whitespace": lambda spec: [Split(_words_and_signs(), "Removed", invert=True)],
     "WhitespaceSplit": lambda spec: _split_on(r"\s+", "Removed"),
     "CharDelimiterSplit": _delimiter,
 }

@@ -78,5 +78,8 @@ def strip(*, left: bool, right: bool) -> Normalizer:
 
 
 def collapse_spaces(text: str, at_start: bool) -> str:
-    """SentencePiece's ``remove_extra_whitespaces``: no spaces at the ends, single ones within."""
-    return " ".join(filter(None, text.split(" ")))
+    """SentencePiece's ``remove_extra_whitespaces``: no spaces at the ends, single ones within.
+
+    At the end it takes off "▁" as well, which it looks for after spaces have become that.
+    """
+    return " ".join(filter(None, text.split(" "))).rstrip(" ▁")

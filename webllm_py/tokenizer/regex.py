@@ -8,7 +8,7 @@ a construct that has no exact counterpart is an error that names it.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from webllm_py.errors import TokenizerError
 from webllm_py.tokenizer.charset import CharSet
@@ -23,6 +23,12 @@ _INTERVAL = re.compile(r"\{(\d*)(,?)(\d*)\}", re.ASCII)
 # A search for ``\s+$`` looks at every suffix of a run of spaces in turn: quadratic. A match can
 # only begin where the run does, so saying that changes nothing but the time.
 _FASTER = {r"\s+$": r"(?<!\s)\s+$"}
+
+
+@cache
+def _word_set() -> CharSet:
+    """Oniguruma's ``\\w``: without the joiners of Unicode's, but with Latin-1's numbers."""
+    return word_set() - CharSet.of("\u200c\u200d") | CharSet.of("²³¹¼½¾")
 
 
 @lru_cache(maxsize=64)
@@ -124,7 +130,7 @@ class _Translator:
     def _escape(self) -> str:
         char = self._next()
         if char in "bB":
-            word = word_set().pattern()
+            word = _word_set().pattern()
             edge = f"(?<={word})(?!{word})|(?<!{word})(?={word})"
             return f"(?:{edge})" if char == "b" else f"(?!{edge})"
         if char == "A":
@@ -132,7 +138,7 @@ class _Translator:
         if char == "z":
             return r"(?!\n|.)"  # ``re`` spells it \Z or \z, depending on Python's version
         if char == "Z":
-            return r"(?!\n?(?:\n|.))"
+            return r"(?=\n?(?!\n|.))"
         self.at -= 1
         return self._class_escape().pattern()
 
@@ -180,7 +186,7 @@ class _Translator:
         elif char in "dD":
             chars = property_set(DIGITS)
         elif char in "wW":
-            chars = word_set()
+            chars = _word_set()
         elif char in "pP":
             chars = self._property()
         elif char in "xu":

@@ -123,7 +123,7 @@ def property_set(name: str) -> CharSet:
 
 @cache
 def word_set() -> CharSet:
-    """What ``\\w`` means in Unicode regular expressions (UTS #18, Annex C)."""
-    return CharSet(()).of(*_ALPHABETIC_SYMBOLS) | reduce(
+    """The characters of words (``\\w``) as Unicode defines them (UTS #18, Annex C)."""
+    return CharSet.of(*_ALPHABETIC_SYMBOLS, "\u200c\u200d") | reduce(
         or_, map(property_set, ("L", "M", "Nl", "Nd", "Pc"))
     )

@@ -13,7 +13,7 @@ __all__ = ["BYTE_TOKENS", "Vocabulary", "byte_token_ids", "piece_to_bytes"]
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
 _BYTE_TOKEN = re.compile("<0x([0-9A-F]{2})>")
-_MOST_IDS = 1 << 24  # what an id may not reach; the largest vocabularies have some 260,000
+_MOST_IDS = 1 << 22  # what an id may not reach; the largest vocabularies have some 260,000
 
 
 class Vocabulary:
@@ -26,7 +26,8 @@ class Vocabulary:
         literal: added tokens that stand for their own text, not for ``to_bytes`` of it.
 
     Raises:
-        TokenizerError: two tokens share an id, or an id is negative or absurdly large.
+        TokenizerError: two tokens share an id, a token has two, an id is negative or absurdly
+            large, or a text is not valid Unicode.
     """
 
     def __init__(
@@ -37,34 +38,31 @@ class Vocabulary:
         literal: Callable[[AddedToken], bool],
     ):
         added = list(added)
-        self._check(ids, added)
-        self._to_bytes = to_bytes
-        self._literal = frozenset(token.id for token in added if literal(token))
+        _check_texts([*ids, *(token.text for token in added)])
+        every = [*ids.values(), *(token.id for token in added)]
+        _check_range(every)
         self._ids = ids
-        self._added_ids = {token.text: token.id for token in added}
-        largest = max([*ids.values(), *self._added_ids.values()], default=-1)
-        self._texts: list[str | None] = [None] * (largest + 1)
+        self._to_bytes = to_bytes
+        self._texts: list[str | None] = [None] * (max(every, default=-1) + 1)
         for text, token_id in ids.items():
             self._texts[token_id] = text
-        for token in added:
-            self._texts[token.id] = token.text
-
-    @staticmethod
-    def _check(ids: Mapping[str, int], added: list[AddedToken]) -> None:
-        if len(set(ids.values())) != len(ids):
+        if len(self._texts) - self._texts.count(None) < len(ids):
             raise TokenizerError("the tokenizer's vocabulary gives one id to two tokens")
-        seen: dict[int, str] = {}
+        self._added_ids: dict[str, int] = {}
         for token in added:
-            if seen.setdefault(token.id, token.text) != token.text:
-                raise TokenizerError(
-                    f"the added tokens {seen[token.id]!r} and {token.text!r} share id {token.id}"
-                )
-        every = [*ids.values(), *seen]
-        if every and not 0 <= min(every) <= max(every) < _MOST_IDS:
+            self._add(token)
+        self._literal = frozenset(token.id for token in added if literal(token))
+
+    def _add(self, token: AddedToken) -> None:
+        there = self._texts[token.id]
+        elsewhere = self.token_id(token.text)
+        if there not in (None, token.text) or elsewhere not in (None, token.id):
             raise TokenizerError(
-                f"the tokenizer's ids run from {min(every)} to {max(every)}; "
-                f"they must lie between 0 and {_MOST_IDS - 1}"
+                f"the tokenizer's files contradict each other: {token.text!r} is to be token "
+                f"{token.id}, but that is {there!r}, and {token.text!r} is token {elsewhere}"
             )
+        self._texts[token.id] = token.text
+        self._added_ids[token.text] = token.id
 
     def __len__(self) -> int:
         """The largest id + 1."""
@@ -89,6 +87,21 @@ class Vocabulary:
         if text is None:
             return b""
         return text.encode() if token_id in self._literal else self._to_bytes(text)
+
+
+def _check_texts(texts: list[str]) -> None:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        raise TokenizerError("a token of the vocabulary is not valid Unicode") from None
+
+
+def _check_range(ids: list[int]) -> None:
+    if ids and not 0 <= min(ids) <= max(ids) < _MOST_IDS:
+        raise TokenizerError(
+            f"the tokenizer's ids run from {min(ids)} to {max(ids)}; "
+            f"they must lie between 0 and {_MOST_IDS - 1}"
+        )
 
 
 def piece_to_bytes(piece: str) -> bytes:
