@@ -50,6 +50,7 @@ class TestSite:
 
     Attributes:
         overlay: replaces or adds files, by path.
+        folders: other folders, by the path that they lie below.
         reports: what pages POSTed, by path.
     """
 
@@ -58,12 +59,14 @@ class TestSite:
     def __init__(self, folder: Path, overlay: dict[str, bytes] | None = None) -> None:
         site = self
         self.overlay = overlay or {}
+        self.folders = {"/shared/": SHARED}
         self.reports: dict[str, Any] = {}
 
         class Handler(SiteHandler):
             def translate_path(self, path: str) -> str:
-                if path.startswith("/shared/"):
-                    return str(SHARED / path.removeprefix("/shared/"))
+                for prefix, folder in site.folders.items():
+                    if path.startswith(prefix):
+                        return str(folder / path.removeprefix(prefix))
                 return super().translate_path(path)
 
             def do_GET(self) -> None:  # noqa: N802 - the base class's name
@@ -192,9 +195,15 @@ def runtime() -> str:
 
 
 @pytest.fixture(scope="session")
-def web_server_main(dist: Path) -> Iterator[tuple[str, int, Path]]:
+def pyodide_site(dist: Path) -> Iterator[TestSite]:
     """Pyodide, the lock file, every wheel and pytest-pyodide's own pages."""
-    SeleniumChromeRunner.get_driver = lambda self, jspi=False: new_driver()
     served = TestSite(dist / "pyodide", dict(DefaultHandler.default_templates))
-    yield "127.0.0.1", served.port, OUT / "pyodide-server.log"
+    yield served
     served.close()
+
+
+@pytest.fixture(scope="session")
+def web_server_main(pyodide_site: TestSite) -> tuple[str, int, Path]:
+    """What pytest-pyodide serves its pages from, instead of a server of its own."""
+    SeleniumChromeRunner.get_driver = lambda self, jspi=False: new_driver()
+    return "127.0.0.1", pyodide_site.port, OUT / "no-server-log"
