@@ -127,8 +127,8 @@ class GGUFBytes:
         return bytes(self.data) + bytes(-len(self.data) % alignment) + bytes(data)
 
 
-def small_gguf() -> GGUFBytes:
-    """Every kind of field, and 320 bytes of data."""
+def small_gguf(*, alignment: int = 64) -> GGUFBytes:
+    """Every kind of field; SMALL_GGUF_DATA bytes of tensors belong behind it."""
     file = GGUFBytes(tensors=3, keys=7)
     file.string("general.architecture", "llama")
     file.key("llama.block_count", 4)
@@ -145,14 +145,14 @@ def small_gguf() -> GGUFBytes:
     file.put("element count", "Q", 2)
     file.put("element", "i", -1, 7)
     file.key("general.alignment", 4)
-    file.put("value", "I", 64)
+    file.put("value", "I", alignment)
     file.tensor("a.weight", (4, 8), 0, 0)
     file.tensor("b.weight", (32, 2), 8, 128)
-    file.tensor("c.weight", (16,), 1, 256)
+    file.tensor("c.weight", (16,), 1, 128 + 68 + (-68 % alignment))
     return file
 
 
-SMALL_GGUF_DATA = 256 + 32
+SMALL_GGUF_DATA = 128 + 128 + 32  # with an alignment of 64
 
 
 def safetensors_bytes(
