@@ -17,7 +17,10 @@ SMALL = b'{"a": 1}'
 
 
 class RangeServer(ThreadingHTTPServer):
-    """``requests`` lists (path, Range header) in order; ``connections`` counts sockets."""
+    """``requests`` lists (path, Range header) in order; ``connections`` counts sockets.
+
+    Of ``files`` each is served well, with ranges, below ``files/``.
+    """
 
     daemon_threads = True
     block_on_close = False
@@ -25,6 +28,7 @@ class RangeServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.requests: list[tuple[str, str | None]] = []
         self.connections = 0
+        self.files: dict[str, bytes] = {}
         self.released = threading.Event()
         self.first_request = threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
@@ -91,12 +95,12 @@ class Handler(BaseHTTPRequestHandler):
     def status(self, status: int) -> None:
         self.reply(status, {"Content-Length": 4}, b"none")
 
-    def part(self, start: int, end: int, **headers: object) -> None:
+    def part(self, start: int, end: int, file: bytes = FILE, **headers: object) -> None:
         told = {
             "Content-Length": end - start,
-            "Content-Range": f"bytes {start}-{end - 1}/{len(FILE)}",
+            "Content-Range": f"bytes {start}-{end - 1}/{len(file)}",
         }
-        self.reply(206, told | headers, FILE[start:end])
+        self.reply(206, told | headers, file[start:end])
 
     # Servers that work
 
@@ -105,6 +109,13 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(416, {"Content-Range": f"bytes */{len(FILE)}", "Content-Length": 0})
         else:
             self.part(start, len(FILE))
+
+    def serve_files(self, start: int) -> None:
+        file = self.server.files.get(urlsplit(self.path).path.removeprefix("/files/"))
+        if file is None:
+            self.status(404)
+        else:
+            self.part(start, len(file), file)
 
     def serve_plain(self, start: int) -> None:
         self.reply(200, {"Content-Length": len(FILE)}, FILE)
