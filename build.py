@@ -27,7 +27,7 @@ from demo.tools.serve import SiteServer
 from demo.tools.steps import StepFailedError, Steps
 
 ROOT = Path(__file__).resolve().parent
-CHECKED = ("webllm_py", "build.py")  # build.py imports demo.tools
+CHECKED = ("webllm_py", "build.py", "demo/worker.py")  # build.py imports demo.tools
 
 
 def main() -> int:

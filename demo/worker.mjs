@@ -46,15 +46,18 @@ self.onmessage = async ({ data }) => {
 };
 
 async function start() {
-  if (!(await navigator.gpu?.requestAdapter())) {
+  const adapter = navigator.gpu?.requestAdapter();
+  const progress = counter();
+  const snapshot = unzip(download("snapshot.bin.gz", progress));
+  const { wheels } = await (await get("site.json")).json();
+  const files = Promise.all(wheels.map((name) => download(`pyodide/${name}`, progress)));
+  for (const early of [snapshot, files]) early.catch(() => {}); // awaited, and told of, below
+  if (!(await adapter)) {
     fail(navigator.gpu ? "NoAdapterError" : "NoWebGPU", "");
     return null;
   }
-  const { wheels } = await (await get("site.json")).json();
-  const progress = counter();
-  const files = wheels.map((name) => download(`pyodide/${name}`, progress));
-  const python = await startPython(progress);
-  for (const file of await Promise.all(files)) python.unpackArchive(await file, "wheel");
+  const python = await startPython(snapshot);
+  for (const file of await files) python.unpackArchive(file, "wheel");
   python.runPython(await (await get("worker.py")).text());
   const created = python.globals.get("Session")((json) => send(JSON.parse(json)));
   send({ type: "started" });
@@ -63,18 +66,20 @@ async function start() {
 
 // From a snapshot Python is up in a quarter of the time. It is only a shortcut: where it cannot be
 // used, Python starts the ordinary way.
-async function startPython(progress) {
+async function startPython(snapshot) {
   try {
-    const packed = await download("snapshot.bin.gz", progress);
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const memory = new Uint8Array(await new Response(stream).arrayBuffer());
-    const python = await loadPyodide({ _loadSnapshot: memory });
+    const python = await loadPyodide({ _loadSnapshot: snapshot });
     python.runPython("import random; random.seed()"); // a frozen seed would repeat on every page
     return python;
   } catch (error) {
     console.warn("Python's snapshot could not be used:", error);
     return loadPyodide();
   }
+}
+
+async function unzip(packed) {
+  const stream = new Blob([await packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 function counter() {

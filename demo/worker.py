@@ -57,9 +57,7 @@ class Session:
         """Start again on a new GPU device, with the same model."""
         self._run("load", self._recover())
 
-    def _run(
-        self, during: str, work: Coroutine[Any, Any, None], number: int | None = None
-    ) -> None:
+    def _run(self, during: str, work: Coroutine[Any, Any, None], number: int | None = None) -> None:
         async def guarded() -> None:
             try:
                 await work

@@ -225,8 +225,9 @@ function fitPrompt() {
 
 prompt.addEventListener("input", fitPrompt);
 prompt.addEventListener("keydown", (event) => {
-  // While an input method composes, Enter picks a word.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  // While an input method composes, Enter picks a word; Safari tells it by the key code alone.
+  const composing = event.isComposing || event.keyCode === 229;
+  if (event.key !== "Enter" || event.shiftKey || composing) return;
   event.preventDefault();
   send();
 });
