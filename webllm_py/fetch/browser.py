@@ -22,6 +22,8 @@ from webllm_py.fetch.url import status_error, web_page_error
 
 __all__ = ["BlobFile", "DirectoryFolder", "FetchFile", "FileListFolder", "absolute_url", "from_js"]
 
+MAX_SAFE = 2**53 - 1  # the largest int that becomes a JavaScript number, and no BigInt
+
 
 @cache
 def bridge() -> Any:
@@ -98,7 +100,7 @@ class FetchFile:
     async def read_chunk(self, offset: int, length: int) -> Any:
         """As ``read``, but a JavaScript ``Uint8Array``."""
         check_range(self.name, self._size(), offset, length)
-        chunk = await self._call("read", offset, length)
+        chunk = await self._call("read", min(offset, MAX_SAFE), min(length, MAX_SAFE))
         if chunk.length < length:
             check_range(self.name, self._size(), offset, length)
         return chunk

@@ -44,7 +44,7 @@
       return done < length ? bytes.subarray(0, done) : bytes;
     }
 
-    // The whole file; null if it has more than `limit` bytes.
+    // The whole file; undefined, which is None to Python, if it has more than `limit` bytes.
     async readAll(limit) {
       const parts = [];
       let done = 0;
@@ -55,7 +55,7 @@
         if (part === null) break;
         parts.push(part);
         done += part.length;
-        if (done > limit) return null;
+        if (done > limit) return undefined;
       }
       const bytes = new Uint8Array(done);
       let at = 0;
@@ -235,7 +235,7 @@
     return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
   }
 
-  // The File at `path` in a FileSystemDirectoryHandle; null if there is none.
+  // The File at `path` in a FileSystemDirectoryHandle; undefined if there is none.
   async function openInDirectory(handle, path) {
     const names = path.split("/");
     const last = names.pop();
@@ -243,7 +243,7 @@
       for (const name of names) handle = await handle.getDirectoryHandle(name);
       return await (await handle.getFileHandle(last)).getFile();
     } catch (error) {
-      if (["NotFoundError", "TypeMismatchError", "TypeError"].includes(error.name)) return null;
+      if (["NotFoundError", "TypeMismatchError", "TypeError"].includes(error.name)) return undefined;
       throw error;
     }
   }
