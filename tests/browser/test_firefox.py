@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import TestSite
+from served import TestSite
 
 from demo.tools.browsers import find_firefox
 

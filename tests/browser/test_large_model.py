@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TestSite
+from served import TestSite
 
 from webllm_py.checkpoint.gguf_format import ValueType
 from webllm_py.checkpoint.gguf_writer import GGUFWriter

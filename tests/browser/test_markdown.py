@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import TestSite
 from page import Page
+from served import TestSite
 
 RENDER = """
   const [text, done] = arguments;

@@ -11,7 +11,7 @@ import textwrap
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from served import ROOT
 
 NOTEBOOK = json.loads((ROOT / "demo" / "quickstart.ipynb").read_text(encoding="utf-8"))
 CODE = ["".join(cell["source"]) for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import TestSite
 from page import PHONE, Page, wait_until
+from served import TestSite
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import TestSite
 from page import PHONE, Page, wait_until
 from selenium.webdriver.common.keys import Keys
+from served import TestSite
 
 
 @pytest.fixture

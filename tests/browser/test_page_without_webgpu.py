@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TestSite
 from page import Page, wait_until
+from served import TestSite
 
 
 def test_no_webgpu_at_all(page: Page, site: TestSite) -> None:
