@@ -19,7 +19,8 @@ SMALL = b'{"a": 1}'
 class RangeServer(ThreadingHTTPServer):
     """``requests`` lists (path, Range header) in order; ``connections`` counts sockets.
 
-    Of ``files`` each is served well, with ranges, below ``files/``.
+    Of ``files`` each is served well, with ranges, below ``files/``. Pages of other origins may read
+    all but what lies below ``private/``, and see all headers but below ``range/``.
     """
 
     daemon_threads = True
@@ -85,6 +86,13 @@ class Handler(BaseHTTPRequestHandler):
         match = re.fullmatch(r"bytes=(\d+)-", asked or "")
         return int(match[1]) if match else 0
 
+    def end_headers(self) -> None:
+        if not self.path.startswith("/private/"):
+            self.send_header("Access-Control-Allow-Origin", "*")
+        if not self.path.startswith("/range/"):
+            self.send_header("Access-Control-Expose-Headers", "Content-Range, ETag")
+        super().end_headers()
+
     def reply(self, status: int, headers: dict[str, object], body: bytes = b"") -> None:
         self.send_response(status)
         for name, value in headers.items():
@@ -116,6 +124,9 @@ class Handler(BaseHTTPRequestHandler):
             self.status(404)
         else:
             self.part(start, len(file), file)
+
+    def serve_private(self, start: int) -> None:
+        self.serve_range(start)
 
     def serve_plain(self, start: int) -> None:
         self.reply(200, {"Content-Length": len(FILE)}, FILE)
