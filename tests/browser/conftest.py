@@ -6,8 +6,10 @@ serves all tests that run Python.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from page import DESKTOP, Page
@@ -129,3 +131,17 @@ def web_server_main(pyodide_site: TestSite) -> tuple[str, int, Path]:
     """What pytest-pyodide serves its pages from, instead of a server of its own."""
     SeleniumChromeRunner.get_driver = lambda self, jspi=False: new_driver()
     return "127.0.0.1", pyodide_site.port, OUT / "no-server-log"
+
+
+@pytest.fixture(scope="module")
+def python(selenium_module_scope: Any) -> Any:
+    """pytest-pyodide's page, with our wheel installed as a notebook's user installs it."""
+    selenium = selenium_module_scope
+    selenium.set_script_timeout(400)
+    wheel = json.loads((DIST / "site.json").read_text(encoding="utf-8"))["own_wheel"]
+    selenium.load_package("micropip")
+    selenium.run_async(f"""
+        import micropip
+        await micropip.install("{selenium.base_url}/{wheel}")
+        """)
+    return selenium

@@ -1,7 +1,4 @@
-"""The package inside Pyodide, without the page: what a notebook user does.
-
-``selenium`` is pytest-pyodide's: a Chromium page with Pyodide in it, shared by this module.
-"""
+"""The package inside Pyodide, without the page: what a notebook user does."""
 
 from __future__ import annotations
 
@@ -9,24 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from served import ROOT
 
 VECTORS = ROOT / "tests" / "unit" / "tokenizer" / "vectors.py"
-
-
-@pytest.fixture(scope="module")
-def python(selenium_module_scope: Any) -> Any:
-    """Pyodide with the wheel installed as a notebook installs it."""
-    selenium = selenium_module_scope
-    selenium.set_script_timeout(120)
-    wheel = json.loads((ROOT / "demo" / "dist" / "site.json").read_text())["own_wheel"]
-    selenium.load_package("micropip")
-    selenium.run_async(f"""
-        import micropip
-        await micropip.install("{selenium.base_url}/{wheel}")
-        """)
-    return selenium
 
 
 def test_micropip_installs_the_wheel_and_what_it_needs(python: Any) -> None:

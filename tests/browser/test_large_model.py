@@ -79,17 +79,12 @@ def blocks(count: int) -> Iterator[bytes]:
     yield pattern[: 34 * rest]
 
 
-def test_the_heap_hardly_grows(
-    selenium_module_scope: Any, pyodide_site: TestSite, large_gguf: Path
-) -> None:
-    selenium = selenium_module_scope
-    selenium.set_script_timeout(400)
-    selenium.load_package("webllm-py")
+def test_the_heap_hardly_grows(python: Any, pyodide_site: TestSite, large_gguf: Path) -> None:
     pyodide_site.folders["/large/"] = large_gguf.parent
     heap = "return pyodide._module.HEAP8.length;"
-    selenium.run("import webllm_py")
-    before = selenium.run_js(heap)
-    text, memory = selenium.run_async(f"""
+    python.run("import webllm_py")
+    before = python.run_js(heap)
+    text, memory = python.run_async(f"""
         import webllm_py
         engine = await webllm_py.load("/large/{large_gguf.name}")
         reply = await engine.completions.create(prompt="x", max_tokens=2, ignore_eos=True)
@@ -97,7 +92,7 @@ def test_the_heap_hardly_grows(
         await engine.unload()
         answer
         """)
-    grown = selenium.run_js(heap) - before  # wasm memory never shrinks: this is the peak
+    grown = python.run_js(heap) - before  # wasm memory never shrinks: this is the peak
     assert text == 2
     assert memory > 300 * MEGABYTE
     assert grown < 64 * MEGABYTE, f"the heap grew by {grown / MEGABYTE:.0f} MB"
