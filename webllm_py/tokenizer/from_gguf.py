@@ -173,7 +173,7 @@ def _sentencepiece(keys: _Keys) -> Tokenizer:
 
 def _byte_level(keys: _Keys) -> Tokenizer:
     profile = profile_named(keys.text("pre", "default"))
-    priorities, joiner, _ = from_merges(keys.merges(), keys.ids)
+    priorities, joiner = from_merges(keys.merges(), keys.ids)
     added = keys.added_tokens()
     special = {token.text for token in added if token.special}
     return Tokenizer(

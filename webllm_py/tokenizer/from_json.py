@@ -19,7 +19,7 @@ from webllm_py.tokenizer.json_steps import (
     read_post_processor,
     read_pre_tokenizer,
 )
-from webllm_py.tokenizer.merges import from_merges
+from webllm_py.tokenizer.merges import from_merges, merged_tokens
 from webllm_py.tokenizer.model import Model, unsupported_model
 from webllm_py.tokenizer.normalizers import Normalizer
 from webllm_py.tokenizer.pretokenizers import PreTokenizer, sequence, split_at_spaces
@@ -39,22 +39,23 @@ def read_tokenizer_json(files: Mapping[str, bytes], config: FolderConfig) -> Tok
         UnsupportedModelError: it uses a model or step that this version does not run.
     """
     definition = read_json(files, "tokenizer.json")
-    steps: list[PreTokenizer] = []
-    byte_level = False
-    if spec := _part(definition, "pre_tokenizer"):
-        steps, byte_level = read_pre_tokenizer(spec)
-    spec = _part(definition, "normalizer")
-    normalizer = read_normalizer(spec) if spec else None
-    spec = _part(definition, "decoder")
-    decoder = read_decoder(spec) if spec else Decoder(byte_level=byte_level)
-    spec = _part(definition, "post_processor")
-    prefix, suffix = read_post_processor(spec) if spec else ((), ())
-
-    spec = field(definition, "model", dict, "tokenizer.json")
-    kind = optional(spec, "type", str, "BPE", "tokenizer.json: model")
+    model_spec = field(definition, "model", dict, "tokenizer.json")
+    kind = optional(model_spec, "type", str, "BPE", "tokenizer.json: model")
     if kind not in _MODELS:
         raise unsupported_model(kind)
-    model, ids, last_step = _MODELS[kind](spec, byte_level)
+
+    steps: list[PreTokenizer] = []
+    byte_level = False
+    if (spec := _part(definition, "pre_tokenizer")) is not None:
+        steps, byte_level = read_pre_tokenizer(spec)
+    spec = _part(definition, "normalizer")
+    normalizer = None if spec is None else read_normalizer(spec)
+    spec = _part(definition, "decoder")
+    decoder = Decoder(byte_level=byte_level) if spec is None else read_decoder(spec)
+    spec = _part(definition, "post_processor")
+    prefix, suffix = ((), ()) if spec is None else read_post_processor(spec)
+
+    model, ids, last_step = _MODELS[kind](model_spec, byte_level)
     if last_step is not None:
         steps = [*steps, last_step]
 
@@ -73,9 +74,10 @@ def read_tokenizer_json(files: Mapping[str, bytes], config: FolderConfig) -> Tok
     )
 
 
-def _part(definition: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """One of the steps; empty where the definition has none."""
-    return optional(definition, name, dict, {}, "tokenizer.json")
+def _part(definition: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """One of the steps; None where the definition has none."""
+    spec = definition.get(name)
+    return None if spec is None else expect(spec, dict, f"tokenizer.json: {name}")
 
 
 def _added_tokens(definition: Mapping[str, Any]) -> list[AddedToken]:
@@ -101,7 +103,7 @@ def _read_bpe(spec: Mapping[str, Any], byte_level: bool) -> _Part:
             raise UnsupportedModelError(f"the BPE option {name} of tokenizer.json is not supported")
     ids = token_ids(field(spec, "vocab", dict, where), f"{where}: vocab")
     merges = field(spec, "merges", list, where)
-    priorities, joiner, merged = from_merges(merges, ids)
+    priorities, joiner = from_merges(merges, ids)
     unknown = optional(spec, "unk_token", str, "", where)
     model = BPE(
         ids,
@@ -115,7 +117,7 @@ def _read_bpe(spec: Mapping[str, Any], byte_level: bool) -> _Part:
     )
     # Words that are tokens are taken whole, so cutting at spaces must not change what a word is.
     whole_text = byte_level or model.whole_words or "▁" not in ids
-    return model, ids, None if whole_text else split_at_spaces(merged)
+    return model, ids, None if whole_text else split_at_spaces(merged_tokens(priorities, joiner))
 
 
 _MODELS: dict[str, Callable[[Mapping[str, Any], bool], _Part]] = {"BPE": _read_bpe}

@@ -92,7 +92,7 @@ def read_vocab_and_merges(
     """
     ids = token_ids(read_json(files, vocab_name), vocab_name)
     merges = tables.parse_merges_txt(require(files, merges_name), merges_name)
-    priorities, joiner, _ = tables.from_merges(merges, ids)
+    priorities, joiner = tables.from_merges(merges, ids)
     family = _family(config, len(ids))
     whole_words = PROFILES[family.profile].whole_words
     model = BPE(ids, priorities, joiner, byte_level=True, whole_words=whole_words)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from math import isnan
 from typing import Any
 
 from webllm_py.errors import TokenizerError
 
-__all__ = ["by_score", "from_merges", "parse_merges_txt"]
+__all__ = ["by_score", "from_merges", "merged_tokens", "parse_merges_txt"]
 
 _NONCHARACTER = "\uffff"
+_AT_ONCE = 1 << 13
 
 
-def from_merges(merges: list[Any], ids: Mapping[str, int]) -> tuple[dict[str, int], str, list[str]]:
+def from_merges(merges: list[Any], ids: Mapping[str, int]) -> tuple[dict[str, int], str]:
     """The table of a list of merges, best first: "a b", or pairs ["a", "b"].
 
     Returns:
-        Priorities by key, the joiner between the two sides of a key, and the merged tokens.
+        Priorities by key, and the joiner between the two sides of a key.
 
     Raises:
         TokenizerError: a merge is malformed, or names a token that is not in the vocabulary.
@@ -31,8 +32,14 @@ def from_merges(merges: list[Any], ids: Mapping[str, int]) -> tuple[dict[str, in
         merges = list(map(joiner.join, pairs))
     elif set(map(type, merges)) - {str}:
         raise TokenizerError("the tokenizer's merges must all be strings")
-    merged = _merged_tokens(merges, joiner, ids)
-    return dict(zip(merges, range(len(merges)), strict=True)), joiner, merged
+    for start in range(0, len(merges), _AT_ONCE):
+        _check(merges[start : start + _AT_ONCE], joiner, ids)
+    return dict(zip(merges, range(len(merges)), strict=True)), joiner
+
+
+def merged_tokens(table: Iterable[str], joiner: str) -> Iterator[str]:
+    """The tokens that the merges of a table make."""
+    return map(str.replace, table, repeat(joiner), repeat(""))
 
 
 def _checked_pairs(merges: list[Any]) -> list[list[str]]:
@@ -42,20 +49,18 @@ def _checked_pairs(merges: list[Any]) -> list[list[str]]:
     return merges
 
 
-def _merged_tokens(merges: list[str], joiner: str, ids: Mapping[str, int]) -> list[str]:
-    # There can be 280,000: everything is done by mapping built-in functions, without a loop here.
-    if merges and set(map(str.count, merges, repeat(joiner))) != {1}:
+def _check(merges: list[str], joiner: str, ids: Mapping[str, int]) -> None:
+    # There can be 280,000: all is done by mapping built-in functions, without a loop here, and in
+    # parts, so that the pieces do not all lie in memory at once.
+    if set(map(str.count, merges, repeat(joiner))) != {1}:
         malformed = next(merge for merge in merges if merge.count(joiner) != 1)
         raise TokenizerError(f"the merge {malformed!r} must be two tokens with a space between")
-    parts = joiner.join(merges).split(joiner) if merges else []
-    merged = list(map(str.replace, merges, repeat(joiner), repeat("")))
-    for tokens in (parts, merged):
+    for tokens in (joiner.join(merges).split(joiner), list(merged_tokens(merges, joiner))):
         if not all(map(ids.__contains__, tokens)):
             unknown = next(token for token in tokens if token not in ids)
             raise TokenizerError(
                 f"the tokenizer's merges name {unknown!r}, which is not in its vocabulary"
             )
-    return merged
 
 
 def parse_merges_txt(data: bytes, name: str) -> list[str]:
