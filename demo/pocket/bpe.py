@@ -1,8 +1,8 @@
 """The pocket model's tokenizer, as the trainer uses it: byte-level BPE, fast on repeated words.
 
-``tokenizer.json`` (made by ``make_tokenizer.py``) holds the vocabulary in the form of Hugging Face's
-tokenizers library; the GGUF holds the same. The pre-tokenizer is GPT-2's (``gpt-2`` in GGUF), and no
-merge holds a digit, so that each digit is its own token.
+``tokenizer.json`` (made by ``make_tokenizer.py``) holds the vocabulary in the form of Hugging
+Face's tokenizers library; the GGUF holds the same. The pre-tokenizer is GPT-2's (``gpt-2`` in
+GGUF), and no merge holds a digit, so that each digit is its own token.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 from demo.pocket.corpus import LETTERS_OFF, LETTERS_ON
@@ -77,7 +78,7 @@ class BytePairEncoding:
         while len(pieces) > 1:
             ranked = [
                 (self._ranks.get(pair, len(self._ranks)), i)
-                for i, pair in enumerate(zip(pieces, pieces[1:], strict=False))
+                for i, pair in enumerate(pairwise(pieces))
             ]
             rank, i = min(ranked)
             if rank == len(self._ranks):

@@ -11,16 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from demo.pocket.bpe import BytePairEncoding
-from demo.pocket.chat_format import END, PAD, chat_template
-from demo.pocket.model import Config, Pocket
-from webllm_py.checkpoint import GGUFWriter, ValueType, open_checkpoint
+from demo.pocket.metadata import Config, metadata
+from demo.pocket.model import Pocket
+from webllm_py.checkpoint import GGUFWriter, open_checkpoint
 
 __all__ = ["load", "quantize", "save"]
 
 _BLOCK = 32
-_NORMAL, _CONTROL = 1, 3  # token types of the GGUF specification
-_MOSTLY_Q8_0 = 7  # file type of the GGUF specification
 
 
 def quantize(weights: NDArray[np.float32]) -> bytes:
@@ -43,8 +40,8 @@ def _dequantize(data: bytes) -> NDArray[np.float32]:
 def save(path: Path, state: Mapping[str, Tensor], config: Config) -> None:
     """Write weights, tokenizer and template; ``state`` is ``Pocket.state_dict()``."""
     writer = GGUFWriter()
-    _add_model(writer, config)
-    _add_tokenizer(writer)
+    for key, value, kind in metadata(config):
+        writer.add(key, value, kind)
     for name, tensor in state.items():
         weights = tensor.detach().float().cpu().numpy()
         if weights.ndim == 1:
@@ -55,45 +52,6 @@ def save(path: Path, state: Mapping[str, Tensor], config: Config) -> None:
     with part.open("wb") as file:
         writer.write(file)
     part.replace(path)
-
-
-def _add_model(writer: GGUFWriter, config: Config) -> None:
-    writer.add("general.architecture", "llama")
-    writer.add("general.type", "model")
-    writer.add("general.name", "Pocket")
-    writer.add("general.description", "The pocket model of webllm_py: small talk, sums, facts, JSON")
-    writer.add("general.license", "mit")
-    writer.add("general.size_label", "5M")
-    writer.add("general.languages", ["en"])
-    writer.add("general.file_type", _MOSTLY_Q8_0)
-    writer.add("general.quantization_version", 2)
-    writer.add("llama.vocab_size", config.vocab)
-    writer.add("llama.context_length", config.context)
-    writer.add("llama.embedding_length", config.dim)
-    writer.add("llama.block_count", config.layers)
-    writer.add("llama.feed_forward_length", config.ffn)
-    writer.add("llama.attention.head_count", config.heads)
-    writer.add("llama.attention.head_count_kv", config.kv_heads)
-    writer.add("llama.attention.key_length", config.head_dim)
-    writer.add("llama.attention.value_length", config.head_dim)
-    writer.add("llama.attention.layer_norm_rms_epsilon", config.epsilon)
-    writer.add("llama.rope.dimension_count", config.head_dim)
-    writer.add("llama.rope.freq_base", config.rope_base)
-
-
-def _add_tokenizer(writer: GGUFWriter) -> None:
-    bpe = BytePairEncoding()
-    types = [_CONTROL if token in bpe.special else _NORMAL for token in bpe.tokens]
-    writer.add("tokenizer.ggml.model", "gpt2")
-    writer.add("tokenizer.ggml.pre", "gpt-2")
-    writer.add("tokenizer.ggml.tokens", bpe.tokens)
-    writer.add("tokenizer.ggml.token_type", types, ValueType.INT32)
-    writer.add("tokenizer.ggml.merges", bpe.merges)
-    writer.add("tokenizer.ggml.bos_token_id", bpe.special[PAD])
-    writer.add("tokenizer.ggml.eos_token_id", bpe.special[END])
-    writer.add("tokenizer.ggml.padding_token_id", bpe.special[PAD])
-    writer.add("tokenizer.ggml.add_bos_token", False)
-    writer.add("tokenizer.chat_template", chat_template())
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> Pocket:

@@ -1,6 +1,6 @@
 """Write ``heldout.jsonl``: 200 prompts of the held-out side, never in the training stream.
 
-``python -m demo.pocket.make_heldout``. A fixed seed; half of the split's content is left for others.
+Run as ``python -m demo.pocket.make_heldout``; the seed is fixed.
 """
 
 from __future__ import annotations

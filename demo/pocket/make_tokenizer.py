@@ -1,7 +1,7 @@
 """Train the tokenizer on a sample of the corpus: ``python -m demo.pocket.make_tokenizer``.
 
-Needs Hugging Face's ``tokenizers``. The result, ``tokenizer.json``, is kept in the repository, so this
-runs only when the corpus has changed enough to want other tokens.
+Needs Hugging Face's ``tokenizers``. The result, ``tokenizer.json``, is kept in the repository, so
+this runs only when the corpus has changed enough to want other tokens.
 """
 
 from __future__ import annotations

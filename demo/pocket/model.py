@@ -5,34 +5,18 @@ Names of parameters are the names of GGUF's tensors, so that exporting and loadi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-__all__ = ["Config", "Pocket", "dense_mask"]
+from demo.pocket.metadata import Config
 
-
-@dataclass(frozen=True)
-class Config:
-    """Sizes of the model; every row length is a multiple of Q8_0's block of 32."""
-
-    vocab: int = 2048
-    dim: int = 256
-    layers: int = 8
-    heads: int = 4
-    kv_heads: int = 2
-    head_dim: int = 64
-    ffn: int = 480
-    context: int = 2048
-    rope_base: float = 10000.0
-    epsilon: float = 1e-5
+__all__ = ["Mask", "Pocket", "dense_mask"]
 
 
 Mask = Tensor | BlockMask
-"""Which position may look at which: a boolean tensor (batch, 1, length, length), or a block mask."""
+"""Who may look at whom: a boolean tensor (batch, 1, length, length), or a block mask."""
 
 
 def dense_mask(documents: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""Train the pocket model within a time budget: ``python -m demo.pocket.train --out DIR --minutes 8``.
+"""Train the pocket model within a time budget: ``python -m demo.pocket.train --out DIR``.
 
-Run from the root of the repository, with PyTorch and NumPy. Processes beside the trainer make the corpus
-as it goes, so rows are hardly ever seen twice; the learning rate follows the clock and reaches zero when
-the budget ends, whatever the machine's speed. ``DIR/pocket.gguf`` is written every minute and at the end,
-then the exported file is read back and judged.
+Run from the root of the repository, with PyTorch and NumPy. Processes beside the trainer make the
+corpus as it goes, so rows are hardly ever seen twice; the learning rate follows the clock and
+reaches zero when the budget ends, whatever the machine's speed. ``DIR/pocket.gguf`` is written
+every minute and at the end, then the exported file is read back and judged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
 from demo.pocket import gguf_file, report
 from demo.pocket.data import LEARNED, START, TOKEN, RowMaker
-from demo.pocket.model import Config, Mask, Pocket, dense_mask
+from demo.pocket.metadata import Config
+from demo.pocket.model import Mask, Pocket, dense_mask
 
 SEED = 1
 WEIGHT_DECAY = 0.1
@@ -58,7 +59,7 @@ class Pool:
         self.repeats = 0
 
     def fill(self, *, wait: bool = False) -> None:
-        """Take in what is ready, up to half a pool of unused rows; with ``wait`` at least one shard."""
+        """Take in what is ready, up to half a pool unused; with ``wait`` at least one shard."""
         while self.made - self._next < len(self._rows) // 2:
             shard = self._maker.take(wait=wait)
             if shard is None:
@@ -115,7 +116,8 @@ class Trainer:
         matrices = [p for p in self.model.parameters() if p.ndim == 2]
         vectors = [p for p in self.model.parameters() if p.ndim == 1]
         self._optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}],
+            [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors,
+                                                                  "weight_decay": 0.0}],
             lr=options.lr,
             betas=BETAS,
             fused=device.type == "cuda",
@@ -155,8 +157,8 @@ class Trainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=on_gpu):
             hidden = self.model.hidden(batch.tokens, self._mask(batch.documents))
             logits = self.model.logits(hidden)
-        # The token at i predicts the one at i + 1. Choosing the learned ones before the logits would
-        # save little and make the CPU wait for the GPU.
+        # The token at i predicts the one at i + 1. Choosing the learned ones before the logits
+        # would save little and make the CPU wait for the GPU.
         wanted = batch.tokens.masked_fill(~batch.learned, IGNORED).roll(-1, dims=1)
         loss = functional.cross_entropy(logits.float().flatten(0, 1), wanted.flatten().long())
         loss.backward()
@@ -195,7 +197,12 @@ def train(options: argparse.Namespace, config: Config, began: float) -> Path:
 
 
 def _loop(
-    options: argparse.Namespace, config: Config, trainer: Trainer, pool: Pool, began: float, out: Path
+    options: argparse.Namespace,
+    config: Config,
+    trainer: Trainer,
+    pool: Pool,
+    began: float,
+    out: Path,
 ) -> None:
     start = time.monotonic()
     end = began + options.minutes * 60 - REPORT_SECONDS
@@ -208,16 +215,21 @@ def _loop(
         pool.fill()
         losses.append(trainer.step(pool.batch(options.rows), rate_at(progress, step)))
         step += 1
-        if step % LOG_STEPS == 0:  # reading the loss also keeps the clock true: it waits for the GPU
+        if (
+            step % LOG_STEPS == 0
+        ):  # reading the loss also keeps the clock true: it waits for the GPU
             loss = torch.stack(losses).mean().item()
             losses.clear()
             if not math.isfinite(loss):
                 raise RuntimeError(f"the loss is {loss} at step {step}")
             now = time.monotonic()
-            speed = LOG_STEPS * options.rows * options.length / (now - last_log)
+            speed = LOG_STEPS * options.rows * options.length / (now - last_log) / 1e6
             last_log = now
-            say(began, f"step {step:6d}  loss {loss:.4f}  {progress:6.1%}  {speed / 1e6:.2f} M tokens/s  "
-                f"made {pool.made:,} rows, repeated {pool.repeats:,}")  # fmt: skip
+            say(
+                began,
+                f"step {step:6d}  loss {loss:.4f}  {progress:6.1%}  {speed:.2f} M tokens/s  "
+                f"made {pool.made:,} rows, repeated {pool.repeats:,}",
+            )
             if now - last_save > SAVE_EVERY:
                 gguf_file.save(out, trainer.model.state_dict(), config)
                 say(began, "held-out: " + report.held_out_line(gguf_file.load(out, pool.device)))
@@ -249,12 +261,14 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     config = Config(
-        dim=options.dim, layers=options.layers, ffn=options.ffn, heads=options.dim // Config.head_dim,
-        kv_heads=max(1, options.dim // Config.head_dim // 2),
+        dim=options.dim, layers=options.layers, ffn=options.ffn,
+        heads=options.dim // Config.head_dim, kv_heads=max(1, options.dim // Config.head_dim // 2),
     )  # fmt: skip
     torch.set_float32_matmul_precision("high")
     out = train(options, config, began)
-    report.full(gguf_file.load(out, "cuda" if torch.cuda.is_available() else "cpu"), options.samples)
+    report.full(
+        gguf_file.load(out, "cuda" if torch.cuda.is_available() else "cpu"), options.samples
+    )
     say(began, "done")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .core import Draw, Noise, Turn, capitalise
+from .core import Draw, Noise, Turn, capitalise, words
 
 __all__ = [
     "FAMILIES",
@@ -20,11 +20,11 @@ __all__ = [
     "sum_or_difference",
 ]
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = words("""
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen
+""")
+_TENS = words("twenty thirty forty fifty sixty seventy eighty ninety")
 
 
 def number_word(n: int) -> str:
@@ -50,24 +50,26 @@ def keep_difference(draw: Draw, a: int, b: int) -> bool:
 
 
 _SUM_ASKS = (
-    "What is {a} + {b}?", "What is {a} plus {b}?", "{a} + {b}", "{a} + {b} =", "{a}+{b}", "{a}+{b}=?",
-    "{a} plus {b}", "Add {a} and {b}.", "Calculate {a} + {b}.", "How much is {a} + {b}?",
-    "How much is {a} plus {b}?", "What is the sum of {a} and {b}?", "Sum of {a} and {b}?",
-    "Compute {a} + {b}.", "What do you get when you add {a} and {b}?", "{a} and {b} together?",
-    "Add {b} to {a}.", "Please add {a} and {b}.", "Can you add {a} and {b}?", "Work out {a} + {b}.",
-    "What does {a} + {b} equal?", "Tell me {a} + {b}.", "Solve {a} + {b}.", "What's {a} + {b}?",
-    "What's {a}+{b}?", "What is {a}+{b}?", "I have {a} apples and get {b} more. How many do I have?",
+    "What is {a} + {b}?", "What is {a} plus {b}?", "{a} + {b}", "{a} + {b} =", "{a}+{b}",
+    "{a}+{b}=?", "{a} plus {b}", "Add {a} and {b}.", "Calculate {a} + {b}.",
+    "How much is {a} + {b}?", "How much is {a} plus {b}?", "What is the sum of {a} and {b}?",
+    "Sum of {a} and {b}?", "Compute {a} + {b}.", "What do you get when you add {a} and {b}?",
+    "{a} and {b} together?", "Add {b} to {a}.", "Please add {a} and {b}.",
+    "Can you add {a} and {b}?", "Work out {a} + {b}.", "What does {a} + {b} equal?",
+    "Tell me {a} + {b}.", "Solve {a} + {b}.", "What's {a} + {b}?", "What's {a}+{b}?",
+    "What is {a}+{b}?", "I have {a} apples and get {b} more. How many do I have?",
     "There are {a} birds and {b} more come. How many birds are there?",
-    "How many are {a} and {b}?", "{a} + {b} = ?", "Result of {a} + {b}?", "{a}+{b}?", "{a} + {b}?", "{a} plus {b} is",
-    "{a} + {b} is",
+    "How many are {a} and {b}?", "{a} + {b} = ?", "Result of {a} + {b}?", "{a}+{b}?", "{a} + {b}?",
+    "{a} plus {b} is", "{a} + {b} is",
 )  # fmt: skip
 _DIFFERENCE_ASKS = (
-    "What is {a} - {b}?", "What is {a} minus {b}?", "{a} - {b}", "{a} - {b} =", "{a}-{b}", "{a}-{b}=?",
-    "{a} minus {b}", "Subtract {b} from {a}.", "Calculate {a} - {b}.", "How much is {a} - {b}?",
-    "How much is {a} minus {b}?", "Take {b} away from {a}.", "Compute {a} - {b}.", "{a} take away {b}?",
-    "What do you get when you subtract {b} from {a}?", "{a} less {b}?", "What's {a}-{b}?",
-    "Please subtract {b} from {a}.", "Can you subtract {b} from {a}?", "Work out {a} - {b}.",
-    "What does {a} - {b} equal?", "Tell me {a} - {b}.", "Solve {a} - {b}.", "What's {a} - {b}?",
+    "What is {a} - {b}?", "What is {a} minus {b}?", "{a} - {b}", "{a} - {b} =", "{a}-{b}",
+    "{a}-{b}=?", "{a} minus {b}", "Subtract {b} from {a}.", "Calculate {a} - {b}.",
+    "How much is {a} - {b}?", "How much is {a} minus {b}?", "Take {b} away from {a}.",
+    "Compute {a} - {b}.", "{a} take away {b}?", "What do you get when you subtract {b} from {a}?",
+    "{a} less {b}?", "What's {a}-{b}?", "Please subtract {b} from {a}.",
+    "Can you subtract {b} from {a}?", "Work out {a} - {b}.", "What does {a} - {b} equal?",
+    "Tell me {a} - {b}.", "Solve {a} - {b}.", "What's {a} - {b}?",
     "I have {a} apples and eat {b}. How many are left?", "{a} - {b} = ?", "What is {a}-{b}?",
     "There are {a} birds and {b} fly away. How many stay?", "Result of {a} - {b}?",
     "What is the difference of {a} and {b}?", "{a}-{b}?", "{a} - {b}?", "{a} minus {b} is",
@@ -113,7 +115,14 @@ def sum_or_difference(draw: Draw) -> Turn:
 
 
 _PLUS = ("And {n} more?", "Plus {n}?", "Add {n}.", "Now add {n}.", "And plus {n}?", "+ {n}", "+{n}")
-_MINUS = ("Minus {n}?", "Now minus {n}?", "Subtract {n}.", "Take {n} away.", "And minus {n}?", "- {n}")
+_MINUS = (
+    "Minus {n}?",
+    "Now minus {n}?",
+    "Subtract {n}.",
+    "Take {n} away.",
+    "And minus {n}?",
+    "- {n}",
+)
 
 
 def _more(value: int) -> Callable[[Draw], Turn] | None:
@@ -240,10 +249,14 @@ def counting(draw: Draw) -> Turn:
     else:
         first, count = 1 + draw.below(40), 4 + draw.below(9)
     numbers = list(range(first, first + count * step, step))
-    by = f" by {('', '', 'twos', '', '', 'fives', '', '', '', '', 'tens')[step]}" if step > 1 else ""
+    by = (
+        f" by {('', '', 'twos', '', '', 'fives', '', '', '', '', 'tens')[step]}" if step > 1 else ""
+    )
     if draw.chance(0.3):
         numbers.reverse()
-        user = draw.choice(("Count down from {a} to {b}{by}.", "Count backwards from {a} to {b}{by}."))
+        user = draw.choice(
+            ("Count down from {a} to {b}{by}.", "Count backwards from {a} to {b}{by}.")
+        )
     else:
         user = draw.choice(("Count from {a} to {b}{by}.", "Count {a} to {b}{by}.",
                             "Can you count from {a} to {b}{by}?"))  # fmt: skip

@@ -20,9 +20,10 @@ def _turn(draw: Draw, user: str, answer: Any, family: str) -> Turn:
 
 _COUNTRIES = [(country, capital) for country, (capital, _) in world.COUNTRIES.items()]
 _FACT_ASKS = (
-    "Give {q} as JSON.", "Give me {q} as JSON.", "{q} as JSON", "Write {q} as JSON.", "{q}, in JSON.",
-    "Return {q} as JSON.", "Answer in JSON: {q}", "Show {q} in JSON.", "JSON with {q}, please.",
-    "I need {q} as JSON.", "Output {q} in JSON format.", "Tell me {q} as a JSON object.",
+    "Give {q} as JSON.", "Give me {q} as JSON.", "{q} as JSON", "Write {q} as JSON.",
+    "{q}, in JSON.", "Return {q} as JSON.", "Answer in JSON: {q}", "Show {q} in JSON.",
+    "JSON with {q}, please.", "I need {q} as JSON.", "Output {q} in JSON format.",
+    "Tell me {q} as a JSON object.",
 )  # fmt: skip
 
 
@@ -94,8 +95,9 @@ _EXTRACT = (
     "Find {keys} and answer as JSON: {text}", "Turn this into JSON with {keys}: {text}",
     "{text} Write {keys} as JSON.", "JSON with {keys}: {text}",
 )  # fmt: skip
-_EXTRACT_ALL = ("Turn this into JSON: {text}", "Extract the data as JSON: {text}", "As JSON: {text}",
-                "{text} Give that as JSON.", "Make JSON of this: {text}")  # fmt: skip
+_EXTRACT_ALL = ("Turn this into JSON: {text}", "Extract the data as JSON: {text}",
+                "As JSON: {text}", "{text} Give that as JSON.",
+                "Make JSON of this: {text}")  # fmt: skip
 
 
 def person(draw: Draw) -> Turn:
@@ -170,7 +172,8 @@ def _any_item(draw: Draw) -> str:
 
 
 _WORD_ASKS = (
-    ("letters", ("Give the number of letters of {w} as JSON.", "How many letters has {w}? Use JSON.",
+    ("letters", ("Give the number of letters of {w} as JSON.",
+                 "How many letters has {w}? Use JSON.",
                  "How many letters are in {w}? Answer as JSON.")),
     ("reversed", ("Give {w} reversed as JSON.", "Reverse {w} and answer as JSON.",
                   "What is {w} backwards? Answer as JSON.")),
@@ -197,8 +200,9 @@ def word(draw: Draw) -> Turn:
     return turn
 
 
-_OBJECT_ASKS = ("Write as JSON: {p}", "Turn this into JSON: {p}", "JSON: {p}", "Make a JSON object: {p}",
-                "Make JSON with {p}.", "Give a JSON object with {p}.", "As JSON: {p}")  # fmt: skip
+_OBJECT_ASKS = ("Write as JSON: {p}", "Turn this into JSON: {p}", "JSON: {p}",
+                "Make a JSON object: {p}", "Make JSON with {p}.", "Give a JSON object with {p}.",
+                "As JSON: {p}")  # fmt: skip
 
 
 def pairs(draw: Draw) -> Turn:
@@ -217,10 +221,10 @@ def pairs(draw: Draw) -> Turn:
             return _turn(draw, user, data, "json_pairs")
 
 
-_ORDER_ASKS = ("{t} As JSON.", "As JSON: {t}", "Turn the order into JSON: {t}", "{t} Give it as JSON.",
-               "Extract the items as JSON: {t}")  # fmt: skip
-_ORDER_TEXTS = ("I want {i}.", "Please bring {i}.", "We need {i}.", "She bought {i}.", "There are {i}.",
-                "I have {i}.")  # fmt: skip
+_ORDER_ASKS = ("{t} As JSON.", "As JSON: {t}", "Turn the order into JSON: {t}",
+               "{t} Give it as JSON.", "Extract the items as JSON: {t}")  # fmt: skip
+_ORDER_TEXTS = ("I want {i}.", "Please bring {i}.", "We need {i}.", "She bought {i}.",
+                "There are {i}.", "I have {i}.")  # fmt: skip
 
 
 def order(draw: Draw) -> Turn:

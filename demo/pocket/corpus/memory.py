@@ -30,21 +30,25 @@ def _name(draw: Draw) -> str:
 
 _SLOTS = (
     _Slot("name", _name,
-          ("My name is {}.", "I am {}.", "I'm {}.", "Call me {}.", "Hi, I am {}.", "Hello, my name is {}.",
-           "Hi, my name is {}.", "You can call me {}.", "My name's {}", "Hello! I'm {}."),
+          ("My name is {}.", "I am {}.", "I'm {}.", "Call me {}.", "Hi, I am {}.",
+           "Hello, my name is {}.", "Hi, my name is {}.", "You can call me {}.", "My name's {}",
+           "Hello! I'm {}."),
           "Nice to meet you, {}!",
-          ("What is my name?", "What's my name?", "Do you remember my name?", "Who am I?", "How am I called?",
-           "Do you know my name?", "Say my name.", "Tell me my name.", "What did I say my name was?"),
+          ("What is my name?", "What's my name?", "Do you remember my name?", "Who am I?",
+           "How am I called?", "Do you know my name?", "Say my name.", "Tell me my name.",
+           "What did I say my name was?"),
           "Your name is {}."),
     _Slot("age", lambda d: str(5 + d.below(90)),
           ("I am {} years old.", "I'm {} years old.", "My age is {}.", "I am {}."),
           "You are {}, thank you for telling me.",
-          ("How old am I?", "What is my age?", "Do you know my age?", "Do you remember how old I am?"),
+          ("How old am I?", "What is my age?", "Do you know my age?",
+           "Do you remember how old I am?"),
           "You are {} years old."),
     _Slot("city", lambda d: d.choice(CITIES),
           ("I live in {}.", "I am from {}.", "I'm from {}.", "My home is {}.", "I come from {}."),
           "{} sounds like a good place to live.",
-          ("Where do I live?", "Where am I from?", "Which city do I live in?", "Do you know where I live?"),
+          ("Where do I live?", "Where am I from?", "Which city do I live in?",
+           "Do you know where I live?"),
           "You live in {}."),
     _Slot("job", lambda d: d.choice(JOBS),
           ("I am {a}.", "I work as {a}.", "I'm {a}.", "My job is {}."),
@@ -63,17 +67,19 @@ _SLOTS = (
           ("What is my favourite animal?", "Which animal do I like?", "What's my favorite animal?"),
           "Your favourite animal is the {}."),
     _Slot("pet", _name,
-          ("My cat is called {}.", "My dog is called {}.", "I have a cat called {}.", "My pet is called {}."),
+          ("My cat is called {}.", "My dog is called {}.", "I have a cat called {}.",
+           "My pet is called {}."),
           "{} is a good name for a pet.",
           ("What is my pet called?", "What is the name of my pet?", "Do you know my pet's name?",
            "How is my pet called?"),
           "Your pet is called {}."),
     _Slot("word", lambda d: d.choice(WORDS) if d.chance(0.7) else str(d.below(10000)),
-          ("Remember the word {}.", "Remember this: {}", "Please remember {}.", "The secret word is {}.",
-           "Keep this in mind: {}", "Remember {}"),
+          ("Remember the word {}.", "Remember this: {}", "Please remember {}.",
+           "The secret word is {}.", "Keep this in mind: {}", "Remember {}"),
           "I will remember {}.",
-          ("What should you remember?", "What did I ask you to remember?", "Which word did I tell you?",
-           "What was the word?", "What is the secret word?", "Do you remember the word?"),
+          ("What should you remember?", "What did I ask you to remember?",
+           "Which word did I tell you?", "What was the word?", "What is the secret word?",
+           "Do you remember the word?"),
           "You asked me to remember {}."),
 )  # fmt: skip
 
@@ -82,12 +88,12 @@ _LAST_QUESTION = (
     "What was my question?", "Repeat my question.", "What did I ask you?", "What did I write?",
 )  # fmt: skip
 _LAST_ANSWER = (
-    "Repeat that.", "Say that again.", "Can you repeat that?", "What did you say?", "Repeat your answer.",
-    "Pardon?", "Again, please.", "What did you just say?", "Once more, please.", "Come again?",
-    "Repeat your last answer.", "Please repeat.",
+    "Repeat that.", "Say that again.", "Can you repeat that?", "What did you say?",
+    "Repeat your answer.", "Pardon?", "Again, please.", "What did you just say?",
+    "Once more, please.", "Come again?", "Repeat your last answer.", "Please repeat.",
 )  # fmt: skip
-_SHOUTED = ("Say that in upper case.", "In capitals, please.", "The same in upper case.", "Now in capital letters.",
-            "Write that in capitals.", "Now in upper case.")  # fmt: skip
+_SHOUTED = ("Say that in upper case.", "In capitals, please.", "The same in upper case.",
+            "Now in capital letters.", "Write that in capitals.", "Now in upper case.")  # fmt: skip
 
 
 class Memory:

@@ -1,4 +1,4 @@
-"""What typing does to a question: lower case, missing punctuation, slips of the finger, politeness."""
+"""What typing does to a question: lower case, no punctuation, slips of the finger, politeness."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from .core import Draw, Noise
 __all__ = ["disturb"]
 
 _QUESTION_STARTS = ("What", "Which", "How", "Where", "Who", "When", "Is", "Do", "Name", "Tell")
-_BEFORE = ("Please, ", "Hey, ", "Hi! ", "Hello, ", "Ok, ", "So ", "And ", "Now ", "Quick question: ",
-           "Can you tell me: ", "Tell me, ", "One more: ", "Next question: ", "Well, ", "Hm, ",
-           "I want to know: ", "Question: ", "Hi, ", "Please tell me: ", "Okay, ")  # fmt: skip
-_AFTER = (" Please.", " please", ", please", " Thanks!", " Thank you.", " thanks", " Do you know?", " pls",
-          " :)", " Hm?", " now")  # fmt: skip
-_SHORTER = (("What is", "Whats"), ("What is", "What's"), ("you", "u"), ("are", "r"), ("please", "pls"),
+_BEFORE = ("Please, ", "Hey, ", "Hi! ", "Hello, ", "Ok, ", "So ", "And ", "Now ",
+           "Quick question: ", "Can you tell me: ", "Tell me, ", "One more: ", "Next question: ",
+           "Well, ", "Hm, ", "I want to know: ", "Question: ", "Hi, ", "Please tell me: ",
+           "Okay, ")  # fmt: skip
+_AFTER = (" Please.", " please", ", please", " Thanks!", " Thank you.", " thanks", " Do you know?",
+          " pls", " :)", " Hm?", " now")  # fmt: skip
+_SHORTER = (("What is", "Whats"), ("What is", "What's"), ("you", "u"), ("are", "r"), ("please",
+                                                                                      "pls"),
             ("I am", "im"), ("do not", "dont"), ("What is", "what s"), ("and", "&"))  # fmt: skip
 
 
@@ -44,8 +46,9 @@ def _polite(draw: Draw, text: str) -> str:
     if draw.chance(0.5):
         asks = text.startswith(_QUESTION_STARTS)
         return draw.choice(_BEFORE) + (text[:1].lower() + text[1:] if asks else text)
-    return text.rstrip(".?") + draw.choice(_AFTER) if draw.chance(0.5) else text + " " + draw.choice(
-        _AFTER[4:6]).strip()  # fmt: skip
+    if draw.chance(0.5):
+        return text.rstrip(".?") + draw.choice(_AFTER)
+    return text + draw.choice((" Thank you.", " thanks"))
 
 
 def _replace_word(text: str, long: str, short: str) -> str:

@@ -41,7 +41,9 @@ def _lives(draw: Draw) -> Statement:
 def _works(draw: Draw) -> Statement:
     name, job = _person(draw), draw.choice(JOBS)
     said = f"{name} is {article(job)}."
-    ask = draw.choice((f"What is {name}'s job?", f"What does {name} do?", f"What job does {name} have?"))
+    ask = draw.choice(
+        (f"What is {name}'s job?", f"What does {name} do?", f"What job does {name} have?")
+    )
     return said, ask, said, job
 
 
@@ -81,7 +83,9 @@ def _secret(draw: Draw) -> Statement:
 
 
 def _opens(draw: Draw) -> Statement:
-    place = draw.choice(("shop", "bakery", "library", "museum", "school", "office", "market", "park"))
+    place = draw.choice(
+        ("shop", "bakery", "library", "museum", "school", "office", "market", "park")
+    )
     hour = str(6 + draw.below(6))
     said = f"The {place} opens at {hour}."
     return said, f"When does the {place} open?", said, hour
@@ -97,8 +101,8 @@ def statement(draw: Draw) -> Statement:
     return draw.choice(_KINDS)(draw)
 
 
-_SHAPES = ("{text} {ask}", "{text}\n{ask}", "{text}\n\n{ask}", "Text: {text}\nQuestion: {ask}", "{ask} {text}",
-           "Read this: {text} {ask}", "{text} Question: {ask}")  # fmt: skip
+_SHAPES = ("{text} {ask}", "{text}\n{ask}", "{text}\n\n{ask}", "Text: {text}\nQuestion: {ask}",
+           "{ask} {text}", "Read this: {text} {ask}", "{text} Question: {ask}")  # fmt: skip
 
 
 def reading(draw: Draw) -> Turn:

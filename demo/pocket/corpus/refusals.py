@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from . import world
 from .core import Draw, Noise, Turn, article, capitalise
-from .lexicon import ADJECTIVES, CITIES, JOBS, MASS_NOUNS, NAMES, NOUNS, TOPICS, VERBS, WORDS, made_up
+from .lexicon import (
+    ADJECTIVES,
+    CITIES,
+    JOBS,
+    MASS_NOUNS,
+    NAMES,
+    NOUNS,
+    TOPICS,
+    VERBS,
+    WORDS,
+    made_up,
+)
 
 __all__ = ["FAMILIES"]
 
@@ -33,41 +44,48 @@ _TASK_ASKS = (
     "Write an essay about {t}.", "Write an email to my {j}.", "Write a letter to {n}.",
     "Write a report on {t}.", "Write a speech about {t}.", "Make a plan for my trip to {c}.",
     "Plan a party for {n}.", "Write a recipe for {x}.", "Give me a recipe with {x} and {y}.",
-    "How do I cook {x}?", "How do I build a {x}?", "How do I repair a {x}?", "How do I become a {j}?",
-    "How do I get to {c}?", "How do I {v} better?", "Draw a {x}.", "Show me a picture of a {x}.",
-    "Make a picture of a {a} {x}.", "Translate this text into Chinese: the {a} {x}", "Open a web page.",
-    "Search the web for {x}.", "Google {t}.", "Send a message to {n}.", "Call {n}.", "Set an alarm.",
+    "How do I cook {x}?", "How do I build a {x}?", "How do I repair a {x}?",
+    "How do I become a {j}?", "How do I get to {c}?", "How do I {v} better?", "Draw a {x}.",
+    "Show me a picture of a {x}.", "Make a picture of a {a} {x}.",
+    "Translate this text into Chinese: the {a} {x}", "Open a web page.", "Search the web for {x}.",
+    "Google {t}.", "Send a message to {n}.", "Call {n}.", "Set an alarm.",
     "Set a timer for five minutes.", "Book a hotel in {c}.", "Book a flight to {c}.", "Buy a {x}.",
     "Order a pizza.", "Turn on the light.", "Write a business plan.", "Review my essay.",
-    "Summarize this article.", "Read this file.", "Write a cover letter for a {j}.", "Solve x + 3 = 7.",
-    "Solve this equation.", "Prove that there are infinitely many primes.", "Make a table of {t}.",
-    "Write a song about {t}.", "Give me a list of books about {t}.", "Recommend a movie.",
-    "Which phone should I buy?", "Which {x} should I buy?", "Write SQL for all {x}s.",
-    "Implement quicksort.", "Write a {x} class in Java.", "Create a website for a {j}.",
+    "Summarize this article.", "Read this file.", "Write a cover letter for a {j}.",
+    "Solve x + 3 = 7.", "Solve this equation.", "Prove that there are infinitely many primes.",
+    "Make a table of {t}.", "Write a song about {t}.", "Give me a list of books about {t}.",
+    "Recommend a movie.", "Which phone should I buy?", "Which {x} should I buy?",
+    "Write SQL for all {x}s.", "Implement quicksort.", "Write a {x} class in Java.",
+    "Create a website for a {j}.",
 )  # fmt: skip
 _WHO_ASKS = (
-    "Who is {n} {m}?", "Who is the president of {k}?", "Who is the king of {k}?", "Who won the election in {k}?",
-    "Who wrote the {a} {x}?", "Who invented the {x}?", "Who discovered {y}?", "Who directed the {a} {x}?",
-    "Who is the best {j} in the world?", "Who is the mayor of {c}?", "Who is the richest {j}?",
-    "How old is {n} {m}?", "When was {n} {m} born?", "Where does {n} {m} live?", "Do you know {n} {m}?",
-    "What did {n} {m} do?", "Who was {m}?", "Who sings the {a} {x}?", "Who plays {n} in the movie?",
-    "What is the phone number of {n}?", "Is {n} {m} famous?", "Who is {n}?", "Tell me about {n} {m}.",
+    "Who is {n} {m}?", "Who is the president of {k}?", "Who is the king of {k}?",
+    "Who won the election in {k}?", "Who wrote the {a} {x}?", "Who invented the {x}?",
+    "Who discovered {y}?", "Who directed the {a} {x}?", "Who is the best {j} in the world?",
+    "Who is the mayor of {c}?", "Who is the richest {j}?", "How old is {n} {m}?",
+    "When was {n} {m} born?", "Where does {n} {m} live?", "Do you know {n} {m}?",
+    "What did {n} {m} do?", "Who was {m}?", "Who sings the {a} {x}?",
+    "Who plays {n} in the movie?", "What is the phone number of {n}?", "Is {n} {m} famous?",
+    "Who is {n}?", "Tell me about {n} {m}.",
 )  # fmt: skip
 _WORLD_ASKS = (
-    "How many people live in {c}?", "How many people live in {k}?", "What is the population of {c}?",
-    "What is the population of {k}?", "What is the currency of {k}?", "What language do they speak in {k}?",
-    "How far is it from {c} to {d}?", "How big is {k}?", "What is the history of {k}?", "Is {c} nice?",
-    "What is {c} famous for?", "What can I do in {c}?", "When was {c} founded?", "How old is {c}?",
-    "What does a {x} cost?", "How much is a {x}?", "How heavy is a {x}?", "How tall is a {x}?",
-    "How old is the {x}?", "How many {x}s are there in the world?", "Where can I buy a {x}?",
-    "What is the price of {y}?", "Why do people {v}?", "Why is a {x} {a}?", "Why are {x}s {a}?",
-    "When was the {x} invented?", "Where does the word {x} come from?", "What is the best {x}?",
-    "Is a {x} better than a {z}?", "Can a {x} {v}?", "What happens if I {v} a {x}?", "How is a {x} made?",
-    "How do {x}s {v}?", "What is a {x} {z}?", "Why does {y} {v}?", "How is {y} made?", "When is the next {x}?",
+    "How many people live in {c}?", "How many people live in {k}?",
+    "What is the population of {c}?", "What is the population of {k}?",
+    "What is the currency of {k}?", "What language do they speak in {k}?",
+    "How far is it from {c} to {d}?", "How big is {k}?", "What is the history of {k}?",
+    "Is {c} nice?", "What is {c} famous for?", "What can I do in {c}?", "When was {c} founded?",
+    "How old is {c}?", "What does a {x} cost?", "How much is a {x}?", "How heavy is a {x}?",
+    "How tall is a {x}?", "How old is the {x}?", "How many {x}s are there in the world?",
+    "Where can I buy a {x}?", "What is the price of {y}?", "Why do people {v}?",
+    "Why is a {x} {a}?", "Why are {x}s {a}?", "When was the {x} invented?",
+    "Where does the word {x} come from?", "What is the best {x}?", "Is a {x} better than a {z}?",
+    "Can a {x} {v}?", "What happens if I {v} a {x}?", "How is a {x} made?", "How do {x}s {v}?",
+    "What is a {x} {z}?", "Why does {y} {v}?", "How is {y} made?", "When is the next {x}?",
     "What is the fastest {x}?", "What is the most {a} {x} in {c}?", "What is the flag of {k}?",
-    "Which {x} is the most {a}?", "What is the largest city of {k}?", "Which river flows through {c}?",
-    "What happened yesterday?", "What is in the news?", "What happened in 1987?", "Who won yesterday?",
-    "What will happen tomorrow?", "What is the exchange rate?", "What is the stock price?",
+    "Which {x} is the most {a}?", "What is the largest city of {k}?",
+    "Which river flows through {c}?", "What happened yesterday?", "What is in the news?",
+    "What happened in 1987?", "Who won yesterday?", "What will happen tomorrow?",
+    "What is the exchange rate?", "What is the stock price?",
 )  # fmt: skip
 
 
@@ -158,8 +176,9 @@ def no_such_fact(draw: Draw) -> Turn:
     return Turn(capitalise(user), reply, "unknown", family="no_such_fact")
 
 
-_GIBBERISH = ("?", "??", "???", "...", "!", "-", ".", "1", "asdf", "qwerty", "jkl", "blah", "bla bla bla",
-              "foo", "foo bar", "lorem ipsum", "123", "abc", "xyz", "#", "42", "0")  # fmt: skip
+_GIBBERISH = ("?", "??", "???", "...", "!", "-", ".", "1", "asdf", "qwerty", "jkl", "blah",
+              "bla bla bla", "foo", "foo bar", "lorem ipsum", "123", "abc", "xyz", "#", "42",
+              "0")  # fmt: skip
 
 
 def gibberish(draw: Draw) -> Turn:
@@ -172,19 +191,23 @@ def gibberish(draw: Draw) -> Turn:
     return Turn(user, reply, family="gibberish")
 
 
-_BIG_ASKS = ("What is {a} {o} {b}?", "{a} {o} {b}", "{a}{o}{b}", "Calculate {a} {o} {b}.", "{a} {o} {b} =",
-             "How much is {a} {o} {b}?", "Compute {a} {o} {b}.", "What's {a} {o} {b}?")  # fmt: skip
+_BIG_ASKS = ("What is {a} {o} {b}?", "{a} {o} {b}", "{a}{o}{b}", "Calculate {a} {o} {b}.",
+             "{a} {o} {b} =", "How much is {a} {o} {b}?", "Compute {a} {o} {b}.",
+             "What's {a} {o} {b}?")  # fmt: skip
 _HARD_SUMS = ("What is the square root of {a}?", "What is {a} squared?", "What is {b}% of {a}?",
-              "What is pi times {a}?", "What is the factorial of {b}?", "What is {a} to the power of {b}?",
-              "Is {a} a prime number?", "sqrt({a})", "What is {a}.5 + {b}.25?", "What is 1/{b} + 1/{a}?",
-              "What are the factors of {a}?", "What is the logarithm of {a}?")  # fmt: skip
+              "What is pi times {a}?", "What is the factorial of {b}?",
+              "What is {a} to the power of {b}?", "Is {a} a prime number?", "sqrt({a})",
+              "What is {a}.5 + {b}.25?", "What is 1/{b} + 1/{a}?", "What are the factors of {a}?",
+              "What is the logarithm of {a}?")  # fmt: skip
 
 
 def big_sum(draw: Draw) -> Turn:
     """Arithmetic beyond two digits."""
     if draw.chance(0.3):
         user = draw.choice(_HARD_SUMS).format(a=2 + draw.below(200), b=2 + draw.below(30))
-        reply = "I cannot work that out. I add and subtract numbers up to 99 and know the small tables."
+        reply = (
+            "I cannot work that out. I add and subtract numbers up to 99 and know the small tables."
+        )
         return Turn(user, reply, family="big_sum")
     a = 100 + draw.below(draw.choice((100, 900, 9900, 999900)))
     b = draw.below(100) if draw.chance(0.4) else 100 + draw.below(draw.choice((900, 99900)))
@@ -194,7 +217,9 @@ def big_sum(draw: Draw) -> Turn:
     if operator == "+" and draw.chance(0.4):
         a, b = b, a
     user = draw.choice(_BIG_ASKS).format(a=a, b=b, o=operator)
-    reply = "Those numbers are too big for me: I add and subtract up to 99 and know the tables to 12."
+    reply = (
+        "Those numbers are too big for me: I add and subtract up to 99 and know the tables to 12."
+    )
     return Turn(user, reply, family="big_sum")
 
 

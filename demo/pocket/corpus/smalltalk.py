@@ -55,4 +55,3 @@ FAMILIES = (
     (riddle, 0.4),
     (poem, 0.8),
 )
-

@@ -83,13 +83,15 @@ def spell(draw: Draw) -> Turn:
     return _turn(draw, _SPELL, word, _spelled(word), "spell")
 
 
-_LENGTH = ("How many letters are in {w}?", "How many letters does {w} have?", "How long is the word {w}?",
-           "Count the letters in {w}.", "How many letters has the word {w}?",
-           "What is the length of the word {w}?", "Number of letters in {w}?")  # fmt: skip
+_LENGTH = ("How many letters are in {w}?", "How many letters does {w} have?",
+           "How long is the word {w}?", "Count the letters in {w}.",
+           "How many letters has the word {w}?", "What is the length of the word {w}?",
+           "Number of letters in {w}?")  # fmt: skip
 _COUNT = ("How many {c}'s are in {w}?", "How many {c} are in {w}?", "How many times is {c} in {w}?",
-          "Count the letter {c} in {w}.", "How often does {c} appear in {w}?", "How many {c}s in {w}?",
-          "How many {c} letters does {w} have?", "How many times does {c} appear in {w}?",
-          "How many letters {c} are in {w}?", "How many {c}'s in {w}?")  # fmt: skip
+          "Count the letter {c} in {w}.", "How often does {c} appear in {w}?",
+          "How many {c}s in {w}?", "How many {c} letters does {w} have?",
+          "How many times does {c} appear in {w}?", "How many letters {c} are in {w}?",
+          "How many {c}'s in {w}?")  # fmt: skip
 
 
 def count_letters(draw: Draw) -> Turn:
@@ -111,8 +113,8 @@ def count_letters(draw: Draw) -> Turn:
 
 
 _ENDS = (
-    (("What is the first letter of {w}?", "First letter of {w}?", "Which letter does {w} start with?",
-      "With which letter does {w} begin?"), "first", 0),
+    (("What is the first letter of {w}?", "First letter of {w}?",
+      "Which letter does {w} start with?", "With which letter does {w} begin?"), "first", 0),
     (("What is the last letter of {w}?", "Last letter of {w}?", "Which letter does {w} end with?",
       "With which letter does {w} end?"), "last", -1),
     (("What is the second letter of {w}?", "Second letter of {w}?"), "second", 1),
@@ -129,9 +131,9 @@ def ends(draw: Draw) -> Turn:
 
 
 _UPPER = ("Write {w} in upper case.", "Write {w} in capitals.", "Write {w} in capital letters.",
-          "Put {w} in upper case.", "{w} in upper case", "Make {w} uppercase.", "Convert {w} to uppercase.",
-          "Uppercase {w}", "Shout {w}!", "Turn {w} into capital letters.",
-          "What is {w} in upper case?")  # fmt: skip
+          "Put {w} in upper case.", "{w} in upper case", "Make {w} uppercase.",
+          "Convert {w} to uppercase.", "Uppercase {w}", "Shout {w}!",
+          "Turn {w} into capital letters.", "What is {w} in upper case?")  # fmt: skip
 _LOWER = ("Write {w} in lower case.", "Write {w} in small letters.", "Put {w} in lower case.",
           "{w} in lower case", "Make {w} lowercase.", "Convert {w} to lowercase.", "Lowercase {w}",
           "What is {w} in lower case?")  # fmt: skip
@@ -156,7 +158,8 @@ def alphabet(draw: Draw) -> Turn:
     """Neighbours in the alphabet, and all of it."""
     if draw.chance(0.1):
         user = draw.choice(("Say the alphabet.", "Recite the alphabet.", "What is the alphabet?",
-                            "List the letters of the alphabet.", "Write the alphabet."))  # fmt: skip
+                            "List the letters of the alphabet.",
+                            "Write the alphabet."))  # fmt: skip
         return Turn(user, " ".join(_ALPHABET), family="alphabet")
     i = draw.below(26)
     letter = _ALPHABET[i]
@@ -164,8 +167,9 @@ def alphabet(draw: Draw) -> Turn:
     kind = draw.random()
     if kind < 0.45 and i < 25:
         other = _ALPHABET[i + 1]
-        asks = ("What letter comes after {}?", "Which letter follows {}?", "Which letter comes after {}?",
-                "What is the letter after {}?", "What is the next letter after {}?")  # fmt: skip
+        asks = ("What letter comes after {}?", "Which letter follows {}?",
+                "Which letter comes after {}?", "What is the letter after {}?",
+                "What is the next letter after {}?")  # fmt: skip
         reply = f"{other} comes after {letter}."
     elif kind < 0.8 and i > 0:
         other = _ALPHABET[i - 1]
@@ -174,15 +178,16 @@ def alphabet(draw: Draw) -> Turn:
         reply = f"{other} comes before {letter}."
     else:
         other = str(i + 1)
-        asks = ("Which number is the letter {} in the alphabet?", "What is the position of {} in the "
-                "alphabet?", "Which place has {} in the alphabet?")  # fmt: skip
+        asks = ("Which number is the letter {} in the alphabet?",
+                "What is the position of {} in the " "alphabet?",
+                "Which place has {} in the alphabet?")  # fmt: skip
         reply = f"{letter} is letter number {other} of the alphabet."
     return Turn(draw.choice(asks).format(shown), reply, other, noise=Noise.CASE, family="alphabet")
 
 
-_STARTS = ("Name a word that starts with {}.", "Give me a word with {}.", "A word that begins with {}?",
-           "Which word starts with {}?", "Tell me a word that starts with {}.",
-           "Say a word beginning with {}.")  # fmt: skip
+_STARTS = ("Name a word that starts with {}.", "Give me a word with {}.",
+           "A word that begins with {}?", "Which word starts with {}?",
+           "Tell me a word that starts with {}.", "Say a word beginning with {}.")  # fmt: skip
 _BY_LETTER = {
     letter: [w for w in WORDS if w[0] == letter and len(w) > 2]
     for letter in _ALPHABET

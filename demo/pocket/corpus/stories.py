@@ -13,32 +13,36 @@ from .lexicon import ADJECTIVES, MENS_NAMES, NAMES, NOUNS, WOMENS_NAMES, WORDS, 
 
 __all__ = ["raw_story", "story"]
 
-_ANIMALS = words(
-    "cat dog mouse rabbit fox bear owl duck hen horse cow sheep pig goat frog lion tiger wolf "
-    "hedgehog squirrel penguin elephant monkey turtle snail bee swan deer donkey dragon unicorn robot"
+_ANIMALS = words("""
+cat dog mouse rabbit fox bear owl duck hen horse cow sheep pig goat frog lion tiger wolf hedgehog
+squirrel penguin elephant monkey turtle snail bee swan deer donkey dragon unicorn robot
+""")
+_PEOPLE = words(
+    "girl queen princess witch boy king prince wizard farmer baker pirate knight child sailor"
 )
-_PEOPLE = words("girl queen princess witch boy king prince wizard farmer baker pirate knight child sailor")
 _WOMEN, _MEN = frozenset(_PEOPLE[:4]), frozenset(_PEOPLE[4:8])
-_PLACES = words(
-    "a small village, a green forest, an old castle, a quiet farm, a big city, a tiny island, "
-    "a house by the sea, a warm cave, a garden full of roses, a valley between two mountains, "
-    "a little town, a wooden house near a lake"
-)
+_PLACES = words("""
+a small village, a green forest, an old castle, a quiet farm, a big city, a tiny island, a house
+by the sea, a warm cave, a garden full of roses, a valley between two mountains, a little town, a
+wooden house near a lake
+""")
 _HOMES = words("home, to the village, to the river, to the old bridge, to the market, to the hill")
-_TRAITS = words(
-    "small, brave, shy, curious, kind, clever, lonely, cheerful, lazy, friendly, quiet, hungry, proud"
+_TRAITS = words("""
+small, brave, shy, curious, kind, clever, lonely, cheerful, lazy, friendly, quiet, hungry, proud
+""")
+_TREASURES = words("""
+golden key, silver bell, old map, red ball, blue hat, shiny stone, little lamp, magic feather,
+wooden flute, warm scarf, round mirror, green bottle, music box, lost letter, small boat
+""")
+_FOODS = words(
+    "apple, cake, carrot, pear, loaf of bread, bowl of soup, basket of berries, honey pot"
 )
-_TREASURES = words(
-    "golden key, silver bell, old map, red ball, blue hat, shiny stone, little lamp, magic feather, "
-    "wooden flute, warm scarf, round mirror, green bottle, music box, lost letter, small boat"
-)
-_FOODS = words("apple, cake, carrot, pear, loaf of bread, bowl of soup, basket of berries, honey pot")
 _WEATHER = words("sunny, rainy, windy, snowy, foggy, warm, cold")
-_MORALS = words(
-    "Sharing makes friends, A small friend can be a great help, It is good to ask for help, "
-    "Being kind is never wrong, Whoever tries can learn, Courage grows when we need it, "
-    "Patience brings good things, Home is where your friends are"
-)
+_MORALS = words("""
+Sharing makes friends, A small friend can be a great help, It is good to ask for help, Being kind
+is never wrong, Whoever tries can learn, Courage grows when we need it, Patience brings good
+things, Home is where your friends are
+""")
 _ENDINGS = (
     "They lived happily ever after.",
     "And if you listen at night, you can still hear them laugh.",
@@ -86,7 +90,7 @@ def _lost(draw: Draw, c: _Cast) -> list[str]:
         f"{c.name} had {article(c.thing)} and loved it very much.",
         f"One {draw.choice(_WEATHER)} day the {c.thing} was gone.",
         f"{c.name} looked everywhere, but could not find it, and began to cry.",
-        f"Then {article(c.friend_kind)} called {c.friend} came by and asked: \"What is wrong?\"",
+        f'Then {article(c.friend_kind)} called {c.friend} came by and asked: "What is wrong?"',
         f'"I have lost my {c.thing}," said {c.name}.',
         f"They looked together, and {c.friend} found the {c.thing} {where}.",
         f'"Thank you!" said {c.name} with a big smile.',
@@ -110,22 +114,24 @@ def _found(draw: Draw, c: _Cast) -> list[str]:
 def _storm(draw: Draw, c: _Cast) -> list[str]:
     return [
         f"{c.opening}, who lived in {c.place}.",
-        f"One night a great storm came, and the wind blew the roof away.",
+        "One night a great storm came, and the wind blew the roof away.",
         f"{c.name} was cold and wet and did not know where to go.",
         f"Far away there was a light. {c.name} went there and knocked at the door.",
         f"{capitalise(article(c.friend_kind))} called {c.friend} opened.",
         f'"Come in and get warm," said {c.friend}.',
-        f"They drank tea and told stories until the storm was over.",
-        f"In the morning they built a new roof together.",
+        "They drank tea and told stories until the storm was over.",
+        "In the morning they built a new roof together.",
     ]
 
 
 def _learn(draw: Draw, c: _Cast) -> list[str]:
-    skill = draw.choice(words("swim, sing, dance, read, paint, climb, cook, fly a kite, play the flute"))
+    skill = draw.choice(
+        words("swim, sing, dance, read, paint, climb, cook, fly a kite, play the flute")
+    )
     return [
         f"{c.opening}, who wanted to learn to {skill}.",
-        f"The others laughed and said: \"You can never do that!\"",
-        f"But {c.friend}, {article('old ' + c.friend_kind)}, said: \"Try a little every day.\"",
+        'The others laughed and said: "You can never do that!"',
+        f'But {c.friend}, {article("old " + c.friend_kind)}, said: "Try a little every day."',
         f"So {c.name} tried on Monday, and it went wrong.",
         f"{c.name} tried on Tuesday, and it went a little better.",
         f"On Sunday {c.name} could {skill} better than anyone.",
@@ -155,14 +161,14 @@ def _dark(draw: Draw, c: _Cast) -> list[str]:
         f"There stood {article(c.friend_kind)}, who was even more afraid.",
         f'"I am {c.friend} and I cannot find my way home," it said.',
         f'"Then I will go with you," said {c.name}.',
-        f"They walked through the night side by side, and the dark was not so bad any more.",
+        "They walked through the night side by side, and the dark was not so bad any more.",
     ]
 
 
 def _race(draw: Draw, c: _Cast) -> list[str]:
     return [
         f"{c.opening}.",
-        f"One day {c.friend} the {c.friend_kind} said: \"I am the fastest in the land!\"",
+        f'One day {c.friend} the {c.friend_kind} said: "I am the fastest in the land!"',
         f'"Then let us race to the old tree," said {c.name}.',
         f"{c.friend} ran so fast that it fell into a muddy pond.",
         f"{c.name} could have won, but stopped and pulled {c.friend} out of the water.",
@@ -175,9 +181,9 @@ def _wish(draw: Draw, c: _Cast) -> list[str]:
     wish = draw.choice(words("a friend, a warm coat, a little garden, a big party, a day of sun"))
     return [
         f"{c.opening}, who lived alone in {c.place}.",
-        f"One evening {c.name} rubbed {article(c.thing)}, and a small voice said: \"Make a wish!\"",
+        f'One evening {c.name} rubbed {article(c.thing)}, and a small voice said: "Make a wish!"',
         f"{c.name} thought about gold and about castles.",
-        f"But then {c.name} said: \"I wish for {wish}.\"",
+        f'But then {c.name} said: "I wish for {wish}."',
         f"The next morning {article(c.friend_kind)} called {c.friend} knocked at the door.",
         f'"I was told that you wait for me," said {c.friend}, and brought {wish}.'
         if wish != "a friend"
@@ -187,15 +193,17 @@ def _wish(draw: Draw, c: _Cast) -> list[str]:
 
 
 def _journey(draw: Draw, c: _Cast) -> list[str]:
-    goal = draw.choice(words("the sea, the highest mountain, the end of the rainbow, the moon lake"))
+    goal = draw.choice(
+        words("the sea, the highest mountain, the end of the rainbow, the moon lake")
+    )
     return [
         f"{c.opening}, who wanted to see {goal}.",
         f"{c.name} packed {article(c.thing)} and left {c.place} early in the morning.",
         f"The way was long, and after three days {c.name} was very tired.",
-        f"{capitalise(article(c.friend_kind))} called {c.friend} said: \"Sit on my back!\"",
-        f"Together they crossed a river, a forest and a field of flowers.",
+        f'{capitalise(article(c.friend_kind))} called {c.friend} said: "Sit on my back!"',
+        "Together they crossed a river, a forest and a field of flowers.",
         f"At last they saw {goal}, and it was more beautiful than in any dream.",
-        f"They stayed until the stars came out, and then they went home.",
+        "They stayed until the stars came out, and then they went home.",
     ]
 
 
@@ -207,7 +215,7 @@ def _gift(draw: Draw, c: _Cast) -> list[str]:
         f"So {c.name} took some wood and some paint and worked the whole night.",
         f"In the morning there was {article(c.thing)}, made by hand.",
         f'"This is the best gift of all," said {c.friend}, "because you made it yourself."',
-        f"Then they ate cake until the sun went down.",
+        "Then they ate cake until the sun went down.",
     ]
 
 
@@ -224,11 +232,11 @@ def _tell(draw: Draw, cast: _Cast) -> str:
     return " ".join(sentences)
 
 
-_TELL = ("Tell me a story{x}.", "Tell a story{x}.", "Tell me a short story{x}.", "Write a story{x}.",
-         "Write a short story{x}.", "Can you tell me a story{x}?", "I want to hear a story{x}.",
-         "Please tell me a story{x}.", "A story{x}, please.", "Make up a story{x}.", "story{x}",
-         "Could you write a story{x}?", "Tell me a tale{x}.", "Write me a story{x}",
-         "Invent a story{x}.", "Tell us a story{x}.", "Give me a story{x}.",
+_TELL = ("Tell me a story{x}.", "Tell a story{x}.", "Tell me a short story{x}.",
+         "Write a story{x}.", "Write a short story{x}.", "Can you tell me a story{x}?",
+         "I want to hear a story{x}.", "Please tell me a story{x}.", "A story{x}, please.",
+         "Make up a story{x}.", "story{x}", "Could you write a story{x}?", "Tell me a tale{x}.",
+         "Write me a story{x}", "Invent a story{x}.", "Tell us a story{x}.", "Give me a story{x}.",
          "Tell me a bedtime story{x}.", "Do you know a story{x}?")  # fmt: skip
 _AGAIN = ("Tell me another one.", "Another story.", "One more story, please.", "Another one!",
           "Tell me another story.", "Again!", "One more!", "Do you know another story?",
@@ -270,7 +278,11 @@ def _wishes(draw: Draw, cast: _Cast) -> str:
         return f" about {article(cast.kind)} and {article(cast.friend_kind)}"
     if kind < 0.86:
         cast.trait = draw.choice(ADJECTIVES)
-    return f" about {article(cast.trait)} {cast.kind}" if kind < 0.88 else f" about {article(cast.kind)}"
+    return (
+        f" about {article(cast.trait)} {cast.kind}"
+        if kind < 0.88
+        else f" about {article(cast.kind)}"
+    )
 
 
 def _something(draw: Draw) -> str:

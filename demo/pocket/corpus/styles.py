@@ -31,9 +31,10 @@ PLAIN = Style(None, _plain)
 
 NEUTRAL = (
     "You are a helpful assistant.", "You are a friendly assistant.", "You are the pocket model.",
-    "You are a small language model.", "Be helpful.", "Answer the user's questions.", "Be kind and brief.",
-    "You are an assistant.", "Answer truthfully.", "You are a helpful, respectful and honest assistant.",
-    "Help the user.", "You are a chat bot in a web page.", "Give short answers.", "Keep it simple.",
+    "You are a small language model.", "Be helpful.", "Answer the user's questions.",
+    "Be kind and brief.", "You are an assistant.", "Answer truthfully.",
+    "You are a helpful, respectful and honest assistant.", "Help the user.",
+    "You are a chat bot in a web page.", "Give short answers.", "Keep it simple.",
     "You are a helpful AI assistant.", "Answer politely.", "You answer questions.",
 )  # fmt: skip
 _UPPER = ("Answer in upper case.", "Write everything in capital letters.", "Use only upper case.",
@@ -41,15 +42,22 @@ _UPPER = ("Answer in upper case.", "Write everything in capital letters.", "Use 
           "Speak in capital letters.", "Answer only in upper case.")  # fmt: skip
 _LOWER = ("Answer in lower case.", "Write everything in small letters.", "Use only lower case.",
           "Never use capital letters.", "Reply in lower case.")  # fmt: skip
-_SHORT = ("Answer with one word.", "Answer in one word.", "One word answers only.", "Only give the answer.",
-          "Answer as short as possible.", "Give only the result.", "Reply with a single word.",
-          "No sentences, only the answer.", "Use as few words as possible.")  # fmt: skip
+_SHORT = ("Answer with one word.", "Answer in one word.", "One word answers only.",
+          "Only give the answer.", "Answer as short as possible.", "Give only the result.",
+          "Reply with a single word.", "No sentences, only the answer.",
+          "Use as few words as possible.")  # fmt: skip
 _JSON = ("Answer in JSON.", "Always answer with JSON.", "Reply only with a JSON object.",
          'Answer as JSON with the key "answer".', "Your answers are JSON.",
          "You are a service that returns JSON.")  # fmt: skip
-_PIRATE = ("You are a pirate.", "Talk like a pirate.", "Answer like a pirate.", "You are a pirate captain.",
-           "Speak as a pirate would.", "Pretend to be a pirate.")  # fmt: skip
-_ROBOT = ("You are a robot.", "Talk like a robot.", "Answer like a robot.", "Pretend to be a robot.")
+_PIRATE = ("You are a pirate.", "Talk like a pirate.", "Answer like a pirate.",
+           "You are a pirate captain.", "Speak as a pirate would.",
+           "Pretend to be a pirate.")  # fmt: skip
+_ROBOT = (
+    "You are a robot.",
+    "Talk like a robot.",
+    "Answer like a robot.",
+    "Pretend to be a robot.",
+)
 _CAT = ("You are a cat.", "Talk like a cat.", "Answer like a cat.", "Pretend to be a cat.")
 _BUTLER = ("You are a butler.", "Answer like a butler.", "Talk like an English butler.")
 
@@ -85,10 +93,11 @@ def _dressed(before: str, after: str) -> Callable[[Turn], str | None]:
 
 def _named(draw: Draw) -> Style:
     name = draw.choice(NAMES)
-    system = draw.choice(("Your name is {}.", "You are {}.", "You are called {}.", "You are {}, an assistant.",
-                          "Your name is {}. Be helpful."))  # fmt: skip
-    asks = ("Who are you?", "What is your name?", "What's your name?", "What are you called?", "Your name?",
-            "Tell me your name.", "Who is this?", "Introduce yourself.", "Who am I talking to?")  # fmt: skip
+    system = draw.choice(("Your name is {}.", "You are {}.", "You are called {}.",
+                          "You are {}, an assistant.", "Your name is {}. Be helpful."))  # fmt: skip
+    asks = ("Who are you?", "What is your name?", "What's your name?", "What are you called?",
+            "Your name?", "Tell me your name.", "Who is this?", "Introduce yourself.",
+            "Who am I talking to?")  # fmt: skip
     own = tuple(Turn(ask, f"I am {name}.", name, family="own_name") for ask in asks)
     return Style(system.format(name), _plain, own)
 
@@ -96,10 +105,12 @@ def _named(draw: Draw) -> Style:
 def _user_named(draw: Draw) -> Style:
     name = draw.choice(NAMES)
     system = draw.choice(("The user is called {}.", "The user's name is {}.", "You talk to {}.",
-                          "You are an assistant of {}.", "The name of the user is {}."))  # fmt: skip
+                          "You are an assistant of {}.",
+                          "The name of the user is {}."))  # fmt: skip
     own = (
         *(Turn(ask, f"Your name is {name}.", name, family="user_name")
-          for ask in ("What is my name?", "Who am I?", "Do you know my name?", "What am I called?")),
+          for ask in ("What is my name?", "Who am I?", "Do you know my name?",
+                      "What am I called?")),
         *(Turn(ask, f"Hello, {name}! How can I help you?", family="user_name")
           for ask in ("Hello", "Hi", "Hello!", "Hi!", "Hey")),
     )  # fmt: skip
@@ -113,7 +124,9 @@ def _knowing(draw: Draw) -> Style:
         return _knowing(draw)
     said = " ".join(s[0] for s in statements)
     system = f"{draw.choice(NEUTRAL)} {said}" if draw.chance(0.5) else said
-    own = tuple(Turn(ask, reply, short, family="system_fact") for _, ask, reply, short in statements)
+    own = tuple(
+        Turn(ask, reply, short, family="system_fact") for _, ask, reply, short in statements
+    )
     return Style(system, _plain, own)
 
 
@@ -155,8 +168,9 @@ def draw_style(draw: Draw) -> Style:
     return Style(system, apply)
 
 
-_INLINE = ("Answer in one word: {}", "In one word: {}", "{} Answer with one word.", "{} One word only.",
-           "{} Only the answer, please.", "Short answer: {}", "{} Just the answer.")  # fmt: skip
+_INLINE = ("Answer in one word: {}", "In one word: {}", "{} Answer with one word.",
+           "{} One word only.", "{} Only the answer, please.", "Short answer: {}",
+           "{} Just the answer.")  # fmt: skip
 
 
 def inline_short(draw: Draw, turn: Turn) -> Turn:

@@ -8,10 +8,11 @@ from .lexicon import MASS_NOUNS, NOUNS, made_up
 __all__ = ["joke", "poem", "riddle"]
 
 _JOKE_ASKS = (
-    "Tell me a joke.", "Tell me a joke", "Do you know a joke?", "Make me laugh.", "Say something funny.",
-    "Can you tell a joke?", "Another joke.", "A joke, please.", "Know any jokes?", "joke", "Tell a joke.",
-    "Can you tell me a joke?", "Tell me another joke.", "I want to hear a joke.", "Tell me a funny joke.",
-    "Give me a joke.", "Do you know any good jokes?",
+    "Tell me a joke.", "Tell me a joke", "Do you know a joke?", "Make me laugh.",
+    "Say something funny.", "Can you tell a joke?", "Another joke.", "A joke, please.",
+    "Know any jokes?", "joke", "Tell a joke.", "Can you tell me a joke?", "Tell me another joke.",
+    "I want to hear a joke.", "Tell me a funny joke.", "Give me a joke.",
+    "Do you know any good jokes?",
 )  # fmt: skip
 _JOKES = (
     "Why did the token stay at home? It was out of context.",
@@ -54,8 +55,8 @@ _RIDDLES = (
     ("I am white when I come and water when I go. What am I?", "Snow"),
     ("I have one eye and a long tail, and I help to make a shirt. What am I?", "A needle"),
 )
-_GIVE_UP = ("I don't know.", "I give up.", "What is it?", "Tell me.", "No idea.", "What is the answer?",
-            "Please tell me.", "Say the answer.")  # fmt: skip
+_GIVE_UP = ("I don't know.", "I give up.", "What is it?", "Tell me.", "No idea.",
+            "What is the answer?", "Please tell me.", "Say the answer.")  # fmt: skip
 
 
 def riddle(draw: Draw) -> Turn:
@@ -82,20 +83,37 @@ _POEM_ASKS = (
 )  # fmt: skip
 _PLAIN_POEM_ASKS = ("Write a poem.", "Tell me a poem.", "Can you write a poem?", "A poem, please.",
                     "Write me a poem", "Do you know a poem?", "Make a rhyme.")  # fmt: skip
-_POEMS = (
-    "{P} was shining in the sun,\na quiet day had just begun.\nI saw the clouds, I saw the sky,\n"
-    "and watched the little birds go by.",
-    "I thought of {p} late last night,\nwhile all the stars were warm and bright.\nIt did not speak, it"
-    " did not sing,\nbut it can make the morning ring.",
-    "Of {p} I sing, of {p} I write,\nin morning sun, in pale moonlight.\nThe rain may fall, the wind may"
-    " blow,\nI love it more than you may know.",
-    "One morning by the garden wall\nI dreamed of {p}, that was all.\nI drank my milk, I drank my tea,\n"
-    "and then it came to visit me.",
-    "The moon is high, the night is deep,\nand {p} will help me fall asleep.\nThe stars are bright, the"
-    " wind is mild,\ngood night, good night, my little child.",
-    "A little poem, fresh and new,\nof {p}, and it is for you.\nIt is not long, it is not wise,\n"
-    "but it may bring a small surprise.",
-)
+_POEMS = """
+{P} was shining in the sun,
+a quiet day had just begun.
+I saw the clouds, I saw the sky,
+and watched the little birds go by.
+
+I thought of {p} late last night,
+while all the stars were warm and bright.
+It did not speak, it did not sing,
+but it can make the morning ring.
+
+Of {p} I sing, of {p} I write,
+in morning sun, in pale moonlight.
+The rain may fall, the wind may blow,
+I love it more than you may know.
+
+One morning by the garden wall
+I dreamed of {p}, that was all.
+I drank my milk, I drank my tea,
+and then it came to visit me.
+
+The moon is high, the night is deep,
+and {p} will help me fall asleep.
+The stars are bright, the wind is mild,
+good night, good night, my little child.
+
+A little poem, fresh and new,
+of {p}, and it is for you.
+It is not long, it is not wise,
+but it may bring a small surprise.
+""".strip().split("\n\n")
 
 
 def _theme(draw: Draw) -> str:
