@@ -82,6 +82,10 @@ class Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
+    def do_CONNECT(self) -> None:
+        self.server.requests.append((self.path, self.headers["Proxy-Authorization"]))
+        self.reply(502, {"Content-Length": 0})
+
     def first_byte(self, asked: str | None) -> int:
         match = re.fullmatch(r"bytes=(\d+)-", asked or "")
         return int(match[1]) if match else 0

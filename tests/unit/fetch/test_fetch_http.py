@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -149,6 +150,20 @@ async def test_goes_through_the_proxy_of_the_environment(
     assert await file.read(1, 5) == FILE[1:6]
     await file.close()
     assert server.requests == [("http://models.invalid/range/f.gguf?x=1", "bytes=1-")]
+
+
+async def test_https_goes_through_a_tunnel_with_the_proxys_login(
+    server: RangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = server.url("").removesuffix("/").replace("http://", "http://me:p%40ss@")
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "localhost")
+    file = HttpFile("https://models.invalid/f.gguf")
+    with pytest.raises(SourceError, match=r"no connection \(Tunnel connection failed: 502"):
+        await file.size()
+    await file.close()
+    login = "Basic " + base64.b64encode(b"me:p@ss").decode()
+    assert server.requests == [("models.invalid:443", login)]
 
 
 # What fails
@@ -298,12 +313,14 @@ async def test_no_tls(server: RangeServer) -> None:
         ("http://a\x00b/", "no connection|host name|control characters"),
         ("http://host:port/f", "Port could not be cast"),
         ("http://user:secret@host/f", "user name in an address"),
+        ("http://nothing.invalid/f", "the host name is not known"),
         ("ftp://host/f", "not an http:// or https://"),
         ("http:///f", "not an http:// or https://"),
         ("http://" + "x" * 80 + ".example/f", "not a valid|host name|no connection"),
     ],
 )
-async def test_bad_addresses(url: str, message: str) -> None:
+async def test_bad_addresses(url: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
     file = HttpFile(url, timeout=2)
     with pytest.raises(SourceError, match=message) as caught:
         await file.size()

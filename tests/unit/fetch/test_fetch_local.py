@@ -91,3 +91,5 @@ async def test_folder(tmp_path: Path) -> None:
     await file.close()
     with pytest.raises(MissingFileError, match=r"holds no c\.txt"):
         await folder.open("c.txt")
+    with pytest.raises(SourceError, match="cannot be listed: No such file"):
+        await LocalFolder(tmp_path / "gone").list()
