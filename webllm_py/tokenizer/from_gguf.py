@@ -73,7 +73,7 @@ class _Keys:
         if not self._keys:
             raise TokenizerError("the GGUF file holds no tokenizer (no tokenizer.ggml keys)")
         self.pieces = strings(self._keys.get("tokens"), "tokenizer.ggml.tokens")
-        # an empty token stands for nothing, but ids must go on counting behind it
+        # an empty token gets a name of its own: ids go on counting behind it, names are unique
         self.pieces = [piece or f"[EMPTY_{index}]" for index, piece in enumerate(self.pieces)]
         self.ids = unique_ids(self.pieces)
         self.types = self._numbers("token_type", int) or [NORMAL] * len(self.pieces)
@@ -141,9 +141,13 @@ class _Keys:
         bos, eos = self.id("bos", bos), self.id("eos", eos)
         add_bos = self.flag("add_bos_token", add_bos) and bos is not None
         add_eos = self.flag("add_eos_token", False) and eos is not None
-        named = [self.ids[text] for text in _END_TEXTS if text in self.ids]
         ends = {eos, self.id("eot"), self.id("eom")}
-        ends.update(index for index in named if self.types[index] == CONTROL)
+        for text in _END_TEXTS:
+            if text in self.ids and self.types[self.ids[text]] == CONTROL:
+                ends.add(self.ids[text])
+        if "<|return|>" in self.ids:
+            # In OpenAI's harmony format <|end|> only parts the messages of one answer.
+            ends.discard(self.ids.get("<|end|>"))
         return SpecialTokens(
             bos,
             eos,

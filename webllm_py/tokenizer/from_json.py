@@ -12,13 +12,8 @@ from webllm_py.tokenizer.bpe import BPE
 from webllm_py.tokenizer.byte_level import chars_to_bytes
 from webllm_py.tokenizer.config import FolderConfig, added_token
 from webllm_py.tokenizer.fields import expect, field, optional, read_json, token_ids
-from webllm_py.tokenizer.json_steps import (
-    Decoder,
-    read_decoder,
-    read_normalizer,
-    read_post_processor,
-    read_pre_tokenizer,
-)
+from webllm_py.tokenizer.json_results import Decoder, read_decoder, read_post_processor
+from webllm_py.tokenizer.json_steps import read_normalizer, read_pre_tokenizer
 from webllm_py.tokenizer.merges import from_merges, merged_tokens
 from webllm_py.tokenizer.model import Model, unsupported_model
 from webllm_py.tokenizer.normalizers import Normalizer

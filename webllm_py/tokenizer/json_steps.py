@@ -1,4 +1,4 @@
-"""The steps of a tokenizer.json: normalizer, pre-tokenizer, decoder, post-processor.
+"""The steps of a tokenizer.json before the model: normalizer and pre-tokenizer.
 
 Each part is a tree of objects with a "type"; a type that is not known is an error that names it.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
 from webllm_py.errors import TokenizerError, UnsupportedModelError
@@ -21,18 +20,25 @@ from webllm_py.tokenizer.regex import compile_pattern
 from webllm_py.tokenizer.unicode import WHITE_SPACE, word_set
 
 __all__ = [
-    "Decoder",
-    "read_decoder",
+    "Json",
+    "members",
+    "metaspace_sign",
+    "prepend_scheme",
     "read_normalizer",
-    "read_post_processor",
     "read_pre_tokenizer",
+    "read_step",
 ]
 
 Json = Mapping[str, Any]
 T = TypeVar("T")
 
 
-def _read(part: str, spec: Json, readers: Mapping[str, Callable[[Json], T]]) -> T:
+def read_step(part: str, spec: Json, readers: Mapping[str, Callable[[Json], T]]) -> T:
+    """What one of the readers makes of an object, by its "type".
+
+    Raises:
+        UnsupportedModelError: there is no reader for the type.
+    """
     kind = field(spec, "type", str, f"tokenizer.json: {part}")
     if kind not in readers:
         raise UnsupportedModelError(
@@ -42,9 +48,10 @@ def _read(part: str, spec: Json, readers: Mapping[str, Callable[[Json], T]]) -> 
     return readers[kind](spec)
 
 
-def _members(spec: Json, name: str) -> list[Json]:
-    members = field(spec, name, list, "tokenizer.json: Sequence")
-    return [expect(member, dict, f"tokenizer.json: {name}") for member in members]
+def members(spec: Json, name: str) -> list[Json]:
+    """The objects of a Sequence."""
+    objects = field(spec, name, list, "tokenizer.json: Sequence")
+    return [expect(member, dict, f"tokenizer.json: {name}") for member in objects]
 
 
 def _pattern(spec: Json) -> re.Pattern[str]:
@@ -60,7 +67,7 @@ def _pattern(spec: Json) -> re.Pattern[str]:
 
 def read_normalizer(spec: Json) -> Normalizer:
     """The normalizer that an object describes."""
-    return _read("normalizer", spec, _NORMALIZERS)
+    return read_step("normalizer", spec, _NORMALIZERS)
 
 
 def _replace(spec: Json) -> Normalizer:
@@ -80,7 +87,7 @@ def _strip(spec: Json) -> Normalizer:
 
 _NORMALIZERS: dict[str, Callable[[Json], Normalizer]] = {
     "Sequence": lambda spec: normalizers.sequence(
-        [read_normalizer(member) for member in _members(spec, "normalizers")]
+        [read_normalizer(member) for member in members(spec, "normalizers")]
     ),
     "Prepend": lambda spec: normalizers.prepend(field(spec, "prepend", str, "normalizer Prepend")),
     "Replace": _replace,
@@ -101,7 +108,7 @@ def read_pre_tokenizer(spec: Json) -> tuple[list[PreTokenizer], bool]:
 
     That mapping is left to the model, which remembers words and so does it once a word.
     """
-    steps = _read("pre-tokenizer", spec, _PRE_TOKENIZERS)
+    steps = read_step("pre-tokenizer", spec, _PRE_TOKENIZERS)
     if steps and steps[-1] is pretokenizers.map_to_bytes:
         return steps[:-1], True
     return steps, False
@@ -115,8 +122,8 @@ def _split_on(
 
 def _pre_tokenizer_sequence(spec: Json) -> list[PreTokenizer]:
     steps: list[PreTokenizer] = []
-    for member in _members(spec, "pretokenizers"):
-        steps += _read("pre-tokenizer", member, _PRE_TOKENIZERS)
+    for member in members(spec, "pretokenizers"):
+        steps += read_step("pre-tokenizer", member, _PRE_TOKENIZERS)
     return steps
 
 
@@ -145,14 +152,16 @@ def _split(spec: Json) -> list[PreTokenizer]:
 def _metaspace(spec: Json) -> list[PreTokenizer]:
     where = "pre-tokenizer Metaspace"
     split = optional(spec, "split", bool, True, where)
-    return [Metaspace(_metaspace_sign(spec), _prepend_scheme(spec), split)]
+    return [Metaspace(metaspace_sign(spec), prepend_scheme(spec), split)]
 
 
-def _metaspace_sign(spec: Json) -> str:
+def metaspace_sign(spec: Json) -> str:
+    """What a Metaspace writes for a space."""
     return optional(spec, "replacement", str, "▁", "Metaspace")
 
 
-def _prepend_scheme(spec: Json) -> Literal["first", "always", "never"]:
+def prepend_scheme(spec: Json) -> Literal["first", "always", "never"]:
+    """Where a Metaspace puts its sign before a text."""
     scheme = optional(spec, "prepend_scheme", str, "always", "Metaspace")
     if scheme not in ("first", "always", "never"):
         raise TokenizerError(f"Metaspace: the prepend_scheme {scheme!r} is not known")
@@ -190,118 +199,4 @@ _PRE_TOKENIZERS: dict[str, Callable[[Json], list[PreTokenizer]]] = {
     "Whitespace": lambda spec: [Split(_words_and_signs(), "Removed", invert=True)],
     "WhitespaceSplit": lambda spec: _split_on(r"\s+", "Removed"),
     "CharDelimiterSplit": _delimiter,
-}
-
-
-# --- decoders
-
-
-@dataclass(frozen=True)
-class Decoder:
-    """How tokens become text again.
-
-    Attributes:
-        byte_level: tokens are written in the byte-level alphabet.
-        byte_fallback: "<0x0A>" stands for a byte.
-        replacements: what to replace in every token, in order.
-        drop_leading_space: a space before the whole text is not part of it.
-    """
-
-    byte_level: bool = False
-    byte_fallback: bool = False
-    replacements: tuple[tuple[str, str], ...] = ()
-    drop_leading_space: bool = False
-
-
-def read_decoder(spec: Json) -> Decoder:
-    """The decoder that an object describes."""
-    byte_level = byte_fallback = drop_leading_space = False
-    replacements: list[tuple[str, str]] = []
-    for member in _decoder_members(spec):
-        kind = field(member, "type", str, "tokenizer.json: decoder")
-        if kind == "ByteLevel":
-            byte_level = True
-        elif kind == "ByteFallback":
-            byte_fallback = True
-        elif kind == "Replace":
-            pattern = field(member, "pattern", dict, "decoder Replace")
-            old = field(pattern, "String", str, "decoder Replace")
-            replacements.append((old, field(member, "content", str, "decoder Replace")))
-        elif kind == "Metaspace":
-            replacements.append((_metaspace_sign(member), " "))
-            drop_leading_space |= _prepend_scheme(member) != "never"
-        elif kind == "Strip":
-            drop_leading_space |= _strips_one_space(member)
-        elif kind != "Fuse":
-            raise UnsupportedModelError(f"the decoder {kind!r} of tokenizer.json is not supported")
-    return Decoder(byte_level, byte_fallback, tuple(replacements), drop_leading_space)
-
-
-def _decoder_members(spec: Json) -> list[Json]:
-    if field(spec, "type", str, "tokenizer.json: decoder") != "Sequence":
-        return [spec]
-    return [inner for member in _members(spec, "decoders") for inner in _decoder_members(member)]
-
-
-def _strips_one_space(spec: Json) -> bool:
-    where = "decoder Strip"
-    content = field(spec, "content", str, where)
-    start, stop = field(spec, "start", int, where), field(spec, "stop", int, where)
-    if (content, stop) != (" ", 0) or start not in (0, 1):
-        raise UnsupportedModelError(
-            f"the decoder Strip of {start} and {stop} times {content!r} is not supported"
-        )
-    return start == 1
-
-
-# --- post-processors
-
-
-def read_post_processor(spec: Json) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The ids that a post-processor puts before and behind a single text."""
-    return _read("post-processor", spec, _POST_PROCESSORS)
-
-
-def _template(spec: Json) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    where = "post-processor TemplateProcessing"
-    specials = optional(spec, "special_tokens", dict, {}, where)
-    prefix: list[int] = []
-    suffix: list[int] = []
-    side = prefix
-    for item in field(spec, "single", list, where):
-        item = expect(item, dict, where)
-        if "Sequence" in item:
-            side = suffix
-            continue
-        name = field(field(item, "SpecialToken", dict, where), "id", str, where)
-        ids = field(field(specials, name, dict, where), "ids", list, where)
-        side += [expect(token_id, int, where) for token_id in ids]
-    return tuple(prefix), tuple(suffix)
-
-
-def _class_and_separator(spec: Json) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    ids = []
-    for name in ("cls", "sep"):
-        pair = field(spec, name, list, "post-processor")
-        if len(pair) != 2:
-            raise TokenizerError(f"post-processor: {name} must be a token and its id")
-        ids.append(expect(pair[1], int, f"post-processor: {name}"))
-    return (ids[0],), (ids[1],)
-
-
-def _post_processor_sequence(spec: Json) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    prefix: tuple[int, ...] = ()
-    suffix: tuple[int, ...] = ()
-    for member in _members(spec, "processors"):
-        before, behind = read_post_processor(member)
-        prefix, suffix = before + prefix, suffix + behind
-    return prefix, suffix
-
-
-_POST_PROCESSORS: dict[str, Callable[[Json], tuple[tuple[int, ...], tuple[int, ...]]]] = {
-    "Sequence": _post_processor_sequence,
-    "ByteLevel": lambda spec: ((), ()),  # changes offsets only
-    "TemplateProcessing": _template,
-    "RobertaProcessing": _class_and_separator,
-    "BertProcessing": _class_and_separator,
 }

@@ -48,6 +48,15 @@ def test_end_of_turn_and_of_message_end_generation() -> None:
     assert tokenizer.end_ids == {EOS, IM_END, 0x61, 0x62}
 
 
+def test_the_end_of_a_message_in_the_harmony_format_goes_on() -> None:
+    for extra, expected in (("<|return|>", {"<|return|>"}), ("<|other|>", {"<|end|>"})):
+        tokens = [*definitions.byte_level_vocab(), "<|end|>", extra]
+        types = [1] * definitions.vocab_size() + [3, 3]
+        metadata = definitions.byte_level_gguf(tokens=tokens, token_type=types, eos_token_id=None)
+        tokenizer = from_gguf(metadata)
+        assert tokenizer.end_ids == {tokenizer.token_id(text) for text in expected}
+
+
 def test_words_that_are_tokens_are_taken_whole_where_the_pre_tokenizer_says_so() -> None:
     vocab = list(definitions.byte_level_vocab())
     tokens = [*vocab, "hello", "word"]

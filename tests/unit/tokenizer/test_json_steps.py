@@ -9,11 +9,8 @@ import pytest
 
 from webllm_py.errors import TokenizerError, UnsupportedModelError
 from webllm_py.tokenizer import Tokenizer, from_files
-from webllm_py.tokenizer.json_steps import (
-    read_normalizer,
-    read_post_processor,
-    read_pre_tokenizer,
-)
+from webllm_py.tokenizer.json_results import read_post_processor
+from webllm_py.tokenizer.json_steps import read_normalizer, read_pre_tokenizer
 from webllm_py.tokenizer.pretokenizers import sequence
 
 TEXT = " ab  12 c3,d!! \n e"
