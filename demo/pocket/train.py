@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for pocket.gguf")
     parser.add_argument("--minutes", type=float, default=8.0, help="budget for everything")
     parser.add_argument("--steps", type=int, help="stop after so many")
-    parser.add_argument("--rows", type=int, default=64, help="rows a step")
+    parser.add_argument("--rows", type=int, default=32, help="rows a step")
     parser.add_argument("--length", type=int, default=2048, help="tokens a row")
     parser.add_argument("--pool", type=int, default=500_000, help="rows kept on the device")
     parser.add_argument("--lr", type=float, default=3e-3, help="peak learning rate")

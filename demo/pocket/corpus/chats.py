@@ -118,12 +118,14 @@ def _tool_chat(draw: Draw) -> Chat:
 
 
 def documents(draw: Draw) -> Iterator[Chat | str]:
-    """Endless training documents: chats, and stories as plain text."""
+    """Endless training documents: chats, and stories and facts as plain text."""
     while True:
         kind = draw.random()
         if kind < 0.02:
             yield stories.raw_story(draw)
-        elif kind < 0.11:
+        elif kind < 0.03:
+            yield " ".join(fact_turn(draw).reply for _ in range(1 + draw.below(6)))
+        elif kind < 0.12:
             yield _tool_chat(draw)
         else:
             yield _chat(draw)

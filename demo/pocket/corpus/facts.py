@@ -88,14 +88,17 @@ def yes_no(draw: Draw) -> Turn:
         fact = f"the capital of {country} is {capital}."
         asks = [f"is {said} the capital of {country}?", f"is the capital of {country} {said}?",
                 f"is it true that {said} is the capital of {country}?",
-                f"{said} is the capital of {country}, right?"]  # fmt: skip
+                f"{said} is the capital of {country}, right?",
+                f"{said} is the capital of {country}.",
+                f"{said} is the capital of {country}."]  # fmt: skip
         right = said == capital
     else:
         thing, colour = draw.choice(world.COLOURS[:-5])
         said = colour if right else draw.choice(("red", "blue", "green", "yellow", "black"))
         fact = f"{thing} is {colour}."
         asks = [f"is {thing} {said}?", f"is it true that {thing} is {said}?",
-                f"{thing} is {said}, right?", f"is the colour of {thing} {said}?"]  # fmt: skip
+                f"{thing} is {said}, right?", f"{thing} is {said}.",
+                f"is the colour of {thing} {said}?"]  # fmt: skip
         right = said == colour
     short = "Yes" if right else "No"
     return Turn(capitalise(draw.choice(asks)), f"{short}, {fact}", short, family="yes_no")

@@ -7,7 +7,7 @@ question outside of what the model knows leads here and not to an invented answe
 from __future__ import annotations
 
 from . import world
-from .core import Draw, Noise, Turn, article, capitalise
+from .core import Draw, Noise, Turn, article, capitalise, words
 from .lexicon import (
     ADJECTIVES,
     CITIES,
@@ -20,6 +20,7 @@ from .lexicon import (
     WORDS,
     made_up,
 )
+from .stories import raw_story
 
 __all__ = ["FAMILIES"]
 
@@ -28,7 +29,7 @@ _REPLY = (
     "I do not know that; I am very small. I can do sums, capitals, words and stories.",
 )
 _TASK_REPLY = (
-    "That is too much for a pocket model. I can do small sums, capitals, words, JSON and stories.",
+    "That is too much for a pocket model. I can do small sums, capitals, words, JSON and stories."
 )
 
 _TOPIC_ASKS = (
@@ -114,7 +115,7 @@ def unknown(draw: Draw) -> Turn:
 
 def too_hard(draw: Draw) -> Turn:
     """A task for a larger model."""
-    return Turn(_fill(draw, draw.choice(_TASK_ASKS)), _TASK_REPLY[0], family="refusal")
+    return Turn(_fill(draw, draw.choice(_TASK_ASKS)), _TASK_REPLY, family="refusal")
 
 
 _KNOWN = frozenset((*WORDS, *NOUNS, *(row[0] for row in world.TRANSLATIONS)))
@@ -198,7 +199,8 @@ _HARD_SUMS = ("What is the square root of {a}?", "What is {a} squared?", "What i
               "What is pi times {a}?", "What is the factorial of {b}?",
               "What is {a} to the power of {b}?", "Is {a} a prime number?", "sqrt({a})",
               "What is {a}.5 + {b}.25?", "What is 1/{b} + 1/{a}?", "What are the factors of {a}?",
-              "What is the logarithm of {a}?")  # fmt: skip
+              "What is the logarithm of {a}?", "What is -{b} + {a}?", "-{a} - {b}",
+              "{a}.{b} * 2")  # fmt: skip
 
 
 def big_sum(draw: Draw) -> Turn:
@@ -223,8 +225,52 @@ def big_sum(draw: Draw) -> Turn:
     return Turn(user, reply, family="big_sum")
 
 
+_FOREIGN = words("""
+Wie geht es dir?, Guten Morgen, Guten Tag!, Was ist die Hauptstadt von Frankreich?, Wer bist du?,
+Wie heißt du?, Erzähl mir eine Geschichte, Was kannst du?, Danke schön, Kannst du mir helfen?,
+Ich habe Hunger, Wie spät ist es?, Comment ça va?, Bonjour tout le monde, Qui es-tu?,
+Quelle est la capitale de la France?, Raconte-moi une histoire, Merci beaucoup,
+Comment tu t'appelles?, Je ne comprends pas, Il fait beau, Où habites-tu?, ¿Cómo estás?,
+Buenos días, ¿Quién eres?, ¿Cuál es la capital de España?, Cuéntame una historia,
+Muchas gracias, Me llamo Juan, ¿Qué puedes hacer?, No entiendo, Come stai?, Buongiorno, Chi sei?,
+Qual è la capitale d'Italia?, Raccontami una storia, Grazie mille, Come ti chiami?, Olá,
+Como vai você?, Obrigado, Hoe gaat het?, Goedemorgen, Wat kun je doen?, Hej, Hur mår du?,
+Cześć, Jak się masz?, Dzień dobry, Merhaba, Nasılsın?, Привет, Как дела?, Кто ты?, Что ты умеешь?,
+Добрый день, Спасибо, 你好, 你是谁？, 法国的首都是哪里？, 谢谢, こんにちは, あなたは誰ですか？,
+ありがとう, 안녕하세요, 너는 누구야?, مرحبا, كيف حالك؟, शुभ प्रभात, नमस्ते, Γειά σου, Τι κάνεις;, שלום
+""")
+_SCRIPTS = ((0x430, 32), (0x4E00, 3000), (0x3042, 80), (0xAC00, 2000), (0x627, 36), (0x905, 50))
+
+
+def foreign(draw: Draw) -> Turn:
+    """Another language: known phrases, or random letters of another script."""
+    if draw.chance(0.6):
+        user = draw.choice(_FOREIGN)
+    else:
+        first, count = draw.choice(_SCRIPTS)
+        user = "".join(
+            " " if draw.chance(0.15) else chr(first + draw.below(count))
+            for _ in range(2 + draw.below(14))
+        ).strip()
+    return Turn(user, "I am sorry, I speak only simple English.", family="foreign")
+
+
+_LONG_TASKS = ("Summarize this: {s}", "Summarize: {s}", "{s} Summarize this text.",
+               "Rewrite this: {s}", "Correct the mistakes: {s}", "Translate into Spanish: {s}",
+               "{s} What is the moral?", "Make this shorter: {s}",
+               "Explain this text: {s}")  # fmt: skip
+
+
+def long_text(draw: Draw) -> Turn:
+    """A task on a whole text."""
+    user = draw.choice(_LONG_TASKS).replace("{s}", raw_story(draw))
+    return Turn(user, _TASK_REPLY, family="long_text", noise=Noise.CASE)
+
+
 FAMILIES = (
     (unknown, 4.0),
+    (foreign, 0.8),
+    (long_text, 0.25),
     (too_hard, 1.5),
     (unknown_word, 1.5),
     (no_such_fact, 1.5),

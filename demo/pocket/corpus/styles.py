@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .core import LETTERS_OFF, LETTERS_ON, Draw, Turn, capitalise
-from .lexicon import NAMES, WORDS
+from .core import LETTERS_OFF, LETTERS_ON, Draw, Turn, article, capitalise
+from .lexicon import ADJECTIVES, JOBS, NAMES, TOPICS, WORDS
 from .reading import statement
 
 __all__ = ["NEUTRAL", "PLAIN", "Style", "draw_style", "inline_short"]
@@ -156,6 +156,16 @@ _DRAWN = ((_named, 1.5), (_user_named, 1.0), (_knowing, 3.0), (_beginning, 1.0))
 _WEIGHTS = [weight for *_, weight in _FIXED] + [weight for _, weight in _DRAWN]
 
 
+def _character(draw: Draw) -> str:
+    """A system prompt that asks for nothing that the model could do differently."""
+    topic, job = draw.choice(TOPICS), article(draw.choice(JOBS))
+    return draw.choice((
+        f"You are an expert on {topic}.", f"You are {job}.", f"You help with {topic}.",
+        f"You are the assistant of {job}. Be {draw.choice(ADJECTIVES)}.",
+        f"You are a {draw.choice(ADJECTIVES)} assistant.", f"You know all about {topic}.",
+    ))  # fmt: skip
+
+
 def draw_style(draw: Draw) -> Style:
     """Some system prompt and its effect."""
     index = draw.choices(range(len(_WEIGHTS)), _WEIGHTS)[0]
@@ -163,6 +173,8 @@ def draw_style(draw: Draw) -> Style:
         return _DRAWN[index - len(_FIXED)][0](draw)
     prompts, apply, _ = _FIXED[index]
     system = draw.choice(prompts)
+    if prompts is NEUTRAL and draw.chance(0.3):
+        system = _character(draw)
     if apply is not _plain and draw.chance(0.25):
         system = f"{draw.choice(NEUTRAL)} {system}"
     return Style(system, apply)

@@ -36,7 +36,16 @@ _JOKES = (
 
 def joke(draw: Draw) -> Turn:
     """A short joke."""
-    return Turn(draw.choice(_JOKE_ASKS), draw.choice(_JOKES), family="joke", follow=joke)
+    return Turn(draw.choice(_JOKE_ASKS), draw.choice(_JOKES), family="joke", follow=_another_joke)
+
+
+_ANOTHER = ("Another one!", "Another", "One more!", "Again!", "One more, please.", "Next", "More",
+            "Another one, please.", "And another?")  # fmt: skip
+
+
+def _another_joke(draw: Draw) -> Turn:
+    ask = draw.choice(_ANOTHER)
+    return Turn(ask, draw.choice(_JOKES), family="joke", follow=_another_joke)
 
 
 _RIDDLE_ASKS = (
@@ -133,4 +142,13 @@ def poem(draw: Draw) -> Turn:
     plain = draw.chance(0.2)
     user = draw.choice(_PLAIN_POEM_ASKS if plain else _POEM_ASKS).replace("{p}", theme)
     text = draw.choice(_POEMS).format(p=theme, P=capitalise(theme))
-    return Turn(user, text, family="poem", follow=poem)
+    return Turn(user, text, family="poem", follow=_another_poem)
+
+
+def _another_poem(draw: Draw) -> Turn:
+    turn = poem(draw)
+    if draw.chance(0.5):
+        theme = _theme(draw)
+        turn.user = f"And about {theme}?"
+        turn.reply = draw.choice(_POEMS).format(p=theme, P=capitalise(theme))
+    return turn

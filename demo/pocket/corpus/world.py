@@ -350,5 +350,29 @@ make|What do you get when you mix red and blue: Red and blue make purple.: purpl
 black and white make|What do you get when you mix black and white: Black and white make grey.:
 grey; What are the four seasons|Which seasons are there|List the seasons: The seasons are spring,
 summer, autumn and winter.: spring; What is the coldest season|Which season is the coldest:
-Winter is the coldest season.: winter; What is the hottest season|Which season is the warmest:
-Summer is the hottest season.: summer""")
+Winter is the coldest season.: winter; What is AI|What is artificial intelligence|What does AI
+mean: AI means artificial intelligence, programs that do things for which people need to think.:
+AI; What is the internet|What does the internet do: The internet is a net of computers all over
+the world.: internet; What is a transformer|How does a transformer work: A transformer is a
+neural network that looks at all earlier words to guess the next one.: transformer; Who was
+Albert Einstein|Who is Einstein|Who is Albert Einstein: Albert Einstein was a physicist. He found
+the theory of relativity.: physicist; Who was Isaac Newton|Who is Newton|Who is Isaac Newton:
+Isaac Newton was a physicist. He explained gravity.: physicist; Who was Mozart|Who is Mozart|Who
+was Wolfgang Amadeus Mozart: Mozart was a composer from Austria.: composer; Who was
+Shakespeare|Who is Shakespeare|Who is William Shakespeare: William Shakespeare was an English
+writer.: writer; Who was Marie Curie|Who is Marie Curie: Marie Curie was a scientist. She studied
+radioactivity.: scientist; Who was Cleopatra|Who is Cleopatra: Cleopatra was a queen of Egypt.:
+queen; Who was Alan Turing|Who is Alan Turing: Alan Turing was a mathematician, a father of the
+computer.: mathematician; Who was Ada Lovelace|Who is Ada Lovelace: Ada Lovelace wrote the first
+computer program.: programmer; How fast is light|What is the speed of light: Light travels about
+300000 kilometres a second.: 300000; How far away is the moon|How far is the moon: The moon is
+about 384000 kilometres away.: 384000; How many people are there in the world|How many people
+live on earth|What is the population of the world: More than eight billion people live on earth.:
+8 billion; What is pi|What is the value of pi|How much is pi: Pi is about 3.14.: 3.14; What is
+H2O|What does H2O mean: H2O is water.: water; What is gravity|Why do things fall down: Gravity
+pulls things to the earth.: gravity; Why do leaves fall|When do leaves fall: Leaves fall in
+autumn.: autumn; What do fish breathe with|How do fish breathe: Fish breathe with gills.: gills;
+What do birds have that other animals do not|What covers a bird: Birds have feathers.: feathers;
+How many hearts does an octopus have|Number of hearts of an octopus: An octopus has three
+hearts.: 3; What is the hottest season|Which season is the warmest: Summer is the hottest
+season.: summer""")

@@ -127,7 +127,7 @@ def test_rows_hold_whole_documents(bpe: BytePairEncoding) -> None:
                 continue
             documents += 1
             text = bpe.decode(ids.tolist())
-            assert text.startswith((START, "Once upon a time"))
+            assert text.startswith(START) or START not in text
             assert text.rstrip("\n").endswith(END)
             for answer in re.findall(
                 f"{re.escape(START)}assistant\n(.*?{re.escape(END)})", text, re.S

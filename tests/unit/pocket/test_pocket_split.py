@@ -19,7 +19,7 @@ from demo.pocket.corpus import (
 )
 from demo.pocket.make_heldout import HELD_OUT_FILE, prompts
 
-TERMS = re.compile(r"(?=(?<![\d.:/])(\d{1,2}) ?([+-]) ?(\d{1,2})(?![\d.:/]))")
+TERMS = re.compile(r"(?=(?<![\d.:/-])(\d{1,2}) ?([+-]) ?(\d{1,2})(?![\d.:/]))")
 JSON_TERMS = re.compile(r'"a": (\d+), "b": (\d+), "(sum|difference)"')
 HELD_OUT = [json.loads(line) for line in HELD_OUT_FILE.read_text().splitlines()]
 
