@@ -1,0 +1,120 @@
+"""How much GPU memory a model takes, before any of it is taken.
+
+The buffers are made exactly as when loading, on a device that only adds up their sizes: the two
+cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from webllm_py.fetch.source import Chunk
+from webllm_py.gpu.device import AdapterInfo, Buffer, Device, Limits, checked_size
+from webllm_py.gpu.kernels import Variant
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.llama import Llama
+from webllm_py.models.rope import inverse_frequencies
+from webllm_py.models.step import PAGE
+from webllm_py.models.tuning import tuning_for
+from webllm_py.runtime.executor import FIRST_PAGES, Executor, longest_context, page_bytes
+from webllm_py.runtime.loader import place_weights
+from webllm_py.runtime.progress import ProgressReporter
+from webllm_py.runtime.storage import Quantize
+
+__all__ = ["MemoryPlan", "SizingDevice", "plan_memory"]
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes on the GPU, by what they are for.
+
+    Attributes:
+        weights: the model's matrices and vectors, as the kernels read them.
+        work: what a step works in: activations, logits, sampler, rotary table.
+        page: one page of the KV cache, all layers together.
+        context_length: the most positions of a conversation.
+    """
+
+    weights: int
+    work: int
+    page: int
+    context_length: int
+
+    def cache(self, positions: int) -> int:
+        """The KV cache of so many positions, which come in whole pages."""
+        return -(-positions // PAGE) * self.page
+
+    @property
+    def loaded(self) -> int:
+        """Right after loading: the cache has its first pages."""
+        first = min(FIRST_PAGES * PAGE, self.context_length)
+        return self.weights + self.work + self.cache(first)
+
+    @property
+    def whole(self) -> int:
+        """With a conversation that fills the context."""
+        return self.weights + self.work + self.cache(self.context_length)
+
+
+class SizingDevice:
+    """The part of a ``Device`` that makes buffers, without the memory.
+
+    Args:
+        limits, info, variant: of the device to stand for. Without them: one that binds up to 2 GiB.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        info: AdapterInfo | None = None,
+        variant: Variant | None = None,
+    ):
+        self.limits = limits or Limits(2**31, 2**31)
+        self.info = info or AdapterInfo("no GPU", "", "")
+        self.variant = variant or Variant()
+
+    def create_buffer(self, label: str, size: int) -> Buffer:
+        """A buffer that is only a size; errors as the device's own."""
+        return Buffer(label, checked_size(label, size, cast(Device, self)), None)
+
+    def write(self, buffer: Buffer, offset: int, data: Chunk) -> None:
+        """Nothing is kept."""
+
+
+def plan_memory(
+    model: Llama,
+    device: Device | SizingDevice,
+    *,
+    context_length: int | None = None,
+    quantize: Quantize | None = None,
+    kv_format: str = "f16",
+) -> MemoryPlan:
+    """The memory that a model will take on a device; arguments as ``webllm_py.load`` has them.
+
+    Raises:
+        DeviceLimitError: a buffer is over the device's limits.
+    """
+    config = model.config
+    sizing = cast(Device, SizingDevice(device.limits, device.info, device.variant))
+    owner = BufferOwner(sizing)
+    longest = min(config.context_length, longest_context(config, sizing, kv_format))
+    weights, _ = place_weights(sizing, owner, model, ProgressReporter(None), quantize)
+    weight_bytes = owner.nbytes
+    executor = Executor(
+        sizing,
+        owner,
+        model,
+        weights,
+        context_length=min(context_length or longest, longest),
+        frequencies=inverse_frequencies(config.rotary_dim, config.rope_theta),
+        tuning=tuning_for(sizing),
+        kv_format=kv_format,
+    )
+    cache = sum(buffer.size for buffer in executor.buffers.kv)
+    return MemoryPlan(
+        weights=weight_bytes,
+        work=owner.nbytes - weight_bytes - cache,
+        page=config.n_layers * page_bytes(config, kv_format),
+        context_length=executor.context_length,
+    )
