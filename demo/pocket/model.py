@@ -5,6 +5,8 @@ Names of parameters are the names of GGUF's tensors, so that exporting and loadi
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -42,7 +44,7 @@ class RMSNorm(nn.Module):
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """RoPE (Su et al., 2021) on neighbouring pairs; x is (batch, heads, length, head_dim)."""
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    even, odd = x.float().view(*x.shape[:-1], -1, 2).unbind(-1)
     turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1)
     return turned.flatten(-2).to(x.dtype)
 
@@ -84,15 +86,19 @@ class Block(nn.Module):
             )
         x = x + self.attn_output(mixed.transpose(1, 2).flatten(2))
         h = self.ffn_norm(x)
-        return x + self.ffn_down(functional.silu(self.ffn_gate(h)) * self.ffn_up(h))
+        gated: Tensor = functional.silu(self.ffn_gate(h)) * self.ffn_up(h)
+        return x + cast(Tensor, self.ffn_down(gated))
 
     @staticmethod
     def _split(x: Tensor, heads: int) -> Tensor:
-        return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:-1], heads, -1).transpose(1, 2)
 
 
 class Pocket(nn.Module):
     """Tokens to hidden states, and hidden states to logits."""
+
+    cos: Tensor
+    sin: Tensor
 
     def __init__(self, config: Config):
         super().__init__()
@@ -110,10 +116,10 @@ class Pocket(nn.Module):
         """(batch, length) ids to (batch, length, dim)."""
         length = tokens.shape[1]
         cos, sin = self.cos[:length], self.sin[:length]
-        x = self.token_embd(tokens)
+        x: Tensor = self.token_embd(tokens)
         for block in self.blk:
             x = block(x, cos, sin, mask)
-        return self.output_norm(x)
+        return cast(Tensor, self.output_norm(x))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores of all tokens, by the same matrix as the embedding."""

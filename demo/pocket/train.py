@@ -161,7 +161,7 @@ class Trainer:
         # would save little and make the CPU wait for the GPU.
         wanted = batch.tokens.masked_fill(~batch.learned, IGNORED).roll(-1, dims=1)
         loss = functional.cross_entropy(logits.float().flatten(0, 1), wanted.flatten().long())
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
@@ -178,7 +178,7 @@ def train(options: argparse.Namespace, config: Config, began: float) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     processes = options.processes or max(1, (os.cpu_count() or 2) - 2)
     maker = RowMaker(processes=processes, seed=SEED, length=options.length, rows_a_shard=SHARD_ROWS)
-    out = options.out / "pocket.gguf"
+    out: Path = options.out / "pocket.gguf"
     try:
         if device.type == "cuda":
             say(began, f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}")

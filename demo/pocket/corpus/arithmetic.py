@@ -131,6 +131,7 @@ def _more(value: int) -> Callable[[Draw], Turn] | None:
         return None
 
     def follow(draw: Draw) -> Turn:
+        asks: tuple[str, ...]
         while True:
             n = draw.below(30) if draw.chance(0.7) else draw.below(100)
             if draw.chance(0.6) and keep_sum(draw, value, n):

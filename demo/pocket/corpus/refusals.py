@@ -156,6 +156,7 @@ _LANGUAGES = ("French", "Spanish", "German", "Italian", "Chinese", "Japanese", "
 def no_such_fact(draw: Draw) -> Turn:
     """A question of a known kind about a known word, to which there is no taught answer."""
     noun = draw.choice(NOUNS)
+    asks: tuple[str, ...]
     kind = draw.random()
     if kind < 0.3 and noun not in _HAS_COLOUR:
         asks = ("What colour is {ax}?", "What color is {ax}?", "What is the colour of {ax}?")

@@ -164,6 +164,7 @@ def alphabet(draw: Draw) -> Turn:
     i = draw.below(26)
     letter = _ALPHABET[i]
     shown = letter.upper() if draw.chance(0.4) else letter
+    asks: tuple[str, ...]
     kind = draw.random()
     if kind < 0.45 and i < 25:
         other = _ALPHABET[i + 1]
@@ -179,7 +180,7 @@ def alphabet(draw: Draw) -> Turn:
     else:
         other = str(i + 1)
         asks = ("Which number is the letter {} in the alphabet?",
-                "What is the position of {} in the " "alphabet?",
+                "What is the position of {} in the alphabet?",
                 "Which place has {} in the alphabet?")  # fmt: skip
         reply = f"{letter} is letter number {other} of the alphabet."
     return Turn(draw.choice(asks).format(shown), reply, other, noise=Noise.CASE, family="alphabet")
