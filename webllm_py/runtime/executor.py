@@ -103,9 +103,9 @@ class Executor:
         Raises:
             GPUOutOfMemoryError: no memory for more pages; the cache is as it was before.
         """
-        if self.pages.missing(sequence, length) and self.pages.capacity < self.pages.max_pages:
-            wanted = self.pages.used + self.pages.missing(sequence, length)
-            await self._grow(max(wanted, self.pages.capacity * 3 // 2, FIRST_PAGES))
+        missing = self.pages.missing(sequence, length)
+        if missing and self.pages.capacity < self.pages.max_pages:
+            await self._grow(max(self.pages.capacity + missing, self.pages.capacity * 3 // 2))
         self.write_pages(self.pages.reserve(sequence, length))
 
     async def _grow(self, pages: int) -> None:
