@@ -14,12 +14,12 @@ import { Settings } from "./settings.mjs";
 import { LoadingPanel, Status } from "./status.mjs";
 
 const EXAMPLES = [
+  "What can you do?",
   "What is 27 + 48?",
   "What is the capital of Japan?",
+  "Write the word garden backwards.",
   "Tell me a short story about a fox.",
-  "Spell the word garden backwards.",
-  "Which day comes after Tuesday?",
-  "Give me the colour of grass as JSON.",
+  "Priya is 31. Give that as JSON.",
 ];
 const POCKET = [{ kind: "pocket" }, "Pocket model"];
 
