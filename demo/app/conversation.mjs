@@ -105,7 +105,7 @@ export class Conversation {
     const body = document.createElement("div");
     body.className = "body";
     if (role === "user") body.textContent = content;
-    const speaker = document.createElement("h3");
+    const speaker = document.createElement("h2");
     speaker.className = "unseen";
     speaker.textContent = role === "user" ? "You" : "Model";
     const foot = document.createElement("div");
