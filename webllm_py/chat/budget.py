@@ -25,6 +25,7 @@ __all__ = ["Budget", "Limits", "budget", "spending"]
 
 MAX_BITS = 4096  # of a whole number: more than any date, count or id
 MAX_DEPTH = 100  # of lists within lists
+SLOT = 8  # size of what is no text: a number, a place in a list
 _CONTAINERS = (dict, list, tuple, KeysView, ValuesView, ItemsView)
 
 
@@ -33,7 +34,7 @@ class Limits:
     """What one rendering may use.
 
     Attributes:
-        steps: loop rounds, calls, operations and items looked at.
+        steps: calls, operations, comparisons and items of lists looked at.
         seconds: time; checked at every step.
         size: characters of one value, and a few for each item of a list.
         built: characters of all values made, however short-lived.
@@ -43,7 +44,7 @@ class Limits:
     steps: int = 3_000_000
     seconds: float = 10.0
     size: int = 8 << 20
-    built: int = 64 << 20
+    built: int = 128 << 20
     calls: int = 50
 
 
@@ -85,6 +86,7 @@ class Budget:
     def made(self, value: Any) -> Any:
         """Count a value that an operation has made, and return it.
 
+        Of a list only its slots count: the texts in it were counted when they were made.
         The lazy results of Jinja's filters are drawn at once, so that no value is ever larger
         than it was measured; they still can be iterated only once.
         """
@@ -94,10 +96,17 @@ class Budget:
             for item in value:
                 self.step()
                 items.append(item)
-            self._build(self.measure(items))
+            self.made(items)
             return iter(items)
-        self._build(self.measure(value))
+        size = self.measure(value)
+        self.build(len(value) * SLOT if isinstance(value, _CONTAINERS) else size)
         return value
+
+    def build(self, size: int) -> None:
+        """Count so many characters of new text."""
+        self._built -= size
+        if self._built < 0:
+            raise TemplateError(f"builds more than {self._limits.built} characters")
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -109,11 +118,6 @@ class Budget:
             yield
         finally:
             self._calls += 1
-
-    def _build(self, size: int) -> None:
-        self._built -= size
-        if self._built < 0:
-            raise TemplateError(f"builds more than {self._limits.built} characters")
 
     def _container(self, value: Any) -> tuple[int, int]:
         """Size and depth of a list or dict."""
@@ -142,7 +146,7 @@ class Budget:
     def _leaf(self, value: Any) -> int:
         if isinstance(value, int) and value.bit_length() > MAX_BITS:
             raise TemplateError(f"computes a number of more than {MAX_BITS} bits")
-        return 8
+        return SLOT
 
 
 def _items(value: Any) -> Iterator[Any]:

@@ -19,12 +19,22 @@ from jinja2 import filters as jinja
 from jinja2.nodes import EvalContext
 from jinja2.tests import TESTS as JINJA_TESTS
 from jinja2.utils import Namespace
-from markupsafe import soft_str
 
 from webllm_py.chat.budget import MAX_BITS, budget
 from webllm_py.errors import TemplateError
 
-__all__ = ["FILTERS", "METHODS", "TESTS", "binary", "charge", "check_method", "concat", "keep"]
+__all__ = [
+    "FILTERS",
+    "METHODS",
+    "TESTS",
+    "binary",
+    "charge",
+    "check_method",
+    "concat",
+    "keep",
+    "made",
+    "text_method",
+]
 
 
 def _names(text: str) -> frozenset[str]:
@@ -38,8 +48,8 @@ MAX_PAIRS = 1 << 28
 # Jinja's own filters that make nothing larger than a small multiple of what they get.
 _HARMLESS = _names(
     """abs capitalize count d default dictsort e escape first float groupby int items last length
-    list lower map max min reject rejectattr reverse safe select selectattr sort title truncate
-    unique upper wordcount"""
+    list lower map max min reject rejectattr reverse safe select selectattr sort string title
+    truncate unique upper wordcount"""
 )
 
 # What a template may call on values of these types; everything else is refused.
@@ -80,18 +90,18 @@ def binary(name: str, left: Any, right: Any) -> Any:
         _check_power(left, right)
     elif name == "%" and isinstance(left, str):
         _check_percent(left, right)
-    elif name == "+" and isinstance(left, str) and isinstance(right, str):
-        budget().fits(len(left) + len(right))
     return budget().made(_OPERATORS[name](left, right))
 
 
-def check_method(method: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Refuse a call of a string's method whose result or time would be too large."""
-    method = getattr(method, "__wrapped__", method)  # the sandbox wraps str.format
+def text_method(function: Any) -> tuple[str, str] | None:
+    """The text and the name, if the function is a method of a text."""
+    method = getattr(function, "__wrapped__", function)  # the sandbox wraps str.format
     text = getattr(method, "__self__", None)
-    name = getattr(method, "__name__", "")
-    if not isinstance(text, str):
-        return
+    return (text, method.__name__) if isinstance(text, str) else None
+
+
+def check_method(text: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Refuse a call of a text's method whose result or time would be too large."""
     if name in ("format", "format_map"):
         _check_format(text, [*args, *kwargs.values()])
     elif name == "join" and args:
@@ -110,6 +120,11 @@ def charge(value: Any) -> Any:
     return value
 
 
+def made(value: Any) -> Any:
+    """The value, after counting it as new."""
+    return budget().made(value)
+
+
 def keep(value: Any) -> Any:
     """The value, if a namespace may hold it: not another one, so that none can hold itself."""
     if isinstance(value, Namespace):
@@ -120,13 +135,7 @@ def keep(value: Any) -> Any:
 def concat(values: list[Any]) -> str:
     """Jinja's ``~``: the texts of all values joined."""
     budget().fits(sum(budget().measure(value) for value in values))
-    return "".join(map(str, values))
-
-
-def string(value: object) -> str:
-    """Jinja's ``string``."""
-    budget().measure(value)
-    text: str = soft_str(value)
+    text: str = budget().made("".join(map(str, values)))
     return text
 
 
@@ -190,7 +199,6 @@ def tojson(
 ) -> str:
     """``tojson`` as transformers' ``apply_chat_template`` has it: plain JSON, nothing escaped for
     HTML, letters of all languages as they are."""
-    budget().measure(value)
     columns = indent if isinstance(indent, int) else len(indent or "")
     if columns > MAX_WIDTH or max(map(len, separators or ("", ""))) > MAX_WIDTH:
         raise TemplateError("spreads its JSON too wide")
@@ -205,20 +213,14 @@ def tojson(
 
 
 def _check_product(left: Any, right: Any) -> None:
-    if isinstance(left, int) and isinstance(right, int):
-        _check_bits(left.bit_length() + right.bit_length())
     for value, times in ((left, right), (right, left)):
         if isinstance(value, str | list | tuple) and isinstance(times, int):
             budget().fits(budget().measure(value) * max(times, 0))
 
 
 def _check_power(base: Any, exponent: Any) -> None:
-    if isinstance(base, int) and isinstance(exponent, int):
-        _check_bits(base.bit_length() * max(exponent, 0))
-
-
-def _check_bits(bits: int) -> None:
-    if bits > MAX_BITS:
+    whole = isinstance(base, int) and isinstance(exponent, int)
+    if whole and base.bit_length() * exponent > MAX_BITS:
         raise TemplateError(f"computes a number of more than {MAX_BITS} bits")
 
 
@@ -258,7 +260,6 @@ _BOUNDED: Mapping[str, Callable[..., Any]] = {
     "join": join,
     "replace": replace,
     "round": round_,
-    "string": string,
     "sum": sum_,
     "tojson": tojson,
     "trim": trim,

@@ -4,8 +4,8 @@ Jinja's ImmutableSandboxedEnvironment keeps templates from Python's internals an
 what they are given; here, in addition, only listed methods of strings, lists and dicts can be
 reached, templates cannot load others, and all work counts against a ``Budget``:
 
-- the parsed template is rewritten before it is compiled: loops count a step for each round, and
-  comparisons, slices, literals, assignments and ``~`` measure their values;
+- the parsed template is rewritten before it is compiled: loops, comparisons, slices, literals,
+  assignments and ``~`` measure their values (a loop's rounds are as many as its list has items);
 - calls, operators, filters and tests go through this environment anyway and are counted there;
 - what is printed passes ``finalize``, fixed text included;
 - nothing is evaluated while compiling, where no budget runs.
@@ -35,12 +35,14 @@ from webllm_py.chat.filters import (
     check_method,
     concat,
     keep,
+    made,
+    text_method,
 )
 
 __all__ = ["ChatEnvironment"]
 
 # Names of our own filters in rewritten templates; no template can write one with a space.
-_CHARGE, _CONCAT, _KEEP = " charge", " concat", " keep"
+_CHARGE, _CONCAT, _KEEP, _MADE = " charge", " concat", " keep", " made"
 
 
 class ChatEnvironment(ImmutableSandboxedEnvironment):
@@ -60,7 +62,7 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
             finalize=_count_output,
             extensions=[GenerationTag, LoopControlExtension],
         )
-        self.filters = {**FILTERS, _CHARGE: charge, _CONCAT: concat, _KEEP: keep}
+        self.filters = {**FILTERS, _CHARGE: charge, _CONCAT: concat, _KEEP: keep, _MADE: made}
         self.tests = dict(TESTS)
         self.globals = {"range": safe_range, "dict": dict, "namespace": Namespace, **functions}
 
@@ -93,9 +95,14 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         if obj is Namespace:
             for value in kwargs.values():
                 keep(value)
-        check_method(obj, args, kwargs)
+        method = text_method(obj)
+        if method is not None:
+            check_method(*method, args, kwargs)
         with budget().call():
-            return budget().made(super().call(context, obj, *args, **kwargs))
+            result = budget().made(super().call(context, obj, *args, **kwargs))
+        if method is not None and isinstance(result, list | tuple):
+            budget().build(budget().measure(result))  # as split, which makes new texts
+        return result
 
 
 class GenerationTag(Extension):
@@ -127,8 +134,6 @@ class _Meter(NodeTransformer):
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
         node.iter = _filter(_CHARGE, node.iter)
-        tick = _filter(_CHARGE, nodes.Const(None, lineno=node.lineno))
-        node.body.insert(0, nodes.ExprStmt(tick, lineno=node.lineno))
         return node
 
     def visit_Assign(self, node: nodes.Assign) -> nodes.Node:  # noqa: N802
@@ -144,7 +149,7 @@ class _Meter(NodeTransformer):
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        return _filter(_CHARGE, node) if isinstance(node.arg, nodes.Slice) else node
+        return _filter(_MADE, node) if isinstance(node.arg, nodes.Slice) else node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)

@@ -1,0 +1,242 @@
+"""PromptBuilder: OpenAI's messages in the form that each template expects; fallbacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from webllm_py.chat import ChatTemplate, PromptBuilder, choose_template
+from webllm_py.errors import RequestError, TemplateError
+
+SYSTEM = {"role": "system", "content": "SYSTEM TEXT"}
+USER = {"role": "user", "content": "FIRST QUESTION"}
+ANSWER = {"role": "assistant", "content": "FIRST ANSWER"}
+SECOND = {"role": "user", "content": "SECOND QUESTION"}
+PARTS = {
+    "role": "user",
+    "content": [{"type": "text", "text": "PART ONE"}, {"type": "text", "text": "PART TWO"}],
+}
+CALL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [
+        {
+            "id": "abcdefghi",
+            "type": "function",
+            "function": {"name": "get_weather", "arguments": '{"city": "OSLO"}'},
+        }
+    ],
+}
+RESULT = {"role": "tool", "content": "THREE DEGREES", "tool_call_id": "abcdefghi"}
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Current weather.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "description": "CITY NAME"}},
+            "required": ["city"],
+        },
+    },
+}
+
+NO_TOOLS = {
+    "HuggingFaceTB-SmolLM3-3B",
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
+    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B",
+    "google-gemma-2-2b-it",
+    "microsoft-Phi-3.5-mini-instruct",
+}
+NO_TOOL_CALLS = {
+    "HuggingFaceTB-SmolLM3-3B",
+    "google-gemma-2-2b-it",
+    "microsoft-Phi-3.5-mini-instruct",
+}
+NO_SYSTEM = {"google-gemma-2-2b-it"}
+
+
+def builder(path: Path) -> PromptBuilder:
+    source = path.read_text(encoding="utf-8")
+    return PromptBuilder(ChatTemplate(source, bos_token="<s>", eos_token="</s>"))
+
+
+def in_order(text: str, *words: str) -> bool:
+    places = [text.find(word) for word in words]
+    return -1 not in places and places == sorted(places)
+
+
+@pytest.mark.usefixtures("templates_folder")
+class TestPublishedTemplates:
+    def test_conversations(self, model_template: Path) -> None:
+        prompts = builder(model_template)
+        assert "FIRST QUESTION" in prompts.build([USER])
+        assert in_order(
+            prompts.build([USER, ANSWER, SECOND]),
+            "FIRST QUESTION",
+            "FIRST ANSWER",
+            "SECOND QUESTION",
+        )
+        assert "PART ONE\nPART TWO" in prompts.build([PARTS])
+
+    @pytest.mark.parametrize("role", ["system", "developer"])
+    def test_system_messages(self, model_template: Path, role: str) -> None:
+        prompts = builder(model_template)
+        messages = [{**SYSTEM, "role": role}, USER]
+        if model_template.stem in NO_SYSTEM:
+            with pytest.raises(TemplateError, match="System role not supported"):
+                prompts.build(messages)
+        else:
+            assert in_order(prompts.build(messages), "SYSTEM TEXT", "FIRST QUESTION")
+
+    def test_tools(self, model_template: Path) -> None:
+        prompts = builder(model_template)
+        if model_template.stem in NO_TOOLS:
+            with pytest.raises(RequestError, match="no place for 'tools'") as caught:
+                prompts.build([USER], tools=[TOOL])
+            assert caught.value.param == "tools"
+        else:
+            text = prompts.build([USER], tools=[TOOL])
+            assert all(word in text for word in ("get_weather", "CITY NAME", "FIRST QUESTION"))
+
+    def test_tool_results(self, model_template: Path) -> None:
+        prompts = builder(model_template)
+        tools = [] if model_template.stem in NO_TOOLS else [TOOL]
+        messages = [USER, CALL, RESULT, ANSWER, SECOND]
+        if model_template.stem in NO_TOOL_CALLS:
+            with pytest.raises((RequestError, TemplateError)):
+                prompts.build(messages, tools=tools)
+        else:
+            text = prompts.build(messages, tools=tools)
+            text = text[text.index("FIRST QUESTION") :]
+            assert in_order(
+                text, "get_weather", "OSLO", "THREE DEGREES", "FIRST ANSWER", "SECOND QUESTION"
+            )
+            assert "{'city'" not in text  # a dict as Python prints it
+
+
+def test_thinking_can_be_switched_off(templates_folder: Path) -> None:
+    prompts = builder(templates_folder / "jinja" / "Qwen-Qwen3-0.6B.jinja")
+    closed = "<think>\n\n</think>\n\n"
+    assert prompts.build([USER], enable_thinking=False).endswith(closed)
+    assert not prompts.build([USER], enable_thinking=True).endswith(closed)
+    assert not prompts.build([USER]).endswith(closed)
+
+
+def make(source: str) -> PromptBuilder:
+    return PromptBuilder(ChatTemplate(source))
+
+
+CONTENTS = "{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}"
+
+
+def test_the_developer_role_becomes_system_unless_the_template_names_it() -> None:
+    message = {"role": "developer", "content": "x"}
+    assert make(CONTENTS).build([message]) == "system=x;"
+    assert make(CONTENTS + "{# developer #}").build([message]) == "developer=x;"
+
+
+def test_texts_become_parts_where_the_template_goes_through_parts() -> None:
+    source = (
+        "{% for m in messages %}{% for p in m.content %}"
+        "{{ p.type }}:{{ p.text }};{% endfor %}{% endfor %}"
+    )
+    assert make(source).build([USER, PARTS]) == ("text:FIRST QUESTION;text:PART ONE;text:PART TWO;")
+
+
+CALLS = (
+    "{% for m in messages %}{% for c in m.tool_calls %}ARGS{% endfor %}{{ m.content }};{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("shown", "arguments", "expected"),
+    [
+        ("{{ c.function.arguments|tojson }}", '{"a": "é"}', '{"a": "é"}'),
+        ("{{ c.function.arguments }}", '{"a":  1}', '{"a":  1}'),  # as the model wrote it
+        ("{{ c.function.arguments + '' }}", '{"a": 1}', '{"a": 1}'),
+        ("{% for k, v in c.function.arguments.items() %}{{ k }}:{{ v }}{% endfor %}", '{"a": 1}',
+         "a:1"),
+        ("{{ c.function.arguments|tojson }}", "not json", '"not json"'),
+        ("{{ c.function.arguments|tojson }}", "[1]", '"[1]"'),
+        ("{{ c.function.arguments|tojson }}", "[" * 100_000, None),
+    ],
+)  # fmt: skip
+def test_arguments_of_tool_calls(shown: str, arguments: str, expected: str | None) -> None:
+    call: dict[str, Any] = {
+        "id": "x",
+        "type": "function",
+        "function": {"name": "f", "arguments": arguments},
+    }
+    message = {"role": "assistant", "content": "ok", "tool_calls": [call]}
+    text = make(CALLS.replace("ARGS", shown)).build([USER, message])
+    expected = f'"{arguments}"' if expected is None else expected
+    assert text == f"FIRST QUESTION;{expected}ok;"
+    assert call["function"]["arguments"] == arguments  # the request is left as it was
+
+
+def test_what_a_template_would_drop_without_a_word_is_refused() -> None:
+    only_users = "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}"
+    prompts = make(only_users)
+    for messages, param in (
+        ([SYSTEM, USER], "messages[0].role"),
+        ([USER, CALL], "messages[1].tool_calls"),
+        ([USER, RESULT], "messages[1].role"),
+    ):
+        with pytest.raises(RequestError, match="has no place for") as caught:
+            prompts.build(messages)
+        assert caught.value.param == param
+
+
+def test_variables_have_to_be_known_to_the_template() -> None:
+    prompts = make("{{ messages[0].content }}{% if style %}{{ style }}{% endif %}")
+    assert prompts.build([USER], variables={"style": "!"}) == "FIRST QUESTION!"
+    with pytest.raises(RequestError, match="variables messages, style") as caught:
+        prompts.build([USER], variables={"stile": "!"})
+    assert caught.value.param == "chat_template_kwargs.stile"
+    assert prompts.build([USER], enable_thinking=False) == "FIRST QUESTION"
+
+
+CONVERSATION = [SYSTEM, USER, ANSWER, SECOND]
+
+
+def test_a_checkpoints_own_template_comes_first() -> None:
+    template = choose_template("{{ bos_token }}own", lambda _: True, bos_token="<s>")
+    assert template.render([USER]) == "<s>own"
+    with pytest.raises(TemplateError):
+        choose_template("{% broken", lambda _: True)
+
+
+def test_without_a_template_chatml_if_the_tokenizer_knows_it() -> None:
+    template = choose_template(None, {"<|im_start|>", "<|im_end|>"}.__contains__)
+    assert PromptBuilder(template).build(CONVERSATION) == (
+        "<|im_start|>system\nSYSTEM TEXT<|im_end|>\n"
+        "<|im_start|>user\nFIRST QUESTION<|im_end|>\n"
+        "<|im_start|>assistant\nFIRST ANSWER<|im_end|>\n"
+        "<|im_start|>user\nSECOND QUESTION<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    assert template.render([USER], add_generation_prompt=False).endswith("<|im_end|>\n")
+
+
+@pytest.mark.parametrize("tokens", [set(), {"<|im_start|>"}, {"<|im_end|>"}])
+def test_without_both_plain_lines(tokens: set[str]) -> None:
+    template = choose_template(None, tokens.__contains__, bos_token="<s>")
+    assert PromptBuilder(template).build(CONVERSATION) == (
+        "<s>system: SYSTEM TEXT\n"
+        "user: FIRST QUESTION\n"
+        "assistant: FIRST ANSWER\n"
+        "user: SECOND QUESTION\n"
+        "assistant:"
+    )
+
+
+@pytest.mark.parametrize("chatml", [True, False])
+def test_the_fallbacks_refuse_tool_calls_rather_than_lose_them(chatml: bool) -> None:
+    prompts = PromptBuilder(choose_template(None, lambda _: chatml))
+    with pytest.raises(TemplateError, match="no form for tool calls"):
+        prompts.build([USER, CALL, RESULT])
+    with pytest.raises(RequestError):
+        prompts.build([USER], tools=[TOOL])
