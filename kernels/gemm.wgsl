@@ -15,20 +15,18 @@
 
 ${enables}
 
-override BLOCKS: u32;            // row length in blocks of 32
+override UNITS: u32;             // row length in units of 8 columns, a multiple of 4
 override N: u32;                 // output rows of the whole (virtual) matrix
 override ROW0: u32 = 0u;         // the first output row that this buffer holds
 override SLICE: u32;             // how many rows it holds
 override TM: u32;                // rows of x a workgroup, a multiple of 4
-override TN: u32;                // weight rows a workgroup, a multiple of 4
+override TN: u32;                // weight rows a workgroup, a multiple of 8
 override BIAS: bool = false;
 override BIAS_AT: u32 = 0u;      // where the bias starts within vectors, in vec4
 override THREADS: u32;           // TM * TN / 16
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> vectors: array<vec4<f32>>;
-
-var<private> x_block: array<vec4<f32>, 8>;  // for the readers' dot_block, not used here
 
 ${quant}
 ${epilogue}
@@ -41,8 +39,10 @@ fn swizzled(row: u32, column: u32) -> u32 {
 }
 
 // Weight rows 2i and 2i+1 lie TN / 2 apart in the tile: neighbours read neighbours.
-fn tile_row(n: u32) -> u32 {
-  return (n % 2u) * (TN / 2u) + n / 2u;
+fn store_row(n: u32, part: u32, low: vec4<f32>, high: vec4<f32>) {
+  let row = (n % 2u) * (TN / 2u) + n / 2u;
+  w_tile[swizzled(row, 2u * part)] = vec4<${elem}>(low);
+  w_tile[swizzled(row, 2u * part + 1u)] = vec4<${elem}>(high);
 }
 
 fn to_elem(v: vec4<f32>) -> vec4<${elem}> {
@@ -73,15 +73,18 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   var s1 = vec4<f32>();
   var s2 = vec4<f32>();
   var s3 = vec4<f32>();
-  for (var block = 0u; block < BLOCKS; block++) {
+  for (var unit = 0u; unit < UNITS; unit += 4u) {
     for (var i = thread; i < TM * 8u; i += THREADS) {
-      x_tile[swizzled(i / 8u, i % 8u)] = to_elem(x[((m0 + i / 8u) * BLOCKS + block) * 8u + i % 8u]);
+      x_tile[swizzled(i / 8u, i % 8u)] = to_elem(x[((m0 + i / 8u) * UNITS + unit) * 2u + i % 8u]);
     }
-    for (var i = thread; i < TN * 4u; i += THREADS) {
-      let w = weights8(min(n0 + i / 4u, SLICE - 1u) * BLOCKS + block, i % 4u);
-      let row = tile_row(i / 4u);
-      w_tile[swizzled(row, 2u * (i % 4u))] = vec4<${elem}>(w[0]);
-      w_tile[swizzled(row, 2u * (i % 4u) + 1u)] = vec4<${elem}>(w[1]);
+    for (var i = thread; i < TN; i += THREADS) {
+      let quad = min((n0 + i) / 4u, (SLICE - 1u) / 4u);
+      let w = unit_rows(quad * UNITS + unit + i % 4u);
+      let n = i / 4u * 4u;
+      store_row(n, i % 4u, w.low[0], w.high[0]);
+      store_row(n + 1u, i % 4u, w.low[1], w.high[1]);
+      store_row(n + 2u, i % 4u, w.low[2], w.high[2]);
+      store_row(n + 3u, i % 4u, w.low[3], w.high[3]);
     }
     workgroupBarrier();
     // Rows of the tile that hold the thread's four weight rows, in the order of the sums' parts.

@@ -2,23 +2,26 @@
 //
 // Purpose   every linear layer of a decode step. With NORM, x goes through RMSNorm first
 //           (arXiv 1910.07467): the sum of squares is taken along the way, so no pass of its own.
-// Bindings  0 x        activations, f32, padded with zeros to whole blocks
+// Bindings  0 x        activations, f32, padded with zeros to whole blocks of 32
 //           1 quants, 2 scales   the weight's rows (the quantization reader declares them)
 //           3 vectors  f32: norm weight, padded to whole blocks (if NORM); bias by output row (if BIAS)
 //           4..7       the epilogue's
-// Dispatch  ceil(N / (GROUPS * ROWS)) workgroups, spread over x and y where one dimension is too short
-// Assumes   rows padded to whole blocks of 32; ROW0 even; emit() takes pairs of rows (n, n + 1), n even
+// Dispatch  ceil(SLICE / (4 * QUADS * GROUPS)) workgroups, spread over x and y if x is too short
+// Assumes   ROW0 even; emit() takes pairs of rows (n, n + 1), n even
+//
+// LANES threads share a row group of QUADS * 4 rows: neighbours read neighbouring units, so loads of
+// weights and of x coalesce, and one load of x serves all rows of the group.
 
 ${enables}
 
-override BLOCKS: u32;            // row length in blocks of 32
+override UNITS: u32;             // row length in units of 8 columns
 override K: u32;                 // row length, unpadded: what RMSNorm divides by
 override N: u32;                 // output rows of the whole (virtual) matrix
 override ROW0: u32 = 0u;         // the first output row that this buffer holds
 override SLICE: u32;             // how many rows it holds
-override LANES: u32;             // threads along a row, a power of two
+override LANES: u32;             // threads along a row, a power of two, at least 2
 override GROUPS: u32;            // row groups a workgroup
-override ROWS: u32;              // rows a row group computes: 2 or 4
+override QUADS: u32;             // quads of rows a row group: 1 or 2
 override NORM: bool = false;
 override BIAS: bool = false;
 override BIAS_AT: u32 = 0u;      // where the bias starts within vectors, in vec4
@@ -27,8 +30,6 @@ override THREADS: u32;           // LANES * GROUPS
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> vectors: array<vec4<f32>>;
-
-var<private> x_block: array<vec4<f32>, 8>;
 
 ${quant}
 ${epilogue}
@@ -41,45 +42,54 @@ fn finish(row: u32, sum: f32) -> f32 {
   return sum;
 }
 
+// One of the first two lanes of a row group each finishes a pair of a quad's rows.
+fn finish_quad(quad: u32, sums: vec4<f32>, lane: u32) {
+  let n = quad * 4u + lane * 2u;
+  if (lane < 2u && n < SLICE) {
+    let pair = select(sums.xy, sums.zw, lane == 1u);
+    let row = ROW0 + n;
+    emit(0u, row, vec2(finish(row, pair.x), finish(min(row + 1u, N - 1u), pair.y)));
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32,
         @builtin(workgroup_id) group: vec3<u32>,
         @builtin(num_workgroups) groups: vec3<u32>) {
   let lane = thread % LANES;
-  let first = ((group.y * groups.x + group.x) * GROUPS + thread / LANES) * ROWS;
-  let last = SLICE - 1u;
-  // Rows past the end are read as the last one, and not emitted.
-  let row = min(vec4(first, first + 1u, first + 2u, first + 3u), vec4(last)) * BLOCKS;
-  var sums = vec4<f32>();
+  let first = ((group.y * groups.x + group.x) * GROUPS + thread / LANES) * QUADS;
+  // Quads past the end are read as the last one, and not emitted.
+  let last = (SLICE - 1u) / 4u;
+  let quad0 = min(first, last) * UNITS;
+  let quad1 = min(first + 1u, last) * UNITS;
+  var sums0 = vec4<f32>();
+  var sums1 = vec4<f32>();
   var squares = 0.0;
-  for (var block = lane; block < BLOCKS; block += LANES) {
-    for (var i = 0u; i < 8u; i++) {
-      let value = x[block * 8u + i];
-      if (NORM) {
-        squares += dot(value, value);
-        x_block[i] = value * vectors[block * 8u + i];
-      } else {
-        x_block[i] = value;
-      }
+  for (var u = lane; u < UNITS; u += LANES) {
+    var x0 = x[u * 2u];
+    var x1 = x[u * 2u + 1u];
+    if (NORM) {
+      squares += dot(x0, x0) + dot(x1, x1);
+      x0 *= vectors[u * 2u];
+      x1 *= vectors[u * 2u + 1u];
     }
-    sums.x += dot_block(row.x + block);
-    sums.y += dot_block(row.y + block);
-    if (ROWS > 2u) {
-      sums.z += dot_block(row.z + block);
-      sums.w += dot_block(row.w + block);
+    sums0 += dot_unit(quad0 + u, x0, x1);
+    if (QUADS > 1u) {
+      sums1 += dot_unit(quad1 + u, x0, x1);
     }
   }
-  sums = lane_sum(sums, thread);
+  sums0 = lane_sum(sums0, thread);
+  if (QUADS > 1u) {
+    sums1 = lane_sum(sums1, thread);
+  }
   if (NORM) {
     let total = lane_sum(vec4(squares, 0.0, 0.0, 0.0), thread).x;
-    sums *= inverseSqrt(total / f32(K) + EPS);
+    let factor = inverseSqrt(total / f32(K) + EPS);
+    sums0 *= factor;
+    sums1 *= factor;
   }
-  // The first lanes of a row group each finish one pair of rows.
-  if (lane < ROWS / 2u) {
-    let n = first + 2u * lane;
-    if (n <= last) {
-      let pair = select(sums.xy, sums.zw, lane == 1u);
-      emit(0u, ROW0 + n, vec2(finish(ROW0 + n, pair.x), finish(min(ROW0 + n + 1u, N - 1u), pair.y)));
-    }
+  finish_quad(first, sums0, lane);
+  if (QUADS > 1u) {
+    finish_quad(first + 1u, sums1, lane);
   }
 }

@@ -1,28 +1,35 @@
-// Reader of bfloat16 weights, two to a u32. A block is 32 consecutive elements of a row: 4 vec4.
-// weights8(block, part): elements 8*part .. 8*part+7.  dot_block(block): sum of weights * x_block.
+// Reader of bfloat16 weights, two to a word. See quant/f32.wgsl for what a reader does.
+// A unit is 4 vec4 of words: the 8 columns of each row in turn.
 
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
+
+struct Rows {
+  low: mat4x4<f32>,
+  high: mat4x4<f32>,
+}
 
 fn unpack4(a: u32, b: u32) -> vec4<f32> {
   return vec4(bitcast<f32>(a << 16u), bitcast<f32>(a & 0xffff0000u),
               bitcast<f32>(b << 16u), bitcast<f32>(b & 0xffff0000u));
 }
 
-fn unpack8(packed: vec4<u32>) -> array<vec4<f32>, 2> {
+fn unit_rows(unit: u32) -> Rows {
+  let at = unit * 4u;
+  let a = quants[at];
+  let b = quants[at + 1u];
+  let c = quants[at + 2u];
+  let d = quants[at + 3u];
+  return Rows(
+    mat4x4(unpack4(a.x, a.y), unpack4(b.x, b.y), unpack4(c.x, c.y), unpack4(d.x, d.y)),
+    mat4x4(unpack4(a.z, a.w), unpack4(b.z, b.w), unpack4(c.z, c.w), unpack4(d.z, d.w)));
+}
+
+fn dot_unit(unit: u32, x0: vec4<f32>, x1: vec4<f32>) -> vec4<f32> {
+  let rows = unit_rows(unit);
+  return x0 * rows.low + x1 * rows.high;
+}
+
+fn row_unit(row: u32, u: u32) -> array<vec4<f32>, 2> {
+  let packed = quants[(row / 4u * UNITS + u) * 4u + row % 4u];
   return array(unpack4(packed.x, packed.y), unpack4(packed.z, packed.w));
-}
-
-fn weights8(block: u32, part: u32) -> array<vec4<f32>, 2> {
-  return unpack8(quants[block * 4u + part]);
-}
-
-fn dot8(packed: vec4<u32>, x0: vec4<f32>, x1: vec4<f32>) -> f32 {
-  let w = unpack8(packed);
-  return dot(w[0], x0) + dot(w[1], x1);
-}
-
-fn dot_block(block: u32) -> f32 {
-  let at = block * 4u;
-  return dot8(quants[at], x_block[0], x_block[1]) + dot8(quants[at + 1u], x_block[2], x_block[3])
-       + dot8(quants[at + 2u], x_block[4], x_block[5]) + dot8(quants[at + 3u], x_block[6], x_block[7]);
 }

@@ -17,10 +17,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     return;
   }
   let column = id.x % BLOCKS * 32u;
-  let out = (target_row(piece[1] + row) * BLOCKS * 32u + column) / 2u;
+  let placed = target_row(piece[1] + row);
+  let unit = first_unit(placed, id.x % BLOCKS);
   for (var i = 0u; i < 32u && column + i < K; i += 2u) {
     let at = 2u * (row * K + column + i);
     let second = select(0u, half_at(at + 2u), column + i + 1u < K);
-    quants[out + i / 2u] = half_at(at) | (second << 16u);
+    quants[(unit + i / 8u) * 16u + placed % 4u * 4u + i % 8u / 2u] = half_at(at) | (second << 16u);
   }
 }

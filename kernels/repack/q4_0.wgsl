@@ -16,7 +16,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (row >= piece[0]) {
     return;
   }
-  let block = target_row(piece[1] + row) * BLOCKS + id.x % BLOCKS;
-  store_scale(block, half_at(id.x * 18u));
-  store_nibbles(block, id.x * 18u + 2u);
+  let placed = target_row(piece[1] + row);
+  let unit = first_unit(placed, id.x % BLOCKS);
+  store_scale(unit, placed, half_at(id.x * 18u));
+  store_nibbles(unit, placed, id.x * 18u + 2u);
 }

@@ -17,7 +17,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (row >= piece[0]) {
     return;
   }
-  let block = target_row(piece[1] + row) * BLOCKS + id.x % BLOCKS;
-  scales[block] = word_at(id.x * 20u);
-  store_nibbles(block, id.x * 20u + 4u);
+  let placed = target_row(piece[1] + row);
+  let unit = first_unit(placed, id.x % BLOCKS);
+  scales[unit + placed % 4u] = word_at(id.x * 20u);
+  store_nibbles(unit, placed, id.x * 20u + 4u);
 }

@@ -17,9 +17,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (row >= piece[0]) {
     return;
   }
-  let block = target_row(piece[1] + row) * BLOCKS + id.x % BLOCKS;
-  store_scale(block, half_at(id.x * 34u));
+  let placed = target_row(piece[1] + row);
+  let unit = first_unit(placed, id.x % BLOCKS);
+  store_scale(unit, placed, half_at(id.x * 34u));
   for (var i = 0u; i < 8u; i++) {
-    quants[block * 8u + i] = word_at(id.x * 34u + 2u + 4u * i);
+    quants[(unit * 2u + i) * 4u + placed % 4u] = word_at(id.x * 34u + 2u + 4u * i);
   }
 }

@@ -30,8 +30,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   }
   let scale = extreme / -8.0;
   let inverse = select(0.0, 1.0 / scale, scale != 0.0);
-  let block = target_row(piece[1] + row) * BLOCKS + id.x % BLOCKS;
-  store_scale(block, pack2x16float(vec2(scale, 0.0)) & 0xffffu);
+  let placed = target_row(piece[1] + row);
+  let unit = first_unit(placed, id.x % BLOCKS);
+  store_scale(unit, placed, pack2x16float(vec2(scale, 0.0)) & 0xffffu);
   for (var j = 0u; j < 4u; j++) {
     var word = 0u;
     for (var i = 0u; i < 8u; i++) {
@@ -42,6 +43,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       let q = u32(clamp(value * inverse + 8.5, 0.0, 15.0));
       word |= q << (8u * (i % 4u) + 4u * (i / 4u));
     }
-    quants[block * 4u + j] = word;
+    quants[(unit + j) * 4u + placed % 4u] = word;
   }
 }

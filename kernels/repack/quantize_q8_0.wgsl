@@ -27,8 +27,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   }
   let scale = most / 127.0;
   let inverse = select(0.0, 1.0 / scale, scale != 0.0);
-  let block = target_row(piece[1] + row) * BLOCKS + id.x % BLOCKS;
-  store_scale(block, pack2x16float(vec2(scale, 0.0)) & 0xffffu);
+  let placed = target_row(piece[1] + row);
+  let unit = first_unit(placed, id.x % BLOCKS);
+  store_scale(unit, placed, pack2x16float(vec2(scale, 0.0)) & 0xffffu);
   for (var j = 0u; j < 8u; j++) {
     var q = vec4<i32>();
     for (var i = 0u; i < 4u; i++) {
@@ -37,6 +38,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         q[i] = i32(sign(value) * floor(abs(value) + 0.5));
       }
     }
-    quants[block * 8u + j] = pack4xI8(q);
+    quants[(unit * 2u + j) * 4u + placed % 4u] = pack4xI8(q);
   }
 }

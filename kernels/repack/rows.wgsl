@@ -1,5 +1,6 @@
 // Where a source row goes: which rows of a staged piece this dispatch has, and their target rows.
 // piece: [0] rows in the piece, [1] number of its first row within the tensor.
+// Targets lie in quads of rows and units of 4 rows x 8 columns: see quant/f32.wgsl.
 // Tensors that share a fused matrix start at BASE and take every STRIDE-th row. The first ROTARY
 // rows of each head of HEAD_DIM go from half-split order (i, i + ROTARY / 2 are a pair) to adjacent.
 
@@ -17,6 +18,11 @@ fn target_row(row: u32) -> u32 {
   let d = row % HEAD_DIM;
   let moved = row - d + (d % (ROTARY / 2u)) * 2u + d / (ROTARY / 2u);
   return BASE + select(row, moved, d < ROTARY) * STRIDE;
+}
+
+// The first unit of a block of a target row, in its quad; the row's place in a unit is row % 4.
+fn first_unit(row: u32, block: u32) -> u32 {
+  return (row / 4u * BLOCKS + block) * 4u;
 }
 
 // The 16 bits at an even byte offset of the piece.

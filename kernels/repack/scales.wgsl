@@ -1,8 +1,8 @@
-// Scales lie two to a word; neighbouring blocks belong to different threads, so each ORs its half
+// A quad's four scales of a block lie in two words, and belong to four threads: each ORs its half
 // into a buffer that starts as zeros.
 
 @group(0) @binding(3) var<storage, read_write> scales: array<atomic<u32>>;
 
-fn store_scale(block: u32, half: u32) {
-  atomicOr(&scales[block / 2u], half << (16u * (block % 2u)));
+fn store_scale(unit: u32, row: u32, half: u32) {
+  atomicOr(&scales[unit / 2u + row % 4u / 2u], half << (16u * (row % 2u)));
 }

@@ -52,14 +52,15 @@ def pad_rows(weight: np.ndarray) -> np.ndarray:
 
 
 def nibble_words(codes: np.ndarray) -> np.ndarray:
-    """(n, 32) codes -> (n, 4) words: low nibbles of a word's bytes, then the high ones, in order."""
-    groups = codes.reshape(-1, 4, 2, 4).astype(np.uint8)
-    return (groups[:, :, 0] | groups[:, :, 1] << 4).copy().view(np.uint32).reshape(-1, 4)
+    """(..., 8) codes -> (...) words: four in the low nibbles of the bytes, four in the high ones."""
+    packed = codes[..., :4] | codes[..., 4:] << 4
+    return np.ascontiguousarray(packed.astype(np.uint8)).view(np.uint32)[..., 0]
 
 
-def even_halves(halves: np.ndarray) -> np.ndarray:
-    """float16 values two to a word."""
-    return np.pad(halves, (0, halves.size % 2)).view(np.uint32)
+def quads(values: np.ndarray, per: int) -> np.ndarray:
+    """(rows, columns) -> (quads, columns / per, 4, per): units of four rows, zeros for missing rows."""
+    rows = np.pad(values, ((0, -len(values) % 4), (0, 0)))
+    return np.ascontiguousarray(rows.reshape(len(rows) // 4, 4, -1, per).transpose(0, 2, 1, 3))
 
 
 def laid_out(fmt: str, weight: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -67,28 +68,36 @@ def laid_out(fmt: str, weight: np.ndarray) -> tuple[np.ndarray, dict[str, np.nda
     padded = pad_rows(weight)
     rows, columns = padded.shape
     blocks = padded.reshape(-1, BLOCK)
+    scales = (rows, columns // BLOCK)
     match fmt:
         case "f32":
-            return padded, {"quants": padded}
+            return padded, {"quants": quads(padded, 8)}
         case "f16":
             half = padded.astype(np.float16)
-            return half.astype(np.float32), {"quants": half}
+            return half.astype(np.float32), {"quants": quads(half, 8)}
         case "bf16":
             bits = to_bf16(padded)
-            return from_bf16(bits), {"quants": bits}
+            return from_bf16(bits), {"quants": quads(bits, 8)}
         case "q4_0":
             scale, codes = quantize_q4_0(blocks)
             decoded = (codes.astype(np.float32) - 8) * scale.astype(np.float32)[:, None]
-            arrays = {"quants": nibble_words(codes), "scales": even_halves(scale)}
+            words = nibble_words(quads(codes.reshape(rows, columns), 8))
+            arrays = {"quants": words, "scales": quads(scale.reshape(scales), 1)}
         case "q4_1":
             scale, low, codes = quantize_q4_1(blocks)
             decoded = codes * scale.astype(np.float32)[:, None] + low.astype(np.float32)[:, None]
-            pairs = np.stack([scale, low], 1).copy().view(np.uint32)
-            arrays = {"quants": nibble_words(codes), "scales": pairs}
+            words = nibble_words(quads(codes.reshape(rows, columns), 8))
+            pairs = np.stack([scale, low], 1).reshape(rows, -1)
+            arrays = {"quants": words, "scales": quads(pairs, 2)}
         case "q8_0":
             scale, codes = quantize_q8_0(blocks)
             decoded = codes.astype(np.float32) * scale.astype(np.float32)[:, None]
-            arrays = {"quants": codes, "scales": even_halves(scale)}
+            quants = quads(codes.reshape(rows, columns), 8)
+            # four rows' columns 0-3, then their columns 4-7
+            halves = np.ascontiguousarray(
+                quants.reshape(*quants.shape[:2], 4, 2, 4).transpose(0, 1, 3, 2, 4)
+            )
+            arrays = {"quants": halves, "scales": quads(scale.reshape(scales), 1)}
         case _:
             raise ValueError(fmt)
     return decoded.reshape(rows, columns).astype(np.float32), arrays

@@ -157,9 +157,7 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
         {"partial": partial["partial"], "step": step, "y": wide(q)},
         (shape.heads, 1),
     )
-    np.testing.assert_allclose(
-        narrow(out["y"], q), attention(q, k, v, keys - 1), rtol=0, atol=3e-6
-    )
+    np.testing.assert_allclose(narrow(out["y"], q), attention(q, k, v, keys - 1), rtol=0, atol=3e-6)
 
 
 @pytest.mark.parametrize("kv", ["f16", "f32"])
@@ -211,9 +209,9 @@ async def test_rope_and_append(runner: Runner, shape: Shape, kv: str, name: str)
     weight, arrays = laid_out("f32", rng.standard_normal((n, k), np.float32))
     x = np.zeros((16, k), np.float32)
     x[:rows] = rng.standard_normal((rows, k))
-    sizes = {"BLOCKS": 1, "N": n, "SLICE": n, "HEADS": shape.heads, "ROTARY": shape.rotary}
+    sizes = {"UNITS": 4, "N": n, "SLICE": n, "HEADS": shape.heads, "ROTARY": shape.rotary}
     if name == "gemv":
-        sizes |= {"K": k, "LANES": 2, "GROUPS": 16, "ROWS": 4, "THREADS": 32}
+        sizes |= {"K": k, "LANES": 2, "GROUPS": 16, "QUADS": 1, "THREADS": 32}
         groups: tuple[int, ...] = (-(-n // 64),)
     else:
         sizes |= {"TM": 16, "TN": 64, "THREADS": 64}

@@ -42,17 +42,17 @@ async def test_gemv_stores_norm_and_bias(runner: Runner, fmt: str, n: int, k: in
     norm = padded_rows(rng.standard_normal((1, k)))
     bias = rng.standard_normal(n).astype(np.float32)
     expected = weight @ (x[0] * norm[0] / np.sqrt((x**2).sum() / k + 1e-5)) + bias
-    for lanes, groups, rows in ((8, 4, 2), (32, 2, 4)):
+    for lanes, groups, quads in ((8, 4, 1), (32, 2, 2)):
         gemv = kernel(
             "gemv",
             snippets={"quant": f"quant/{fmt}", "epilogue": "epilogue/store"},
-            BLOCKS=x.shape[1] // 32,
+            UNITS=x.shape[1] // 8,
             K=k,
             N=n,
             SLICE=n,
             LANES=lanes,
             GROUPS=groups,
-            ROWS=rows,
+            QUADS=quads,
             THREADS=lanes * groups,
             NORM=True,
             BIAS=True,
@@ -64,7 +64,7 @@ async def test_gemv_stores_norm_and_bias(runner: Runner, fmt: str, n: int, k: in
         out = await runner.run(
             gemv,
             {"x": x, "vectors": vectors, "y": np.zeros(n, np.float32), **arrays},
-            (-(-n // (groups * rows)),),
+            (-(-n // (4 * quads * groups)),),
         )
         np.testing.assert_allclose(out["y"], expected, rtol=0, atol=2e-6 * k)
 
@@ -84,7 +84,7 @@ async def test_gemm_stores_with_bias(
     gemm = kernel(
         "gemm",
         snippets={"quant": f"quant/{fmt}", "epilogue": "epilogue/store"},
-        BLOCKS=x.shape[1] // 32,
+        UNITS=x.shape[1] // 8,
         N=n,
         SLICE=n,
         TM=tm,
@@ -106,23 +106,28 @@ async def test_gemm_stores_with_bias(
 @pytest.mark.parametrize("name", ["gemv", "gemm"])
 async def test_slices_and_residual(runner: Runner, name: str) -> None:
     """Two slices of one virtual matrix add to the residual stream, each its own rows."""
-    n, k, split = 50, 64, 18
-    weight, _ = laid_out("f32", rng.standard_normal((n, k), np.float32))
+    n, k, split = 50, 64, 20
+    weight = rng.standard_normal((n, k)).astype(np.float32)
     x = np.zeros((16, k), np.float32)
     x[:] = rng.standard_normal((16, k))
     start = rng.standard_normal((16, n)).astype(np.float32)
     y = start
     for first, last in ((0, split), (split, n)):
-        sizes = {"N": n, "ROW0": first, "SLICE": last - first, "BLOCKS": 2, "Y_STRIDE": n}
+        sizes = {"N": n, "ROW0": first, "SLICE": last - first, "UNITS": 8, "Y_STRIDE": n}
         if name == "gemv":
-            sizes |= {"K": k, "LANES": 2, "GROUPS": 8, "ROWS": 2, "THREADS": 16}
-            groups: tuple[int, ...] = (-(-(last - first) // 16),)
+            sizes |= {"K": k, "LANES": 2, "GROUPS": 8, "QUADS": 1, "THREADS": 16}
+            groups: tuple[int, ...] = (-(-(last - first) // 32),)
         else:
             sizes |= {"TM": 16, "TN": 64, "THREADS": 64}
             groups = (1, 1)
         out = await runner.run(
             kernel(name, snippets={"quant": "quant/f32", "epilogue": "epilogue/residual"}, **sizes),
-            {"x": x, "quants": weight[first:last], "vectors": np.zeros(4, np.float32), "y": y},
+            {
+                "x": x,
+                **laid_out("f32", weight[first:last])[1],
+                "vectors": np.zeros(4, np.float32),
+                "y": y,
+            },
             groups,
         )
         y = out["y"]
@@ -138,9 +143,9 @@ async def test_silu_mul(runner: Runner, name: str) -> None:
     gate, up = rng.standard_normal((2, f, k)).astype(np.float32) / 4
     weight = np.stack([gate, up], 1).reshape(2 * f, k)
     x = rng.standard_normal((16, k)).astype(np.float32)
-    sizes = {"N": 2 * f, "SLICE": 2 * f, "BLOCKS": 2, "Y_STRIDE": f}
+    sizes = {"N": 2 * f, "SLICE": 2 * f, "UNITS": 8, "Y_STRIDE": f}
     if name == "gemv":
-        sizes |= {"K": k, "LANES": 2, "GROUPS": 4, "ROWS": 4, "THREADS": 8}
+        sizes |= {"K": k, "LANES": 2, "GROUPS": 4, "QUADS": 1, "THREADS": 8}
         groups: tuple[int, ...] = (-(-2 * f // 16),)
     else:
         sizes |= {"TM": 16, "TN": 64, "THREADS": 64}
@@ -149,7 +154,7 @@ async def test_silu_mul(runner: Runner, name: str) -> None:
         kernel(name, snippets={"quant": "quant/f32", "epilogue": "epilogue/silu_mul"}, **sizes),
         {
             "x": x,
-            "quants": weight,
+            **laid_out("f32", weight)[1],
             "vectors": np.zeros(4, np.float32),
             "y": np.zeros((16, f), np.float32),
         },
@@ -164,7 +169,7 @@ async def test_silu_mul(runner: Runner, name: str) -> None:
 @pytest.mark.parametrize("fmt", FORMATS)
 async def test_embed_picks_rows_of_each_slice(runner: Runner, fmt: str) -> None:
     table, arrays = laid_out(fmt, rng.standard_normal((40, 100), np.float32))
-    blocks = table.shape[1] // 32
+    units = table.shape[1] // 8
     first = 8  # the slice holds rows 8 .. 39
     for name, array in arrays.items():
         arrays[name] = array.reshape(-1)[first * array.size // 40 :]
@@ -173,19 +178,19 @@ async def test_embed_picks_rows_of_each_slice(runner: Runner, fmt: str) -> None:
         kernel(
             "embed",
             snippets={"quant": f"quant/{fmt}"},
-            BLOCKS=blocks,
+            UNITS=units,
             ROW0=8,
             SLICE=32,
             STEP_ROWS=4,
         ),
         {
             "step": step_words([0, 1, 2, 3], tokens=tokens),
-            "y": np.full((6, blocks * 32), 7, np.float32),
+            "y": np.full((6, units * 8), 7, np.float32),
             **arrays,
         },
-        (-(-blocks * 4 // 64), 6),
+        (-(-units // 64), 6),
     )
-    expected = np.full((6, blocks * 32), 7, np.float32)
+    expected = np.full((6, units * 8), 7, np.float32)
     for row, token in enumerate(tokens):
         if token >= first:
             expected[row] = table[token]

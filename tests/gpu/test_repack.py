@@ -90,13 +90,13 @@ async def test_rotary_rows_become_adjacent(runner: Runner) -> None:
     """Rows i and i + rotary / 2 of each head come to lie side by side; the rest stays."""
     heads, d, rotary, k = 3, 12, 8, 32
     weight = rng.standard_normal((heads * d, k)).astype(np.float32)
-    base = 2
+    base = 4
     out = await runner.run(
         repack("f32", BLOCKS=1, K=k, BASE=base, HEAD_DIM=d, ROTARY=rotary),
         {
             "staged": staged(weight.tobytes()),
             "piece": np.array([heads * d, 0], np.uint32),
-            "quants": np.zeros((base + heads * d, k), np.float32),
+            "quants": np.zeros((base + heads * d) * k, np.float32),
         },
         (1,),
     )
@@ -104,7 +104,8 @@ async def test_rotary_rows_become_adjacent(runner: Runner) -> None:
     half = rotary // 2
     expected[:, 0:rotary:2] = weight.reshape(heads, d, k)[:, :half]
     expected[:, 1:rotary:2] = weight.reshape(heads, d, k)[:, half:rotary]
-    np.testing.assert_array_equal(out["quants"][base:], expected.reshape(-1, k))
+    rows = np.concatenate([np.zeros((base, k), np.float32), expected.reshape(-1, k)])
+    np.testing.assert_array_equal(out["quants"], laid_out("f32", rows)[1]["quants"].reshape(-1))
 
 
 @pytest.mark.parametrize("source", ["f32", "f16", "bf16"])
@@ -142,11 +143,16 @@ async def test_quantization_at_load(runner: Runner, fmt: str, source: str) -> No
 
 
 def decode(fmt: str, out: dict[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    blocks = shape[0] * shape[1] // 32
-    scale = out["scales"].view(np.float16)[:blocks].astype(np.float32)[:, None]
+    """What the readers' layout holds, rows as they were."""
+    rows, columns = shape
+    n_quads, units = -(-rows // 4), columns // 8
+    scale = out["scales"].view(np.float16).astype(np.float32).reshape(n_quads, -1, 4, 1)
     raw = out["quants"].view(np.uint8)
     if fmt == "q8_0":
-        return (raw.view(np.int8).reshape(blocks, 32) * scale).reshape(shape)
-    pairs = raw.reshape(blocks, 4, 4)
-    codes = np.stack([pairs & 15, pairs >> 4], 2).reshape(blocks, 32).astype(np.float32)
-    return ((codes - 8) * scale).reshape(shape)
+        halves = raw.view(np.int8).reshape(n_quads, units, 2, 4, 4)
+        codes = halves.transpose(0, 1, 3, 2, 4).reshape(n_quads, units, 4, 8).astype(np.float32)
+    else:
+        bytes4 = raw.reshape(n_quads, units, 4, 4)
+        codes = np.concatenate([bytes4 & 15, bytes4 >> 4], -1).astype(np.float32) - 8
+    decoded = codes * scale.repeat(4, axis=1)
+    return decoded.transpose(0, 2, 1, 3).reshape(n_quads * 4, columns)[:rows]

@@ -84,13 +84,13 @@ class Graph:
                     kernel(
                         "embed",
                         snippets={"quant": f"quant/{part.format}"},
-                        BLOCKS=matrix.blocks,
+                        UNITS=matrix.units,
                         ROW0=part.row0,
                         SLICE=part.rows,
                         STEP_ROWS=ROWS_AT,
                     ),
                     {**part.buffers, "step": self.buffers.step, "y": self.buffers.hidden},
-                    (-(-matrix.blocks * 4 // 64), self.rows, 1),
+                    (-(-matrix.units // 64), self.rows, 1),
                 )
             )
 
@@ -266,14 +266,14 @@ class Graph:
         constants: Mapping[str, float],
     ) -> Dispatch:
         """One row times a slice of a matrix."""
-        shape = self.tuning.gemv(matrix.blocks)
-        groups = -(-part.rows // (shape["GROUPS"] * shape["ROWS"]))
+        shape = self.tuning.gemv(matrix.units)
+        groups = -(-part.rows // (4 * shape["QUADS"] * shape["GROUPS"]))
         across = min(groups, self.device.limits.max_compute_workgroups_per_dimension)
         return Dispatch(
             kernel(
                 "gemv",
                 snippets=words,
-                BLOCKS=matrix.blocks,
+                UNITS=matrix.units,
                 K=matrix.columns,
                 N=matrix.rows,
                 ROW0=part.row0,
@@ -299,7 +299,7 @@ class Graph:
             kernel(
                 "gemm",
                 snippets=words,
-                BLOCKS=matrix.blocks,
+                UNITS=matrix.units,
                 N=matrix.rows,
                 ROW0=part.row0,
                 SLICE=part.rows,

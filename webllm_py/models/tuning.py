@@ -16,7 +16,7 @@ class Tuning:
     Attributes:
         gemv_lanes: most threads along a row of a GEMV; short rows take fewer.
         gemv_threads: threads of a GEMV's workgroup.
-        gemv_rows: rows a row group computes, 2 or 4.
+        gemv_quads: quads of rows that share a load of x: 1 or 2.
         attention_threads: threads of a decode-attention workgroup, and keys of its tile.
         splits: most workgroups that share a head's keys.
         reduce_threads: threads of norm and sampling workgroups.
@@ -25,22 +25,22 @@ class Tuning:
 
     gemv_lanes: int = 32
     gemv_threads: int = 128
-    gemv_rows: int = 2
+    gemv_quads: int = 1
     attention_threads: int = 64
     splits: int = 32
     reduce_threads: int = 256
     chunk: int = 256
 
-    def gemv(self, blocks: int) -> dict[str, int]:
-        """The GEMV kernel's shape for rows of so many blocks."""
+    def gemv(self, units: int) -> dict[str, int]:
+        """The GEMV kernel's shape for rows of so many units of 8 columns."""
         lanes = 2
-        while lanes < min(blocks, self.gemv_lanes):
+        while lanes < min(units, self.gemv_lanes):
             lanes *= 2
         groups = max(1, self.gemv_threads // lanes)
         return {
             "LANES": lanes,
             "GROUPS": groups,
-            "ROWS": self.gemv_rows,
+            "QUADS": self.gemv_quads,
             "THREADS": lanes * groups,
         }
 
@@ -52,7 +52,7 @@ def tuning_for(device: Device) -> Tuning:
         return Tuning(
             gemv_lanes=max(2, device.variant.subgroups),
             gemv_threads=32,
-            gemv_rows=4,
+            gemv_quads=1,
             attention_threads=32,
             splits=4,
             reduce_threads=64,

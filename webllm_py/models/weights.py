@@ -42,6 +42,11 @@ class Matrix:
         """Length of a padded row in blocks of 32."""
         return -(-self.columns // BLOCK)
 
+    @property
+    def units(self) -> int:
+        """Length of a padded row in units of 8, as the kernels lay weights out."""
+        return self.blocks * 4
+
 
 @dataclass(frozen=True)
 class Vector:

@@ -108,11 +108,8 @@ class Loader:
         slices = []
         for plan in slice_plans(matrix, quantize, limit):
             label = f"{matrix.name}[{plan.row0}:{plan.row0 + plan.rows}]"
-            blocks = plan.rows * matrix.blocks
-            storage = STORAGE[plan.format]
-            buffers = {"quants": self.owner.create(label, blocks * storage.quants)}
-            if storage.scales:
-                buffers["scales"] = self.owner.create(f"{label} scales", blocks * storage.scales)
+            sizes = STORAGE[plan.format].sizes(plan.rows, matrix.blocks)
+            buffers = {n: self.owner.create(f"{label} {n}", size) for n, size in sizes.items()}
             slices.append(Slice(plan.format, plan.row0, plan.rows, buffers))
             for part in plan.parts:
                 self.add_pieces(MatrixTarget(matrix, plan, part, buffers))

@@ -22,6 +22,12 @@ class Storage:
     quants: int
     scales: int = 0
 
+    def sizes(self, rows: int, blocks: int) -> dict[str, int]:
+        """Bytes of each buffer for rows of so many blocks; rows lie in whole quads."""
+        count = -(-rows // 4) * 4 * blocks
+        sizes = {"quants": count * self.quants, "scales": count * self.scales}
+        return {name: size for name, size in sizes.items() if size}
+
 
 STORAGE: Mapping[str, Storage] = {
     "f32": Storage(4 * BLOCK),
@@ -99,8 +105,8 @@ def groups_of_parts(matrix: Matrix) -> list[tuple[Part, ...]]:
 def cut_to_limit(plan: SlicePlan, blocks: int, binding_limit: int) -> list[SlicePlan]:
     """The same rows in slices whose largest buffer stays within the limit."""
     row_bytes = blocks * max(STORAGE[plan.format].quants, STORAGE[plan.format].scales)
-    # Heads and pairs of rows stay whole, so that epilogues and reordering work within a slice.
-    unit = 2
+    # Heads and quads of rows stay whole, so that epilogues and reordering work within a slice.
+    unit = 4
     for part in plan.parts:
         unit = max(unit, part.head_dim, part.stride)
     most = binding_limit // row_bytes // unit * unit

@@ -201,7 +201,7 @@ def test_workgroup_memory_is_seen() -> None:
         kernel(
             "gemm",
             snippets={"quant": "quant/f32", "epilogue": "epilogue/store"},
-            BLOCKS=1,
+            UNITS=4,
             N=64,
             SLICE=64,
             TM=64,
