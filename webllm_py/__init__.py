@@ -9,7 +9,11 @@
     print(reply.choices[0].message.content)
 """
 
-from webllm_py.engine import Engine, load
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from webllm_py.errors import (
     CancelledLoadError,
     CheckpointError,
@@ -30,7 +34,10 @@ from webllm_py.errors import (
     UnsupportedModelError,
     WebLLMError,
 )
-from webllm_py.runtime.progress import LoadProgress
+
+if TYPE_CHECKING:
+    from webllm_py.engine import Engine, load
+    from webllm_py.runtime.progress import LoadProgress
 
 __version__ = "0.1.0"
 
@@ -58,3 +65,21 @@ __all__ = [
     "__version__",
     "load",
 ]
+
+# Imported when first used: the command line answers `--help` and wrong arguments without them.
+_LATER = {
+    "Engine": "webllm_py.engine",
+    "LoadProgress": "webllm_py.runtime.progress",
+    "load": "webllm_py.engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -15,10 +15,10 @@ const [folder, out, ...wheels] = process.argv.slice(2);
 const IMPORTS = `
 import asyncio, json, sys
 import jinja2.sandbox
-import webllm_py
+import webllm_py.engine
 held = sorted(name for name in sys.modules if name.startswith("webllm_py.") and name.endswith(".browser"))
 if held:
-    raise ImportError(f"import webllm_py must not import {held}: they need a browser")
+    raise ImportError(f"import webllm_py.engine must not import {held}: they need a browser")
 `;
 
 async function main() {
