@@ -107,7 +107,8 @@ class Engine:
     async def logits(self, ids: Sequence[int] | str) -> Any:
         """The logits after every position, float32 of shape (len(ids), vocab).
 
-        A numpy array where numpy can be imported, else a two-dimensional memoryview.
+        Computed in float32 whatever ``kv_dtype`` is. A numpy array where numpy can be imported,
+        else a two-dimensional memoryview.
 
         Args:
             ids: token ids, or a text to encode without special tokens.

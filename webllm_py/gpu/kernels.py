@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -41,11 +41,13 @@ class Kernel:
         name: file below ``kernels/`` without its ending.
         snippets: word -> file below ``kernels/`` whose text stands for it.
         overrides: pipeline-overridable constants.
+        exact: compute in float32 also where the device has f16 arithmetic.
     """
 
     name: str
     snippets: tuple[tuple[str, str], ...]
     overrides: tuple[tuple[str, float], ...]
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ def compose(kernel: Kernel, variant: Variant) -> Shader:
     Raises:
         ValueError: a word or constant that the kernel does not use, or lacks.
     """
+    if kernel.exact:
+        variant = replace(variant, f16=False)
     words = words_of(variant)
     snippets = dict(kernel.snippets)
     used: set[str] = set()

@@ -6,6 +6,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from webllm_py.errors import DeviceLimitError
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
@@ -188,45 +189,60 @@ class Executor:
                 graph.dispatches += sample if name == "step" else []
         return graph.dispatches
 
-    def graph(self, rows: int, logits: Buffer | None = None) -> Graph:
-        """An empty graph over this executor's buffers."""
-        buffers = replace(self.buffers, logits=logits) if logits else self.buffers
+    def graph(self, rows: int, *, kv_format: str | None = None, **others: Any) -> Graph:
+        """An empty graph over this executor's buffers, or others in the place of some."""
         return Graph(
             rows,
             config=self.model.config,
             weights=self.weights,
-            buffers=buffers,
+            buffers=replace(self.buffers, **others),
             layout=self.layout,
             device=self.device,
             tuning=self.tuning,
-            kv_format=self.kv_format,
+            kv_format=kv_format or self.kv_format,
         )
 
     async def all_logits(self, tokens: Sequence[int]) -> bytes:
-        """float32 logits of every position, (len(tokens), vocab), row-major."""
-        vocab = self.model.config.vocab_size
+        """float32 logits of every position, (len(tokens), vocab), row-major.
+
+        All of it in float32, keys and values as well, which are its own and not kept: f16 tiles
+        and pages cost generation little, but would be off here by up to a hundredth.
+
+        Raises:
+            GPUOutOfMemoryError: no memory for the keys and values.
+        """
+        config = self.model.config
         rows = min(LOGITS_ROWS, self.chunk)
-        target = self.owner.create("all logits", 4 * vocab * rows)
-        sequence = CachedSequence()
+        pages = -(-len(tokens) // PAGE)
+        scratch = BufferOwner(self.device)
         plan: Plan | None = None
         pieces = []
         try:
-            await self.reserve(sequence, len(tokens))
-            graph = self.graph(rows, target)
+            target = scratch.create("all logits", 4 * config.vocab_size * rows)
+            size = pages * page_bytes(config, "f32")
+            kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
+            await self.device.check()
+            self.write_pages([(i, i) for i in range(pages)])
+            graph = self.graph(rows, kv_format="f32", logits=target, kv=kv)
             self.model.forward(graph)
             self.model.head(graph)
-            plan = await self.device.record("all logits", graph.dispatches)
+            plan = await self.device.record("all logits", self.exact(graph.dispatches))
             for start in range(0, len(tokens), rows):
                 part = tokens[start : start + rows]
                 self.write_rows(part, start)
                 self.device.replay(plan)
-                pieces.append(await self.device.read(target, 0, 4 * vocab * len(part)))
+                pieces.append(await self.device.read(target, 0, 4 * config.vocab_size * len(part)))
         finally:
-            self.pages.release(sequence)
             if plan:
                 self.device.drop(plan)
-            self.owner.free(target)
+            scratch.free_all()
         return b"".join(pieces)
+
+    def exact(self, dispatches: Sequence[Dispatch]) -> list[Dispatch]:
+        """The same work without f16 arithmetic."""
+        if not self.device.variant.f16:
+            return list(dispatches)
+        return [replace(d, kernel=replace(d.kernel, exact=True)) for d in dispatches]
 
     def drop_plans(self) -> None:
         """Forget recorded plans, whose buffers are gone."""
