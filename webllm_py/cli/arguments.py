@@ -1,0 +1,213 @@
+"""The command line's words."""
+
+from __future__ import annotations
+
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+    _ArgumentGroup,
+)
+from collections.abc import Sequence
+from functools import partial
+
+from webllm_py import __version__
+
+__all__ = ["parse_arguments"]
+
+Formatter = partial(RawDescriptionHelpFormatter, max_help_position=30, width=96)
+
+SOURCES = """\
+SOURCE is a .gguf file or a Hugging Face folder (config.json, safetensors, tokenizer files):
+a path, an http(s) address, or hf:org/name[@revision][:file].
+"""
+EXAMPLES = """\
+examples:
+  webllm-py chat                                talk to the small model that comes with it
+  webllm-py chat model.gguf --temperature 0.7
+  webllm-py complete model.gguf --prompt "Once upon a time" --max-tokens 50 > story.txt
+  webllm-py info hf:Qwen/Qwen2.5-0.5B-Instruct
+  webllm-py bench --shape llama-3.2-1b
+"""
+
+
+def parse_arguments(words: Sequence[str] | None = None) -> Namespace:
+    """The options of one command; ``command`` is its name.
+
+    Raises:
+        SystemExit: as argparse does, for ``--help`` and for wrong words.
+    """
+    parser = ArgumentParser(
+        "webllm-py",
+        description="Run large language models on this machine's GPU, through WebGPU.",
+        epilog=f"{SOURCES}\n{EXAMPLES}",
+        formatter_class=Formatter,
+    )
+    parser.add_argument("--version", action="version", version=f"webllm-py {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text, add in COMMANDS:
+        command = commands.add_parser(
+            name,
+            help=text[0].lower() + text[1:].rstrip("."),
+            description=text,
+            epilog=SOURCES,
+            formatter_class=Formatter,
+        )
+        add(command)
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser.parse_args(words)
+
+
+def add_chat(parser: ArgumentParser) -> None:
+    """``webllm-py chat``."""
+    add_source(parser)
+    parser.add_argument("--system", metavar="TEXT", help="instructions that precede the chat")
+    add_sampling(parser, "most tokens of an answer (default: to the end of the context)")
+    add_model(parser)
+    add_gpu(parser)
+
+
+def add_complete(parser: ArgumentParser) -> None:
+    """``webllm-py complete``."""
+    add_source(parser)
+    parser.add_argument(
+        "--prompt",
+        required=True,
+        metavar="TEXT",
+        help="the text to go on with; - reads it from standard input, less the last line's end",
+    )
+    parser.add_argument("--echo", action="store_true", help="print the prompt first")
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before this; repeatable"
+    )
+    add_sampling(parser, "most tokens to generate (default: 256)", default=256)
+    add_model(parser)
+    add_gpu(parser)
+
+
+def add_info(parser: ArgumentParser) -> None:
+    """``webllm-py info``."""
+    add_source(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_model(parser)
+    add_gpu(parser)
+
+
+def add_bench(parser: ArgumentParser) -> None:
+    """``webllm-py bench``."""
+    from webllm_py.bench.shapes import SHAPES
+
+    add_source(parser)
+    model = parser.add_argument_group("the model, if there is no SOURCE")
+    model.add_argument(
+        "--shape", choices=SHAPES, metavar="NAME", help=f"random weights: {', '.join(SHAPES)}"
+    )
+    model.add_argument(
+        "--format", choices=FORMATS, help=f"of the random weights: {', '.join(FORMATS)}"
+    )
+    model.add_argument(
+        "--keep", metavar="PATH", help="where the random model is kept (default: user's cache)"
+    )
+    what = parser.add_argument_group("what is measured")
+    what.add_argument(
+        "--prompt-tokens",
+        type=counts,
+        default=(32, 1024),
+        metavar="N,N",
+        help="prompt lengths of prefill (default: 32,1024)",
+    )
+    what.add_argument(
+        "--contexts",
+        type=counts,
+        default=(128, 1024),
+        metavar="N,N",
+        help="tokens in the context before decoding (default: 128,1024)",
+    )
+    what.add_argument(
+        "--tokens", type=count, default=128, metavar="N", help="tokens to decode (default: 128)"
+    )
+    what.add_argument(
+        "--runs", type=count, default=5, metavar="N", help="runs of each (default: 5)"
+    )
+    what.add_argument("--json", action="store_true", help="print JSON")
+    add_model(parser)
+    add_gpu(parser)
+
+
+FORMATS = ("q4_0", "q4_1", "q8_0", "f16")
+COMMANDS = (
+    ("chat", "Talk to a model.", add_chat),
+    ("complete", "Go on with a text; standard output gets the new text only.", add_complete),
+    ("info", "Describe a model and the memory that it needs, without loading it.", add_info),
+    ("bench", "Measure how fast a model runs here.", add_bench),
+)  # fmt: skip
+
+
+def add_source(parser: ArgumentParser) -> None:
+    """What model."""
+    parser.add_argument(
+        "source",
+        nargs="?",
+        metavar="SOURCE",
+        help="the model (default: the pocket model that comes with webllm_py)",
+    )
+
+
+def add_sampling(parser: ArgumentParser, max_tokens: str, default: int | None = None) -> None:
+    """How tokens are chosen. The engine checks the numbers' ranges."""
+    group = parser.add_argument_group("how the text is chosen (default: as the model says)")
+    group.add_argument("--temperature", type=float, metavar="T", help="0: the likeliest token")
+    group.add_argument("--top-k", type=int, metavar="K", help="of the K likeliest; 0: of all")
+    group.add_argument("--top-p", type=float, metavar="P", help="of the likeliest P in all, 0..1")
+    group.add_argument(
+        "--min-p", type=float, metavar="P", help="of those with P times the likeliest's, 0..1"
+    )
+    group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same text")
+    group.add_argument("--max-tokens", type=count, default=default, metavar="N", help=max_tokens)
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """How the model is loaded."""
+    group = parser.add_argument_group("how the model is loaded")
+    group.add_argument(
+        "--context",
+        type=count,
+        metavar="N",
+        help="most tokens of prompt and answer (default: what the model was trained for)",
+    )
+    group.add_argument(
+        "--quantize", choices=("q4", "q8"), help="make 4- or 8-bit weights of float ones"
+    )
+    group.add_argument(
+        "--kv-dtype", choices=("f16", "f32"), default="f16", help="of the KV cache (default: f16)"
+    )
+
+
+def add_gpu(parser: ArgumentParser) -> None:
+    """What it runs on."""
+    group: _ArgumentGroup = parser.add_argument_group("the GPU")
+    group.add_argument(
+        "--device",
+        choices=("high-performance", "low-power"),
+        default="high-performance",
+        help="which, on a machine with two (default: high-performance)",
+    )
+    group.add_argument("--no-f16", action="store_true", help="compute in 32-bit floats only")
+    group.add_argument("--no-subgroups", action="store_true", help="do without subgroups")
+
+
+def count(text: str) -> int:
+    """A positive whole number."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return number
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Positive whole numbers, separated by commas, each once and in order."""
+    return tuple(sorted({count(part) for part in text.split(",")}))

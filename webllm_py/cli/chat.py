@@ -1,0 +1,277 @@
+"""``webllm-py chat``: a conversation in the terminal, or over a pipe, one line a message."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from webllm_py.api import parse_chat_request
+from webllm_py.cli.conversation import Command, Conversation, read_message, said
+from webllm_py.cli.opening import open_engine, sampling_fields
+from webllm_py.cli.terminal import Style, count, counted, duration, printable, size
+from webllm_py.engine import Engine
+from webllm_py.errors import ContextLengthError, DeviceLostError, WebLLMError
+
+__all__ = ["Chat", "chat"]
+
+HELP = """\
+/system TEXT   give the model instructions; without TEXT, take them back
+/clear         begin a new conversation
+/stats         tokens, speed and memory so far
+/exit          leave, as Ctrl-D does
+
+A \\ at the end of a line continues it; \"\"\" begins and ends several lines.
+A message that begins with a slash is written with two."""
+
+
+def chat(options: Namespace) -> int:
+    """Run the command."""
+    fields = sampling_fields(options)
+    # A wrong number is told before the model is loaded.
+    parse_chat_request({**fields, "messages": [{"role": "user", "content": ""}]})
+    stack = AsyncExitStack()
+    with asyncio.Runner() as runner:
+        try:
+            engine = runner.run(stack.enter_async_context(open_engine(options)))
+            Chat(engine, runner, fields, options.system).run()
+        finally:
+            runner.run(stack.aclose())
+    return 0
+
+
+class Chat:
+    """The loop: read a message, stream the answer, say how fast it was.
+
+    The event loop runs only while the engine works, so that reading a line may block and Ctrl-C
+    there is Python's own ``KeyboardInterrupt``.
+
+    Args:
+        fields: of every request: how tokens are chosen.
+    """
+
+    def __init__(
+        self, engine: Engine, runner: asyncio.Runner, fields: dict[str, Any], system: str | None
+    ):
+        self.engine = engine
+        self.runner = runner
+        self.fields = fields
+        self.conversation = Conversation(system)
+        self.on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        self.style = Style.of(sys.stdout)
+        self.totals = Totals()
+        self.interrupted = False
+
+    def run(self) -> None:
+        """Until the input ends, ``/exit``, or Ctrl-C twice."""
+        if self.on_terminal:
+            with suppress(ImportError):  # Windows has none, and its own line editing
+                import readline  # noqa: F401 - editing and history for input()
+            self.greet()
+        while True:
+            try:
+                message = read_message(self.read_line)
+            except EOFError:
+                break
+            except KeyboardInterrupt:
+                if self.interrupted or not self.on_terminal:
+                    break
+                self.interrupted = True
+                self.note("\nCtrl-C once more leaves")
+                continue
+            self.interrupted = False
+            command = Command.of(message)
+            if command is None and message:
+                self.respond(said(message))
+            elif command and not self.obey(command):
+                return
+        if self.on_terminal:
+            print()
+
+    def read_line(self, goes_on: bool) -> str:
+        """A line of input, without its end."""
+        if not self.on_terminal:
+            line = sys.stdin.readline()
+            if not line:
+                raise EOFError
+            return line.removesuffix("\n")
+        # readline counts columns: \001 and \002 tell it what takes none.
+        start, end = ("\001\033[1;36m\002", "\001\033[0m\002") if self.style.colour else ("", "")
+        return input(f"{start}{'... ' if goes_on else '>>> '}{end}")
+
+    def greet(self) -> None:
+        """Which model runs where."""
+        info = self.engine.info
+        model = f"{info['architecture']}, {count(info['parameters'])} parameters"
+        print(f"{self.style.bold(info['name'])} {self.style.dim(f'· {model}')}")
+        self.note(f"{info['quantization']} on {info['adapter']}")
+        self.note("/help shows what else can be typed. Ctrl-C stops an answer, Ctrl-D leaves.\n")
+
+    def note(self, text: str) -> None:
+        """A remark of the program, on a terminal only."""
+        if self.on_terminal:
+            print(self.style.dim(text))
+
+    def obey(self, command: Command) -> bool:
+        """Do what a command says; False leaves."""
+        match command.name:
+            case "exit" | "quit" | "bye":
+                return False
+            case "help" | "?":
+                print(HELP)
+            case "clear":
+                self.conversation.clear()
+                self.note("a new conversation")
+            case "system":
+                self.conversation.system = command.rest or None
+                self.note("the instructions hold from the next answer on")
+            case "stats":
+                print(self.stats())
+            case _:
+                print(f"there is no /{command.name}; /help lists what there is")
+        self.note("")
+        return True
+
+    def respond(self, message: str) -> None:
+        """Answer a message. What goes wrong is shown, and the conversation is as before."""
+        self.conversation.ask(message)
+        answer = Answer(self.style, self.on_terminal)
+        try:
+            with answering(self.interrupt):
+                self.runner.run(answer.stream(self.engine, self.conversation.messages, self.fields))
+        except WebLLMError as error:
+            self.conversation.answer("")
+            answer.end_line()
+            self.explain(error)
+            return
+        self.conversation.answer(answer.text)
+        answer.end_line()
+        if answer.usage:
+            self.totals.add(answer.usage)
+        self.note(answer.summary() + "\n")
+
+    def interrupt(self) -> None:
+        """Ctrl-C during an answer; a second one does not wait for the engine."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        self.engine.interrupt()
+
+    def explain(self, error: WebLLMError) -> None:
+        """One line, and what to do; a lost device is replaced."""
+        style = Style.of(sys.stderr)
+        print(f"{style.red('error:')} {error}", file=sys.stderr)
+        if isinstance(error, ContextLengthError):
+            self.note("/clear begins a new conversation")
+        if isinstance(error, DeviceLostError):
+            self.note("loading the model again ...")
+            self.runner.run(self.engine.recover())
+        self.note("")
+
+    def stats(self) -> str:
+        """Tokens, speed and memory so far."""
+        info, totals = self.engine.info, self.totals
+        lines = [
+            f"context    {totals.in_context:,} of {info['context_length']:,} tokens",
+            f"answers    {totals.answers:,}, {counted(totals.tokens, 'token')}",
+        ]
+        if totals.decode_rate:
+            lines.append(f"speed      {totals.decode_rate:,.1f} tokens/s")
+        lines.append(f"GPU memory {size(info['gpu_memory'])}")
+        return "\n".join(lines)
+
+
+class Answer:
+    """One answer on its way to the screen."""
+
+    def __init__(self, style: Style, on_terminal: bool):
+        self.style = style
+        self.on_terminal = on_terminal
+        self.text = ""
+        self.usage: Any = None
+        self.finish: str | None = None
+        self.seconds = 0.0
+
+    async def stream(
+        self, engine: Engine, messages: list[dict[str, str]], fields: dict[str, Any]
+    ) -> None:
+        """Ask the engine and write what comes."""
+        start = time.perf_counter()
+        pieces = await engine.chat.completions.create(
+            messages=messages, stream=True, stream_options={"include_usage": True}, **fields
+        )
+        async with pieces:
+            async for piece in pieces:
+                self.usage = piece.usage or self.usage
+                for choice in piece.choices:
+                    self.finish = choice.finish_reason or self.finish
+                    self.write(choice.delta.content or "")
+        self.seconds = time.perf_counter() - start
+
+    def write(self, text: str) -> None:
+        """Show more of it; white space at its beginning is nobody's wish."""
+        text = text if self.text else text.lstrip()
+        self.text += text
+        sys.stdout.write(printable(text) if self.on_terminal else text)
+        sys.stdout.flush()
+
+    def end_line(self) -> None:
+        """The next output begins a line."""
+        if not self.text.endswith("\n"):
+            print(flush=True)
+
+    def summary(self) -> str:
+        """Tokens and speed, and why it ended if not by itself."""
+        reasons = {"length": "cut off: no tokens left", "abort": "stopped"}
+        parts = [reasons[self.finish]] if self.finish in reasons else []
+        if self.usage:
+            parts.append(counted(self.usage.completion_tokens, "token"))
+            timings = self.usage.timings
+            if timings and timings.decode_tokens_per_s:
+                parts.append(f"{timings.decode_tokens_per_s:,.1f} tokens/s")
+            if timings and timings.time_to_first_token_s:
+                parts.append(f"first after {duration(timings.time_to_first_token_s)}")
+        return " · ".join(parts)
+
+
+class Totals:
+    """What ``/stats`` adds up."""
+
+    def __init__(self) -> None:
+        self.answers = self.tokens = self.in_context = 0
+        self._timed_tokens, self._timed_seconds = 0, 0.0
+
+    def add(self, usage: Any) -> None:
+        """One more answer."""
+        self.answers += 1
+        self.tokens += usage.completion_tokens
+        self.in_context = usage.total_tokens
+        rate = usage.timings.decode_tokens_per_s if usage.timings else None
+        if rate:
+            self._timed_tokens += usage.completion_tokens - 1
+            self._timed_seconds += (usage.completion_tokens - 1) / rate
+
+    @property
+    def decode_rate(self) -> float | None:
+        """Tokens a second of all answers together."""
+        return self._timed_tokens / self._timed_seconds if self._timed_seconds else None
+
+
+@contextmanager
+def answering(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C calls ``interrupt`` rather than cancelling what runs."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        interrupt()
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

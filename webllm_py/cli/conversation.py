@@ -1,0 +1,95 @@
+"""The messages of a chat, and what is typed into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+__all__ = ["Command", "Conversation", "read_message"]
+
+FENCE = '"""'
+
+
+@dataclass
+class Conversation:
+    """What was said so far. ``system`` are instructions that come first."""
+
+    system: str | None = None
+    turns: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """As a request has them."""
+        if not self.system:
+            return list(self.turns)
+        return [{"role": "system", "content": self.system}, *self.turns]
+
+    def ask(self, text: str) -> None:
+        """The user says something."""
+        self.turns.append({"role": "user", "content": text})
+
+    def answer(self, text: str) -> None:
+        """The model answered; with nothing, and the question is taken back."""
+        if text:
+            self.turns.append({"role": "assistant", "content": text})
+        else:
+            self.turns.pop()
+
+    def clear(self) -> None:
+        """Forget everything but the instructions."""
+        self.turns.clear()
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line that begins with a slash: ``/name rest``."""
+
+    name: str
+    rest: str
+
+    @classmethod
+    def of(cls, message: str) -> Command | None:
+        """The command in a message; None for something to say."""
+        if not message.startswith("/") or message.startswith("//"):
+            return None
+        name, _, rest = message[1:].partition(" ")
+        return cls(name.strip(), rest.strip())
+
+
+def said(message: str) -> str:
+    """What a message says: a doubled slash at its beginning stands for one."""
+    return message[1:] if message.startswith("//") else message
+
+
+def read_message(read_line: Callable[[bool], str]) -> str:
+    """The next message: a line; more of them after a backslash at its end, or between fences.
+
+    Args:
+        read_line: the next line without its end; told whether it goes on with a message. Raises
+            EOFError at the end, which ends a message that has begun.
+    """
+    line = read_line(False)
+    if line.lstrip().startswith(FENCE):
+        return fenced(line.lstrip().removeprefix(FENCE), read_line)
+    lines = [line]
+    while lines[-1].endswith("\\"):
+        lines[-1] = lines[-1][:-1]
+        try:
+            lines.append(read_line(True))
+        except EOFError:
+            break
+    return "\n".join(lines).strip()
+
+
+def fenced(line: str, read_line: Callable[[bool], str]) -> str:
+    """The lines up to the closing fence."""
+    lines = []
+    while not line.rstrip().endswith(FENCE):
+        lines.append(line)
+        try:
+            line = read_line(True)
+        except EOFError:
+            break
+    else:
+        lines.append(line.rstrip().removesuffix(FENCE))
+    return "\n".join(lines).strip("\n")

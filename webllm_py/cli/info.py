@@ -1,0 +1,183 @@
+"""``webllm-py info``: what a model is and needs, without loading its weights."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from argparse import Namespace
+from typing import Any
+
+from webllm_py.chat import choose_template
+from webllm_py.chat.habits import TemplateHabits
+from webllm_py.checkpoint import Checkpoint, open_checkpoint
+from webllm_py.cli.opening import open_gpu
+from webllm_py.cli.progress import ProgressLine
+from webllm_py.cli.report import report
+from webllm_py.cli.terminal import Style
+from webllm_py.errors import DeviceError, DeviceLimitError, TemplateError
+from webllm_py.gpu import Device
+from webllm_py.loading import pocket_model, token_text, tokenizer_of
+from webllm_py.models import model_for
+from webllm_py.models.llama import Llama
+from webllm_py.runtime.memory import SizingDevice, plan_memory
+from webllm_py.tokenizer import Tokenizer
+
+__all__ = ["describe", "info"]
+
+
+def info(options: Namespace) -> int:
+    """Run the command."""
+    found = asyncio.run(describe(options))
+    if options.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        print(report(found, Style.of(sys.stdout)))
+    return 0
+
+
+async def describe(options: Namespace) -> dict[str, Any]:
+    """Everything about a model and this machine's GPU, as plain values (sizes in bytes)."""
+    progress = ProgressLine(sys.stderr)
+    progress.say("Reading the model's header ...")
+    try:
+        source = pocket_model() if options.source is None else options.source
+        checkpoint = await open_checkpoint(source)
+        try:
+            model = model_for(checkpoint)
+            tokenizer = tokenizer_of(checkpoint, model.config.vocab_size)
+        finally:
+            await checkpoint.close()
+        progress.say("Asking the GPU ...")
+        gpu, memory = await on_this_gpu(model, options)
+    finally:
+        progress.clear()
+    return {
+        "name": checkpoint.name,
+        "kind": checkpoint.kind,
+        **describe_model(model),
+        "tokenizer": describe_tokenizer(checkpoint, tokenizer),
+        "chat_template": describe_template(checkpoint, tokenizer),
+        "memory": memory,
+        "gpu": gpu,
+    }
+
+
+def describe_model(model: Llama) -> dict[str, Any]:
+    """Its numbers."""
+    config = model.config
+    scaling = config.rope_scaling
+    return {
+        "architecture": config.architecture,
+        "parameters": model.n_parameters,
+        "file_bytes": model.nbytes,
+        "bytes_by_format": model.formats,
+        "n_layers": config.n_layers,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "n_heads": config.n_heads,
+        "n_kv_heads": config.n_kv_heads,
+        "head_dim": config.head_dim,
+        "vocab_size": config.vocab_size,
+        "tied_embeddings": model.tied,
+        "rope_theta": config.rope_theta,
+        "rope_scaling": scaling and f"{scaling.kind}, factor {scaling.factor:g}",
+        "trained_context_length": config.context_length,
+    }
+
+
+def describe_tokenizer(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Its kind, its size, its special tokens."""
+    return {
+        "kind": tokenizer_kind(checkpoint),
+        "tokens": tokenizer.vocab_size,
+        "bos": token_text(tokenizer, tokenizer.bos_id) or None,
+        "adds_bos": tokenizer.add_bos,
+        "ends": [token_text(tokenizer, token) for token in sorted(tokenizer.end_ids)],
+    }
+
+
+def tokenizer_kind(checkpoint: Checkpoint) -> str:
+    """What it was read from."""
+    if checkpoint.kind == "gguf":
+        kinds = {"llama": "SentencePiece BPE", "gpt2": "byte-level BPE"}
+        name = str(checkpoint.metadata.get("tokenizer.ggml.model"))
+        split = checkpoint.metadata.get("tokenizer.ggml.pre")
+        return kinds.get(name, name) + (f", {split}" if split else "")
+    for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "encoder.json"):
+        if name in checkpoint.files:
+            return f"from {name}"
+    return "unknown"
+
+
+def describe_template(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Whether the checkpoint brings a chat template, and what that knows."""
+    try:
+        template = choose_template(
+            checkpoint.chat_template,
+            lambda text: tokenizer.token_id(text) is not None,
+            bos_token=token_text(tokenizer, tokenizer.bos_id),
+            eos_token=token_text(tokenizer, tokenizer.eos_id),
+        )
+    except TemplateError as error:
+        return {"from_checkpoint": True, "error": str(error)}
+    return {
+        "from_checkpoint": checkpoint.chat_template is not None,
+        "system": not TemplateHabits(template).drops_system,
+        "tools": "tools" in template.variables,
+    }
+
+
+async def on_this_gpu(model: Llama, options: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The GPU, and the memory that the model would take on it."""
+    try:
+        device = await open_gpu(options)
+    except DeviceError as error:
+        return {"error": str(error)}, memory_of(model, SizingDevice(), options)
+    try:
+        return describe_gpu(device), memory_of(model, device, options)
+    finally:
+        device.close()
+
+
+def describe_gpu(device: Device) -> dict[str, Any]:
+    """The adapter, what the kernels use of it, and its limits."""
+    adapter, limits, variant = device.info, device.limits, device.variant
+    return {
+        "adapter": adapter.name,
+        "vendor": adapter.vendor,
+        "backend": adapter.backend,
+        "is_cpu": adapter.is_cpu,
+        "f16": variant.f16,
+        "subgroups": variant.subgroups,
+        "features": sorted(adapter.features),
+        "max_buffer_bytes": limits.max_buffer_size,
+        "max_binding_bytes": limits.max_storage_buffer_binding_size,
+        "max_workgroup_bytes": limits.max_compute_workgroup_storage_size,
+        "max_workgroup_threads": limits.max_compute_invocations_per_workgroup,
+    }
+
+
+def memory_of(model: Llama, device: Device | SizingDevice, options: Namespace) -> dict[str, Any]:
+    """What loading with these options takes, in bytes; or why it cannot be loaded."""
+    try:
+        plan = plan_memory(
+            model,
+            device,
+            context_length=options.context,
+            quantize=options.quantize,
+            kv_format=options.kv_dtype,
+        )
+    except DeviceLimitError as error:
+        return {"error": str(error)}
+    return {
+        "quantize": options.quantize,
+        "kv_dtype": options.kv_dtype,
+        "context_length": plan.context_length,
+        "weights": plan.weights,
+        "work": plan.work,
+        "cache_1000_tokens": plan.cache(1000),
+        "cache_whole_context": plan.cache(plan.context_length),
+        "loaded": plan.loaded,
+        "whole": plan.whole,
+    }

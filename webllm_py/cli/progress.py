@@ -1,0 +1,76 @@
+"""One line on standard error that says how far loading has come."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from webllm_py.cli.terminal import Style, size, width_of
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.progress import LoadProgress
+
+__all__ = ["ProgressLine"]
+
+EVERY_SECONDS = 0.05
+BAR_WIDTH = 24
+
+
+class ProgressLine:
+    """Overwrites one line of a terminal; writes nothing anywhere else."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self._style = Style.of(stream)
+        self._live = stream.isatty()
+        self._stage = ""
+        self._shown_at = 0.0
+
+    def __call__(self, progress: LoadProgress) -> None:
+        """Show a report, at most every 50 ms but at once when a stage begins or ends."""
+        now = time.monotonic()
+        ends = progress.loaded == progress.total
+        if not self._live or (
+            progress.stage == self._stage and not ends and now < self._shown_at + EVERY_SECONDS
+        ):
+            return
+        self._stage, self._shown_at = progress.stage, now
+        self._write(line_of(progress, self._style, width_of(self._stream) - 1))
+
+    def say(self, text: str) -> None:
+        """Show what else is going on."""
+        if self._live:
+            self._write(self._style.dim(text[: width_of(self._stream) - 1]))
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._live:
+            self._write("")
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"\r\x1b[K{line}")
+        self._stream.flush()
+
+
+def line_of(progress: LoadProgress, style: Style, width: int) -> str:
+    """What a report looks like within so many columns."""
+    if progress.stage != "weights" or not progress.total:
+        return style.dim(f"{progress.text} ..."[:width])
+    if progress.loaded >= progress.total:
+        return style.dim("Compiling the kernels ..."[:width])
+    done = progress.loaded / progress.total
+    bar = bar_of(done)
+    text = f" {done:4.0%}  {size(progress.loaded)} of {size(progress.total)}"
+    if progress.bytes_per_second:
+        text += f", {size(progress.bytes_per_second)}/s"
+    if len(bar) + len(text) > width:
+        return style.dim(text.strip()[:width])
+    return style.cyan(bar) + style.dim(text)
+
+
+def bar_of(done: float) -> str:
+    """A bar of fixed width, filled by eighths of a character."""
+    eighths = round(min(done, 1.0) * BAR_WIDTH * 8)
+    full, rest = divmod(eighths, 8)
+    partial = " ▏▎▍▌▋▊▉"[rest] if rest else ""
+    return ("█" * full + partial).ljust(BAR_WIDTH, "░")

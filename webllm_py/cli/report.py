@@ -1,0 +1,112 @@
+"""What ``webllm-py info`` found, as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from webllm_py.cli.terminal import Style, count, size
+
+__all__ = ["report"]
+
+LABEL = 16
+Rows = Iterator[tuple[str, str]]
+
+
+def report(found: Mapping[str, Any], style: Style) -> str:
+    """The text of everything that ``info.describe`` found."""
+    sections = (
+        (found["name"], model_rows(found)),
+        ("Text", text_rows(found)),
+        ("Memory on the GPU", memory_rows(found["memory"])),
+        ("GPU", gpu_rows(found["gpu"])),
+    )
+    lines: list[str] = []
+    for title, rows in sections:
+        lines += ["", style.bold(title)]
+        lines += [f"  {style.dim(label.ljust(LABEL))}{value}" for label, value in rows]
+    return "\n".join(lines[1:])
+
+
+def model_rows(found: Mapping[str, Any]) -> Rows:
+    """Architecture and sizes."""
+    kinds = {"gguf": "GGUF", "huggingface": "Hugging Face folder"}
+    yield "architecture", f"{found['architecture']}, from a {kinds[found['kind']]}"
+    yield "parameters", count(found["parameters"])
+    formats = ", ".join(f"{name} {size(n)}" for name, n in found["bytes_by_format"].items())
+    yield "weights", f"{size(found['file_bytes'])} ({formats})"
+    yield "layers", f"{found['n_layers']} of {found['hidden_size']:,} wide"
+    yield "attention", attention(found)
+    yield "feed-forward", f"{found['intermediate_size']:,} wide"
+    tied = "also the output layer" if found["tied_embeddings"] else "apart from the output layer"
+    yield "embedding", f"{found['vocab_size']:,} tokens, {tied}"
+    scaling = f", scaled {found['rope_scaling']}" if found["rope_scaling"] else ""
+    theta = f"rotary base {found['rope_theta']:,.0f}"
+    yield "context", f"{found['trained_context_length']:,} tokens, {theta}{scaling}"
+
+
+def attention(found: Mapping[str, Any]) -> str:
+    """Heads and who shares them."""
+    heads, shared = found["n_heads"], found["n_kv_heads"]
+    keys = "" if heads == shared else f", {shared} of keys and values"
+    return f"{heads} heads of {found['head_dim']}{keys}"
+
+
+def text_rows(found: Mapping[str, Any]) -> Rows:
+    """Tokenizer and template."""
+    tokenizer, template = found["tokenizer"], found["chat_template"]
+    yield "tokenizer", f"{tokenizer['kind']}, {tokenizer['tokens']:,} tokens"
+    if tokenizer["bos"]:
+        added = "put before every text" if tokenizer["adds_bos"] else "not put before texts"
+        yield "begins with", f"{tokenizer['bos']} ({added})"
+    yield "ends with", ", ".join(tokenizer["ends"]) or "nothing: only max_tokens ends a text"
+    if "error" in template:
+        yield "chat template", template["error"]
+    elif template["from_checkpoint"]:
+        knows = [what for what in ("system", "tools") if template[what]]
+        extra = f"; knows {' and '.join(knows)}" if knows else "; knows no system messages"
+        yield "chat template", f"its own{extra}"
+    else:
+        yield "chat template", "none of its own: not made for chats, a plain form stands in"
+
+
+def memory_rows(memory: Mapping[str, Any]) -> Rows:
+    """Bytes by what they are for."""
+    if "error" in memory:
+        yield "does not fit", memory["error"]
+        return
+    quantized = f" (as {memory['quantize']})" if memory["quantize"] else ""
+    context = f"{memory['context_length']:,} tokens"
+    yield "weights", size(memory["weights"]) + quantized
+    yield "work buffers", size(memory["work"])
+    yield "KV cache", f"{size(memory['cache_1000_tokens'])} a 1,000 tokens, {memory['kv_dtype']}"
+    yield "after loading", size(memory["loaded"])
+    yield "at most", f"{size(memory['whole'])}, with a conversation of {context}"
+
+
+def gpu_rows(gpu: Mapping[str, Any]) -> Rows:
+    """The adapter, its limits, and what of it is in use."""
+    if "error" in gpu:
+        yield "none", gpu["error"]
+        return
+    yield "adapter", gpu["adapter"] + (" (a CPU)" if gpu["is_cpu"] else "")
+    yield "through", gpu["backend"]
+    subgroups = f"subgroups of {gpu['subgroups']} or more" if gpu["subgroups"] else "no subgroups"
+    yield "kernels use", f"{'f16' if gpu['f16'] else 'f32'}, {subgroups}"
+    yield (
+        "buffers up to",
+        f"{size(gpu['max_buffer_bytes'])}, bound {size(gpu['max_binding_bytes'])}",
+    )
+    threads = f"{gpu['max_workgroup_threads']:,} threads"
+    yield "workgroups up to", f"{threads}, {size(gpu['max_workgroup_bytes'])}"
+    yield "features", wrapped(gpu["features"], 78 - LABEL)
+
+
+def wrapped(words: list[str], width: int) -> str:
+    """Words on several lines, indented as values are."""
+    lines = [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) + 2 > width:
+            lines.append("")
+        lines[-1] += f", {word}" if lines[-1] else word
+    return f",\n{' ' * (LABEL + 2)}".join(lines)

@@ -1,0 +1,97 @@
+"""What a terminal can show: colours where they are wanted, no control characters from models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TextIO
+
+__all__ = ["Style", "count", "counted", "duration", "printable", "size", "width_of"]
+
+# All of C0 and C1 but tab and newline: a model must not move the cursor or set the title.
+CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+@dataclass(frozen=True)
+class Style:
+    """Colours by their purpose; plain text where ``colour`` is off."""
+
+    colour: bool
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Style:
+        """Colours for a terminal, unless the variable NO_COLOR (no-color.org) is set."""
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        if not stream.isatty() or plain:
+            return cls(False)
+        if os.name == "nt":
+            os.system("")  # makes the Windows console follow escape sequences
+        return cls(True)
+
+    def bold(self, text: str) -> str:
+        """A heading."""
+        return self._in("1", text)
+
+    def dim(self, text: str) -> str:
+        """Beside the point."""
+        return self._in("2", text)
+
+    def red(self, text: str) -> str:
+        """Something failed."""
+        return self._in("1;31", text)
+
+    def cyan(self, text: str) -> str:
+        """Where to type, and what is running."""
+        return self._in("1;36", text)
+
+    def _in(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
+
+
+def printable(text: str) -> str:
+    """A model's text without control characters other than tab and newline."""
+    return text.translate(CONTROLS)
+
+
+def width_of(stream: TextIO) -> int:
+    """Columns of the terminal."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return shutil.get_terminal_size().columns
+
+
+def size(nbytes: float) -> str:
+    """Bytes for people, in powers of ten: "348 MB", "1.24 GB"."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if nbytes >= 0.9995 * scale:
+            return f"{significant(nbytes / scale)} {unit}"
+    return f"{nbytes:.0f} B"
+
+
+def count(number: float) -> str:
+    """A number of things for people: "494 million", "1.24 billion", "260,032"."""
+    for unit, scale in (("billion", 1e9), ("million", 1e6)):
+        if number >= 0.9995 * scale:
+            return f"{significant(number / scale)} {unit}"
+    return f"{number:,.0f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 token", "2 tokens"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: "850 us", "12 ms", "1.24 s"."""
+    if seconds < 0.9995e-3:
+        return f"{seconds * 1e6:.0f} us"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.0f} ms"
+    return f"{significant(seconds)} s"
+
+
+def significant(value: float) -> str:
+    """Three digits, more only before the point."""
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f}"
