@@ -10,7 +10,7 @@
 // Messages to the page
 //   {type: "progress", stage, loaded, total, rate}   stages in order: "python", then the
 //                                                          engine's own, "opening" to "ready"
-//   {type: "started"}                       Python is up
+//   {type: "started", fromSnapshot}         Python is up
 //   {type: "loaded", info}                  a model answers from now on
 //   {type: "cancelled"}                     the load was cancelled; no model is loaded
 //   {type: "delta", id, text}
@@ -56,11 +56,11 @@ async function start() {
     fail(navigator.gpu ? "NoAdapterError" : "NoWebGPU", "");
     return null;
   }
-  const python = await startPython(snapshot);
+  const [python, fromSnapshot] = await startPython(snapshot);
   for (const file of await files) python.unpackArchive(file, "wheel");
   python.runPython(await (await get("worker.py")).text());
   const created = python.globals.get("Session")((json) => send(JSON.parse(json)));
-  send({ type: "started" });
+  send({ type: "started", fromSnapshot });
   return created;
 }
 
@@ -70,10 +70,10 @@ async function startPython(snapshot) {
   try {
     const python = await loadPyodide({ _loadSnapshot: snapshot });
     python.runPython("import random; random.seed()"); // a frozen seed would repeat on every page
-    return python;
+    return [python, true];
   } catch (error) {
     console.warn("Python's snapshot could not be used:", error);
-    return loadPyodide();
+    return [await loadPyodide(), false];
   }
 }
 

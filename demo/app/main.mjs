@@ -43,7 +43,10 @@ function startEngine() {
   }
   const created = new Engine();
   created.addEventListener("progress", ({ detail }) => loading.update(detail));
-  created.addEventListener("started", () => loading.show("opening"));
+  created.addEventListener("started", ({ detail }) => {
+    document.body.dataset.fromSnapshot = detail.fromSnapshot;
+    loading.show("opening");
+  });
   created.addEventListener("loaded", ({ detail }) => loaded(detail.info));
   created.addEventListener("cancelled", cancelled);
   created.addEventListener("problem", ({ detail }) => problem(detail));

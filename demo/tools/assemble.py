@@ -137,12 +137,14 @@ class Assembly:
     def freeze_python(self, steps: Steps) -> None:
         """Start Python once, import the packages, and keep its memory: pages then start from it."""
         node = self.environment.node(steps)
+        unpacked = self.cache / "unpacked"
+        shutil.rmtree(unpacked, ignore_errors=True)
+        for wheel in filter(_needed_by_page, self.wheels):
+            shutil.unpack_archive(wheel, unpacked, "zip")
         snapshot = self.dist / "snapshot.bin.gz"
         script = Path(__file__).with_name("snapshot.mjs")
-        wheels = [self.dist / "pyodide" / wheel.name for wheel in self.wheels]
-        unpacked = [wheel for wheel in wheels if _needed_by_page(wheel)]
         steps.run(
-            [node, script, self.npm_folder, snapshot, *unpacked],
+            [node, script, self.npm_folder, unpacked, snapshot],
             hint="Python did not start in Node. `node --version` must be 18 or newer.",
         )
         if not snapshot.is_file():

@@ -1,31 +1,47 @@
 // Starts Python in Node, imports what every page imports, and writes its memory, gzipped.
 // A page that starts from this memory is ready about four times sooner than one that starts Python.
 //
-// usage: node snapshot.mjs PYODIDE_FOLDER OUT.gz WHEEL...
+// usage: node snapshot.mjs PYODIDE_FOLDER UNPACKED_WHEELS OUT.gz
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 
-const [folder, out, ...wheels] = process.argv.slice(2);
+const [folder, wheels, out] = process.argv.slice(2);
 
-// A module that touches JavaScript holds references that a snapshot cannot keep; the page imports
-// those itself.
+// Modules that know the browser hold references to JavaScript, which a snapshot cannot keep.
 const IMPORTS = `
-import asyncio, json, sys
+import asyncio, gc, json, random, sys, time, traceback
 import jinja2.sandbox
 import webllm_py.engine
-held = sorted(name for name in sys.modules if name.startswith("webllm_py.") and name.endswith(".browser"))
+
+held = [name for name in sys.modules if name.startswith("webllm_py.") and name.endswith(".browser")]
 if held:
-    raise ImportError(f"import webllm_py.engine must not import {held}: they need a browser")
+    raise ImportError(f"these must be imported only when they are used: {held}")
+gc.collect()
 `;
+
+// Only what is imported, and around Python's memory: a snapshot must fit into the memory that a
+// new Python begins with, which an archive unpacked by Python would outgrow.
+function copyModules(python, from, to) {
+  python.FS.mkdirTree(to);
+  for (const name of readdirSync(from)) {
+    const source = join(from, name);
+    if (statSync(source).isDirectory()) copyModules(python, source, `${to}/${name}`);
+    else if (name.endsWith(".py")) python.FS.writeFile(`${to}/${name}`, readFileSync(source, "utf8"));
+  }
+}
 
 async function main() {
   const { loadPyodide } = await import(pathToFileURL(join(folder, "pyodide.mjs")).href);
   const python = await loadPyodide({ _makeSnapshot: true });
-  for (const wheel of wheels) python.unpackArchive(new Uint8Array(readFileSync(wheel)), "wheel");
+  const before = python._module.HEAP8.length;
+  copyModules(python, wheels, python.runPython("import sysconfig; sysconfig.get_path('purelib')"));
   python.runPython(IMPORTS);
+  if (python._module.HEAP8.length > before) {
+    throw new Error(`Python's memory grew beyond ${before} bytes: import less before the snapshot`);
+  }
   writeFileSync(out, gzipSync(python.makeMemorySnapshot(), { level: 9 }));
 }
 

@@ -22,6 +22,7 @@ def ready(page: Page, double_site: TestSite) -> Page:
 
 
 def test_answers_and_tells_how_fast(ready: Page) -> None:
+    assert ready.js("return document.body.dataset.fromSnapshot") == "true"
     assert ready.ask("Hello") == "You said: Hello"
     assert ready.text("#status-state dd") == "Ready"
     assert ready.text("#status-context dd") == "23 of 1,024"

@@ -1,4 +1,4 @@
-"""A browser without WebGPU, and one whose WebGPU has no adapter."""
+"""What a page cannot start with: no WebGPU, no adapter, no snapshot of Python."""
 
 from __future__ import annotations
 
@@ -51,4 +51,5 @@ def test_python_starts_without_its_snapshot(page: Page, double_site: TestSite) -
         page.wait_for("ready")
     finally:
         del double_site.overlay["/snapshot.bin.gz"]
+    assert page.js("return document.body.dataset.fromSnapshot") == "false"
     assert page.ask("Hello") == "You said: Hello"
