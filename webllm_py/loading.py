@@ -248,6 +248,7 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
             f"the tokenizer has {tokenizer.vocab_size} tokens, the model embeds only {vocab_size}: "
             "they do not belong together"
         )
+    tokenizer.pad(vocab_size)
     return tokenizer
 
 

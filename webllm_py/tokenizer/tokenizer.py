@@ -76,6 +76,14 @@ class Tokenizer:
         for token_id in {*special.prefix, *special.suffix, *special.ends}:
             vocabulary.token_bytes(token_id)  # raises where it is not in the vocabulary
 
+    def pad(self, vocab_size: int) -> None:
+        """Know as many ids as the model: its tables are often padded with rows that no token has.
+
+        Such a row can be drawn. It stands for nothing.
+        """
+        self._vocabulary.pad(vocab_size)
+        self.vocab_size = len(self._vocabulary)
+
     def encode(
         self, text: str, *, add_special: bool = False, parse_special: bool = True
     ) -> list[int]:

@@ -68,6 +68,10 @@ class Vocabulary:
         """The largest id + 1."""
         return len(self._texts)
 
+    def pad(self, size: int) -> None:
+        """Know ids below ``size``; new ones stand for nothing."""
+        self._texts += [None] * (size - len(self._texts))
+
     def token_id(self, text: str) -> int | None:
         """The id of the token that is written so."""
         added = self._added_ids.get(text)
