@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from webllm_py import __version__
+from webllm_py.random_models.shapes import FORMATS, SHAPES
 
 __all__ = ["parse_arguments"]
 
@@ -96,8 +97,6 @@ def add_info(parser: ArgumentParser) -> None:
 
 def add_bench(parser: ArgumentParser) -> None:
     """``webllm-py bench``."""
-    from webllm_py.bench.shapes import SHAPES
-
     add_source(parser)
     model = parser.add_argument_group("the model, if there is no SOURCE")
     model.add_argument(
@@ -128,14 +127,17 @@ def add_bench(parser: ArgumentParser) -> None:
         "--tokens", type=count, default=128, metavar="N", help="tokens to decode (default: 128)"
     )
     what.add_argument(
-        "--runs", type=count, default=5, metavar="N", help="runs of each (default: 5)"
+        "--runs",
+        type=count,
+        default=5,
+        metavar="N",
+        help="runs of each, fewer where one takes long (default: 5)",
     )
     what.add_argument("--json", action="store_true", help="print JSON")
     add_model(parser)
     add_gpu(parser)
 
 
-FORMATS = ("q4_0", "q4_1", "q8_0", "f16")
 COMMANDS = (
     ("chat", "Talk to a model.", add_chat),
     ("complete", "Go on with a text; standard output gets the new text only.", add_complete),

@@ -15,9 +15,10 @@ from typing import Any
 from webllm_py.api import parse_chat_request
 from webllm_py.cli.conversation import Command, Conversation, read_message, said
 from webllm_py.cli.opening import open_engine, sampling_fields
-from webllm_py.cli.terminal import Style, count, counted, duration, printable, size
+from webllm_py.cli.terminal import Style, printable
 from webllm_py.engine import Engine
 from webllm_py.errors import ContextLengthError, DeviceLostError, WebLLMError
+from webllm_py.units import count, counted, duration, size
 
 __all__ = ["Chat", "chat"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from webllm_py.cli.terminal import Style, size, width_of
+from webllm_py.cli.terminal import Style, width_of
+from webllm_py.units import size
 
 if TYPE_CHECKING:
     from webllm_py.runtime.progress import LoadProgress

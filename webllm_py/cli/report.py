@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from webllm_py.cli.terminal import Style, count, size
+from webllm_py.cli.terminal import Style
+from webllm_py.units import count, size
 
 __all__ = ["report"]
 
@@ -38,7 +39,7 @@ def model_rows(found: Mapping[str, Any]) -> Rows:
     yield "layers", f"{found['n_layers']} of {found['hidden_size']:,} wide"
     yield "attention", attention(found)
     yield "feed-forward", f"{found['intermediate_size']:,} wide"
-    tied = "also the output layer" if found["tied_embeddings"] else "apart from the output layer"
+    tied = "tied to the output layer" if found["tied_embeddings"] else "not tied"
     yield "embedding", f"{found['vocab_size']:,} tokens, {tied}"
     scaling = f", scaled {found['rope_scaling']}" if found["rope_scaling"] else ""
     theta = f"rotary base {found['rope_theta']:,.0f}"
@@ -93,12 +94,10 @@ def gpu_rows(gpu: Mapping[str, Any]) -> Rows:
     yield "through", gpu["backend"]
     subgroups = f"subgroups of {gpu['subgroups']} or more" if gpu["subgroups"] else "no subgroups"
     yield "kernels use", f"{'f16' if gpu['f16'] else 'f32'}, {subgroups}"
-    yield (
-        "buffers up to",
-        f"{size(gpu['max_buffer_bytes'])}, bound {size(gpu['max_binding_bytes'])}",
-    )
+    buffer, binding = size(gpu["max_buffer_bytes"]), size(gpu["max_binding_bytes"])
+    yield "buffers", f"up to {buffer}, bound up to {binding}"
     threads = f"{gpu['max_workgroup_threads']:,} threads"
-    yield "workgroups up to", f"{threads}, {size(gpu['max_workgroup_bytes'])}"
+    yield "workgroups", f"up to {threads} and {size(gpu['max_workgroup_bytes'])}"
     yield "features", wrapped(gpu["features"], 78 - LABEL)
 
 

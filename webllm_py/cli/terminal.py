@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = ["Style", "count", "counted", "duration", "printable", "size", "width_of"]
+__all__ = ["Style", "printable", "width_of"]
 
 # All of C0 and C1 but tab and newline: a model must not move the cursor or set the title.
 CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
@@ -60,38 +60,3 @@ def width_of(stream: TextIO) -> int:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return shutil.get_terminal_size().columns
-
-
-def size(nbytes: float) -> str:
-    """Bytes for people, in powers of ten: "348 MB", "1.24 GB"."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if nbytes >= 0.9995 * scale:
-            return f"{significant(nbytes / scale)} {unit}"
-    return f"{nbytes:.0f} B"
-
-
-def count(number: float) -> str:
-    """A number of things for people: "494 million", "1.24 billion", "260,032"."""
-    for unit, scale in (("billion", 1e9), ("million", 1e6)):
-        if number >= 0.9995 * scale:
-            return f"{significant(number / scale)} {unit}"
-    return f"{number:,.0f}"
-
-
-def counted(number: int, noun: str) -> str:
-    """ "1 token", "2 tokens"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: "850 us", "12 ms", "1.24 s"."""
-    if seconds < 0.9995e-3:
-        return f"{seconds * 1e6:.0f} us"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.0f} ms"
-    return f"{significant(seconds)} s"
-
-
-def significant(value: float) -> str:
-    """Three digits, more only before the point."""
-    return f"{value:.{max(0, 3 - len(str(int(value))))}f}"

@@ -1,0 +1,228 @@
+"""What is measured and how: through the public API, on a loaded engine.
+
+Times are the engine's own (``usage.timings``), medians over runs. No numpy, no files: the same code
+runs in CPython and in Pyodide.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from webllm_py.bench.bandwidth import measure_bandwidth
+from webllm_py.models.step import PAGE
+from webllm_py.runtime.executor import Executor, page_bytes
+
+if TYPE_CHECKING:
+    from webllm_py.engine import Engine
+
+__all__ = ["BenchOptions", "run"]
+
+GREEDY: Mapping[str, Any] = {"temperature": 0}
+SAMPLED: Mapping[str, Any] = {
+    "temperature": 0.8,
+    "top_k": 40,
+    "top_p": 0.95,
+    "repetition_penalty": 1.1,
+    "seed": 1,
+}
+
+
+LONG_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to measure.
+
+    Attributes:
+        prompt_tokens: prompt lengths whose prefill is measured; the first token's time as well.
+        contexts: tokens in the context when decoding begins.
+        tokens: tokens to decode, at least 2.
+        runs: runs of each measurement; one more, before, warms up. Fewer once they took half a
+            minute together.
+    """
+
+    prompt_tokens: Sequence[int] = (32, 1024)
+    contexts: Sequence[int] = (128, 1024)
+    tokens: int = 128
+    runs: int = 5
+
+    def __post_init__(self) -> None:
+        if self.tokens < 2:
+            raise ValueError(f"tokens must be at least 2 to have a rate, not {self.tokens}")
+        if self.runs < 1 or not self.prompt_tokens or not self.contexts:
+            raise ValueError("there must be at least one run, prompt length and context")
+        if min(*self.prompt_tokens, *self.contexts) < 1:
+            raise ValueError("prompt lengths and contexts must be positive")
+
+    @property
+    def longest(self) -> int:
+        """Positions that the longest request needs."""
+        return max(max(self.prompt_tokens) + 1, max(self.contexts) + self.tokens)
+
+
+async def run(
+    engine: Engine,
+    options: BenchOptions | None = None,
+    *,
+    load_seconds: float | None = None,
+    on_step: Callable[[str], object] = lambda step: None,
+) -> dict[str, Any]:
+    """Measure an engine.
+
+    Args:
+        load_seconds: how long loading took, for the results.
+        on_step: told what is measured next.
+
+    Returns:
+        Plain values: what ran where, and for each measurement median, min, max and all runs.
+        Rates are tokens a second, times seconds, sizes bytes. What did not fit the context is
+        listed under "skipped".
+    """
+    options = options or BenchOptions()
+    return await Bench(engine, options, on_step).results(load_seconds)
+
+
+class Bench:
+    """One run of all measurements."""
+
+    def __init__(self, engine: Engine, options: BenchOptions, on_step: Callable[[str], object]):
+        self.engine = engine
+        self.options = options
+        self.on_step = on_step
+        self.executor = engine.loaded.executor
+        self.bandwidth = 0.0
+        self.skipped: list[str] = []
+        self._prompts = 0
+
+    async def results(self, load_seconds: float | None) -> dict[str, Any]:
+        """All measurements."""
+        self.on_step("memory bandwidth")
+        bandwidth = await measure_bandwidth(self.executor.device)
+        self.bandwidth = bandwidth["bytes_per_s"]
+        # The longest first, so that the KV cache has its size before the others are timed.
+        contexts = self.fitting("decoding", self.options.contexts, self.options.tokens)
+        decode = [row for n in reversed(contexts) for row in await self.decode(n)]
+        lengths = self.fitting("a prompt", self.options.prompt_tokens, 1)
+        prefill = [await self.prefill(n) for n in lengths]
+        step = await self.executor.plan("step")
+        return {
+            "engine": self.engine.info,
+            "options": asdict(self.options),
+            "load_s": load_seconds,
+            "bandwidth": bandwidth,
+            "dispatches_per_token": step.n_dispatches,
+            "prefill": prefill,
+            "decode": sorted(decode, key=lambda row: row["context"]),
+            "skipped": self.skipped,
+        }
+
+    def fitting(self, what: str, lengths: Sequence[int], answer: int) -> list[int]:
+        """The lengths, in order, that leave room for an answer; the others are noted."""
+        limit = self.executor.context_length
+        self.skipped += [
+            f"{what} at {n:,} tokens: with {answer:,} more, over the context of {limit:,}"
+            for n in lengths
+            if n + answer > limit
+        ]
+        return sorted(n for n in lengths if n + answer <= limit)
+
+    async def prefill(self, length: int) -> dict[str, Any]:
+        """Prompts of one length, none of them seen before, up to the first token."""
+        self.on_step(f"prefill of {length:,} tokens")
+        usages = await self.repeated(lambda: self.request(self.prompt(length), 1, GREEDY))
+        return {
+            "prompt_tokens": length,
+            "tokens_per_s": spread([u.timings.prefill_tokens_per_s for u in usages]),
+            "first_token_s": spread([u.timings.time_to_first_token_s for u in usages]),
+        }
+
+    async def decode(self, context: int) -> list[dict[str, Any]]:
+        """Tokens after a prompt, which is in the KV cache after the first run."""
+        prompt, tokens = self.prompt(context), self.options.tokens
+        device = self.executor.device
+        await self.request(prompt, 1, GREEDY)
+        before = device.n_submits
+        await self.request(prompt, 1, GREEDY)
+        of_prompt = device.n_submits - before
+        bytes_per_token = step_bytes(self.executor, context + tokens / 2)
+        rows = []
+        for name, fields in (("greedy", GREEDY), ("sampled", SAMPLED)):
+            self.on_step(f"decoding, {name}, at {context:,} tokens")
+            before = device.n_submits
+            usages = await self.repeated(partial(self.request, prompt, tokens, fields))
+            submits = (device.n_submits - before) / (len(usages) + 1) - of_prompt
+            rates = spread([u.timings.decode_tokens_per_s for u in usages])
+            rows.append(
+                {
+                    "context": context,
+                    "sampling": name,
+                    "tokens_per_s": rates,
+                    "submits_per_token": submits / (tokens - 1),
+                    "bytes_per_token": bytes_per_token,
+                    "bandwidth_share": bytes_per_token * rates["median"] / self.bandwidth,
+                }
+            )
+        return rows
+
+    async def repeated(self, measure: Callable[[], Awaitable[Any]]) -> list[Any]:
+        """Results of the runs after the first."""
+        start = time.perf_counter()
+        results = [await measure()]
+        while len(results) < 2 or (
+            len(results) <= self.options.runs and time.perf_counter() - start < LONG_SECONDS
+        ):
+            results.append(await measure())
+        return results[1:]
+
+    def prompt(self, length: int) -> list[int]:
+        """A prompt of token ids that begins as no other one, so that none of it is cached."""
+        self._prompts += 1
+        vocab = self.executor.model.config.vocab_size
+        # Steps of a large prime visit the vocabulary in no particular order.
+        return [(self._prompts + i * 7919) % vocab for i in range(length)]
+
+    async def request(self, prompt: list[int], tokens: int, fields: Mapping[str, Any]) -> Any:
+        """Stream a completion of exactly so many tokens; its usage."""
+        stream = await self.engine.completions.create(
+            prompt=prompt,
+            max_tokens=tokens,
+            ignore_eos=True,
+            stream=True,
+            stream_options={"include_usage": True},
+            **fields,
+        )
+        usage = None
+        async with stream:
+            async for piece in stream:
+                usage = piece.usage or usage
+        return usage
+
+
+def step_bytes(executor: Executor, positions: float) -> int:
+    """Bytes that a decode step reads: every weight once, and the keys and values of the context.
+
+    Of an embedding table that is not the output layer as well it reads one row, which is left out.
+    """
+    weights, config = executor.weights, executor.model.config
+    nbytes = sum(buffer.size for _, buffer in weights.vectors.values())
+    for name, (_, slices) in weights.matrices.items():
+        if name != "token_embd" or executor.model.tied:
+            nbytes += sum(buffer.size for part in slices for buffer in part.buffers.values())
+    page = config.n_layers * page_bytes(config, executor.kv_format)
+    return round(nbytes + page * positions / PAGE)
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Median, least, most, and every value."""
+    return {
+        "median": median(values),
+        "min": min(values),
+        "max": max(values),
+        "runs": list(values),
+    }

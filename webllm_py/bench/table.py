@@ -1,0 +1,82 @@
+"""The results of a bench as a text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from webllm_py.units import count, counted, duration, significant, size
+
+__all__ = ["table"]
+
+LABEL, VALUE = 34, 18
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """All that ``run`` found, with what it was measured on."""
+    engine, options = results["engine"], results["options"]
+    runs = options["runs"]
+    lines = [
+        f"{engine['name']}: {count(engine['parameters'])} parameters, {engine['quantization']}, "
+        f"{size(engine['file_bytes'])}",
+        f"{engine['adapter']}, {engine['backend']}, kernels: {engine['kernels']}",
+        f"medians of up to {counted(runs, 'run')} (least - most)",
+        "",
+        *general_lines(results),
+        "",
+        *prefill_lines(results["prefill"]),
+        "",
+        *decode_lines(results["decode"], options["tokens"]),
+        *(f"left out: {reason}" for reason in results["skipped"]),
+    ]
+    return "\n".join(lines).rstrip()
+
+
+def general_lines(results: Mapping[str, Any]) -> Iterator[str]:
+    """What is there once."""
+    if results["load_s"] is not None:
+        yield line("load", duration(results["load_s"]))
+    yield line("memory on the GPU", size(results["engine"]["gpu_memory"]))
+    bandwidth = results["bandwidth"]
+    rate = f"{size(bandwidth['bytes_per_s'])}/s"
+    yield line("memory bandwidth", rate, f"measured, reading {size(bandwidth['buffer_bytes'])}")
+    yield line("dispatches a token", f"{results['dispatches_per_token']}")
+
+
+def prefill_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Times to the first token, then rates."""
+    for row in rows:
+        label = f"first token, {row['prompt_tokens']:,} new tokens"
+        times = row["first_token_s"]
+        bounds = f"({duration(times['min'])} - {duration(times['max'])})"
+        yield line(label, duration(times["median"]), bounds)
+    for row in rows:
+        label = f"prefill, {row['prompt_tokens']:,} tokens"
+        yield line(label, *rates(row["tokens_per_s"]))
+
+
+def decode_lines(rows: list[dict[str, Any]], tokens: int) -> Iterator[str]:
+    """Rates, and what each token takes."""
+    for row in rows:
+        label = f"decode {tokens:,} tokens, {row['sampling']}, at {row['context']:,}"
+        rate, bounds = rates(row["tokens_per_s"])
+        share = f"{row['bandwidth_share']:.1%} of the bandwidth"
+        yield line(label, rate, f"{bounds}")
+        yield line(
+            "",
+            f"{size(row['bytes_per_token'])}/token",
+            f"{share}, {row['submits_per_token']:.2f} submits a token",
+        )
+
+
+def rates(values: Mapping[str, Any]) -> tuple[str, str]:
+    """The median of tokens a second, and the others around it."""
+    return (
+        f"{significant(values['median'])} tokens/s",
+        f"({significant(values['min'])} - {significant(values['max'])})",
+    )
+
+
+def line(label: str, value: str, more: str = "") -> str:
+    """One row of the table."""
+    return f"{label:<{LABEL}} {value:>{VALUE}}  {more}".rstrip()

@@ -1,0 +1,1 @@
+"""Models of random weights at the sizes of real ones, for measuring where those cannot be had."""

@@ -1,0 +1,72 @@
+"""The sizes of models that random weights can be made for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["FORMATS", "SHAPES", "Shape"]
+
+# What matrices can be made in.
+FORMATS = ("q4_0", "q4_1", "q8_0", "f16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A model's hyper-parameters, as its own config.json has them.
+
+    Attributes:
+        tied: whether the embedding table is the output layer as well.
+    """
+
+    architecture: str
+    layers: int
+    hidden: int
+    ffn: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    tied: bool
+    rope_theta: float
+    context: int
+
+
+def qwen2(
+    layers: int, hidden: int, ffn: int, heads: int, kv_heads: int, *, vocab: int = 151936,
+    tied: bool = True,
+) -> Shape:  # fmt: skip
+    """A model of the Qwen2.5 series."""
+    return Shape(
+        architecture="qwen2", layers=layers, hidden=hidden, ffn=ffn, heads=heads,
+        kv_heads=kv_heads, head_dim=hidden // heads, vocab=vocab, tied=tied, rope_theta=1e6,
+        context=32768,
+    )  # fmt: skip
+
+
+def llama3(
+    layers: int, hidden: int, ffn: int, heads: int, *, head_dim: int = 128, tied: bool = True
+) -> Shape:
+    """A model of the Llama 3 series."""
+    return Shape(
+        architecture="llama", layers=layers, hidden=hidden, ffn=ffn, heads=heads, kv_heads=8,
+        head_dim=head_dim, vocab=128256, tied=tied, rope_theta=5e5, context=131072,
+    )  # fmt: skip
+
+
+SHAPES: Mapping[str, Shape] = {
+    "tiny": Shape(
+        architecture="qwen2", layers=2, hidden=128, ffn=352, heads=4, kv_heads=2, head_dim=32,
+        vocab=1024, tied=True, rope_theta=1e4, context=4096,
+    ),
+    "pocket": Shape(
+        architecture="llama", layers=8, hidden=256, ffn=480, heads=4, kv_heads=2, head_dim=64,
+        vocab=2048, tied=True, rope_theta=1e4, context=2048,
+    ),
+    "qwen2.5-0.5b": qwen2(24, 896, 4864, 14, 2),
+    "qwen2.5-1.5b": qwen2(28, 1536, 8960, 12, 2),
+    "qwen2.5-7b": qwen2(28, 3584, 18944, 28, 4, vocab=152064, tied=False),
+    "llama-3.2-1b": llama3(16, 2048, 8192, 32, head_dim=64),
+    "llama-3.2-3b": llama3(28, 3072, 8192, 24),
+    "llama-3.1-8b": llama3(32, 4096, 14336, 32, tied=False),
+}  # fmt: skip
