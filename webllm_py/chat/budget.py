@@ -9,6 +9,7 @@ joining it costs.
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from contextlib import contextmanager
@@ -17,11 +18,11 @@ from dataclasses import dataclass
 from types import GeneratorType
 from typing import Any
 
-from jinja2.utils import Namespace
+from jinja2 import Undefined
 
 from webllm_py.errors import TemplateError
 
-__all__ = ["Budget", "Limits", "budget", "spending"]
+__all__ = ["Budget", "Limits", "budget", "may_be_kept", "spending"]
 
 MAX_BITS = 4096  # of a whole number: more than any date, count or id
 MAX_DEPTH = 100  # of lists within lists
@@ -46,6 +47,34 @@ class Limits:
     size: int = 8 << 20
     built: int = 128 << 20
     calls: int = 50
+
+
+class Drawn:
+    """The lazy result of a Jinja filter, drawn at once so that it was measured. As a lazy one it
+    can be iterated only once."""
+
+    def __init__(self, items: list[Any], depth: int) -> None:
+        self._items = iter(items)
+        self.depth = depth
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._items
+
+    def __next__(self) -> Any:
+        return next(self._items)
+
+    def __length_hint__(self) -> int:
+        return operator.length_hint(self._items)
+
+
+_KEPT = (str, int, float, complex, Undefined, Drawn, *_CONTAINERS)
+
+
+def may_be_kept(value: Any) -> bool:
+    """Whether lists and namespaces may hold the value. Functions, loops and other namespaces hold
+    values that nobody measures, could hold themselves, and freeing a long chain of them overflows
+    a browser's small stack."""
+    return value is None or isinstance(value, _KEPT)
 
 
 class Budget:
@@ -87,17 +116,10 @@ class Budget:
         """Count a value that an operation has made, and return it.
 
         Of a list only its slots count: the texts in it were counted when they were made.
-        The lazy results of Jinja's filters are drawn at once, so that no value is ever larger
-        than it was measured; they still can be iterated only once.
         """
         self.step()
         if isinstance(value, GeneratorType):
-            items = []
-            for item in value:
-                self.step()
-                items.append(item)
-            self.made(items)
-            return iter(items)
+            return self._draw(value)
         size = self.measure(value)
         self.build(len(value) * SLOT if isinstance(value, _CONTAINERS) else size)
         return value
@@ -107,6 +129,14 @@ class Budget:
         self._built -= size
         if self._built < 0:
             raise TemplateError(f"builds more than {self._limits.built} characters")
+
+    def _draw(self, items: Iterator[Any]) -> Drawn:
+        drawn = []
+        for item in items:
+            self.step()
+            drawn.append(item)
+        self.made(drawn)
+        return Drawn(drawn, self._container(drawn)[1])
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -138,10 +168,9 @@ class Budget:
             if id(value) not in self._known:
                 self._known[id(value)] = (value, *self._container(value))
             return self._known[id(value)][1:]
-        if isinstance(value, Namespace):
-            # It could grow after it was measured, or hold itself.
-            raise TemplateError("keeps a namespace inside another value")
-        return self._leaf(value), 0
+        if not may_be_kept(value):
+            raise TemplateError(f"keeps a {type(value).__name__} inside another value")
+        return self._leaf(value), value.depth if isinstance(value, Drawn) else 0
 
     def _leaf(self, value: Any) -> int:
         if isinstance(value, int) and value.bit_length() > MAX_BITS:

@@ -12,15 +12,15 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from string import Formatter
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any
 
 from jinja2 import Environment, pass_environment, pass_eval_context
 from jinja2 import filters as jinja
 from jinja2.nodes import EvalContext
 from jinja2.tests import TESTS as JINJA_TESTS
-from jinja2.utils import Namespace
 
-from webllm_py.chat.budget import MAX_BITS, budget
+from webllm_py.chat.budget import MAX_BITS, budget, may_be_kept
 from webllm_py.errors import TemplateError
 
 __all__ = [
@@ -31,7 +31,8 @@ __all__ = [
     "charge",
     "check_method",
     "concat",
-    "keep",
+    "keep_in_namespace",
+    "keep_in_variable",
     "made",
     "text_method",
 ]
@@ -125,10 +126,17 @@ def made(value: Any) -> Any:
     return budget().made(value)
 
 
-def keep(value: Any) -> Any:
-    """The value, if a namespace may hold it: not another one, so that none can hold itself."""
-    if isinstance(value, Namespace):
-        raise TemplateError("keeps a namespace inside another value")
+def keep_in_namespace(value: Any) -> Any:
+    """The value, if a namespace may hold it."""
+    if not may_be_kept(value):
+        raise TemplateError(f"keeps a {type(value).__name__} inside another value")
+    return charge(value)
+
+
+def keep_in_variable(value: Any) -> Any:
+    """The value, if a variable may hold it: macros, loops and namespaces too."""
+    if isinstance(value, FunctionType | MethodType | BuiltinMethodType):
+        raise TemplateError(f"keeps the function {value.__name__}")
     return charge(value)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from webllm_py.chat.habits import CallForm, TemplateHabits
+from webllm_py.chat.plain import MAX_DEPTH
 from webllm_py.chat.template import ChatTemplate
 from webllm_py.errors import RequestError
 
@@ -63,12 +65,11 @@ class PromptBuilder:
     def _check_known(
         self, tools: Sequence[Mapping[str, Any]], variables: Mapping[str, Any]
     ) -> None:
-        known = self.template.variables
-        if tools and "tools" not in known:
+        if tools and "tools" not in self.template.variables:
             _refuse("tools", "describe the functions in a message instead")
         for name in variables:
-            if name not in known:
-                names = ", ".join(sorted(known))
+            if name not in self.template.variables:
+                names = ", ".join(sorted(self.template.variables))
                 _refuse(f"chat_template_kwargs.{name}", f"it knows the variables {names}")
 
     def _prepared(self, message: Mapping[str, Any], param: str) -> Json:
@@ -113,10 +114,24 @@ def _use_call_form(message: Json, form: CallForm) -> None:
 
 def _with_object(call: Json) -> Json:
     function = call["function"]
-    try:
-        arguments = json.loads(function["arguments"])
-    except (ValueError, RecursionError):  # a model wrote it: it may be anything
-        return call
+    arguments = _parsed(function["arguments"])
     if not isinstance(arguments, dict):
         return call
     return {**call, "function": {**function, "arguments": arguments}}
+
+
+def _parsed(text: str) -> Any:
+    """The JSON value of a text that a model wrote, which may be anything; None if it has none.
+
+    Python's JSON parser recurses, and overflowing a browser's stack ends Pyodide.
+    """
+    depth = deepest = 0
+    for bracket in re.findall(r"[][{}]", text):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -123,12 +123,12 @@ class ChatTemplate:
         try:
             # As transformers does it: what is not there is None.
             return self._run({"tools": None, "documents": None, **plain})
-        except TypeError:
+        except TypeError as error:
             # A template that goes through the tools without looking whether there are any: as
             # huggingface.js does it, what is not there is undefined, which has no items.
             try:
                 return self._run(plain)
-            except Exception as error:
+            except Exception:
                 self._fail(error)
         except Exception as error:  # a template can run into any exception that Python has
             self._fail(error)
