@@ -57,7 +57,8 @@ async function start() {
     return null;
   }
   const [python, fromSnapshot] = await startPython(snapshot);
-  for (const file of await files) python.unpackArchive(file, "wheel");
+  const extractDir = python.runPython("import sysconfig; sysconfig.get_path('purelib')");
+  for (const file of await files) python.unpackArchive(file, "wheel", { extractDir });
   python.runPython(await (await get("worker.py")).text());
   const created = python.globals.get("Session")((json) => send(JSON.parse(json)));
   send({ type: "started", fromSnapshot });

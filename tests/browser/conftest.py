@@ -46,8 +46,10 @@ def new_driver() -> Chrome:
         options.add_argument(flag)
     options.binary_location = str(browser)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = find_chromedriver()
-    return Chrome(options, Service(str(driver)) if driver else Service())
+    found = find_chromedriver()
+    driver = Chrome(options, Service(str(found)) if found else Service())
+    driver.command_executor.client_config.timeout = 600  # a script may wait for shaders
+    return driver
 
 
 @pytest.fixture(scope="session")

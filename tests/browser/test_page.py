@@ -14,6 +14,11 @@ def opened(tab: Page, site: TestSite) -> Page:
     """The page with its pocket model, opened once."""
     tab.open(site.url)
     tab.wait_for("ready", seconds=180)
+    tab.js("""
+      const slider = document.querySelector("#temperature");
+      slider.value = 0;
+      slider.dispatchEvent(new Event("input", { bubbles: true }));
+    """)
     return tab
 
 
