@@ -112,9 +112,9 @@ class Session:
     def _progress(self, report: Any) -> None:
         now = time.monotonic()
         finished = report.total is not None and report.loaded >= report.total
-        if report.stage == self._stage and not finished:
-            if now < self._progress_at + _PROGRESS_SECONDS:
-                return
+        early = now < self._progress_at + _PROGRESS_SECONDS
+        if report.stage == self._stage and early and not finished:
+            return
         self._stage, self._progress_at = report.stage, now
         self._send(
             type="progress",
@@ -151,7 +151,7 @@ def _counts(usage: Any) -> dict[str, int]:
 def _timings(
     start: float, first: float | None, last: float | None, tokens: int
 ) -> dict[str, float | None]:
-    """What the person in front of the page sees: seconds to the first text, then tokens a second."""
+    """As the person at the page sees it: seconds to the first text, then tokens a second."""
     if first is None or last is None:
         return {"first_token": None, "tokens_per_second": None}
     speed = (tokens - 1) / (last - first) if last > first and tokens > 1 else None
