@@ -3,7 +3,7 @@
 
 python build.py demo     build the chat page and open it
 python build.py test     lint, types and every test
-python build.py bench    measure the engine, natively or (--browser) in Chromium
+python build.py bench    measure the engine, natively and in Chromium
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ def main() -> int:
     demo.add_argument("--no-open", action="store_true", help="serve, but open no browser")
     demo.add_argument("--port", type=int, default=8000, help="default: 8000, or the next free one")
     commands.add_parser("test", help="lint, types and every test", add_help=False)
-    commands.add_parser("bench", help="measure the engine", add_help=False)
+    measured = commands.add_parser("bench", help="measure the engine", add_help=False)
+    where = measured.add_mutually_exclusive_group()
+    where.add_argument("--native", action="store_true", help="only through wgpu-py")
+    where.add_argument("--browser", action="store_true", help="only in Chromium")
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command == "demo":
         parser.error(f"unknown arguments: {' '.join(rest)}")
@@ -49,7 +52,7 @@ def main() -> int:
     try:
         if arguments.command == "demo":
             return build_demo(arguments)
-        return test(rest) if arguments.command == "test" else bench(rest)
+        return test(rest) if arguments.command == "test" else bench(arguments, rest)
     except StepFailedError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -134,17 +137,29 @@ def test(arguments: list[str]) -> int:
     return max(status != 0 for _, status, _ in results)
 
 
-def bench(arguments: list[str]) -> int:
-    """``build.py bench``: natively what ``webllm-py bench`` does."""
+def bench(arguments: argparse.Namespace, rest: list[str]) -> int:
+    """``build.py bench``: natively what ``webllm-py bench`` does, and the same in Chromium."""
     environment = Environment(ROOT)
-    steps = Steps(2)
+    steps = Steps(2 if arguments.native else 8)
     with steps.step("Python environment"):
         environment.make(steps)
     with steps.step("The project"):
         environment.install_project(steps)
-    return subprocess.run(
-        [environment.python, "-m", "webllm_py.cli", "bench", *arguments]
-    ).returncode
+    benches = {"wgpu-py": "webllm_py.cli", "Chromium": "demo.tools.bench_page"}
+    if arguments.native:
+        del benches["Chromium"]
+    else:
+        with steps.step("Chromium"):
+            browsers.ensure_chromium(environment, steps)
+        build_site(environment, steps)
+    if arguments.browser:
+        del benches["wgpu-py"]
+    status = 0
+    for name, module in benches.items():
+        print(f"\n--- {name}", file=sys.stderr, flush=True)
+        command: list[str | Path] = [environment.python, "-m", module, "bench", *rest]
+        status = max(status, subprocess.run(command).returncode)
+    return status
 
 
 def _timed(name: str, command: list[str | Path]) -> tuple[int, float]:

@@ -36,7 +36,10 @@ _CORE = (
 # Versions are the lock file's own. micropip and packaging are for notebook users who install the
 # wheel by address; the page itself does without them.
 _THIRD_PARTY = ("jinja2", "markupsafe", "micropip", "packaging")
-_PAGE = ("index.html", "icon.svg", "worker.mjs", "worker.py", "quickstart.ipynb", "app", "style")
+_PAGE = (
+    *("index.html", "icon.svg", "worker.mjs", "worker.py", "quickstart.ipynb"),
+    *("app", "bench", "style"),
+)
 
 
 class Assembly:

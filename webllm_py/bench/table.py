@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from webllm_py.units import count, counted, duration, significant, size
@@ -38,8 +38,8 @@ def general_lines(results: Mapping[str, Any]) -> Iterator[str]:
         yield line("load", duration(results["load_s"]))
     yield line("memory on the GPU", size(results["engine"]["gpu_memory"]))
     bandwidth = results["bandwidth"]
-    rate = f"{size(bandwidth['bytes_per_s'])}/s"
-    yield line("memory bandwidth", rate, f"measured, reading {size(bandwidth['buffer_bytes'])}")
+    speed = f"{size(bandwidth['bytes_per_s'])}/s"
+    yield line("memory bandwidth", speed, f"measured, reading {size(bandwidth['buffer_bytes'])}")
     yield line("dispatches a token", f"{results['dispatches_per_token']}")
 
 
@@ -48,20 +48,18 @@ def prefill_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
     for row in rows:
         label = f"first token, {row['prompt_tokens']:,} new tokens"
         times = row["first_token_s"]
-        bounds = f"({duration(times['min'])} - {duration(times['max'])})"
-        yield line(label, duration(times["median"]), bounds)
+        yield line(label, duration(times["median"]), bounds(times, duration))
     for row in rows:
         label = f"prefill, {row['prompt_tokens']:,} tokens"
-        yield line(label, *rates(row["tokens_per_s"]))
+        yield line(label, rate(row["tokens_per_s"]), bounds(row["tokens_per_s"], significant))
 
 
 def decode_lines(rows: list[dict[str, Any]], tokens: int) -> Iterator[str]:
     """Rates, and what each token takes."""
     for row in rows:
         label = f"decode {tokens:,} tokens, {row['sampling']}, at {row['context']:,}"
-        rate, bounds = rates(row["tokens_per_s"])
+        yield line(label, rate(row["tokens_per_s"]), bounds(row["tokens_per_s"], significant))
         share = f"{row['bandwidth_share']:.1%} of the bandwidth"
-        yield line(label, rate, f"{bounds}")
         yield line(
             "",
             f"{size(row['bytes_per_token'])}/token",
@@ -69,12 +67,16 @@ def decode_lines(rows: list[dict[str, Any]], tokens: int) -> Iterator[str]:
         )
 
 
-def rates(values: Mapping[str, Any]) -> tuple[str, str]:
-    """The median of tokens a second, and the others around it."""
-    return (
-        f"{significant(values['median'])} tokens/s",
-        f"({significant(values['min'])} - {significant(values['max'])})",
-    )
+def rate(values: Mapping[str, Any]) -> str:
+    """The median of tokens a second."""
+    return f"{significant(values['median'])} tokens/s"
+
+
+def bounds(values: Mapping[str, Any], shown: Callable[[float], str]) -> str:
+    """The least and the most of several runs."""
+    if len(values["runs"]) == 1:
+        return ""
+    return f"({shown(values['min'])} - {shown(values['max'])})"
 
 
 def line(label: str, value: str, more: str = "") -> str:
