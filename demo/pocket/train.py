@@ -145,6 +145,7 @@ class Trainer:
             except Exception:  # whatever the compiler did not like, another way is tried
                 traceback.print_exc()
                 torch._dynamo.reset()
+                self._optimizer.zero_grad(set_to_none=True)
         for block in self.model.blk:
             block._compiled_call_impl = None
         return "dense masks, not compiled"
