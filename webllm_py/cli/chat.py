@@ -18,7 +18,7 @@ from webllm_py.cli.opening import open_engine, sampling_fields
 from webllm_py.cli.terminal import Style, printable
 from webllm_py.engine import Engine
 from webllm_py.errors import ContextLengthError, DeviceLostError, WebLLMError
-from webllm_py.units import count, counted, duration, size
+from webllm_py.units import count, counted, duration, significant, size
 
 __all__ = ["Chat", "chat"]
 
@@ -183,7 +183,7 @@ class Chat:
             f"answers    {totals.answers:,}, {counted(totals.tokens, 'token')}",
         ]
         if totals.decode_rate:
-            lines.append(f"speed      {totals.decode_rate:,.1f} tokens/s")
+            lines.append(f"speed      {significant(totals.decode_rate)} tokens/s")
         lines.append(f"GPU memory {size(info['gpu_memory'])}")
         return "\n".join(lines)
 
@@ -235,7 +235,7 @@ class Answer:
             parts.append(counted(self.usage.completion_tokens, "token"))
             timings = self.usage.timings
             if timings and timings.decode_tokens_per_s:
-                parts.append(f"{timings.decode_tokens_per_s:,.1f} tokens/s")
+                parts.append(f"{significant(timings.decode_tokens_per_s)} tokens/s")
             if timings and timings.time_to_first_token_s:
                 parts.append(f"first after {duration(timings.time_to_first_token_s)}")
         return " · ".join(parts)

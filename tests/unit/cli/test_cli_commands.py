@@ -1,0 +1,205 @@
+"""The commands on a real model, and what all of them have in common."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pseudo_terminal import Terminal
+
+import webllm_py
+from webllm_py.cli import main
+from webllm_py.errors import NoAdapterError, WebLLMError
+
+SHARED = Path(__file__).parents[4] / "shared" / "data" / "checkpoints"
+CLI = ("-m", "webllm_py.cli")
+
+
+@pytest.fixture(scope="module")
+def stories() -> Iterator[Path]:
+    folder = SHARED / "stories260K"
+    if not folder.is_dir():
+        pytest.skip(f"the test data is missing: {folder}")
+    yield folder
+
+
+@pytest.fixture(scope="module")
+async def gpu() -> None:
+    """Skips where there is none."""
+    try:
+        device = await webllm_py.gpu.open_device()
+    except NoAdapterError as error:
+        pytest.skip(f"no GPU adapter for wgpu: {error}")
+    device.close()
+
+
+def run(*words: str, text: str = "") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, *CLI, *words]
+    return subprocess.run(command, input=text.encode(), capture_output=True, timeout=300)
+
+
+def test_help_and_version_import_no_engine(capsys: pytest.CaptureFixture[str]) -> None:
+    code = (
+        "import sys\n"
+        "from webllm_py.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as end:\n    print(end.code, 'webllm_py.engine' in sys.modules)"
+    )
+    for words in (["--help"], ["bench", "--help"], ["--version"]):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+        assert done.stdout.endswith("\n0 False\n"), done
+    assert f"webllm-py {webllm_py.__version__}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["sing"],
+        ["complete"],
+        ["chat", "--context", "0"],
+        ["chat", "--quantize", "q3"],
+        ["bench", "--prompt-tokens", "12,x"],
+        ["bench", "--shape", "gpt-7"],
+    ],
+)
+def test_wrong_words_end_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert "usage: webllm-py" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["complete", "nowhere.gguf", "--prompt", "x"],
+            "there is no file or folder 'nowhere.gguf'",
+        ),
+        (["info", "nowhere.gguf"], "there is no file or folder 'nowhere.gguf'"),
+        (["complete", "nowhere.gguf", "--prompt", "x", "--top-p", "2"], "'top_p' must be from 0"),
+        (["bench", "nowhere.gguf", "--shape", "tiny"], "give either a SOURCE or a --shape"),
+        (["bench", "--format", "q8_0"], "--format and --keep are for random weights"),
+        (["bench", "nowhere.gguf", "--tokens", "1"], "tokens must be at least 2"),
+    ],
+)
+def test_an_error_is_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"error: {message}")
+    assert shown.err.count("\n") == 1
+
+
+def test_debug_shows_where_an_error_comes_from() -> None:
+    with pytest.raises(WebLLMError):
+        main(["info", "nowhere.gguf", "--debug"])
+
+
+@pytest.mark.usefixtures("gpu")
+def test_complete_writes_exactly_the_text(stories: Path) -> None:
+    done = run(
+        *("complete", str(stories / "stories260K.gguf"), "--prompt", ""),
+        *("--max-tokens", "200", "--temperature", "0"),
+    )
+    expected = (stories / "greedy_200.txt").read_bytes()
+    assert done.stdout == expected.removesuffix(b"\n")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.usefixtures("gpu")
+def test_complete_reads_standard_input_stops_and_echoes(stories: Path) -> None:
+    full = (stories / "greedy_200.txt").read_text(encoding="utf-8")
+    prompt, rest = full[:60], full[60:]
+    stop = rest[40:55]
+    # The prompt's own words may be cut into other tokens: go on from a word's end.
+    at = prompt.rindex(" ")
+    prompt, rest = full[:at], full[at:]
+    done = run(
+        *("complete", str(stories / "stories260K.gguf"), "--prompt", "-", "--echo"),
+        *("--stop", "never there", "--stop", stop, "--temperature", "0"),
+        text=f"{prompt}\n",
+    )
+    assert done.stdout.decode() == prompt + rest[: rest.index(stop)]
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_terminal_gets_progress_and_a_last_newline(stories: Path) -> None:
+    words = (*CLI, "complete", str(stories / "stories260K.gguf"), "--prompt", "")
+    with Terminal(*words, "--max-tokens", "4", "--temperature", "0") as terminal:
+        assert terminal.ends() == 0
+    progress, _, text = terminal.text.rpartition("\r\x1b[K")
+    assert "Compiling the kernels" in progress
+    full = (stories / "greedy_200.txt").read_text(encoding="utf-8")
+    assert text.endswith("\r\n")
+    assert full.startswith(text.removesuffix("\r\n"))
+    assert len(text) > 8
+
+
+@pytest.mark.usefixtures("gpu")
+def test_chat_with_a_real_model_over_a_pipe(stories: Path) -> None:
+    words = ("chat", str(stories / "stories260K.gguf"), "--max-tokens", "12", "--temperature", "0")
+    done = run(*words, text="Hello\nHello\n")
+    assert done.returncode == 0
+    assert done.stderr == b""
+    assert len(done.stdout.decode().splitlines()) >= 2
+
+
+@pytest.mark.usefixtures("gpu")
+def test_info_as_json(stories: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(stories / "stories260K.gguf"), "--json", "--context", "64"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    # llama2.c's stories260K: dim 64, 5 layers, 8 heads of which 4 have keys, 512 tokens. Its
+    # README says 260K parameters, with the output layer tied; the GGUF stores that once more.
+    assert found["parameters"] - 512 * 64 == 260_032
+    sizes = ("hidden_size", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "head_dim")
+    assert [found[name] for name in sizes] == [64, 5, 8, 4, 512, 8]
+    assert found["bytes_by_format"] == {"F32": 4 * found["parameters"]}
+    assert found["tokenizer"] == {
+        "kind": "SentencePiece BPE",
+        "tokens": 512,
+        "bos": "<s>",
+        "adds_bos": True,
+        "ends": ["</s>"],
+    }
+    assert found["chat_template"]["from_checkpoint"] is False
+    assert found["memory"]["context_length"] == 64
+    assert found["memory"]["cache_whole_context"] == 2 * 64 * 5 * 4 * 8 * 2
+    assert found["gpu"]["adapter"]
+
+
+@pytest.mark.usefixtures("gpu")
+def test_info_for_people(stories: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(stories / "stories260K.gguf")]) == 0
+    shown = capsys.readouterr()
+    assert "  layers          5 of 64 wide\n" in shown.out
+    assert "  attention       8 heads of 8, 4 of keys and values\n" in shown.out
+    assert "  KV cache        655 kB a 1,000 tokens, f16\n" in shown.out
+    assert shown.err == ""
+
+
+def test_info_without_a_gpu(
+    stories: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(options: object) -> None:
+        raise NoAdapterError("wgpu found no GPU adapter")
+
+    monkeypatch.setattr("webllm_py.cli.info.open_gpu", none)
+    assert main(["info", str(stories / "stories260K.gguf")]) == 0
+    shown = capsys.readouterr().out
+    assert shown.endswith("GPU\n  none            wgpu found no GPU adapter\n")
+    assert "  weights         1.20 MB\n" in shown
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    command = f"{sys.executable} -m webllm_py.cli bench --help | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("usage: webllm-py bench")
+    assert done.stderr == ""
