@@ -1,19 +1,24 @@
 // Attention of single new positions over a part of their keys each (flash-decoding,
 // arXiv 2205.14135 and its 2023 follow-up): the first half of a decode step's attention.
 //
-// Purpose   long contexts fill the GPU: SPLITS workgroups share the keys of one head
+// Purpose   long contexts fill the GPU: SPLITS workgroups share the keys of one head.
+//           DIRECT is for short ones: a single split, whose result needs no combining.
 // Bindings  0 q        [rows][HEADS * HEAD_DIM], f32, rotated
 //           1 step     see epilogue/rope_append.wgsl
 //           2 kv       the layer's pages (the reader declares it)
-//           3 partial  [rows][HEADS][SPLITS][HEAD_DIM + 2]: unnormalised sums, then maximum and weight
+//           3 partial  [rows][HEADS][SPLITS][HEAD_DIM + 2]: unnormalised sums, then maximum and
+//                      weight; DIRECT: [rows][Y_STRIDE], HEADS * HEAD_DIM of each row
 // Dispatch  (SPLITS, KV_HEADS * QUADS, rows) workgroups; one takes up to 4 query heads of a kv head
-// Assumes   HEAD_DIM a multiple of 8 and at most 8 * THREADS; splits past the end write nothing
+// Assumes   HEAD_DIM a multiple of 8 and at most 8 * THREADS; THREADS a multiple of PAGE; splits
+//           past the end write nothing
 
 ${enables}
 
 override HEADS: u32;
 override QUADS: u32;     // ceil(HEADS / KV_HEADS / 4)
 override SPLITS: u32;
+override DIRECT: bool = false;
+override Y_STRIDE: u32 = 0u;
 override SCALE: f32;     // of the scores: 1 / sqrt(HEAD_DIM)
 override LANES: u32;     // THREADS
 override THREADS: u32;   // a power of two; keys a tile
@@ -28,6 +33,41 @@ ${lanes}
 
 var<workgroup> q_tile: array<vec4<f32>, HEAD_DIM>;  // element d of four heads
 var<workgroup> p_tile: array<vec4<f32>, THREADS>;   // weights of the tile's keys, four heads each
+var<workgroup> pages: array<u32, THREADS / PAGE>;   // of the tile's keys
+
+fn scores(d: u32, k: array<vec4<f32>, 2>) -> vec4<f32> {
+  return q_tile[d] * k[0].x + q_tile[d + 1u] * k[0].y + q_tile[d + 2u] * k[0].z + q_tile[d + 3u] * k[0].w
+       + q_tile[d + 4u] * k[1].x + q_tile[d + 5u] * k[1].y + q_tile[d + 6u] * k[1].z + q_tile[d + 7u] * k[1].w;
+}
+
+// Loads come before their uses, four at a time, so that they wait together.
+fn key_scores(first: u32) -> vec4<f32> {
+  var sum = vec4<f32>();
+  var d = 0u;
+  for (; d + 32u <= HEAD_DIM; d += 32u) {
+    let at = first + d / 8u * PAGE;
+    let a = kv_read(at);
+    let b = kv_read(at + PAGE);
+    let c = kv_read(at + 2u * PAGE);
+    let e = kv_read(at + 3u * PAGE);
+    sum += scores(d, a) + scores(d + 8u, b) + scores(d + 16u, c) + scores(d + 24u, e);
+  }
+  for (; d < HEAD_DIM; d += 8u) {
+    sum += scores(d, kv_read(first + d / 8u * PAGE));
+  }
+  return sum;
+}
+
+fn add(sums: ptr<function, array<vec4<f32>, 8>>, w: vec4<f32>, v: array<vec4<f32>, 2>) {
+  sums[0] += w * v[0].x;
+  sums[1] += w * v[0].y;
+  sums[2] += w * v[0].z;
+  sums[3] += w * v[0].w;
+  sums[4] += w * v[1].x;
+  sums[5] += w * v[1].y;
+  sums[6] += w * v[1].z;
+  sums[7] += w * v[1].w;
+}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -65,15 +105,13 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   for (var tile = first_tile; tile < min(first_tile + tiles_each, tiles); tile++) {
     let start = tile * THREADS;
     let position = start + thread;
+    let page = page_of(m, min(position, keys - 1u));
+    if (thread % PAGE == 0u) {
+      pages[thread / PAGE] = page;
+    }
     var score = vec4(-1e30);
     if (position < keys) {
-      score = vec4<f32>();
-      let group_of_key = key_group(page_of(m, position), kv_head, position);
-      for (var d = 0u; d < HEAD_DIM; d += 8u) {
-        let k = kv_read(group_of_key + d / 8u * PAGE);
-        score += q_tile[d] * k[0].x + q_tile[d + 1u] * k[0].y + q_tile[d + 2u] * k[0].z + q_tile[d + 3u] * k[0].w
-               + q_tile[d + 4u] * k[1].x + q_tile[d + 5u] * k[1].y + q_tile[d + 6u] * k[1].z + q_tile[d + 7u] * k[1].w;
-      }
+      score = key_scores(key_group(page, kv_head, position));
     }
     let highest = max(most, lane_max(score, thread));
     let p = select(vec4<f32>(), exp(score - highest), vec4(position < keys));
@@ -86,23 +124,30 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     p_tile[thread] = p;
     workgroupBarrier();
     if (sub < subs) {
-      for (var i = sub; i < min(THREADS, keys - start); i += subs) {
-        let v = kv_read(value_group(page_of(m, start + i), kv_head, start + i) + part);
-        let w = p_tile[i];
-        sums[0] += w * v[0].x;
-        sums[1] += w * v[0].y;
-        sums[2] += w * v[0].z;
-        sums[3] += w * v[0].w;
-        sums[4] += w * v[1].x;
-        sums[5] += w * v[1].y;
-        sums[6] += w * v[1].z;
-        sums[7] += w * v[1].w;
+      // Keys past the end have weight 0; they are read, from a page that exists.
+      for (var i = sub; i < min(THREADS, keys - start); i += 4u * subs) {
+        let i1 = min(i + subs, THREADS - 1u);
+        let i2 = min(i + 2u * subs, THREADS - 1u);
+        let i3 = min(i + 3u * subs, THREADS - 1u);
+        let a = kv_read(value_group(pages[i / PAGE], kv_head, i) + part);
+        let b = kv_read(value_group(pages[i1 / PAGE], kv_head, i1) + part);
+        let c = kv_read(value_group(pages[i2 / PAGE], kv_head, i2) + part);
+        let e = kv_read(value_group(pages[i3 / PAGE], kv_head, i3) + part);
+        add(&sums, p_tile[i], a);
+        add(&sums, select(vec4<f32>(), p_tile[i1], i + subs < THREADS), b);
+        add(&sums, select(vec4<f32>(), p_tile[i2], i + 2u * subs < THREADS), c);
+        add(&sums, select(vec4<f32>(), p_tile[i3], i + 3u * subs < THREADS), e);
       }
     }
     workgroupBarrier();
   }
 
   let total = lane_sum(weight, thread);
+  if (DIRECT) {
+    for (var i = 0u; i < 8u; i++) {
+      sums[i] /= total;
+    }
+  }
   let row = ((m * HEADS + head) * SPLITS + group.x) * (HEAD_DIM + 2u);
   let next_head = SPLITS * (HEAD_DIM + 2u);
   for (var i = 0u; i < 8u; i++) {
@@ -114,12 +159,16 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
         sum += p_tile[s * parts + thread];
       }
       for (var h = 0u; h < n_heads; h++) {
-        partial[row + h * next_head + thread * 8u + i] = sum[h];
+        if (DIRECT) {
+          partial[m * Y_STRIDE + (head + h) * HEAD_DIM + thread * 8u + i] = sum[h];
+        } else {
+          partial[row + h * next_head + thread * 8u + i] = sum[h];
+        }
       }
     }
     workgroupBarrier();
   }
-  if (thread < n_heads) {
+  if (thread < n_heads && !DIRECT) {
     partial[row + thread * next_head + HEAD_DIM] = most[thread];
     partial[row + thread * next_head + HEAD_DIM + 1u] = total[thread];
   }

@@ -1,117 +1,107 @@
 // Many rows of activations times a weight matrix: v[m][n] = sum_k W[n][k] * x[m][k] (+ bias[n]).
 //
 // Purpose   every linear layer of a prefill chunk
-// Bindings  0 x        activations, f32, rows padded with zeros to whole blocks
+// Bindings  0 x        activations, f32, rows padded with zeros to whole blocks of 32
 //           1 quants, 2 scales   the weight's rows (the quantization reader declares them)
 //           3 vectors  f32: bias by output row (if BIAS)
 //           4..7       the epilogue's
 // Dispatch  (ceil(SLICE / TN), rows / TM) workgroups
 // Assumes   x has a multiple of TM rows; those past the chunk's end give results that nobody reads.
-//           ROW0 even; emit() takes pairs of rows (n, n + 1), n even.
+//           emit() takes pairs of rows (n, n + 1), n even.
 //
-// Each workgroup holds TM x 32 activations and TN x 32 weights in workgroup memory, as vec4 along k;
-// the column is XORed with the row so that neighbouring threads meet different banks. A thread keeps
-// 4 x 4 sums: rows 4*ty .. 4*ty+3 of x with weight rows 2*tx, 2*tx+1 and the same plus TN / 2.
+// A workgroup holds 16 columns of TM rows of x and of TN rows of the weight in workgroup memory.
+// A thread keeps 8 x 8 sums: rows 8 * ty .. 8 * ty + 7 of x with the weight's quads tx and
+// tx + TN / 8, so that neighbours read neighbouring quads.
 
 ${enables}
 
-override UNITS: u32;             // row length in units of 8 columns, a multiple of 4
-override N: u32;                 // output rows of the whole (virtual) matrix
-override ROW0: u32 = 0u;         // the first output row that this buffer holds
-override SLICE: u32;             // how many rows it holds
-override TM: u32;                // rows of x a workgroup, a multiple of 4
+override UNITS: u32;             // row length in units of 8 columns, a multiple of 2
+override TM: u32;                // rows of x a workgroup, a multiple of 8
 override TN: u32;                // weight rows a workgroup, a multiple of 8
-override BIAS: bool = false;
-override BIAS_AT: u32 = 0u;      // where the bias starts within vectors, in vec4
-override THREADS: u32;           // TM * TN / 16
+override THREADS: u32;           // TM * TN / 64
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> vectors: array<vec4<f32>>;
 
 ${quant}
 ${epilogue}
+${finish}
 
-var<workgroup> x_tile: array<vec4<${elem}>, TM * 8u>;
-var<workgroup> w_tile: array<vec4<${elem}>, TN * 8u>;
+var<workgroup> x_tile: array<vec4<f32>, TM * 4u>;  // [row][4 columns], the latter swizzled
+var<workgroup> w_tile: array<vec4<f32>, TN * 4u>;  // [column][quad]: an element a row of the quad
 
-fn swizzled(row: u32, column: u32) -> u32 {
-  return row * 8u + (column ^ (row % 8u));
-}
-
-// Weight rows 2i and 2i+1 lie TN / 2 apart in the tile: neighbours read neighbours.
-fn store_row(n: u32, part: u32, low: vec4<f32>, high: vec4<f32>) {
-  let row = (n % 2u) * (TN / 2u) + n / 2u;
-  w_tile[swizzled(row, 2u * part)] = vec4<${elem}>(low);
-  w_tile[swizzled(row, 2u * part + 1u)] = vec4<${elem}>(high);
-}
-
-fn to_elem(v: vec4<f32>) -> vec4<${elem}> {
-  return vec4<${elem}>(clamp(v, vec4(-65504.0), vec4(65504.0)));
-}
-
-fn biased(row: u32, sum: f32) -> f32 {
-  if (BIAS) {
-    return sum + vectors[BIAS_AT + row / 4u][row % 4u];
-  }
-  return sum;
-}
-
-fn emit_pair(m: u32, n: u32, v: vec2<f32>) {
-  if (n < SLICE) {
-    let row = ROW0 + n;
-    emit(m, row, vec2(biased(row, v.x), biased(min(row + 1u, N - 1u), v.y)));
-  }
+// Threads that read different groups of 8 rows at once meet different banks.
+fn swizzled(row: u32, part: u32) -> u32 {
+  return row * 4u + (part ^ (row / 8u % 4u));
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
-  let tx = thread % (TN / 4u);
-  let ty = thread / (TN / 4u);
+  let tx = thread % (TN / 8u);
+  let ty = thread / (TN / 8u);
   let m0 = group.y * TM;
-  let n0 = group.x * TN;
-  var s0 = vec4<f32>();
-  var s1 = vec4<f32>();
-  var s2 = vec4<f32>();
-  var s3 = vec4<f32>();
-  for (var unit = 0u; unit < UNITS; unit += 4u) {
-    for (var i = thread; i < TM * 8u; i += THREADS) {
-      x_tile[swizzled(i / 8u, i % 8u)] = to_elem(x[((m0 + i / 8u) * UNITS + unit) * 2u + i % 8u]);
+  let quad0 = group.x * (TN / 4u);
+  let last_quad = (SLICE - 1u) / 4u;
+  let row = ty * 8u;
+  var a0 = vec4<f32>(); var b0 = vec4<f32>();
+  var a1 = vec4<f32>(); var b1 = vec4<f32>();
+  var a2 = vec4<f32>(); var b2 = vec4<f32>();
+  var a3 = vec4<f32>(); var b3 = vec4<f32>();
+  var a4 = vec4<f32>(); var b4 = vec4<f32>();
+  var a5 = vec4<f32>(); var b5 = vec4<f32>();
+  var a6 = vec4<f32>(); var b6 = vec4<f32>();
+  var a7 = vec4<f32>(); var b7 = vec4<f32>();
+  for (var unit = 0u; unit < UNITS; unit += 2u) {
+    for (var i = thread; i < TM * 4u; i += THREADS) {
+      x_tile[swizzled(i / 4u, i % 4u)] = x[((m0 + i / 4u) * UNITS + unit) * 2u + i % 4u];
     }
-    for (var i = thread; i < TN; i += THREADS) {
-      let quad = min((n0 + i) / 4u, (SLICE - 1u) / 4u);
-      let w = unit_rows(quad * UNITS + unit + i % 4u);
-      let n = i / 4u * 4u;
-      store_row(n, i % 4u, w.low[0], w.high[0]);
-      store_row(n + 1u, i % 4u, w.low[1], w.high[1]);
-      store_row(n + 2u, i % 4u, w.low[2], w.high[2]);
-      store_row(n + 3u, i % 4u, w.low[3], w.high[3]);
+    for (var i = thread; i < TN / 2u; i += THREADS) {
+      let quad = i / 2u;
+      let w = unit_columns(min(quad0 + quad, last_quad) * UNITS + unit + i % 2u);
+      let at = i % 2u * 8u * (TN / 4u) + quad;
+      w_tile[at] = w[0];
+      w_tile[at + TN / 4u] = w[1];
+      w_tile[at + 2u * (TN / 4u)] = w[2];
+      w_tile[at + 3u * (TN / 4u)] = w[3];
+      w_tile[at + 4u * (TN / 4u)] = w[4];
+      w_tile[at + 5u * (TN / 4u)] = w[5];
+      w_tile[at + 6u * (TN / 4u)] = w[6];
+      w_tile[at + 7u * (TN / 4u)] = w[7];
     }
     workgroupBarrier();
-    // Rows of the tile that hold the thread's four weight rows, in the order of the sums' parts.
-    for (var k = 0u; k < 8u; k++) {
-      let w0 = w_tile[swizzled(tx, k)];
-      let w1 = w_tile[swizzled(TN / 2u + tx, k)];
-      let w2 = w_tile[swizzled(TN / 4u + tx, k)];
-      let w3 = w_tile[swizzled(3u * TN / 4u + tx, k)];
-      let x0 = x_tile[swizzled(ty * 4u, k)];
-      let x1 = x_tile[swizzled(ty * 4u + 1u, k)];
-      let x2 = x_tile[swizzled(ty * 4u + 2u, k)];
-      let x3 = x_tile[swizzled(ty * 4u + 3u, k)];
-      s0 += vec4<f32>(vec4(dot(x0, w0), dot(x0, w1), dot(x0, w2), dot(x0, w3)));
-      s1 += vec4<f32>(vec4(dot(x1, w0), dot(x1, w1), dot(x1, w2), dot(x1, w3)));
-      s2 += vec4<f32>(vec4(dot(x2, w0), dot(x2, w1), dot(x2, w2), dot(x2, w3)));
-      s3 += vec4<f32>(vec4(dot(x3, w0), dot(x3, w1), dot(x3, w2), dot(x3, w3)));
+    for (var part = 0u; part < 4u; part++) {
+      let x0 = x_tile[swizzled(row, part)];
+      let x1 = x_tile[swizzled(row + 1u, part)];
+      let x2 = x_tile[swizzled(row + 2u, part)];
+      let x3 = x_tile[swizzled(row + 3u, part)];
+      let x4 = x_tile[swizzled(row + 4u, part)];
+      let x5 = x_tile[swizzled(row + 5u, part)];
+      let x6 = x_tile[swizzled(row + 6u, part)];
+      let x7 = x_tile[swizzled(row + 7u, part)];
+      for (var i = 0u; i < 4u; i++) {
+        let at = (part * 4u + i) * (TN / 4u) + tx;
+        let wa = w_tile[at];
+        let wb = w_tile[at + TN / 8u];
+        a0 += x0[i] * wa; b0 += x0[i] * wb;
+        a1 += x1[i] * wa; b1 += x1[i] * wb;
+        a2 += x2[i] * wa; b2 += x2[i] * wb;
+        a3 += x3[i] * wa; b3 += x3[i] * wb;
+        a4 += x4[i] * wa; b4 += x4[i] * wb;
+        a5 += x5[i] * wa; b5 += x5[i] * wb;
+        a6 += x6[i] * wa; b6 += x6[i] * wb;
+        a7 += x7[i] * wa; b7 += x7[i] * wb;
+      }
     }
     workgroupBarrier();
   }
-  let m = m0 + ty * 4u;
-  let n = n0 + 2u * tx;
-  emit_pair(m, n, s0.xy);
-  emit_pair(m + 1u, n, s1.xy);
-  emit_pair(m + 2u, n, s2.xy);
-  emit_pair(m + 3u, n, s3.xy);
-  emit_pair(m, n + TN / 2u, s0.zw);
-  emit_pair(m + 1u, n + TN / 2u, s1.zw);
-  emit_pair(m + 2u, n + TN / 2u, s2.zw);
-  emit_pair(m + 3u, n + TN / 2u, s3.zw);
+  let m = m0 + row;
+  let na = (quad0 + tx) * 4u;
+  let nb = na + TN / 2u;
+  emit_quad(m, na, a0);      emit_quad(m, nb, b0);
+  emit_quad(m + 1u, na, a1); emit_quad(m + 1u, nb, b1);
+  emit_quad(m + 2u, na, a2); emit_quad(m + 2u, nb, b2);
+  emit_quad(m + 3u, na, a3); emit_quad(m + 3u, nb, b3);
+  emit_quad(m + 4u, na, a4); emit_quad(m + 4u, nb, b4);
+  emit_quad(m + 5u, na, a5); emit_quad(m + 5u, nb, b5);
+  emit_quad(m + 6u, na, a6); emit_quad(m + 6u, nb, b6);
+  emit_quad(m + 7u, na, a7); emit_quad(m + 7u, nb, b7);
 }

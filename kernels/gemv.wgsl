@@ -7,7 +7,7 @@
 //           3 vectors  f32: norm weight, padded to whole blocks (if NORM); bias by output row (if BIAS)
 //           4..7       the epilogue's
 // Dispatch  ceil(SLICE / (4 * QUADS * GROUPS)) workgroups, spread over x and y if x is too short
-// Assumes   ROW0 even; emit() takes pairs of rows (n, n + 1), n even
+// Assumes   emit() takes pairs of rows (n, n + 1), n even
 //
 // LANES threads share a row group of QUADS * 4 rows: neighbours read neighbouring units, so loads of
 // weights and of x coalesce, and one load of x serves all rows of the group.
@@ -16,41 +16,18 @@ ${enables}
 
 override UNITS: u32;             // row length in units of 8 columns
 override K: u32;                 // row length, unpadded: what RMSNorm divides by
-override N: u32;                 // output rows of the whole (virtual) matrix
-override ROW0: u32 = 0u;         // the first output row that this buffer holds
-override SLICE: u32;             // how many rows it holds
-override LANES: u32;             // threads along a row, a power of two, at least 2
+override LANES: u32;             // threads along a row, a power of two
 override GROUPS: u32;            // row groups a workgroup
 override QUADS: u32;             // quads of rows a row group: 1 or 2
 override NORM: bool = false;
-override BIAS: bool = false;
-override BIAS_AT: u32 = 0u;      // where the bias starts within vectors, in vec4
 override EPS: f32 = 0.0;
 override THREADS: u32;           // LANES * GROUPS
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> vectors: array<vec4<f32>>;
-
 ${quant}
 ${epilogue}
+${finish}
 ${lanes}
-
-fn finish(row: u32, sum: f32) -> f32 {
-  if (BIAS) {
-    return sum + vectors[BIAS_AT + row / 4u][row % 4u];
-  }
-  return sum;
-}
-
-// One of the first two lanes of a row group each finishes a pair of a quad's rows.
-fn finish_quad(quad: u32, sums: vec4<f32>, lane: u32) {
-  let n = quad * 4u + lane * 2u;
-  if (lane < 2u && n < SLICE) {
-    let pair = select(sums.xy, sums.zw, lane == 1u);
-    let row = ROW0 + n;
-    emit(0u, row, vec2(finish(row, pair.x), finish(min(row + 1u, N - 1u), pair.y)));
-  }
-}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32,
@@ -88,8 +65,10 @@ fn main(@builtin(local_invocation_index) thread: u32,
     sums0 *= factor;
     sums1 *= factor;
   }
-  finish_quad(first, sums0, lane);
-  if (QUADS > 1u) {
-    finish_quad(first + 1u, sums1, lane);
+  if (lane == 0u) {
+    emit_quad(0u, first * 4u, sums0);
+    if (QUADS > 1u) {
+      emit_quad(0u, first * 4u + 4u, sums1);
+    }
   }
 }

@@ -7,13 +7,16 @@
 //           4 step                becomes one row: the token, at the next position (see epilogue/rope_append.wgsl);
 //                                 word 1 counts the tokens drawn
 //           5 ring                drawn tokens, RING of them
+//           6 candidates          scratch, VOCAB pairs: tokens that may be drawn, each behind its key
 // Dispatch  one workgroup
 //
-// Top-k, then top-p over what it left, then min-p are all thresholds on the distance d from the
-// maximum. Distances below 32 become 24-bit integers (steps of 2e-6; what lies further has no weight
-// that a float32 could tell from 0) and the threshold is found 8 bits at a time, by histograms of
-// counts or of probability. Probabilities are added up as 64-bit integers, so the order of the
-// atomic additions does not matter and a seed gives the same token each time.
+// Top-k, then top-p over what it left, then min-p are all thresholds on the distance from the
+// maximum. A key is that distance in steps of 2e-6, 24 bits; what lies 32 or further away has no
+// weight that a float32 could tell from 0. One pass over the vocabulary counts keys in 256 bins and
+// finds the bin where the cut falls; a second gathers the tokens up to that bin. Among these, a few
+// are ranked against each other, many are cut 8 bits of the key at a time.
+// Probabilities are added up as integers, so the order of the atomic additions does not matter and
+// a seed gives the same token each time.
 // Among what is left, argmax(scaled + Gumbel noise) draws from the softmax exactly.
 
 ${enables}
@@ -22,25 +25,32 @@ override VOCAB: u32;
 override WINNERS: u32;
 override RING: u32;
 override STEP_ROWS: u32;
-override THREADS: u32 = 256u;  // also the number of histogram bins
+override THREADS: u32 = 256u;  // also the number of bins
 
-@group(0) @binding(0) var<storage, read> scaled: array<f32>;
+@group(0) @binding(0) var<storage, read> scaled: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> settings: array<u32>;
 @group(0) @binding(2) var<storage, read> winners: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> counts: array<u32>;
 @group(0) @binding(4) var<storage, read_write> step: array<u32>;
 @group(0) @binding(5) var<storage, read_write> ring: array<u32>;
+@group(0) @binding(6) var<storage, read_write> candidates: array<vec2<u32>>;
 
 ${best}
+${gumbel}
 
 const LAST_KEY = 16777215u;
-const KEY_STEPS = 524288.0;  // 2^19 steps a unit of distance
+const KEY_STEPS = 524288.0;   // 2^19 steps a unit of distance
+const RANKED = 512u;          // most candidates that are ranked against each other
+const RANKED_MASS = 4194304.0;  // 2^22: RANKED of them fit in 32 bits
 
 var<workgroup> bin_low: array<atomic<u32>, THREADS>;
 var<workgroup> bin_high: array<atomic<u32>, THREADS>;
 var<workgroup> running: array<f32, THREADS>;
 var<workgroup> chosen_bin: atomic<u32>;
+var<workgroup> n_gathered: atomic<u32>;
+var<workgroup> kept_mass: atomic<u32>;
 var<workgroup> draw_position: u32;
+var<workgroup> ranked: array<vec2<u32>, RANKED>;  // key, mass
 
 fn setting(i: u32) -> f32 {
   return bitcast<f32>(settings[i]);
@@ -50,70 +60,114 @@ fn key_of(value: f32, most: f32) -> u32 {
   return u32(clamp((most - value) * KEY_STEPS, 0.0, 16777215.0));
 }
 
-// Adds a probability (relative to the greatest, 0 to 1) to a bin's 64-bit sum.
-fn add_mass(bin: u32, p: f32) {
-  let amount = u32(p * 2147483648.0);
+// The probability of a key relative to the greatest, 0 to 1.
+fn mass_of(key: u32) -> f32 {
+  return exp(f32(key) / -KEY_STEPS);
+}
+
+// Adds to a bin: 1, or a probability to its 64-bit sum.
+fn add_to_bin(bin: u32, key: u32, by_mass: bool) {
+  if (!by_mass) {
+    atomicAdd(&bin_low[bin], 1u);
+    return;
+  }
+  let amount = u32(mass_of(key) * 2147483648.0);
   let before = atomicAdd(&bin_low[bin], amount);
   if (before + amount < before) {
     atomicAdd(&bin_high[bin], 1u);
   }
 }
 
-fn inclusive_scan(value: f32, thread: u32) -> f32 {
-  running[thread] = value;
+fn clear_bins(thread: u32) {
+  atomicStore(&bin_low[thread], 0u);
+  atomicStore(&bin_high[thread], 0u);
+  atomicStore(&chosen_bin, THREADS);
   workgroupBarrier();
-  for (var offset = 1u; offset < THREADS; offset *= 2u) {
-    var sum = running[thread];
-    if (thread >= offset) {
-      sum += running[thread - offset];
-    }
-    workgroupBarrier();
-    running[thread] = sum;
-    workgroupBarrier();
-  }
-  return running[thread];
 }
 
-// The least key such that the tokens up to it, none past `limit`, reach a share of the whole:
-// `amount` tokens, or (with BY_MASS) that fraction of the probability. `limit` if all do not.
-fn threshold(by_mass: bool, amount: f32, limit: u32, most: f32, thread: u32) -> u32 {
-  var target_amount = amount;
+// Running sums of the bins, from `before` on, into `running`.
+fn scan_bins(thread: u32, before: f32, by_mass: bool) {
+  workgroupBarrier();
+  var sum = f32(atomicLoad(&bin_low[thread]));
+  if (by_mass) {
+    sum = sum / 2147483648.0 + f32(atomicLoad(&bin_high[thread])) * 2.0;
+  }
+  running[thread] = sum + select(0.0, before, thread == 0u);
+  workgroupBarrier();
+  for (var offset = 1u; offset < THREADS; offset *= 2u) {
+    var total = running[thread];
+    if (thread >= offset) {
+      total += running[thread - offset];
+    }
+    workgroupBarrier();
+    running[thread] = total;
+    workgroupBarrier();
+  }
+}
+
+// The first bin at which the running sum reaches an amount; THREADS if none does.
+fn first_bin(thread: u32, amount: f32) -> u32 {
+  if (running[thread] >= amount) {
+    atomicMin(&chosen_bin, thread);
+  }
+  return workgroupUniformLoad(&chosen_bin);
+}
+
+// The bin, of the keys' top 8 bits, in which top-k (by count) or top-p (by mass) ends.
+fn coarse_cut(thread: u32, most: f32, by_mass: bool, amount: f32) -> u32 {
+  clear_bins(thread);
+  for (var i = thread; i * 4u < VOCAB; i += THREADS) {
+    let values = scaled[i];
+    for (var j = 0u; j < min(4u, VOCAB - i * 4u); j++) {
+      let key = key_of(values[j], most);
+      add_to_bin(key >> 16u, key, by_mass);
+    }
+  }
+  scan_bins(thread, 0.0, by_mass);
+  return first_bin(thread, amount * select(1.0, running[THREADS - 1u], by_mass));
+}
+
+// Gathers the tokens whose keys' top 8 bits are at most `last_bin`; returns how many.
+fn gather(thread: u32, most: f32, last_bin: u32) -> u32 {
+  atomicStore(&n_gathered, 0u);
+  workgroupBarrier();
+  for (var i = thread; i * 4u < VOCAB; i += THREADS) {
+    let values = scaled[i];
+    for (var j = 0u; j < min(4u, VOCAB - i * 4u); j++) {
+      let key = key_of(values[j], most);
+      if (key >> 16u <= last_bin) {
+        candidates[atomicAdd(&n_gathered, 1u)] = vec2(key, i * 4u + j);
+      }
+    }
+  }
+  storageBarrier();
+  return workgroupUniformLoad(&n_gathered);
+}
+
+// The least key such that the candidates up to it, none past `limit`, reach an amount: their number,
+// or (by_mass) their probability; a negative amount is a fraction of what they all have.
+// `limit` if all do not.
+fn threshold(thread: u32, n: u32, by_mass: bool, amount: f32, limit: u32) -> u32 {
+  var needed = amount;
   var before = 0.0;
   var prefix = 0u;
   for (var shift = 16u; ; shift -= 8u) {
-    atomicStore(&bin_low[thread], 0u);
-    atomicStore(&bin_high[thread], 0u);
-    atomicStore(&chosen_bin, THREADS);
-    workgroupBarrier();
-    for (var token = thread; token < VOCAB; token += THREADS) {
-      let key = key_of(scaled[token], most);
+    clear_bins(thread);
+    for (var i = thread; i < n; i += THREADS) {
+      let key = candidates[i].x;
       if (key <= limit && (key >> shift) / 256u == prefix) {
-        let bin = (key >> shift) % 256u;
-        if (by_mass) {
-          add_mass(bin, exp(scaled[token] - most));
-        } else {
-          atomicAdd(&bin_low[bin], 1u);
-        }
+        add_to_bin((key >> shift) % 256u, key, by_mass);
       }
     }
-    workgroupBarrier();
-    var sum = f32(atomicLoad(&bin_low[thread]));
-    if (by_mass) {
-      sum = sum / 2147483648.0 + f32(atomicLoad(&bin_high[thread])) * 2.0;
+    scan_bins(thread, before, by_mass);
+    if (needed < 0.0) {
+      needed *= -running[THREADS - 1u];
     }
-    let total = before + inclusive_scan(sum, thread);
-    if (by_mass && shift == 16u) {
-      target_amount = amount * running[THREADS - 1u];
-    }
-    if (total >= target_amount) {
-      atomicMin(&chosen_bin, thread);
-    }
-    workgroupBarrier();
-    let bin = workgroup_uniform_bin();
+    let bin = first_bin(thread, needed);
     if (bin == THREADS) {
       return limit;
     }
-    before += select(0.0, running[max(bin, 1u) - 1u], bin > 0u);
+    before = select(before, running[max(bin, 1u) - 1u], bin > 0u);
     prefix = prefix * 256u + bin;
     workgroupBarrier();
     if (shift == 0u) {
@@ -123,32 +177,75 @@ fn threshold(by_mass: bool, amount: f32, limit: u32, most: f32, thread: u32) -> 
   return min(prefix, limit);
 }
 
-fn workgroup_uniform_bin() -> u32 {
-  return workgroupUniformLoad(&chosen_bin);
+// Cuts many candidates, and draws. `whole` is the probability that top-p is a share of, relative to
+// the greatest; with top-k that is what it leaves.
+fn draw_of_many(thread: u32, n: u32, top_k: u32, top_p: f32, whole: f32, position: u32) -> Best {
+  var limit = LAST_KEY;
+  if (top_k < VOCAB) {
+    limit = threshold(thread, n, false, f32(top_k), limit);
+  }
+  if (top_p < 1.0) {
+    limit = threshold(thread, n, true, select(top_p * whole, -top_p, top_k < VOCAB), limit);
+  }
+  limit = min(limit, min_p_key());
+  var drawn = Best(-3.4e38, VOCAB);
+  for (var i = thread; i < n; i += THREADS) {
+    if (candidates[i].x <= limit) {
+      drawn = better(drawn, noisy(candidates[i], position));
+    }
+  }
+  return drawn;
 }
 
-// A hash of four words (PCG4D; Jarzynski and Olano, JCGT 9(3), 2020).
-fn pcg4d(words: vec4<u32>) -> vec4<u32> {
-  var v = words * 1664525u + 1013904223u;
-  v.x += v.y * v.w;
-  v.y += v.z * v.x;
-  v.z += v.x * v.y;
-  v.w += v.y * v.z;
-  v ^= v >> vec4(16u);
-  v.x += v.y * v.w;
-  v.y += v.z * v.x;
-  v.z += v.x * v.y;
-  v.w += v.y * v.z;
-  return v;
+// Ranks a few candidates against each other, and draws. A candidate stays if fewer than top_k are
+// ahead of it, and if those ahead have not reached the top_p share of what top-k left.
+fn draw_of_few(thread: u32, n: u32, top_k: u32, top_p: f32, whole: f32, position: u32) -> Best {
+  atomicStore(&kept_mass, 0u);
+  for (var i = thread; i < n; i += THREADS) {
+    let key = candidates[i].x;
+    ranked[i] = vec2(key, u32(mass_of(key) * RANKED_MASS));
+  }
+  workgroupBarrier();
+  var ahead: array<vec2<u32>, 2>;  // of this thread's candidates: how many, and their mass
+  for (var own = 0u; own < 2u; own++) {
+    let i = thread + own * THREADS;
+    if (i < n) {
+      let mine = ranked[i];
+      var sum = vec2(0u);
+      for (var j = 0u; j < n; j++) {
+        sum += select(vec2(0u), vec2(1u, ranked[j].y), ranked[j].x < mine.x);
+      }
+      ahead[own] = sum;
+      if (sum.x < top_k) {
+        atomicAdd(&kept_mass, mine.y);
+      }
+    }
+  }
+  workgroupBarrier();
+  let share = top_p * select(whole * RANKED_MASS, f32(atomicLoad(&kept_mass)), top_k < VOCAB);
+  let limit = min_p_key();
+  var drawn = Best(-3.4e38, VOCAB);
+  for (var own = 0u; own < 2u; own++) {
+    let i = thread + own * THREADS;
+    if (i < n && ahead[own].x < top_k && f32(ahead[own].y) < share && ranked[i].x <= limit) {
+      drawn = better(drawn, noisy(candidates[i], position));
+    }
+  }
+  return drawn;
 }
 
-// Standard Gumbel noise: minus the logarithm of an exponential variate. Small exponentials, which
-// win draws, come from a series: log(1 - t) near 1 is too coarse in float32.
-fn gumbel(token: u32, position: u32) -> f32 {
-  let bits = pcg4d(vec4(token, position, settings[4], settings[5]));
-  let t = min(f32(bits.x >> 8u) * 0x1p-24 + f32(bits.y >> 8u) * 0x1p-48 + 0x1p-49, 0.9999999);
-  let series = t * (1.0 + t * (0.5 + t * (0.33333333 + t * 0.25)));
-  return -log(select(-log(1.0 - t), series, t < 0.01));
+fn noisy(candidate: vec2<u32>, position: u32) -> Best {
+  let value = scaled[candidate.y / 4u][candidate.y % 4u];
+  return Best(value + gumbel(candidate.y, position), candidate.y);
+}
+
+// The last key that min-p leaves.
+fn min_p_key() -> u32 {
+  let min_p = setting(3u);
+  if (min_p <= 0.0) {
+    return LAST_KEY;
+  }
+  return u32(clamp(-log(min_p) * KEY_STEPS, 0.0, 16777215.0));
 }
 
 @compute @workgroup_size(THREADS)
@@ -164,27 +261,26 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   }
   workgroupBarrier();
 
-  if (setting(0u) > 0.0) {
+  if (setting(0u) > 0.0 && (settings[9] & 4u) == 0u) {
     let most = best.value;
-    var limit = LAST_KEY;
-    if (settings[1] > 0u && settings[1] < VOCAB) {
-      limit = threshold(false, f32(settings[1]), limit, most, thread);
+    let top_p = setting(2u);
+    let top_k = select(settings[1], VOCAB, settings[1] == 0u);
+    var whole = 1e9;
+    var last_bin = min_p_key() >> 16u;
+    if (top_k < VOCAB) {
+      last_bin = min(last_bin, coarse_cut(thread, most, false, f32(top_k)));
+    } else if (top_p < 1.0) {
+      last_bin = min(last_bin, coarse_cut(thread, most, true, top_p));
+      whole = running[THREADS - 1u];
     }
-    if (setting(2u) < 1.0) {
-      limit = threshold(true, setting(2u), limit, most, thread);
-    }
-    if (setting(3u) > 0.0) {
-      limit = min(limit, u32(clamp(-log(setting(3u)) * KEY_STEPS, 0.0, 16777215.0)));
-    }
+    let n = gather(thread, most, last_bin);
     let position = draw_position;
-    var drawn = Best(-3.4e38, VOCAB);
-    for (var token = thread; token < VOCAB; token += THREADS) {
-      let value = scaled[token];
-      if (key_of(value, most) <= limit) {
-        drawn = better(drawn, Best(value + gumbel(token, position), token));
-      }
+    if (n <= RANKED) {
+      best = draw_of_few(thread, n, top_k, top_p, whole, position);
+    } else {
+      best = draw_of_many(thread, n, top_k, top_p, whole, position);
     }
-    best = best_of_workgroup(drawn, thread);
+    best = best_of_workgroup(best, thread);
   }
 
   if (thread == 0u) {

@@ -22,6 +22,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   for (var i = 0u; i < 32u && column + i < K; i += 2u) {
     let at = 2u * (row * K + column + i);
     let second = select(0u, half_at(at + 2u), column + i + 1u < K);
-    quants[(unit + i / 8u) * 16u + placed % 4u * 4u + i % 8u / 2u] = half_at(at) | (second << 16u);
+    quants[(unit + i / 8u) * 16u + i % 8u / 2u * 4u + placed % 4u] = half_at(at) | (second << 16u);
   }
 }

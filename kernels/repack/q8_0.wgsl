@@ -21,6 +21,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let unit = first_unit(placed, id.x % BLOCKS);
   store_scale(unit, placed, half_at(id.x * 34u));
   for (var i = 0u; i < 8u; i++) {
-    quants[(unit * 2u + i) * 4u + placed % 4u] = word_at(id.x * 34u + 2u + 4u * i);
+    quants[(unit * 2u + i) * 4u + placed % 4u] = word_at(id.x * 34u + 2u + 4u * i) ^ 0x80808080u;
   }
 }

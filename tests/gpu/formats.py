@@ -52,13 +52,13 @@ def pad_rows(weight: np.ndarray) -> np.ndarray:
 
 
 def nibble_words(codes: np.ndarray) -> np.ndarray:
-    """(..., 8) codes -> (...) words: four in the low nibbles of the bytes, four in the high ones."""
+    """(..., 8) codes -> (...) words: four in the bytes' low nibbles, four in the high ones."""
     packed = codes[..., :4] | codes[..., 4:] << 4
     return np.ascontiguousarray(packed.astype(np.uint8)).view(np.uint32)[..., 0]
 
 
 def quads(values: np.ndarray, per: int) -> np.ndarray:
-    """(rows, columns) -> (quads, columns / per, 4, per): units of four rows, zeros for missing rows."""
+    """(rows, columns) -> (quads, columns / per, 4, per); zeros for the last quad's missing rows."""
     rows = np.pad(values, ((0, -len(values) % 4), (0, 0)))
     return np.ascontiguousarray(rows.reshape(len(rows) // 4, 4, -1, per).transpose(0, 2, 1, 3))
 
@@ -71,13 +71,13 @@ def laid_out(fmt: str, weight: np.ndarray) -> tuple[np.ndarray, dict[str, np.nda
     scales = (rows, columns // BLOCK)
     match fmt:
         case "f32":
-            return padded, {"quants": quads(padded, 8)}
+            return padded, {"quants": quads(padded, 1)}
         case "f16":
             half = padded.astype(np.float16)
-            return half.astype(np.float32), {"quants": quads(half, 8)}
+            return half.astype(np.float32), {"quants": quads(half, 2)}
         case "bf16":
             bits = to_bf16(padded)
-            return from_bf16(bits), {"quants": quads(bits, 8)}
+            return from_bf16(bits), {"quants": quads(bits, 2)}
         case "q4_0":
             scale, codes = quantize_q4_0(blocks)
             decoded = (codes.astype(np.float32) - 8) * scale.astype(np.float32)[:, None]
@@ -92,7 +92,8 @@ def laid_out(fmt: str, weight: np.ndarray) -> tuple[np.ndarray, dict[str, np.nda
         case "q8_0":
             scale, codes = quantize_q8_0(blocks)
             decoded = codes.astype(np.float32) * scale.astype(np.float32)[:, None]
-            quants = quads(codes.reshape(rows, columns), 8)
+            unsigned = (codes.astype(np.int16) + 128).astype(np.uint8)
+            quants = quads(unsigned.reshape(rows, columns), 8)
             # four rows' columns 0-3, then their columns 4-7
             halves = np.ascontiguousarray(
                 quants.reshape(*quants.shape[:2], 4, 2, 4).transpose(0, 1, 3, 2, 4)

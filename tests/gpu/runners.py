@@ -147,7 +147,8 @@ const base64 = (array) => { let s = ""; for (let i = 0; i < array.length; i += 3
   gpu.replay(plan, 1);
   await gpu.check();
   const answer = {};
-  for (const b of job.buffers) if (b.writable) answer[b.name] = base64(await gpu.read(b.id, 0, b.size));
+  for (const b of job.buffers)
+    if (b.writable) answer[b.name] = base64(await gpu.read(b.id, 0, b.size));
   gpu.dropPlan(plan);
   for (const b of job.buffers) gpu.destroyBuffer(b.id);
   await gpu.check();

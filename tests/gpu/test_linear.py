@@ -10,12 +10,17 @@ from runners import Runner
 from webllm_py.gpu.kernels import kernel
 
 FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q8_0")
+
+
+def snippets(fmt: str, epilogue: str) -> dict[str, str]:
+    return {
+        "quant": f"quant/{fmt}",
+        "epilogue": f"epilogue/{epilogue}",
+        "finish": "linear/finish",
+    }
+
+
 rng = np.random.default_rng(1)
-
-
-def tolerance(runner: Runner, magnitude: float) -> float:
-    """float32 sums; in the f16 variant tiles and products are float16."""
-    return magnitude * (4e-3 if runner.variant.f16 else 2e-6)
 
 
 def padded_rows(values: np.ndarray) -> np.ndarray:
@@ -45,7 +50,7 @@ async def test_gemv_stores_norm_and_bias(runner: Runner, fmt: str, n: int, k: in
     for lanes, groups, quads in ((8, 4, 1), (32, 2, 2)):
         gemv = kernel(
             "gemv",
-            snippets={"quant": f"quant/{fmt}", "epilogue": "epilogue/store"},
+            snippets=snippets(fmt, "store"),
             UNITS=x.shape[1] // 8,
             K=k,
             N=n,
@@ -71,36 +76,37 @@ async def test_gemv_stores_norm_and_bias(runner: Runner, fmt: str, n: int, k: in
 
 @pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize(
-    ("m", "n", "k", "tm"), [(3, 5, 32, 16), (33, 70, 172, 16), (70, 130, 256, 64)]
+    ("m", "n", "k", "tm", "tn"),
+    [(3, 5, 32, 16, 128), (33, 70, 172, 0, 0), (70, 130, 256, 64, 64), (9, 150, 64, 128, 128)],
 )
 async def test_gemm_stores_with_bias(
-    runner: Runner, fmt: str, m: int, n: int, k: int, tm: int
+    runner: Runner, fmt: str, m: int, n: int, k: int, tm: int, tn: int
 ) -> None:
+    """The tiled kernel in several tiles, and the direct one (tm = 0)."""
     weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
-    rows = -(-m // tm) * tm
+    rows = -(-m // (tm or 4)) * (tm or 4)
     x = np.zeros((rows, weight.shape[1]), np.float32)
     x[:m, :k] = rng.standard_normal((m, k))
     bias = rng.standard_normal(n).astype(np.float32)
+    tile = {"TM": tm, "TN": tn, "THREADS": tm * tn // 64} if tm else {}
     gemm = kernel(
-        "gemm",
-        snippets={"quant": f"quant/{fmt}", "epilogue": "epilogue/store"},
+        "gemm" if tm else "gemm_direct",
+        snippets=snippets(fmt, "store"),
         UNITS=x.shape[1] // 8,
         N=n,
         SLICE=n,
-        TM=tm,
-        TN=64,
-        THREADS=tm * 4,
         BIAS=True,
         Y_STRIDE=n,
+        **tile,
     )
     vectors = np.concatenate([bias, np.zeros(-n % 4, np.float32)])
     out = await runner.run(
         gemm,
         {"x": x, "vectors": vectors, "y": np.zeros((rows, n), np.float32), **arrays},
-        (-(-n // 64), rows // tm),
+        (-(-n // tn), rows // tm) if tm else (-(-n // 64), rows // 4),
     )
     expected = x @ weight.T + bias
-    np.testing.assert_allclose(out["y"], expected, rtol=0, atol=tolerance(runner, k))
+    np.testing.assert_allclose(out["y"], expected, rtol=0, atol=k * 2e-6)
 
 
 @pytest.mark.parametrize("name", ["gemv", "gemm"])
@@ -118,10 +124,14 @@ async def test_slices_and_residual(runner: Runner, name: str) -> None:
             sizes |= {"K": k, "LANES": 2, "GROUPS": 8, "QUADS": 1, "THREADS": 16}
             groups: tuple[int, ...] = (-(-(last - first) // 32),)
         else:
-            sizes |= {"TM": 16, "TN": 64, "THREADS": 64}
+            sizes |= {"TM": 16, "TN": 64, "THREADS": 16}
             groups = (1, 1)
         out = await runner.run(
-            kernel(name, snippets={"quant": "quant/f32", "epilogue": "epilogue/residual"}, **sizes),
+            kernel(
+                name,
+                snippets=snippets("f32", "residual"),
+                **sizes,
+            ),
             {
                 "x": x,
                 **laid_out("f32", weight[first:last])[1],
@@ -133,7 +143,7 @@ async def test_slices_and_residual(runner: Runner, name: str) -> None:
         y = out["y"]
     expected = start + x @ weight.T
     rows = 1 if name == "gemv" else 16
-    np.testing.assert_allclose(y[:rows], expected[:rows], rtol=0, atol=tolerance(runner, k))
+    np.testing.assert_allclose(y[:rows], expected[:rows], rtol=0, atol=k * 2e-6)
     np.testing.assert_array_equal(y[rows:], start[rows:])
 
 
@@ -148,10 +158,14 @@ async def test_silu_mul(runner: Runner, name: str) -> None:
         sizes |= {"K": k, "LANES": 2, "GROUPS": 4, "QUADS": 1, "THREADS": 8}
         groups: tuple[int, ...] = (-(-2 * f // 16),)
     else:
-        sizes |= {"TM": 16, "TN": 64, "THREADS": 64}
+        sizes |= {"TM": 16, "TN": 64, "THREADS": 16}
         groups = (1, 1)
     out = await runner.run(
-        kernel(name, snippets={"quant": "quant/f32", "epilogue": "epilogue/silu_mul"}, **sizes),
+        kernel(
+            name,
+            snippets=snippets("f32", "silu_mul"),
+            **sizes,
+        ),
         {
             "x": x,
             **laid_out("f32", weight)[1],
@@ -163,7 +177,7 @@ async def test_silu_mul(runner: Runner, name: str) -> None:
     g, u = x @ gate.T, x @ up.T
     expected = g / (1 + np.exp(-g)) * u
     rows = 1 if name == "gemv" else 16
-    np.testing.assert_allclose(out["y"][:rows], expected[:rows], rtol=0, atol=tolerance(runner, 16))
+    np.testing.assert_allclose(out["y"][:rows], expected[:rows], rtol=0, atol=3e-5)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

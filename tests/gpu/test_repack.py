@@ -149,7 +149,7 @@ def decode(fmt: str, out: dict[str, np.ndarray], shape: tuple[int, ...]) -> np.n
     scale = out["scales"].view(np.float16).astype(np.float32).reshape(n_quads, -1, 4, 1)
     raw = out["quants"].view(np.uint8)
     if fmt == "q8_0":
-        halves = raw.view(np.int8).reshape(n_quads, units, 2, 4, 4)
+        halves = raw.reshape(n_quads, units, 2, 4, 4).astype(np.int16) - 128
         codes = halves.transpose(0, 1, 3, 2, 4).reshape(n_quads, units, 4, 8).astype(np.float32)
     else:
         bytes4 = raw.reshape(n_quads, units, 4, 4)

@@ -32,18 +32,31 @@ def settings(
     return words
 
 
+def step_words(position: int) -> np.ndarray:
+    """Two rows, the second at ``position`` of slot 3; seven tokens drawn so far."""
+    step = np.zeros(ROWS_AT + 8, np.uint32)
+    step[:2] = (2, 7)
+    step[ROWS_AT + 4 : ROWS_AT + 7] = (0, position, 3)
+    return step
+
+
 class Sampler:
     """Runs both kernels on one row of logits."""
 
     def __init__(self, runner: Runner, vocab: int, items: int = 2, threads: int = 64):
         self.runner, self.vocab, self.groups = runner, vocab, -(-vocab // (items * threads))
-        best = {"best": "sample/best"}
+        snippets = {"best": "sample/best", "gumbel": "sample/gumbel"}
         self.prepare = kernel(
-            "sample_prepare", snippets=best, VOCAB=vocab, ITEMS=items, THREADS=threads
+            "sample_prepare",
+            snippets=snippets,
+            VOCAB=vocab,
+            ITEMS=items,
+            THREADS=threads,
+            STEP_ROWS=ROWS_AT,
         )
         self.select = kernel(
             "sample_select",
-            snippets=best,
+            snippets=snippets,
             VOCAB=vocab,
             WINNERS=self.groups,
             RING=RING,
@@ -56,6 +69,7 @@ class Sampler:
         words: np.ndarray,
         counts: np.ndarray | None = None,
         bias: np.ndarray | None = None,
+        position: int = 5,
     ) -> dict[str, np.ndarray]:
         return await self.runner.run(
             self.prepare,
@@ -66,6 +80,7 @@ class Sampler:
                 "bias": np.zeros(self.vocab, np.float32) if bias is None else bias,
                 "scaled": np.zeros(self.vocab, np.float32),
                 "winners": np.zeros((self.groups, 2), np.uint32),
+                "step": step_words(position),
             },
             (self.groups,),
         )
@@ -73,9 +88,6 @@ class Sampler:
     async def draw(
         self, prepared: dict[str, np.ndarray], words: np.ndarray, position: int = 5
     ) -> dict[str, np.ndarray]:
-        step = np.zeros(ROWS_AT + 8, np.uint32)
-        step[:2] = (2, 7)  # two rows; seven tokens drawn so far
-        step[ROWS_AT + 4 : ROWS_AT + 7] = (0, position, 3)
         return await self.runner.run(
             self.select,
             {
@@ -83,7 +95,8 @@ class Sampler:
                 "settings": words,
                 "winners": prepared["winners"],
                 "counts": np.zeros(self.vocab, np.uint32),
-                "step": step,
+                "step": step_words(position),
+                "candidates": np.zeros((self.vocab, 2), np.uint32),
                 "ring": np.zeros(RING, np.uint32),
             },
             (1,),
@@ -209,6 +222,19 @@ async def test_draw_is_the_gumbel_argmax(runner: Runner) -> None:
         noisy = scaled + gumbel(np.arange(vocab), seed + 1, seed << 30 | 12345)
         noisy[~keep] = -np.inf
         assert out["ring"][7] == noisy.argmax()
+
+
+async def test_an_uncut_draw_happens_in_the_first_kernel(runner: Runner) -> None:
+    rng = np.random.default_rng(6)
+    vocab = 3000
+    logits = (rng.standard_normal(vocab) * 2).astype(np.float32)
+    sampler = Sampler(runner, vocab)
+    for seed in range(4):
+        words = settings(temperature=0.8, seed=seed, flags=4)
+        prepared = await sampler.scaled(logits, words, position=seed)
+        out = await sampler.draw(prepared, words, position=seed)
+        noise = gumbel(np.arange(vocab), seed + 1, seed)
+        assert out["ring"][7] == (prepared["scaled"].astype(np.float64) + noise).argmax()
 
 
 @pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.99])

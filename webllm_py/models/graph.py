@@ -19,8 +19,6 @@ from webllm_py.models.weights import Matrix, Slice, Weights
 
 __all__ = ["Activations", "Graph"]
 
-TILE_N = 64
-
 
 @dataclass(frozen=True)
 class Activations:
@@ -51,6 +49,7 @@ class Graph:
     Args:
         rows: 1 for a decode step, else the chunk size (a multiple of 16).
         kv_format: "f16" or "f32".
+        short: whether the context is within ``tuning.short_context``.
     """
 
     def __init__(
@@ -64,6 +63,7 @@ class Graph:
         device: Device,
         tuning: Tuning,
         kv_format: str,
+        short: bool = False,
     ):
         self.rows = rows
         self.config = config
@@ -73,6 +73,7 @@ class Graph:
         self.device = device
         self.tuning = tuning
         self.kv_format = kv_format
+        self.short = short
         self.dispatches: list[Dispatch] = []
 
     def embed(self, name: str) -> None:
@@ -116,50 +117,60 @@ class Graph:
 
     def attend(self, layer: int) -> None:
         """attended = attention of q over the sequence's keys and values."""
-        if self.rows == 1:
-            self.attend_split(layer)
-        else:
+        if self.rows > 1:
             self.attend_tiled(layer)
+            return
+        self.attend_split(layer)
+        if not self.short:
+            self.combine_splits()
 
     def attend_split(self, layer: int) -> None:
-        """One position: its keys are split over workgroups, and the parts combined."""
+        """One position: its keys are split over workgroups; one takes them all if they are few."""
         config, tuning, buffers = self.config, self.tuning, self.buffers
         quads = -(-config.n_heads // config.n_kv_heads // 4)
-        threads = max(tuning.attention_threads, config.head_dim // 8)
-        self.dispatches += (
+        splits = 1 if self.short else tuning.splits
+        self.dispatches.append(
             Dispatch(
                 kernel(
                     "attention_split",
                     snippets={"pages": "kv/pages", "kv_read": f"kv/read_{self.kv_format}"},
                     HEADS=config.n_heads,
                     QUADS=quads,
-                    SPLITS=tuning.splits,
+                    SPLITS=splits,
+                    DIRECT=self.short,
+                    Y_STRIDE=padded(config.n_heads * config.head_dim),
                     SCALE=config.head_dim**-0.5,
-                    LANES=threads,
-                    THREADS=threads,
+                    LANES=tuning.attention_threads,
+                    THREADS=tuning.attention_threads,
                     **self.page_constants(),
                 ),
                 {
                     "q": buffers.q,
                     "step": buffers.step,
                     "kv": buffers.kv[layer],
-                    "partial": buffers.partial,
+                    "partial": buffers.attended if self.short else buffers.partial,
                 },
-                (tuning.splits, config.n_kv_heads * quads, 1),
-            ),
+                (splits, config.n_kv_heads * quads, 1),
+            )
+        )
+
+    def combine_splits(self) -> None:
+        """attended = the splits put together."""
+        config, tuning, buffers = self.config, self.tuning, self.buffers
+        self.dispatches.append(
             Dispatch(
                 kernel(
                     "attention_combine",
                     HEADS=config.n_heads,
                     HEAD_DIM=config.head_dim,
                     SPLITS=tuning.splits,
-                    KEYS=threads,
+                    KEYS=tuning.attention_threads,
                     Y_STRIDE=padded(config.n_heads * config.head_dim),
                     STEP_ROWS=ROWS_AT,
                 ),
                 {"partial": buffers.partial, "step": buffers.step, "y": buffers.attended},
                 (config.n_heads, 1, 1),
-            ),
+            )
         )
 
     def attend_tiled(self, layer: int) -> None:
@@ -246,7 +257,11 @@ class Graph:
         if vector and vector.norm and self.rows > 1:
             self.normalize(matrix, vectors)
             source = self.buffers.normed
-        shared = {"epilogue": f"epilogue/{epilogue}", **(snippets or {})}
+        shared = {
+            "epilogue": f"epilogue/{epilogue}",
+            "finish": "linear/finish",
+            **(snippets or {}),
+        }
         if vector and vector.biases:
             constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}
         if vector and vector.norm and self.rows == 1:
@@ -266,7 +281,7 @@ class Graph:
         constants: Mapping[str, float],
     ) -> Dispatch:
         """One row times a slice of a matrix."""
-        shape = self.tuning.gemv(matrix.units)
+        shape = self.tuning.gemv(part.rows, matrix.units)
         groups = -(-part.rows // (4 * shape["QUADS"] * shape["GROUPS"]))
         across = min(groups, self.device.limits.max_compute_workgroups_per_dimension)
         return Dispatch(
@@ -294,23 +309,20 @@ class Graph:
         constants: Mapping[str, float],
     ) -> Dispatch:
         """A chunk of rows times a slice of a matrix."""
-        tile_m = 64 if self.rows % 64 == 0 else 16
-        return Dispatch(
-            kernel(
-                "gemm",
-                snippets=words,
-                UNITS=matrix.units,
-                N=matrix.rows,
-                ROW0=part.row0,
-                SLICE=part.rows,
-                TM=tile_m,
-                TN=TILE_N,
-                THREADS=tile_m * TILE_N // 16,
-                **constants,
-            ),
-            buffers,
-            (-(-part.rows // TILE_N), self.rows // tile_m, 1),
-        )
+        sizes: dict[str, float] = {
+            "UNITS": matrix.units,
+            "N": matrix.rows,
+            "ROW0": part.row0,
+            "SLICE": part.rows,
+            **constants,
+        }
+        if not self.tuning.tiled:
+            direct = kernel("gemm_direct", snippets=words, **sizes)
+            return Dispatch(direct, buffers, (-(-part.rows // 64), self.rows // 4, 1))
+        tile_m, tile_n = self.tuning.gemm_tile(self.rows, part.rows)
+        sizes |= {"TM": tile_m, "TN": tile_n, "THREADS": tile_m * tile_n // 64}
+        tiled = kernel("gemm", snippets=words, **sizes)
+        return Dispatch(tiled, buffers, (-(-part.rows // tile_n), self.rows // tile_m, 1))
 
     def normalize(self, matrix: Matrix, weight: Buffer) -> None:
         """normed = RMSNorm of the hidden rows."""

@@ -92,7 +92,7 @@ class Executor:
         """Make the first pages, compile the kernels and record the plans of a usual request."""
         await self._grow(FIRST_PAGES)
         await asyncio.gather(
-            *(self.plan(name) for name in ("step", "head", "sample", "logits")),
+            *(self.plan(name) for name in ("short step", "step", "head", "sample")),
             self.plan("forward", bucket(min(32, self.chunk))),
         )
 
@@ -167,15 +167,22 @@ class Executor:
 
     async def plan(self, name: str, rows: int = 1) -> Plan:
         """A recorded plan: "forward" of so many rows, "head" (logits of the last row), "sample",
-        "logits" (forward and head of single rows), "step" (all three), or "all logits"."""
+        "logits" (forward and head of single rows) or "step" (all three); "short ..." for contexts
+        within ``tuning.short_context``."""
         if (name, rows) not in self._plans:
             self._plans[name, rows] = await self.device.record(name, self._dispatches(name, rows))
         return self._plans[name, rows]
 
+    async def step_plan(self, name: str, length: int) -> Plan:
+        """The plan "logits" or "step" for contexts up to ``length``."""
+        short = length <= self.tuning.short_context
+        return await self.plan(f"short {name}" if short else name)
+
     def _dispatches(self, name: str, rows: int) -> list[Dispatch]:
-        graph = self.graph(rows)
+        kind = name.removeprefix("short ")
+        graph = self.graph(rows, short=kind != name)
         sample = self.sampler.dispatches(self.buffers.logits, self.buffers.step)
-        match name:
+        match kind:
             case "forward":
                 self.model.forward(graph)
             case "head":
@@ -186,10 +193,12 @@ class Executor:
             case "logits" | "step":
                 self.model.forward(graph)
                 self.model.head(graph)
-                graph.dispatches += sample if name == "step" else []
+                graph.dispatches += sample if kind == "step" else []
         return graph.dispatches
 
-    def graph(self, rows: int, *, kv_format: str | None = None, **others: Any) -> Graph:
+    def graph(
+        self, rows: int, *, kv_format: str | None = None, short: bool = False, **others: Any
+    ) -> Graph:
         """An empty graph over this executor's buffers, or others in the place of some."""
         return Graph(
             rows,
@@ -200,6 +209,7 @@ class Executor:
             device=self.device,
             tuning=self.tuning,
             kv_format=kv_format or self.kv_format,
+            short=short,
         )
 
     async def all_logits(self, tokens: Sequence[int]) -> bytes:

@@ -20,7 +20,7 @@ __all__ = ["RING", "Sampler"]
 RING = 1024
 """Drawn tokens that the GPU remembers; more are never in flight."""
 IN_PROMPT = 1 << 31
-PENALTIES, BIAS = 1, 2
+PENALTIES, BIAS, UNCUT = 1, 2, 4
 # Enough tokens a workgroup that its reduction is worth it, few enough to fill the GPU.
 ITEMS = 4
 
@@ -34,6 +34,7 @@ class SamplerBuffers:
     bias: Buffer
     scaled: Buffer
     winners: Buffer
+    candidates: Buffer
     ring: Buffer
 
 
@@ -51,6 +52,7 @@ class Sampler:
             bias=owner.create("logit bias", 4 * vocab_size),
             scaled=owner.create("scaled logits", 4 * vocab_size),
             winners=owner.create("winners", 8 * self._groups),
+            candidates=owner.create("candidates", 8 * vocab_size),
             ring=owner.create("drawn tokens", 4 * RING),
         )
 
@@ -70,6 +72,9 @@ class Sampler:
             for token, value in settings.logit_bias.items():
                 bias[token] = value
             self.device.write(self.buffers.bias, 0, bias.tobytes())
+        cut = 0 < settings.top_k < self.vocab_size or settings.top_p < 1 or settings.min_p > 0
+        if not cut and not settings.greedy:
+            flags |= UNCUT
         self.device.write(self.buffers.settings, 0, packed(settings, flags))
 
     def _count(self, prompt: Sequence[int]) -> None:
@@ -80,16 +85,17 @@ class Sampler:
 
     def dispatches(self, logits: Buffer, step: Buffer) -> list[Dispatch]:
         """Draw from row 0 of ``logits`` and advance ``step``."""
-        best = {"best": "sample/best"}
+        snippets = {"best": "sample/best", "gumbel": "sample/gumbel"}
         b = self.buffers
         return [
             Dispatch(
                 kernel(
                     "sample_prepare",
-                    snippets=best,
+                    snippets=snippets,
                     VOCAB=self.vocab_size,
                     ITEMS=ITEMS,
                     THREADS=self._threads,
+                    STEP_ROWS=ROWS_AT,
                 ),
                 {
                     "logits": logits,
@@ -98,13 +104,14 @@ class Sampler:
                     "bias": b.bias,
                     "scaled": b.scaled,
                     "winners": b.winners,
+                    "step": step,
                 },
                 (self._groups, 1, 1),
             ),
             Dispatch(
                 kernel(
                     "sample_select",
-                    snippets=best,
+                    snippets=snippets,
                     VOCAB=self.vocab_size,
                     WINNERS=self._groups,
                     RING=RING,
@@ -117,6 +124,7 @@ class Sampler:
                     "counts": b.counts,
                     "step": step,
                     "ring": b.ring,
+                    "candidates": b.candidates,
                 },
                 (1, 1, 1),
             ),

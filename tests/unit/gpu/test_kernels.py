@@ -148,12 +148,21 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
     return used
 
 
-SIZES = {"f32": 4, "u32": 4, "atomic<u32>": 4, "vec4<f32>": 16, "vec4<f16>": 8, "Best": 8}
+SIZES = {
+    "f32": 4,
+    "u32": 4,
+    "atomic<u32>": 4,
+    "vec2<u32>": 8,
+    "vec4<f32>": 16,
+    "vec4<f16>": 8,
+    "Best": 8,
+}
 WORKGROUP = re.compile(r"var<workgroup>\s+\w+\s*:\s*(?:array<(.+?),\s*([^,>]+)>|([\w<>]+));")
 
 
 def constants_of(shader: Shader) -> dict[str, int]:
-    defaults = dict(re.findall(r"override (\w+): u32 = (\d+)u;", shader.text))
+    fixed = re.findall(r"(?:override|const) (\w+)(?:: u32)? = (\d+)u;", shader.text)
+    defaults = dict(fixed)
     given = {name: value for name, value in shader.overrides.items() if value == int(value)}
     return {name: int(value) for name, value in {**defaults, **given}.items()}
 
@@ -200,12 +209,16 @@ def test_workgroup_memory_is_seen() -> None:
     shader = compose(
         kernel(
             "gemm",
-            snippets={"quant": "quant/f32", "epilogue": "epilogue/store"},
+            snippets={
+                "quant": "quant/f32",
+                "epilogue": "epilogue/store",
+                "finish": "linear/finish",
+            },
             UNITS=4,
             N=64,
             SLICE=64,
-            TM=64,
-            TN=64,
+            TM=128,
+            TN=128,
             THREADS=256,
             Y_STRIDE=64,
         ),

@@ -1,0 +1,40 @@
+// Many rows of activations times a weight matrix, without workgroup memory.
+//
+// Purpose   the linear layers of a prefill chunk on CPU adapters: a CPU runs the threads of a
+//           workgroup in turn, so barriers are dear, and its caches do what tiles are for
+// Bindings  as gemm.wgsl
+// Dispatch  (ceil(SLICE / 4 / 16), rows / 4) workgroups: a thread does 4 rows of x with a quad
+// Assumes   x has a multiple of 4 rows; those past the chunk's end give results that nobody reads.
+//           emit() takes pairs of rows (n, n + 1), n even.
+
+${enables}
+
+override UNITS: u32;   // row length in units of 8 columns
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+
+${quant}
+${epilogue}
+${finish}
+
+@compute @workgroup_size(16)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let n = id.x * 4u;
+  if (n >= SLICE) {
+    return;
+  }
+  let m = id.y * 4u;
+  var sums: array<vec4<f32>, 4>;
+  for (var u = 0u; u < UNITS; u++) {
+    let w = unit_columns(id.x * UNITS + u);
+    for (var i = 0u; i < 4u; i++) {
+      let x0 = x[((m + i) * UNITS + u) * 2u];
+      let x1 = x[((m + i) * UNITS + u) * 2u + 1u];
+      sums[i] += x0.x * w[0] + x0.y * w[1] + x0.z * w[2] + x0.w * w[3]
+               + x1.x * w[4] + x1.y * w[5] + x1.z * w[6] + x1.w * w[7];
+    }
+  }
+  for (var i = 0u; i < 4u; i++) {
+    emit_quad(m + i, n, sums[i]);
+  }
+}
