@@ -198,6 +198,7 @@ def test_fields_that_cannot_change_the_answer_change_nothing() -> None:
         ({"seed": 10**10_000}, "seed"),
         ({"seed": "7"}, "seed"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": float("inf")}, "repetition_penalty"),
         ({"frequency_penalty": 2.5}, "frequency_penalty"),
         ({"presence_penalty": -2.5}, "presence_penalty"),
         ({"n": 0}, "n"),

@@ -88,12 +88,14 @@ def test_wrong_values_name_their_field(fields: dict[str, Any], param: str) -> No
 
 
 def test_check_vocabulary_looks_at_every_prompt() -> None:
-    request = parse_completion_request({"prompt": ["text", [1, 2], [3]]})
-    request = parse_completion_request({"prompt": [[1, 2], [3]]})
+    request = parse_completion_request({"prompt": ["text", [1, 2], [3]], "logit_bias": {"2": 1}})
     request.check_vocabulary(4)
     with pytest.raises(RequestError, match="token id 3") as caught:
         request.check_vocabulary(3)
     assert caught.value.param == "prompt"
+    with pytest.raises(RequestError, match="token id 2") as caught:
+        request.check_vocabulary(2)
+    assert caught.value.param == "logit_bias"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ TOO_MUCH = {
     "nested loops": (ROUNDS * 3 + END * 3, LONG),
     "filtered loops": (ROUNDS + "{% for j in range(100000) if false %}{% endfor %}" + END, LONG),
     "loops without a call": (
-        "{% set x = range(100000)|list %}{% for i in x %}{% for j in x if false %}" + END * 2, LONG
+        "{% set x = range(20000)|list %}{% for i in x %}{% for j in x if false %}" + END * 2, LONG
     ),
     "branching macro": (
         "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}"
@@ -53,7 +53,7 @@ TOO_MUCH = {
         LONG,
     ),
     "slow lines": (
-        "{% set x = range(100000)|list %}{% set y = x + [] %}"
+        "{% set x = range(20000)|list %}{% set y = x + [] %}"
         + "{% if x == y %}{% endif %}" * 3000,
         LONG,
     ),
