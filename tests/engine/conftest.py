@@ -1,0 +1,132 @@
+"""Devices and engines that the tests share: a kernel is compiled once for a whole run.
+
+A device here is anything that ``webllm_py.load(device=...)`` takes. ``OPENERS`` names them; a
+device behind another kind of GPU becomes one more entry.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "gpu"))  # formats.py: numpy's quantizers
+
+from made_models import SMALL, Spec, weights_of
+from model_files import write_folder, write_gguf
+
+import webllm_py
+from webllm_py.errors import NoAdapterError
+from webllm_py.gpu import Device, open_device
+
+CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints"
+
+
+async def open_native_variant(*, f16: bool, subgroups: bool) -> Device:
+    try:
+        device = await open_device(f16=f16, subgroups=subgroups)
+    except NoAdapterError as error:
+        pytest.skip(f"no GPU adapter for wgpu: {error}")
+    if device.variant.f16 != f16 or bool(device.variant.subgroups) != subgroups:
+        device.close()
+        pytest.skip(f"this adapter has no variant with f16={f16}, subgroups={subgroups}")
+    return device
+
+
+OPENERS: Mapping[str, Callable[[], Awaitable[Device]]] = {
+    "f32": partial(open_native_variant, f16=False, subgroups=False),
+    "f32-subgroups": partial(open_native_variant, f16=False, subgroups=True),
+    "f16": partial(open_native_variant, f16=True, subgroups=False),
+    "f16-subgroups": partial(open_native_variant, f16=True, subgroups=True),
+}
+
+
+class Devices:
+    """The devices by name, opened when first asked for."""
+
+    def __init__(self) -> None:
+        self.opened: dict[str, Device] = {}
+
+    async def get(self, name: str) -> Device:
+        if name not in self.opened:
+            self.opened[name] = await OPENERS[name]()
+        return self.opened[name]
+
+
+@pytest.fixture(scope="session")
+async def devices() -> AsyncIterator[Devices]:
+    """Every engine that was loaded on them must have been unloaded in the end."""
+    devices = Devices()
+    yield devices
+    left = {name: device.n_buffers for name, device in devices.opened.items()}
+    for device in devices.opened.values():
+        device.close()
+    assert not any(left.values()), f"buffers that nobody freed: {left}"
+
+
+@pytest.fixture(params=OPENERS)
+async def each_device(request: pytest.FixtureRequest, devices: Devices) -> Device:
+    """Each device in turn."""
+    return await devices.get(request.param)
+
+
+@pytest.fixture(scope="session")
+async def device(devices: Devices) -> Device:
+    """The device that ``load`` opens when it is given none: all features in use."""
+    return await devices.get("f16-subgroups")
+
+
+@pytest.fixture(scope="session")
+async def plain_device(devices: Devices) -> Device:
+    """The device without f16 arithmetic, for tight tolerances."""
+    return await devices.get("f32")
+
+
+class Files:
+    """The made models as files, written when first asked for."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def gguf(self, spec: Spec, fmt: str = "F32") -> Path:
+        path = self.folder / f"{spec.name}-{fmt}.gguf"
+        return path if path.exists() else write_gguf(path, spec, weights_of(spec), fmt)
+
+    def huggingface(self, spec: Spec, dtype: str = "F32", shards: int = 1) -> Path:
+        path = self.folder / f"{spec.name}-{dtype}-{shards}"
+        if path.exists():
+            return path
+        return write_folder(path, spec, weights_of(spec), dtype, shards=shards)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def small_model(files: Files) -> Path:
+    """A GGUF file of a model that is quick to run, for tests of what an engine does."""
+    return files.gguf(SMALL)
+
+
+@pytest.fixture(scope="session")
+async def engine(small_model: Path, device: Device) -> AsyncIterator[webllm_py.Engine]:
+    """The small model, loaded once. A test that unloads or breaks it loads its own."""
+    async with await webllm_py.load(small_model, device=device) as engine:
+        yield engine
+
+
+@pytest.fixture
+def checkpoint() -> Callable[[str], Path]:
+    """A file or folder of the shared checkpoints; skips the test where it is absent."""
+
+    def find(name: str) -> Path:
+        if not (CHECKPOINTS / name).exists():
+            pytest.skip(f"the shared test data is missing: {CHECKPOINTS / name}")
+        return CHECKPOINTS / name
+
+    return find

@@ -1,0 +1,45 @@
+"""What engine tests use to steer and watch a generation through the public interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from webllm_py import Engine
+
+__all__ = ["PRINTABLE_ONLY", "Teacher", "generation_logits"]
+
+# A logit bias that leaves a made model (a token a byte) only printable ASCII to say.
+PRINTABLE_ONLY = {token: -100 for token in range(263) if not 32 <= token < 127}
+
+
+class Teacher:
+    """A logits processor that keeps the logits it sees and makes the sampler take given tokens."""
+
+    def __init__(self, tokens: Sequence[int]):
+        self.tokens = tokens
+        self.seen: list[np.ndarray] = []
+
+    def __call__(self, logits: Any) -> Any:
+        self.seen.append(np.array(logits))
+        forced = np.full_like(logits, -1e9)
+        forced[self.tokens[len(self.seen) - 1]] = 0
+        return forced
+
+
+async def generation_logits(engine: Engine, tokens: Sequence[int], prompt: int) -> np.ndarray:
+    """The logits that generation sees after the positions from ``prompt - 1`` on.
+
+    The first ``prompt`` tokens are prefilled, the others come out of decode steps.
+    """
+    teacher = Teacher([*tokens[prompt:], 0])
+    await engine.completions.create(
+        prompt=list(tokens[:prompt]),
+        max_tokens=len(tokens) - prompt + 1,
+        temperature=0,
+        ignore_eos=True,
+        logits_processors=[teacher],
+    )
+    return np.array(teacher.seen)
