@@ -110,13 +110,11 @@ class Bench:
         decode = [row for n in reversed(contexts) for row in await self.decode(n)]
         lengths = self.fitting("a prompt", self.options.prompt_tokens, 1)
         prefill = [await self.prefill(n) for n in lengths]
-        step = await self.executor.plan("step")
         return {
             "engine": self.engine.info,
             "options": asdict(self.options),
             "load_s": load_seconds,
             "bandwidth": bandwidth,
-            "dispatches_per_token": step.n_dispatches,
             "prefill": prefill,
             "decode": sorted(decode, key=lambda row: row["context"]),
             "skipped": self.skipped,
@@ -150,6 +148,7 @@ class Bench:
         before = device.n_submits
         await self.request(prompt, 1, GREEDY)
         of_prompt = device.n_submits - before
+        step = await self.executor.step_plan("step", context + tokens)
         bytes_per_token = step_bytes(self.executor, context + tokens / 2)
         rows = []
         for name, fields in (("greedy", GREEDY), ("sampled", SAMPLED)):
@@ -163,6 +162,7 @@ class Bench:
                     "context": context,
                     "sampling": name,
                     "tokens_per_s": rates,
+                    "dispatches_per_token": step.n_dispatches,
                     "submits_per_token": submits / (tokens - 1),
                     "bytes_per_token": bytes_per_token,
                     "bandwidth_share": bytes_per_token * rates["median"] / self.bandwidth,

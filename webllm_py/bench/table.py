@@ -40,7 +40,6 @@ def general_lines(results: Mapping[str, Any]) -> Iterator[str]:
     bandwidth = results["bandwidth"]
     speed = f"{size(bandwidth['bytes_per_s'])}/s"
     yield line("memory bandwidth", speed, f"measured, reading {size(bandwidth['buffer_bytes'])}")
-    yield line("dispatches a token", f"{results['dispatches_per_token']}")
 
 
 def prefill_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -60,10 +59,11 @@ def decode_lines(rows: list[dict[str, Any]], tokens: int) -> Iterator[str]:
         label = f"decode {tokens:,} tokens, {row['sampling']}, at {row['context']:,}"
         yield line(label, rate(row["tokens_per_s"]), bounds(row["tokens_per_s"], significant))
         share = f"{row['bandwidth_share']:.1%} of the bandwidth"
+        work = f"{row['dispatches_per_token']} dispatches, {row['submits_per_token']:.2f} submits"
         yield line(
             "",
             f"{size(row['bytes_per_token'])}/token",
-            f"{share}, {row['submits_per_token']:.2f} submits a token",
+            f"{share}, {work}",
         )
 
 
