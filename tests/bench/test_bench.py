@@ -151,12 +151,14 @@ def test_the_table_and_json_hold_it_all(results: dict[str, Any]) -> None:
         "options": {**results["options"], "prompt_tokens": [8, 40], "contexts": [32, 64, 9000]},
     }
     text = table(results)
-    lines = {line[:34].strip(): line[34:].strip() for line in text.splitlines()}
+    lines = {line[:27].strip(): line[27:].strip() for line in text.splitlines()}
     assert text.startswith("llama: 292,800 parameters, F32, 1.17 MB\n")
     assert results["engine"]["adapter"] in text.splitlines()[1]
     assert lines["load"] == "1.50 s"
-    for label in ("prefill, 40 tokens", "decode 16 tokens, sampled, at 64"):
+    for label in ("prefill, 40 tokens", "decode, sampled, at 64"):
         assert "tokens/s  (" in lines[label]
+    assert "dispatches, " in lines["a token at 32"]
+    assert all(len(line) < 80 for line in text.splitlines()[3:-1])
     assert "left out: decoding at 9,000 tokens: with 16 more, over the context of 2,048" in text
 
 

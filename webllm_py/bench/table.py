@@ -9,24 +9,24 @@ from webllm_py.units import count, counted, duration, significant, size
 
 __all__ = ["table"]
 
-LABEL, VALUE = 34, 18
+LABEL, VALUE = 27, 15
 
 
 def table(results: Mapping[str, Any]) -> str:
     """All that ``run`` found, with what it was measured on."""
     engine, options = results["engine"], results["options"]
-    runs = options["runs"]
     lines = [
         f"{engine['name']}: {count(engine['parameters'])} parameters, {engine['quantization']}, "
         f"{size(engine['file_bytes'])}",
         f"{engine['adapter']}, {engine['backend']}, kernels: {engine['kernels']}",
-        f"medians of up to {counted(runs, 'run')} (least - most)",
+        f"medians of up to {counted(options['runs'], 'run')} (least - most), "
+        f"decoding {counted(options['tokens'], 'token')}",
         "",
         *general_lines(results),
         "",
         *prefill_lines(results["prefill"]),
         "",
-        *decode_lines(results["decode"], options["tokens"]),
+        *decode_lines(results["decode"]),
         *(f"left out: {reason}" for reason in results["skipped"]),
     ]
     return "\n".join(lines).rstrip()
@@ -45,26 +45,28 @@ def general_lines(results: Mapping[str, Any]) -> Iterator[str]:
 def prefill_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Times to the first token, then rates."""
     for row in rows:
-        label = f"first token, {row['prompt_tokens']:,} new tokens"
         times = row["first_token_s"]
+        label = f"first token, {row['prompt_tokens']:,} tokens"
         yield line(label, duration(times["median"]), bounds(times, duration))
     for row in rows:
+        rates = row["tokens_per_s"]
         label = f"prefill, {row['prompt_tokens']:,} tokens"
-        yield line(label, rate(row["tokens_per_s"]), bounds(row["tokens_per_s"], significant))
+        yield line(label, rate(rates), bounds(rates, significant))
 
 
-def decode_lines(rows: list[dict[str, Any]], tokens: int) -> Iterator[str]:
+def decode_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Rates, and what each token takes."""
     for row in rows:
-        label = f"decode {tokens:,} tokens, {row['sampling']}, at {row['context']:,}"
-        yield line(label, rate(row["tokens_per_s"]), bounds(row["tokens_per_s"], significant))
-        share = f"{row['bandwidth_share']:.1%} of the bandwidth"
-        work = f"{row['dispatches_per_token']} dispatches, {row['submits_per_token']:.2f} submits"
-        yield line(
-            "",
-            f"{size(row['bytes_per_token'])}/token",
-            f"{share}, {work}",
-        )
+        rates = row["tokens_per_s"]
+        label = f"decode, {row['sampling']}, at {row['context']:,}"
+        share = f"{row['bandwidth_share']:.1%} of bandwidth"
+        yield line(label, rate(rates), f"{bounds(rates, significant):<16}{share}")
+    for row in rows:
+        if row["sampling"] == "greedy":
+            work = (
+                f"{row['dispatches_per_token']} dispatches, {row['submits_per_token']:.2f} submits"
+            )
+            yield line(f"a token at {row['context']:,}", size(row["bytes_per_token"]), work)
 
 
 def rate(values: Mapping[str, Any]) -> str:
