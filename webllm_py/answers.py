@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,8 +45,10 @@ class Answer:
     """Answers one request: every prompt, ``n`` times each, one after the other.
 
     Args:
-        interrupted: asked between tokens; True ends the answer with the finish reason "abort".
         submitted: when the request was made, ``time.perf_counter`` seconds.
+
+    Attributes:
+        interrupted: setting it ends the answer soon, with the finish reason "abort".
     """
 
     def __init__(
@@ -56,8 +58,6 @@ class Answer:
         request: GenerationRequest,
         prompts: Sequence[Prompt],
         responses: Responses[Any, Any],
-        *,
-        interrupted: Callable[[], bool],
         submitted: float,
     ):
         self.executor = executor
@@ -65,8 +65,8 @@ class Answer:
         self.request = request
         self.prompts = prompts
         self.responses = responses
-        self.interrupted = interrupted
         self.submitted = submitted
+        self.interrupted = False
         self.stats: list[GenerationStats] = []
         self.choices: list[Choice] = []
 
@@ -143,7 +143,7 @@ class Answer:
             self._settings(choice),
             max_tokens=limit,
             stats=stats,
-            interrupted=self.interrupted,
+            interrupted=lambda: self.interrupted,
         )
         async with aclosing(batches):
             async for batch in batches:

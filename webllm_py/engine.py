@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Literal, overload
 
 from webllm_py.answers import Answer, Prompt
@@ -18,14 +18,22 @@ from webllm_py.api import (
     parse_chat_request,
     parse_completion_request,
 )
-from webllm_py.errors import ContextLengthError, EngineClosedError, RequestError
+from webllm_py.errors import (
+    ContextLengthError,
+    DeviceLostError,
+    EngineClosedError,
+    RequestError,
+)
 from webllm_py.loading import KVFormat, LoadedModel, LoadOptions, load_model
 from webllm_py.runtime.progress import ProgressCallback
 from webllm_py.runtime.storage import Quantize
 from webllm_py.streaming import Stream
 from webllm_py.tokenizer import Tokenizer
+from webllm_py.turns import Line
 
 __all__ = ["Engine", "load"]
+
+UNLOADED = "this engine was unloaded; load the model again"
 
 
 async def load(
@@ -67,8 +75,9 @@ class Engine:
     def __init__(self, options: LoadOptions, model: LoadedModel):
         self._options = options
         self._model: LoadedModel | None = model
-        self._turn = asyncio.Lock()
-        self._interrupt: Callable[[], None] | None = None
+        self._unloaded = False
+        self._line = Line()
+        self._answer: Answer | None = None
         self.chat = Chat(self)
         self.completions = Completions(self)
 
@@ -83,10 +92,12 @@ class Engine:
         """The parts that the model runs with.
 
         Raises:
-            EngineClosedError: it was unloaded.
+            EngineClosedError: it was unloaded, or could not be recovered.
         """
         if self._model is None:
-            raise EngineClosedError("this engine was unloaded; load the model again")
+            raise EngineClosedError(
+                UNLOADED if self._unloaded else "recovering this engine failed; try it again"
+            )
         return self._model
 
     @property
@@ -124,30 +135,46 @@ class Engine:
             problem = f"ids must be token ids from 0 to {vocab - 1}, at least one"
             raise RequestError(problem, param="ids")
         self._check_length(tokens, "ids")
-        async with self._turn:
+        async with self._line.join():
             data = await self.loaded.executor.all_logits(tokens)
         return shaped(data, len(tokens), vocab)
 
     def interrupt(self) -> None:
         """End the answer that is under way, with the finish reason "abort". Others go on."""
-        if self._interrupt:
-            self._interrupt()
+        if self._answer:
+            self._answer.interrupted = True
 
     async def recover(self) -> None:
-        """Start again after the device was lost: a new device, the model loaded again."""
-        async with self._turn:
-            if self._model is None:
-                raise EngineClosedError("this engine was unloaded; load the model again")
-            await self._model.close()
-            self._model = None
+        """Start again after the device was lost: a new device, the model loaded again.
+
+        Raises:
+            DeviceLostError: the device was not opened by ``load`` but given to it.
+            WebLLMError: as ``load`` does; then it can be tried again.
+        """
+        async with self._line.join():
+            if self._unloaded:
+                raise EngineClosedError(UNLOADED)
+            model, self._model = self._model, None
+            if model:
+                await model.close()
+            device = self._options.device
+            if device and not isinstance(device, str) and device.lost:
+                raise DeviceLostError(
+                    "the device that this engine was given is lost; open a new one, and load the "
+                    "model on it"
+                )
             self._model = await load_model(self._options)
 
     async def unload(self) -> None:
         """Free everything. An answer under way is interrupted; waiting requests get an error."""
         self.interrupt()
-        async with self._turn:
-            if self._model is not None:
-                model, self._model = self._model, None
+        self._line.send_away(
+            EngineClosedError("the model was unloaded before this request's turn came")
+        )
+        async with self._line.join():
+            self._unloaded = True
+            model, self._model = self._model, None
+            if model:
                 await model.close()
 
     def _check_length(self, tokens: Sequence[int], param: str) -> None:
@@ -161,59 +188,30 @@ class Engine:
                 param=param,
             )
 
-    def _submit(
-        self, request: Any, prompts: Sequence[Prompt], responses: Any
-    ) -> tuple[Answer, Callable[[], Any]]:
-        """An answer, and what takes the engine's turn for it."""
-        model = self.loaded
-        stopped = False
-
-        def interrupt() -> None:
-            nonlocal stopped
-            stopped = True
-
-        answer = Answer(
-            model.executor,
-            model.tokenizer,
-            request,
-            prompts,
-            responses,
-            interrupted=lambda: stopped,
-            submitted=time.perf_counter(),
-        )
-        return answer, lambda: Turn(self, model, interrupt)
-
     async def _respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
-        request.check_vocabulary(self.loaded.executor.model.config.vocab_size)
-        answer, turn = self._submit(request, prompts, responses)
+        place, submitted = self._line.join(), time.perf_counter()
+
+        @asynccontextmanager
+        async def turn() -> AsyncIterator[Answer]:
+            async with place:
+                model = self.loaded
+                self._answer = Answer(
+                    model.executor, model.tokenizer, request, prompts, responses, submitted
+                )
+                try:
+                    yield self._answer
+                finally:
+                    self._answer = None
+
+        async def pieces() -> AsyncIterator[Any]:
+            async with turn() as answer:
+                async for piece in answer.pieces():
+                    yield piece
+
         if request.stream:
-
-            async def pieces() -> AsyncIterator[Any]:
-                async with turn():
-                    async for piece in answer.pieces():
-                        yield piece
-
-            return Stream(pieces())
-        async with turn():
+            return Stream(pieces(), at_end=place.leave)
+        async with turn() as answer:
             return await answer.whole()
-
-
-class Turn:
-    """Waits for the engine's turn, and gives it back."""
-
-    def __init__(self, engine: Engine, model: LoadedModel, interrupt: Callable[[], None]):
-        self.engine, self.model, self.interrupt = engine, model, interrupt
-
-    async def __aenter__(self) -> None:
-        await self.engine._turn.acquire()
-        if self.engine._model is not self.model:
-            self.engine._turn.release()
-            raise EngineClosedError("the model was unloaded before this request's turn came")
-        self.engine._interrupt = self.interrupt
-
-    async def __aexit__(self, *error: object) -> None:
-        self.engine._interrupt = None
-        self.engine._turn.release()
 
 
 class Chat:
@@ -252,6 +250,7 @@ class ChatCompletions:
         engine = self._engine
         model = engine.loaded
         request = parse_chat_request(fields, defaults=model.sampling)
+        request.check_vocabulary(model.executor.model.config.vocab_size)
         text = model.prompts.build(
             request.messages,
             tools=request.tools,
@@ -285,6 +284,7 @@ class Completions:
         engine = self._engine
         model = engine.loaded
         request = parse_completion_request(fields, defaults=model.sampling)
+        request.check_vocabulary(model.executor.model.config.vocab_size)
         prompts = [self._prompt(model, request, prompt) for prompt in request.prompts]
         return await engine._respond(  # type: ignore[no-any-return]
             request, prompts, CompletionResponses(request.model or engine.name)

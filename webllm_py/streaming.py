@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Generic, TypeVar, cast
 
 __all__ = ["Stream"]
@@ -18,11 +18,15 @@ class Stream(Generic[PieceT]):
     The answer takes its turn in the order of the calls to ``create``, whenever it is read, and
     nobody who forgets to read it holds up the others. ``aclose`` (or ``async with``) ends it early;
     so does dropping it.
+
+    Args:
+        at_end: called once no more pieces will come, also when none was ever made.
     """
 
-    def __init__(self, pieces: AsyncIterator[PieceT]):
+    def __init__(self, pieces: AsyncIterator[PieceT], at_end: Callable[[], None] = lambda: None):
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
         self._task = asyncio.ensure_future(forward(pieces, self._queue))
+        self._task.add_done_callback(lambda _: at_end())
         self._ended = False
 
     def __aiter__(self) -> Stream[PieceT]:

@@ -9,14 +9,19 @@ import numpy as np
 
 from webllm_py import Engine
 
-__all__ = ["PRINTABLE_ONLY", "Teacher", "generation_logits"]
+__all__ = ["EOS", "PRINTABLE_ONLY", "Teacher", "generation_logits", "said"]
+
+EOS = 257
 
 # A logit bias that leaves a made model (a token a byte) only printable ASCII to say.
 PRINTABLE_ONLY = {token: -100 for token in range(263) if not 32 <= token < 127}
 
 
 class Teacher:
-    """A logits processor that keeps the logits it sees and makes the sampler take given tokens."""
+    """A logits processor that keeps the logits it sees and makes the sampler take given tokens.
+
+    A made model has a token a byte, so that ``b"text"`` is what it says.
+    """
 
     def __init__(self, tokens: Sequence[int]):
         self.tokens = tokens
@@ -43,3 +48,18 @@ async def generation_logits(engine: Engine, tokens: Sequence[int], prompt: int) 
         logits_processors=[teacher],
     )
     return np.array(teacher.seen)
+
+
+async def said(engine: Engine, prompt: str = "Once", **fields: Any) -> str:
+    """The greedy answer to a prompt, printable."""
+    reply = await engine.completions.create(
+        **{
+            "prompt": prompt,
+            "max_tokens": 40,
+            "temperature": 0,
+            "logit_bias": PRINTABLE_ONLY,
+            **fields,
+        }
+    )
+    text: str = reply.choices[0].text
+    return text

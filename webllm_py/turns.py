@@ -1,0 +1,80 @@
+"""Whose turn it is: one at a time, in the order in which they asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+__all__ = ["Line", "Place"]
+
+
+class Line:
+    """Where requests wait. Asking for a place does not wait, so no event loop can change the order.
+
+    ::
+
+        place = line.join()
+        async with place:  # waits
+            ...
+    """
+
+    def __init__(self) -> None:
+        self._places: deque[Place] = deque()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is somebody's turn."""
+        return bool(self._places)
+
+    def join(self) -> Place:
+        """The last place. Whoever does not enter it must ``leave`` it."""
+        place = Place(self)
+        self._places.append(place)
+        self._call()
+        return place
+
+    def send_away(self, error: Exception) -> None:
+        """Those who wait get this error; whose turn it is stays."""
+        for place in [*self._places][1:]:
+            place.call(error)
+
+    def leave(self, place: Place) -> None:
+        """Give a place up, in whatever part of the line it is; the first one is called."""
+        if place in self._places:
+            self._places.remove(place)
+            self._call()
+
+    def _call(self) -> None:
+        if self._places:
+            self._places[0].call()
+
+
+class Place:
+    """A place in a line; entering it waits for the turn, leaving it gives the turn back."""
+
+    def __init__(self, line: Line):
+        self._line = line
+        self._called = asyncio.get_running_loop().create_future()
+        self._error: Exception | None = None
+
+    def call(self, error: Exception | None = None) -> None:
+        """It is its turn; or there will be none, and why."""
+        if not self._called.done():
+            self._error = error
+            self._called.set_result(None)
+
+    def leave(self) -> None:
+        """Give it up; doing so twice does nothing."""
+        self._line.leave(self)
+
+    async def __aenter__(self) -> None:
+        try:
+            await self._called
+            if self._error:
+                raise self._error
+        except BaseException:
+            self.leave()
+            raise
+
+    async def __aexit__(self, *error: object) -> None:
+        self.leave()
