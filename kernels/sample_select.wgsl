@@ -227,7 +227,9 @@ fn draw_of_few(thread: u32, n: u32, top_k: u32, top_p: f32, whole: f32, position
   var drawn = Best(-3.4e38, VOCAB);
   for (var own = 0u; own < 2u; own++) {
     let i = thread + own * THREADS;
-    if (i < n && ahead[own].x < top_k && f32(ahead[own].y) < share && ranked[i].x <= limit) {
+    // The most likely one stays also where the share is 0.
+    let within = ahead[own].x == 0u || (ahead[own].x < top_k && f32(ahead[own].y) < share);
+    if (i < n && within && ranked[i].x <= limit) {
       drawn = better(drawn, noisy(candidates[i], position));
     }
   }
