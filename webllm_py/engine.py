@@ -154,16 +154,19 @@ class Engine:
         async with self._line.join():
             if self._unloaded:
                 raise EngineClosedError(UNLOADED)
-            model, self._model = self._model, None
-            if model:
-                await model.close()
-            device = self._options.device
-            if device and not isinstance(device, str) and device.lost:
-                raise DeviceLostError(
-                    "the device that this engine was given is lost; open a new one, and load the "
-                    "model on it"
-                )
-            self._model = await load_model(self._options)
+            model, device = self._model, self._options.device
+            try:
+                if model:
+                    await model.close()
+                if device and not isinstance(device, str) and device.lost:
+                    raise DeviceLostError(
+                        "the device that this engine was given is lost; open a new one, and load "
+                        "the model on it"
+                    )
+                self._model = await load_model(self._options)
+            except BaseException:
+                self._model = None
+                raise
 
     async def unload(self) -> None:
         """Free everything. An answer under way is interrupted; waiting requests get an error."""

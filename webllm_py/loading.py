@@ -158,6 +158,7 @@ async def load_model(options: LoadOptions) -> LoadedModel:
         owner = BufferOwner(device)
         executor = await load_executor(device, owner, model, options, report)
         report.stage("ready", "Ready")
+        await asyncio.sleep(0)  # the last moment at which a cancellation still frees everything
         return LoadedModel(
             checkpoint,
             tokenizer,

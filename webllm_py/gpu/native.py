@@ -135,6 +135,7 @@ class NativeDevice:
         return self._lost
 
     def create_buffer(self, label: str, size: int) -> Buffer:
+        self._raise_if_lost()
         size = checked_size(label, size, self)
         try:
             handle = self._device.create_buffer(label=label, size=size, usage=STORAGE)
@@ -148,6 +149,7 @@ class NativeDevice:
         return buffer
 
     def write(self, buffer: Buffer, offset: int, data: Chunk) -> None:
+        self._raise_if_lost()
         view = memoryview(data).cast("B")
         whole = len(view) & ~3
         for start in range(0, whole, WRITE_PIECE):
@@ -166,18 +168,24 @@ class NativeDevice:
         return asyncio.ensure_future(self._mapped(staging, staging.map_async("READ_NOSYNC"), pool))
 
     async def _mapped(self, staging: Any, mapping: Any, pool: list[Any]) -> bytes:
-        await mapping
-        data = bytes(staging.read_mapped(copy=False))
-        staging.unmap()
+        try:
+            await mapping
+            data = bytes(staging.read_mapped(copy=False))
+            staging.unmap()
+        except wgpu.GPUError:
+            self._raise_if_lost()
+            raise
         pool.append(staging)
         return data
 
     def copy(self, source: Buffer, target: Buffer, size: int) -> None:
+        self._raise_if_lost()
         encoder = self._device.create_command_encoder()
         encoder.copy_buffer_to_buffer(source.handle, 0, target.handle, 0, size)
         self._submit(encoder)
 
     def clear(self, buffer: Buffer) -> None:
+        self._raise_if_lost()
         encoder = self._device.create_command_encoder()
         encoder.clear_buffer(buffer.handle)
         self._submit(encoder)
@@ -188,6 +196,7 @@ class NativeDevice:
             buffer.handle.destroy()
 
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
+        self._raise_if_lost()
         kernels = dict.fromkeys(d.kernel for d in dispatches if d.kernel not in self._pipelines)
         # wgpu-native compiles outside the GIL, so threads do compile side by side.
         made = await asyncio.gather(

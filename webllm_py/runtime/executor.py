@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from webllm_py.errors import DeviceLimitError
+from webllm_py.errors import DeviceLimitError, GPUOutOfMemoryError
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
@@ -104,9 +104,14 @@ class Executor:
         Raises:
             GPUOutOfMemoryError: no memory for more pages; the cache is as it was before.
         """
-        missing = self.pages.missing(sequence, length)
-        if missing and self.pages.capacity < self.pages.max_pages:
-            await self._grow(max(self.pages.capacity + missing, self.pages.capacity * 3 // 2))
+        missing, capacity = self.pages.missing(sequence, length), self.pages.capacity
+        if missing and capacity < self.pages.max_pages:
+            try:
+                await self._grow(max(capacity + missing, capacity * 3 // 2))
+            except GPUOutOfMemoryError:
+                # What there is will do where finished sequences can make room.
+                if capacity * PAGE < length:
+                    raise
         self.write_pages(self.pages.reserve(sequence, length))
 
     async def _grow(self, pages: int) -> None:
@@ -265,7 +270,7 @@ def bucket(rows: int) -> int:
     """The chunk size that so many rows are computed in: few sizes, so that plans are reused."""
     if rows == 1:
         return 1
-    unit = 16 if rows <= 64 else 64
+    unit = 32 if rows <= 64 else 64
     return -(-rows // unit) * unit
 
 
