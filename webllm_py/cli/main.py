@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # whatever was being written, the shell begins a line
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has gone, as `head` does. Nothing may be written at exit either.

@@ -8,7 +8,15 @@ import select
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
+
+# Ctrl-C reaches a program only through the controlling terminal of its session.
+TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 
 
 class Terminal:
@@ -16,20 +24,17 @@ class Terminal:
 
     Args:
         environment: variables besides a clean set.
-        stderr: whether standard error goes to the terminal as well.
     """
 
     def __init__(self, *words: str, environment: dict[str, str] | None = None):
         self._controller, terminal = pty.openpty()
         kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")}
         self.process = subprocess.Popen(
-            [sys.executable, *words],
+            [sys.executable, "-c", TAKE_TERMINAL, *words],
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
             start_new_session=True,
-            # Ctrl-C reaches a program only through its controlling terminal.
-            preexec_fn=take_terminal,
             env={**kept, "TERM": "xterm-256color", "INPUTRC": os.devnull, **(environment or {})},
         )
         os.close(terminal)
@@ -62,6 +67,17 @@ class Terminal:
         """Press keys; "\\x03" is Ctrl-C, "\\x04" Ctrl-D."""
         os.write(self._controller, text.encode())
 
+    def settle(self) -> None:
+        """Wait until the program does nothing but wait itself."""
+        state = Path(f"/proc/{self.process.pid}/stat")
+        asleep = 0
+        while asleep < 5:
+            time.sleep(0.02)
+            if state.exists():  # Linux; elsewhere a tenth of a second must do
+                asleep = asleep + 1 if state.read_text().rpartition(")")[2].split()[0] == "S" else 0
+            else:
+                asleep += 1
+
     def ends(self, seconds: float = 60) -> int:
         """The exit code, when it has ended; the rest of the text is read."""
         end = time.monotonic() + seconds
@@ -78,11 +94,3 @@ class Terminal:
             return False
         self.text += data.decode(errors="replace")
         return bool(data)
-
-
-def take_terminal() -> None:
-    """Make standard input the controlling terminal of this new session."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -18,10 +18,12 @@ def chat(*words: str, **environment: str) -> Terminal:
 
 
 def press_ctrl_c(terminal: Terminal) -> None:
-    """At the prompt: once the line editor shows that it is listening, for Python's readline misses
-    a signal that comes between its prompt and its first wait."""
+    """In the middle of a line. Python's readline overlooks a signal that comes between its prompt
+    and its first wait; a person is never that quick."""
+    terminal.settle()
     terminal.type("half a line")
     terminal.wait_for("half a line")
+    terminal.settle()
     terminal.type(CTRL_C)
 
 
