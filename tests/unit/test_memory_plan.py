@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,9 +80,10 @@ async def test_the_weights_by_hand() -> None:
 
 async def test_a_small_binding_shortens_the_context() -> None:
     model = await opened("stories260K/stories260K.gguf")
-    limits = Limits(max_buffer_size=1 << 20, max_storage_buffer_binding_size=1 << 18)
-    # A layer's page of float32 takes 8192 bytes, so 256 KiB hold 32 pages of 32 positions.
-    assert plan_memory(model, SizingDevice(limits), kv_format="f32").context_length == 1024
+    model = replace(model, config=replace(model.config, context_length=1 << 20))
+    limits = Limits(max_buffer_size=1 << 30, max_storage_buffer_binding_size=1 << 20)
+    # A layer's page of float32 takes 8192 bytes, so 1 MiB holds 128 pages of 32 positions.
+    assert plan_memory(model, SizingDevice(limits), kv_format="f32").context_length == 4096
 
 
 async def test_a_device_that_binds_too_little_is_an_error() -> None:
