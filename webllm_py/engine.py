@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from operator import index
 from typing import Any, Literal, overload
 
 from webllm_py.answers import Answer, Prompt
@@ -129,9 +130,13 @@ class Engine:
             ContextLengthError: more than the context holds.
         """
         model = self.loaded
-        tokens = model.tokenizer.encode(ids) if isinstance(ids, str) else list(ids)
         vocab = model.executor.model.config.vocab_size
-        if not tokens or any(not isinstance(t, int) or not 0 <= t < vocab for t in tokens):
+        try:
+            # index() takes numpy's integers too.
+            tokens = model.tokenizer.encode(ids) if isinstance(ids, str) else [*map(index, ids)]
+        except TypeError:
+            tokens = []
+        if not tokens or not 0 <= min(tokens) <= max(tokens) < vocab:
             problem = f"ids must be token ids from 0 to {vocab - 1}, at least one"
             raise RequestError(problem, param="ids")
         self._check_length(tokens, "ids")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -160,40 +161,43 @@ def interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
     return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(weight.shape))
 
 
-def add_metadata(writer: GGUFWriter, spec: Spec) -> None:
-    prefix = spec.architecture
-    writer.add("general.architecture", prefix)
-    writer.add("general.name", spec.name)
-    for key, value in (
-        ("vocab_size", spec.vocab),
-        ("context_length", spec.context),
-        ("embedding_length", spec.hidden),
-        ("block_count", spec.layers),
-        ("feed_forward_length", spec.intermediate),
-        ("attention.head_count", spec.heads),
-        ("attention.head_count_kv", spec.kv_heads),
-        ("attention.key_length", spec.head_dim),
-        ("attention.value_length", spec.head_dim),
-        ("rope.dimension_count", spec.head_dim),
-        ("attention.layer_norm_rms_epsilon", 1e-5),
-        ("rope.freq_base", spec.theta),
-    ):
-        writer.add(f"{prefix}.{key}", value)
+def gguf_metadata(spec: Spec) -> dict[str, Any]:
+    """A GGUF file's keys: the model's numbers, and its tokenizer."""
+    numbers: dict[str, Any] = {
+        "vocab_size": spec.vocab,
+        "context_length": spec.context,
+        "embedding_length": spec.hidden,
+        "block_count": spec.layers,
+        "feed_forward_length": spec.intermediate,
+        "attention.head_count": spec.heads,
+        "attention.head_count_kv": spec.kv_heads,
+        "attention.key_length": spec.head_dim,
+        "attention.value_length": spec.head_dim,
+        "attention.layer_norm_rms_epsilon": 1e-5,
+        "rope.dimension_count": spec.head_dim,
+        "rope.freq_base": spec.theta,
+    }
     if spec.rope and spec.rope["rope_type"] == "linear":
-        writer.add(f"{prefix}.rope.scaling.type", "linear")
-        writer.add(f"{prefix}.rope.scaling.factor", spec.rope["factor"])
+        numbers |= {"rope.scaling.type": "linear", "rope.scaling.factor": spec.rope["factor"]}
+    return {
+        "general.architecture": spec.architecture,
+        "general.name": spec.name,
+        **{f"{spec.architecture}.{key}": value for key, value in numbers.items()},
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.tokens": [*byte_characters(), "<s>", "</s>"],
+        "tokenizer.ggml.token_type": [1] * BYTES + [3, 3],
+        "tokenizer.ggml.merges": [],
+        "tokenizer.ggml.bos_token_id": 256,
+        "tokenizer.ggml.eos_token_id": 257,
+        "tokenizer.ggml.add_bos_token": True,
+    }
 
 
-def add_tokenizer(writer: GGUFWriter) -> None:
-    tokens = [*byte_characters(), "<s>", "</s>"]
-    writer.add("tokenizer.ggml.model", "gpt2")
-    writer.add("tokenizer.ggml.pre", "gpt-2")
-    writer.add("tokenizer.ggml.tokens", tokens)
-    writer.add("tokenizer.ggml.token_type", [1] * BYTES + [3, 3], ValueType.INT32)
-    writer.add("tokenizer.ggml.merges", [], ValueType.STRING)
-    writer.add("tokenizer.ggml.bos_token_id", 256)
-    writer.add("tokenizer.ggml.eos_token_id", 257)
-    writer.add("tokenizer.ggml.add_bos_token", True)
+TYPES = {
+    "tokenizer.ggml.token_type": ValueType.INT32,
+    "tokenizer.ggml.merges": ValueType.STRING,
+}
 
 
 def add_rope_factors(writer: GGUFWriter, spec: Spec) -> None:
@@ -204,21 +208,35 @@ def add_rope_factors(writer: GGUFWriter, spec: Spec) -> None:
     writer.add_tensor("rope_freqs.weight", divisors.shape, "F32", [data])
 
 
-def gguf_writer(spec: Spec, weights: Weights, fmt: str = "F32") -> GGUFWriter:
-    """A writer with the whole model in it; vectors are F32, as they always are in GGUF."""
+def gguf_writer(
+    spec: Spec,
+    weights: Weights,
+    fmt: str = "F32",
+    *,
+    keys: Mapping[str, Any] | None = None,
+    formats: Mapping[str, str] | None = None,
+) -> GGUFWriter:
+    """A writer with the whole model in it; vectors are F32, as they always are in GGUF.
+
+    Args:
+        keys: other values of some keys; None leaves a key out.
+        formats: other formats of some tensors.
+    """
     writer = GGUFWriter()
-    add_metadata(writer, spec)
-    add_tokenizer(writer)
+    for key, value in {**gguf_metadata(spec), **(keys or {})}.items():
+        if value is not None:
+            writer.add(key, value, TYPES.get(key))
     if spec.rope and spec.rope["rope_type"] == "llama3":
         add_rope_factors(writer, spec)
     heads = {"q_proj": spec.heads, "k_proj": spec.kv_heads}
-    for name, weight in weights.items():
-        part = name.rpartition(".")[0].rpartition(".")[2]
+    for source, weight in weights.items():
+        part = source.rpartition(".")[0].rpartition(".")[2]
         if spec.architecture == "llama" and part in heads:
             weight = interleaved(weight, heads[part])
-        stored = fmt if weight.ndim == 2 else "F32"
+        name = gguf_tensor_name(source)
+        stored = (formats or {}).get(name, fmt if weight.ndim == 2 else "F32")
         data = [gguf_bytes(stored.lower(), weight)]
-        writer.add_tensor(gguf_tensor_name(name), weight.shape, stored, data)
+        writer.add_tensor(name, weight.shape, stored, data)
     return writer
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from conftest import Files
 from engine_tools import generation_logits
 from expected import Expected
-from made_models import FORMATS, tokens_of
+from made_models import FORMATS, SPECS, tokens_of, weights_of
+from model_files import gguf_tensor_name, gguf_writer
+from reference import forward, stored_as
 
 import webllm_py
 from webllm_py.gpu import Device
@@ -26,6 +31,46 @@ async def test_gguf(fmt: str, files: Files, device: Device, plain_device: Device
         decoding = expected.error(await generation_logits(engine, tokens, 42), first=41)
     print(f"{fmt}: logits {error:.1e}, generation {decoding:.1e}")
     assert error < 1e-4 and decoding < 1e-4
+
+
+async def test_formats_side_by_side(tmp_path: Path, device: Device) -> None:
+    """q, k and v are computed together and may still be stored apart; so may layers."""
+    apart = {
+        "blk.0.attn_k.weight": "F16",
+        "blk.0.attn_v.weight": "Q8_0",
+        "blk.1.ffn_down.weight": "BF16",
+        "blk.1.attn_q.weight": "Q4_1",
+        "token_embd.weight": "Q8_0",
+    }
+    made = weights_of(FORMATS)
+    kept = stored_as("q4_0", made)
+    for name in made:
+        if fmt := apart.get(gguf_tensor_name(name)):
+            kept[name] = stored_as(fmt.lower(), {name: made[name]})[name]
+    tokens = tokens_of(FORMATS, 20)
+    path = tmp_path / "mixed.gguf"
+    with path.open("wb") as file:
+        gguf_writer(FORMATS, made, "Q4_0", formats=apart).write(file)
+    async with await webllm_py.load(path, device=device) as engine:
+        logits = await engine.logits(tokens)
+    assert np.abs(logits - forward(FORMATS.config, kept, tokens)).max() < 1e-4
+
+
+@pytest.mark.parametrize(("dtype", "quantize"), [("F16", "q8"), ("BF16", "q4")])
+async def test_quantized_from_halves(
+    dtype: str, quantize: str, files: Files, device: Device
+) -> None:
+    """Rows that are no whole blocks are padded with zeros."""
+    spec = SPECS["llama-7x80"]
+    halves = stored_as(dtype.lower(), weights_of(spec))
+    kept = stored_as({"q4": "q4_0", "q8": "q8_0"}[quantize], halves, tables="q8_0")
+    tokens = tokens_of(spec, 20)
+    source = files.huggingface(spec, dtype)
+    async with await webllm_py.load(source, device=device, quantize=quantize) as engine:
+        logits = await engine.logits(tokens)
+    wanted = forward(spec.config, kept, tokens)
+    assert np.abs(logits - wanted).max() < 2e-3
+    assert np.abs(wanted - forward(spec.config, halves, tokens)).max() > 1e-2
 
 
 @pytest.mark.parametrize(("dtype", "shards"), [("F32", 1), ("F32", 3), ("F16", 1), ("BF16", 2)])

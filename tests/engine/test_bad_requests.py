@@ -1,0 +1,141 @@
+"""Requests that cannot be answered: refused by name at once, and the engine answers the next."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_tools import said
+
+from webllm_py import ContextLengthError, Engine, RequestError, TemplateError
+
+
+@pytest.fixture(autouse=True)
+async def quick_and_harmless(engine: Engine) -> AsyncIterator[None]:
+    expected = await said(engine, max_tokens=5)
+    began = time.perf_counter()
+    yield
+    assert time.perf_counter() - began < 1
+    assert await said(engine, max_tokens=5) == expected
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({}, "prompt"),
+        ({"prompt": None}, "prompt"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": [1, "a"]}, "prompt"),
+        ({"prompt": [1.5]}, "prompt"),
+        ({"prompt": [-1]}, "prompt"),
+        ({"prompt": [263]}, "prompt"),
+        ({"prompt": [[65], [10**6]]}, "prompt"),
+        ({"prompt": "x", "max_tokens": -1}, "max_tokens"),
+        ({"prompt": "x", "max_tokens": "5"}, "max_tokens"),
+        ({"prompt": "x", "temperature": 2.1}, "temperature"),
+        ({"prompt": "x", "temperature": float("nan")}, "temperature"),
+        ({"prompt": "x", "top_p": -0.1}, "top_p"),
+        ({"prompt": "x", "min_p": 2}, "min_p"),
+        ({"prompt": "x", "seed": 2**63}, "seed"),
+        ({"prompt": "x", "repetition_penalty": 0}, "repetition_penalty"),
+        ({"prompt": "x", "logit_bias": {263: 1}}, "logit_bias"),
+        ({"prompt": "x", "logit_bias": {"a": 1}}, "logit_bias"),
+        ({"prompt": "x", "logit_bias": {65: 101}}, "logit_bias"),
+        ({"prompt": "x", "logits_processors": [3]}, "logits_processors"),
+        ({"prompt": "x", "stop": ""}, "stop"),
+        ({"prompt": "x", "n": 0}, "n"),
+        ({"prompt": "x", "best_off": 3}, "best_off"),
+        ({"prompt": "x", "messages": []}, "messages"),
+    ],
+    ids=str,
+)
+async def test_completions(
+    engine: Engine, fields: dict[str, Any], param: str, stream: bool
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        await engine.completions.create(**fields, stream=stream)
+    assert caught.value.param is not None and caught.value.param.startswith(param)
+    assert caught.value.to_openai()["error"]["type"] == "invalid_request_error"
+    assert not engine._line.busy
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "user"}]}, "messages"),
+        ({"messages": [{"role": "nobody", "content": "x"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "x"}], "max_tokens": 0}, "max_tokens"),
+        ({"messages": [{"role": "user", "content": "x"}], "logit_bias": {999: 1}}, "logit_bias"),
+    ],
+    ids=str,
+)
+async def test_chat(engine: Engine, fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        await engine.chat.completions.create(**fields)
+    assert caught.value.param is not None and caught.value.param.startswith(param)
+
+
+async def test_a_template_that_refuses(engine: Engine) -> None:
+    """The fallback for models without a template has no form for tool calls."""
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    with pytest.raises(TemplateError, match="no form for tool calls"):
+        await engine.chat.completions.create(
+            messages=[
+                {"role": "user", "content": "x"},
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "1", "content": "y"},
+            ]
+        )
+
+
+@pytest.mark.parametrize("length", [500, 501, 5000])
+async def test_prompts_longer_than_the_context(engine: Engine, length: int) -> None:
+    """500 positions: a prompt of 499 tokens leaves room for one more."""
+    for prompt in ("x" * (length - 1), [65] * length):  # a text gets BOS
+        with pytest.raises(ContextLengthError, match=f"holds 500 tokens.* has {length}") as caught:
+            await engine.completions.create(prompt=prompt)
+        assert caught.value.code == "context_length_exceeded"
+    with pytest.raises(ContextLengthError):
+        content = "x" * length
+        await engine.chat.completions.create(messages=[{"role": "user", "content": content}])
+
+
+async def test_the_longest_prompt(engine: Engine) -> None:
+    reply = await engine.completions.create(prompt=[65] * 499, max_tokens=10)
+    assert reply.usage.completion_tokens == 1
+
+
+@pytest.mark.parametrize("ids", [[], "", [-1], [263], [1.5], ["a"], [None], 7, [[1]]], ids=str)
+async def test_logits_of_what_is_no_token(engine: Engine, ids: Any) -> None:
+    with pytest.raises(RequestError, match="from 0 to 262") as caught:
+        await engine.logits(ids)
+    assert caught.value.param == "ids"
+
+
+async def test_logits_of_more_than_the_context(engine: Engine) -> None:
+    with pytest.raises(ContextLengthError, match="500 tokens, and ids has 501"):
+        await engine.logits([65] * 501)
+
+
+async def test_logits_of_numpy_s_integers_and_of_a_text(engine: Engine) -> None:
+    wanted = await engine.logits(list(b"Hello"))
+    assert np.array_equal(await engine.logits(np.frombuffer(b"Hello", np.uint8)), wanted)
+    assert np.array_equal(await engine.logits("Hello"), wanted)
+
+
+async def test_a_refused_request_among_others(engine: Engine) -> None:
+    good, bad, other = await asyncio.gather(
+        said(engine, max_tokens=5),
+        engine.completions.create(prompt=[10**6]),
+        said(engine, max_tokens=5),
+        return_exceptions=True,
+    )
+    assert isinstance(bad, RequestError)
+    assert good == other
