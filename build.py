@@ -120,8 +120,8 @@ def test(arguments: list[str]) -> int:
         browsers.ensure_chromium(environment, steps)
     with steps.step("Firefox"):
         browsers.ensure_firefox(steps)
-    with steps.step("A Vulkan adapter"):
-        browsers.ensure_vulkan(environment, steps)
+    with steps.step("A GPU adapter"):
+        browsers.ensure_adapter(environment, steps)
     build_site(environment, steps)
     python = environment.python
     checks: dict[str, list[str | Path]] = {

@@ -25,18 +25,19 @@ from webllm_py.gpu import Device, open_device
 CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints"
 
 
-async def open_native_variant(*, f16: bool, subgroups: bool) -> Device:
+async def open_native_variant(*, f16: bool, subgroups: bool) -> Device | None:
+    """A device that uses just these features; None where the adapter lacks one of them."""
     try:
         device = await open_device(f16=f16, subgroups=subgroups)
     except NoAdapterError as error:
         pytest.skip(f"no GPU adapter for wgpu: {error}")
     if device.variant.f16 != f16 or bool(device.variant.subgroups) != subgroups:
         device.close()
-        pytest.skip(f"this adapter has no variant with f16={f16}, subgroups={subgroups}")
+        return None
     return device
 
 
-OPENERS: Mapping[str, Callable[[], Awaitable[Device]]] = {
+OPENERS: Mapping[str, Callable[[], Awaitable[Device | None]]] = {
     "f32": partial(open_native_variant, f16=False, subgroups=False),
     "f32-subgroups": partial(open_native_variant, f16=False, subgroups=True),
     "f16": partial(open_native_variant, f16=True, subgroups=False),
@@ -48,12 +49,27 @@ class Devices:
     """The devices by name, opened when first asked for."""
 
     def __init__(self) -> None:
-        self.opened: dict[str, Device] = {}
+        self._found: dict[str, Device | None] = {}
+
+    @property
+    def opened(self) -> dict[str, Device]:
+        return {name: device for name, device in self._found.items() if device}
+
+    async def find(self, name: str) -> Device | None:
+        if name not in self._found:
+            self._found[name] = await OPENERS[name]()
+        return self._found[name]
 
     async def get(self, name: str) -> Device:
-        if name not in self.opened:
-            self.opened[name] = await OPENERS[name]()
-        return self.opened[name]
+        device = await self.find(name)
+        if not device:
+            pytest.skip(f"this adapter has no variant {name}")
+        return device
+
+    async def best(self) -> Device:
+        """What ``load`` opens when it is given none: every feature that the adapter has."""
+        found = [device for name in OPENERS if (device := await self.find(name))]
+        return found[-1]
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +92,7 @@ async def each_device(request: pytest.FixtureRequest, devices: Devices) -> Devic
 @pytest.fixture(scope="session")
 async def device(devices: Devices) -> Device:
     """The device that ``load`` opens when it is given none: all features in use."""
-    return await devices.get("f16-subgroups")
+    return await devices.best()
 
 
 @pytest.fixture(scope="session")
