@@ -85,15 +85,24 @@ class TestInterrupt:
         reply = await answer
         assert [choice.finish_reason for choice in reply.choices] == ["abort"] * 3
 
-    async def test_a_long_prompt(self, engine: Engine) -> None:
+    async def test_a_long_prompt(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
         """Between two chunks of it."""
-        engine.loaded.executor.pages.clear()
-        answer = asyncio.create_task(engine.completions.create(**{**LONG, "prompt": "y" * 470}))
-        await asyncio.sleep(0.05)  # one chunk takes longer, the prompt has four
-        engine.interrupt()
-        reply = await answer
+        executor, chunks = engine.loaded.executor, 0
+        write_rows = executor.write_rows
+
+        def second_interrupts(*arguments: Any) -> None:
+            nonlocal chunks
+            chunks += 1
+            if chunks == 2:
+                engine.interrupt()
+            write_rows(*arguments)
+
+        executor.pages.clear()
+        monkeypatch.setattr(executor, "write_rows", second_interrupts)
+        reply = await engine.completions.create(**{**LONG, "prompt": "y" * (3 * executor.chunk)})
         assert (reply.choices[0].text, reply.choices[0].finish_reason) == ("", "abort")
         assert reply.usage.completion_tokens == 0
+        assert chunks == 2
 
     async def test_only_the_one_under_way(self, engine: Engine, expected: str) -> None:
         first = asyncio.create_task(engine.completions.create(**LONG))
