@@ -17,7 +17,7 @@ __all__ = [
     "ensure_adapter",
     "ensure_chromium",
     "ensure_firefox",
-        "find_chromedriver",
+    "find_chromedriver",
     "find_chromium",
     "find_firefox",
 ]

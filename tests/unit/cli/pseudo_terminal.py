@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-# Ctrl-C reaches a program only through the controlling terminal of its session.
+# Ctrl-C reaches a program only through the controlling terminal of its session, and only if it does
+# not ignore it, as what a background job starts would.
 TAKE_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
