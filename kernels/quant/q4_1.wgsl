@@ -5,10 +5,10 @@
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> scales: array<vec4<u32>>;
 
-const OFFSET = 128.0;
+const STEPS = 16.0;   // of a nibble in 1
 
 struct Scales {
-  scale: vec4<f32>,
+  scale: vec4<f32>,    // of 1, so STEPS times the file's
   minimum: vec4<f32>,
 }
 
@@ -18,37 +18,37 @@ fn scales_of(unit: u32) -> Scales {
   let b = unpack2x16float(packed.y);
   let c = unpack2x16float(packed.z);
   let d = unpack2x16float(packed.w);
-  return Scales(vec4(a.x, b.x, c.x, d.x), vec4(a.y, b.y, c.y, d.y));
+  return Scales(STEPS * vec4(a.x, b.x, c.x, d.x), vec4(a.y, b.y, c.y, d.y));
 }
 
 fn field(shifted: vec4<u32>) -> vec4<f32> {
-  return bitcast<vec4<f32>>((shifted & vec4(0x000f0000u)) | vec4(0x43000000u));
+  return bitcast<vec4<f32>>((shifted & vec4(0x00780000u)) | vec4(0x3f800000u));
 }
 
 fn unit_columns(unit: u32) -> array<vec4<f32>, 8> {
   let q = quants[unit];
   let s = scales_of(unit);
   return array(
-    (field(q << vec4(16u)) - OFFSET) * s.scale + s.minimum,
-    (field(q << vec4(8u)) - OFFSET) * s.scale + s.minimum,
-    (field(q) - OFFSET) * s.scale + s.minimum,
-    (field(q >> vec4(8u)) - OFFSET) * s.scale + s.minimum,
-    (field(q << vec4(12u)) - OFFSET) * s.scale + s.minimum,
-    (field(q << vec4(4u)) - OFFSET) * s.scale + s.minimum,
-    (field(q >> vec4(4u)) - OFFSET) * s.scale + s.minimum,
-    (field(q >> vec4(12u)) - OFFSET) * s.scale + s.minimum);
+    (field(q << vec4(19u)) - 1.0) * s.scale + s.minimum,
+    (field(q << vec4(11u)) - 1.0) * s.scale + s.minimum,
+    (field(q << vec4(3u)) - 1.0) * s.scale + s.minimum,
+    (field(q >> vec4(5u)) - 1.0) * s.scale + s.minimum,
+    (field(q << vec4(15u)) - 1.0) * s.scale + s.minimum,
+    (field(q << vec4(7u)) - 1.0) * s.scale + s.minimum,
+    (field(q >> vec4(1u)) - 1.0) * s.scale + s.minimum,
+    (field(q >> vec4(9u)) - 1.0) * s.scale + s.minimum);
 }
 
-// Offset and minimum are multiplied once, with the sum of x.
+// The 1 and the minimum are multiplied once, with the sum of x.
 fn dot_unit(unit: u32, x0: vec4<f32>, x1: vec4<f32>) -> vec4<f32> {
   let q = quants[unit];
   let s = scales_of(unit);
-  let sum = x0.x * field(q << vec4(16u)) + x0.y * field(q << vec4(8u))
-          + x0.z * field(q) + x0.w * field(q >> vec4(8u))
-          + x1.x * field(q << vec4(12u)) + x1.y * field(q << vec4(4u))
-          + x1.z * field(q >> vec4(4u)) + x1.w * field(q >> vec4(12u));
+  let sum = x0.x * field(q << vec4(19u)) + x0.y * field(q << vec4(11u))
+          + x0.z * field(q << vec4(3u)) + x0.w * field(q >> vec4(5u))
+          + x1.x * field(q << vec4(15u)) + x1.y * field(q << vec4(7u))
+          + x1.z * field(q >> vec4(1u)) + x1.w * field(q >> vec4(9u));
   let total = dot(x0 + x1, vec4(1.0));
-  return (sum - OFFSET * total) * s.scale + total * s.minimum;
+  return (sum - total) * s.scale + total * s.minimum;
 }
 
 fn row_unit(row: u32, u: u32) -> array<vec4<f32>, 2> {
