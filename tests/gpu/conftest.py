@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from runners import ChromiumRunner, DeviceRunner, Runner, serve_blank_page
 
@@ -86,3 +88,9 @@ def runner(request: pytest.FixtureRequest) -> Runner:
         pytest.skip(f"this adapter has no variant {request.param}")
     native: Runner = runners[request.param]
     return native
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Random numbers of the test's own, the same whatever ran before."""
+    return np.random.default_rng(zlib.crc32(request.node.name.encode()))

@@ -9,7 +9,6 @@ from runners import Runner
 
 from webllm_py.gpu.kernels import Kernel, kernel
 
-rng = np.random.default_rng(3)
 REPACK = {
     "f32": ("repack/copy32", {}),
     "f16": ("repack/copy16", {}),
@@ -43,7 +42,9 @@ def words(array: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("fmt", REPACK)
-async def test_pieces_put_rows_where_they_belong(runner: Runner, fmt: str) -> None:
+async def test_pieces_put_rows_where_they_belong(
+    runner: Runner, fmt: str, rng: np.random.Generator
+) -> None:
     """A tensor in two pieces lands row by row; odd block counts straddle the words of scales."""
     n, k = 7, 96 if fmt.startswith("q") else 75
     weight = rng.standard_normal((n, k)).astype(np.float32)
@@ -65,7 +66,7 @@ async def test_pieces_put_rows_where_they_belong(runner: Runner, fmt: str) -> No
 
 
 @pytest.mark.parametrize("fmt", REPACK)
-async def test_interleaved_rows(runner: Runner, fmt: str) -> None:
+async def test_interleaved_rows(runner: Runner, fmt: str, rng: np.random.Generator) -> None:
     """Two tensors share a matrix, every other row each: the gate and up projections."""
     n, k = 5, 64
     gate, up = rng.standard_normal((2, n, k)).astype(np.float32)
@@ -86,7 +87,7 @@ async def test_interleaved_rows(runner: Runner, fmt: str) -> None:
         np.testing.assert_array_equal(arrays[name], words(array), err_msg=name)
 
 
-async def test_rotary_rows_become_adjacent(runner: Runner) -> None:
+async def test_rotary_rows_become_adjacent(runner: Runner, rng: np.random.Generator) -> None:
     """Rows i and i + rotary / 2 of each head come to lie side by side; the rest stays."""
     heads, d, rotary, k = 3, 12, 8, 32
     weight = rng.standard_normal((heads * d, k)).astype(np.float32)
@@ -110,7 +111,9 @@ async def test_rotary_rows_become_adjacent(runner: Runner) -> None:
 
 @pytest.mark.parametrize("source", ["f32", "f16", "bf16"])
 @pytest.mark.parametrize("fmt", ["q4_0", "q8_0"])
-async def test_quantization_at_load(runner: Runner, fmt: str, source: str) -> None:
+async def test_quantization_at_load(
+    runner: Runner, fmt: str, source: str, rng: np.random.Generator
+) -> None:
     n, k = 9, 172
     weight = rng.standard_normal((n, k)).astype(np.float32)
     weight[2, 32:64] = 0
