@@ -1,24 +1,20 @@
 // Attention of single new positions over a part of their keys each (flash-decoding,
 // arXiv 2205.14135 and its 2023 follow-up): the first half of a decode step's attention.
 //
-// Purpose   long contexts fill the GPU: SPLITS workgroups share the keys of one head.
-//           DIRECT is for short ones: a single split, whose result needs no combining.
+// Purpose   long contexts fill the GPU: SPLITS workgroups share the keys of one head
 // Bindings  0 q        [rows][HEADS * HEAD_DIM], f32, rotated
 //           1 step     see epilogue/rope_append.wgsl
 //           2 kv       the layer's pages (the reader declares it)
-//           3 partial  [rows][HEADS][SPLITS][HEAD_DIM + 2]: unnormalised sums, then maximum and
-//                      weight; DIRECT: [rows][Y_STRIDE], HEADS * HEAD_DIM of each row
+//           3 partial  [rows][HEADS][SPLITS][HEAD_DIM + 2]: unnormalised sums, then maximum and weight
 // Dispatch  (SPLITS, KV_HEADS * QUADS, rows) workgroups; one takes up to 4 query heads of a kv head
-// Assumes   HEAD_DIM a multiple of 8 and at most 8 * THREADS; THREADS a multiple of PAGE; splits
-//           past the end write nothing
+// Assumes   HEAD_DIM a multiple of 8 and at most 8 * THREADS; THREADS a multiple of PAGE, at most 64;
+//           splits past the end write nothing
 
 ${enables}
 
 override HEADS: u32;
 override QUADS: u32;     // ceil(HEADS / KV_HEADS / 4)
 override SPLITS: u32;
-override DIRECT: bool = false;
-override Y_STRIDE: u32 = 0u;
 override SCALE: f32;     // of the scores: 1 / sqrt(HEAD_DIM)
 override LANES: u32;     // THREADS
 override THREADS: u32;   // a power of two; keys a tile
@@ -34,6 +30,7 @@ ${lanes}
 var<workgroup> q_tile: array<vec4<f32>, HEAD_DIM>;  // element d of four heads
 var<workgroup> p_tile: array<vec4<f32>, THREADS>;   // weights of the tile's keys, four heads each
 var<workgroup> pages: array<u32, THREADS / PAGE>;   // of the tile's keys
+var<workgroup> sum_tile: array<vec4<f32>, 8u * THREADS>;
 
 fn scores(d: u32, k: array<vec4<f32>, 2>) -> vec4<f32> {
   return q_tile[d] * k[0].x + q_tile[d + 1u] * k[0].y + q_tile[d + 2u] * k[0].z + q_tile[d + 3u] * k[0].w
@@ -58,15 +55,25 @@ fn key_scores(first: u32) -> vec4<f32> {
   return sum;
 }
 
-fn add(sums: ptr<function, array<vec4<f32>, 8>>, w: vec4<f32>, v: array<vec4<f32>, 2>) {
-  sums[0] += w * v[0].x;
-  sums[1] += w * v[0].y;
-  sums[2] += w * v[0].z;
-  sums[3] += w * v[0].w;
-  sums[4] += w * v[1].x;
-  sums[5] += w * v[1].y;
-  sums[6] += w * v[1].z;
-  sums[7] += w * v[1].w;
+// One dimension of four heads each. Named parts, not an array: they are to stay in registers.
+struct Sums {
+  d0: vec4<f32>,
+  d1: vec4<f32>,
+  d2: vec4<f32>,
+  d3: vec4<f32>,
+  d4: vec4<f32>,
+  d5: vec4<f32>,
+  d6: vec4<f32>,
+  d7: vec4<f32>,
+}
+
+fn shrunk(s: Sums, f: vec4<f32>) -> Sums {
+  return Sums(s.d0 * f, s.d1 * f, s.d2 * f, s.d3 * f, s.d4 * f, s.d5 * f, s.d6 * f, s.d7 * f);
+}
+
+fn added(s: Sums, w: vec4<f32>, v: array<vec4<f32>, 2>) -> Sums {
+  return Sums(s.d0 + w * v[0].x, s.d1 + w * v[0].y, s.d2 + w * v[0].z, s.d3 + w * v[0].w,
+              s.d4 + w * v[1].x, s.d5 + w * v[1].y, s.d6 + w * v[1].z, s.d7 + w * v[1].w);
 }
 
 @compute @workgroup_size(THREADS)
@@ -101,7 +108,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   let sub = thread / parts;
   var most = vec4(-1e30);
   var weight = vec4<f32>();
-  var sums: array<vec4<f32>, 8>;
+  var sums = Sums();
   for (var tile = first_tile; tile < min(first_tile + tiles_each, tiles); tile++) {
     let start = tile * THREADS;
     let position = start + thread;
@@ -118,9 +125,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     let shrink = exp(most - highest);
     most = highest;
     weight = weight * shrink + p;
-    for (var i = 0u; i < 8u; i++) {
-      sums[i] *= shrink;
-    }
+    sums = shrunk(sums, shrink);
     p_tile[thread] = p;
     workgroupBarrier();
     if (sub < subs) {
@@ -133,42 +138,37 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
         let b = kv_read(value_group(pages[i1 / PAGE], kv_head, i1) + part);
         let c = kv_read(value_group(pages[i2 / PAGE], kv_head, i2) + part);
         let e = kv_read(value_group(pages[i3 / PAGE], kv_head, i3) + part);
-        add(&sums, p_tile[i], a);
-        add(&sums, select(vec4<f32>(), p_tile[i1], i + subs < THREADS), b);
-        add(&sums, select(vec4<f32>(), p_tile[i2], i + 2u * subs < THREADS), c);
-        add(&sums, select(vec4<f32>(), p_tile[i3], i + 3u * subs < THREADS), e);
+        sums = added(sums, p_tile[i], a);
+        sums = added(sums, select(vec4<f32>(), p_tile[i1], i + subs < THREADS), b);
+        sums = added(sums, select(vec4<f32>(), p_tile[i2], i + 2u * subs < THREADS), c);
+        sums = added(sums, select(vec4<f32>(), p_tile[i3], i + 3u * subs < THREADS), e);
       }
     }
     workgroupBarrier();
   }
 
   let total = lane_sum(weight, thread);
-  if (DIRECT) {
-    for (var i = 0u; i < 8u; i++) {
-      sums[i] /= total;
-    }
-  }
+  sum_tile[thread] = sums.d0;
+  sum_tile[THREADS + thread] = sums.d1;
+  sum_tile[2u * THREADS + thread] = sums.d2;
+  sum_tile[3u * THREADS + thread] = sums.d3;
+  sum_tile[4u * THREADS + thread] = sums.d4;
+  sum_tile[5u * THREADS + thread] = sums.d5;
+  sum_tile[6u * THREADS + thread] = sums.d6;
+  sum_tile[7u * THREADS + thread] = sums.d7;
+  workgroupBarrier();
   let row = ((m * HEADS + head) * SPLITS + group.x) * (HEAD_DIM + 2u);
   let next_head = SPLITS * (HEAD_DIM + 2u);
-  for (var i = 0u; i < 8u; i++) {
-    p_tile[thread] = sums[i];
-    workgroupBarrier();
-    if (thread < parts) {
-      var sum = vec4<f32>();
-      for (var s = 0u; s < subs; s++) {
-        sum += p_tile[s * parts + thread];
-      }
-      for (var h = 0u; h < n_heads; h++) {
-        if (DIRECT) {
-          partial[m * Y_STRIDE + (head + h) * HEAD_DIM + thread * 8u + i] = sum[h];
-        } else {
-          partial[row + h * next_head + thread * 8u + i] = sum[h];
-        }
-      }
+  for (var d = thread; d < HEAD_DIM; d += THREADS) {
+    var sum = vec4<f32>();
+    for (var s = 0u; s < subs; s++) {
+      sum += sum_tile[d % 8u * THREADS + s * parts + d / 8u];
     }
-    workgroupBarrier();
+    for (var h = 0u; h < n_heads; h++) {
+      partial[row + h * next_head + d] = sum[h];
+    }
   }
-  if (thread < n_heads && !DIRECT) {
+  if (thread < n_heads) {
     partial[row + thread * next_head + HEAD_DIM] = most[thread];
     partial[row + thread * next_head + HEAD_DIM + 1u] = total[thread];
   }

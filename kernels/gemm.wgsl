@@ -10,14 +10,17 @@
 //           emit() takes pairs of rows (n, n + 1), n even.
 //
 // A workgroup holds 16 columns of TM rows of x and of TN rows of the weight in workgroup memory.
+// With PREFETCH the next 16 columns are on their way to registers while it multiplies them: faster
+// where few workgroups share a processor, slower for its registers where many do.
 // A thread keeps 8 x 8 sums: rows 8 * ty .. 8 * ty + 7 of x with the weight's quads tx and
 // tx + TN / 8, so that neighbours read neighbouring quads.
 
 ${enables}
 
 override UNITS: u32;             // row length in units of 8 columns, a multiple of 2
-override TM: u32;                // rows of x a workgroup, a multiple of 8
-override TN: u32;                // weight rows a workgroup, a multiple of 8
+override TM: u32;                // rows of x a workgroup, 32, 64 or 128
+override TN: u32;                // weight rows a workgroup, 64 or 128
+override PREFETCH: bool;
 override THREADS: u32;           // TM * TN / 64
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -34,14 +37,72 @@ fn swizzled(row: u32, part: u32) -> u32 {
   return row * 4u + (part ^ (row / 8u % 4u));
 }
 
+// What one thread brings of 16 columns: up to 4 vec4 of x, and the first TN / 2 threads a unit of
+// the weight.
+struct Share {
+  x0: vec4<f32>,
+  x1: vec4<f32>,
+  x2: vec4<f32>,
+  x3: vec4<f32>,
+  w: array<vec4<f32>, 8>,
+}
+
+fn load_x(m0: u32, unit: u32, at: u32) -> vec4<f32> {
+  return x[((m0 + at / 4u) * UNITS + unit) * 2u + at % 4u];
+}
+
+fn load_share(m0: u32, unit: u32, thread: u32, w_quad: u32) -> Share {
+  var share: Share;
+  share.x0 = load_x(m0, unit, thread);
+  if (THREADS < TM * 4u) {
+    share.x1 = load_x(m0, unit, thread + THREADS);
+  }
+  if (2u * THREADS < TM * 4u) {
+    share.x2 = load_x(m0, unit, thread + 2u * THREADS);
+    share.x3 = load_x(m0, unit, thread + 3u * THREADS);
+  }
+  if (thread < TN / 2u) {
+    share.w = unit_columns(w_quad + unit);
+  }
+  return share;
+}
+
+fn store_x(value: vec4<f32>, at: u32) {
+  x_tile[swizzled(at / 4u, at % 4u)] = value;
+}
+
+fn store_share(share: Share, thread: u32) {
+  if (thread < TM * 4u) {
+    store_x(share.x0, thread);
+  }
+  if (THREADS < TM * 4u) {
+    store_x(share.x1, thread + THREADS);
+  }
+  if (2u * THREADS < TM * 4u) {
+    store_x(share.x2, thread + 2u * THREADS);
+    store_x(share.x3, thread + 3u * THREADS);
+  }
+  if (thread < TN / 2u) {
+    let at = thread % 2u * 8u * (TN / 4u) + thread / 2u;
+    w_tile[at] = share.w[0];
+    w_tile[at + TN / 4u] = share.w[1];
+    w_tile[at + 2u * (TN / 4u)] = share.w[2];
+    w_tile[at + 3u * (TN / 4u)] = share.w[3];
+    w_tile[at + 4u * (TN / 4u)] = share.w[4];
+    w_tile[at + 5u * (TN / 4u)] = share.w[5];
+    w_tile[at + 6u * (TN / 4u)] = share.w[6];
+    w_tile[at + 7u * (TN / 4u)] = share.w[7];
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
   let tx = thread % (TN / 8u);
   let ty = thread / (TN / 8u);
   let m0 = group.y * TM;
   let quad0 = group.x * (TN / 4u);
-  let last_quad = (SLICE - 1u) / 4u;
   let row = ty * 8u;
+  let w_quad = min(quad0 + thread / 2u, (SLICE - 1u) / 4u) * UNITS + thread % 2u;
   var a0 = vec4<f32>(); var b0 = vec4<f32>();
   var a1 = vec4<f32>(); var b1 = vec4<f32>();
   var a2 = vec4<f32>(); var b2 = vec4<f32>();
@@ -50,24 +111,16 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   var a5 = vec4<f32>(); var b5 = vec4<f32>();
   var a6 = vec4<f32>(); var b6 = vec4<f32>();
   var a7 = vec4<f32>(); var b7 = vec4<f32>();
+  var next = load_share(m0, 0u, thread, w_quad);
   for (var unit = 0u; unit < UNITS; unit += 2u) {
-    for (var i = thread; i < TM * 4u; i += THREADS) {
-      x_tile[swizzled(i / 4u, i % 4u)] = x[((m0 + i / 4u) * UNITS + unit) * 2u + i % 4u];
+    if (!PREFETCH && unit > 0u) {
+      next = load_share(m0, unit, thread, w_quad);
     }
-    for (var i = thread; i < TN / 2u; i += THREADS) {
-      let quad = i / 2u;
-      let w = unit_columns(min(quad0 + quad, last_quad) * UNITS + unit + i % 2u);
-      let at = i % 2u * 8u * (TN / 4u) + quad;
-      w_tile[at] = w[0];
-      w_tile[at + TN / 4u] = w[1];
-      w_tile[at + 2u * (TN / 4u)] = w[2];
-      w_tile[at + 3u * (TN / 4u)] = w[3];
-      w_tile[at + 4u * (TN / 4u)] = w[4];
-      w_tile[at + 5u * (TN / 4u)] = w[5];
-      w_tile[at + 6u * (TN / 4u)] = w[6];
-      w_tile[at + 7u * (TN / 4u)] = w[7];
-    }
+    store_share(next, thread);
     workgroupBarrier();
+    if (PREFETCH) {
+      next = load_share(m0, min(unit + 2u, UNITS - 2u), thread, w_quad);
+    }
     for (var part = 0u; part < 4u; part++) {
       let x0 = x_tile[swizzled(row, part)];
       let x1 = x_tile[swizzled(row + 1u, part)];

@@ -19,6 +19,7 @@ override K: u32;                 // row length, unpadded: what RMSNorm divides b
 override LANES: u32;             // threads along a row, a power of two
 override GROUPS: u32;            // row groups a workgroup
 override QUADS: u32;             // quads of rows a row group: 1 or 2
+override UNROLL: u32;            // units that a thread loads at a time: 1, 2 or 4
 override NORM: bool = false;
 override EPS: f32 = 0.0;
 override THREADS: u32;           // LANES * GROUPS
@@ -28,6 +29,30 @@ ${quant}
 ${epilogue}
 ${finish}
 ${lanes}
+
+struct XUnit {
+  u: u32,             // which unit: the last one in the place of those past the end
+  low: vec4<f32>,
+  high: vec4<f32>,
+  squares: f32,
+}
+
+// 8 values of x, zeros past the end, times the norm's weight if there is one; and the sum of their
+// squares before.
+fn x_unit(wanted: u32) -> XUnit {
+  let u = min(wanted, UNITS - 1u);
+  var low = x[u * 2u];
+  var high = x[u * 2u + 1u];
+  if (UNITS % (UNROLL * LANES) != 0u) {
+    let inside = select(0.0, 1.0, wanted < UNITS);
+    low *= inside;
+    high *= inside;
+  }
+  if (NORM) {
+    return XUnit(u, low * vectors[u * 2u], high * vectors[u * 2u + 1u], dot(low, low) + dot(high, high));
+  }
+  return XUnit(u, low, high, 0.0);
+}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32,
@@ -42,17 +67,31 @@ fn main(@builtin(local_invocation_index) thread: u32,
   var sums0 = vec4<f32>();
   var sums1 = vec4<f32>();
   var squares = 0.0;
-  for (var u = lane; u < UNITS; u += LANES) {
-    var x0 = x[u * 2u];
-    var x1 = x[u * 2u + 1u];
-    if (NORM) {
-      squares += dot(x0, x0) + dot(x1, x1);
-      x0 *= vectors[u * 2u];
-      x1 *= vectors[u * 2u + 1u];
-    }
-    sums0 += dot_unit(quad0 + u, x0, x1);
+  // UNROLL units at a time, so that their loads wait together.
+  for (var start = 0u; start < UNITS; start += UNROLL * LANES) {
+    let u = start + lane;
+    let a = x_unit(u);
+    squares += a.squares;
+    sums0 += dot_unit(quad0 + a.u, a.low, a.high);
     if (QUADS > 1u) {
-      sums1 += dot_unit(quad1 + u, x0, x1);
+      sums1 += dot_unit(quad1 + a.u, a.low, a.high);
+    }
+    if (UNROLL > 1u) {
+      let b = x_unit(u + LANES);
+      squares += b.squares;
+      sums0 += dot_unit(quad0 + b.u, b.low, b.high);
+      if (QUADS > 1u) {
+        sums1 += dot_unit(quad1 + b.u, b.low, b.high);
+      }
+    }
+    if (UNROLL > 2u) {
+      let c = x_unit(u + 2u * LANES);
+      let d = x_unit(u + 3u * LANES);
+      squares += c.squares + d.squares;
+      sums0 += dot_unit(quad0 + c.u, c.low, c.high) + dot_unit(quad0 + d.u, d.low, d.high);
+      if (QUADS > 1u) {
+        sums1 += dot_unit(quad1 + c.u, c.low, c.high) + dot_unit(quad1 + d.u, d.low, d.high);
+      }
     }
   }
   sums0 = lane_sum(sums0, thread);

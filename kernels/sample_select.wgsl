@@ -12,9 +12,10 @@
 //
 // Top-k, then top-p over what it left, then min-p are all thresholds on the distance from the
 // maximum. A key is that distance in steps of 2e-6, 24 bits; what lies 32 or further away has no
-// weight that a float32 could tell from 0. One pass over the vocabulary counts keys in 256 bins and
-// finds the bin where the cut falls; a second gathers the tokens up to that bin. Among these, a few
-// are ranked against each other, many are cut 8 bits of the key at a time.
+// weight that a float32 could tell from 0. Top-k cannot reach past the k-th of the workgroups'
+// winners; otherwise one pass over the vocabulary counts keys in 256 bins and finds the bin where
+// the cut falls. Another pass gathers the tokens up to there. Among these, a few are ranked against
+// each other, many are cut 8 bits of the key at a time.
 // Probabilities are added up as integers, so the order of the atomic additions does not matter and
 // a seed gives the same token each time.
 // Among what is left, argmax(scaled + Gumbel noise) draws from the softmax exactly.
@@ -49,6 +50,7 @@ var<workgroup> running: array<f32, THREADS>;
 var<workgroup> chosen_bin: atomic<u32>;
 var<workgroup> n_gathered: atomic<u32>;
 var<workgroup> kept_mass: atomic<u32>;
+var<workgroup> cut: atomic<u32>;
 var<workgroup> draw_position: u32;
 var<workgroup> ranked: array<vec2<u32>, RANKED>;  // key, mass
 
@@ -113,7 +115,7 @@ fn first_bin(thread: u32, amount: f32) -> u32 {
   return workgroupUniformLoad(&chosen_bin);
 }
 
-// The bin, of the keys' top 8 bits, in which top-k (by count) or top-p (by mass) ends.
+// The last key of the bin, of the keys' top 8 bits, in which top-k (by count) or top-p (by mass) ends.
 fn coarse_cut(thread: u32, most: f32, by_mass: bool, amount: f32) -> u32 {
   clear_bins(thread);
   for (var i = thread; i * 4u < VOCAB; i += THREADS) {
@@ -124,21 +126,52 @@ fn coarse_cut(thread: u32, most: f32, by_mass: bool, amount: f32) -> u32 {
     }
   }
   scan_bins(thread, 0.0, by_mass);
-  return first_bin(thread, amount * select(1.0, running[THREADS - 1u], by_mass));
+  let bin = first_bin(thread, amount * select(1.0, running[THREADS - 1u], by_mass));
+  return min(bin * 65536u + 65535u, LAST_KEY);
 }
 
-// Gathers the tokens whose keys' top 8 bits are at most `last_bin`; returns how many.
-fn gather(thread: u32, most: f32, last_bin: u32) -> u32 {
+// The key of the top_k-th of the workgroups' winners, of which there are as many: each is another
+// token, so top-k ends there or before.
+fn winners_cut(thread: u32, most: f32, top_k: u32) -> u32 {
+  atomicStore(&cut, 0u);
+  workgroupBarrier();
+  for (var i = thread; i < WINNERS; i += THREADS) {
+    let key = key_of(bitcast<f32>(winners[i].x), most);
+    var ahead = 0u;
+    for (var j = 0u; j < WINNERS; j++) {
+      ahead += select(0u, 1u, key_of(bitcast<f32>(winners[j].x), most) < key);
+    }
+    if (ahead < top_k) {
+      atomicMax(&cut, key);
+    }
+  }
+  return workgroupUniformLoad(&cut);
+}
+
+fn gather_from(i: u32, values: vec4<f32>, most: f32, last_key: u32) {
+  for (var j = 0u; j < 4u; j++) {
+    let token = i * 4u + j;
+    let key = key_of(values[j], most);
+    if (token < VOCAB && key <= last_key) {
+      candidates[atomicAdd(&n_gathered, 1u)] = vec2(key, token);
+    }
+  }
+}
+
+// Gathers the tokens whose keys are at most `last_key`; returns how many.
+fn gather(thread: u32, most: f32, last_key: u32) -> u32 {
   atomicStore(&n_gathered, 0u);
   workgroupBarrier();
-  for (var i = thread; i * 4u < VOCAB; i += THREADS) {
-    let values = scaled[i];
-    for (var j = 0u; j < min(4u, VOCAB - i * 4u); j++) {
-      let key = key_of(values[j], most);
-      if (key >> 16u <= last_bin) {
-        candidates[atomicAdd(&n_gathered, 1u)] = vec2(key, i * 4u + j);
-      }
-    }
+  for (var i = thread; i * 4u < VOCAB; i += 4u * THREADS) {
+    // Loads come before their uses, so that they wait together.
+    let a = scaled[i];
+    let b = scaled[i + THREADS];
+    let c = scaled[i + 2u * THREADS];
+    let d = scaled[i + 3u * THREADS];
+    gather_from(i, a, most, last_key);
+    gather_from(i + THREADS, b, most, last_key);
+    gather_from(i + 2u * THREADS, c, most, last_key);
+    gather_from(i + 3u * THREADS, d, most, last_key);
   }
   storageBarrier();
   return workgroupUniformLoad(&n_gathered);
@@ -268,14 +301,16 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     let top_p = setting(2u);
     let top_k = select(settings[1], VOCAB, settings[1] == 0u);
     var whole = 1e9;
-    var last_bin = min_p_key() >> 16u;
-    if (top_k < VOCAB) {
-      last_bin = min(last_bin, coarse_cut(thread, most, false, f32(top_k)));
+    var last_key = min_p_key();
+    if (top_k <= WINNERS) {
+      last_key = min(last_key, winners_cut(thread, most, top_k));
+    } else if (top_k < VOCAB) {
+      last_key = min(last_key, coarse_cut(thread, most, false, f32(top_k)));
     } else if (top_p < 1.0) {
-      last_bin = min(last_bin, coarse_cut(thread, most, true, top_p));
+      last_key = min(last_key, coarse_cut(thread, most, true, top_p));
       whole = running[THREADS - 1u];
     }
-    let n = gather(thread, most, last_bin);
+    let n = gather(thread, most, last_key);
     let position = draw_position;
     if (n <= RANKED) {
       best = draw_of_few(thread, n, top_k, top_p, whole, position);

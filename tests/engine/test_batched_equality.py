@@ -74,7 +74,7 @@ async def stepped(executor: Executor, tokens: Sequence[int]) -> np.ndarray:
     for position, token in enumerate(tokens):
         await executor.reserve(sequence, position + 1)
         executor.write_rows([token], position)
-        executor.device.replay(await executor.step_plan("logits", position + 1))
+        executor.device.replay(await executor.plan("logits"))
         rows.append(await read_logits(executor))
     executor.pages.release(sequence)
     return np.array(rows)

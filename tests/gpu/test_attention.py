@@ -160,42 +160,6 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     np.testing.assert_allclose(narrow(out["y"], q), attention(q, k, v, keys - 1), rtol=0, atol=3e-6)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("keys", [1, 64, 170])
-async def test_direct_attention(runner: Runner, shape: Shape, keys: int) -> None:
-    """One split whose result is finished at once."""
-    rng = np.random.default_rng(keys)
-    cache = Cache(shape, np.float16, rng)
-    k, v = rng.standard_normal((2, keys, shape.kv_heads, shape.head_dim)).astype(cache.dtype)
-    q = rng.standard_normal((1, shape.heads, shape.head_dim)).astype(np.float32)
-    quads = -(-shape.heads // shape.kv_heads // 4)
-    out = await runner.run(
-        kernel(
-            "attention_split",
-            snippets={"pages": "kv/pages", "kv_read": "kv/read_f16"},
-            HEADS=shape.heads,
-            QUADS=quads,
-            SPLITS=1,
-            DIRECT=True,
-            Y_STRIDE=shape.heads * shape.head_dim + 8,
-            SCALE=shape.head_dim**-0.5,
-            LANES=64,
-            THREADS=64,
-            **cache.words,
-        ),
-        {
-            "q": q,
-            "step": cache.step(range(keys - 1, keys)),
-            "kv": cache.pages(k, v),
-            "partial": wide(q),
-        },
-        (1, shape.kv_heads * quads, 1),
-    )
-    np.testing.assert_allclose(
-        narrow(out["partial"], q), attention(q, k, v, keys - 1), rtol=0, atol=3e-6
-    )
-
-
 @pytest.mark.parametrize("kv", ["f16", "f32"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(("first", "rows"), [(0, 1), (0, 37), (70, 40)])
@@ -243,14 +207,14 @@ async def test_rope_and_append(runner: Runner, shape: Shape, kv: str, name: str)
     k, d = 32, shape.head_dim
     n = (shape.heads + 2 * shape.kv_heads) * d
     weight, arrays = laid_out("f32", rng.standard_normal((n, k), np.float32))
-    x = np.zeros((16, k), np.float32)
+    x = np.zeros((32, k), np.float32)
     x[:rows] = rng.standard_normal((rows, k))
     sizes = {"UNITS": 4, "N": n, "SLICE": n, "HEADS": shape.heads, "ROTARY": shape.rotary}
     if name == "gemv":
-        sizes |= {"K": k, "LANES": 2, "GROUPS": 16, "QUADS": 1, "THREADS": 32}
+        sizes |= {"K": k, "LANES": 2, "GROUPS": 16, "QUADS": 1, "UNROLL": 1, "THREADS": 32}
         groups: tuple[int, ...] = (-(-n // 64),)
     else:
-        sizes |= {"TM": 16, "TN": 64, "THREADS": 16}
+        sizes |= {"TM": 32, "TN": 64, "PREFETCH": True, "THREADS": 32}
         groups = (-(-n // 64), 1)
     out = await runner.run(
         kernel(
@@ -271,7 +235,7 @@ async def test_rope_and_append(runner: Runner, shape: Shape, kv: str, name: str)
             "vectors": np.zeros(4, np.float32),
             "step": cache.step(range(first, first + rows)),
             "rope": rope_table(shape.rotary),
-            "q_out": np.zeros((16, shape.heads, d), np.float32),
+            "q_out": np.zeros((32, shape.heads, d), np.float32),
             "kv": np.zeros(MAX_PAGES * 2 * shape.kv_heads * PAGE * d, cache.dtype),
             **arrays,
         },

@@ -20,9 +20,6 @@ def snippets(fmt: str, epilogue: str) -> dict[str, str]:
     }
 
 
-rng = np.random.default_rng(1)
-
-
 def padded_rows(values: np.ndarray) -> np.ndarray:
     return np.pad(values, ((0, 0), (0, -values.shape[1] % 32))).astype(np.float32)
 
@@ -41,13 +38,15 @@ def step_words(
 
 @pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize(("n", "k"), [(5, 32), (67, 172), (130, 896)])
-async def test_gemv_stores_norm_and_bias(runner: Runner, fmt: str, n: int, k: int) -> None:
+async def test_gemv_stores_norm_and_bias(
+    runner: Runner, fmt: str, n: int, k: int, rng: np.random.Generator
+) -> None:
     weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
     x = padded_rows(rng.standard_normal((1, k)) * 3)
     norm = padded_rows(rng.standard_normal((1, k)))
     bias = rng.standard_normal(n).astype(np.float32)
     expected = weight @ (x[0] * norm[0] / np.sqrt((x**2).sum() / k + 1e-5)) + bias
-    for lanes, groups, quads in ((8, 4, 1), (32, 2, 2)):
+    for lanes, groups, quads, unroll in ((8, 4, 1, 4), (32, 2, 2, 2), (16, 2, 1, 1)):
         gemv = kernel(
             "gemv",
             snippets=snippets(fmt, "store"),
@@ -58,6 +57,7 @@ async def test_gemv_stores_norm_and_bias(runner: Runner, fmt: str, n: int, k: in
             LANES=lanes,
             GROUPS=groups,
             QUADS=quads,
+            UNROLL=unroll,
             THREADS=lanes * groups,
             NORM=True,
             BIAS=True,
@@ -77,10 +77,10 @@ async def test_gemv_stores_norm_and_bias(runner: Runner, fmt: str, n: int, k: in
 @pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize(
     ("m", "n", "k", "tm", "tn"),
-    [(3, 5, 32, 16, 128), (33, 70, 172, 0, 0), (70, 130, 256, 64, 64), (9, 150, 64, 128, 128)],
+    [(3, 5, 32, 32, 64), (33, 70, 172, 0, 0), (70, 130, 256, 64, 128), (9, 150, 64, 128, 128)],
 )
 async def test_gemm_stores_with_bias(
-    runner: Runner, fmt: str, m: int, n: int, k: int, tm: int, tn: int
+    runner: Runner, fmt: str, m: int, n: int, k: int, tm: int, tn: int, rng: np.random.Generator
 ) -> None:
     """The tiled kernel in several tiles, and the direct one (tm = 0)."""
     weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
@@ -88,7 +88,7 @@ async def test_gemm_stores_with_bias(
     x = np.zeros((rows, weight.shape[1]), np.float32)
     x[:m, :k] = rng.standard_normal((m, k))
     bias = rng.standard_normal(n).astype(np.float32)
-    tile = {"TM": tm, "TN": tn, "THREADS": tm * tn // 64} if tm else {}
+    tile = {"TM": tm, "TN": tn, "PREFETCH": tm < 128, "THREADS": tm * tn // 64} if tm else {}
     gemm = kernel(
         "gemm" if tm else "gemm_direct",
         snippets=snippets(fmt, "store"),
@@ -110,21 +110,21 @@ async def test_gemm_stores_with_bias(
 
 
 @pytest.mark.parametrize("name", ["gemv", "gemm"])
-async def test_slices_and_residual(runner: Runner, name: str) -> None:
+async def test_slices_and_residual(runner: Runner, name: str, rng: np.random.Generator) -> None:
     """Two slices of one virtual matrix add to the residual stream, each its own rows."""
     n, k, split = 50, 64, 20
     weight = rng.standard_normal((n, k)).astype(np.float32)
-    x = np.zeros((16, k), np.float32)
-    x[:] = rng.standard_normal((16, k))
-    start = rng.standard_normal((16, n)).astype(np.float32)
+    x = np.zeros((32, k), np.float32)
+    x[:] = rng.standard_normal((32, k))
+    start = rng.standard_normal((32, n)).astype(np.float32)
     y = start
     for first, last in ((0, split), (split, n)):
         sizes = {"N": n, "ROW0": first, "SLICE": last - first, "UNITS": 8, "Y_STRIDE": n}
         if name == "gemv":
-            sizes |= {"K": k, "LANES": 2, "GROUPS": 8, "QUADS": 1, "THREADS": 16}
+            sizes |= {"K": k, "LANES": 2, "GROUPS": 8, "QUADS": 1, "UNROLL": 4, "THREADS": 16}
             groups: tuple[int, ...] = (-(-(last - first) // 32),)
         else:
-            sizes |= {"TM": 16, "TN": 64, "THREADS": 16}
+            sizes |= {"TM": 32, "TN": 64, "PREFETCH": False, "THREADS": 32}
             groups = (1, 1)
         out = await runner.run(
             kernel(
@@ -142,23 +142,23 @@ async def test_slices_and_residual(runner: Runner, name: str) -> None:
         )
         y = out["y"]
     expected = start + x @ weight.T
-    rows = 1 if name == "gemv" else 16
+    rows = 1 if name == "gemv" else 32
     np.testing.assert_allclose(y[:rows], expected[:rows], rtol=0, atol=k * 2e-6)
     np.testing.assert_array_equal(y[rows:], start[rows:])
 
 
 @pytest.mark.parametrize("name", ["gemv", "gemm"])
-async def test_silu_mul(runner: Runner, name: str) -> None:
+async def test_silu_mul(runner: Runner, name: str, rng: np.random.Generator) -> None:
     f, k = 21, 64
     gate, up = rng.standard_normal((2, f, k)).astype(np.float32) / 4
     weight = np.stack([gate, up], 1).reshape(2 * f, k)
-    x = rng.standard_normal((16, k)).astype(np.float32)
+    x = rng.standard_normal((32, k)).astype(np.float32)
     sizes = {"N": 2 * f, "SLICE": 2 * f, "UNITS": 8, "Y_STRIDE": f}
     if name == "gemv":
-        sizes |= {"K": k, "LANES": 2, "GROUPS": 4, "QUADS": 1, "THREADS": 8}
+        sizes |= {"K": k, "LANES": 2, "GROUPS": 4, "QUADS": 1, "UNROLL": 2, "THREADS": 8}
         groups: tuple[int, ...] = (-(-2 * f // 16),)
     else:
-        sizes |= {"TM": 16, "TN": 64, "THREADS": 16}
+        sizes |= {"TM": 32, "TN": 64, "PREFETCH": False, "THREADS": 32}
         groups = (1, 1)
     out = await runner.run(
         kernel(
@@ -170,18 +170,20 @@ async def test_silu_mul(runner: Runner, name: str) -> None:
             "x": x,
             **laid_out("f32", weight)[1],
             "vectors": np.zeros(4, np.float32),
-            "y": np.zeros((16, f), np.float32),
+            "y": np.zeros((32, f), np.float32),
         },
         groups,
     )
     g, u = x @ gate.T, x @ up.T
     expected = g / (1 + np.exp(-g)) * u
-    rows = 1 if name == "gemv" else 16
+    rows = 1 if name == "gemv" else 32
     np.testing.assert_allclose(out["y"][:rows], expected[:rows], rtol=0, atol=3e-5)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-async def test_embed_picks_rows_of_each_slice(runner: Runner, fmt: str) -> None:
+async def test_embed_picks_rows_of_each_slice(
+    runner: Runner, fmt: str, rng: np.random.Generator
+) -> None:
     table, arrays = laid_out(fmt, rng.standard_normal((40, 100), np.float32))
     units = table.shape[1] // 8
     first = 8  # the slice holds rows 8 .. 39
@@ -211,7 +213,7 @@ async def test_embed_picks_rows_of_each_slice(runner: Runner, fmt: str) -> None:
     np.testing.assert_allclose(out["y"], expected, rtol=1e-6, atol=1e-6)
 
 
-async def test_rmsnorm(runner: Runner) -> None:
+async def test_rmsnorm(runner: Runner, rng: np.random.Generator) -> None:
     k = 172
     x = padded_rows(rng.standard_normal((5, k)) * 10)
     weight = padded_rows(rng.standard_normal((1, k)))
@@ -224,7 +226,7 @@ async def test_rmsnorm(runner: Runner) -> None:
     np.testing.assert_allclose(out["y"], expected, rtol=1e-5, atol=1e-6)
 
 
-async def test_pick_row(runner: Runner) -> None:
+async def test_pick_row(runner: Runner, rng: np.random.Generator) -> None:
     x = rng.standard_normal((4, 96)).astype(np.float32)
     for rows in (1, 3):
         out = await runner.run(

@@ -49,7 +49,6 @@ class Graph:
     Args:
         rows: 1 for a decode step, else the chunk size (a multiple of 16).
         kv_format: "f16" or "f32".
-        short: whether the context is within ``tuning.short_context``.
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class Graph:
         device: Device,
         tuning: Tuning,
         kv_format: str,
-        short: bool = False,
     ):
         self.rows = rows
         self.config = config
@@ -73,7 +71,6 @@ class Graph:
         self.device = device
         self.tuning = tuning
         self.kv_format = kv_format
-        self.short = short
         self.dispatches: list[Dispatch] = []
 
     def embed(self, name: str) -> None:
@@ -121,14 +118,12 @@ class Graph:
             self.attend_tiled(layer)
             return
         self.attend_split(layer)
-        if not self.short:
-            self.combine_splits()
+        self.combine_splits()
 
     def attend_split(self, layer: int) -> None:
-        """One position: its keys are split over workgroups; one takes them all if they are few."""
+        """One position: its keys are split over workgroups."""
         config, tuning, buffers = self.config, self.tuning, self.buffers
         quads = -(-config.n_heads // config.n_kv_heads // 4)
-        splits = 1 if self.short else tuning.splits
         self.dispatches.append(
             Dispatch(
                 kernel(
@@ -136,9 +131,7 @@ class Graph:
                     snippets={"pages": "kv/pages", "kv_read": f"kv/read_{self.kv_format}"},
                     HEADS=config.n_heads,
                     QUADS=quads,
-                    SPLITS=splits,
-                    DIRECT=self.short,
-                    Y_STRIDE=padded(config.n_heads * config.head_dim),
+                    SPLITS=tuning.splits,
                     SCALE=config.head_dim**-0.5,
                     LANES=tuning.attention_threads,
                     THREADS=tuning.attention_threads,
@@ -148,9 +141,9 @@ class Graph:
                     "q": buffers.q,
                     "step": buffers.step,
                     "kv": buffers.kv[layer],
-                    "partial": buffers.attended if self.short else buffers.partial,
+                    "partial": buffers.partial,
                 },
-                (splits, config.n_kv_heads * quads, 1),
+                (tuning.splits, config.n_kv_heads * quads, 1),
             )
         )
 
@@ -319,10 +312,9 @@ class Graph:
         if not self.tuning.tiled:
             direct = kernel("gemm_direct", snippets=words, **sizes)
             return Dispatch(direct, buffers, (-(-part.rows // 64), self.rows // 4, 1))
-        tile_m, tile_n = self.tuning.gemm_tile(self.rows, part.rows)
-        sizes |= {"TM": tile_m, "TN": tile_n, "THREADS": tile_m * tile_n // 64}
-        tiled = kernel("gemm", snippets=words, **sizes)
-        return Dispatch(tiled, buffers, (-(-part.rows // tile_n), self.rows // tile_m, 1))
+        tile = self.tuning.gemm(self.rows, part.rows)
+        tiled = kernel("gemm", snippets=words, **sizes, **tile)
+        return Dispatch(tiled, buffers, (-(-part.rows // tile["TN"]), self.rows // tile["TM"], 1))
 
     def normalize(self, matrix: Matrix, weight: Buffer) -> None:
         """normed = RMSNorm of the hidden rows."""

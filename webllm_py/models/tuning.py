@@ -20,24 +20,24 @@ class Tuning:
             row group, and has its row groups compute two quads each.
         many_lanes: see ``many_quads``.
         tiled: whether GEMMs go through workgroup memory.
-        attention_threads: threads of a decode-attention workgroup, and keys of its tile.
+        many_tiles: a GEMM with so many tiles hides its loads behind other tiles' work; with fewer,
+            tiles are smaller and fetch ahead.
+        attention_threads: threads of a decode-attention workgroup, and keys of its tile: 32 or 64.
         splits: most workgroups that share a head's keys.
-        short_context: contexts up to this length are attended to by one workgroup a head group,
-            without splits.
         reduce_threads: threads of norm and sampling workgroups.
         chunk: most rows of a prefill chunk.
     """
 
     gemv_lanes: int = 128
     gemv_threads: int = 128
-    many_quads: int = 16384
-    many_lanes: int = 32
+    many_quads: int = 4096
+    many_lanes: int = 64
     tiled: bool = True
+    many_tiles: int = 512
     attention_threads: int = 64
     splits: int = 32
-    short_context: int = 256
     reduce_threads: int = 256
-    chunk: int = 512
+    chunk: int = 1024
 
     def gemv(self, rows: int, units: int) -> dict[str, int]:
         """The GEMV kernel's shape for so many rows of so many units of 8 columns."""
@@ -47,15 +47,25 @@ class Tuning:
         while lanes < most:
             lanes *= 2
         groups = max(1, self.gemv_threads // lanes)
-        return {"LANES": lanes, "GROUPS": groups, "QUADS": 1 + many, "THREADS": lanes * groups}
+        unroll = min(4, -(-units // lanes))
+        return {
+            "LANES": lanes,
+            "GROUPS": groups,
+            "QUADS": 1 + many,
+            "UNROLL": unroll if unroll != 3 else 4,
+            "THREADS": lanes * groups,
+        }
 
-    def gemm_tile(self, rows: int, columns: int) -> tuple[int, int]:
-        """Rows of x and of the weight in a GEMM's tile, for a chunk and a matrix of these rows."""
+    def gemm(self, rows: int, columns: int) -> dict[str, int]:
+        """The GEMM kernel's tile for a chunk of so many rows and a matrix of so many."""
         if rows % 64:
-            return 16, 128
-        if rows % 128 == 0 and rows * columns >= 128 * 128 * 256:
-            return 128, 128
-        return 64, 64
+            tile_m, tile_n = 32, 64
+        elif rows // 64 * -(-columns // 128) >= self.many_tiles:
+            tile_m, tile_n = 64, 128
+        else:
+            tile_m, tile_n = 32, 128
+        few = rows // tile_m * -(-columns // tile_n) < self.many_tiles
+        return {"TM": tile_m, "TN": tile_n, "PREFETCH": few, "THREADS": tile_m * tile_n // 64}
 
 
 def tuning_for(device: Device) -> Tuning:
@@ -69,7 +79,6 @@ def tuning_for(device: Device) -> Tuning:
             tiled=False,
             attention_threads=32,
             splits=4,
-            short_context=32,
             reduce_threads=64,
             chunk=128,
         )

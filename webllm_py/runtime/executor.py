@@ -68,8 +68,12 @@ class Executor:
 
     def _activations(self, config: ModelConfig, frequencies: Sequence[float]) -> Activations:
         make = self.owner.create
+        hidden = padded(config.hidden_size)
         heads = padded(config.n_heads * config.head_dim)
         rows = 4 * self.chunk
+        # Within a layer, of each pair one is read for the last time before the other is written.
+        normed_or_attended = make("normed or attended", rows * max(hidden, heads))
+        q_or_gated = make("q or gated", rows * max(heads, padded(config.intermediate_size)))
         partial = 4 * config.n_heads * self.tuning.splits * (config.head_dim + 2)
         table = rope_table(frequencies, self.context_length)
         rope = make("rope table", len(table))
@@ -77,11 +81,11 @@ class Executor:
         return Activations(
             step=make("step", self.layout.nbytes),
             rope=rope,
-            hidden=make("hidden", rows * padded(config.hidden_size)),
-            normed=make("normed", rows * padded(config.hidden_size)),
-            q=make("q", rows * heads),
-            attended=make("attended", rows * heads),
-            gated=make("gated", rows * padded(config.intermediate_size)),
+            hidden=make("hidden", rows * hidden),
+            normed=normed_or_attended,
+            q=q_or_gated,
+            attended=normed_or_attended,
+            gated=q_or_gated,
             partial=make("attention splits", partial),
             logits=make("logits", 4 * config.vocab_size),
             zeros=make("zeros", 16),
@@ -92,7 +96,7 @@ class Executor:
         """Make the first pages, compile the kernels and record the plans of a usual request."""
         await self._grow(FIRST_PAGES)
         await asyncio.gather(
-            *(self.plan(name) for name in ("short step", "step", "head", "sample")),
+            *(self.plan(name) for name in ("step", "head", "sample")),
             self.plan("forward", bucket(min(32, self.chunk))),
         )
 
@@ -172,22 +176,15 @@ class Executor:
 
     async def plan(self, name: str, rows: int = 1) -> Plan:
         """A recorded plan: "forward" of so many rows, "head" (logits of the last row), "sample",
-        "logits" (forward and head of single rows) or "step" (all three); "short ..." for contexts
-        within ``tuning.short_context``."""
+        "logits" (forward and head of single rows) or "step" (all three)."""
         if (name, rows) not in self._plans:
             self._plans[name, rows] = await self.device.record(name, self._dispatches(name, rows))
         return self._plans[name, rows]
 
-    async def step_plan(self, name: str, length: int) -> Plan:
-        """The plan "logits" or "step" for contexts up to ``length``."""
-        short = length <= self.tuning.short_context
-        return await self.plan(f"short {name}" if short else name)
-
     def _dispatches(self, name: str, rows: int) -> list[Dispatch]:
-        kind = name.removeprefix("short ")
-        graph = self.graph(rows, short=kind != name)
+        graph = self.graph(rows)
         sample = self.sampler.dispatches(self.buffers.logits, self.buffers.step)
-        match kind:
+        match name:
             case "forward":
                 self.model.forward(graph)
             case "head":
@@ -198,12 +195,10 @@ class Executor:
             case "logits" | "step":
                 self.model.forward(graph)
                 self.model.head(graph)
-                graph.dispatches += sample if kind == "step" else []
+                graph.dispatches += sample if name == "step" else []
         return graph.dispatches
 
-    def graph(
-        self, rows: int, *, kv_format: str | None = None, short: bool = False, **others: Any
-    ) -> Graph:
+    def graph(self, rows: int, *, kv_format: str | None = None, **others: Any) -> Graph:
         """An empty graph over this executor's buffers, or others in the place of some."""
         return Graph(
             rows,
@@ -214,7 +209,6 @@ class Executor:
             device=self.device,
             tuning=self.tuning,
             kv_format=kv_format or self.kv_format,
-            short=short,
         )
 
     async def all_logits(self, tokens: Sequence[int]) -> bytes:

@@ -153,7 +153,7 @@ class Run:
         # The drawn token itself takes a position only in the step after.
         length = self.stats.prompt_tokens + self.issued + count
         await self.executor.reserve(self.sequence, length)
-        self.device.replay(await self.executor.step_plan("step", length), count)
+        self.device.replay(await self.executor.plan("step"), count)
         self.submitted(count)
 
     def submitted(self, count: int) -> None:
@@ -177,9 +177,8 @@ class Run:
         self.device.replay(await executor.plan("head"))
         while self.issued < self.max_tokens:
             if self.issued:
-                length = self.stats.prompt_tokens + self.issued
-                await executor.reserve(self.sequence, length)
-                self.device.replay(await executor.step_plan("logits", length))
+                await executor.reserve(self.sequence, self.stats.prompt_tokens + self.issued)
+                self.device.replay(await executor.plan("logits"))
             logits = float_array(await self.device.read(executor.buffers.logits, 0, 4 * vocab))
             for processor in self.settings.logits_processors:
                 logits = checked(processor, processor(logits), vocab)

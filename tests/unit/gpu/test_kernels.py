@@ -220,6 +220,7 @@ def test_workgroup_memory_is_seen() -> None:
             TM=128,
             TN=128,
             THREADS=256,
+            PREFETCH=False,
             Y_STRIDE=64,
         ),
         Variant(),
