@@ -218,7 +218,12 @@ async def load_executor(
         kv_format=options.kv_dtype,
     )
     await device.check()
-    await both(loader.run(), executor.prepare())
+
+    async def load_weights() -> None:
+        await loader.run()
+        report.stage("kernels", "Compiling the kernels")
+
+    await both(load_weights(), executor.prepare())
     return executor
 
 

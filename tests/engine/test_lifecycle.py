@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from webllm_py import (
 )
 from webllm_py.gpu import Device
 from webllm_py.gpu.device import Limits
+from webllm_py.models.step import PAGE
+from webllm_py.runtime import executor, progress
+from webllm_py.runtime.executor import FIRST_PAGES
 
 
 def open_files(folder: Path) -> list[str]:
@@ -139,13 +143,20 @@ class TestUnload:
         assert await said(engine, max_tokens=8) == expected
 
 
-class TestLoad:
-    async def test_progress(self, small_model: Path, device: Device) -> None:
+@pytest.fixture
+def every_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report for every piece, however fast they come."""
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("every_report")
+class TestProgress:
+    async def test_stages_and_bytes(self, small_model: Path, device: Device) -> None:
         reports: list[LoadProgress] = []
         engine = await webllm_py.load(small_model, device=device, on_progress=reports.append)
         await engine.unload()
         stages = list(dict.fromkeys(report.stage for report in reports))
-        assert stages == ["opening", "tokenizer", "weights", "ready"]
+        assert stages == ["opening", "tokenizer", "weights", "kernels", "ready"]
         assert reports[0].total is None
         weights = [report for report in reports if report.stage == "weights"]
         assert len({report.total for report in weights}) == 1
@@ -184,6 +195,27 @@ class TestLoad:
             assert device.n_buffers == before
         assert await answer_of(small_model, device) == expected
 
+    async def test_an_error_of_the_caller_s_own(self, small_model: Path, device: Device) -> None:
+        """on_progress raises at each of its calls."""
+        for nth in range(30):
+            calls = 0
+
+            def fail(report: LoadProgress, nth: int = nth) -> None:
+                nonlocal calls
+                calls += 1
+                if calls > nth:
+                    raise ZeroDivisionError
+
+            try:
+                engine = await webllm_py.load(small_model, device=device, on_progress=fail)
+            except ZeroDivisionError:
+                continue
+            await engine.unload()
+            break
+        assert nth > 5
+
+
+class TestLoad:
     @pytest.mark.parametrize("rounds", [0, 1, 2, 3, 4, 5, 6, 8, 10, 14, 20, 30])
     async def test_cancelled_at_any_moment(
         self, small_model: Path, device: Device, rounds: int
@@ -205,25 +237,6 @@ class TestLoad:
                     engine = await webllm_py.load(files.huggingface(SMALL))
                     await engine.unload()
                     raise TimeoutError  # a machine that is faster than this
-
-    async def test_an_error_of_the_caller_s_own(self, small_model: Path, device: Device) -> None:
-        """on_progress raises at each of its calls."""
-        for nth in range(30):
-            calls = 0
-
-            def fail(report: LoadProgress, nth: int = nth) -> None:
-                nonlocal calls
-                calls += 1
-                if calls > nth:
-                    raise ZeroDivisionError
-
-            try:
-                engine = await webllm_py.load(small_model, device=device, on_progress=fail)
-            except ZeroDivisionError:
-                continue
-            await engine.unload()
-            break
-        assert nth > 5
 
     @pytest.mark.parametrize(
         "options",
@@ -291,6 +304,23 @@ class TestMemory:
             reply = await engine.completions.create(prompt="y" * 400, max_tokens=50, **fields)
             assert reply.usage.completion_tokens == 50
             assert await said(engine) == short
+
+    async def test_finished_conversations_do_not_pile_up(
+        self, files: Files, device: Device, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In a large cache they keep as much room as the longest took, and then make room."""
+        monkeypatch.setattr(executor, "KEEP_BYTES", 0)
+        spec = replace(SMALL, name="long", context=2048)
+        async with await webllm_py.load(files.gguf(spec), device=device) as engine:
+            pages = engine.loaded.executor.pages
+            for length in (100, 400):
+                longest = -(-(length + 20) // PAGE)
+                for first in "abcdefgh":
+                    await engine.completions.create(
+                        prompt=first * length, max_tokens=20, ignore_eos=True
+                    )
+                    assert pages.capacity <= max(FIRST_PAGES, 2 * longest)
+            assert pages.used > longest, "one of the finished ones is still there"
 
     async def test_no_memory_for_logits(self, small_model: Path, device: Device) -> None:
         failing = FailingDevice(device)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from webllm_py.bench.bandwidth import measure_bandwidth
 from webllm_py.models.step import PAGE
-from webllm_py.runtime.executor import Executor, page_bytes
+from webllm_py.runtime.executor import Executor
 
 if TYPE_CHECKING:
     from webllm_py.engine import Engine
@@ -209,13 +209,12 @@ def step_bytes(executor: Executor, positions: float) -> int:
 
     Of an embedding table that is not the output layer as well it reads one row, which is left out.
     """
-    weights, config = executor.weights, executor.model.config
+    weights = executor.weights
     nbytes = sum(buffer.size for _, buffer in weights.vectors.values())
     for name, (_, slices) in weights.matrices.items():
         if name != "token_embd" or executor.model.tied:
             nbytes += sum(buffer.size for part in slices for buffer in part.buffers.values())
-    page = config.n_layers * page_bytes(config, executor.kv_format)
-    return round(nbytes + page * positions / PAGE)
+    return round(nbytes + executor.bytes_a_page * positions / PAGE)
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, TextIO
 
 from webllm_py.cli.terminal import Style, width_of
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ProgressLine"]
 
-EVERY_SECONDS = 0.05
 BAR_WIDTH = 24
 
 
@@ -24,19 +22,11 @@ class ProgressLine:
         self._stream = stream
         self._style = Style.of(stream)
         self._live = stream.isatty()
-        self._stage = ""
-        self._shown_at = 0.0
 
     def __call__(self, progress: LoadProgress) -> None:
-        """Show a report, at most every 50 ms but at once when a stage begins or ends."""
-        now = time.monotonic()
-        ends = progress.loaded == progress.total
-        if not self._live or (
-            progress.stage == self._stage and not ends and now < self._shown_at + EVERY_SECONDS
-        ):
-            return
-        self._stage, self._shown_at = progress.stage, now
-        self._write(line_of(progress, self._style, width_of(self._stream) - 1))
+        """Show a report."""
+        if self._live:
+            self._write(line_of(progress, self._style, width_of(self._stream) - 1))
 
     def say(self, text: str) -> None:
         """Show what else is going on."""
@@ -57,8 +47,6 @@ def line_of(progress: LoadProgress, style: Style, width: int) -> str:
     """What a report looks like within so many columns."""
     if progress.stage != "weights" or not progress.total:
         return style.dim(f"{progress.text} ..."[:width])
-    if progress.loaded >= progress.total:
-        return style.dim("Compiling the kernels ..."[:width])
     done = progress.loaded / progress.total
     bar = bar_of(done)
     text = f" {done:4.0%}  {size(progress.loaded)} of {size(progress.total)}"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from webllm_py.errors import DeviceLimitError, GPUOutOfMemoryError
-from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
+from webllm_py.gpu.device import Device, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Activations, Graph, padded
@@ -28,6 +28,8 @@ KV_BYTES = {"f16": 2, "f32": 4}
 # All positions of a row of logits at a time would need vocab * chunk floats: fewer rows do.
 LOGITS_ROWS = 32
 FIRST_PAGES = 8
+# The cache grows for finished sequences up to this, or to twice what the longest one took.
+KEEP_BYTES = 64 << 20
 
 
 def page_bytes(config: ModelConfig, kv_format: str) -> int:
@@ -65,6 +67,7 @@ class Executor:
         self.sampler = Sampler(device, owner, config.vocab_size, tuning)
         self.buffers = self._activations(config, frequencies)
         self._plans: dict[tuple[str, int], Plan] = {}
+        self._longest = 0
 
     def _activations(self, config: ModelConfig, frequencies: Sequence[float]) -> Activations:
         make = self.owner.create
@@ -92,6 +95,12 @@ class Executor:
             kv=tuple(make(f"kv {i}", 16) for i in range(config.n_layers)),
         )
 
+    @property
+    def bytes_a_page(self) -> int:
+        """Bytes of a page, all layers together."""
+        config = self.model.config
+        return config.n_layers * page_bytes(config, self.kv_format)
+
     async def prepare(self) -> None:
         """Make the first pages, compile the kernels and record the plans of a usual request."""
         await self._grow(FIRST_PAGES)
@@ -109,9 +118,12 @@ class Executor:
             GPUOutOfMemoryError: no memory for more pages; the cache is as it was before.
         """
         missing, capacity = self.pages.missing(sequence, length), self.pages.capacity
-        if missing and capacity < self.pages.max_pages:
+        self._longest = max(self._longest, -(-length // PAGE))
+        # Beyond this, finished sequences make room.
+        keep = max(2 * self._longest, KEEP_BYTES // self.bytes_a_page)
+        if missing and capacity < min(self.pages.max_pages, keep):
             try:
-                await self._grow(max(capacity + missing, capacity * 3 // 2))
+                await self._grow(min(max(capacity + missing, capacity * 3 // 2), keep))
             except GPUOutOfMemoryError:
                 # What there is will do where finished sequences can make room.
                 if capacity * PAGE < length:
@@ -119,22 +131,26 @@ class Executor:
         self.write_pages(self.pages.reserve(sequence, length))
 
     async def _grow(self, pages: int) -> None:
-        """Give every layer's cache room for so many pages, keeping what is there."""
+        """Give every layer's cache room for so many pages, keeping what is there.
+
+        One layer after the other, so that only one is there twice. When one fails, those before it
+        have more room than is used.
+        """
         pages = min(pages, self.pages.max_pages)
         size = page_bytes(self.model.config, self.kv_format)
-        grown: list[Buffer] = []
-        try:
-            for i, old in enumerate(self.buffers.kv):
-                grown.append(self.owner.create(f"kv {i}", pages * size))
-                if self.pages.capacity:
-                    self.device.copy(old, grown[i], self.pages.capacity * size)
-            await self.device.check()
-        except BaseException:
-            self.owner.free(*grown)
-            raise
-        self.owner.free(*self.buffers.kv)
-        self.buffers = replace(self.buffers, kv=tuple(grown))
         self.drop_plans()
+        for i, old in enumerate(self.buffers.kv):
+            grown = self.owner.create(f"kv {i}", pages * size)
+            try:
+                if self.pages.capacity:
+                    self.device.copy(old, grown, self.pages.capacity * size)
+                await self.device.check()
+            except BaseException:
+                self.owner.free(grown)
+                raise
+            kv = self.buffers.kv
+            self.buffers = replace(self.buffers, kv=(*kv[:i], grown, *kv[i + 1 :]))
+            self.owner.free(old)
         self.pages.grow_to(pages)
 
     def begin(self, tokens: Sequence[int]) -> CachedSequence:

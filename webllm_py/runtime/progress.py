@@ -7,7 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from webllm_py.units import size
+
 __all__ = ["LoadProgress", "ProgressCallback", "ProgressReporter", "Stage"]
+
+# Between two reports of one stage: more often nobody sees, and a small model has many tensors.
+EVERY_SECONDS = 0.05
 
 Stage: TypeAlias = Literal["opening", "tokenizer", "weights", "kernels", "ready"]
 
@@ -35,11 +40,12 @@ ProgressCallback: TypeAlias = Callable[[LoadProgress], object]
 
 
 class ProgressReporter:
-    """Counts bytes and calls the user's callback at every stage and for every piece."""
+    """Counts bytes and calls the user's callback at every stage, and as bytes arrive."""
 
     def __init__(self, callback: ProgressCallback | None):
         self._callback = callback
         self._started = 0.0
+        self._reported = 0.0
         self.loaded = 0
         self.total: int | None = None
 
@@ -53,14 +59,18 @@ class ProgressReporter:
     def advance(self, nbytes: int) -> None:
         """So many more bytes of weights are on the GPU."""
         self.loaded += nbytes
-        done, total = self.loaded / 1e6, (self.total or 0) / 1e6
-        rate = self._rate() or 0.0
-        self._report("weights", f"{done:,.0f} of {total:,.0f} MB, {rate / 1e6:,.0f} MB/s")
+        if time.monotonic() < self._reported + EVERY_SECONDS and self.loaded != self.total:
+            return
+        text = f"{size(self.loaded)} of {size(self.total or 0)}"
+        if rate := self._rate():
+            text += f", {size(rate)}/s"
+        self._report("weights", text)
 
     def _rate(self) -> float | None:
         elapsed = time.monotonic() - self._started
         return self.loaded / elapsed if self.loaded and elapsed > 0 else None
 
     def _report(self, stage: Stage, text: str) -> None:
+        self._reported = time.monotonic()
         if self._callback:
             self._callback(LoadProgress(stage, self.loaded, self.total, self._rate(), text))
