@@ -15,7 +15,19 @@ from webllm_py.errors import DeviceLimitError, DeviceLostError
 from webllm_py.fetch.source import Chunk
 from webllm_py.gpu.kernels import Kernel, Variant
 
-__all__ = ["AdapterInfo", "Buffer", "Device", "Dispatch", "Limits", "Plan", "checked_size"]
+__all__ = [
+    "POOLED_BYTES",
+    "AdapterInfo",
+    "Buffer",
+    "Device",
+    "Dispatch",
+    "Limits",
+    "Plan",
+    "checked_size",
+]
+
+# Staging buffers of read-backs are kept for the next one up to this size.
+POOLED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections import defaultdict
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import wgpu
 
 from webllm_py.errors import (
+    DeviceError,
     DeviceLostError,
     GPUOutOfMemoryError,
     NoAdapterError,
@@ -28,6 +29,7 @@ from webllm_py.gpu.device import (
     checked_size,
 )
 from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose
+from webllm_py.gpu.readbacks import ReadBacks
 
 __all__ = ["NativeDevice", "open_native"]
 
@@ -55,9 +57,11 @@ async def open_native(
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
     try:
         adapter = await wgpu.gpu.request_adapter_async(power_preference=power_preference)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
+        # ValueError: an adapter that WGPUPY_WGPU_ADAPTER_NAME asks for and that is not there.
+        why = f" ({error})" if isinstance(error, ValueError) else ""
         raise NoAdapterError(
-            f"wgpu found no GPU adapter ({error}). Install a driver with Vulkan, Metal or D3D12 "
+            f"wgpu found no GPU adapter{why}. Install a driver with Vulkan, Metal or D3D12 "
             "support; on Debian or Ubuntu without a GPU, `mesa-vulkan-drivers` gives a CPU adapter."
         ) from error
     wanted = [
@@ -113,7 +117,7 @@ class NativeDevice:
         self._live: set[Buffer] = set()
         self._pipelines: dict[Kernel, Any] = {}
         self._layouts: dict[tuple[tuple[int, bool], ...], Any] = {}
-        self._staging: defaultdict[int, list[Any]] = defaultdict(list)
+        self._reads = ReadBacks(self._make_staging, self._pulse, self._named_errors)
         self._lost: DeviceLostError | None = None
         self._n_submits = 0
         self._fence = Buffer("fence", 4, device.create_buffer(size=4, usage=STORAGE))
@@ -135,60 +139,43 @@ class NativeDevice:
         return self._lost
 
     def create_buffer(self, label: str, size: int) -> Buffer:
-        self._raise_if_lost()
         size = checked_size(label, size, self)
-        try:
+        with self._named_errors(f"'{label}' ({size >> 20} MiB)"):
             handle = self._device.create_buffer(label=label, size=size, usage=STORAGE)
-        except (wgpu.GPUOutOfMemoryError, MemoryError) as error:
-            raise GPUOutOfMemoryError(
-                f"no GPU memory for '{label}' ({size >> 20} MiB; {self.allocated >> 20} MiB are in "
-                "use); use a smaller model or a smaller context_length"
-            ) from error
         buffer = Buffer(label, size, handle)
         self._live.add(buffer)
         return buffer
 
     def write(self, buffer: Buffer, offset: int, data: Chunk) -> None:
-        self._raise_if_lost()
         view = memoryview(data).cast("B")
         whole = len(view) & ~3
-        for start in range(0, whole, WRITE_PIECE):
-            piece = view[start : min(whole, start + WRITE_PIECE)]
-            self._queue.write_buffer(buffer.handle, offset + start, piece)
-        if rest := view[whole:]:
-            self._queue.write_buffer(buffer.handle, offset + whole, bytes(rest).ljust(4, b"\0"))
+        with self._named_errors(f"{len(view):,} bytes on their way"):
+            for start in range(0, whole, WRITE_PIECE):
+                piece = view[start : min(whole, start + WRITE_PIECE)]
+                self._queue.write_buffer(buffer.handle, offset + start, piece)
+            if rest := view[whole:]:
+                last = bytes(rest).ljust(4, b"\0")
+                self._queue.write_buffer(buffer.handle, offset + whole, last)
 
     def read(self, buffer: Buffer, offset: int, size: int) -> Awaitable[bytes]:
-        self._raise_if_lost()
-        pool = self._staging[size]
-        staging = pool.pop() if pool else self._device.create_buffer(size=size, usage=STAGING)
-        encoder = self._device.create_command_encoder()
-        encoder.copy_buffer_to_buffer(buffer.handle, offset, staging, 0, size)
-        self._submit(encoder)
-        return asyncio.ensure_future(self._mapped(staging, staging.map_async("READ_NOSYNC"), pool))
-
-    async def _mapped(self, staging: Any, mapping: Any, pool: list[Any]) -> bytes:
-        try:
-            await mapping
-            data = bytes(staging.read_mapped(copy=False))
-            staging.unmap()
-        except wgpu.GPUError:
-            self._raise_if_lost()
-            raise
-        pool.append(staging)
-        return data
+        with self._named_errors(f"a read-back of {size:,} bytes"):
+            staging = self._reads.staging(size)
+            encoder = self._device.create_command_encoder()
+            encoder.copy_buffer_to_buffer(buffer.handle, offset, staging, 0, size)
+            self._submit(encoder)
+            return self._reads.wait(staging)
 
     def copy(self, source: Buffer, target: Buffer, size: int) -> None:
-        self._raise_if_lost()
-        encoder = self._device.create_command_encoder()
-        encoder.copy_buffer_to_buffer(source.handle, 0, target.handle, 0, size)
-        self._submit(encoder)
+        with self._named_errors("a copy"):
+            encoder = self._device.create_command_encoder()
+            encoder.copy_buffer_to_buffer(source.handle, 0, target.handle, 0, size)
+            self._submit(encoder)
 
     def clear(self, buffer: Buffer) -> None:
-        self._raise_if_lost()
-        encoder = self._device.create_command_encoder()
-        encoder.clear_buffer(buffer.handle)
-        self._submit(encoder)
+        with self._named_errors("a clearing"):
+            encoder = self._device.create_command_encoder()
+            encoder.clear_buffer(buffer.handle)
+            self._submit(encoder)
 
     def free(self, buffer: Buffer) -> None:
         if buffer in self._live:
@@ -196,17 +183,14 @@ class NativeDevice:
             buffer.handle.destroy()
 
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
-        self._raise_if_lost()
         kernels = dict.fromkeys(d.kernel for d in dispatches if d.kernel not in self._pipelines)
         # wgpu-native compiles outside the GIL, so threads do compile side by side.
         made = await asyncio.gather(
             *(asyncio.to_thread(self._compile, kernel) for kernel in kernels)
         )
         self._pipelines.update(zip(kernels, made, strict=True))
-        steps = []
-        for dispatch in dispatches:
-            pipeline = self._pipelines[dispatch.kernel]
-            steps.append((pipeline, self._bind(dispatch), dispatch.groups))
+        with self._named_errors(f"the plan '{label}'"):
+            steps = [(self._pipelines[d.kernel], self._bind(d), d.groups) for d in dispatches]
         return Plan(label, len(steps), steps)
 
     def _compile(self, kernel: Kernel) -> Any:
@@ -250,16 +234,16 @@ class NativeDevice:
         plan.handle.clear()
 
     def replay(self, plan: Plan, times: int = 1) -> None:
-        self._raise_if_lost()
-        for _ in range(times):
-            encoder = self._device.create_command_encoder()
-            compute = encoder.begin_compute_pass()
-            for pipeline, group, counts in plan.handle:
-                compute.set_pipeline(pipeline)
-                compute.set_bind_group(0, group)
-                compute.dispatch_workgroups(*counts)
-            compute.end()
-            self._submit(encoder)
+        with self._named_errors(f"the plan '{plan.label}'"):
+            for _ in range(times):
+                encoder = self._device.create_command_encoder()
+                compute = encoder.begin_compute_pass()
+                for pipeline, group, counts in plan.handle:
+                    compute.set_pipeline(pipeline)
+                    compute.set_bind_group(0, group)
+                    compute.dispatch_workgroups(*counts)
+                compute.end()
+                self._submit(encoder)
 
     async def idle(self) -> None:
         # wgpu-py 0.32's on_submitted_work_done_async does not work; a read-back waits as well.
@@ -269,20 +253,52 @@ class NativeDevice:
         self._raise_if_lost()
 
     def close(self) -> None:
+        self._lost = self._lost or DeviceLostError("the device was closed")
+        self._reads.fail(self._lost)
+        self._reads.close()
         for buffer in tuple(self._live):
             self.free(buffer)
-        for pool in self._staging.values():
-            for staging in pool:
-                staging.destroy()
-        self._staging.clear()
         self._pipelines.clear()
         self._layouts.clear()
-        self._lost = self._lost or DeviceLostError("the device was closed")
         self._device.destroy()
+
+    def _make_staging(self, size: int) -> Any:
+        return self._device.create_buffer(size=size, usage=STAGING)
+
+    def _pulse(self) -> None:
+        # Told of a lost device here, wgpu-native raises; in a submit or a mapping it would abort.
+        with self._named_errors("an empty command buffer"):
+            self._device.create_command_encoder().finish()
 
     def _submit(self, encoder: Any) -> None:
         self._queue.submit([encoder.finish()])
         self._n_submits += 1
+
+    @contextmanager
+    def _named_errors(self, what: str) -> Iterator[None]:
+        """Errors of wgpu as this package's own; ``what`` needed memory if that is the reason."""
+        self._raise_if_lost()
+        try:
+            yield
+        except (wgpu.GPUError, MemoryError) as error:
+            raise self._named(error, what) from error
+
+    def _named(self, error: Exception, what: str) -> DeviceError:
+        # Where memory is short or the device is gone, wgpu-py 0.32 may say so in words alone.
+        words = str(error)
+        if "is lost" in words:
+            self._lost = DeviceLostError(
+                "the GPU device was lost. Engine.recover() starts again; if it happens often, use "
+                "a smaller model or a smaller context_length"
+            )
+            return self._lost
+        memory = isinstance(error, wgpu.GPUOutOfMemoryError | MemoryError)
+        if memory or "Not enough memory" in words:
+            return GPUOutOfMemoryError(
+                f"no GPU memory for {what} ({self.allocated >> 20} MiB are in use); use a smaller "
+                "model or a smaller context_length"
+            )
+        return DeviceError(f"{what}: {words}")
 
     def _raise_if_lost(self) -> None:
         if self._lost:

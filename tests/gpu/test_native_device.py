@@ -1,0 +1,119 @@
+"""wgpu-py's own ways to fail, under the names of this package."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from webllm_py.errors import DeviceError, DeviceLostError, GPUOutOfMemoryError, NoAdapterError
+from webllm_py.gpu.device import POOLED_BYTES
+
+wgpu = pytest.importorskip("wgpu")
+
+from webllm_py.gpu.native import NativeDevice, open_native  # noqa: E402
+
+LOST = "Validation Error\n\nCaused by:\n  Parent device is lost"
+NO_MEMORY = "Validation Error\n\nCaused by:\n  Not enough memory left."
+
+
+@pytest.fixture
+async def device() -> AsyncIterator[NativeDevice]:
+    try:
+        device = await open_native()
+    except NoAdapterError as error:
+        pytest.skip(f"no GPU adapter for wgpu: {error}")
+    assert isinstance(device, NativeDevice)
+    yield device
+    device.close()
+
+
+def raising(error: Exception) -> Any:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    return fail
+
+
+async def test_closing_ends_reads_that_wait(device: NativeDevice) -> None:
+    a, b = (device.create_buffer(name, 32 << 20) for name in "ab")
+    for _ in range(50):
+        device.copy(a, b, 32 << 20)
+    reading = device.read(b, 0, 16)
+    device.close()
+    async with asyncio.timeout(5):
+        with pytest.raises(DeviceLostError, match="was closed"):
+            await reading
+    with pytest.raises(DeviceLostError):
+        device.read(b, 0, 16)
+
+
+async def test_a_device_that_goes_away_is_noticed(device: NativeDevice) -> None:
+    """Not even a read that would wait for ever keeps it from being told."""
+    buffer = device.create_buffer("a", 16)
+    await device.read(buffer, 0, 16)
+    reading = device.read(buffer, 0, 16)
+    device._device.destroy()
+    async with asyncio.timeout(5):
+        with pytest.raises(DeviceLostError, match=r"Engine\.recover\(\)"):
+            await reading
+    assert device.lost
+    for call in (
+        lambda: device.create_buffer("b", 16),
+        lambda: device.write(buffer, 0, b"1234"),
+        lambda: device.copy(buffer, buffer, 4),
+        lambda: device.clear(buffer),
+        lambda: device.read(buffer, 0, 4),
+    ):
+        with pytest.raises(DeviceLostError):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (wgpu.GPUOutOfMemoryError("out"), GPUOutOfMemoryError),
+        (wgpu.GPUValidationError(NO_MEMORY), GPUOutOfMemoryError),
+        (MemoryError(), GPUOutOfMemoryError),
+        (wgpu.GPUValidationError(LOST), DeviceLostError),
+        (wgpu.GPUValidationError("something else"), DeviceError),
+    ],
+)
+async def test_errors_of_wgpu_are_named(
+    device: NativeDevice, monkeypatch: pytest.MonkeyPatch, error: Exception, named: type
+) -> None:
+    buffer = device.create_buffer("a", 16)
+    with monkeypatch.context() as patch:
+        patch.setattr(device._device, "create_buffer", raising(error))
+        for call in (lambda: device.create_buffer("b", 16), lambda: device.read(buffer, 0, 12)):
+            with pytest.raises(named) as caught:
+                call()
+            assert type(caught.value) is named
+            assert bool(device.lost) == (named is DeviceLostError)
+    monkeypatch.setattr(device._queue, "submit", raising(error))
+    with pytest.raises(named):
+        device.clear(buffer)
+
+
+async def test_large_staging_buffers_are_not_kept(
+    device: NativeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    make = device._make_staging
+    monkeypatch.setattr(
+        device._reads, "_make_staging", lambda size: (made.append(size), make(size))[1]
+    )
+    buffer = device.create_buffer("a", 2 * POOLED_BYTES)
+    for _ in range(3):
+        await device.read(buffer, 0, POOLED_BYTES)
+        await device.read(buffer, 0, 2 * POOLED_BYTES)
+    assert made.count(POOLED_BYTES) == 1
+    assert made.count(2 * POOLED_BYTES) == 3
+
+
+async def test_an_adapter_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WGPUPY_WGPU_ADAPTER_NAME", "no such adapter")
+    with pytest.raises(NoAdapterError, match="no such adapter"):
+        await open_native()

@@ -1,0 +1,107 @@
+"""Read-backs over wgpu-py: staging buffers kept for reuse, and an end for every one that waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from webllm_py.errors import DeviceError
+from webllm_py.gpu.device import POOLED_BYTES
+
+__all__ = ["ReadBacks"]
+
+PULSE_SECONDS = 1.0
+
+
+class ReadBacks:
+    """The read-backs of one device.
+
+    Args:
+        make_staging: a new buffer of so many bytes that can be copied to and mapped.
+        pulse: does nothing on the device; raises a ``DeviceError`` if it is lost.
+        named_errors: turns errors of wgpu that are raised inside into ``DeviceError``.
+    """
+
+    def __init__(
+        self,
+        make_staging: Callable[[int], Any],
+        pulse: Callable[[], None],
+        named_errors: Callable[[str], AbstractContextManager[None]],
+    ):
+        self._make_staging = make_staging
+        self._pulse = pulse
+        self._named_errors = named_errors
+        self._pools: defaultdict[int, list[Any]] = defaultdict(list)
+        self._waiting: set[asyncio.Future[bytes]] = set()
+
+    def staging(self, size: int) -> Any:
+        """A staging buffer to copy to and then to ``wait`` for."""
+        pool = self._pools[size]
+        return pool.pop() if pool else self._make_staging(size)
+
+    def wait(self, staging: Any) -> asyncio.Future[bytes]:
+        """The staging buffer's bytes, once the work queued so far is done."""
+        loop = asyncio.get_running_loop()
+        reading: asyncio.Future[bytes] = loop.create_future()
+        self._waiting.add(reading)
+        reading.add_done_callback(self._waiting.discard)
+        staging.map_async("READ_NOSYNC").then(
+            lambda _: self._take(staging, reading), lambda error: self._refused(reading, error)
+        )
+        if len(self._waiting) == 1:
+            loop.call_later(PULSE_SECONDS, self._watch, loop)
+        return reading
+
+    def fail(self, error: DeviceError) -> None:
+        """End everything that waits with this error."""
+        for reading in tuple(self._waiting):
+            reading.set_exception(error)
+
+    def close(self) -> None:
+        """Destroy the buffers that are kept."""
+        for pool in self._pools.values():
+            for staging in pool:
+                staging.destroy()
+        self._pools.clear()
+
+    def _take(self, staging: Any, reading: asyncio.Future[bytes]) -> None:
+        try:
+            self._pulse()
+            with self._named_errors("a read-back"):
+                data = bytes(staging.read_mapped(copy=False))
+                staging.unmap()
+        except DeviceError as error:
+            self._end(reading, error)
+            return
+        if not reading.done():
+            reading.set_result(data)
+        if staging.size <= POOLED_BYTES:
+            self._pools[staging.size].append(staging)
+        else:
+            staging.destroy()
+
+    def _refused(self, reading: asyncio.Future[bytes], error: Exception) -> None:
+        try:
+            self._pulse()
+        except DeviceError as lost:
+            self._end(reading, lost)
+        else:
+            self._end(reading, DeviceError(f"reading back failed: {error}"))
+
+    def _end(self, reading: asyncio.Future[bytes], error: DeviceError) -> None:
+        if not reading.done():
+            reading.set_exception(error)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """While something waits, see whether the device lives: a lost one may end no mapping."""
+        if not self._waiting:
+            return
+        try:
+            self._pulse()
+        except DeviceError as error:
+            self.fail(error)
+        else:
+            loop.call_later(PULSE_SECONDS, self._watch, loop)
