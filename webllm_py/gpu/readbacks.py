@@ -58,7 +58,7 @@ class ReadBacks:
     def fail(self, error: DeviceError) -> None:
         """End everything that waits with this error."""
         for reading in tuple(self._waiting):
-            reading.set_exception(error)
+            self._end(reading, error)
 
     def close(self) -> None:
         """Destroy the buffers that are kept."""
