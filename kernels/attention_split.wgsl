@@ -92,11 +92,11 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   let head = kv_head * per_kv + in_group;
   let n_heads = min(4u, per_kv - in_group);
   for (var d = thread; d < HEAD_DIM; d += THREADS) {
-    var elements = vec4<f32>();
-    for (var h = 0u; h < n_heads; h++) {
-      elements[h] = q[(m * HEADS + head + h) * HEAD_DIM + d] * SCALE;
-    }
-    q_tile[d] = elements;
+    // Heads past the last one are the last one again; nobody reads their results.
+    let at = (m * HEADS + head) * HEAD_DIM + d;
+    q_tile[d] = SCALE * vec4(q[at], q[at + min(1u, n_heads - 1u) * HEAD_DIM],
+                             q[at + min(2u, n_heads - 1u) * HEAD_DIM],
+                             q[at + min(3u, n_heads - 1u) * HEAD_DIM]);
   }
   workgroupBarrier();
 
@@ -129,19 +129,20 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     p_tile[thread] = p;
     workgroupBarrier();
     if (sub < subs) {
-      // Keys past the end have weight 0; they are read, from a page that exists.
-      for (var i = sub; i < min(THREADS, keys - start); i += 4u * subs) {
-        let i1 = min(i + subs, THREADS - 1u);
-        let i2 = min(i + 2u * subs, THREADS - 1u);
-        let i3 = min(i + 3u * subs, THREADS - 1u);
+      // Past the end the last key is read again, with weight 0: what lies behind it may be NaN.
+      let last = min(THREADS, keys - start) - 1u;
+      for (var i = sub; i <= last; i += 4u * subs) {
+        let i1 = min(i + subs, last);
+        let i2 = min(i + 2u * subs, last);
+        let i3 = min(i + 3u * subs, last);
         let a = kv_read(value_group(pages[i / PAGE], kv_head, i) + part);
         let b = kv_read(value_group(pages[i1 / PAGE], kv_head, i1) + part);
         let c = kv_read(value_group(pages[i2 / PAGE], kv_head, i2) + part);
         let e = kv_read(value_group(pages[i3 / PAGE], kv_head, i3) + part);
         sums = added(sums, p_tile[i], a);
-        sums = added(sums, select(vec4<f32>(), p_tile[i1], i + subs < THREADS), b);
-        sums = added(sums, select(vec4<f32>(), p_tile[i2], i + 2u * subs < THREADS), c);
-        sums = added(sums, select(vec4<f32>(), p_tile[i3], i + 3u * subs < THREADS), e);
+        sums = added(sums, select(vec4<f32>(), p_tile[i1], i + subs <= last), b);
+        sums = added(sums, select(vec4<f32>(), p_tile[i2], i + 2u * subs <= last), c);
+        sums = added(sums, select(vec4<f32>(), p_tile[i3], i + 3u * subs <= last), e);
       }
     }
     workgroupBarrier();

@@ -52,6 +52,7 @@ var<workgroup> n_gathered: atomic<u32>;
 var<workgroup> kept_mass: atomic<u32>;
 var<workgroup> cut: atomic<u32>;
 var<workgroup> draw_position: u32;
+var<workgroup> told: u32;
 var<workgroup> ranked: array<vec2<u32>, RANKED>;  // key, mass
 
 fn setting(i: u32) -> f32 {
@@ -59,7 +60,8 @@ fn setting(i: u32) -> f32 {
 }
 
 fn key_of(value: f32, most: f32) -> u32 {
-  return u32(clamp((most - value) * KEY_STEPS, 0.0, 16777215.0));
+  let key = u32(clamp((most - value) * KEY_STEPS, 0.0, 16777215.0));
+  return select(LAST_KEY, key, value <= most);  // NaN is not
 }
 
 // The probability of a key relative to the greatest, 0 to 1.
@@ -78,6 +80,14 @@ fn add_to_bin(bin: u32, key: u32, by_mass: bool) {
   if (before + amount < before) {
     atomicAdd(&bin_high[bin], 1u);
   }
+}
+
+// What thread 0 says, told to all. (Not every compiler has workgroupUniformLoad of an atomic.)
+fn uniform_word(thread: u32, word: u32) -> u32 {
+  if (thread == 0u) {
+    told = word;
+  }
+  return workgroupUniformLoad(&told);
 }
 
 fn clear_bins(thread: u32) {
@@ -112,7 +122,8 @@ fn first_bin(thread: u32, amount: f32) -> u32 {
   if (running[thread] >= amount) {
     atomicMin(&chosen_bin, thread);
   }
-  return workgroupUniformLoad(&chosen_bin);
+  workgroupBarrier();
+  return uniform_word(thread, atomicLoad(&chosen_bin));
 }
 
 // The last key of the bin, of the keys' top 8 bits, in which top-k (by count) or top-p (by mass) ends.
@@ -145,7 +156,8 @@ fn winners_cut(thread: u32, most: f32, top_k: u32) -> u32 {
       atomicMax(&cut, key);
     }
   }
-  return workgroupUniformLoad(&cut);
+  workgroupBarrier();
+  return uniform_word(thread, atomicLoad(&cut));
 }
 
 fn gather_from(i: u32, values: vec4<f32>, most: f32, last_key: u32) {
@@ -173,8 +185,9 @@ fn gather(thread: u32, most: f32, last_key: u32) -> u32 {
     gather_from(i + 2u * THREADS, c, most, last_key);
     gather_from(i + 3u * THREADS, d, most, last_key);
   }
+  workgroupBarrier();
   storageBarrier();
-  return workgroupUniformLoad(&n_gathered);
+  return uniform_word(thread, atomicLoad(&n_gathered));
 }
 
 // The least key such that the candidates up to it, none past `limit`, reach an amount: their number,

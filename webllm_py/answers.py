@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +12,7 @@ from webllm_py.api import FinishReason, GenerationRequest, Responses, StopFilter
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
-from webllm_py.tokenizer import Tokenizer
+from webllm_py.tokenizer import StreamDecoder, Tokenizer
 
 __all__ = ["Answer", "Prompt"]
 
@@ -46,9 +46,7 @@ class Answer:
 
     Args:
         submitted: when the request was made, ``time.perf_counter`` seconds.
-
-    Attributes:
-        interrupted: setting it ends the answer soon, with the finish reason "abort".
+        interrupted: asked now and then; True ends the answer with the finish reason "abort".
     """
 
     def __init__(
@@ -58,7 +56,9 @@ class Answer:
         request: GenerationRequest,
         prompts: Sequence[Prompt],
         responses: Responses[Any, Any],
+        *,
         submitted: float,
+        interrupted: Callable[[], bool],
     ):
         self.executor = executor
         self.tokenizer = tokenizer
@@ -66,7 +66,7 @@ class Answer:
         self.prompts = prompts
         self.responses = responses
         self.submitted = submitted
-        self.interrupted = False
+        self.interrupted = interrupted
         self.stats: list[GenerationStats] = []
         self.choices: list[Choice] = []
 
@@ -118,11 +118,12 @@ class Answer:
         return choice
 
     def _settings(self, choice: Choice) -> SamplingSettings:
-        """The request's settings; choices of one seed draw differently."""
+        """The request's settings; a prompt's choices draw differently from one seed."""
         sampling = self.request.sampling
-        if sampling.seed is None or choice.index == 0:
+        number = choice.index % self.request.n
+        if sampling.seed is None or number == 0:
             return sampling
-        return replace(sampling, seed=sampling.seed + choice.index)
+        return replace(sampling, seed=sampling.seed + number)
 
     async def _texts(self, choice: Choice, prompt: Prompt) -> AsyncGenerator[str, None]:
         """The text of one choice as it comes; sets how it finished."""
@@ -131,6 +132,9 @@ class Answer:
         room = self.executor.context_length - len(prompt.tokens)
         limit = room if self.request.max_tokens is None else min(room, self.request.max_tokens)
         if limit == 0:
+            return
+        if self.interrupted():
+            choice.finish = "abort"
             return
         stats = GenerationStats()
         self.stats.append(stats)
@@ -143,29 +147,36 @@ class Answer:
             self._settings(choice),
             max_tokens=limit,
             stats=stats,
-            interrupted=lambda: self.interrupted,
+            interrupted=self.interrupted,
         )
         async with aclosing(batches):
             async for batch in batches:
-                text = ""
-                for used, token in enumerate(batch, start=1):
-                    if token in ends:
-                        choice.finish = "stop"
-                    else:
-                        shown, stopped = stops.push(decoder.push(token))
-                        text += shown
-                        if stopped:
-                            choice.finish = "stop"
-                    if choice.finish == "stop":
-                        stats.generated -= len(batch) - used
-                        break
+                text, ended_after = text_of(batch, decoder, stops, ends)
                 if text:
                     yield text
-                if choice.finish == "stop":
+                if ended_after is not None:
+                    stats.generated -= len(batch) - ended_after
+                    choice.finish = "stop"
                     break
         if choice.finish == "length" and stats.generated < limit:
             choice.finish = "abort"
-        rest = decoder.flush()
-        shown, _ = stops.push(rest)
+        shown, stopped = stops.push(decoder.flush())
+        if stopped:
+            choice.finish = "stop"
         if text := shown + stops.flush():
             yield text
+
+
+def text_of(
+    tokens: Sequence[int], decoder: StreamDecoder, stops: StopFilter, ends: Container[int]
+) -> tuple[str, int | None]:
+    """The text of tokens that may be shown, and after how many of them the answer ended, if so."""
+    text = ""
+    for used, token in enumerate(tokens, start=1):
+        if token in ends:
+            return text, used
+        shown, stopped = stops.push(decoder.push(token))
+        text += shown
+        if stopped:
+            return text, used
+    return text, None

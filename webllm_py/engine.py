@@ -26,11 +26,13 @@ from webllm_py.errors import (
     RequestError,
 )
 from webllm_py.loading import KVFormat, LoadedModel, LoadOptions, load_model
+from webllm_py.runtime.executor import longest_context
 from webllm_py.runtime.progress import ProgressCallback
 from webllm_py.runtime.storage import Quantize
 from webllm_py.streaming import Stream
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.turns import Line
+from webllm_py.units import counted
 
 __all__ = ["Engine", "load"]
 
@@ -51,8 +53,9 @@ async def load(
     Args:
         source: a GGUF file or a Hugging Face folder: a path, a URL, a browser ``File`` or folder,
             or ``hf:org/name[@revision][:file]``. None: the pocket model that ships.
-        context_length: most positions of a conversation; None for what the model was trained for.
-            Memory is taken as a conversation grows, not for all of it at once.
+        context_length: most positions of a conversation; None, or more than that, for what the
+            model was trained for and the device can hold. Memory is taken as a conversation grows,
+            not for all of it at once.
         device: "high-performance" (as None) or "low-power", or a ``webllm_py.gpu.Device`` to share.
         on_progress: called with a ``LoadProgress`` at every stage and piece.
         quantize: make "q4" or "q8" blocks of float weights while loading.
@@ -78,7 +81,6 @@ class Engine:
         self._model: LoadedModel | None = model
         self._unloaded = False
         self._line = Line()
-        self._answer: Answer | None = None
         self.chat = Chat(self)
         self.completions = Completions(self)
 
@@ -126,8 +128,9 @@ class Engine:
             ids: token ids, or a text to encode without special tokens.
 
         Raises:
-            RequestError: an id that the model does not have, or none at all.
-            ContextLengthError: more than the context holds.
+            RequestError: an id that the model does not have, or none at all; or ``interrupt`` or
+                ``unload`` was called meanwhile.
+            ContextLengthError: more than the context holds, or than a cache in float32 does.
         """
         model = self.loaded
         vocab = model.executor.model.config.vocab_size
@@ -136,18 +139,20 @@ class Engine:
             tokens = model.tokenizer.encode(ids) if isinstance(ids, str) else [*map(index, ids)]
         except TypeError:
             tokens = []
-        if not tokens or not 0 <= min(tokens) <= max(tokens) < vocab:
-            problem = f"ids must be token ids from 0 to {vocab - 1}, at least one"
+        if isinstance(ids, bytes) or not tokens or not 0 <= min(tokens) <= max(tokens) < vocab:
+            problem = f"ids must be a text or token ids from 0 to {vocab - 1}, at least one"
             raise RequestError(problem, param="ids")
-        self._check_length(tokens, "ids")
-        async with self._line.join():
-            data = await self.loaded.executor.all_logits(tokens)
+        self._check_logits_length(tokens)
+        async with self._line.join() as place:
+            executor = self.loaded.executor
+            data = await executor.all_logits(tokens, interrupted=lambda: place.interrupted)
+        if data is None:
+            raise RequestError("interrupted before all logits were there", code="interrupted")
         return shaped(data, len(tokens), vocab)
 
     def interrupt(self) -> None:
-        """End the answer that is under way, with the finish reason "abort". Others go on."""
-        if self._answer:
-            self._answer.interrupted = True
+        """End the answer whose turn it is, with the finish reason "abort". Others go on."""
+        self._line.interrupt()
 
     async def recover(self) -> None:
         """Start again after the device was lost: a new device, the model loaded again.
@@ -156,7 +161,7 @@ class Engine:
             DeviceLostError: the device was not opened by ``load`` but given to it.
             WebLLMError: as ``load`` does; then it can be tried again.
         """
-        async with self._line.join():
+        async with self._line.join(stays=True):
             if self._unloaded:
                 raise EngineClosedError(UNLOADED)
             model, device = self._model, self._options.device
@@ -175,25 +180,38 @@ class Engine:
 
     async def unload(self) -> None:
         """Free everything. An answer under way is interrupted; waiting requests get an error."""
-        self.interrupt()
+        self._unloaded = True
         self._line.send_away(
             EngineClosedError("the model was unloaded before this request's turn came")
         )
-        async with self._line.join():
-            self._unloaded = True
+        self._line.interrupt()
+        async with self._line.join(stays=True):
             model, self._model = self._model, None
             if model:
                 await model.close()
 
     def _check_length(self, tokens: Sequence[int], param: str) -> None:
-        limit = self.loaded.executor.context_length
-        # A prompt needs room for at least one token of answer; logits do not.
-        most = limit if param == "ids" else limit - 1
-        if len(tokens) > most:
+        """A prompt needs room for at least one token of answer."""
+        executor = self.loaded.executor
+        limit = executor.context_length
+        if len(tokens) >= limit:
+            shorter = self._options.context_length == limit
             raise ContextLengthError(
-                f"this model's context holds {limit} tokens, and {param} has {len(tokens)}; "
-                "shorten it, or load the model with a larger context_length",
+                f"this model's context holds {counted(limit, 'token')}, and {param} has "
+                f"{len(tokens):,}; shorten it"
+                + (", or load the model with a larger context_length" if shorter else ""),
                 param=param,
+            )
+
+    def _check_logits_length(self, tokens: Sequence[int]) -> None:
+        """A cache in float32 may end before the context does, where that is in float16."""
+        executor = self.loaded.executor
+        device, config = executor.device, executor.model.config
+        limit = min(executor.context_length, longest_context(config, device, "f32"))
+        if len(tokens) > limit:
+            raise ContextLengthError(
+                f"logits can be had of {counted(limit, 'token')} here, and ids has {len(tokens):,}",
+                param="ids",
             )
 
     async def _respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
@@ -203,13 +221,15 @@ class Engine:
         async def turn() -> AsyncIterator[Answer]:
             async with place:
                 model = self.loaded
-                self._answer = Answer(
-                    model.executor, model.tokenizer, request, prompts, responses, submitted
+                yield Answer(
+                    model.executor,
+                    model.tokenizer,
+                    request,
+                    prompts,
+                    responses,
+                    submitted=submitted,
+                    interrupted=lambda: place.interrupted,
                 )
-                try:
-                    yield self._answer
-                finally:
-                    self._answer = None
 
         async def pieces() -> AsyncIterator[Any]:
             async with turn() as answer:
@@ -318,7 +338,7 @@ class Completions:
         return Prompt(tokens, continues=bool(echo), echo=echo if request.echo else "")
 
 
-def shaped(data: bytes, rows: int, columns: int) -> Any:
+def shaped(data: bytearray, rows: int, columns: int) -> Any:
     """float32 bytes as a (rows, columns) array: numpy's, or a memoryview without numpy."""
     try:
         import numpy as np

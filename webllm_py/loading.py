@@ -23,10 +23,17 @@ from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.executor import KV_BYTES, Executor, longest_context
 from webllm_py.runtime.loader import place_weights, read_floats
 from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
-from webllm_py.runtime.storage import Quantize
+from webllm_py.runtime.storage import FLOATS, Quantize
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
-__all__ = ["KVFormat", "LoadOptions", "LoadedModel", "load_model", "pocket_model"]
+__all__ = [
+    "KVFormat",
+    "LoadOptions",
+    "LoadedModel",
+    "load_model",
+    "pocket_model",
+    "quantization_label",
+]
 
 KVFormat: TypeAlias = Literal["f16", "f32"]
 
@@ -45,15 +52,18 @@ class LoadOptions:
     def __post_init__(self) -> None:
         length = self.context_length
         if length is not None and (
-            isinstance(length, bool) or not isinstance(length, int) or length < 1
+            isinstance(length, bool) or not hasattr(length, "__index__") or length < 1
         ):
             raise ValueError(f"context_length must be a positive whole number, not {length!r}")
         if self.quantize not in (None, "q4", "q8"):
             raise ValueError(f"quantize must be 'q4', 'q8' or None, not {self.quantize!r}")
         if self.kv_dtype not in KV_BYTES:
             raise ValueError(f"kv_dtype must be 'f16' or 'f32', not {self.kv_dtype!r}")
-        if isinstance(self.device, str) and self.device not in POWER:
-            raise ValueError(f"device must be one of {', '.join(POWER)} or a Device")
+        known = self.device in (None, *POWER) or hasattr(self.device, "create_buffer")
+        if not known:
+            raise ValueError(
+                f"device must be one of {', '.join(POWER)} or a Device, not {self.device!r}"
+            )
 
 
 POWER = ("high-performance", "low-power")
@@ -98,8 +108,7 @@ class LoadedModel:
         return {
             "name": self.checkpoint.name,
             "architecture": config.architecture,
-            "quantization": next(iter(model.formats))
-            + (f" as {self.quantize}" if self.quantize else ""),
+            "quantization": quantization_label(model, self.quantize),
             "parameters": model.n_parameters,
             "vocab_size": config.vocab_size,
             "n_layers": config.n_layers,
@@ -121,10 +130,17 @@ class LoadedModel:
 
     async def close(self) -> None:
         """Free the GPU's memory and close the files."""
+        self.executor.drop_plans()
         self.owner.free_all()
         if self.owns_device:
             self.owner.device.close()
         await self.checkpoint.close()
+
+
+def quantization_label(model: Llama, quantize: Quantize | None) -> str:
+    """The format of most weights: "Q4_0", or "BF16 as q4" if they are quantized while loading."""
+    stored = next(iter(model.formats))
+    return f"{stored} as {quantize}" if quantize and stored in FLOATS else stored
 
 
 def pocket_model() -> Path:
@@ -197,7 +213,7 @@ async def load_executor(
     config = model.config
     context = min(config.context_length, longest_context(config, device, options.kv_dtype))
     if options.context_length:
-        context = min(context, options.context_length)
+        context = min(context, int(options.context_length))
     factors = model.rope_factors()
     frequencies = inverse_frequencies(
         config.rotary_dim,

@@ -36,11 +36,12 @@ class Stream(Generic[PieceT]):
         if self._ended:
             raise StopAsyncIteration
         piece: Any = await self._queue.get()
-        if piece is END:
+        if piece is END or isinstance(piece, Exception):
             self._ended = True
+            self._queue.put_nowait(END)  # for others who read as well
+        if piece is END:
             raise StopAsyncIteration
         if isinstance(piece, Exception):
-            self._ended = True
             raise piece
         return cast(PieceT, piece)
 

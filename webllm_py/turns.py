@@ -26,17 +26,27 @@ class Line:
         """Whether it is somebody's turn."""
         return bool(self._places)
 
-    def join(self) -> Place:
-        """The last place. Whoever does not enter it must ``leave`` it."""
-        place = Place(self)
+    def interrupt(self) -> None:
+        """Ask the first one, whether it has entered or is about to, to end soon."""
+        if self._places:
+            self._places[0].interrupted = True
+
+    def join(self, *, stays: bool = False) -> Place:
+        """The last place. Whoever does not enter it must ``leave`` it.
+
+        Args:
+            stays: not to be sent away.
+        """
+        place = Place(self, stays=stays)
         self._places.append(place)
         self._call()
         return place
 
     def send_away(self, error: Exception) -> None:
-        """Those who wait get this error; whose turn it is stays."""
-        for place in [*self._places][1:]:
-            place.call(error)
+        """Those who have not entered yet get this error."""
+        for place in [*self._places]:
+            if not (place.entered or place.stays):
+                place.call(error)
 
     def leave(self, place: Place) -> None:
         """Give a place up, in whatever part of the line it is; the first one is called."""
@@ -50,24 +60,32 @@ class Line:
 
 
 class Place:
-    """A place in a line; entering it waits for the turn, leaving it gives the turn back."""
+    """A place in a line; entering it waits for the turn, leaving it gives the turn back.
 
-    def __init__(self, line: Line):
+    Attributes:
+        entered: whether it has, or had, its turn.
+        interrupted: whether it has been asked to end soon.
+    """
+
+    def __init__(self, line: Line, *, stays: bool = False):
+        self.stays = stays
+        self.entered = False
+        self.interrupted = False
         self._line = line
         self._called = asyncio.get_running_loop().create_future()
         self._error: Exception | None = None
 
     def call(self, error: Exception | None = None) -> None:
         """It is its turn; or there will be none, and why."""
+        self._error = self._error or error
         if not self._called.done():
-            self._error = error
             self._called.set_result(None)
 
     def leave(self) -> None:
         """Give it up; doing so twice does nothing."""
         self._line.leave(self)
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Place:
         try:
             await self._called
             if self._error:
@@ -75,6 +93,8 @@ class Place:
         except BaseException:
             self.leave()
             raise
+        self.entered = True
+        return self
 
     async def __aexit__(self, *error: object) -> None:
         self.leave()

@@ -55,7 +55,7 @@ fn row_unit(row: u32, u: u32) -> array<vec4<f32>, 2> {
   let unit = row / 4u * UNITS + u;
   let word = quants[unit][row % 4u];
   let s = unpack2x16float(scales[unit / 4u][row % 4u]);
-  let low = vec4<f32>(unpack4xU8(word & 0x0f0f0f0fu));
-  let high = vec4<f32>(unpack4xU8((word >> 4u) & 0x0f0f0f0fu));
+  let low = vec4<f32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(15u));
+  let high = vec4<f32>((vec4(word) >> vec4(4u, 12u, 20u, 28u)) & vec4(15u));
   return array(low * s.x + s.y, high * s.x + s.y);
 }

@@ -40,10 +40,14 @@ fn dot_unit(unit: u32, x0: vec4<f32>, x1: vec4<f32>) -> vec4<f32> {
   return (sum - OFFSET * dot(x0 + x1, vec4(1.0))) * scales_of(unit);
 }
 
+fn bytes_of(word: u32) -> vec4<f32> {
+  return vec4<f32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(255u));
+}
+
 fn row_unit(row: u32, u: u32) -> array<vec4<f32>, 2> {
   let unit = row / 4u * UNITS + u;
   let scale = scales_of(unit)[row % 4u];
-  let low = vec4<f32>(unpack4xU8(quants[unit * 2u][row % 4u]));
-  let high = vec4<f32>(unpack4xU8(quants[unit * 2u + 1u][row % 4u]));
+  let low = bytes_of(quants[unit * 2u][row % 4u]);
+  let high = bytes_of(quants[unit * 2u + 1u][row % 4u]);
   return array((low - 128.0) * scale, (high - 128.0) * scale);
 }

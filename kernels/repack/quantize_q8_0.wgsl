@@ -38,6 +38,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         q[i] = i32(sign(value) * floor(abs(value) + 0.5));
       }
     }
-    quants[(unit * 2u + j) * 4u + placed % 4u] = pack4xI8(q) ^ 0x80808080u;
+    let bytes = vec4<u32>(q + 128);
+    let word = bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u);
+    quants[(unit * 2u + j) * 4u + placed % 4u] = word;
   }
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from array import array
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -99,7 +100,9 @@ async def test_a_template_that_refuses(engine: Engine) -> None:
 async def test_prompts_longer_than_the_context(engine: Engine, length: int) -> None:
     """500 positions: a prompt of 499 tokens leaves room for one more."""
     for prompt in ("x" * (length - 1), [65] * length):  # a text gets BOS
-        with pytest.raises(ContextLengthError, match=f"holds 500 tokens.* has {length}") as caught:
+        with pytest.raises(
+            ContextLengthError, match=f"holds 500 tokens.* has {length:,};"
+        ) as caught:
             await engine.completions.create(prompt=prompt)
         assert caught.value.code == "context_length_exceeded"
     with pytest.raises(ContextLengthError):
@@ -112,7 +115,9 @@ async def test_the_longest_prompt(engine: Engine) -> None:
     assert reply.usage.completion_tokens == 1
 
 
-@pytest.mark.parametrize("ids", [[], "", [-1], [263], [1.5], ["a"], [None], 7, [[1]]], ids=str)
+@pytest.mark.parametrize(
+    "ids", [[], "", b"ab", [-1], [263], [1.5], ["a"], [None], 7, [[1]]], ids=str
+)
 async def test_logits_of_what_is_no_token(engine: Engine, ids: Any) -> None:
     with pytest.raises(RequestError, match="from 0 to 262") as caught:
         await engine.logits(ids)
@@ -120,7 +125,7 @@ async def test_logits_of_what_is_no_token(engine: Engine, ids: Any) -> None:
 
 
 async def test_logits_of_more_than_the_context(engine: Engine) -> None:
-    with pytest.raises(ContextLengthError, match="500 tokens, and ids has 501"):
+    with pytest.raises(ContextLengthError, match="of 500 tokens here, and ids has 501"):
         await engine.logits([65] * 501)
 
 
@@ -128,6 +133,61 @@ async def test_logits_of_numpy_s_integers_and_of_a_text(engine: Engine) -> None:
     wanted = await engine.logits(list(b"Hello"))
     assert np.array_equal(await engine.logits(np.frombuffer(b"Hello", np.uint8)), wanted)
     assert np.array_equal(await engine.logits("Hello"), wanted)
+    wanted *= 2  # the caller's own
+
+
+@pytest.mark.parametrize(
+    ("returned", "what"),
+    [
+        (lambda logits: None, "a NoneType"),
+        (lambda logits: logits[1:], "262 values"),
+        (lambda logits: logits.reshape(263, 1), r"shape \(263, 1\)"),
+        (lambda logits: np.stack([logits, logits], 1), r"shape \(263, 2\)"),
+        (lambda logits: logits.astype(complex), "type complex128"),
+        (lambda logits: ["a"] * 263, "a list"),
+        (lambda logits: dict.fromkeys(range(263), 0.0), "a dict"),
+    ],
+)
+async def test_a_processor_that_returns_no_logits(engine: Engine, returned: Any, what: str) -> None:
+    with pytest.raises(RequestError, match=f"returned .*{what}") as caught:
+        await engine.completions.create(prompt="x", logits_processors=[returned])
+    assert caught.value.param == "logits_processors"
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        lambda logits: logits.astype(np.float64),
+        lambda logits: logits.tolist(),
+        lambda logits: np.asfortranarray(np.stack([logits, logits]))[0],
+        lambda logits: array("d", logits),
+    ],
+)
+async def test_logits_of_any_kind_from_a_processor(engine: Engine, returned: Any) -> None:
+    fields = {"prompt": "x", "max_tokens": 5, "temperature": 0, "ignore_eos": True}
+    plain = await engine.completions.create(**fields)
+    other = await engine.completions.create(**fields, logits_processors=[returned])
+    assert other.choices[0].text == plain.choices[0].text
+
+
+async def test_a_refused_request_leaves_no_pages_behind(engine: Engine) -> None:
+    pages = engine.loaded.executor.pages
+    pages.clear()
+    for _ in range(3):
+        with pytest.raises(RequestError):
+            await engine.completions.create(
+                prompt=[65] * 100, logits_processors=[lambda logits: None]
+            )
+    pages.clear()
+    assert pages.used == 0
+
+
+@pytest.mark.parametrize("temperature", [1e-300, 1e-46, 1e-39, 1e-6])
+async def test_very_cold_is_greedy(engine: Engine, temperature: float) -> None:
+    fields = {"prompt": "x", "max_tokens": 8, "ignore_eos": True}
+    greedy = await engine.completions.create(**fields, temperature=0)
+    cold = await engine.completions.create(**fields, temperature=temperature)
+    assert cold.choices[0].text == greedy.choices[0].text
 
 
 async def test_a_refused_request_among_others(engine: Engine) -> None:

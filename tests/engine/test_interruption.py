@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from engine_tools import PRINTABLE_ONLY, Teacher, said
 
-from webllm_py import Engine
+from webllm_py import Engine, RequestError
 
 LONG: dict[str, Any] = {
     "prompt": "Once",
@@ -62,8 +62,10 @@ async def rest(stream: Any) -> tuple[str, str]:
 
 async def decoding(engine: Engine) -> None:
     """Wait until the answer under way has tokens, however fast the device is."""
+    device = engine.loaded.owner.device
+    before = device.n_submits
     async with asyncio.timeout(30):
-        while not (engine._answer and any(s.generated for s in engine._answer.stats)):  # noqa: ASYNC110
+        while device.n_submits < before + 10:  # noqa: ASYNC110 - prompt and first token take five
             await asyncio.sleep(0)
 
 
@@ -119,6 +121,22 @@ class TestInterrupt:
         assert (await first).choices[0].finish_reason == "abort"
         assert await second == expected[:40]
 
+    async def test_before_the_answer_begins(self, engine: Engine, expected: str) -> None:
+        """A stream's turn has come though nothing of it has run yet."""
+        stream = await engine.completions.create(**LONG, stream=True)
+        engine.interrupt()
+        assert await rest(stream) == ("", "abort")
+        assert await said(engine) == expected[:40]
+
+    async def test_logits(self, engine: Engine, expected: str) -> None:
+        logits = asyncio.create_task(engine.logits([65] * 400))
+        await asyncio.sleep(0)
+        engine.interrupt()
+        with pytest.raises(RequestError, match="interrupted") as caught:
+            await logits
+        assert caught.value.code == "interrupted"
+        assert await said(engine) == expected[:40]
+
     async def test_nothing(self, engine: Engine, expected: str) -> None:
         engine.interrupt()
         assert await said(engine) == expected[:40]
@@ -139,6 +157,13 @@ class TestInterrupt:
 
 
 class TestStreams:
+    async def test_read_by_two(self, engine: Engine, expected: str) -> None:
+        """Each piece goes to one of them, the end to both."""
+        stream = await engine.completions.create(**{**LONG, "max_tokens": 40}, stream=True)
+        async with asyncio.timeout(30):
+            (one, _), (other, _) = await asyncio.gather(rest(stream), rest(stream))
+        assert sorted(one + other) == sorted(expected[:40])
+
     async def test_closed_in_the_middle(self, engine: Engine, expected: str) -> None:
         stream = await engine.completions.create(**LONG, stream=True)
         assert expected.startswith(await some(stream))
@@ -216,6 +241,19 @@ class TestCancellation:
         with pytest.raises(asyncio.CancelledError):
             await answer
         assert not engine._line.busy
+
+    async def test_twice(self, engine: Engine) -> None:
+        """Also while the first one still waits for steps in flight."""
+        for rounds in (0, 1, 2, 3, 5):
+            answer = asyncio.create_task(engine.completions.create(**LONG))
+            await decoding(engine)
+            answer.cancel()
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            answer.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await answer
+            assert not engine._line.busy
 
     async def test_of_one_that_waits(self, engine: Engine, expected: str) -> None:
         first = asyncio.create_task(said(engine))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from conftest import Files
 from devices_that_fail import FailingDevice
@@ -85,7 +86,10 @@ class TestUnload:
 
     async def test_twice(self, small_model: Path, device: Device) -> None:
         engine = await webllm_py.load(small_model, device=device)
+        answer = asyncio.create_task(said(engine, max_tokens=400))
+        await asyncio.sleep(0)
         await asyncio.gather(engine.unload(), engine.unload())
+        await answer
         await engine.unload()
 
     async def test_afterwards_every_call_says_so(self, small_model: Path, device: Device) -> None:
@@ -248,6 +252,7 @@ class TestLoad:
             {"quantize": "q5"},
             {"kv_dtype": "q8"},
             {"device": "fastest"},
+            {"device": 5},
         ],
     )
     async def test_wrong_arguments(self, small_model: Path, options: dict[str, Any]) -> None:
@@ -260,6 +265,16 @@ class TestLoad:
             assert engine.info["trained_context_length"] == 500
             with pytest.raises(webllm_py.ContextLengthError, match="40 tokens"):
                 await engine.completions.create(prompt="x" * 40)
+
+    async def test_advice_only_where_it_helps(self, small_model: Path, device: Device) -> None:
+        """A larger context_length changes nothing where the model holds no more."""
+        for length, helps in ((None, False), (10**9, False), (numpy.int64(40), True)):
+            async with await webllm_py.load(
+                small_model, device=device, context_length=length
+            ) as engine:
+                with pytest.raises(webllm_py.ContextLengthError) as caught:
+                    await engine.completions.create(prompt=[65] * 500)
+                assert ("load the model with a larger context_length" in str(caught.value)) == helps
 
 
 class TestMemory:

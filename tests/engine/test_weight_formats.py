@@ -9,6 +9,7 @@ import pytest
 from conftest import Files
 from engine_tools import generation_logits
 from expected import Expected
+from formats import without_ties
 from made_models import FORMATS, SPECS, tokens_of, weights_of
 from model_files import gguf_tensor_name, gguf_writer, write_folder
 from reference import forward, stored_as
@@ -54,20 +55,6 @@ async def test_formats_side_by_side(tmp_path: Path, device: Device) -> None:
     async with await webllm_py.load(path, device=device) as engine:
         logits = await engine.logits(tokens)
     assert np.abs(logits - forward(FORMATS.config, kept, tokens)).max() < 1e-4
-
-
-def without_ties(weight: np.ndarray) -> np.ndarray:
-    """Zeros in the place of elements half-way between two codes, of Q4_0 or of Q8_0.
-
-    Halves have many; a GPU's division, which need not be exact, may take either code.
-    """
-    padded = np.pad(weight, ((0, 0), (0, -weight.shape[1] % 32)))
-    blocks = padded.reshape(-1, 32)
-    greatest = np.abs(blocks).max(1, keepdims=True)
-    shares = np.divide(blocks, greatest, out=np.zeros_like(blocks), where=greatest > 0)
-    for steps in (8, 127):
-        blocks = np.where(np.abs(shares * steps % 1 - 0.5) < 1e-4, 0, blocks)
-    return blocks.reshape(padded.shape)[:, : weight.shape[1]]
 
 
 @pytest.mark.parametrize(("dtype", "quantize"), [("F16", "q8"), ("BF16", "q4")])

@@ -51,6 +51,20 @@ def pad_rows(weight: np.ndarray) -> np.ndarray:
     return np.pad(weight, ((0, 0), (0, -weight.shape[1] % BLOCK)))
 
 
+def without_ties(weight: np.ndarray) -> np.ndarray:
+    """Zeros in the place of elements half-way between two codes, of Q4_0 or of Q8_0.
+
+    Halves have many; a GPU's division, which need not be exact, may take either code.
+    """
+    padded = pad_rows(weight)
+    blocks = padded.reshape(-1, BLOCK)
+    greatest = np.abs(blocks).max(1, keepdims=True)
+    shares = np.divide(blocks, greatest, out=np.zeros_like(blocks), where=greatest > 0)
+    for steps in (8, 127):
+        blocks = np.where(np.abs(shares * steps % 1 - 0.5) < 1e-4, 0, blocks)
+    return blocks.reshape(padded.shape)[:, : weight.shape[1]]
+
+
 def nibble_words(codes: np.ndarray) -> np.ndarray:
     """(..., 8) codes -> (...) words: four in the bytes' low nibbles, four in the high ones."""
     packed = codes[..., :4] | codes[..., 4:] << 4

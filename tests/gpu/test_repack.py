@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from formats import gguf_bytes, laid_out
+from formats import gguf_bytes, laid_out, without_ties
 from runners import Runner
 
 from webllm_py.gpu.kernels import Kernel, kernel
@@ -118,6 +118,7 @@ async def test_quantization_at_load(
     weight = rng.standard_normal((n, k)).astype(np.float32)
     weight[2, 32:64] = 0
     weight, _ = laid_out(source, weight)  # what the file's format can hold
+    weight = without_ties(weight)
     decoded, expected = laid_out(fmt, weight)
     out = await runner.run(
         kernel(
@@ -137,12 +138,10 @@ async def test_quantization_at_load(
         },
         (1,),
     )
-    # The GPU may round 1 / scale and scale to float16 either way, so a code may be off by one where
-    # a value lies between two: compare what the weights decode to.
+    # The GPU may round the scale to float16 either way: compare what the weights decode to.
     got = decode(fmt, out, decoded.shape)
     step = np.abs(decoded).max() / (8 if fmt == "q4_0" else 127)
-    assert np.abs(got - decoded).max() <= step * 1.01
-    assert (np.abs(got - decoded) > step * 0.01).mean() < 1e-3
+    assert np.abs(got - decoded).max() <= step / 4
 
 
 def decode(fmt: str, out: dict[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

@@ -52,9 +52,11 @@ def text(value: Any, param: str, *, empty: bool = True) -> str:
 
 def boolean(value: Any, param: str) -> bool:
     """True or False, nothing that merely counts as true."""
-    if not isinstance(value, bool):
-        wrong_type(param, "true or false", value)
-    return value
+    if isinstance(value, bool):
+        return value
+    if getattr(getattr(value, "dtype", None), "kind", "") == "b":  # numpy's
+        return bool(value)
+    wrong_type(param, "true or false", value)
 
 
 def integer(value: Any, param: str, *, low: int, high: int) -> int:
@@ -67,20 +69,16 @@ def integer(value: Any, param: str, *, low: int, high: int) -> int:
     return number
 
 
-def decimal(
-    value: Any, param: str, *, low: float, high: float = math.inf, above: bool = False
-) -> float:
-    """A finite number in ``low..high``; ``low`` itself is refused if ``above``."""
+def decimal(value: Any, param: str, *, low: float, high: float) -> float:
+    """A number in ``low..high``."""
     if isinstance(value, bool) or not isinstance(value, Real):
         wrong_type(param, "a number", value)
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
-    inside = low < number if above else low <= number
-    if not (inside and number <= high and math.isfinite(number)):
-        wanted = f"above {low:g}" if above else _range(low, high)
-        fail(param, f"must be {wanted}, not {_shown(value)}.")
+    if not low <= number <= high:
+        fail(param, f"must be {_range(low, high)}, not {_shown(value)}.")
     return number
 
 
@@ -137,8 +135,6 @@ def _plain(value: Any, param: str) -> Any:
 
 
 def _range(low: float, high: float) -> str:
-    if math.isinf(high):
-        return f"at least {low:g}"
     return f"from {low} to {high}"
 
 

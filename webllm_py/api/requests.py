@@ -257,6 +257,7 @@ def _prompts(value: Any) -> tuple[str | tuple[int, ...], ...]:
     """A prompt is a text or token ids; a request has one or a list of them."""
     if isinstance(value, str):
         return (text(value, "prompt"),)
+    value = value.tolist() if hasattr(value, "tolist") else value  # numpy's arrays
     prompts = items(value, "prompt") if isinstance(value, list | tuple) else None
     if prompts is None:
         wrong_type("prompt", "a string, token ids, or a list of either", value)

@@ -13,6 +13,7 @@ __all__ = ["parse_sampling", "sampling_defaults"]
 
 MAX_TOKEN_ID = 2**31 - 1
 MAX_TOP_K = 2**31 - 1
+MAX_PENALTY = 1000  # multiplies or divides logits: beyond, float32 may not hold them
 SEED_LIMIT = 2**63  # seeds are signed 64-bit integers, as OpenAI's
 
 
@@ -92,7 +93,9 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "top_p": lambda value: decimal(value, "top_p", low=0, high=1),
     "min_p": lambda value: decimal(value, "min_p", low=0, high=1),
     "seed": _seed,
-    "repetition_penalty": lambda value: decimal(value, "repetition_penalty", low=0, above=True),
+    "repetition_penalty": lambda value: decimal(
+        value, "repetition_penalty", low=1 / MAX_PENALTY, high=MAX_PENALTY
+    ),
     "frequency_penalty": lambda value: decimal(value, "frequency_penalty", low=-2, high=2),
     "presence_penalty": lambda value: decimal(value, "presence_penalty", low=-2, high=2),
     "logit_bias": _logit_bias,

@@ -70,7 +70,9 @@ class PromptBuilder:
         for name in variables:
             if name not in self.template.variables:
                 names = ", ".join(sorted(self.template.variables))
-                _refuse(f"chat_template_kwargs.{name}", f"it knows the variables {names}")
+                # OpenAI has this one as a field of its own.
+                field = name if name == "reasoning_effort" else f"chat_template_kwargs.{name}"
+                _refuse(field, f"it knows the variables {names}")
 
     def _prepared(self, message: Mapping[str, Any], param: str) -> Json:
         prepared = dict(message)

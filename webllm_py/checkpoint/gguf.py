@@ -87,9 +87,9 @@ def _refuse_formats(name: str, tensors: list[TensorRecord]) -> None:
     if bad:
         listed = ", ".join(f"{format} ({count} tensors)" for format, count in bad.items())
         raise UnsupportedModelError(
-            f"{name} has tensors in formats that this version does not run: {listed}. Take a file "
-            f"of this model in {', '.join(FORMATS)}, for example its Q8_0 or Q4_0 file; "
-            "llama.cpp's llama-quantize --pure makes one of the F16 file."
+            f"{name} has tensors in formats that this version does not run: {listed}. It "
+            f"runs {', '.join(FORMATS)}: take the model's Q8_0 file, or make one with llama.cpp's "
+            "llama-quantize --pure (a published Q4_0 file often has a Q6_K output layer)."
         )
 
 

@@ -117,7 +117,10 @@ async def _open_folder(folder: Folder) -> Checkpoint:
             return await _open_file(await folder.open(ggufs[0]))
         _refuse_other_files(folder.name, names, ggufs)
     what = "model.safetensors" if has_config else CONFIG
-    found = "" if names is None else f" It holds: {_listed(names)}."
+    if names is None:
+        found = " The address of a file must end in .gguf."
+    else:
+        found = f" It holds: {_listed(names)}." if names else " It is empty."
     raise MissingFileError(
         f"{folder.name} is no model: it holds no {what}. A Hugging Face folder needs {CONFIG}, "
         f"safetensors and the tokenizer's files; otherwise give one .gguf file.{found}"

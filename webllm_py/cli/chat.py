@@ -41,10 +41,11 @@ def chat(options: Namespace) -> int:
     with asyncio.Runner() as runner:
         try:
             engine = runner.run(stack.enter_async_context(open_engine(options)))
-            Chat(engine, runner, fields, options.system).run()
+            conversation = Chat(engine, runner, fields, options.system)
+            conversation.run()
         finally:
             runner.run(stack.aclose())
-    return 0
+    return conversation.exit_code
 
 
 class Chat:
@@ -68,6 +69,12 @@ class Chat:
         self.style = Style.of(sys.stdout)
         self.totals = Totals()
         self.interrupted = False
+        self.failed = False
+
+    @property
+    def exit_code(self) -> int:
+        """0; for a script that pipes messages 1, if one of them got no answer."""
+        return int(self.failed and not self.on_terminal)
 
     def run(self) -> None:
         """Until the input ends, ``/exit``, or Ctrl-C twice."""
@@ -131,7 +138,8 @@ class Chat:
                 self.note("a new conversation")
             case "system":
                 self.conversation.system = command.rest or None
-                self.note("the instructions hold from the next answer on")
+                held = "the instructions hold" if command.rest else "no instructions"
+                self.note(f"{held} from the next answer on")
             case "stats":
                 print(self.stats())
             case _:
@@ -148,9 +156,12 @@ class Chat:
                 self.runner.run(answer.stream(self.engine, self.conversation.messages, self.fields))
         except WebLLMError as error:
             self.conversation.answer("")
-            answer.end_line()
+            if answer.text:
+                answer.end_line()
             self.explain(error)
             return
+        finally:
+            self.interrupted = False
         self.conversation.answer(answer.text)
         answer.end_line()
         if answer.usage:
@@ -166,6 +177,7 @@ class Chat:
 
     def explain(self, error: WebLLMError) -> None:
         """One line, and what to do; a lost device is replaced."""
+        self.failed = True
         style = Style.of(sys.stderr)
         print(f"{style.red('error:')} {error}", file=sys.stderr)
         if isinstance(error, ContextLengthError):

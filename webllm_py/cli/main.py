@@ -8,7 +8,8 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TextIO
+from io import TextIOWrapper
+from pathlib import Path
 
 from webllm_py.cli.arguments import parse_arguments
 from webllm_py.cli.terminal import Style
@@ -27,8 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after the program's name; None takes the process's own.
     """
-    for stream in (sys.stdout, sys.stderr):
-        write_utf8(stream)
+    prepare_streams()
     options = parse_arguments(arguments)
     try:
         return run(options)
@@ -36,15 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # whatever was being written, the shell begins a line
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has gone, as `head` does. Nothing may be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does
+        silence_stdout()
         return FAILED
-    except WebLLMError as error:
+    except (WebLLMError, OSError, UnicodeDecodeError) as error:
         if options.debug:
             raise
-        style = Style.of(sys.stderr)
-        print(f"{style.red('error:')} {error}", file=sys.stderr)
+        if isinstance(error, OSError):  # of writing: the package names its own
+            silence_stdout()
+        text = "standard input is not UTF-8" if isinstance(error, UnicodeError) else error
+        print(f"{Style.of(sys.stderr).red('error:')} {text}", file=sys.stderr)
         return FAILED
 
 
@@ -55,7 +56,18 @@ def run(options: Namespace) -> int:
     return command(options)
 
 
-def write_utf8(stream: TextIO) -> None:
-    """Write UTF-8 whatever the locale says, and ``\\n`` as it is: a file gets the exact text."""
-    if hasattr(stream, "reconfigure"):
-        stream.reconfigure(encoding="utf-8", errors="replace", newline="\n")
+def prepare_streams() -> None:
+    """UTF-8 whatever the locale says, and ``\\n`` as it is: a file gets the exact text."""
+    # A stream that the shell has closed is None here.
+    sys.stdin = sys.stdin or Path(os.devnull).open()  # noqa: SIM115
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # not what a notebook or a test puts there
+            errors = "strict" if stream is sys.stdin else "replace"
+            stream.reconfigure(encoding="utf-8", errors=errors, newline="\n")
+
+
+def silence_stdout() -> None:
+    """Nothing can be written: nor may it be tried again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -76,9 +76,8 @@ def memory_rows(memory: Mapping[str, Any]) -> Rows:
     if "error" in memory:
         yield "does not fit", memory["error"]
         return
-    quantized = f" (as {memory['quantize']})" if memory["quantize"] else ""
     context = f"{memory['context_length']:,} tokens"
-    yield "weights", size(memory["weights"]) + quantized
+    yield "weights", f"{size(memory['weights'])}, {memory['quantization']}"
     yield "work buffers", size(memory["work"])
     yield "KV cache", f"{size(memory['cache_1000_tokens'])} a 1,000 tokens, {memory['kv_dtype']}"
     yield "after loading", size(memory["loaded"])

@@ -25,6 +25,7 @@ from webllm_py.errors import (
 )
 from webllm_py.fetch.source import Chunk
 from webllm_py.gpu.device import (
+    POOLED_BYTES,
     AdapterInfo,
     Buffer,
     Device,
@@ -147,21 +148,26 @@ class BrowserDevice:
 
     def create_buffer(self, label: str, size: int) -> Buffer:
         size = checked_size(label, size, self)
-        buffer = Buffer(label, size, self._js.createBuffer(label, size))
+        with named_errors():
+            buffer = Buffer(label, size, self._js.createBuffer(label, size))
         self._live[buffer] = None
         return buffer
 
     def write(self, buffer: Buffer, offset: int, data: Chunk) -> None:
-        self._js.write(buffer.handle, offset, data)
+        with named_errors():
+            self._js.write(buffer.handle, offset, data)
 
     def read(self, buffer: Buffer, offset: int, size: int) -> Awaitable[bytes]:
-        return asyncio.ensure_future(to_bytes(self._js.read(buffer.handle, offset, size)))
+        keep = size <= POOLED_BYTES
+        return asyncio.ensure_future(to_bytes(self._js.read(buffer.handle, offset, size, keep)))
 
     def copy(self, source: Buffer, target: Buffer, size: int) -> None:
-        self._js.copy(source.handle, target.handle, size)
+        with named_errors():
+            self._js.copy(source.handle, target.handle, size)
 
     def clear(self, buffer: Buffer) -> None:
-        self._js.clear(buffer.handle)
+        with named_errors():
+            self._js.clear(buffer.handle)
 
     def free(self, buffer: Buffer) -> None:
         if buffer in self._live:

@@ -62,6 +62,7 @@
     }
 
     createBuffer(label, size) {
+      this.throwIfLost();
       const { device } = this;
       const id = this.nextId++;
       device.pushErrorScope("out-of-memory");
@@ -82,6 +83,7 @@
 
     // `data`: a Uint8Array, or a Python object with the buffer protocol. Any length.
     write(id, offset, data) {
+      this.throwIfLost();
       const view = data instanceof Uint8Array ? null : data.getBuffer("u8");
       const bytes = view ? view.data : data;
       try {
@@ -100,6 +102,7 @@
     }
 
     submit(encode) {
+      this.throwIfLost();
       const encoder = this.device.createCommandEncoder();
       encode(encoder);
       this.device.queue.submit([encoder.finish()]);
@@ -114,8 +117,8 @@
       this.submit((encoder) => encoder.clearBuffer(this.buffers.get(id)));
     }
 
-    async read(id, offset, size) {
-      this.throwIfLost();
+    // `keep`: whether the staging buffer is kept for the next read of this size.
+    async read(id, offset, size, keep) {
       const pool = this.staging.get(size) ?? [];
       this.staging.set(size, pool);
       const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
@@ -129,7 +132,8 @@
       }
       const data = new Uint8Array(staging.getMappedRange().slice(0));
       staging.unmap();
-      pool.push(staging);
+      if (keep) pool.push(staging);
+      else staging.destroy();
       return data;
     }
 
@@ -218,9 +222,12 @@
     async check() {
       await Promise.all(this.scopes.splice(0));
       this.throwIfLost();
-      const error = this.errors.shift();
+      const error = this.errors.find(({ name }) => name === "OutOfMemory") ?? this.errors[0];
+      if (!error) return;
+      // What was done with a buffer that is none has more errors on the way: they are not the next check's.
+      await this.device.queue.onSubmittedWorkDone();
       this.errors.length = 0;
-      if (error) throw named(error.name, error.message);
+      throw named(error.name, error.message);
     }
 
     throwIfLost() {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -65,11 +65,12 @@ class Executor:
         self.chunk = min(tuning.chunk, bucket(context_length))
         self.layout = StepLayout(self.chunk, self.pages.max_pages)
         self.sampler = Sampler(device, owner, config.vocab_size, tuning)
-        self.buffers = self._activations(config, frequencies)
+        self._rope_table = rope_table(frequencies, context_length)
+        self.buffers = self._activations(config)
         self._plans: dict[tuple[str, int], Plan] = {}
         self._longest = 0
 
-    def _activations(self, config: ModelConfig, frequencies: Sequence[float]) -> Activations:
+    def _activations(self, config: ModelConfig) -> Activations:
         make = self.owner.create
         hidden = padded(config.hidden_size)
         heads = padded(config.n_heads * config.head_dim)
@@ -78,12 +79,9 @@ class Executor:
         normed_or_attended = make("normed or attended", rows * max(hidden, heads))
         q_or_gated = make("q or gated", rows * max(heads, padded(config.intermediate_size)))
         partial = 4 * config.n_heads * self.tuning.splits * (config.head_dim + 2)
-        table = rope_table(frequencies, self.context_length)
-        rope = make("rope table", len(table))
-        self.device.write(rope, 0, table)
         return Activations(
             step=make("step", self.layout.nbytes),
-            rope=rope,
+            rope=make("rope table", len(self._rope_table)),
             hidden=make("hidden", rows * hidden),
             normed=normed_or_attended,
             q=q_or_gated,
@@ -103,6 +101,7 @@ class Executor:
 
     async def prepare(self) -> None:
         """Make the first pages, compile the kernels and record the plans of a usual request."""
+        self.device.write(self.buffers.rope, 0, self._rope_table)
         await self._grow(FIRST_PAGES)
         await asyncio.gather(
             *(self.plan(name) for name in ("step", "head", "sample")),
@@ -122,12 +121,13 @@ class Executor:
         # Beyond this, finished sequences make room.
         keep = max(2 * self._longest, KEEP_BYTES // self.bytes_a_page)
         if missing and capacity < min(self.pages.max_pages, keep):
+            needed = -(-length // PAGE)
             try:
                 await self._grow(min(max(capacity + missing, capacity * 3 // 2), keep))
             except GPUOutOfMemoryError:
-                # What there is will do where finished sequences can make room.
-                if capacity * PAGE < length:
-                    raise
+                # Without room to spare; or with none where finished sequences can make room.
+                if capacity < needed:
+                    await self._grow(needed)
         self.write_pages(self.pages.reserve(sequence, length))
 
     async def _grow(self, pages: int) -> None:
@@ -142,9 +142,9 @@ class Executor:
         for i, old in enumerate(self.buffers.kv):
             grown = self.owner.create(f"kv {i}", pages * size)
             try:
+                await self.device.check()
                 if self.pages.capacity:
                     self.device.copy(old, grown, self.pages.capacity * size)
-                await self.device.check()
             except BaseException:
                 self.owner.free(grown)
                 raise
@@ -227,11 +227,14 @@ class Executor:
             kv_format=kv_format or self.kv_format,
         )
 
-    async def all_logits(self, tokens: Sequence[int]) -> bytes:
+    async def all_logits(
+        self, tokens: Sequence[int], *, interrupted: Callable[[], bool] = lambda: False
+    ) -> bytearray | None:
         """float32 logits of every position, (len(tokens), vocab), row-major.
 
-        All of it in float32, keys and values as well, which are its own and not kept: f16 tiles
-        and pages cost generation little, but would be off here by up to a hundredth.
+        None if ``interrupted`` says so, which is asked after every few rows. All of it is in
+        float32, keys and values as well, which are its own and not kept: f16 tiles and pages cost
+        generation little, but would be off here by up to a hundredth.
 
         Raises:
             GPUOutOfMemoryError: no memory for the keys and values.
@@ -241,7 +244,7 @@ class Executor:
         pages = -(-len(tokens) // PAGE)
         scratch = BufferOwner(self.device)
         plan: Plan | None = None
-        pieces = []
+        logits = bytearray()
         try:
             target = scratch.create("all logits", 4 * config.vocab_size * rows)
             size = pages * page_bytes(config, "f32")
@@ -253,15 +256,17 @@ class Executor:
             self.model.head(graph)
             plan = await self.device.record("all logits", self.exact(graph.dispatches))
             for start in range(0, len(tokens), rows):
+                if interrupted():
+                    return None
                 part = tokens[start : start + rows]
                 self.write_rows(part, start)
                 self.device.replay(plan)
-                pieces.append(await self.device.read(target, 0, 4 * config.vocab_size * len(part)))
+                logits += await self.device.read(target, 0, 4 * config.vocab_size * len(part))
         finally:
             if plan:
                 self.device.drop(plan)
             scratch.free_all()
-        return b"".join(pieces)
+        return logits
 
     def exact(self, dispatches: Sequence[Dispatch]) -> list[Dispatch]:
         """The same work without f16 arithmetic."""

@@ -18,7 +18,7 @@ from webllm_py.errors import RequestError
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.sampler import RING
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.settings import LogitsProcessor, SamplingSettings
 
 __all__ = ["GenerationStats", "generate"]
 
@@ -67,11 +67,11 @@ async def generate(
         most_ahead: tokens submitted before the first of them is read; 1 waits for each.
         interrupted: asked between chunks of the prompt and batches of tokens; True ends it.
     """
-    sequence = executor.begin(prompt)
-    stats.prompt_tokens, stats.cached_tokens = len(prompt), len(sequence.tokens)
     executor.sampler.begin(settings, prompt)
+    sequence = executor.begin(prompt)
     run = Run(executor, sequence, settings, max_tokens, stats, most_ahead)
     try:
+        stats.prompt_tokens, stats.cached_tokens = len(prompt), len(sequence.tokens)
         async for _ in executor.prefill(sequence, prompt[len(sequence.tokens) :]):
             if interrupted():
                 return
@@ -83,11 +83,13 @@ async def generate(
             if interrupted():
                 return
     finally:
-        await run.drain()
-        if executor.device.lost:
-            executor.pages.release(sequence)
-        else:
-            executor.pages.finish(sequence)
+        try:
+            await run.drain()
+        finally:
+            if executor.device.lost:
+                executor.pages.release(sequence)
+            else:
+                executor.pages.finish(sequence)
 
 
 class Run:
@@ -182,7 +184,7 @@ class Run:
             logits = float_array(await self.device.read(executor.buffers.logits, 0, 4 * vocab))
             for processor in self.settings.logits_processors:
                 logits = checked(processor, processor(logits), vocab)
-            self.device.write(executor.buffers.logits, 0, to_bytes(logits))
+            self.device.write(executor.buffers.logits, 0, logits)
             self.device.replay(await executor.plan("sample"))
             self.submitted(1)
             yield await self.next_read()
@@ -204,23 +206,26 @@ def float_array(data: bytes) -> Any:
     return np.frombuffer(data, np.float32).copy()
 
 
-def to_bytes(values: Any) -> bytes:
-    """float32 bytes of what a processor returned."""
-    if isinstance(values, array) and values.typecode == "f":
-        return values.tobytes()
-    if hasattr(values, "astype"):
-        return bytes(values.astype("float32").tobytes())
-    return array("f", values).tobytes()
+def checked(processor: LogitsProcessor, values: Any, vocab: int) -> Any:
+    """What a processor returned, as a float32 array.
 
-
-def checked(processor: Callable[[Any], Any], values: Any, vocab: int) -> Any:
-    """What a processor returned, if that can be logits."""
+    Raises:
+        RequestError: it is no array, or no list, of so many real numbers.
+    """
+    found = f"a {type(values).__name__}"
     try:
-        if len(values) == vocab:
+        if len(values) != vocab:
+            found = f"{len(values)} values"
+        elif isinstance(values, array) and values.typecode == "f":
             return values
-        found = f"{len(values)} values"
-    except TypeError:
-        found = type(values).__name__
+        elif isinstance(values, list | tuple | array):
+            return array("f", values)
+        elif values.shape == (vocab,) and values.dtype.kind in "fiu":
+            return values.astype("float32", order="C", copy=False)
+        else:
+            found = f"an array of shape {values.shape} and type {values.dtype}"
+    except (TypeError, AttributeError, OverflowError):
+        pass
     raise RequestError(
         f"the logits processor {getattr(processor, '__name__', processor)!r} returned {found}; it "
         f"must return the {vocab} logits",

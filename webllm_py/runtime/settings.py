@@ -13,20 +13,25 @@ __all__ = ["LogitsProcessor", "SamplingSettings"]
 LogitsProcessor: TypeAlias = Callable[[Any], Any]
 
 
+# Nothing but the most likely token would be drawn, and far below float32 cannot hold the quotients.
+COLDEST = 1e-5
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
     """Settings of one request's sampler. A neutral value switches a part off.
 
     Attributes:
-        temperature: divides the logits, >= 0; 0 takes the most likely token (greedy).
+        temperature: divides the logits, >= 0; below 1e-5 takes the most likely token (greedy).
         top_k: keep the k most likely tokens; 0 keeps all.
         top_p: keep the most likely tokens until their probabilities sum to at least this, 0..1;
             at least one token stays. 1 keeps all.
         min_p: drop tokens less likely than this share of the most likely one, 0..1; 0 drops none.
         seed: starts the random numbers, so that the same request gives the same tokens on the
             same device; None draws a new one. A signed 64-bit integer.
-        repetition_penalty: > 0; logits of tokens in the prompt or in the text so far are divided
-            by it where positive and multiplied where negative (CTRL, Keskar et al. 2019). 1 is off.
+        repetition_penalty: 0.001..1000; logits of tokens in the prompt or in the text so far are
+            divided by it where positive and multiplied where negative (CTRL, Keskar et al. 2019).
+            1 is off.
         frequency_penalty: -2..2; taken from a token's logit for each time it was generated.
         presence_penalty: -2..2; taken from a token's logit once it was generated.
         logit_bias: token id -> number added to its logit, -100..100.
@@ -48,4 +53,4 @@ class SamplingSettings:
     @property
     def greedy(self) -> bool:
         """Whether the most likely token is taken, so that no random number is needed."""
-        return self.temperature == 0 or self.top_k == 1
+        return self.temperature < COLDEST or self.top_k == 1

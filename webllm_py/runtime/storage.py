@@ -6,11 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from webllm_py.errors import UnsupportedModelError
+from webllm_py.errors import DeviceLimitError, UnsupportedModelError
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.weights import BLOCK, Matrix, Part
 
-__all__ = ["STORAGE", "Quantize", "SlicePlan", "repack_kernel", "slice_plans", "storage_format"]
+__all__ = [
+    "FLOATS",
+    "STORAGE",
+    "Quantize",
+    "SlicePlan",
+    "repack_kernel",
+    "slice_plans",
+    "storage_format",
+]
 
 Quantize: TypeAlias = Literal["q4", "q8"]
 
@@ -112,6 +120,11 @@ def cut_to_limit(plan: SlicePlan, blocks: int, binding_limit: int) -> list[Slice
     most = binding_limit // row_bytes // unit * unit
     if most >= plan.rows:
         return [plan]
+    if not most:
+        raise DeviceLimitError(
+            f"{unit} rows of {plan.parts[0].tensor.name} need {unit * row_bytes >> 10} KiB, but "
+            f"the device binds at most {binding_limit >> 10} KiB at once"
+        )
     return [
         SlicePlan(plan.format, plan.row0 + at, min(most, plan.rows - at), plan.parts)
         for at in range(0, plan.rows, most)

@@ -403,8 +403,8 @@ async def test_formats_that_are_not_run_are_all_named() -> None:
     )  # fmt: skip
     with pytest.raises(
         UnsupportedModelError,
-        match=r"Q4_K \(2 tensors\), Q6_K \(1 tensors\), type 99 \(unknown\) \(1 tensors\)\. Take .*"
-        "F32, F16, BF16, Q4_0, Q4_1, Q8_0",
+        match=r"Q4_K \(2 tensors\), Q6_K \(1 tensors\), type 99 \(unknown\) \(1 tensors\)\. It "
+        "runs F32, F16, BF16, Q4_0, Q4_1, Q8_0: take the model's Q8_0 file",
     ):
         await opened(file, 999)
 

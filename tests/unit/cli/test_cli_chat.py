@@ -69,6 +69,9 @@ def test_ctrl_c_stops_the_answer_and_then_leaves() -> None:
         terminal.wait_for("on on on")
         terminal.type(CTRL_C)
         terminal.wait_for(PROMPT)
+        terminal.type("half a mess")
+        press_ctrl_c(terminal)
+        assert "Ctrl-C once more leaves" in terminal.wait_for(PROMPT)
         press_ctrl_c(terminal)
         assert terminal.ends() == 0
 

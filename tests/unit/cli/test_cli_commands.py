@@ -195,7 +195,7 @@ def test_info_without_a_gpu(
     assert main(["info", str(stories / "stories260K.gguf")]) == 0
     shown = capsys.readouterr().out
     assert shown.endswith("GPU\n  none            wgpu found no GPU adapter\n")
-    assert "  weights         1.20 MB\n" in shown
+    assert "  weights         1.20 MB, F32\n" in shown
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:

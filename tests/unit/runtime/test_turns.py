@@ -76,6 +76,30 @@ async def test_those_who_wait_are_sent_away() -> None:
     assert not line.busy
 
 
+async def test_whose_turn_has_come_but_who_has_not_entered_is_sent_away_too() -> None:
+    line = Line()
+    first, stays = line.join(), line.join(stays=True)
+    line.send_away(KeyError("closed"))
+    with pytest.raises(KeyError, match="closed"):
+        await first.__aenter__()
+    async with stays:
+        pass
+    assert not line.busy
+
+
+async def test_the_first_is_interrupted() -> None:
+    line = Line()
+    line.interrupt()
+    first, second = line.join(), line.join()
+    line.interrupt()
+    assert (first.interrupted, second.interrupted) == (True, False)
+    async with first as place:
+        assert place is first
+    line.interrupt()
+    assert second.interrupted
+    second.leave()
+
+
 @pytest.mark.parametrize("seed", range(30))
 async def test_random_cancellation(seed: int) -> None:
     """Whoever is cancelled, the others come in order, one at a time, and all of them."""
