@@ -30,7 +30,7 @@ from webllm_py.runtime.storage import (
 
 __all__ = ["Loader", "place_weights", "read_floats"]
 
-STAGING_BYTES = 8 << 20
+STAGING_BYTES = 2 << 20
 # Queued copies take memory of their own until the GPU is done with them.
 QUEUED_BYTES = 64 << 20
 
