@@ -1,5 +1,7 @@
 """A small static server: right media types, byte ranges, revalidated caching, no isolation headers.
 
+Any origin may read what it serves: the site is public, and notebooks install the wheel from it.
+
 Cross-origin isolation (COOP/COEP) is left out on purpose: nothing here needs shared memory, and
 JupyterLite's kernels are less steady with it.
 """
@@ -78,6 +80,7 @@ class SiteHandler(SimpleHTTPRequestHandler):
     def end_headers(self) -> None:
         """Every answer may be kept, but is checked for changes before it is used again."""
         self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Access-Control-Allow-Origin", "*")
         self.send_header("Cache-Control", "no-cache")
         super().end_headers()
 

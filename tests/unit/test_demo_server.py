@@ -66,6 +66,12 @@ def test_no_isolation_and_always_revalidated(server: SiteServer) -> None:
     assert (again.status, body) == (304, b"")
 
 
+def test_other_origins_may_read_everything(server: SiteServer) -> None:
+    for path, headers in (("/c.whl", {}), ("/model.gguf", {"Range": "bytes=0-9"}), ("/none", {})):
+        response, _ = get(server, path, **headers)
+        assert response.headers.get_all("Access-Control-Allow-Origin") == ["*"]
+
+
 @pytest.mark.parametrize(
     ("wanted", "start", "stop"),
     [
