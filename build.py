@@ -23,7 +23,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - a plain sentence instead of a tr
 from demo.tools import browsers
 from demo.tools.assemble import PYODIDE, Assembly
 from demo.tools.environment import Environment
-from demo.tools.serve import SiteServer
+from demo.tools.serve import LAST_PORT, SiteServer, port_number
 from demo.tools.steps import StepFailedError, Steps
 
 ROOT = Path(__file__).resolve().parent
@@ -39,7 +39,9 @@ def main() -> int:
     demo = commands.add_parser("demo", help="build the chat page, serve it and open it")
     demo.add_argument("--no-serve", action="store_true", help="only build demo/dist")
     demo.add_argument("--no-open", action="store_true", help="serve, but open no browser")
-    demo.add_argument("--port", type=int, default=8000, help="default: 8000, or the next free one")
+    demo.add_argument(
+        "--port", type=port_number, default=8000, help="default: 8000, or the next free one"
+    )
     commands.add_parser("test", help="lint, types and every test", add_help=False)
     measured = commands.add_parser("bench", help="measure the engine", add_help=False)
     where = measured.add_mutually_exclusive_group()
@@ -170,12 +172,13 @@ def _timed(name: str, command: list[str | Path]) -> tuple[int, float]:
 
 
 def _server(dist: Path, port: int) -> SiteServer:
-    for candidate in (*range(port, port + 10), 0):
+    last = min(port + 9, LAST_PORT)
+    for candidate in (*range(port, last + 1), 0):
         try:
             return SiteServer(dist, candidate)
         except OSError:
             continue
-    raise StepFailedError(f"No port is free, neither {port} to {port + 9} nor any other.")
+    raise StepFailedError(f"No port is free, neither {port} to {last} nor any other.")
 
 
 def _has_display() -> bool:

@@ -8,6 +8,7 @@ JupyterLite's kernels are less steady with it.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import re
@@ -19,7 +20,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["SiteHandler", "SiteServer", "main"]
+__all__ = ["LAST_PORT", "SiteHandler", "SiteServer", "main", "port_number"]
+
+LAST_PORT = 65535
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 
@@ -130,12 +133,28 @@ def _copy(source: IO[bytes], target: IO[bytes], length: int) -> None:
         length -= len(chunk)
 
 
+def port_number(text: str) -> int:
+    """A port given on a command line; 0 is any free one."""
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to {LAST_PORT}, not {text!r}")
+    return int(text)
+
+
 def main() -> None:
     """``python demo/tools/serve.py [FOLDER] [PORT]``: serve a built site again without building."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo/dist")
-    port = int(sys.argv[2]) if len(sys.argv) > 2 else 8000
-    with SiteServer(folder, port) as server:
-        print(f"Serving {folder} at {server.url} (Ctrl+C stops)")
+    parser = argparse.ArgumentParser(description="Serve a built site again without building it.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("demo/dist"))
+    parser.add_argument("port", nargs="?", type=port_number, default=8000)
+    arguments = parser.parse_args()
+    folder, port = arguments.folder, arguments.port
+    if not folder.is_dir():
+        sys.exit(f"There is no folder {folder}. `python build.py demo` makes demo/dist.")
+    try:
+        server = SiteServer(folder, port)
+    except OSError as error:
+        sys.exit(f"Port {port} cannot be used ({error.strerror}). Give another one: FOLDER PORT.")
+    with server:
+        print(f"Serving {folder} at {server.url} (Ctrl+C stops)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
 

@@ -1,7 +1,8 @@
-"""The demo's server: media types, byte ranges, revalidation."""
+"""The demo's server: media types, byte ranges, revalidation; and what its command lines refuse."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # for demo.tools, which no wheel holds
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # for demo.tools, which no wheel holds
 
-from demo.tools.serve import SiteServer
+from demo.tools.serve import SiteServer  # noqa: E402
 
 BODY = bytes(range(256)) * 40
 
@@ -109,3 +111,28 @@ def test_nothing_outside_the_folder(server: SiteServer) -> None:
     assert response.status == 404
     response, _ = get(server, "/missing.gguf", Range="bytes=0-1")
     assert response.status == 404
+
+
+def ended(*words: str | Path) -> str:
+    """What a command that must fail at once says, without a traceback."""
+    command = [sys.executable, *words]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert process.returncode != 0
+    assert "Traceback" not in process.stderr
+    assert process.stdout == ""
+    return process.stderr
+
+
+@pytest.mark.parametrize("port", ["70000", "-1", "http"])
+def test_a_bad_port_is_refused_before_anything_is_built(port: str) -> None:
+    assert f"a port is a number from 0 to 65535, not '{port}'" in ended(
+        "build.py", "demo", f"--port={port}"
+    )
+
+
+def test_serving_again_needs_a_folder_and_a_free_port(server: SiteServer, tmp_path: Path) -> None:
+    serve = ROOT / "demo" / "tools" / "serve.py"
+    assert ended(serve, tmp_path / "none").startswith(f"There is no folder {tmp_path / 'none'}.")
+    assert "not '70000'" in ended(serve, tmp_path, "70000")
+    used = str(server.server_address[1])
+    assert ended(serve, tmp_path, used).startswith(f"Port {used} cannot be used (")
