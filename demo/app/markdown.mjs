@@ -13,6 +13,7 @@ const RULE = /^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])( {1,4}|\t|$)/;
 const TABLE_RULE = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
+const LONGEST_ADDRESS = 2048;
 const ADDRESS = /^(?:https?:\/\/|mailto:)[^\s<>]+$/i;
 
 /** Text to blocks: [{type, source, ...}]. `source` is the text of the block. */
@@ -106,7 +107,7 @@ function parseTable(lines, at) {
   const head = cells(lines[at]);
   const align = cells(lines[at + 1]).map((cell) => {
     const [left, right] = [cell.startsWith(":"), cell.endsWith(":")];
-    return left && right ? "center" : right ? "right" : "left";
+    return left && right ? "center" : right ? "right" : left ? "left" : "start";
   });
   const rows = [];
   let end = at + 2;
@@ -215,20 +216,44 @@ function codeAt(text, at, missing) {
 function linkAt(text, at, depth, missing) {
   const middle = find(text, "](", at + 1, missing);
   if (middle < 0 || text.slice(at + 1, middle).includes("[")) return null;
-  const end = find(text, ")", middle + 2, missing);
+  const end = find(text, ")", middle + 2, missing) < 0 ? -1 : linkEnd(text, middle + 2);
   if (end < 0) return null;
-  const address = text.slice(middle + 2, end).trim().split(/\s/)[0];
-  if (!ADDRESS.test(address)) return null;
+  const [address, title = '""'] = text.slice(middle + 2, end).trim().split(/\s+(.*)/s);
+  if (!ADDRESS.test(address) || !/^["'(]/.test(title)) return null;
   const parts = parseInline(text.slice(at + 1, middle), DEEPEST);
   return { part: { type: "link", address, parts }, end: end + 1 };
 }
 
+// Where a link's address and title end: parentheses inside them come in pairs.
+function linkEnd(text, from) {
+  const last = Math.min(text.length, from + LONGEST_ADDRESS);
+  for (let at = from, open = 0; at < last; at++) {
+    if (text[at] === "(") open += 1;
+    if (text[at] !== ")") continue;
+    if (open === 0) return at;
+    open -= 1;
+  }
+  return -1;
+}
+
 function addressAt(text, at) {
   if (/\w/.test(text[at - 1] ?? "")) return null;
-  const found = /^https?:\/\/[^\s<>"'`\\]+/.exec(text.slice(at, at + 2048));
+  const found = /^https?:\/\/[^\s<>"'`\\]+/.exec(text.slice(at, at + LONGEST_ADDRESS));
   if (!found) return null;
-  const address = found[0].replace(/[.,;:!?*_~)\]]+$/, "");
+  const address = found[0].slice(0, bareLength(found[0]));
   return { part: { type: "link", address, parts: [address] }, end: at + address.length };
+}
+
+// How much of a bare address is its own: marks at its end belong to the sentence around it, but
+// for a parenthesis that the address itself opened.
+function bareLength(address) {
+  let surplus = address.split(")").length - address.split("(").length;
+  let length = address.length;
+  while (".,;:!?*_~)]".includes(address[length - 1])) {
+    if (address[length - 1] === ")" && surplus-- <= 0) break;
+    length -= 1;
+  }
+  return length;
 }
 
 function emphasisAt(text, at, depth, missing) {
@@ -267,6 +292,7 @@ export function render(element, text) {
   for (const block of blocks.slice(same)) {
     const node = blockNode(block);
     node.source = block.source;
+    if (block.type !== "code") node.dir = "auto"; // code runs from left to right in any language
     element.append(node);
   }
 }
@@ -304,6 +330,8 @@ function codeNode({ language, text }) {
 function listNode({ ordered, start, items }) {
   const list = node(ordered ? "ol" : "ul", items.map((blocks) => node("li", itemNodes(blocks))));
   if (ordered && start !== 1) list.start = start;
+  const digits = ordered ? String(start + items.length - 1).length : 0;
+  if (digits > 2) list.style.paddingInlineStart = `${digits + 1.5}ch`; // two fit into the usual
   return list;
 }
 

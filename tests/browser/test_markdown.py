@@ -18,7 +18,8 @@ RENDER = """
     const names = [...element.querySelectorAll("*")].map((e) => e.localName);
     const attributes = [...element.querySelectorAll("*")].flatMap((e) =>
       [...e.attributes].map((a) => `${a.name}=${a.value}`));
-    const result = { html: element.innerHTML, text: element.textContent, names, attributes,
+    const html = element.innerHTML.replaceAll(' dir="auto"', "");
+    const result = { html, text: element.textContent, names, attributes,
                      milliseconds: performance.now() - start };
     element.remove();
     done(result);
@@ -60,18 +61,29 @@ LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
         ("#hashtag", "<p>#hashtag</p>"),
         ("- a\n- b\n  - c\n- d", "<ul><li>a</li><li>b<ul><li>c</li></ul></li><li>d</li></ul>"),
         ("3. x\n4. y", '<ol start="3"><li>x</li><li>y</li></ol>'),
+        ("98. x\n99. y\n100. z",
+         '<ol start="98" style="padding-inline-start: 4.5ch;"><li>x</li><li>y</li><li>z</li></ol>'),
         ("1. x\n\n2. y", "<ol><li>x</li><li>y</li></ol>"),
         ("It was\n1998. A year", "<p>It was<br>1998. A year</p>"),
         ("> q\n> r\n\nout", "<blockquote><p>q<br>r</p></blockquote><p>out</p>"),
         ("a\n\n---\n\nb", "<p>a</p><hr><p>b</p>"),
         ("[t](https://a.b/c_d_e)", f'<p><a href="https://a.b/c_d_e" {LINK}>t</a></p>'),
+        ("[t](https://a.b/c_(d)_(e(f)))",
+         f'<p><a href="https://a.b/c_(d)_(e(f))" {LINK}>t</a></p>'),
+        ('([t](https://a.b/c "a (title)"))',
+         f'<p>(<a href="https://a.b/c" {LINK}>t</a>)</p>'),
+        ("[t](https://a.b/c and more)",
+         f'<p>[t](<a href="https://a.b/c" {LINK}>https://a.b/c</a> and more)</p>'),
+        ("(at https://a.b/c_(d), https://a.b/e_(f))",
+         f'<p>(at <a href="https://a.b/c_(d)" {LINK}>https://a.b/c_(d)</a>, '
+         f'<a href="https://a.b/e_(f)" {LINK}>https://a.b/e_(f)</a>)</p>'),
         ("see https://x.y/z.", f'<p>see <a href="https://x.y/z" {LINK}>https://x.y/z</a>.</p>'),
         ("a|b\n-|-|-\n1|2", "<p>a|b<br>-|-|-<br>1|2</p>"),  # two columns, a rule for three
         ("|a|b|\n|-|-:|\n|1|2|\n|3|",
-         '<div class="table"><table><thead><tr><th style="text-align: left;">a</th>'
+         '<div class="table"><table><thead><tr><th style="text-align: start;">a</th>'
          '<th style="text-align: right;">b</th></tr></thead><tbody><tr>'
-         '<td style="text-align: left;">1</td><td style="text-align: right;">2</td></tr><tr>'
-         '<td style="text-align: left;">3</td><td style="text-align: right;"></td></tr>'
+         '<td style="text-align: start;">1</td><td style="text-align: right;">2</td></tr><tr>'
+         '<td style="text-align: start;">3</td><td style="text-align: right;"></td></tr>'
          "</tbody></table></div>"),
         ("```py\nx = '<b>'\n\n```\nafter",
          '<figure class="code"><figcaption><span>py</span><button type="button" '
@@ -87,6 +99,27 @@ LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
 )  # fmt: skip
 def test_ordinary_text(blank: Page, text: str, html: str) -> None:
     assert render(blank, text)["html"] == html
+
+
+def test_every_block_but_code_has_the_direction_of_its_own_text(blank: Page) -> None:
+    text = "שלום\n\n- אחת\n- two\n\nhello\n\n> ציטוט\n\n```\nx = 1\n```\n\n| א |\n|---|\n| ב |"
+    directions = blank.driver.execute_async_script(
+        """
+        const [text, done] = arguments;
+        import("/app/markdown.mjs").then(({ render }) => {
+          const element = document.createElement("div");
+          document.body.append(element);
+          render(element, text);
+          done([...element.children].map((e) => [e.localName, getComputedStyle(e).direction]));
+          element.remove();
+        });
+        """,
+        text,
+    )
+    assert directions == [
+        ["p", "rtl"], ["ul", "rtl"], ["p", "ltr"], ["blockquote", "rtl"], ["figure", "ltr"],
+        ["div", "rtl"],
+    ]  # fmt: skip
 
 
 HOSTILE = [
@@ -130,7 +163,7 @@ def test_hostile_text_makes_no_elements(blank: Page, text: str) -> None:
     assert set(made["names"]) <= ALLOWED
     for attribute in made["attributes"]:
         name, _, value = attribute.partition("=")
-        assert name in {"href", "target", "rel", "class", "type", "start", "style"}
+        assert name in {"href", "target", "rel", "class", "type", "start", "style", "dir"}
         if name == "href":
             assert value.startswith(("https://ok.example", "https://tracker.example"))
     assert blank.js("return window.alerts") == []
@@ -140,7 +173,7 @@ def test_hostile_text_makes_no_elements(blank: Page, text: str) -> None:
     "piece",
     ["*", "**", "_", "[", "`", "~~", "[a](", "> ", "- ", "*a ", "**a ", "](", "|", "\\", "#",
      "`a``b", "*a**b", "> - ", "1. ", "h", "https://", "|a", "a\n", "- a\n", "|a|\n|-|\n", "```\n",
-     "> " * 200 + "\n", "  - a\n"],
+     "> " * 200 + "\n", "[a]((", "[a](()", "https://a)", "h(", "  - a\n"],
 )  # fmt: skip
 def test_long_hostile_text_takes_no_longer_than_its_length(blank: Page, piece: str) -> None:
     made = render(blank, piece * (50_000 // len(piece)))
@@ -160,7 +193,7 @@ def test_streaming_ends_in_the_same_nodes_and_keeps_finished_blocks(blank: Page)
             if (end === 20) first = element.firstChild;
             if (end > 20) kept &&= element.firstChild === first;
           }
-          done([element.innerHTML, kept]);
+          done([element.innerHTML.replaceAll(' dir="auto"', ""), kept]);
         });
         """,
         text,
