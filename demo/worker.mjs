@@ -1,22 +1,28 @@
 // Runs Python, and the model that Python drives, away from the page: the page never blocks.
 //
+// Jobs are loads and answers: each has an id, which the page counts up. A new job ends the one
+// before it and begins when that is over.
+//
 // Messages from the page
-//   {type: "load", source, contextLength}   source: {kind: "pocket"} | {kind: "address", address}
-//                                                   | {kind: "files", files: File[]}
-//   {type: "cancel"}                        stop the load that is under way
+//   {type: "load", id, source, contextLength}   source: {kind: "pocket"} | {kind: "address", address}
+//                                                       | {kind: "file", file}
+//                                                       | {kind: "folder", name, files: File[]}
+//   {type: "recover", id}                   start again after the GPU was lost; a load
 //   {type: "chat", id, messages, options}   options: temperature, max_tokens
-//   {type: "stop"}                          end the answer that is under way
-//   {type: "recover"}                       start again after the GPU was lost
-// Messages to the page
-//   {type: "progress", stage, loaded, total, rate}   stages in order: "python", then the
-//                                                          engine's own, "opening" to "ready"
-//   {type: "started", fromSnapshot}         Python is up
-//   {type: "loaded", info}                  a model answers from now on
-//   {type: "cancelled"}                     the load was cancelled; no model is loaded
+//   {type: "stop"}                          end the latest job
+// Messages to the page about a job; the second group ends it
+//   {type: "progress", id, stage, text, loaded, total, rate}   text: the stage in the engine's words
 //   {type: "delta", id, text}
-//   {type: "done", id, finish, usage, timings}
-//   {type: "error", during, id, kinds, message}   during: "start" | "load" | "chat"; kinds: the
-//                                                 error's class and its bases, most special first
+//
+//   {type: "loaded", id, info}              a model answers from now on
+//   {type: "done", id, finish, usage, timings, info}
+//   {type: "cancelled", id}                 of a load no model is left, of an answer no text
+//   {type: "error", id, during, kinds, message}   during: "load" | "chat"; kinds: the error's class
+//                                                 and its bases, most special first
+// Messages to the page about the worker
+//   {type: "progress", stage: "python", loaded, total}
+//   {type: "started", fromSnapshot}         Python is up
+//   {type: "error", during: "start", kinds, message}   it will never be; jobs get no end
 
 import { loadPyodide } from "./pyodide/pyodide.mjs";
 
@@ -35,15 +41,27 @@ self.onmessage = async ({ data }) => {
   if (python === null) return; // the page has been told why
   switch (data.type) {
     case "load":
-      python.load(data.source.kind, data.source.address, data.source.files, data.contextLength);
+      python.load(data.id, data.source.kind, given(data.source), data.contextLength);
       break;
     case "chat":
       python.chat(data.id, JSON.stringify(data.messages), JSON.stringify(data.options));
       break;
-    default:
-      python[data.type]();
+    case "recover":
+      python.recover(data.id);
+      break;
+    case "stop":
+      python.stop();
   }
 };
+
+function given({ name, address, file, files }) {
+  // Files of a folder that was dropped do not tell its name.
+  for (const inner of files ?? []) {
+    const value = inner.webkitRelativePath || `${name}/${inner.name}`;
+    Object.defineProperty(inner, "webkitRelativePath", { value });
+  }
+  return address ?? file ?? files;
+}
 
 async function start() {
   const adapter = navigator.gpu?.requestAdapter();
@@ -88,7 +106,7 @@ function counter() {
   return (loaded, total) => {
     bytes.loaded += loaded;
     bytes.total += total;
-    send({ type: "progress", stage: "python", ...bytes, rate: null });
+    send({ type: "progress", stage: "python", ...bytes });
   };
 }
 

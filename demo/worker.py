@@ -9,107 +9,120 @@ import asyncio
 import json
 import time
 import traceback
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeAlias
 
 import webllm_py
 from webllm_py.errors import CancelledLoadError, WebLLMError
 
 _PROGRESS_SECONDS = 0.05  # between two progress messages of one stage
 
+Message: TypeAlias = dict[str, Any]
+
 
 class Session:
-    """One model at a time, and one thing done with it at a time.
+    """One model at a time, and one job at a time: a load or an answer.
 
-    ``post`` takes a message as JSON.
+    A new job ends the one before it and begins when that is over. The page's number of a job is in
+    every message about it; the last one says how it ended. ``post`` takes a message as JSON.
     """
 
     def __init__(self, post: Callable[[str], None]) -> None:
         self._post = post
         self._engine: Any = None
-        self._task: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        self._job: asyncio.Task[Message] | None = None
+        self._heard: asyncio.Task[Any] | None = None  # the answer that the engine has begun
         self._stage = ""
         self._progress_at = 0.0
 
-    def load(self, kind: str, address: str | None, files: Any, context_length: int | None) -> None:
-        """Replace the model by another; ``files`` is a JavaScript array of ``File``."""
-        if kind == "files":
-            source = files[0] if len(files) == 1 else list(files)
-        else:
-            source = address if kind == "address" else None
-        self._run("load", self._load(source, context_length or None))
+    def load(self, number: int, kind: str, given: Any, context_length: int | None) -> None:
+        """Replace the model; ``given``: an address, a JavaScript ``File`` or an array of them."""
+        source = list(given) if kind == "folder" else given
+        self._begin(number, "load", partial(self._load, number, source, context_length or None))
 
-    def cancel(self) -> None:
-        """Stop the load that is under way."""
-        if self._task is not None:
-            self._task.cancel()
+    def recover(self, number: int) -> None:
+        """Start again on a new GPU device, with the same model."""
+        self._begin(number, "load", self._recover)
 
     def chat(self, number: int, messages: str, options: str) -> None:
         """Answer a conversation."""
-        self._run("chat", self._chat(number, json.loads(messages), json.loads(options)), number)
+        work = partial(self._chat, number, json.loads(messages), json.loads(options))
+        self._begin(number, "chat", work)
 
     def stop(self) -> None:
-        """End the answer that is under way; what was said so far stands."""
-        if self._engine is not None:
+        """End the job under way: a load is undone, of an answer stands what was said so far."""
+        job = self._job
+        if job is None or job.cancelling():
+            return
+        if job is self._heard:
             self._engine.interrupt()
+        else:
+            job.cancel()  # before its turn the engine would not know what to interrupt
 
-    def recover(self) -> None:
-        """Start again on a new GPU device, with the same model."""
-        self._run("load", self._recover())
+    def _begin(self, number: int, during: str, work: Callable[[], Awaitable[Message]]) -> None:
+        self.stop()
+        self._job = asyncio.ensure_future(self._in_turn(work))
+        self._job.add_done_callback(partial(self._ended, number, during))
 
-    def _run(self, during: str, work: Coroutine[Any, Any, None], number: int | None = None) -> None:
-        async def guarded() -> None:
-            try:
-                await work
-            except (asyncio.CancelledError, CancelledLoadError):
-                self._send(type="cancelled")
-            except Exception as error:
-                self._fail(error, during, number)
+    async def _in_turn(self, work: Callable[[], Awaitable[Message]]) -> Message:
+        async with self._turn:
+            return await work()
 
-        self._task = asyncio.ensure_future(guarded())
+    def _ended(self, number: int, during: str, job: asyncio.Task[Message]) -> None:
+        error = asyncio.CancelledError() if job.cancelled() else job.exception()
+        if error is None:
+            self._send(id=number, **job.result())
+        elif isinstance(error, (asyncio.CancelledError, CancelledLoadError)):
+            self._send(type="cancelled", id=number)
+        else:
+            self._send(type="error", id=number, during=during, **_described(error))
 
-    async def _load(self, source: Any, context_length: int | None) -> None:
-        if self._engine is not None:
-            old, self._engine = self._engine, None
-            await old.unload()  # first, so that both need not fit at once
+    async def _load(self, number: int, source: Any, context_length: int | None) -> Message:
+        old, self._engine = self._engine, None
+        if old is not None:
+            await asyncio.shield(old.unload())  # first, so that both need not fit at once
         self._engine = await webllm_py.load(
-            source, context_length=context_length, on_progress=self._progress
+            source, context_length=context_length, on_progress=partial(self._progress, number)
         )
-        self._send(type="loaded", info=self._info())
+        return {"type": "loaded", "info": self._info()}
 
-    async def _recover(self) -> None:
+    async def _recover(self) -> Message:
         await self._engine.recover()
-        self._send(type="loaded", info=self._info())
+        return {"type": "loaded", "info": self._info()}
 
-    async def _chat(self, number: int, messages: list[Any], options: dict[str, Any]) -> None:
+    async def _chat(self, number: int, messages: list[Any], options: dict[str, Any]) -> Message:
         start = time.perf_counter()
         first = last = None
         finish = usage = None
-        chunks = await self._engine.chat.completions.create(
+        answer = await self._engine.chat.completions.create(
             messages=messages, stream=True, stream_options={"include_usage": True}, **options
         )
-        async for chunk in chunks:
-            usage = chunk.usage or usage
-            for choice in chunk.choices:
-                finish = choice.finish_reason or finish
-                if choice.delta.content:
-                    last = time.perf_counter()
-                    first = first or last
-                    self._send(type="delta", id=number, text=choice.delta.content)
+        async with aclosing(answer) as chunks:
+            async for chunk in chunks:
+                self._heard = asyncio.current_task()
+                usage = chunk.usage or usage
+                for choice in chunk.choices:
+                    finish = choice.finish_reason or finish
+                    if choice.delta.content:
+                        last = time.perf_counter()
+                        first = first or last
+                        self._send(type="delta", id=number, text=choice.delta.content)
         counts = _counts(usage)
-        self._send(
-            type="done",
-            id=number,
-            finish=finish,
-            usage=counts,
-            timings=_timings(start, first, last, counts["completion_tokens"]),
-            info=self._info(),
-        )
+        return {
+            "type": "done",
+            "finish": finish,
+            "usage": counts,
+            "timings": _timings(start, first, last, counts["completion_tokens"]),
+            "info": self._info(),
+        }
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> Message:
         return {name: value for name, value in self._engine.info.items() if _is_plain(value)}
 
-    def _progress(self, report: Any) -> None:
+    def _progress(self, number: int, report: Any) -> None:
         now = time.monotonic()
         finished = report.total is not None and report.loaded >= report.total
         early = now < self._progress_at + _PROGRESS_SECONDS
@@ -118,22 +131,25 @@ class Session:
         self._stage, self._progress_at = report.stage, now
         self._send(
             type="progress",
+            id=number,
             stage=report.stage,
+            text=report.text,
             loaded=report.loaded,
             total=report.total,
             rate=report.bytes_per_second,
         )
 
-    def _fail(self, error: Exception, during: str, number: int | None) -> None:
-        message = str(error)
-        if not isinstance(error, WebLLMError):
-            traceback.print_exception(error)  # a defect: the console gets all of it
-            message = f"{type(error).__name__}: {error}"
-        kinds = [kind.__name__ for kind in type(error).__mro__]
-        self._send(type="error", during=during, id=number, kinds=kinds, message=message)
-
     def _send(self, **message: Any) -> None:
         self._post(json.dumps(message))
+
+
+def _described(error: BaseException) -> Message:
+    """What the page is told of an error."""
+    message = str(error)
+    if not isinstance(error, WebLLMError):
+        traceback.print_exception(error)  # a defect: the console gets all of it
+        message = f"{type(error).__name__}: {error}"
+    return {"kinds": [kind.__name__ for kind in type(error).__mro__], "message": message}
 
 
 def _counts(usage: Any) -> dict[str, int]:

@@ -1,150 +1,98 @@
-// The conversation: what was said, and how it is shown.
+// The conversation: exchanges in their order, and the part of it that is in view.
 
-import { render } from "./markdown.mjs";
-import * as format from "./format.mjs";
+import { Exchange } from "./exchange.mjs";
 
-const FINISH_NOTES = { length: "cut at the longest answer", abort: "stopped" };
+const NEAR_END = 48; // pixels
 
-/** Turns of {role, content}, each with its element. */
 export class Conversation {
   #list = document.querySelector("#messages");
   #scroller = document.querySelector("#scroller");
-  #turns = [];
-  #frame = 0;
-  #follow = true;
+  #exchanges = [];
+  #top = 0; // where the view was scrolled to at last
+  #follow = true; // the view stays at the end while that grows
 
-  /** `onEdit(text)`: the last question goes back to the composer; `onRegenerate()`. */
-  constructor({ onEdit, onRegenerate }) {
+  /** `on`: what to do with an exchange, by the action's name: edit, regenerate, take-back. */
+  constructor(on) {
     this.#list.addEventListener("click", ({ target }) => {
       const button = target.closest("button");
       if (!button) return;
+      const exchange = this.#exchanges.find(({ elements }) =>
+        elements.includes(button.closest("#messages > li")));
       if (button.className === "copy-code") {
         copy(button, button.closest("figure").querySelector("pre").textContent);
       } else if (button.dataset.action === "copy") {
-        copy(button, this.#turns.find(({ element }) => element.contains(button)).content);
-      } else if (button.dataset.action === "regenerate") {
-        onRegenerate();
-      } else if (button.dataset.action === "edit") {
-        onEdit(this.takeBack());
+        copy(button, exchange.answer);
+      } else {
+        on[button.dataset.action](exchange);
       }
     });
-    this.#scroller.addEventListener("scroll", () => {
-      const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-      this.#follow = scrollHeight - scrollTop - clientHeight < 48;
-    });
-    new ResizeObserver(() => this.#scroll()).observe(this.#scroller);
+    this.#scroller.addEventListener("scroll", () => this.#scrolled());
+    const observer = new ResizeObserver(() => this.#scroll());
+    for (const element of [this.#scroller, this.#list]) observer.observe(element);
   }
 
   get isEmpty() {
-    return this.#turns.length === 0;
+    return this.#exchanges.length === 0;
   }
 
-  /** As the engine takes it. */
-  messages(system) {
-    const said = this.#turns.filter(({ content }) => content);
-    const turns = said.map(({ role, content }) => ({ role, content }));
-    return system ? [{ role: "system", content: system }, ...turns] : turns;
+  /** The exchange whose question waits for a model, if there is one. */
+  get waiting() {
+    return this.#exchanges.find(({ isWaiting }) => isWaiting);
+  }
+
+  /**
+   * As the engine takes it, up to the question of `asked`. A question without an answer is left
+   * out: many templates refuse two questions in a row, and what was refused would be so again.
+   */
+  messages(system, asked) {
+    const messages = system ? [{ role: "system", content: system }] : [];
+    for (const { question, answer } of this.#exchanges.filter((one) => one !== asked && one.answer)) {
+      messages.push({ role: "user", content: question }, { role: "assistant", content: answer });
+    }
+    return [...messages, { role: "user", content: asked.question }];
+  }
+
+  /** A new exchange at the end, in the place of another one if `replaced` is given. */
+  add(question, replaced = null) {
+    if (replaced) this.remove(replaced);
+    const exchange = new Exchange(question, replaced);
+    this.#exchanges.push(exchange);
+    this.#list.append(...exchange.elements);
+    this.#follow = true;
+    return exchange;
+  }
+
+  remove(exchange) {
+    this.#exchanges = this.#exchanges.filter((other) => other !== exchange);
+    exchange.remove();
+  }
+
+  /** Put what an exchange replaced back before it. */
+  putBack(exchange) {
+    const { replaced } = exchange;
+    if (!replaced) return;
+    exchange.replaced = null;
+    this.#exchanges.splice(this.#exchanges.indexOf(exchange), 0, replaced);
+    exchange.elements[0].before(...replaced.elements);
   }
 
   clear() {
-    this.#turns = [];
+    this.#exchanges = [];
     this.#list.replaceChildren();
+    this.#scroller.scrollTop = 0;
   }
 
-  ask(text) {
-    this.#add("user", text);
-    this.#follow = true;
-  }
-
-  /** An empty answer, for `extend`, `endAnswer` and `failAnswer`. It may be cleared meanwhile. */
-  beginAnswer() {
-    const turn = this.#add("assistant", "");
-    turn.element.dataset.busy = "";
-    this.#scroll();
-    return turn;
-  }
-
-  extend(turn, text) {
-    turn.content += text;
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#draw(turn);
-    });
-  }
-
-  /** The answer is complete; `done` is the worker's message. */
-  endAnswer(turn, { usage, timings, finish }) {
-    const words = [];
-    if (usage.completion_tokens) words.push(format.tokens(usage.completion_tokens));
-    if (timings.tokens_per_second) words.push(format.speed(timings.tokens_per_second));
-    if (finish in FINISH_NOTES) words.push(FINISH_NOTES[finish]);
-    this.#finish(turn, words.join(" · "));
-  }
-
-  /** The answer failed; what was said of it stays, and it can be tried again. */
-  failAnswer(turn, title) {
-    this.#finish(turn, title);
-  }
-
-  /** Remove the last answer, so that its question can be answered anew. */
-  dropAnswer() {
-    if (this.#turns.at(-1)?.role === "assistant") this.#turns.pop().element.remove();
-  }
-
-  /** Remove the last question and its answer; the question's text. */
-  takeBack() {
-    this.dropAnswer();
-    const turn = this.#turns.pop();
-    turn?.element.remove();
-    return turn?.content ?? "";
-  }
-
-  #add(role, content) {
-    const element = document.createElement("li");
-    element.className = role;
-    const body = document.createElement("div");
-    body.className = "body";
-    if (role === "user") body.textContent = content;
-    const speaker = document.createElement("h2");
-    speaker.className = "unseen";
-    speaker.textContent = role === "user" ? "You" : "Model";
-    const foot = document.createElement("div");
-    foot.className = "foot";
-    foot.append(...(role === "user" ? [action("edit", "Edit")] : []));
-    element.append(speaker, body, foot);
-    this.#list.append(element);
-    const turn = { role, content, element, body, foot };
-    this.#turns.push(turn);
-    return turn;
-  }
-
-  #draw({ body, content }) {
-    render(body, content);
-    this.#scroll();
-  }
-
-  #finish(turn, words) {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = 0;
-    const { element, foot } = turn;
-    delete element.dataset.busy;
-    const note = document.createElement("span");
-    note.textContent = words;
-    foot.replaceChildren(action("copy", "Copy"), action("regenerate", "Again"), note);
-    this.#draw(turn);
+  // Only a person scrolls up. Where the end is moves by itself: answers grow, notices come and go.
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    if (scrollHeight - scrollTop - clientHeight < NEAR_END) this.#follow = true;
+    else if (scrollTop < this.#top) this.#follow = false;
+    this.#top = scrollTop;
   }
 
   #scroll() {
-    if (this.#follow) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    if (this.#follow && !this.isEmpty) this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
-}
-
-function action(name, label) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.dataset.action = name;
-  button.textContent = label;
-  return button;
 }
 
 async function copy(button, text) {

@@ -1,81 +1,79 @@
-// The page's side of the worker: one object whose methods send and whose events tell.
+// The page's side of the worker: what it is asked to do becomes a promise of how that ended.
 
-/** Events: "progress", "started", "loaded", "cancelled", "problem"; `detail` is the message. */
+const ENDS = new Set(["loaded", "done", "cancelled", "error"]);
+
+/**
+ * Each job (a load or an answer) is a promise of the worker's last message about it, see
+ * worker.mjs; it is never rejected. A new job ends the one before it.
+ *
+ * Events, `detail` being the message: "progress" while Python starts, "started", and "failed" when
+ * the worker is of no use from then on.
+ */
 export class Engine extends EventTarget {
   #worker = null;
-  #answers = new Map();
-  #nextId = 1;
+  #jobs = new Map();
+  #jobCount = 0;
 
-  constructor() {
-    super();
-    this.restart();
-  }
-
-  /** A new worker and a new Python; what the old one held is gone. */
-  restart() {
-    this.#worker?.terminate();
-    this.#abandon("Python was restarted.");
+  start() {
+    if (!navigator.gpu) {
+      this.#fail(startError("NoWebGPU", "navigator.gpu is not there."));
+      return;
+    }
     this.#worker = new Worker(new URL("../worker.mjs", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data }) => this.#receive(data);
-    this.#worker.onerror = (event) => {
-      const message = event.message || "The worker could not be started.";
-      this.#receive({ type: "error", during: "start", kinds: ["StartError"], message });
-    };
+    this.#worker.onerror = ({ message }) =>
+      this.#fail(startError("StartError", message || "The worker could not be started."));
   }
 
-  /** Load a model instead of the present one; see worker.mjs for `source`. */
-  load(source, contextLength = null) {
-    this.#worker.postMessage({ type: "load", source, contextLength });
+  /** Load a model instead of the present one; `onProgress` gets the "progress" messages. */
+  load(source, contextLength, onProgress) {
+    return this.#begin({ type: "load", source, contextLength }, onProgress);
   }
 
-  cancel() {
-    this.#worker.postMessage({ type: "cancel" });
+  /** Load the same model again, on a new GPU device. */
+  recover(onProgress) {
+    return this.#begin({ type: "recover" }, onProgress);
   }
 
-  recover() {
-    this.#worker.postMessage({ type: "recover" });
+  /** Answer a conversation; `onText` gets each new piece of text. */
+  chat(messages, options, onText) {
+    return this.#begin({ type: "chat", messages, options }, ({ text }) => onText(text));
   }
 
-  /** End the answer under way; its promise then resolves with `finish: "abort"`. */
+  /** End the job under way. */
   stop() {
     this.#worker.postMessage({ type: "stop" });
   }
 
-  /**
-   * Answer a conversation; `onText` gets each new piece of text.
-   * Resolves with the "done" message; rejects with the "error" message.
-   */
-  chat(messages, options, onText) {
-    const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      this.#answers.set(id, { resolve, reject, onText });
-      this.#worker.postMessage({ type: "chat", id, messages, options });
-    });
+  #begin(request, onUpdate) {
+    const id = ++this.#jobCount;
+    this.#worker.postMessage({ ...request, id });
+    return new Promise((end) => this.#jobs.set(id, { end, onUpdate }));
   }
 
   #receive(message) {
-    if (message.type === "delta") {
-      this.#answers.get(message.id)?.onText(message.text);
-    } else if (message.type === "done") {
-      this.#take(message.id)?.resolve(message);
-    } else if (message.type === "error" && message.during === "chat") {
-      this.#take(message.id)?.reject(message);
-    } else if (message.type === "error") {
-      this.#abandon(message.message);
-      this.dispatchEvent(new CustomEvent("problem", { detail: message }));
+    const job = this.#jobs.get(message.id);
+    if (!job && message.type === "error") {
+      this.#fail(message);
+    } else if (!job) {
+      this.#tell(message.type, message);
+    } else if (ENDS.has(message.type)) {
+      this.#jobs.delete(message.id);
+      job.end(message);
     } else {
-      this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
+      job.onUpdate(message);
     }
   }
 
-  #take(id) {
-    const answer = this.#answers.get(id);
-    this.#answers.delete(id);
-    return answer;
+  #fail(message) {
+    this.#tell("failed", message);
+    for (const { end } of this.#jobs.values()) end(message);
+    this.#jobs.clear();
   }
 
-  #abandon(message) {
-    for (const { reject } of this.#answers.values()) reject({ kinds: ["StartError"], message });
-    this.#answers.clear();
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
+
+const startError = (kind, message) => ({ type: "error", during: "start", kinds: [kind], message });

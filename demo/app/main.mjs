@@ -6,10 +6,12 @@
 //   ?report=/PATH    with ask: POST what came of it, as JSON, to a path of the page's own origin
 //                    (for tests in browsers that no driver drives)
 
+import { Composer } from "./composer.mjs";
 import { Conversation } from "./conversation.mjs";
 import { Engine } from "./engine.mjs";
-import { ModelPicker, fromAddress } from "./models.mjs";
-import { explain } from "./problems.mjs";
+import { ModelPicker, POCKET, fromAddress } from "./models.mjs";
+import { Notice } from "./notice.mjs";
+import { CANCELLED, explain } from "./problems.mjs";
 import { Settings } from "./settings.mjs";
 import { LoadingPanel, Status } from "./status.mjs";
 
@@ -21,241 +23,259 @@ const EXAMPLES = [
   "Tell me a short story about a fox.",
   "Priya is 31. Give that as JSON.",
 ];
-const POCKET = [{ kind: "pocket" }, "Pocket model"];
 
 const $ = (selector) => document.querySelector(selector);
 const query = new URLSearchParams(location.search);
 
-const prompt = $("#prompt");
+const engine = new Engine();
 const status = new Status();
 const settings = new Settings();
-const conversation = new Conversation({ onEdit: edit, onRegenerate: regenerate });
-const loading = new LoadingPanel(() => engine.cancel());
+const notice = new Notice();
+const conversation = new Conversation({ edit, regenerate, "take-back": takeBack });
+const composer = new Composer({ onSend: send, onStop: stop });
+const loading = new LoadingPanel(() => engine.stop());
 const picker = new ModelPicker(load);
-const chosen = { source: null, name: "", contextLength: null, info: null };
-let state = "starting";
-let waiting = false; // a question was sent before a model could answer
 
-function startEngine() {
-  if (!navigator.gpu) {
-    problem({ during: "start", kinds: ["NoWebGPU"], message: "navigator.gpu is not there." });
-    return null;
-  }
-  const created = new Engine();
-  created.addEventListener("progress", ({ detail }) => loading.update(detail));
-  created.addEventListener("started", ({ detail }) => {
-    document.body.dataset.fromSnapshot = detail.fromSnapshot;
-    loading.show("opening");
-  });
-  created.addEventListener("loaded", ({ detail }) => loaded(detail.info));
-  created.addEventListener("cancelled", cancelled);
-  created.addEventListener("problem", ({ detail }) => problem(detail));
-  return created;
+// --- state
+
+// starting   Python is not up yet; a model is loaded as soon as it is
+// loading    a model is being loaded
+// ready      a model waits for a question
+// answering  it answers one
+// empty      there is no model
+// lost       the model's GPU device is lost
+// failed     the page cannot work in this browser
+let state = "starting";
+let job = null; // what is under way: the engine's promise of its end
+let wanted = null; // the model that is loaded, is being loaded or could not be
+let good = null; // the last model that could be
+
+/** Every change of state. Of a job that is not `job` any more the end changes nothing here. */
+function enter(next, nextJob = null) {
+  state = next;
+  job = nextJob;
+  show();
 }
 
-function enter(next) {
-  state = next;
-  status.state = next;
-  const busy = next === "answering";
-  const onButton = [$("#send"), $("#stop")].includes(document.activeElement);
-  $("#stop").hidden = !busy;
-  $("#send").hidden = busy;
-  if (onButton) (busy ? $("#stop") : prompt).focus();
-  $("#send").disabled = next === "failed";
+function show() {
+  const ask = canAsk();
+  status.state = state;
+  picker.enabled = state !== "failed";
+  composer.show({ canStop: state === "answering", canSend: ask });
   $("#new-chat").disabled = conversation.isEmpty;
   $("#welcome").hidden = !conversation.isEmpty;
+  for (const button of $("#examples").querySelectorAll("button")) button.disabled = !ask;
+}
+
+function canAsk() {
+  const comes = state === "starting" || state === "loading";
+  return state === "ready" || (comes && !conversation.waiting);
 }
 
 // --- models
 
-function load(source, name, contextLength = null) {
-  Object.assign(chosen, { source, name, contextLength, info: null });
-  hideNotice();
-  $("#model-name").textContent = name;
-  picker.info = null;
-  status.info = null;
-  const first = state === "starting";
-  loading.show(first ? "python" : "opening", { cancellable: !first });
-  if (!first) enter("loading");
-  engine.load(source, contextLength);
+/** `model`: {source, name, contextLength}, see worker.mjs for `source`. */
+function load(model) {
+  wanted = model;
+  bring((onProgress) => engine.load(model.source, model.contextLength, onProgress));
+}
+
+function recover() {
+  bring((onProgress) => engine.recover(onProgress));
+}
+
+async function bring(begin) {
+  if (state === "failed") return;
+  notice.hide();
+  showModel(null, wanted.name);
+  const work = begin((progress) => {
+    if (work === job) loading.update(progress);
+  });
+  if (state === "starting") {
+    loading.show("python", { cancellable: false });
+    enter("starting", work);
+  } else {
+    loading.show("opening");
+    enter("loading", work);
+  }
+  const end = await work;
+  if (work !== job) return;
+  if (end.type === "loaded") loaded(end.info);
+  else notLoaded("empty", end);
+}
+
+function started({ fromSnapshot }) {
+  document.body.dataset.fromSnapshot = fromSnapshot;
+  loading.show("opening");
+  enter("loading", job);
 }
 
 function loaded(info) {
-  chosen.info = info;
+  good = wanted;
   loading.hide();
+  showModel(info, good.name);
+  enter("ready");
+  if (conversation.waiting) answer(conversation.waiting);
+}
+
+/** `end`: the message that says why. */
+function notLoaded(next, end) {
+  loading.hide();
+  showModel(null, "No model");
+  enter(next);
+  if (conversation.waiting) giveBack(conversation.waiting);
+  problem(end);
+}
+
+function showModel(info, name) {
+  $("#model-name").textContent = name;
   picker.info = info;
   status.info = info;
-  $("#model-name").textContent = chosen.name;
-  enter("ready");
-  if (waiting) send();
-}
-
-function cancelled() {
-  notLoaded("empty");
-  const actions = ["retry", "pocket", "choose"];
-  showNotice({ title: "Loading was cancelled", advice: [], actions, message: "" });
-}
-
-function notLoaded(next) {
-  loading.hide();
-  waiting = false;
-  $("#composer").removeAttribute("data-waiting");
-  $("#model-name").textContent = "No model";
-  enter(next);
 }
 
 // --- asking
 
 function send() {
-  const text = prompt.value.trim();
-  if (!text || state === "answering" || state === "failed") return;
-  if (state !== "ready") {
-    waiting = state !== "empty";
-    $("#composer").toggleAttribute("data-waiting", waiting);
-    return;
-  }
-  waiting = false;
-  $("#composer").removeAttribute("data-waiting");
-  prompt.value = "";
-  fitPrompt();
-  conversation.ask(text);
-  answer();
+  const question = composer.text;
+  if (!question || !canAsk()) return;
+  composer.text = "";
+  ask(question);
 }
 
-async function answer() {
-  hideNotice();
-  const messages = conversation.messages(settings.system);
-  const turn = conversation.beginAnswer();
-  enter("answering");
-  try {
-    const extend = (text) => conversation.extend(turn, text);
-    const done = await engine.chat(messages, settings.options, extend);
-    conversation.endAnswer(turn, done);
-    $("#announcer").textContent = turn.content;
-    status.answered(done);
-    Object.assign(document.body.dataset, {
-      answers: Number(document.body.dataset.answers ?? 0) + 1,
-      cachedTokens: done.usage.cached_tokens,
-    });
-    enter("ready");
-    report({ reply: turn.content, ...done });
-  } catch (error) {
-    conversation.failAnswer(turn, explain(error).title);
-    problem(error);
+function ask(question, replaced = null) {
+  const exchange = conversation.add(question, replaced);
+  if (state === "ready") {
+    answer(exchange);
+  } else {
+    exchange.wait();
+    show();
   }
 }
 
-function regenerate() {
-  if (state !== "ready") return;
-  conversation.dropAnswer();
-  answer();
+async function answer(exchange) {
+  notice.hide();
+  exchange.begin();
+  const messages = conversation.messages(settings.system, exchange);
+  const work = engine.chat(messages, settings.options, (text) => exchange.extend(text));
+  enter("answering", work);
+  const end = await work;
+  const failed = end.type === "error";
+  if (failed) exchange.fail(explain(end).title);
+  else exchange.end(end);
+  if (work !== job) return;
+  enter(failed && end.kinds.includes("DeviceLostError") ? "lost" : "ready");
+  if (!exchange.answer && (failed || isRepeat(exchange))) giveBack(exchange);
+  if (failed) problem(end);
+  else answered(exchange, end);
 }
 
-function edit(text) {
-  if (state === "answering") return;
-  prompt.value = text;
-  fitPrompt();
-  prompt.focus();
-  enter(state);
+function answered(exchange, end) {
+  if (end.type === "done") status.answered(end);
+  $("#announcer").textContent = exchange.answer;
+  Object.assign(document.body.dataset, {
+    answers: Number(document.body.dataset.answers ?? 0) + 1,
+    cachedTokens: end.usage?.cached_tokens ?? 0,
+  });
+  report({ reply: exchange.answer, ...end });
+}
+
+function stop() {
+  engine.stop();
+  composer.focus();
+}
+
+function regenerate(exchange) {
+  if (state === "ready") ask(exchange.question, exchange);
+}
+
+const isRepeat = ({ question, replaced }) => replaced?.question === question;
+
+/**
+ * Nothing came of an exchange: what it replaced comes back, and its question goes back to the
+ * composer. While something else is written there the question stays in the conversation.
+ */
+function giveBack(exchange) {
+  if (isRepeat(exchange)) {
+    withdraw(exchange);
+  } else if (composer.text) {
+    conversation.putBack(exchange);
+    if (exchange.isWaiting) exchange.fail("not asked: no model was loaded");
+  } else {
+    withdraw(exchange);
+    composer.text = exchange.question;
+  }
+}
+
+/** The question of an exchange that waits, to be written on before anything that is there. */
+function takeBack(exchange) {
+  withdraw(exchange);
+  composer.text = [exchange.question, composer.text].filter(Boolean).join("\n");
+  composer.focus();
+}
+
+function withdraw(exchange) {
+  conversation.putBack(exchange);
+  conversation.remove(exchange);
+  show();
+}
+
+function edit(exchange) {
+  withdraw(exchange);
+  composer.text = exchange.question;
+  composer.focus();
 }
 
 function newChat() {
-  if (state === "answering") engine.stop();
   conversation.clear();
-  if (state !== "failed") hideNotice();
-  enter(state);
-  prompt.focus();
+  if (state === "answering") {
+    engine.stop();
+    enter("ready");
+  }
+  if (state === "ready") notice.hide();
+  show();
+  composer.focus();
 }
 
 // --- problems
 
 const ACTIONS = {
-  reload: ["Reload the page", () => location.reload()],
-  recover: ["Start the model again", recover],
-  retry: ["Try again", () => load(chosen.source, chosen.name, chosen.contextLength)],
-  choose: ["Choose a model", () => picker.open()],
-  pocket: ["Use the pocket model", () => load(...POCKET)],
-  fresh: ["New chat", newChat],
-  settings: ["Open the settings", () => $("#settings-button").click()],
+  reload: () => ["Reload the page", () => location.reload()],
+  recover: () => ["Start the model again", () => (state === "lost" ? recover() : load(wanted))],
+  retry: () => ["Try again", () => load(wanted)],
+  back: () => [`Back to ${good.name}`, () => load(good)],
+  choose: () => ["Choose a model", () => picker.open()],
+  pocket: () => ["Use the pocket model", () => load(POCKET)],
+  fresh: () => ["New chat", newChat],
+  settings: () => ["Open the settings", () => settings.open()],
 };
 
-function recover() {
-  hideNotice();
-  loading.show("opening");
-  enter("loading");
-  engine.recover();
+/** `end`: the message of the worker that says what went wrong, or that a load was cancelled. */
+function problem(end) {
+  const { actions, ...words } = end.type === "cancelled" ? CANCELLED : explain(end);
+  const names = state === "empty" && good && good !== wanted ? backFirst(actions) : actions;
+  notice.show({ ...words, actions: names.map((name) => ACTIONS[name]()) });
+  if (end.type !== "error") return;
+  console.warn(`${end.kinds[0]}: ${end.message}`);
+  report({ error: end });
 }
 
-// After a failed answer the model is still there, unless its device is not.
-function problem(error) {
-  console.warn(`${error.kinds[0]}: ${error.message}`);
-  if (error.during === "chat") enter(error.kinds.includes("DeviceError") ? "failed" : "ready");
-  else notLoaded(error.during === "load" ? "empty" : "failed");
-  showNotice(explain(error));
-  report({ error });
+function backFirst(actions) {
+  const others = good.source.kind === "pocket" ? actions.filter((name) => name !== "pocket") : actions;
+  return ["back", ...others];
 }
 
-function showNotice({ title, advice, actions, message }) {
-  $("#notice-title").textContent = title;
-  $("#notice-text").replaceChildren(...advice.map((sentence) => {
-    const paragraph = document.createElement("p");
-    paragraph.textContent = sentence;
-    return paragraph;
-  }));
-  $("#notice-details").hidden = !message;
-  $("#notice-message").textContent = message;
-  $("#notice-actions").replaceChildren(...actions.map((name) => {
-    const [label, act] = ACTIONS[name];
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = label;
-    button.addEventListener("click", act);
-    return button;
-  }));
-  $("#notice").hidden = false;
-}
+// --- keyboard and buttons
 
-function hideNotice() {
-  $("#notice").hidden = true;
-}
-
-// --- keyboard and composer
-
-function fitPrompt() {
-  prompt.style.height = "auto";
-  prompt.style.height = `${prompt.scrollHeight}px`;
-}
-
-prompt.addEventListener("input", fitPrompt);
-prompt.addEventListener("keydown", (event) => {
-  // While an input method composes, Enter picks a word; Safari tells it by the key code alone.
-  const composing = event.isComposing || event.keyCode === 229;
-  if (event.key !== "Enter" || event.shiftKey || composing) return;
-  event.preventDefault();
-  send();
-});
 addEventListener("keydown", (event) => {
-  const inDialog = document.querySelector("dialog[open]");
+  const inDialog = $("dialog[open]");
   if (event.key === "Escape" && state === "answering" && !inDialog) engine.stop();
 });
-$("#composer").addEventListener("submit", (event) => {
-  event.preventDefault();
-  send();
-});
-$("#stop").addEventListener("click", () => {
-  engine.stop();
-  prompt.focus();
-});
 $("#new-chat").addEventListener("click", newChat);
-
 $("#examples").append(...EXAMPLES.map((text) => {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = text;
-  button.addEventListener("click", () => {
-    prompt.value = text;
-    send();
-  });
+  button.addEventListener("click", () => ask(text));
   const item = document.createElement("li");
   item.append(button);
   return item;
@@ -266,14 +286,14 @@ $("#examples").append(...EXAMPLES.map((text) => {
 async function report(body) {
   const path = query.get("report");
   if (!query.has("ask") || !path?.startsWith("/") || path.startsWith("//")) return;
-  await fetch(path, { method: "POST", body: JSON.stringify({ ...body, info: chosen.info }) });
+  await fetch(path, { method: "POST", body: JSON.stringify(body) });
 }
 
-const engine = startEngine();
-if (engine) {
-  load(...(query.has("model") ? fromAddress(query.get("model")) : POCKET));
-  if (query.has("ask")) {
-    prompt.value = query.get("ask");
-    send();
-  }
+engine.addEventListener("progress", ({ detail }) => loading.update(detail));
+engine.addEventListener("started", ({ detail }) => started(detail));
+engine.addEventListener("failed", ({ detail }) => notLoaded("failed", detail));
+engine.start();
+if (state !== "failed") {
+  load(query.has("model") ? fromAddress(query.get("model")) : POCKET);
+  if (query.has("ask")) ask(query.get("ask"));
 }

@@ -4,34 +4,42 @@ import * as format from "./format.mjs";
 
 const $ = (selector) => document.querySelector(selector);
 
-/** Calls `onPick(source, name, contextLength)` when a model was chosen. */
+export const POCKET = { source: { kind: "pocket" }, name: "Pocket model", contextLength: null };
+
+/** Calls `onPick({source, name, contextLength})` when a model was chosen. */
 export class ModelPicker {
   #dialog = $("#model-dialog");
+  #button = $("#model-button");
 
   constructor(onPick) {
-    const pick = (source, name) => {
+    const pick = (model) => {
       this.#dialog.close();
-      onPick(source, name, Number($("#context-length").value) || null);
+      onPick({ ...model, contextLength: Number($("#context-length").value) || null });
     };
-    $("#model-button").addEventListener("click", () => this.open());
-    $("#pick-pocket").addEventListener("click", () => pick({ kind: "pocket" }, "Pocket model"));
+    this.#button.addEventListener("click", () => this.open());
+    $("#pick-pocket").addEventListener("click", () => pick(POCKET));
     for (const [button, input] of [["#pick-file", "#file-input"], ["#pick-folder", "#folder-input"]]) {
       $(button).addEventListener("click", () => $(input).click());
       $(input).addEventListener("change", () => {
         const files = [...$(input).files];
         $(input).value = ""; // so that the same file can be chosen again
-        if (files.length) pick(...fromFiles(files));
+        if (files.length) pick(fromFiles(files));
       });
     }
     $("#address-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      pick(...fromAddress($("#address").value.trim()));
+      pick(fromAddress($("#address").value.trim()));
     });
-    acceptDrops((files) => pick(...fromFiles(files)));
+    acceptDrops((files) => this.#button.disabled || pick(fromFiles(files)));
   }
 
   open() {
     this.#dialog.showModal();
+  }
+
+  /** Whether a model can be chosen at all. */
+  set enabled(enabled) {
+    this.#button.disabled = !enabled;
   }
 
   /** What the loaded model is; null while there is none. */
@@ -47,15 +55,17 @@ function summary({ name, architecture, quantization, parameters, context_length:
   return words.filter(Boolean).join(" · ");
 }
 
+/** The model at an address. */
 export function fromAddress(address) {
   const name = address.replace(/[?#].*$/, "").replace(/\/+$/, "").split(/[/:]/).pop();
-  return [{ kind: "address", address }, name || address];
+  return { source: { kind: "address", address }, name: name || address, contextLength: null };
 }
 
 function fromFiles(files) {
   const [first] = files;
-  const folder = first.webkitRelativePath?.split("/")[0] || "Model folder";
-  return [{ kind: "files", files }, files.length === 1 ? first.name : folder];
+  if (files.length === 1) return { source: { kind: "file", file: first }, name: first.name };
+  const name = first.webkitRelativePath?.split("/")[0] || "Model folder";
+  return { source: { kind: "folder", name, files }, name };
 }
 
 function acceptDrops(onFiles) {

@@ -53,7 +53,11 @@ const KNOWN = {
   CheckpointError: ["The model's file is damaged", [], ["choose", "pocket"]],
   SourceError: ["The model could not be fetched", [], ["retry", "choose", "pocket"]],
   TokenizerError: ["The model's tokenizer cannot be used", [], ["choose", "pocket"]],
-  TemplateError: ["The model's chat template refused this conversation", [], ["fresh"]],
+  TemplateError: [
+    "The model's chat template refused this conversation",
+    [],
+    ["settings", "fresh"], // some templates know no system prompt
+  ],
   ContextLengthError: [
     "The conversation is longer than the model's context",
     ["Start a new chat, or load the model with a longer context."],
@@ -62,6 +66,14 @@ const KNOWN = {
   RequestError: ["The model refused this request", [], ["settings"]],
   ShaderError: ["A GPU program did not compile", ["Please report this with the details below."], ["choose"]],
   StartError: ["The page could not start", ["Reload it. If that does not help, see the details."], ["reload"]],
+};
+
+/** What a load leaves behind that was cancelled. */
+export const CANCELLED = {
+  title: "Loading was cancelled",
+  advice: [],
+  actions: ["retry", "pocket", "choose"],
+  message: "",
 };
 
 /** {title, advice, actions, message} for an "error" message of the worker. */

@@ -4,6 +4,7 @@ const KEY = "webllm_py.settings";
 const DEFAULTS = { system: "", temperature: 0.2, maxTokens: 512 };
 
 export class Settings {
+  #dialog = document.querySelector("#settings-dialog");
   #fields = {
     system: document.querySelector("#system"),
     temperature: document.querySelector("#temperature"),
@@ -11,11 +12,14 @@ export class Settings {
   };
 
   constructor() {
-    const dialog = document.querySelector("#settings-dialog");
-    document.querySelector("#settings-button").addEventListener("click", () => dialog.showModal());
+    document.querySelector("#settings-button").addEventListener("click", () => this.open());
     document.querySelector("#reset-settings").addEventListener("click", () => this.#show(DEFAULTS));
-    dialog.addEventListener("input", () => this.#changed());
+    this.#dialog.addEventListener("input", () => this.#changed());
     this.#show({ ...DEFAULTS, ...recall() });
+  }
+
+  open() {
+    this.#dialog.showModal();
   }
 
   get system() {

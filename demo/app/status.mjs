@@ -8,6 +8,7 @@ const STATES = {
   ready: "Ready",
   answering: "Answering",
   empty: "No model",
+  lost: "Device lost",
   failed: "Stopped",
 };
 

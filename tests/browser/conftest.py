@@ -111,6 +111,20 @@ def page(tab: Page, request: pytest.FixtureRequest) -> Iterator[Page]:
     assert tab.complaints() == []
 
 
+@pytest.fixture
+def ready(page: Page, double_site: TestSite) -> Page:
+    """A new chat with the double's pocket model."""
+    if not page.driver.current_url.startswith(double_site.url) or page.state != "ready":
+        page.open(double_site.url)  # costs a second
+    elif page.text("#model-name") != "Pocket model":
+        page.one("#model-button").click()
+        page.one("#pick-pocket").click()
+    page.wait_for("ready")
+    page.one("#new-chat").click()
+    page.take_draft()
+    return page
+
+
 # --- pytest-pyodide: its `selenium` fixture, on our flags and with the site's Pyodide and wheels
 
 

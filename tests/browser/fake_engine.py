@@ -21,6 +21,10 @@ HOSTILE = (
 
 
 class FakeEngine:
+    """Refuses what the real one could not do, or what a model with a strict template would."""
+
+    in_memory = 0  # models that are loaded or being loaded
+
     def __init__(self, name: str) -> None:
         self.info = {
             "name": name,
@@ -34,14 +38,17 @@ class FakeEngine:
             "kernels": "f32, subgroups of 4 or more",
         }
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
+        self._answering = False
         self._interrupted = False
         self._lost = False
 
     def interrupt(self) -> None:
-        self._interrupted = True
+        self._interrupted = self._answering
 
     async def unload(self) -> None:
-        pass
+        assert not self._answering, "unloaded while it answers"
+        await asyncio.sleep(0.02)
+        FakeEngine.in_memory -= 1
 
     async def recover(self) -> None:
         await asyncio.sleep(0.1)
@@ -49,31 +56,45 @@ class FakeEngine:
 
     async def _create(self, messages: list[dict[str, str]], **options: Any) -> Any:
         self._interrupted = False
-        question = messages[-1]["content"]
+        system = messages[0]["content"] if messages[0]["role"] == "system" else ""
+        turns = messages[1:] if system else messages
+        if "refused" in system:
+            raise errors.TemplateError("System role not supported (the chat template, line 1)")
+        for turn, role in zip(turns, ["user", "assistant"] * len(turns), strict=False):
+            if turn["role"] != role:
+                raise errors.TemplateError("Conversation roles must alternate")
+            if "too long" in turn["content"]:
+                raise errors.ContextLengthError("the prompt has 2000 tokens, the context 1024")
+        question = turns[-1]["content"]
         if "lose" in question or self._lost:
             self._lost = True
             raise errors.DeviceLostError("the device was lost: destroyed")
-        if "too long" in question:
-            raise errors.ContextLengthError("the prompt has 2000 tokens, the context 1024")
         if "defect" in question:
             raise KeyError("defect")
+        if "be late" in question:
+            await asyncio.sleep(0.5)
         return self._stream(question, options)
 
     async def _stream(self, question: str, options: dict[str, Any]) -> Any:
-        count = 0
-        for piece in pieces(question, options):
-            if self._interrupted:
-                break
-            await asyncio.sleep(0.004)
-            count += 1
-            yield chunk(piece, None)
-        yield chunk("", "abort" if self._interrupted else "stop")
-        usage = SimpleNamespace(
-            prompt_tokens=20,
-            completion_tokens=count,
-            prompt_tokens_details=SimpleNamespace(cached_tokens=12),
-        )
-        yield SimpleNamespace(choices=[], usage=usage)
+        self._answering = True
+        try:
+            count = 0
+            yield chunk("", None)
+            for piece in pieces(question, options):
+                if self._interrupted:
+                    break
+                await asyncio.sleep(0.004)
+                count += 1
+                yield chunk(piece, None)
+            yield chunk("", "abort" if self._interrupted else finish_of(question))
+            usage = SimpleNamespace(
+                prompt_tokens=1024 - count if "fill" in question else 20,
+                completion_tokens=count,
+                prompt_tokens_details=SimpleNamespace(cached_tokens=12),
+            )
+            yield SimpleNamespace(choices=[], usage=usage)
+        finally:
+            self._answering = False
 
 
 def pieces(question: str, options: dict[str, Any]) -> Any:
@@ -83,7 +104,13 @@ def pieces(question: str, options: dict[str, Any]) -> Any:
         return (HOSTILE[at : at + 7] for at in range(0, len(HOSTILE), 7))
     if "options" in question:
         return iter([f"temperature {options['temperature']}, {options['max_tokens']} tokens"])
+    if "nothing" in question:
+        return iter([])
     return iter(["You ", "said: ", question])
+
+
+def finish_of(question: str) -> str:
+    return "length" if "fill" in question or "cut" in question else "stop"
 
 
 def chunk(text: str, finish: str | None) -> Any:
@@ -94,17 +121,36 @@ def chunk(text: str, finish: str | None) -> Any:
 async def fake_load(
     source: Any = None, *, context_length: int | None = None, on_progress: Any = None
 ) -> FakeEngine:
+    assert FakeEngine.in_memory == 0, "two models at once"
+    FakeEngine.in_memory += 1
+    try:
+        await fake_stages(source, on_progress)
+    except BaseException:
+        await asyncio.sleep(0.1)  # freeing takes its time
+        FakeEngine.in_memory -= 1
+        raise
+    return FakeEngine(name_of(source))
+
+
+async def fake_stages(source: Any, on_progress: Any) -> None:
     if source == "big":
         raise errors.GPUOutOfMemoryError("7.2 GB are needed for the weights, 4.0 GB were to be had")
+    if source == "missing":
+        raise errors.SourceError("missing: 404 Not Found. There is no such file")
     total = 200_000_000 if source == "slow" else 4_000_000
-    for loaded in range(0, total + 1, 1_000_000):
-        await asyncio.sleep(0.02)
+
+    def report(stage: str, loaded: int, text: str) -> None:
         on_progress(
             SimpleNamespace(
-                stage="weights", loaded=loaded, total=total, bytes_per_second=5e7, text=""
+                stage=stage, loaded=loaded, total=total, bytes_per_second=5e7, text=text
             )
         )
-    return FakeEngine(name_of(source))
+
+    for loaded in range(0, total + 1, 1_000_000):
+        await asyncio.sleep(0.02)
+        report("weights", loaded, "")
+    report("kernels", total, "Compiling 3 kernels")
+    await asyncio.sleep(0.5 if source == "slow" else 0)
 
 
 def name_of(source: Any) -> str:

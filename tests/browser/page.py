@@ -64,14 +64,14 @@ class Page:
 
     @property
     def state(self) -> str:
-        """What the page says it does: starting, loading, ready, answering, empty or failed."""
+        """What the page says it does: see demo/app/main.mjs."""
         return str(self.js("return document.body.dataset.state"))
 
     def wait_for(self, *states: str, seconds: float = 60) -> None:
         """Wait for one of these states; a notice that came instead is shown in the failure."""
         end = time.monotonic() + seconds
         while self.state not in states:
-            if self.state in ("failed", "empty") or time.monotonic() > end:
+            if self.state in ("failed", "lost", "empty") or time.monotonic() > end:
                 notice = self.text("#notice").strip()
                 pytest.fail(f"the page is {self.state}, not {' or '.join(states)}: {notice}")
             time.sleep(0.03)
@@ -83,6 +83,17 @@ class Page:
     def send(self, text: str) -> None:
         """Write a message and press Enter."""
         self.one("#prompt").send_keys(text, Keys.ENTER)
+
+    @property
+    def draft(self) -> str:
+        """What is written in the composer."""
+        return str(self.one("#prompt").get_property("value"))
+
+    def take_draft(self) -> str:
+        """The same, and clear it."""
+        draft = self.draft
+        self.one("#prompt").clear()
+        return draft
 
     def ask(self, text: str, seconds: float = 60) -> str:
         """Send a message and wait for the whole answer."""
@@ -106,6 +117,31 @@ class Page:
         """The text of the last answer as it stands."""
         answers = "return [...document.querySelectorAll('.assistant > .body')].at(-1)?.innerText"
         return str(self.js(answers) or "").strip()
+
+    @property
+    def last_note(self) -> str:
+        """What stands under the last answer."""
+        return self.text("#messages > li:last-child .foot > span")
+
+    @property
+    def questions(self) -> list[str]:
+        """Every question of the conversation."""
+        texts = "return [...document.querySelectorAll('.user > .body')].map((e) => e.textContent)"
+        return list(self.js(texts))
+
+    def set_field(self, selector: str, value: str) -> None:
+        """Give a field of a dialog a value, as if it was typed there."""
+        self.js(
+            """
+            const [selector, value] = arguments;
+            const field = document.querySelector(selector);
+            field.value = value;
+            field.dispatchEvent(new Event("input", { bubbles: true }));
+            field.dispatchEvent(new Event("change", { bubbles: true }));
+            """,
+            selector,
+            value,
+        )
 
     def load_address(self, address: str) -> None:
         """Load a model by its address, through the dialog."""

@@ -21,7 +21,14 @@ def test_no_webgpu_at_all(page: Page, site: TestSite) -> None:
     assert page.text("#notice-title") == "This browser offers no WebGPU"
     assert "chrome://" in page.text("#notice-text")
     assert [button.text for button in page.all("#notice-actions button")] == ["Reload the page"]
-    assert not page.one("#send").is_enabled()
+    for entry in page.all("#send, #model-button, #examples button"):
+        assert not entry.is_enabled()
+    drag = {"items": [], "files": [__file__], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        page.cdp("Input.dispatchDragEvent", type=kind, x=300, y=300, data=drag)
+    page.send("Hello")
+    assert (page.state, page.draft) == ("failed", "Hello")
+    assert page.shown("#notice") and not page.shown("#loading")
     page.click_notice("Reload the page")
     wait_until(lambda: page.state != "failed", 30, "with WebGPU the page starts")
 
@@ -38,10 +45,12 @@ def adapterless_site(dist: Path) -> Iterator[TestSite]:
 
 
 def test_no_adapter(page: Page, adapterless_site: TestSite) -> None:
-    page.open(adapterless_site.url)
+    page.open(f"{adapterless_site.url}?ask=Hello")
     wait_until(lambda: page.state == "failed", 20, "the page says that it cannot run")
     assert page.text("#notice-title") == "No graphics adapter can be used"
     assert "chrome://" in page.text("#notice-text")
+    assert (page.questions, page.draft) == ([], "Hello")
+    assert not page.one("#model-button").is_enabled()
 
 
 def test_python_starts_without_its_snapshot(page: Page, double_site: TestSite) -> None:

@@ -1,0 +1,109 @@
+// One question and its answer: what was said, and the two list items that show it.
+
+import * as format from "./format.mjs";
+import { render } from "./markdown.mjs";
+
+export class Exchange {
+  answer = "";
+  isWaiting = false;
+  #asked = item("user", "You");
+  #answered = item("assistant", "Model");
+  #frame = 0;
+
+  /**
+   * `replaced`: the exchange that this one stands in for, because its question was edited or is
+   * answered again. It can come back while nothing has come of this one.
+   */
+  constructor(question, replaced = null) {
+    this.question = question;
+    this.replaced = replaced;
+    this.#asked.body.textContent = question;
+    this.#asked.foot.append(action("edit", "Edit"));
+  }
+
+  get elements() {
+    return [this.#asked.element, this.#answered.element];
+  }
+
+  /** There is no model yet that could answer. */
+  wait() {
+    this.isWaiting = true;
+    this.#note("waits for the model", action("take-back", "Take back"));
+  }
+
+  begin() {
+    this.isWaiting = false;
+    this.#answered.element.dataset.busy = "";
+    this.#note("");
+  }
+
+  extend(text) {
+    this.answer += text;
+    this.#frame ||= requestAnimationFrame(() => this.#draw());
+  }
+
+  /** The answer is over; `message` is the worker's last one about it. */
+  end(message) {
+    const { usage, timings } = message;
+    const words = [];
+    if (usage?.completion_tokens) words.push(format.tokens(usage.completion_tokens));
+    if (timings?.tokens_per_second) words.push(format.speed(timings.tokens_per_second));
+    this.#finish([...words, finishNote(message)].filter(Boolean).join(" · "));
+  }
+
+  /** The answer failed, or will never be; what was said of it stays, and it can be tried again. */
+  fail(title) {
+    this.#finish(title);
+  }
+
+  remove() {
+    for (const element of this.elements) element.remove();
+  }
+
+  #finish(words) {
+    this.isWaiting = false;
+    if (this.answer) this.replaced = null;
+    delete this.#answered.element.dataset.busy;
+    this.#note(words, action("copy", "Copy"), action("regenerate", "Again"));
+    this.#draw();
+  }
+
+  #note(words, ...actions) {
+    const note = document.createElement("span");
+    note.textContent = words;
+    this.#answered.foot.replaceChildren(...actions, note);
+  }
+
+  #draw() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    render(this.#answered.body, this.answer);
+  }
+}
+
+function finishNote({ type, finish, usage, info }) {
+  if (type === "cancelled" || finish === "abort") return "stopped";
+  if (finish !== "length") return "";
+  const full = usage.prompt_tokens + usage.completion_tokens >= info.context_length;
+  return full ? "the context is full" : "cut at the longest answer";
+}
+
+function item(role, name) {
+  const [element, speaker, body, foot] = ["li", "h2", "div", "div"].map((tag) =>
+    document.createElement(tag));
+  element.className = role;
+  speaker.className = "unseen";
+  speaker.textContent = name;
+  body.className = "body";
+  foot.className = "foot";
+  element.append(speaker, body, foot);
+  return { element, body, foot };
+}
+
+function action(name, label) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dataset.action = name;
+  button.textContent = label;
+  return button;
+}
