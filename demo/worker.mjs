@@ -11,7 +11,7 @@
 //   {type: "chat", id, messages, options}   options: temperature, max_tokens
 //   {type: "stop"}                          end the latest job
 // Messages to the page about a job; the second group ends it
-//   {type: "progress", id, stage, text, loaded, total, rate}   text: the stage in the engine's words
+//   {type: "progress", id, stage, loaded, total, rate}   as webllm_py.load reports it
 //   {type: "delta", id, text}
 //
 //   {type: "loaded", id, info}              a model answers from now on

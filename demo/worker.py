@@ -17,8 +17,6 @@ from typing import Any, TypeAlias
 import webllm_py
 from webllm_py.errors import CancelledLoadError, WebLLMError
 
-_PROGRESS_SECONDS = 0.05  # between two progress messages of one stage
-
 Message: TypeAlias = dict[str, Any]
 
 
@@ -35,8 +33,6 @@ class Session:
         self._turn = asyncio.Lock()
         self._job: asyncio.Task[Message] | None = None
         self._heard: asyncio.Task[Any] | None = None  # the answer that the engine has begun
-        self._stage = ""
-        self._progress_at = 0.0
 
     def load(self, number: int, kind: str, given: Any, context_length: int | None) -> None:
         """Replace the model; ``given``: an address, a JavaScript ``File`` or an array of them."""
@@ -123,17 +119,10 @@ class Session:
         return {name: value for name, value in self._engine.info.items() if _is_plain(value)}
 
     def _progress(self, number: int, report: Any) -> None:
-        now = time.monotonic()
-        finished = report.total is not None and report.loaded >= report.total
-        early = now < self._progress_at + _PROGRESS_SECONDS
-        if report.stage == self._stage and early and not finished:
-            return
-        self._stage, self._progress_at = report.stage, now
         self._send(
             type="progress",
             id=number,
             stage=report.stage,
-            text=report.text,
             loaded=report.loaded,
             total=report.total,
             rate=report.bytes_per_second,

@@ -21,6 +21,12 @@ export class Exchange {
     this.#asked.foot.append(action("edit", "Edit"));
   }
 
+  /** The element that shows what is to be known of the answer: its text, else why there is none. */
+  get told() {
+    const { body, foot } = this.#answered;
+    return this.answer ? body : foot.querySelector("span");
+  }
+
   get elements() {
     return [this.#asked.element, this.#answered.element];
   }

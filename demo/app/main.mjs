@@ -6,14 +6,16 @@
 //   ?report=/PATH    with ask: POST what came of it, as JSON, to a path of the page's own origin
 //                    (for tests in browsers that no driver drives)
 
+import { announce, announceShown } from "./announcer.mjs";
 import { Composer } from "./composer.mjs";
 import { Conversation } from "./conversation.mjs";
 import { Engine } from "./engine.mjs";
+import { LoadingPanel } from "./loading.mjs";
 import { ModelPicker, POCKET, fromAddress } from "./models.mjs";
 import { Notice } from "./notice.mjs";
 import { CANCELLED, explain } from "./problems.mjs";
 import { Settings } from "./settings.mjs";
-import { LoadingPanel, Status } from "./status.mjs";
+import { Status } from "./status.mjs";
 
 const EXAMPLES = [
   "What can you do?",
@@ -115,6 +117,7 @@ function loaded(info) {
   loading.hide();
   showModel(info, good.name);
   enter("ready");
+  announce("Ready");
   if (conversation.waiting) answer(conversation.waiting);
 }
 
@@ -148,6 +151,7 @@ function ask(question, replaced = null) {
     answer(exchange);
   } else {
     exchange.wait();
+    announce("Your question waits for the model.");
     show();
   }
 }
@@ -158,6 +162,7 @@ async function answer(exchange) {
   const messages = conversation.messages(settings.system, exchange);
   const work = engine.chat(messages, settings.options, (text) => exchange.extend(text));
   enter("answering", work);
+  announce("Answering");
   const end = await work;
   const failed = end.type === "error";
   if (failed) exchange.fail(explain(end).title);
@@ -170,8 +175,11 @@ async function answer(exchange) {
 }
 
 function answered(exchange, end) {
-  if (end.type === "done") status.answered(end);
-  $("#announcer").textContent = exchange.answer;
+  if (end.type === "done") {
+    status.answered(end);
+    picker.info = end.info;
+  }
+  announceShown(exchange.told);
   Object.assign(document.body.dataset, {
     answers: Number(document.body.dataset.answers ?? 0) + 1,
     cachedTokens: end.usage?.cached_tokens ?? 0,
@@ -227,6 +235,7 @@ function edit(exchange) {
 
 function newChat() {
   conversation.clear();
+  status.newChat();
   if (state === "answering") {
     engine.stop();
     enter("ready");

@@ -48,11 +48,16 @@ export class ModelPicker {
   }
 }
 
-function summary({ name, architecture, quantization, parameters, context_length: context }) {
-  const words = [name, architecture, quantization];
-  if (parameters) words.push(`${format.parameters(parameters)} parameters`);
-  if (context) words.push(`${format.tokens(context)} of context`);
-  return words.filter(Boolean).join(" · ");
+function summary(info) {
+  return [
+    info.name,
+    info.architecture,
+    info.quantization,
+    `${format.parameters(info.parameters)} parameters`,
+    `${format.tokens(info.context_length)} of context`,
+    `${format.bytes(info.gpu_memory)} on ${info.adapter}`,
+    info.kernels,
+  ].filter(Boolean).join(" · ");
 }
 
 /** The model at an address. */

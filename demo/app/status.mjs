@@ -1,4 +1,4 @@
-// The line under the composer, and the panel that shows a load.
+// The line under the composer.
 
 import * as format from "./format.mjs";
 
@@ -19,8 +19,8 @@ const ROWS = {
   context: "Context",
   memory: "GPU",
   adapter: "Adapter",
-  kernels: "Kernels",
 };
+const OF_ANSWERS = ["speed", "first", "context"];
 
 /** One line of facts, in the order of ROWS; a fact that is not known is not shown. */
 export class Status {
@@ -46,10 +46,14 @@ export class Status {
 
   /** What a loaded model tells of itself; null clears the line. */
   set info(info) {
-    for (const name of ["speed", "first", "context"]) this.#set(name, null);
+    this.newChat();
     this.#memory(info);
-    this.#set("adapter", info?.adapter);
-    this.#set("kernels", info?.kernels, info?.features?.join(", "));
+    this.#set("adapter", info?.adapter, info && adapterDetails(info));
+  }
+
+  /** There is no answer any more to tell of. */
+  newChat() {
+    for (const name of OF_ANSWERS) this.#set(name, null);
   }
 
   /** What an answer tells: the "done" message of the worker. */
@@ -68,61 +72,14 @@ export class Status {
     this.#set("memory", info?.gpu_memory && format.bytes(info.gpu_memory));
   }
 
-  #set(name, value, title = "") {
+  #set(name, value, title) {
     const row = this.#rows[name];
     row.hidden = !value;
-    row.title = title;
+    row.title = title ?? "";
     row.lastChild.textContent = value || "";
   }
 }
 
-// The engine's stages, and which of the three words on the panel they belong to.
-const STAGES = {
-  python: ["python", "Starting Python"],
-  opening: ["model", "Opening the model"],
-  tokenizer: ["model", "Reading the tokenizer"],
-  weights: ["model", "Loading the weights"],
-  kernels: ["kernels", "Compiling GPU kernels"],
-  ready: ["kernels", "Ready"],
-};
-
-/** Stage, bytes, rate and a way to cancel. */
-export class LoadingPanel {
-  #panel = document.querySelector("#loading");
-  #bar = document.querySelector("#loading-bar");
-  #text = document.querySelector("#loading-text");
-  #cancel = document.querySelector("#cancel");
-  #stages = [...document.querySelectorAll("#stages li")];
-
-  constructor(onCancel) {
-    this.#cancel.addEventListener("click", onCancel);
-  }
-
-  show(stage, { cancellable = true } = {}) {
-    this.#panel.hidden = false;
-    this.#cancel.hidden = !cancellable;
-    this.update({ stage, loaded: 0, total: null, rate: null });
-  }
-
-  hide() {
-    this.#panel.hidden = true;
-  }
-
-  update({ stage, loaded, total, rate }) {
-    const arrived = total > 0 && loaded >= total;
-    // Kernels compile while the weights arrive; they are what is left when the weights are there.
-    const [group, title] = STAGES[stage === "weights" && arrived ? "kernels" : stage];
-    const at = this.#stages.findIndex((item) => item.dataset.stage === group);
-    this.#stages.forEach((item, index) => {
-      item.className = index < at ? "done" : index === at ? "active" : "";
-    });
-    const words = [title];
-    if (total && !arrived) words.push(`${format.bytes(loaded)} of ${format.bytes(total)}`);
-    if (rate && !arrived) words.push(`${format.bytes(rate)}/s`);
-    if (rate && total > loaded) words.push(format.left((total - loaded) / rate));
-    this.#text.value = words.join(" · ");
-    // With all bytes there and the stage still going, how long it takes is not known.
-    if (total && !arrived) this.#bar.value = loaded / total;
-    else this.#bar.removeAttribute("value");
-  }
+function adapterDetails({ adapter, kernels, features }) {
+  return `${adapter}\nKernels: ${kernels}\nFeatures: ${features.join(", ")}`;
 }

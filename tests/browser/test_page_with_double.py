@@ -17,9 +17,69 @@ def test_answers_and_tells_how_fast(ready: Page) -> None:
     assert ready.text("#status-context dd") == "23 of 1,024"
     assert ready.text("#status-memory dd") == "12 MB"
     assert ready.text("#status-adapter dd") == "test double"
-    assert ready.text("#status-kernels dd") == "f32, subgroups of 4 or more"
+    assert "Kernels: f32, subgroups of 4 or more" in ready.one("#status-adapter").get_attribute(
+        "title"
+    )
+    assert "12 MB on test double · f32, subgroups of 4 or more" in ready.text("#model-summary")
     assert ready.text("#status-speed dd").endswith("tok/s")
     assert ready.js("return document.body.dataset.cachedTokens") == "12"
+
+
+SIZES = [(1100, 760), (768, 1024), PHONE, (320, 568)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_known_stays_on_one_line(ready: Page, size: tuple[int, int]) -> None:
+    ready.resize(size)
+    place = "return document.querySelector('#composer').getBoundingClientRect().top"
+    before = ready.js(place)
+    ready.ask("Hello")
+    assert ready.js(place) == before
+    widths = ready.js("const { scrollWidth, clientWidth } = document.querySelector('#status');"
+                      "return [scrollWidth, clientWidth]")  # fmt: skip
+    assert widths[0] <= widths[1]
+    ready.one("#new-chat").click()
+    for name in ("speed", "first", "context"):
+        assert not ready.shown(f"#status-{name}")
+
+
+TOLD = """
+  window.told = [];
+  const announcer = document.querySelector("#announcer");
+  window.observer?.disconnect();
+  window.observer = new MutationObserver(() => window.told.push(announcer.textContent));
+  window.observer.observe(announcer, { childList: true });
+"""
+
+
+def test_a_screen_reader_is_told_what_is_shown(ready: Page) -> None:
+    ready.js(TOLD)
+    ready.ask("a hostile answer")
+    begun, answer = ready.js("return window.told")
+    assert begun == "Answering"
+    assert "**" not in answer and "<script>alert(2)</script> bold click fine" in answer.replace(
+        "[click](javascript:alert(3))", "click"
+    )
+    assert "Copy" not in answer
+    assert ready.all("#announcer *") == []
+
+
+def test_a_screen_reader_is_told_the_stages_of_a_load(ready: Page) -> None:
+    ready.js(TOLD)
+    ready.load_address("other")
+    ready.wait_for("ready")
+    assert ready.js("return window.told") == [
+        "Opening the model", "Compiling GPU kernels", "Ready",
+    ]  # fmt: skip
+    live = "return document.querySelector('#loading').closest('[aria-live], output, [role]')"
+    assert ready.js(live) is None
+
+
+def test_a_discarded_answer_is_not_told(ready: Page) -> None:
+    ready.send("go on for ever")
+    wait_until(lambda: "word3" in ready.last_answer, 10, "a long answer begins")
+    ready.one("#new-chat").click()
+    assert ready.ask("Hello") == "You said: Hello"
     assert ready.text("#announcer") == "You said: Hello"
 
 
@@ -160,9 +220,14 @@ def test_a_model_that_does_not_fit(ready: Page) -> None:
 
 def test_a_load_shows_its_progress_and_can_be_cancelled(ready: Page) -> None:
     ready.load_address("slow")
-    wait_until(lambda: "MB of 200 MB · 50 MB/s" in ready.text("#loading-text"), 10, "progress")
-    assert 0 < ready.one("#loading-bar").get_property("value") < 1
+    wait_until(lambda: ready.text("#loading-text").endswith("MB of 200 MB"), 10, "bytes")
+    wait_until(lambda: "MB of 200 MB · 50 MB/s · " in ready.text("#loading-text"), 10, "a rate")
+    assert ready.text("#loading-text").endswith(" s left")
+    assert 10 / 200 < ready.one("#loading-bar").get_property("value") < 1
     ready.screenshot("loading")
+    wait_until(lambda: ready.text("#loading-text") == "Compiling GPU kernels", 10, "the kernels")
+    assert ready.text("#stages .active") == "Kernels"
+    assert ready.js("return document.querySelector('#loading-bar').matches(':indeterminate')")
     ready.one("#cancel").click()
     wait_until(lambda: ready.state == "empty", 5, "the load ends")
     assert not ready.shown("#loading")
