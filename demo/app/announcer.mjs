@@ -6,10 +6,9 @@ export function announce(words) {
   announcer.textContent = words;
 }
 
-/** Tell what is shown inside an element, without the heads of its code blocks. */
+/** Tell what an element would show, without the heads of its code blocks. */
 export function announceShown(element) {
-  const copy = element.cloneNode(true);
-  for (const head of copy.querySelectorAll("figcaption")) head.remove();
-  announcer.replaceChildren(copy);
+  for (const head of element.querySelectorAll("figcaption")) head.remove();
+  announcer.replaceChildren(element);
   announce(announcer.innerText.trim()); // as text: what nobody sees must hold no links to tab to
 }

@@ -8,7 +8,8 @@ export class Conversation {
   #list = document.querySelector("#messages");
   #scroller = document.querySelector("#scroller");
   #exchanges = [];
-  #top = 0; // where the view was scrolled to at last
+  #edited = null;
+  #seen = { top: 0, most: 0 }; // how far the view was scrolled at last, and could have been
   #follow = true; // the view stays at the end while that grows
 
   /** `on`: what to do with an exchange, by the action's name: edit, regenerate, take-back. */
@@ -27,7 +28,10 @@ export class Conversation {
       }
     });
     this.#scroller.addEventListener("scroll", () => this.#scrolled());
-    const observer = new ResizeObserver(() => this.#scroll());
+    document.addEventListener("selectionchange", () => {
+      for (const exchange of this.#exchanges) exchange.catchUp();
+    });
+    const observer = new ResizeObserver(() => this.#resized());
     for (const element of [this.#scroller, this.#list]) observer.observe(element);
   }
 
@@ -38,6 +42,17 @@ export class Conversation {
   /** The exchange whose question waits for a model, if there is one. */
   get waiting() {
     return this.#exchanges.find(({ isWaiting }) => isWaiting);
+  }
+
+  /** The exchange whose question is being edited, or null; it stays until the new one is sent. */
+  get edited() {
+    return this.#edited;
+  }
+
+  set edited(exchange) {
+    if (this.#edited) this.#edited.isEdited = false;
+    this.#edited = exchange;
+    if (exchange) exchange.isEdited = true;
   }
 
   /**
@@ -77,21 +92,29 @@ export class Conversation {
   }
 
   clear() {
+    this.edited = null;
     this.#exchanges = [];
     this.#list.replaceChildren();
     this.#scroller.scrollTop = 0;
   }
 
-  // Only a person scrolls up. Where the end is moves by itself: answers grow, notices come and go.
+  // Only who scrolls up leaves the end. It also moves by itself, and the view with it: answers grow,
+  // notices come and go.
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    if (scrollHeight - scrollTop - clientHeight < NEAR_END) this.#follow = true;
-    else if (scrollTop < this.#top) this.#follow = false;
-    this.#top = scrollTop;
+    const { top, most } = this.#look();
+    if (most - top < NEAR_END) this.#follow = true;
+    else if (most === this.#seen.most && top < this.#seen.top) this.#follow = false;
+    this.#seen = { top, most };
   }
 
-  #scroll() {
+  #resized() {
     if (this.#follow && !this.isEmpty) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#seen = this.#look();
+  }
+
+  #look() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    return { top: scrollTop, most: scrollHeight - clientHeight };
   }
 }
 

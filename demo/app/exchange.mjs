@@ -9,6 +9,7 @@ export class Exchange {
   #asked = item("user", "You");
   #answered = item("assistant", "Model");
   #frame = 0;
+  #isBehind = false; // not all of the answer is shown
 
   /**
    * `replaced`: the exchange that this one stands in for, because its question was edited or is
@@ -18,13 +19,20 @@ export class Exchange {
     this.question = question;
     this.replaced = replaced;
     this.#asked.body.textContent = question;
+    this.#asked.body.dir = "auto";
     this.#asked.foot.append(action("edit", "Edit"));
   }
 
-  /** The element that shows what is to be known of the answer: its text, else why there is none. */
+  /** An element with what is to be known of the answer: its text, else why there is none. */
   get told() {
-    const { body, foot } = this.#answered;
-    return this.answer ? body : foot.querySelector("span");
+    const element = document.createElement("div");
+    if (this.answer) render(element, this.answer);
+    else element.textContent = this.#answered.foot.lastElementChild.textContent;
+    return element;
+  }
+
+  set isEdited(edited) {
+    for (const element of this.elements) element.toggleAttribute("data-edited", edited);
   }
 
   get elements() {
@@ -46,6 +54,11 @@ export class Exchange {
   extend(text) {
     this.answer += text;
     this.#frame ||= requestAnimationFrame(() => this.#draw());
+  }
+
+  /** Nothing may be selected any more in the part that is drawn anew as it grows. */
+  catchUp() {
+    if (this.#isBehind) this.#draw();
   }
 
   /** The answer is over; `message` is the worker's last one about it. */
@@ -83,8 +96,14 @@ export class Exchange {
   #draw() {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
-    render(this.#answered.body, this.answer);
+    this.#isBehind = isSelected(this.#answered.body.lastElementChild);
+    if (!this.#isBehind) render(this.#answered.body, this.answer);
   }
+}
+
+function isSelected(element) {
+  const selection = getSelection();
+  return Boolean(element) && !selection.isCollapsed && selection.containsNode(element, true);
 }
 
 function finishNote({ type, finish, usage, info }) {

@@ -1,6 +1,7 @@
 // The panel that shows a load: stage, bytes, rate and a way to cancel.
 
 import { announce } from "./announcer.mjs";
+import { hide } from "./focus.mjs";
 import * as format from "./format.mjs";
 
 // Of the worker's start and of the engine's loads: the word on the panel that a stage belongs to,
@@ -37,7 +38,7 @@ export class LoadingPanel {
   }
 
   hide() {
-    this.#panel.hidden = true;
+    hide(this.#panel);
     this.#stage = "";
   }
 

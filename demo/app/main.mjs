@@ -11,6 +11,7 @@ import { Composer } from "./composer.mjs";
 import { Conversation } from "./conversation.mjs";
 import { Engine } from "./engine.mjs";
 import { LoadingPanel } from "./loading.mjs";
+import { goOn, hide } from "./focus.mjs";
 import { ModelPicker, POCKET, fromAddress } from "./models.mjs";
 import { Notice } from "./notice.mjs";
 import { CANCELLED, explain } from "./problems.mjs";
@@ -34,7 +35,7 @@ const status = new Status();
 const settings = new Settings();
 const notice = new Notice();
 const conversation = new Conversation({ edit, regenerate, "take-back": takeBack });
-const composer = new Composer({ onSend: send, onStop: stop });
+const composer = new Composer({ onSend: send, onStop: stop, onCancelEdit: cancelEdit });
 const loading = new LoadingPanel(() => engine.stop());
 const picker = new ModelPicker(load);
 
@@ -65,7 +66,8 @@ function show() {
   picker.enabled = state !== "failed";
   composer.show({ canStop: state === "answering", canSend: ask });
   $("#new-chat").disabled = conversation.isEmpty;
-  $("#welcome").hidden = !conversation.isEmpty;
+  if (conversation.isEmpty) $("#welcome").hidden = false;
+  else hide($("#welcome"));
   for (const button of $("#examples").querySelectorAll("button")) button.disabled = !ask;
 }
 
@@ -141,8 +143,10 @@ function showModel(info, name) {
 function send() {
   const question = composer.text;
   if (!question || !canAsk()) return;
-  composer.text = "";
-  ask(question);
+  const { edited } = conversation;
+  conversation.edited = null;
+  composer.clear();
+  ask(question, edited);
 }
 
 function ask(question, replaced = null) {
@@ -189,11 +193,26 @@ function answered(exchange, end) {
 
 function stop() {
   engine.stop();
-  composer.focus();
+  goOn();
 }
 
 function regenerate(exchange) {
-  if (state === "ready") ask(exchange.question, exchange);
+  if (state !== "ready") return;
+  if (conversation.edited) cancelEdit();
+  ask(exchange.question, exchange);
+  goOn();
+}
+
+/** Edit a question; what was asked and answered stays until it is sent. */
+function edit(exchange, text = exchange.question) {
+  conversation.edited = exchange;
+  composer.edit(text);
+}
+
+function cancelEdit() {
+  conversation.edited = null;
+  composer.clear();
+  composer.focus();
 }
 
 const isRepeat = ({ question, replaced }) => replaced?.question === question;
@@ -203,6 +222,7 @@ const isRepeat = ({ question, replaced }) => replaced?.question === question;
  * composer. While something else is written there the question stays in the conversation.
  */
 function giveBack(exchange) {
+  const { question, replaced } = exchange;
   if (isRepeat(exchange)) {
     withdraw(exchange);
   } else if (composer.text) {
@@ -210,14 +230,17 @@ function giveBack(exchange) {
     if (exchange.isWaiting) exchange.fail("not asked: no model was loaded");
   } else {
     withdraw(exchange);
-    composer.text = exchange.question;
+    if (replaced) edit(replaced, question);
+    else composer.text = question;
   }
 }
 
-/** The question of an exchange that waits, to be written on before anything that is there. */
+/** A question that waits is to be written on, before anything that is written already. */
 function takeBack(exchange) {
+  const { question, replaced } = exchange;
   withdraw(exchange);
-  composer.text = [exchange.question, composer.text].filter(Boolean).join("\n");
+  if (replaced) edit(replaced, question);
+  else composer.text = [question, composer.text].filter(Boolean).join("\n");
   composer.focus();
 }
 
@@ -227,14 +250,9 @@ function withdraw(exchange) {
   show();
 }
 
-function edit(exchange) {
-  withdraw(exchange);
-  composer.text = exchange.question;
-  composer.focus();
-}
-
 function newChat() {
   conversation.clear();
+  composer.endEdit();
   status.newChat();
   if (state === "answering") {
     engine.stop();
@@ -242,7 +260,7 @@ function newChat() {
   }
   if (state === "ready") notice.hide();
   show();
-  composer.focus();
+  goOn();
 }
 
 // --- problems
@@ -276,8 +294,9 @@ function backFirst(actions) {
 // --- keyboard and buttons
 
 addEventListener("keydown", (event) => {
-  const inDialog = $("dialog[open]");
-  if (event.key === "Escape" && state === "answering" && !inDialog) engine.stop();
+  if (event.key !== "Escape" || $("dialog[open]")) return;
+  if (conversation.edited) cancelEdit();
+  else if (state === "answering") engine.stop();
 });
 $("#new-chat").addEventListener("click", newChat);
 $("#examples").append(...EXAMPLES.map((text) => {

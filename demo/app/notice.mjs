@@ -1,5 +1,7 @@
 // What went wrong and what can be done about it, above the composer.
 
+import { hide } from "./focus.mjs";
+
 const $ = (selector) => document.querySelector(selector);
 
 export class Notice {
@@ -26,6 +28,6 @@ export class Notice {
   }
 
   hide() {
-    this.#panel.hidden = true;
+    hide(this.#panel);
   }
 }

@@ -142,17 +142,6 @@ def test_a_new_chat_in_the_middle_of_an_answer(ready: Page) -> None:
     assert ready.ask("Hello") == "You said: Hello"
 
 
-def test_a_question_can_be_edited_and_an_answer_given_again(ready: Page) -> None:
-    ready.ask("Hello")
-    ready.one("[data-action=regenerate]").click()
-    wait_until(lambda: ready.answers and ready.state == "ready", 10, "the second answer")
-    assert len(ready.all("#messages > li")) == 2
-    ready.js("document.querySelector('[data-action=edit]').click()")
-    assert ready.all("#messages > li") == []
-    assert ready.one("#prompt").get_property("value") == "Hello"
-    assert ready.ask(" again") == "You said: Hello again"
-
-
 def test_settings_reach_the_engine(ready: Page) -> None:
     ready.one("#settings-button").click()
     slider = ready.one("#temperature")

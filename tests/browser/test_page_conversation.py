@@ -1,0 +1,219 @@
+"""Editing, focus, selection and what is in view, around a test double of the engine."""
+
+from __future__ import annotations
+
+import pytest
+from page import PHONE, Page, wait_until
+from selenium.webdriver.common.keys import Keys
+from served import TestSite
+
+FOCUSED = "return document.activeElement.id"
+AT_THE_END = """
+  const { scrollTop, clientHeight, scrollHeight } = document.querySelector("#scroller");
+  return scrollHeight - scrollTop - clientHeight < 2;
+"""
+
+
+def click(page: Page, action: str) -> None:
+    """Press a button of the last exchange, which only a pointer above it shows."""
+    page.js(f"[...document.querySelectorAll('[data-action={action}]')].at(-1).click()")
+
+
+def fill(page: Page) -> None:
+    """A conversation of several screens."""
+    for number in range(4):
+        page.ask("\n".join(["a long question"] * 8) + str(number))
+
+
+# --- editing
+
+
+def test_an_answer_is_given_again(ready: Page) -> None:
+    ready.ask("Hello")
+    before = ready.answers
+    click(ready, "regenerate")
+    wait_until(lambda: ready.answers > before and ready.state == "ready", 10, "the second answer")
+    assert len(ready.all("#messages > li")) == 2
+
+
+def test_an_edited_question_replaces_the_old_one_when_it_is_sent(ready: Page) -> None:
+    ready.ask("Hello")
+    ready.one("#prompt").send_keys("a draft")
+    click(ready, "edit")
+    assert ready.draft == "Hello"
+    assert ready.questions == ["Hello"]
+    assert ready.shown("#editing")
+    ready.screenshot("editing")
+    assert ready.ask(" again") == "You said: Hello again"
+    assert ready.questions == ["Hello again"]
+    assert ready.draft == "a draft"
+    assert not ready.shown("#editing")
+
+
+@pytest.mark.parametrize("by", ["key", "button"])
+def test_an_edit_can_be_cancelled(ready: Page, by: str) -> None:
+    ready.ask("Hello")
+    ready.one("#prompt").send_keys("a draft")
+    click(ready, "edit")
+    ready.type(" again")
+    if by == "key":
+        ready.type(Keys.ESCAPE)
+    else:
+        ready.one("#cancel-edit").click()
+    assert ready.draft == "a draft"
+    assert ready.questions == ["Hello"]
+    assert ready.last_answer == "You said: Hello"
+    assert ready.all("[data-edited]") == []
+    assert ready.js(FOCUSED) == "prompt"
+
+
+def test_an_edited_question_that_is_refused_is_edited_further(ready: Page) -> None:
+    ready.ask("Hello")
+    click(ready, "edit")
+    ready.send(", this is too long")
+    wait_until(lambda: ready.shown("#notice"), 10, "a notice")
+    assert ready.draft == "Hello, this is too long"
+    assert ready.questions == ["Hello"]
+    assert ready.shown("#editing")
+    ready.click_notice("New chat")
+    assert ready.draft == "Hello, this is too long"
+    assert not ready.shown("#editing")
+
+
+# --- focus
+
+
+def test_the_focus_is_never_lost(ready: Page) -> None:
+    ready.one("#examples button").send_keys(Keys.ENTER)
+    ready.wait_for("ready")
+    assert ready.js(FOCUSED) == "prompt"
+    ready.js("document.querySelector('[data-action=regenerate]').focus()")
+    ready.type(Keys.ENTER)
+    wait_until(lambda: ready.state == "ready", 10, "the answer")
+    assert ready.js(FOCUSED) == "prompt"
+    ready.load_address("slow")
+    ready.one("#cancel").send_keys(Keys.ENTER)
+    wait_until(lambda: ready.state == "empty", 5, "the load ends")
+    assert ready.js(FOCUSED) == "prompt"
+    for label in ("Try again", "Back to Pocket model"):
+        ready.one(f"#notice-actions button:nth-child({'2' if 'Try' in label else '1'})").send_keys(
+            Keys.ENTER
+        )
+        assert ready.js(FOCUSED) == "prompt", label
+        if label == "Try again":
+            ready.one("#cancel").click()
+            wait_until(lambda: ready.state == "empty", 5, "the load ends")
+    ready.wait_for("ready")
+
+
+def test_the_focus_is_on_stop_while_an_answer_is_given_again(ready: Page) -> None:
+    ready.ask("be late")
+    click(ready, "regenerate")
+    assert ready.js(FOCUSED) == "stop"
+    ready.wait_for("ready")
+    assert ready.js(FOCUSED) == "prompt"
+
+
+# --- what is in view
+
+
+@pytest.mark.parametrize("size", [PHONE, (320, 568)])
+def test_the_page_opens_at_its_headline(
+    page: Page, double_site: TestSite, size: tuple[int, int]
+) -> None:
+    page.resize(size)
+    page.open(double_site.url)
+    top = "return document.querySelector('#scroller').scrollTop"
+    for state in ("starting", "ready"):
+        page.wait_for(state)
+        assert page.js(top) == 0
+    fill(page)
+    assert page.js(top) > 0
+    page.one("#new-chat").click()
+    assert page.js(top) == 0
+
+
+def test_the_end_stays_in_view_when_a_notice_comes(ready: Page) -> None:
+    fill(ready)
+    assert ready.js(AT_THE_END)
+    ready.js("""
+      const prompt = document.querySelector("#prompt");
+      prompt.value = "too long";
+      document.querySelector("#send").click();
+      prompt.value = "a draft";
+    """)
+    wait_until(lambda: ready.shown("#notice"), 10, "a notice")
+    wait_until(lambda: ready.js(AT_THE_END), 2, "the end is in view")
+
+
+def test_the_end_stays_in_view_when_a_waiting_question_goes_back(ready: Page) -> None:
+    ready.resize((320, 568))
+    fill(ready)
+    ready.load_address("slow")
+    ready.send("in vain")
+    wait_until(lambda: ready.js(AT_THE_END), 2, "the end is in view")
+    ready.one("#cancel").click()
+    wait_until(lambda: ready.state == "empty", 5, "the load ends")
+    wait_until(lambda: ready.js(AT_THE_END), 2, "the end is in view")
+
+
+def test_who_scrolls_up_stays_there(ready: Page) -> None:
+    fill(ready)
+    ready.send("go on for ever")
+    wait_until(lambda: "word99 " in ready.last_answer, 10, "a long answer")
+    ready.js("document.querySelector('#scroller').scrollTop = 100")
+    wait_until(lambda: "word300 " in ready.last_answer, 10, "a longer answer")
+    assert ready.js("return document.querySelector('#scroller').scrollTop") == 100
+    ready.one("#stop").click()
+    ready.wait_for("ready")
+
+
+def test_the_actions_of_a_notice_are_in_view_on_the_smallest_screens(ready: Page) -> None:
+    ready.resize((320, 568))
+    ready.load_address("big")
+    wait_until(lambda: ready.state == "empty", 10, "the load fails")
+    ready.js("document.querySelector('#notice-details').open = true")
+    for button in ready.all("#notice-actions button"):
+        rect = button.rect
+        assert rect["y"] + rect["height"] <= ready.one("#composer").rect["y"]
+        hit = "const [x, y] = arguments; return document.elementFromPoint(x, y).textContent"
+        x, y = rect["x"] + rect["width"] / 2, rect["y"] + rect["height"] / 2
+        assert ready.js(hit, x, y) == button.text
+    ready.screenshot("notice-small")
+    ready.click_notice("Back to Pocket model")
+    ready.wait_for("ready")
+
+
+# --- selection and direction
+
+SELECT = """
+  const text = document.querySelector("#messages > li:last-child .body p").firstChild;
+  getSelection().setBaseAndExtent(text, 0, text, 11);
+"""
+
+
+def test_what_is_selected_in_a_growing_answer_stays_selected(ready: Page) -> None:
+    ready.send("go on for ever")
+    wait_until(lambda: "word9 " in ready.last_answer, 10, "a long answer begins")
+    ready.js(SELECT)
+    shown = ready.last_answer
+    before = ready.js("return performance.now()")
+    wait_until(lambda: ready.js("return performance.now()") > before + 300, 5, "a while")
+    assert ready.js("return getSelection().toString()") == "word0 word1"
+    assert ready.last_answer == shown
+    ready.one("#stop").click()
+    ready.wait_for("ready")
+    assert ready.js("return getSelection().toString()") in ("word0 word1", "")
+    ready.js("getSelection().removeAllRanges()")
+    wait_until(lambda: len(ready.last_answer) > len(shown), 5, "the rest of the answer is shown")
+
+
+def test_right_to_left_text_is_written_and_shown_so(ready: Page) -> None:
+    ready.one("#prompt").send_keys("שלום")
+    direction = "return getComputedStyle(document.querySelector(arguments[0])).direction"
+    assert ready.js(direction, "#prompt") == "rtl"
+    ready.send("")
+    wait_until(lambda: ready.last_answer == "You said: שלום", 10, "the answer")
+    assert ready.js(direction, ".user > .body") == "rtl"
+    assert ready.js(direction, ".assistant > .body > p") == "ltr"
+    assert ready.one("#system").get_attribute("dir") == "auto"
