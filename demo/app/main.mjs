@@ -118,6 +118,7 @@ function loaded(info) {
   good = wanted;
   loading.hide();
   showModel(info, good.name);
+  settings.context = info.context_length;
   enter("ready");
   announce("Ready");
   if (conversation.waiting) answer(conversation.waiting);

@@ -1,8 +1,12 @@
 // Choosing a model: the dialog, files from disk, and files dropped on the page.
 
+import { acceptDrops } from "./drops.mjs";
 import * as format from "./format.mjs";
 
 const $ = (selector) => document.querySelector(selector);
+
+const IS_ON_DISK = /^(?:file:|[a-z]:[\\/]|\\\\|~[\\/]|\/(?:home|users)\/)/i;
+const ON_DISK = "This is a path on your disk, which no page can open: use “A file” or “A folder”.";
 
 export const POCKET = { source: { kind: "pocket" }, name: "Pocket model", contextLength: null };
 
@@ -13,24 +17,26 @@ export class ModelPicker {
 
   constructor(onPick) {
     const pick = (model) => {
-      this.#dialog.close();
+      $("dialog[open]")?.close();
       onPick({ ...model, contextLength: Number($("#context-length").value) || null });
     };
     this.#button.addEventListener("click", () => this.open());
     $("#pick-pocket").addEventListener("click", () => pick(POCKET));
-    for (const [button, input] of [["#pick-file", "#file-input"], ["#pick-folder", "#folder-input"]]) {
-      $(button).addEventListener("click", () => $(input).click());
-      $(input).addEventListener("change", () => {
-        const files = [...$(input).files];
-        $(input).value = ""; // so that the same file can be chosen again
-        if (files.length) pick(fromFiles(files));
-      });
-    }
+    openFiles("#pick-file", "#file-input", ([file]) => pick(fromFile(file)));
+    openFiles("#pick-folder", "#folder-input", (files) =>
+      pick(fromFolder(files, files[0].webkitRelativePath.split("/")[0])));
+    acceptDrops({
+      isWanted: () => !this.#button.disabled,
+      onFile: (file) => pick(fromFile(file)),
+      onFolder: (files, name) => pick(fromFolder(files, name)),
+    });
+    const address = $("#address");
+    address.addEventListener("input", () =>
+      address.setCustomValidity(IS_ON_DISK.test(address.value.trim()) ? ON_DISK : ""));
     $("#address-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      pick(fromAddress($("#address").value.trim()));
+      pick(fromAddress(address.value.trim()));
     });
-    acceptDrops((files) => this.#button.disabled || pick(fromFiles(files)));
   }
 
   open() {
@@ -66,45 +72,19 @@ export function fromAddress(address) {
   return { source: { kind: "address", address }, name: name || address, contextLength: null };
 }
 
-function fromFiles(files) {
-  const [first] = files;
-  if (files.length === 1) return { source: { kind: "file", file: first }, name: first.name };
-  const name = first.webkitRelativePath?.split("/")[0] || "Model folder";
+function fromFile(file) {
+  return { source: { kind: "file", file }, name: file.name };
+}
+
+function fromFolder(files, name) {
   return { source: { kind: "folder", name, files }, name };
 }
 
-function acceptDrops(onFiles) {
-  const veil = $("#drop");
-  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-  addEventListener("dragenter", (event) => {
-    if (carriesFiles(event)) veil.hidden = false;
-  });
-  addEventListener("dragleave", (event) => {
-    if (event.relatedTarget === null) veil.hidden = true;
-  });
-  addEventListener("dragover", (event) => {
-    if (carriesFiles(event)) event.preventDefault();
-  });
-  addEventListener("drop", async (event) => {
-    veil.hidden = true;
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    // Items are gone after the first await. A file that is in no file system has no entry.
-    const dropped = [...event.dataTransfer.items].filter((item) => item.kind === "file");
-    const entries = dropped.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
-    const files = (await Promise.all(entries.map(filesOf))).flat();
+function openFiles(button, input, onFiles) {
+  $(button).addEventListener("click", () => $(input).click());
+  $(input).addEventListener("change", () => {
+    const files = [...$(input).files];
+    $(input).value = ""; // so that the same file can be chosen again
     if (files.length) onFiles(files);
   });
-}
-
-async function filesOf(entry) {
-  if (entry instanceof File) return [entry];
-  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
-  const reader = entry.createReader();
-  const files = [];
-  for (;;) {
-    const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (batch.length === 0) return files; // a reader hands out a hundred entries at most at a time
-    files.push(...(await Promise.all(batch.filter((inner) => inner.isFile).map(filesOf))).flat());
-  }
 }

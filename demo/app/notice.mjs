@@ -7,6 +7,11 @@ const $ = (selector) => document.querySelector(selector);
 export class Notice {
   #panel = $("#notice");
 
+  /** The page comes with the notice that it has not started. */
+  constructor() {
+    this.hide();
+  }
+
   /** `actions`: [label, what to do], the most helpful first; `message` goes under "Details". */
   show({ title, advice, actions, message }) {
     $("#notice-title").textContent = title;

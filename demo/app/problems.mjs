@@ -68,6 +68,12 @@ const KNOWN = {
   StartError: ["The page could not start", ["Reload it. If that does not help, see the details."], ["reload"]],
 };
 
+// Errors of one kind that are told apart only by the engine's sentence.
+const BY_SENTENCE = [
+  [/is no model file|not a model/, "This is no model file"],
+  [/holds \d+ \.gguf files/, "The folder holds several models: choose one"],
+];
+
 /** What a load leaves behind that was cancelled. */
 export const CANCELLED = {
   title: "Loading was cancelled",
@@ -80,7 +86,8 @@ export const CANCELLED = {
 export function explain({ kinds, message, during }) {
   const kind = kinds.find((name) => Object.hasOwn(KNOWN, name));
   const unknown = ["Something went wrong", [], during === "load" ? ["retry", "choose"] : ["fresh"]];
-  const [title, advice, actions] = KNOWN[kind] ?? unknown;
+  const [general, advice, actions] = KNOWN[kind] ?? unknown;
+  const title = BY_SENTENCE.find(([sentence]) => sentence.test(message))?.[1] ?? general;
   // Without advice of its own the engine's sentence is what helps.
   const sentences = typeof advice === "function" ? advice() : advice;
   if (sentences.length === 0) return { title, advice: [message], actions, message: "" };

@@ -1,5 +1,7 @@
 // System prompt, temperature and longest answer; remembered by the browser.
 
+import * as format from "./format.mjs";
+
 const KEY = "webllm_py.settings";
 const DEFAULTS = { system: "", temperature: 0.2, maxTokens: 512 };
 
@@ -11,11 +13,22 @@ export class Settings {
     maxTokens: document.querySelector("#max-tokens"),
   };
 
+  #context = Infinity; // tokens; no answer is longer
+
   constructor() {
     document.querySelector("#settings-button").addEventListener("click", () => this.open());
-    document.querySelector("#reset-settings").addEventListener("click", () => this.#show(DEFAULTS));
-    this.#dialog.addEventListener("input", () => this.#changed());
-    this.#show({ ...DEFAULTS, ...recall() });
+    document.querySelector("#reset-settings").addEventListener("click", () => {
+      this.#fill(DEFAULTS);
+      this.#remember();
+    });
+    this.#dialog.addEventListener("input", () => {
+      this.#show();
+      this.#remember();
+    });
+    this.#fields.maxTokens.addEventListener("change", () => {
+      this.#fields.maxTokens.value = this.options.max_tokens;
+    });
+    this.#fill({ ...DEFAULTS, ...recall() });
   }
 
   open() {
@@ -28,22 +41,38 @@ export class Settings {
 
   /** The request's own fields, as OpenAI names them. */
   get options() {
-    const longest = Math.round(this.#fields.maxTokens.valueAsNumber);
     return {
       temperature: this.#fields.temperature.valueAsNumber,
-      max_tokens: longest >= 1 ? longest : DEFAULTS.maxTokens,
+      max_tokens: Math.min(this.#longest, this.#context),
     };
   }
 
-  #show(values) {
-    for (const [name, field] of Object.entries(this.#fields)) field.value = values[name];
-    this.#changed();
+  /** The loaded model's context, in tokens. */
+  set context(tokens) {
+    this.#context = tokens;
+    this.#show();
   }
 
-  #changed() {
-    const { temperature, max_tokens: maxTokens } = this.options;
+  get #longest() {
+    const { valueAsNumber } = this.#fields.maxTokens;
+    return Number.isNaN(valueAsNumber) ? DEFAULTS.maxTokens : Math.max(1, Math.round(valueAsNumber));
+  }
+
+  #fill(values) {
+    for (const [name, field] of Object.entries(this.#fields)) field.value = values[name];
+    this.#show();
+  }
+
+  /** What is used, whatever the fields hold. */
+  #show() {
+    const { temperature, max_tokens: longest } = this.options;
     document.querySelector("#temperature-value").value = temperature.toFixed(2);
-    remember({ system: this.#fields.system.value, temperature, maxTokens });
+    document.querySelector("#max-tokens-value").value = format.tokens(longest);
+  }
+
+  #remember() {
+    const { temperature } = this.options;
+    remember({ system: this.#fields.system.value, temperature, maxTokens: this.#longest });
   }
 }
 

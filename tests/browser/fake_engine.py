@@ -155,7 +155,8 @@ async def fake_stages(source: Any, on_progress: Any) -> None:
 
 def name_of(source: Any) -> str:
     if isinstance(source, list):
-        return f"{len(source)} files: {', '.join(sorted(file.name for file in source))}"
+        paths = sorted(file.webkitRelativePath for file in source)
+        return f"{len(source)} files: {', '.join(paths)}"
     return getattr(source, "name", None) or source or "Fake model"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from page import PHONE, Page, wait_until
+from selenium.webdriver.common.keys import Keys
 from served import TestSite
 
 
@@ -77,12 +78,38 @@ def test_a_local_gguf_is_picked_and_run(chat: Page, shared: Path) -> None:
     assert chat.text("#model-name") == "stories260K.gguf"
     assert "llama" in chat.text("#model-summary")
     chat.one("#settings-button").click()
-    longest = chat.one("#max-tokens")
-    longest.clear()
-    longest.send_keys("24")
+    chat.one("#max-tokens").send_keys(Keys.CONTROL + "a" + Keys.NULL, "24")
     chat.one("#settings-dialog .head button").click()
     chat.ask("Once upon a time")
     assert "24 tokens" in chat.text("#messages > li:last-child .foot")
+
+
+def refused(chat: Page, picker: str, path: Path) -> str:
+    """The title of the notice after a file or a folder was picked that is no model."""
+    chat.one(picker).send_keys(str(path))
+    wait_until(lambda: chat.state == "empty", 20, "the load fails")
+    title = chat.text("#notice-title")
+    chat.js("document.querySelector('#notice').hidden = true")
+    return title
+
+
+def test_what_is_no_model_is_called_so(chat: Page, tmp_path: Path) -> None:
+    texts = {
+        "readme.txt": "Just some words about nothing.",
+        "page.html": "<!doctype html><p>Hi</p>",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        assert refused(chat, "#file-input", tmp_path / name) == "This is no model file"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    assert refused(chat, "#folder-input", folder) == "A file of the model is missing"
+    assert chat.text("#notice-text").startswith("folder is no model: it holds no model.safetensors")
+    for name in ("a.gguf", "b.gguf"):
+        (folder / name).write_bytes(b"GGUF")
+    assert refused(chat, "#folder-input", folder) == "The folder holds several models: choose one"
+    assert "a.gguf, b.gguf" in chat.text("#notice-text")
 
 
 def test_a_damaged_file_is_refused_and_the_page_goes_on(chat: Page, tmp_path: Path) -> None:

@@ -33,6 +33,15 @@ def test_no_webgpu_at_all(page: Page, site: TestSite) -> None:
     wait_until(lambda: page.state != "failed", 30, "with WebGPU the page starts")
 
 
+def test_a_page_that_is_not_served_says_so(page: Page, dist: Path) -> None:
+    page.driver.get((dist / "index.html").as_uri())
+    wait_until(lambda: page.shown("#notice"), 10, "a notice")
+    assert page.state == "unstarted"
+    assert "python build.py demo" in page.text("#notice-text")
+    assert not page.shown("#loading")
+    page.complaints()  # the browser tells that it refused to run the page's program
+
+
 @pytest.fixture
 def adapterless_site(dist: Path) -> Iterator[TestSite]:
     """The site, its worker's WebGPU without an adapter."""

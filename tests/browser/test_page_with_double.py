@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from page import PHONE, Page, wait_until
+from page import DESKTOP, PHONE, Page, wait_until
 from selenium.webdriver.common.keys import Keys
 from served import TestSite
 
@@ -146,14 +146,33 @@ def test_settings_reach_the_engine(ready: Page) -> None:
     ready.one("#settings-button").click()
     slider = ready.one("#temperature")
     slider.send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * 10)
-    longest = ready.one("#max-tokens")
-    longest.clear()
-    longest.send_keys("99")
+    ready.one("#max-tokens").send_keys(Keys.CONTROL + "a" + Keys.NULL, "99")
     assert ready.text("#temperature-value") == "0.50"
     ready.one("#settings-dialog .head button").click()
     assert ready.ask("which options?") == "temperature 0.5, 99 tokens"
+    ready.screenshot("settings")
     ready.js("document.querySelector('#reset-settings').click()")
     assert ready.ask("which options?") == "temperature 0.2, 512 tokens"
+
+
+@pytest.mark.parametrize(
+    ("typed", "used", "shown"),
+    [
+        ("0", 1, "1 token"),
+        ("-5", 1, "1 token"),
+        ("", 512, "512 tokens"),
+        ("99", 99, "99 tokens"),
+        ("1e30", 1024, "1,024 tokens"),
+    ],
+)
+def test_the_longest_answer_is_what_the_model_can_give(
+    ready: Page, typed: str, used: int, shown: str
+) -> None:
+    ready.set_field("#max-tokens", typed)
+    assert ready.text("#max-tokens-value") == shown
+    assert ready.one("#max-tokens").get_property("value") == str(used)
+    assert ready.ask("which options?").endswith(f", {used} tokens")
+    ready.js("document.querySelector('#reset-settings').click()")
 
 
 def test_hostile_text_stays_text(ready: Page) -> None:
@@ -233,23 +252,87 @@ def test_a_file_is_picked_from_disk(ready: Page, tmp_path: Path) -> None:
     assert "picked.gguf" in ready.text("#model-summary")
 
 
-@pytest.mark.parametrize("names", [["dropped.gguf"], ["config.json", "model.safetensors"]])
-def test_files_and_folders_are_dropped_on_the_page(
-    ready: Page, tmp_path: Path, names: list[str]
-) -> None:
+def drop(page: Page, path: Path) -> None:
+    """Drag a file or a folder onto the page and let it go."""
+    drag = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        page.cdp("Input.dispatchDragEvent", type=kind, x=300, y=300, data=drag)
+        assert page.shown("#drop") == (kind != "drop")
+
+
+def test_a_file_is_dropped_on_the_page(ready: Page, tmp_path: Path) -> None:
+    file = tmp_path / "dropped.gguf"
+    file.write_bytes(b"some bytes")
+    drop(ready, file)
+    wait_until(lambda: ready.text("#model-name") == "dropped.gguf", 10, "the file's name")
+    ready.wait_for("ready")
+    assert ready.text("#model-summary").startswith("dropped.gguf · ")
+
+
+@pytest.mark.parametrize("by", ["drop", "dialog"])
+@pytest.mark.parametrize("names", [["config.json"], ["config.json", "model.safetensors"]])
+def test_a_folder_goes_by_its_name(ready: Page, tmp_path: Path, names: list[str], by: str) -> None:
     folder = tmp_path / "a-model"
     folder.mkdir()
     for name in names:
         (folder / name).write_bytes(b"some bytes")
-    dropped = folder / names[0] if len(names) == 1 else folder
-    drag = {"items": [], "files": [str(dropped)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        ready.cdp("Input.dispatchDragEvent", type=kind, x=300, y=300, data=drag)
-        assert ready.shown("#drop") == (kind != "drop")
-    wait_until(lambda: ready.text("#model-name") != "Pocket model", 10, "another model's name")
+    if by == "drop":
+        drop(ready, folder)
+    else:
+        ready.one("#folder-input").send_keys(str(folder))
+    wait_until(lambda: ready.text("#model-name") == "a-model", 10, "the folder's name")
     ready.wait_for("ready")
-    expected = names[0] if len(names) == 1 else f"2 files: {', '.join(names)}"
-    assert ready.text("#model-summary").startswith(f"{expected} · ")
+    files = ", ".join(f"a-model/{name}" for name in names)
+    assert ready.text("#model-summary").startswith(f"{len(names)} files: {files} · ")
+
+
+@pytest.mark.parametrize("dialog", ["model", "settings"])
+def test_a_drop_closes_the_dialog_that_is_open(ready: Page, tmp_path: Path, dialog: str) -> None:
+    file = tmp_path / "dropped.gguf"
+    file.write_bytes(b"some bytes")
+    ready.one(f"#{dialog}-button").click()
+    drop(ready, file)
+    wait_until(lambda: ready.text("#model-name") == "dropped.gguf", 10, "the file's name")
+    assert not ready.shown(f"#{dialog}-dialog")
+    ready.wait_for("ready")
+
+
+@pytest.mark.parametrize(
+    "path", ["C:\\models\\x.gguf", "file:///home/me/x.gguf", "/home/me/x.gguf", "~/x.gguf"]
+)
+def test_a_path_on_the_disk_is_no_address(ready: Page, path: str) -> None:
+    ready.load_address(path)
+    assert ready.state == "ready"
+    assert "use “A file”" in ready.one("#address").get_property("validationMessage")
+    ready.one("#address").clear()
+    ready.one("#address").send_keys("other", Keys.ENTER)
+    wait_until(lambda: ready.text("#model-name") == "other", 10, "an address is one")
+    ready.wait_for("ready")
+
+
+CONTRAST = """
+  const light = (color) => {
+    const [r, g, b] = color.match(/[\\d.]+/g).map((part) => {
+      const share = part / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+  };
+  const [selector, around] = arguments;
+  const edge = light(getComputedStyle(document.querySelector(selector)).borderTopColor);
+  const ground = light(getComputedStyle(document.querySelector(around)).backgroundColor);
+  return Math.max(edge, ground) / Math.min(edge, ground);
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_edges_of_fields_can_be_seen(ready: Page, scheme: str) -> None:
+    ready.resize(DESKTOP, scheme)
+    ready.js("document.activeElement.blur()")
+    assert ready.js(CONTRAST, "#composer", "body") >= 3
+    for field in ("#address", "#context-length", "#system", "#max-tokens"):
+        for ground in (field, "#settings-dialog"):
+            assert ready.js(CONTRAST, field, ground) >= 3, (field, ground)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
