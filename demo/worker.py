@@ -30,6 +30,7 @@ class Session:
     def __init__(self, post: Callable[[str], None]) -> None:
         self._post = post
         self._engine: Any = None
+        self._unloading: asyncio.Future[None] | None = None
         self._turn = asyncio.Lock()
         self._job: asyncio.Task[Message] | None = None
         self._heard: asyncio.Task[Any] | None = None  # the answer that the engine has begun
@@ -77,9 +78,12 @@ class Session:
             self._send(type="error", id=number, during=during, **_described(error))
 
     async def _load(self, number: int, source: Any, context_length: int | None) -> Message:
-        old, self._engine = self._engine, None
-        if old is not None:
-            await asyncio.shield(old.unload())  # first, so that both need not fit at once
+        if self._engine is not None:
+            self._unloading = asyncio.ensure_future(self._engine.unload())
+            self._engine = None
+        if self._unloading is not None:
+            # First, so that both need not fit at once. It goes on when this load is cancelled.
+            await asyncio.wait([self._unloading])
         self._engine = await webllm_py.load(
             source, context_length=context_length, on_progress=partial(self._progress, number)
         )

@@ -318,7 +318,9 @@ async function report(body) {
   await fetch(path, { method: "POST", body: JSON.stringify(body) });
 }
 
-engine.addEventListener("progress", ({ detail }) => loading.update(detail));
+engine.addEventListener("progress", ({ detail }) => {
+  if (state === "starting") loading.update(detail);
+});
 engine.addEventListener("started", ({ detail }) => started(detail));
 engine.addEventListener("failed", ({ detail }) => notLoaded("failed", detail));
 engine.start();
