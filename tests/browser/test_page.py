@@ -60,6 +60,31 @@ def test_stop_stops_and_the_next_question_is_answered(chat: Page) -> None:
     assert "6" in chat.ask("What is 4 + 2?")
 
 
+def test_stop_at_once_and_new_chat_at_once(chat: Page) -> None:
+    chat.one("#prompt").send_keys("Tell me a long story about a fox.")
+    chat.js("for (const id of ['send', 'stop']) document.getElementById(id).click()")
+    chat.wait_for("ready", seconds=10)
+    assert chat.last_note == "stopped"
+    assert "6" in chat.ask("What is 4 + 2?")
+    chat.one("#prompt").send_keys("Tell me a long story about a fox.")
+    chat.js("for (const id of ['send', 'new-chat']) document.getElementById(id).click()")
+    assert "14" in chat.ask("What is 9 + 5?")
+    assert chat.questions == ["What is 9 + 5?"]
+
+
+def test_a_load_ends_the_answer_and_the_load_before_it(chat: Page, shared: Path) -> None:
+    chat.send("Tell me a long story about a fox.")
+    wait_until(lambda: len(chat.last_answer) > 10, 60, "the story begins")
+    gguf = shared / "checkpoints" / "stories260K" / "stories260K.gguf"
+    chat.one("#file-input").send_keys(str(gguf))
+    chat.one("#model-button").click()
+    chat.one("#pick-pocket").click()
+    chat.wait_for("ready", seconds=180)
+    assert chat.last_note.endswith("stopped")
+    assert chat.text("#model-summary").startswith("Pocket · ")
+    assert "6" in chat.ask("What is 4 + 2?")
+
+
 def test_every_example_is_answered_briefly(chat: Page) -> None:
     examples = [button.get_property("textContent") for button in chat.all("#examples button")]
     assert len(examples) == 6
