@@ -10,7 +10,7 @@ const STAGES = {
   python: ["python", "Starting Python"],
   opening: ["model", "Opening the model"],
   tokenizer: ["model", "Reading the tokenizer"],
-  weights: ["model", "Loading the weights"],
+  weights: ["model", "Weights"], // short: bytes, rate and time left stand beside it
   kernels: ["kernels", "Compiling GPU kernels"],
   ready: ["kernels", "Ready"],
 };

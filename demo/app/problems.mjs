@@ -61,7 +61,7 @@ const KNOWN = {
   ContextLengthError: [
     "The conversation is longer than the model's context",
     ["Start a new chat, or load the model with a longer context."],
-    ["fresh"],
+    ["fresh", "choose"],
   ],
   RequestError: ["The model refused this request", [], ["settings"]],
   ShaderError: ["A GPU program did not compile", ["Please report this with the details below."], ["choose"]],
@@ -77,7 +77,7 @@ const BY_SENTENCE = [
 /** What a load leaves behind that was cancelled. */
 export const CANCELLED = {
   title: "Loading was cancelled",
-  advice: [],
+  advice: ["No model is loaded now."],
   actions: ["retry", "pocket", "choose"],
   message: "",
 };

@@ -231,6 +231,8 @@ def test_a_load_shows_its_progress_and_can_be_cancelled(ready: Page) -> None:
     wait_until(lambda: ready.text("#loading-text").endswith("MB of 200 MB"), 10, "bytes")
     wait_until(lambda: "MB of 200 MB · 50 MB/s · " in ready.text("#loading-text"), 10, "a rate")
     assert ready.text("#loading-text").endswith(" s left")
+    widths = "const { scrollWidth, clientWidth } = document.querySelector('#loading-text');"
+    assert ready.js(f"{widths} return scrollWidth <= clientWidth")
     assert 10 / 200 < ready.one("#loading-bar").get_property("value") < 1
     ready.screenshot("loading")
     wait_until(lambda: ready.text("#loading-text") == "Compiling GPU kernels", 10, "the kernels")
