@@ -7,6 +7,8 @@
     ├── CheckpointError             the model's files are wrong
     │   ├── CorruptCheckpointError  truncated, damaged or self-contradicting
     │   ├── UnsupportedModelError   an architecture, format or option that this version does not run
+    │   ├── NotAModelError          a web page, a text, an adapter: something else
+    │   ├── SeveralModelsError      a folder that holds more than one; give one of them
     │   └── MissingFileError        a file that the model needs is not there
     ├── TokenizerError              a tokenizer definition that cannot be used
     ├── TemplateError               a chat template failed or refused the messages
@@ -40,7 +42,9 @@ __all__ = [
     "GPUOutOfMemoryError",
     "MissingFileError",
     "NoAdapterError",
+    "NotAModelError",
     "RequestError",
+    "SeveralModelsError",
     "ShaderError",
     "SourceError",
     "TemplateError",
@@ -76,6 +80,14 @@ class CorruptCheckpointError(CheckpointError):
 
 class UnsupportedModelError(CheckpointError):
     """A checkpoint uses an architecture, format or option that this version does not run."""
+
+
+class NotAModelError(CheckpointError):
+    """What was given is something else than a model."""
+
+
+class SeveralModelsError(CheckpointError):
+    """A folder holds more than one model."""
 
 
 class MissingFileError(CheckpointError):

@@ -49,6 +49,8 @@ const KNOWN = {
   GPUOutOfMemoryError: ["The model does not fit into GPU memory", FITS_LESS, ["choose", "pocket"]],
   DeviceLimitError: ["The model needs more than this GPU allows", FITS_LESS, ["choose", "pocket"]],
   UnsupportedModelError: ["This model cannot be run", [], ["choose", "pocket"]],
+  NotAModelError: ["This is no model file", [], ["choose", "pocket"]],
+  SeveralModelsError: ["The folder holds several models: choose one", [], ["choose", "pocket"]],
   MissingFileError: ["A file of the model is missing", [], ["choose", "pocket"]],
   CheckpointError: ["The model's file is damaged", [], ["choose", "pocket"]],
   SourceError: ["The model could not be fetched", [], ["retry", "choose", "pocket"]],
@@ -68,12 +70,6 @@ const KNOWN = {
   StartError: ["The page could not start", ["Reload it. If that does not help, see the details."], ["reload"]],
 };
 
-// Errors of one kind that are told apart only by the engine's sentence.
-const BY_SENTENCE = [
-  [/is no model file|not a model/, "This is no model file"],
-  [/holds \d+ \.gguf files/, "The folder holds several models: choose one"],
-];
-
 /** What a load leaves behind that was cancelled. */
 export const CANCELLED = {
   title: "Loading was cancelled",
@@ -86,8 +82,7 @@ export const CANCELLED = {
 export function explain({ kinds, message, during }) {
   const kind = kinds.find((name) => Object.hasOwn(KNOWN, name));
   const unknown = ["Something went wrong", [], during === "load" ? ["retry", "choose"] : ["fresh"]];
-  const [general, advice, actions] = KNOWN[kind] ?? unknown;
-  const title = BY_SENTENCE.find(([sentence]) => sentence.test(message))?.[1] ?? general;
+  const [title, advice, actions] = KNOWN[kind] ?? unknown;
   // Without advice of its own the engine's sentence is what helps.
   const sentences = typeof advice === "function" ? advice() : advice;
   if (sentences.length === 0) return { title, advice: [message], actions, message: "" };

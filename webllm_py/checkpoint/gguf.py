@@ -10,7 +10,7 @@ from typing import Any
 from webllm_py.checkpoint.checkpoint import FORMATS, Checkpoint, TensorInfo
 from webllm_py.checkpoint.gguf_format import DEFAULT_ALIGNMENT, TENSOR_TYPES
 from webllm_py.checkpoint.gguf_reader import GGUFHeader, TensorRecord, read_header
-from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
+from webllm_py.errors import CorruptCheckpointError, NotAModelError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource, base_name
 
 __all__ = ["open_gguf"]
@@ -70,7 +70,7 @@ def _text(name: str, metadata: Mapping[str, Any], key: str) -> str | None:
 def _refuse_other_kinds(name: str, metadata: Mapping[str, Any]) -> None:
     kind = metadata.get("general.type", "model")
     if kind != "model":
-        raise UnsupportedModelError(
+        raise NotAModelError(
             f"{name} is a GGUF file of type {kind!r}, not a model. Give the model's own file."
         )
     parts = metadata.get("split.count", 1)

@@ -12,6 +12,8 @@ from webllm_py.errors import (
     CheckpointError,
     CorruptCheckpointError,
     MissingFileError,
+    NotAModelError,
+    SeveralModelsError,
     UnsupportedModelError,
 )
 from webllm_py.fetch.resolver import resolve
@@ -83,15 +85,13 @@ def _not_gguf(name: str, head: bytes) -> CheckpointError:
             f"{name} is a Git LFS pointer: the file itself was not fetched. Run 'git lfs pull'."
         )
     if head.lstrip().startswith(b"<"):
-        return CorruptCheckpointError(
-            f"{name} is a web page, not a model. Download the file itself."
-        )
+        return NotAModelError(f"{name} is a web page, not a model. Download the file itself.")
     if lower.endswith((".safetensors", ".safetensors.index.json", ".json")) or head[8:9] == b"{":
         return MissingFileError(
             f"{name} alone is not enough: {CONFIG} and the tokenizer's files are needed as well. "
             "Give the folder that holds them all."
         )
-    return CorruptCheckpointError(
+    return NotAModelError(
         f"{name} is no model file: it begins with {head!r}. A .gguf file or a Hugging Face folder "
         "is needed."
     )
@@ -129,7 +129,7 @@ async def _open_folder(folder: Folder) -> Checkpoint:
 
 def _refuse_other_files(folder: str, names: list[str], ggufs: list[str]) -> None:
     if ggufs:
-        raise MissingFileError(
+        raise SeveralModelsError(
             f"{folder} holds {len(ggufs)} .gguf files; give one of them: {_listed(ggufs)}."
         )
     pickled = [name for name in names if name.lower().endswith(PICKLED)]

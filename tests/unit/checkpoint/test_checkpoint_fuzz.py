@@ -26,11 +26,18 @@ from webllm_py.checkpoint import open_checkpoint
 from webllm_py.errors import (
     CorruptCheckpointError,
     MissingFileError,
+    NotAModelError,
     SourceError,
     UnsupportedModelError,
 )
 
-NAMED = (CorruptCheckpointError, UnsupportedModelError, MissingFileError, SourceError)
+NAMED = (
+    CorruptCheckpointError,
+    MissingFileError,
+    NotAModelError,
+    SourceError,
+    UnsupportedModelError,
+)
 CONFIG = json.dumps({"model_type": "llama"}).encode()
 
 

@@ -15,8 +15,9 @@ from checkpoint_files import (
 
 from webllm_py.checkpoint import open_checkpoint
 from webllm_py.errors import (
-    CorruptCheckpointError,
     MissingFileError,
+    NotAModelError,
+    SeveralModelsError,
     SourceError,
     UnsupportedModelError,
     WebLLMError,
@@ -40,10 +41,10 @@ CONFIG = b'{"model_type": "llama"}'
         ("x.onnx", b"\x08\x07" + bytes(99), UnsupportedModelError, "ONNX file"),
         ("x.zip", b"PK\3\4" + bytes(99), UnsupportedModelError, "archive: unpack it"),
         ("x.gguf", b"tjgg\3\0\0\0" + bytes(99), UnsupportedModelError, "GGML file from before"),
-        ("x.gguf", b"<!DOCTYPE html><html>", CorruptCheckpointError, "a web page, not a model"),
+        ("x.gguf", b"<!DOCTYPE html><html>", NotAModelError, "a web page, not a model"),
         ("x.gguf", b"version https://git-lfs", MissingFileError, "git lfs pull"),
-        ("x.gguf", b"gguf" + bytes(99), CorruptCheckpointError, r"begins with b'gguf"),
-        ("x.gguf", bytes(99), CorruptCheckpointError, "is no model file"),
+        ("x.gguf", b"gguf" + bytes(99), NotAModelError, r"begins with b'gguf"),
+        ("x.gguf", bytes(99), NotAModelError, "is no model file"),
     ],
 )
 async def test_files_that_are_no_gguf(
@@ -78,7 +79,7 @@ async def test_folders(files: dict[str, bytes], kind: str) -> None:
         (["x.txt", "y.txt"], MissingFileError, r"holds no config\.json.*It holds: x\.txt, y\.txt"),
         (["config.json"], MissingFileError, r"holds no model\.safetensors"),
         (["model.safetensors"], MissingFileError, r"holds no config\.json"),
-        (["a.gguf", "b.GGUF"], MissingFileError, r"2 \.gguf files; give one .*a\.gguf, b\.GGUF"),
+        (["a.gguf", "b.GGUF"], SeveralModelsError, r"2 \.gguf files; give one .*a\.gguf, b\.GGUF"),
         (["mlc-chat-config.json"], UnsupportedModelError, "MLC model, which a later version"),
         (["config.json", "pytorch_model.bin"], UnsupportedModelError, "model.bin.*any code"),
         (["config.json", "a.onnx"], UnsupportedModelError, "ONNX model"),
