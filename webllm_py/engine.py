@@ -6,19 +6,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from operator import index
-from typing import Any, Literal, overload
+from typing import Any
 
 from webllm_py.answers import Answer, Prompt
-from webllm_py.api import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    ChatResponses,
-    Completion,
-    CompletionRequest,
-    CompletionResponses,
-    parse_chat_request,
-    parse_completion_request,
-)
 from webllm_py.errors import (
     ContextLengthError,
     DeviceLostError,
@@ -26,7 +16,9 @@ from webllm_py.errors import (
     RequestError,
 )
 from webllm_py.loading import KVFormat, LoadedModel, LoadOptions, load_model
+from webllm_py.resources import Chat, Completions
 from webllm_py.runtime.executor import longest_context
+from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.progress import ProgressCallback
 from webllm_py.runtime.storage import Quantize
 from webllm_py.streaming import Stream
@@ -144,8 +136,9 @@ class Engine:
             raise RequestError(problem, param="ids")
         self._check_logits_length(tokens)
         async with self._line.join() as place:
-            executor = self.loaded.executor
-            data = await executor.all_logits(tokens, interrupted=lambda: place.interrupted)
+            data = await all_logits(
+                self.loaded.executor, tokens, interrupted=lambda: place.interrupted
+            )
         if data is None:
             raise RequestError("interrupted before all logits were there", code="interrupted")
         return shaped(data, len(tokens), vocab)
@@ -190,8 +183,12 @@ class Engine:
             if model:
                 await model.close()
 
-    def _check_length(self, tokens: Sequence[int], param: str) -> None:
-        """A prompt needs room for at least one token of answer."""
+    def check_length(self, tokens: Sequence[int], param: str) -> None:
+        """A prompt needs room for at least one token of answer.
+
+        Raises:
+            ContextLengthError: it has none.
+        """
         executor = self.loaded.executor
         limit = executor.context_length
         if len(tokens) >= limit:
@@ -214,7 +211,8 @@ class Engine:
                 param="ids",
             )
 
-    async def _respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
+    async def respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
+        """Answer a parsed request in its turn: a whole response, or a stream of pieces."""
         place, submitted = self._line.join(), time.perf_counter()
 
         @asynccontextmanager
@@ -240,103 +238,6 @@ class Engine:
             return Stream(pieces(), at_end=place.leave)
         async with turn() as answer:
             return await answer.whole()
-
-
-class Chat:
-    """``engine.chat``."""
-
-    def __init__(self, engine: Engine):
-        self.completions = ChatCompletions(engine)
-
-
-class ChatCompletions:
-    """``engine.chat.completions``."""
-
-    def __init__(self, engine: Engine):
-        self._engine = engine
-
-    @overload
-    async def create(
-        self, *, stream: Literal[True], **fields: Any
-    ) -> Stream[ChatCompletionChunk]: ...
-    @overload
-    async def create(self, **fields: Any) -> ChatCompletion: ...
-    async def create(self, **fields: Any) -> ChatCompletion | Stream[ChatCompletionChunk]:
-        """Answer a conversation: OpenAI's fields, and this package's own.
-
-        Besides OpenAI's: ``top_k``, ``min_p``, ``repetition_penalty``, ``ignore_eos``,
-        ``logits_processors``, ``chat_template_kwargs``, ``enable_thinking``. What spells a special
-        token in a message becomes that token, as with Hugging Face's templates.
-
-        Returns:
-            The answer; with ``stream=True`` an asynchronous iterator of its pieces.
-
-        Raises:
-            RequestError: a field that is unknown or wrong.
-            ContextLengthError: the conversation is longer than the context.
-            TemplateError: the model's chat template refused the messages.
-        """
-        engine = self._engine
-        model = engine.loaded
-        request = parse_chat_request(fields, defaults=model.sampling)
-        request.check_vocabulary(model.executor.model.config.vocab_size)
-        text = model.prompts.build(
-            request.messages,
-            tools=request.tools,
-            variables=request.template_kwargs,
-            enable_thinking=request.enable_thinking,
-        )
-        tokens = model.tokenizer.encode(text)
-        if not tokens:
-            raise RequestError("the conversation is empty", param="messages")
-        engine._check_length(tokens, "messages")
-        return await engine._respond(  # type: ignore[no-any-return]
-            request, [Prompt(tokens)], ChatResponses(request.model or engine.name)
-        )
-
-
-class Completions:
-    """``engine.completions``."""
-
-    def __init__(self, engine: Engine):
-        self._engine = engine
-
-    @overload
-    async def create(self, *, stream: Literal[True], **fields: Any) -> Stream[Completion]: ...
-    @overload
-    async def create(self, **fields: Any) -> Completion: ...
-    async def create(self, **fields: Any) -> Completion | Stream[Completion]:
-        """Go on with a text: no template, BOS as the checkpoint says.
-
-        Returns and raises as ``chat.completions.create`` does.
-        """
-        engine = self._engine
-        model = engine.loaded
-        request = parse_completion_request(fields, defaults=model.sampling)
-        request.check_vocabulary(model.executor.model.config.vocab_size)
-        prompts = [self._prompt(model, request, prompt) for prompt in request.prompts]
-        return await engine._respond(  # type: ignore[no-any-return]
-            request, prompts, CompletionResponses(request.model or engine.name)
-        )
-
-    def _prompt(
-        self, model: LoadedModel, request: CompletionRequest, prompt: str | tuple[int, ...]
-    ) -> Prompt:
-        tokenizer = model.tokenizer
-        if isinstance(prompt, str):
-            tokens = tokenizer.encode(prompt, add_special=True)
-            if tokenizer.add_eos and tokens and tokens[-1] == tokenizer.eos_id:
-                tokens.pop()  # the text is to go on
-            echo = prompt
-        else:
-            tokens, echo = list(prompt), tokenizer.decode(prompt)
-        if not tokens:
-            raise RequestError(
-                "the prompt is empty, and this model has no token that begins a text",
-                param="prompt",
-            )
-        self._engine._check_length(tokens, "prompt")
-        return Prompt(tokens, continues=bool(echo), echo=echo if request.echo else "")
 
 
 def shaped(data: bytearray, rows: int, columns: int) -> Any:

@@ -64,7 +64,7 @@ def test_stop_at_once_and_new_chat_at_once(chat: Page) -> None:
     chat.one("#prompt").send_keys("Tell me a long story about a fox.")
     chat.js("for (const id of ['send', 'stop']) document.getElementById(id).click()")
     chat.wait_for("ready", seconds=10)
-    assert chat.last_note == "stopped"
+    assert chat.last_note.endswith("stopped")  # a fast first token may come before the stop
     assert "6" in chat.ask("What is 4 + 2?")
     chat.one("#prompt").send_keys("Tell me a long story about a fox.")
     chat.js("for (const id of ['send', 'new-chat']) document.getElementById(id).click()")

@@ -15,8 +15,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gpu"))  # formats.py: numpy's quantizers
 
-from made_models import SMALL, Spec, weights_of
-from model_files import write_folder, write_gguf
+from engine_tools import open_files
+from made_models import SMALL
+from model_files import Files
 
 import webllm_py
 from webllm_py.errors import NoAdapterError
@@ -101,23 +102,6 @@ async def plain_device(devices: Devices) -> Device:
     return await devices.get("f32")
 
 
-class Files:
-    """The made models as files, written when first asked for."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def gguf(self, spec: Spec, fmt: str = "F32") -> Path:
-        path = self.folder / f"{spec.name}-{fmt}.gguf"
-        return path if path.exists() else write_gguf(path, spec, weights_of(spec), fmt)
-
-    def huggingface(self, spec: Spec, dtype: str = "F32", shards: int = 1) -> Path:
-        path = self.folder / f"{spec.name}-{dtype}-{shards}"
-        if path.exists():
-            return path
-        return write_folder(path, spec, weights_of(spec), dtype, shards=shards)
-
-
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(tmp_path_factory.mktemp("models"))
@@ -146,3 +130,18 @@ def checkpoint() -> Callable[[str], Path]:
         return CHECKPOINTS / name
 
     return find
+
+
+@pytest.fixture
+async def nothing_left(
+    device: Device, files: Files, engine: webllm_py.Engine
+) -> AsyncIterator[None]:
+    """The shared engine's own buffers and file stay, and no other."""
+
+    def others() -> tuple[int, int, list[str]]:
+        nbytes = device.allocated - engine.loaded.owner.nbytes  # its cache may have grown
+        return device.n_buffers, nbytes, sorted(open_files(files.folder))
+
+    before = others()
+    yield
+    assert others() == before

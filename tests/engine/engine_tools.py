@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import webllm_py
 from webllm_py import Engine
 
-__all__ = ["EOS", "PRINTABLE_ONLY", "Teacher", "generation_logits", "said"]
+__all__ = [
+    "EOS",
+    "PRINTABLE_ONLY",
+    "Teacher",
+    "answer_of",
+    "generation_logits",
+    "open_files",
+    "said",
+]
 
 EOS = 257
 
@@ -63,3 +74,24 @@ async def said(engine: Engine, prompt: str = "Once", **fields: Any) -> str:
     )
     text: str = reply.choices[0].text
     return text
+
+
+async def answer_of(source: Path, device: Any, **options: Any) -> str:
+    """A short answer of an engine that is loaded for it."""
+    async with await webllm_py.load(source, device=device, **options) as engine:
+        return await said(engine, max_tokens=8)
+
+
+def open_files(folder: Path) -> list[str]:
+    """The files below a folder that this process holds open."""
+    if not sys.platform.startswith("linux"):
+        return []
+    found = []
+    for handle in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(handle.readlink())
+        except OSError:
+            continue  # the handle of this very listing
+        if target.startswith(str(folder)):
+            found.append(target)
+    return found

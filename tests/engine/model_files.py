@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from formats import gguf_bytes, to_bf16
-from made_models import Spec, Weights
+from made_models import Spec, Weights, weights_of
 from reference import rotary_frequencies
 
 from webllm_py.checkpoint import GGUFWriter, ValueType
 
-__all__ = ["gguf_tensor_name", "gguf_writer", "write_folder", "write_gguf"]
+__all__ = ["Files", "gguf_tensor_name", "gguf_writer", "write_folder", "write_gguf"]
 
 BYTES = 256
 
@@ -245,3 +245,20 @@ def write_gguf(path: Path, spec: Spec, weights: Weights, fmt: str = "F32") -> Pa
     with path.open("wb") as file:
         gguf_writer(spec, weights, fmt).write(file)
     return path
+
+
+class Files:
+    """The made models as files, written when first asked for."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def gguf(self, spec: Spec, fmt: str = "F32") -> Path:
+        path = self.folder / f"{spec.name}-{fmt}.gguf"
+        return path if path.exists() else write_gguf(path, spec, weights_of(spec), fmt)
+
+    def huggingface(self, spec: Spec, dtype: str = "F32", shards: int = 1) -> Path:
+        path = self.folder / f"{spec.name}-{dtype}-{shards}"
+        if path.exists():
+            return path
+        return write_folder(path, spec, weights_of(spec), dtype, shards=shards)

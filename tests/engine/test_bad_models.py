@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engine_tools import open_files
 from made_models import SMALL, weights_of
 from model_files import config_json, gguf_metadata, gguf_writer, write_folder
-from test_lifecycle import open_files
 
 import webllm_py
 from webllm_py import (

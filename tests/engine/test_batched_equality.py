@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import Files
 from engine_tools import generation_logits
 from made_models import SMALL, tokens_of, weights_of
+from model_files import Files
 from reference import forward
 
 import webllm_py

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from conftest import Files
 from engine_tools import generation_logits
 from expected import Expected
 from made_models import POSITIONS, SPECS, Spec, tokens_of
+from model_files import Files
 
 import webllm_py
 from webllm_py import Engine, loading

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Files
 from engine_tools import generation_logits
 from expected import Expected
 from formats import without_ties
 from made_models import FORMATS, SPECS, tokens_of, weights_of
-from model_files import gguf_tensor_name, gguf_writer, write_folder
+from model_files import Files, gguf_tensor_name, gguf_writer, write_folder
 from reference import forward, stored_as
 
 import webllm_py

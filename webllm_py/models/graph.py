@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.config import ModelConfig
+from webllm_py.models.linear import gemm, gemv
 from webllm_py.models.rope import FINE
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.models.tuning import Tuning
@@ -47,7 +48,7 @@ class Graph:
     """Collects the dispatches of one pass over ``rows`` rows.
 
     Args:
-        rows: 1 for a decode step, else the chunk size (a multiple of 16).
+        rows: 1 for a decode step, else the chunk size (a multiple of 32).
         kv_format: "f16" or "f32".
     """
 
@@ -262,10 +263,9 @@ class Graph:
         for part in slices:
             buffers = {"x": source, "vectors": vectors, **part.buffers, **targets}
             words = {**shared, "quant": f"quant/{part.format}"}
-            multiply = self.gemv if self.rows == 1 else self.gemm
-            self.dispatches.append(multiply(matrix, part, buffers, words, constants))
+            self.dispatches.append(self.multiply(matrix, part, buffers, words, constants))
 
-    def gemv(
+    def multiply(
         self,
         matrix: Matrix,
         part: Slice,
@@ -273,48 +273,11 @@ class Graph:
         words: Mapping[str, str],
         constants: Mapping[str, float],
     ) -> Dispatch:
-        """One row times a slice of a matrix."""
-        shape = self.tuning.gemv(part.rows, matrix.units)
-        groups = -(-part.rows // (4 * shape["QUADS"] * shape["GROUPS"]))
-        across = min(groups, self.device.limits.max_compute_workgroups_per_dimension)
-        return Dispatch(
-            kernel(
-                "gemv",
-                snippets=words,
-                UNITS=matrix.units,
-                K=matrix.columns,
-                N=matrix.rows,
-                ROW0=part.row0,
-                SLICE=part.rows,
-                **shape,
-                **constants,
-            ),
-            buffers,
-            (across, -(-groups // across), 1),
-        )
-
-    def gemm(
-        self,
-        matrix: Matrix,
-        part: Slice,
-        buffers: Mapping[str, Buffer],
-        words: Mapping[str, str],
-        constants: Mapping[str, float],
-    ) -> Dispatch:
-        """A chunk of rows times a slice of a matrix."""
-        sizes: dict[str, float] = {
-            "UNITS": matrix.units,
-            "N": matrix.rows,
-            "ROW0": part.row0,
-            "SLICE": part.rows,
-            **constants,
-        }
-        if not self.tuning.tiled:
-            direct = kernel("gemm_direct", snippets=words, **sizes)
-            return Dispatch(direct, buffers, (-(-part.rows // 64), self.rows // 4, 1))
-        tile = self.tuning.gemm(self.rows, part.rows)
-        tiled = kernel("gemm", snippets=words, **sizes, **tile)
-        return Dispatch(tiled, buffers, (-(-part.rows // tile["TN"]), self.rows // tile["TM"], 1))
+        """Rows times a slice of a matrix."""
+        if self.rows > 1:
+            return gemm(matrix, part, buffers, words, constants, self.tuning, rows=self.rows)
+        across = self.device.limits.max_compute_workgroups_per_dimension
+        return gemv(matrix, part, buffers, words, constants, self.tuning, across=across)
 
     def normalize(self, matrix: Matrix, weight: Buffer) -> None:
         """normed = RMSNorm of the hidden rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,8 +25,6 @@ from webllm_py.runtime.sampler import Sampler
 __all__ = ["KV_BYTES", "Executor", "longest_context", "page_bytes"]
 
 KV_BYTES = {"f16": 2, "f32": 4}
-# All positions of a row of logits at a time would need vocab * chunk floats: fewer rows do.
-LOGITS_ROWS = 32
 FIRST_PAGES = 8
 # The cache grows for finished sequences up to this, or to twice what the longest one took.
 KEEP_BYTES = 64 << 20
@@ -226,53 +224,6 @@ class Executor:
             tuning=self.tuning,
             kv_format=kv_format or self.kv_format,
         )
-
-    async def all_logits(
-        self, tokens: Sequence[int], *, interrupted: Callable[[], bool] = lambda: False
-    ) -> bytearray | None:
-        """float32 logits of every position, (len(tokens), vocab), row-major.
-
-        None if ``interrupted`` says so, which is asked after every few rows. All of it is in
-        float32, keys and values as well, which are its own and not kept: f16 tiles and pages cost
-        generation little, but would be off here by up to a hundredth.
-
-        Raises:
-            GPUOutOfMemoryError: no memory for the keys and values.
-        """
-        config = self.model.config
-        rows = min(LOGITS_ROWS, self.chunk)
-        pages = -(-len(tokens) // PAGE)
-        scratch = BufferOwner(self.device)
-        plan: Plan | None = None
-        logits = bytearray()
-        try:
-            target = scratch.create("all logits", 4 * config.vocab_size * rows)
-            size = pages * page_bytes(config, "f32")
-            kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
-            await self.device.check()
-            self.write_pages([(i, i) for i in range(pages)])
-            graph = self.graph(rows, kv_format="f32", logits=target, kv=kv)
-            self.model.forward(graph)
-            self.model.head(graph)
-            plan = await self.device.record("all logits", self.exact(graph.dispatches))
-            for start in range(0, len(tokens), rows):
-                if interrupted():
-                    return None
-                part = tokens[start : start + rows]
-                self.write_rows(part, start)
-                self.device.replay(plan)
-                logits += await self.device.read(target, 0, 4 * config.vocab_size * len(part))
-        finally:
-            if plan:
-                self.device.drop(plan)
-            scratch.free_all()
-        return logits
-
-    def exact(self, dispatches: Sequence[Dispatch]) -> list[Dispatch]:
-        """The same work without f16 arithmetic."""
-        if not self.device.variant.f16:
-            return list(dispatches)
-        return [replace(d, kernel=replace(d.kernel, exact=True)) for d in dispatches]
 
     def drop_plans(self) -> None:
         """Forget recorded plans, whose buffers are gone."""

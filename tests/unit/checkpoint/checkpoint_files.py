@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from webllm_py.errors import MissingFileError, SourceError
+from webllm_py.checkpoint import Checkpoint, open_checkpoint
+from webllm_py.errors import CheckpointError, MissingFileError, SourceError
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -178,3 +179,13 @@ def _product(shape: Sequence[int]) -> int:
     for dimension in shape:
         product *= dimension
     return product
+
+
+async def opened(file: GGUFBytes, data: int = 0) -> Checkpoint:
+    """The checkpoint of a made file; where it is refused its source must be closed."""
+    source = MemorySource(file.bytes(data))
+    try:
+        return await open_checkpoint(source)
+    except CheckpointError:
+        assert not source.open
+        raise

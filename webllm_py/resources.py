@@ -1,0 +1,122 @@
+"""``engine.chat.completions`` and ``engine.completions``: requests to prompts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from webllm_py.answers import Prompt
+from webllm_py.api import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatResponses,
+    Completion,
+    CompletionRequest,
+    CompletionResponses,
+    parse_chat_request,
+    parse_completion_request,
+)
+from webllm_py.errors import RequestError
+from webllm_py.streaming import Stream
+
+if TYPE_CHECKING:
+    from webllm_py.engine import Engine
+    from webllm_py.loading import LoadedModel
+
+__all__ = ["Chat", "ChatCompletions", "Completions"]
+
+
+class Chat:
+    """``engine.chat``."""
+
+    def __init__(self, engine: Engine):
+        self.completions = ChatCompletions(engine)
+
+
+class ChatCompletions:
+    """``engine.chat.completions``."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    @overload
+    async def create(
+        self, *, stream: Literal[True], **fields: Any
+    ) -> Stream[ChatCompletionChunk]: ...
+    @overload
+    async def create(self, **fields: Any) -> ChatCompletion: ...
+    async def create(self, **fields: Any) -> ChatCompletion | Stream[ChatCompletionChunk]:
+        """Answer a conversation: OpenAI's fields, and this package's own.
+
+        Besides OpenAI's: ``top_k``, ``min_p``, ``repetition_penalty``, ``ignore_eos``,
+        ``logits_processors``, ``chat_template_kwargs``, ``enable_thinking``. What spells a special
+        token in a message becomes that token, as with Hugging Face's templates.
+
+        Returns:
+            The answer; with ``stream=True`` an asynchronous iterator of its pieces.
+
+        Raises:
+            RequestError: a field that is unknown or wrong.
+            ContextLengthError: the conversation is longer than the context.
+            TemplateError: the model's chat template refused the messages.
+        """
+        engine = self._engine
+        model = engine.loaded
+        request = parse_chat_request(fields, defaults=model.sampling)
+        request.check_vocabulary(model.executor.model.config.vocab_size)
+        text = model.prompts.build(
+            request.messages,
+            tools=request.tools,
+            variables=request.template_kwargs,
+            enable_thinking=request.enable_thinking,
+        )
+        tokens = model.tokenizer.encode(text)
+        if not tokens:
+            raise RequestError("the conversation is empty", param="messages")
+        engine.check_length(tokens, "messages")
+        return await engine.respond(  # type: ignore[no-any-return]
+            request, [Prompt(tokens)], ChatResponses(request.model or engine.name)
+        )
+
+
+class Completions:
+    """``engine.completions``."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+
+    @overload
+    async def create(self, *, stream: Literal[True], **fields: Any) -> Stream[Completion]: ...
+    @overload
+    async def create(self, **fields: Any) -> Completion: ...
+    async def create(self, **fields: Any) -> Completion | Stream[Completion]:
+        """Go on with a text: no template, BOS as the checkpoint says.
+
+        Returns and raises as ``chat.completions.create`` does.
+        """
+        engine = self._engine
+        model = engine.loaded
+        request = parse_completion_request(fields, defaults=model.sampling)
+        request.check_vocabulary(model.executor.model.config.vocab_size)
+        prompts = [self._prompt(model, request, prompt) for prompt in request.prompts]
+        return await engine.respond(  # type: ignore[no-any-return]
+            request, prompts, CompletionResponses(request.model or engine.name)
+        )
+
+    def _prompt(
+        self, model: LoadedModel, request: CompletionRequest, prompt: str | tuple[int, ...]
+    ) -> Prompt:
+        tokenizer = model.tokenizer
+        if isinstance(prompt, str):
+            tokens = tokenizer.encode(prompt, add_special=True)
+            if tokenizer.add_eos and tokens and tokens[-1] == tokenizer.eos_id:
+                tokens.pop()  # the text is to go on
+            echo = prompt
+        else:
+            tokens, echo = list(prompt), tokenizer.decode(prompt)
+        if not tokens:
+            raise RequestError(
+                "the prompt is empty, and this model has no token that begins a text",
+                param="prompt",
+            )
+        self._engine.check_length(tokens, "prompt")
+        return Prompt(tokens, continues=bool(echo), echo=echo if request.echo else "")
