@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -174,10 +174,13 @@ class BrowserDevice:
             del self._live[buffer]
             self._js.destroyBuffer(buffer.handle)
 
+    async def compile(self, kernels: Iterable[Kernel]) -> None:
+        new = dict.fromkeys(kernel for kernel in kernels if kernel not in self._pipelines)
+        made = await asyncio.gather(*(self._compile(kernel) for kernel in new))
+        self._pipelines.update(zip(new, made, strict=True))
+
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
-        kernels = dict.fromkeys(d.kernel for d in dispatches if d.kernel not in self._pipelines)
-        made = await asyncio.gather(*(self._compile(kernel) for kernel in kernels))
-        self._pipelines.update(zip(kernels, made, strict=True))
+        await self.compile(dispatch.kernel for dispatch in dispatches)
         words = array("i")
         for dispatch in dispatches:
             shader = compose(dispatch.kernel, self.variant)

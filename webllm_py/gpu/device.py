@@ -7,7 +7,7 @@ created while decoding.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -132,8 +132,15 @@ class Device(Protocol):
     def free(self, buffer: Buffer) -> None:
         """Give the memory back once queued work is done with it. Freeing twice does nothing."""
 
+    async def compile(self, kernels: Iterable[Kernel]) -> None:
+        """Compile what is not compiled yet, in parallel where possible.
+
+        Raises:
+            ShaderError: a kernel did not compile; the message has the compiler's lines.
+        """
+
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
-        """Compile what is not compiled yet (in parallel where possible) and bind the buffers.
+        """Compile what is not compiled yet, and bind the buffers.
 
         Raises:
             ShaderError: a kernel did not compile; the message has the compiler's lines.

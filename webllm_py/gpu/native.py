@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -182,13 +182,14 @@ class NativeDevice:
             self._live.discard(buffer)
             buffer.handle.destroy()
 
-    async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
-        kernels = dict.fromkeys(d.kernel for d in dispatches if d.kernel not in self._pipelines)
+    async def compile(self, kernels: Iterable[Kernel]) -> None:
+        new = dict.fromkeys(kernel for kernel in kernels if kernel not in self._pipelines)
         # wgpu-native compiles outside the GIL, so threads do compile side by side.
-        made = await asyncio.gather(
-            *(asyncio.to_thread(self._compile, kernel) for kernel in kernels)
-        )
-        self._pipelines.update(zip(kernels, made, strict=True))
+        made = await asyncio.gather(*(asyncio.to_thread(self._compile, kernel) for kernel in new))
+        self._pipelines.update(zip(new, made, strict=True))
+
+    async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
+        await self.compile(dispatch.kernel for dispatch in dispatches)
         with self._named_errors(f"the plan '{label}'"):
             steps = [(self._pipelines[d.kernel], self._bind(d), d.groups) for d in dispatches]
         return Plan(label, len(steps), steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 from webllm_py.errors import DeviceLostError
 from webllm_py.fetch.source import Chunk
@@ -15,7 +15,7 @@ from webllm_py.gpu.device import (
     Plan,
     checked_size,
 )
-from webllm_py.gpu.kernels import Variant, compose
+from webllm_py.gpu.kernels import Kernel, Variant, compose
 
 
 class FakeDevice:
@@ -65,6 +65,10 @@ class FakeDevice:
 
     def free(self, buffer: Buffer) -> None:
         self.live.pop(buffer, None)
+
+    async def compile(self, kernels: Iterable[Kernel]) -> None:
+        for kernel in kernels:
+            compose(kernel, self.variant)
 
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
         for dispatch in dispatches:
