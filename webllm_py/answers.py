@@ -202,6 +202,7 @@ class Answer:
             max_tokens=limit,
             stats=[choice.stats for choice in choices],
             ended=ended,
+            guess=self.request.prompt_lookup,
             interrupted=self.interrupted,
         )
         async with aclosing(batches):

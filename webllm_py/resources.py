@@ -48,8 +48,9 @@ class ChatCompletions:
         """Answer a conversation: OpenAI's fields, and this package's own.
 
         Besides OpenAI's: ``top_k``, ``min_p``, ``repetition_penalty``, ``ignore_eos``,
-        ``logits_processors``, ``chat_template_kwargs``, ``enable_thinking``. What spells a special
-        token in a message becomes that token, as with Hugging Face's templates.
+        ``prompt_lookup``, ``logits_processors``, ``chat_template_kwargs``, ``enable_thinking``.
+        What spells a special token in a message becomes that token, as with Hugging Face's
+        templates.
 
         Returns:
             The answer; with ``stream=True`` an asynchronous iterator of its pieces.

@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["BenchOptions", "run"]
 
-GREEDY: Mapping[str, Any] = {"temperature": 0}
+# Guesses would make a rate depend on what a text repeats: they are measured on their own.
+GREEDY: Mapping[str, Any] = {"temperature": 0, "prompt_lookup": False}
 SAMPLED: Mapping[str, Any] = {
     "temperature": 0.8,
     "top_k": 40,
     "top_p": 0.95,
     "repetition_penalty": 1.1,
     "seed": 1,
+    "prompt_lookup": False,
 }
-
+# A token that always wins, so that every guess is right: the most that guessing can give.
+REPEATING: Mapping[str, Any] = {"temperature": 0, "logit_bias": {1: 100}}
 
 LONG_SECONDS = 30
 
@@ -43,6 +46,9 @@ class BenchOptions:
         prompt_tokens: prompt lengths whose prefill is measured; the first token's time as well.
         contexts: tokens in the context when decoding begins.
         tokens: tokens to decode, at least 2.
+        history: tokens of a conversation that are in the KV cache when a prompt of the first
+            length follows.
+        together: answers to one prompt that are decoded together.
         runs: runs of each measurement; one more, before, warms up. Fewer once they took half a
             minute together.
     """
@@ -51,19 +57,25 @@ class BenchOptions:
     contexts: Sequence[int] = (128, 1024)
     tokens: int = 128
     runs: int = 5
+    history: int = 1000
+    together: int = 8
 
     def __post_init__(self) -> None:
         if self.tokens < 2:
             raise ValueError(f"tokens must be at least 2 to have a rate, not {self.tokens}")
         if self.runs < 1 or not self.prompt_tokens or not self.contexts:
             raise ValueError("there must be at least one run, prompt length and context")
-        if min(*self.prompt_tokens, *self.contexts) < 1:
-            raise ValueError("prompt lengths and contexts must be positive")
+        if min(*self.prompt_tokens, *self.contexts, self.history, self.together) < 1:
+            raise ValueError("lengths, contexts and numbers of answers must be positive")
 
     @property
     def longest(self) -> int:
         """Positions that the longest request needs."""
-        return max(max(self.prompt_tokens) + 1, max(self.contexts) + self.tokens)
+        return max(
+            max(self.prompt_tokens) + 1,
+            max(self.contexts) + self.tokens,
+            self.history + self.prompt_tokens[0] + 1,
+        )
 
 
 async def run(
@@ -110,13 +122,16 @@ class Bench:
         decode = [row for n in reversed(contexts) for row in await self.decode(n)]
         lengths = self.fitting("a prompt", self.options.prompt_tokens, 1)
         prefill = [await self.prefill(n) for n in lengths]
+        turn = self.fitting("a second turn", [self.options.history], self.options.prompt_tokens[0])
         return {
             "engine": self.engine.info,
             "options": asdict(self.options),
             "load_s": load_seconds,
             "bandwidth": bandwidth,
             "prefill": prefill,
+            "turn": await self.turn(turn[0]) if turn else None,
             "decode": sorted(decode, key=lambda row: row["context"]),
+            "faster": [await self.guessed(), await self.together()],
             "skipped": self.skipped,
         }
 
@@ -139,6 +154,39 @@ class Bench:
             "tokens_per_s": spread([u.timings.prefill_tokens_per_s for u in usages]),
             "first_token_s": spread([u.timings.time_to_first_token_s for u in usages]),
         }
+
+    async def turn(self, history: int) -> dict[str, Any]:
+        """A prompt that follows what the KV cache holds, up to the first token."""
+        length = self.options.prompt_tokens[0]
+        self.on_step(f"{length:,} tokens after {history:,}")
+        before = self.prompt(history)
+        await self.request(before, 1, GREEDY)
+        usages = await self.repeated(
+            lambda: self.request([*before, *self.prompt(length)], 1, GREEDY)
+        )
+        return {
+            "history": history,
+            "prompt_tokens": length,
+            "first_token_s": spread([u.timings.time_to_first_token_s for u in usages]),
+        }
+
+    async def guessed(self) -> dict[str, Any]:
+        """Tokens of which every one but the first few is guessed from the text so far."""
+        self.on_step("decoding what repeats itself")
+        return await self.faster("repeating", REPEATING)
+
+    async def together(self) -> dict[str, Any]:
+        """Several answers at once; tokens of all of them."""
+        n = self.options.together
+        self.on_step(f"decoding {n} answers together")
+        return await self.faster(f"{n} at once", {**GREEDY, "n": n})
+
+    async def faster(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Tokens after the shortest context, in another way than one at a time."""
+        prompt = self.prompt(min(self.options.contexts))
+        usages = await self.repeated(partial(self.request, prompt, self.options.tokens, fields))
+        rates = spread([u.timings.decode_tokens_per_s for u in usages])
+        return {"name": name, "context": len(prompt), "tokens_per_s": rates}
 
     async def decode(self, context: int) -> list[dict[str, Any]]:
         """Tokens after a prompt, which is in the KV cache after the first run."""

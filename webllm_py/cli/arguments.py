@@ -127,6 +127,20 @@ def add_bench(parser: ArgumentParser) -> None:
         "--tokens", type=count, default=128, metavar="N", help="tokens to decode (default: 128)"
     )
     what.add_argument(
+        "--history",
+        type=count,
+        default=1000,
+        metavar="N",
+        help="tokens before a second turn of a conversation (default: 1000)",
+    )
+    what.add_argument(
+        "--together",
+        type=count,
+        default=8,
+        metavar="N",
+        help="answers that are decoded together (default: 8)",
+    )
+    what.add_argument(
         "--runs",
         type=count,
         default=5,
