@@ -28,6 +28,8 @@ __all__ = ["KV_BYTES", "Executor", "longest_context", "page_bytes"]
 
 KV_BYTES = {"f16": 2, "f32": 4}
 FIRST_PAGES = 8
+# Tokens of prompts whose kernels are compiled while loading.
+USUAL_PROMPTS = (32, 64)
 # The cache grows for finished sequences up to this, or to twice what those under way took, but not
 # past a whole context.
 KEEP_BYTES = 64 << 20
@@ -110,7 +112,7 @@ class Executor:
         await self._grow(FIRST_PAGES)
         await asyncio.gather(
             *(self.decoder.plan(name) for name in ("step", "head", "first")),
-            self.forward_plan(min(32, self.chunk)),
+            *(self.forward_plan(min(rows, self.chunk)) for rows in USUAL_PROMPTS),
         )
 
     # Pages
