@@ -1,6 +1,7 @@
 """The ``Device`` over the browser's own WebGPU, for Pyodide.
 
 WebGPU objects stay in JavaScript (``replay.js``) behind integer ids; a plan is one call to replay.
+Where waiting for the GPU is slow of itself, ``nudge.js`` helps.
 """
 
 from __future__ import annotations
@@ -50,8 +51,13 @@ async def open_browser(
 ) -> Device:
     """Open the browser's GPU. Arguments and errors are those of ``gpu.native.open_native``."""
     with named_errors():
-        bridge = run_js((Path(__file__).parent / "replay.js").read_text("utf-8"))
+        bridge = javascript("replay.js")(javascript("nudge.js"))
         return BrowserDevice(await bridge.open(power_preference), f16=f16, subgroups=subgroups)
+
+
+def javascript(name: str) -> Any:
+    """The value of a file of this folder, which is one expression."""
+    return run_js((Path(__file__).parent / name).read_text("utf-8"))
 
 
 @contextmanager
@@ -109,6 +115,7 @@ class BrowserDevice:
             backend="browser WebGPU",
             features=features,
             is_cpu=about["isFallback"],
+            nudged=about["nudged"],
         )
         limits = about["limits"]
         self.limits = Limits(

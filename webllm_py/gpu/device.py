@@ -44,13 +44,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class AdapterInfo:
-    """Which GPU answered, and through what."""
+    """Which GPU answered, and through what.
+
+    Attributes:
+        nudged: whether empty work is submitted while something waits for the GPU, because waiting
+            takes long without (see ``nudge.js``).
+    """
 
     name: str
     vendor: str
     backend: str
     features: frozenset[str] = frozenset()
     is_cpu: bool = False
+    nudged: bool = False
 
 
 @dataclass(eq=False)
