@@ -15,9 +15,10 @@ from webllm_py.random_models.shapes import SHAPES
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # for demo.tools, which no wheel holds
 
-from demo.tools import bench_page  # noqa: E402
+from demo.tools import bench_page, headless  # noqa: E402
 
 DIST = ROOT / "demo" / "dist"
+MORE_WORDS = ("--quantize", "q4", "--context", "512", "--chromium", "there/chrome")
 OPTIONS = BenchOptions(prompt_tokens=(8,), contexts=(8,), tokens=4, runs=1)
 
 
@@ -58,13 +59,14 @@ def test_options_of_the_command_reach_the_page(
 ) -> None:
     calls = []
 
-    def page(*arguments: object) -> dict[str, object]:
+    def page(*arguments: object, chromium: Path | None) -> dict[str, object]:
+        assert chromium == Path("there/chrome")
         calls.append(arguments[1:4])
         return {"results": {"found": 1}, "table": "the table"}
 
     monkeypatch.setattr(bench_page, "bench_in_chromium", page)
     words = ["bench", "https://there/model.gguf", "--tokens", "9", "--no-f16", "--json"]
-    assert bench_page.main([*words, "--quantize", "q4", "--context", "512"]) == 0
+    assert bench_page.main([*words, *MORE_WORDS]) == 0
     assert json.loads(capsys.readouterr().out) == {"found": 1}
     assert calls == [
         (
@@ -83,6 +85,6 @@ def test_options_of_the_command_reach_the_page(
 
 
 def test_without_a_browser_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_page, "find_chromium", lambda: None)
+    monkeypatch.setattr(headless, "find_chromium", lambda: None)
     report = bench_page.bench_in_chromium(DIST, None, OPTIONS, {}, lambda step: None)
     assert report == {"message": "no Chrome, Chromium or Edge was found on this machine"}
