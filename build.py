@@ -24,6 +24,7 @@ from demo.tools import browsers
 from demo.tools.assemble import PYODIDE, Assembly
 from demo.tools.bench_options import add_browser, add_build, words_for
 from demo.tools.environment import Environment
+from demo.tools.pack import check_folder, write_pack
 from demo.tools.peers import PEERS
 from demo.tools.serve import LAST_PORT, SiteServer, port_number
 from demo.tools.steps import StepFailedError, Steps
@@ -34,6 +35,7 @@ BENCH_EXAMPLES = """\
 examples:
   python build.py bench --shape qwen2.5-0.5b
   python build.py bench --shape qwen2.5-0.5b --peer wllama
+  python build.py bench --pack /tmp/bench --peer wllama
 """
 CHECKED = ("webllm_py", "build.py", "demo/worker.py")  # build.py imports demo.tools
 
@@ -157,6 +159,8 @@ def test(arguments: list[str]) -> int:
 
 def bench(arguments: argparse.Namespace, words: list[str]) -> int:
     """``build.py bench``: natively what ``webllm-py bench`` does, and the same in Chromium."""
+    if arguments.pack:
+        return pack(arguments)
     native = not (arguments.browser or arguments.peer)
     chromium = not arguments.native
     environment = Environment(ROOT)
@@ -181,6 +185,21 @@ def bench(arguments: argparse.Namespace, words: list[str]) -> int:
         command: list[str | Path] = [environment.python, "-m", *module_and_words]
         status = max(status, subprocess.run(command).returncode)
     return status
+
+
+def pack(arguments: argparse.Namespace) -> int:
+    """``build.py bench --pack DIR``."""
+    check_folder(arguments.pack)
+    environment = Environment(ROOT)
+    steps = Steps(7 + bool(arguments.peer))
+    with steps.step("Python environment"):
+        environment.make(steps)
+    dist = build_site(environment, steps)
+    fetch_peer(arguments.peer, environment, steps)
+    with steps.step("The pack"):
+        write_pack(arguments.pack, dist, arguments.peer and PEERS[arguments.peer], steps)
+    print(f"\nOn the other machine: python3 {arguments.pack.name}/run.py --help")
+    return 0
 
 
 def fetch_peer(name: str | None, environment: Environment, steps: Steps) -> None:

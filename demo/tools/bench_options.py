@@ -41,11 +41,18 @@ def browser_arguments(words: Sequence[str], program: str) -> Namespace:
 
 
 def add_build(parser: ArgumentParser) -> None:
-    """Where to measure."""
+    """Where to measure, and for where to pack."""
     group = parser.add_argument_group("where")
     where = group.add_mutually_exclusive_group()
     where.add_argument("--native", action="store_true", help="only through wgpu-py")
     where.add_argument("--browser", action="store_true", help="only in Chromium")
+    where.add_argument(
+        "--pack",
+        type=lambda text: Path(text).absolute(),
+        metavar="DIR",
+        help="measure nothing here, but write a folder to carry to a machine without network: "
+        "`python3 DIR/run.py` measures there, in its Chromium, and takes the other options",
+    )
 
 
 def add_browser(parser: ArgumentParser) -> None:
