@@ -15,7 +15,7 @@ from functools import partial
 from webllm_py import __version__
 from webllm_py.random_models.shapes import FORMATS, SHAPES
 
-__all__ = ["parse_arguments"]
+__all__ = ["Formatter", "add_bench", "parse_arguments"]
 
 Formatter = partial(RawDescriptionHelpFormatter, max_help_position=30, width=96)
 
