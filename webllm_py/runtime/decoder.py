@@ -31,7 +31,14 @@ class Decoder:
         self.slots = slots
         vocab = executor.model.config.vocab_size
         self.sampler = Sampler(executor.device, owner, vocab, executor.tuning, slots)
-        self.drawing = self.sampler.drawing(owner, executor.bucket(slots), logits)
+        rows = executor.bucket(slots)
+        self.drawing = self.sampler.drawing(owner, rows, self.scratch, logits)
+
+    @property
+    def scratch(self) -> tuple[Buffer, Buffer]:
+        """Activations that nobody needs once the logits are there."""
+        buffers = self.executor.buffers
+        return buffers.normed, buffers.gated
 
     async def plan(self, name: str, rows: int = 1) -> Plan:
         """A recorded plan: "head" (logits of the row that goes on), "first" (a draw for each of
@@ -72,7 +79,7 @@ class Verifier:
     def __init__(self, decoder: Decoder, owner: BufferOwner, rows: int):
         self.decoder = decoder
         self.rows = rows
-        self.drawing = decoder.sampler.drawing(owner, rows)
+        self.drawing = decoder.sampler.drawing(owner, rows, decoder.scratch)
         self.drawn = owner.create("drawn after guesses", 4 * rows)
         self.accepted = owner.create("accepted tokens", 4 * (rows + 1))
 

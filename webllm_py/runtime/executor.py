@@ -109,7 +109,7 @@ class Executor:
     async def prepare(self) -> None:
         """Make the first pages, compile the kernels and record the plans of a usual request."""
         self.device.write(self.buffers.rope, 0, self._rope_table)
-        await self._grow(FIRST_PAGES)
+        await self._grow(min(FIRST_PAGES, self.layout.max_pages))
         await asyncio.gather(
             *(self.decoder.plan(name) for name in ("step", "head", "first")),
             *(self.forward_plan(min(rows, self.chunk)) for rows in USUAL_PROMPTS),

@@ -58,14 +58,29 @@ class Sampler:
         self.bias = owner.create("logit bias", 4 * vocab_size * slots)
         self.ring = owner.create("drawn tokens", 4 * RING * slots)
 
-    def drawing(self, owner: BufferOwner, rows: int, logits: Buffer | None = None) -> Drawing:
-        """Buffers to draw from so many rows; ``logits`` if they are there already."""
+    def drawing(
+        self,
+        owner: BufferOwner,
+        rows: int,
+        scratch: tuple[Buffer, Buffer],
+        logits: Buffer | None = None,
+    ) -> Drawing:
+        """Buffers to draw from so many rows.
+
+        Args:
+            scratch: two buffers that are free while tokens are drawn: used where they are enough.
+            logits: where the logits are, if there is room already.
+        """
+
+        def borrowed(buffer: Buffer, label: str, size: int) -> Buffer:
+            return buffer if buffer.size >= size else owner.create(label, size)
+
         vocab = self.vocab_size
         return Drawing(
             logits=logits or owner.create("logits", 4 * vocab * rows),
-            scaled=owner.create("scaled logits", 4 * (-(-vocab // 4) * 4) * rows),
+            scaled=borrowed(scratch[0], "scaled logits", 4 * (-(-vocab // 4) * 4) * rows),
             winners=owner.create("winners", 8 * self._groups * rows),
-            candidates=owner.create("candidates", 8 * vocab * rows),
+            candidates=borrowed(scratch[1], "candidates", 8 * vocab * rows),
         )
 
     def begin(self, settings: SamplingSettings, prompt: Sequence[int], slot: int = 0) -> None:

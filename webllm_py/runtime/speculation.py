@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Speculation"]
 
 # Tokens in a row that came as guessed before it begins; twice as many after each failure.
-STREAK = 8
+STREAK = 6
 
 
 class Speculation:
