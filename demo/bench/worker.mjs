@@ -12,7 +12,8 @@ self.onmessage = async ({ data }) => {
     const python = await start();
     const bench = python.globals.get("bench");
     const step = (text) => self.postMessage({ type: "step", text });
-    const found = await bench(data.model, data.bench, data.load, step);
+    // Python knows null by another name than None.
+    const found = await bench(data.model ?? undefined, data.bench, data.load, step);
     self.postMessage({ type: "done", ...JSON.parse(found) });
   } catch (error) {
     console.error(error);
