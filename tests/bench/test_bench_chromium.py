@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # for demo.tools, which no wheel holds
 from demo.tools import bench_page  # noqa: E402
 
 DIST = ROOT / "demo" / "dist"
-OPTIONS = BenchOptions(prompt_tokens=(8,), contexts=(8,), tokens=4, runs=1)
+OPTIONS = BenchOptions(prompt_tokens=(8,), contexts=(8,), tokens=4, runs=1, profile=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,12 @@ def test_a_random_model_in_chromium(dist: Path, tmp_path: Path) -> None:
     assert len(found["decode"]) == 2
     assert report["table"] == table(found)
     assert "prefill of 8 tokens" in steps
+    decode, prefill = found["profile"]
+    for profile in (decode, prefill):
+        # SwiftShader's clock is exact, and Chromium is told to leave it so.
+        assert profile["repeats"] == 1
+        assert min(row["gpu_s"] for row in profile["kernels"]) > 0
+        assert any(row["matrix"] == "gate_up" for row in profile["kernels"])
 
 
 def test_a_failure_in_chromium_says_why(dist: Path, tmp_path: Path) -> None:

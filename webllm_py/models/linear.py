@@ -40,6 +40,7 @@ def gemv(
         ),
         buffers,
         (across, -(-groups // across), 1),
+        matrix.name,
     )
 
 
@@ -57,10 +58,11 @@ def gemm(
     sizes = {**sizes_of(matrix, part), **constants}
     if not tuning.tiled:
         direct = kernel("gemm_direct", snippets=words, **sizes)
-        return Dispatch(direct, buffers, (-(-part.rows // 64), rows // 4, 1))
+        return Dispatch(direct, buffers, (-(-part.rows // 64), rows // 4, 1), matrix.name)
     tile = tuning.gemm(rows, part.rows)
     tiled = kernel("gemm", snippets=words, **sizes, **tile)
-    return Dispatch(tiled, buffers, (-(-part.rows // tile["TN"]), rows // tile["TM"], 1))
+    groups = (-(-part.rows // tile["TN"]), rows // tile["TM"], 1)
+    return Dispatch(tiled, buffers, groups, matrix.name)
 
 
 def sizes_of(matrix: Matrix, part: Slice) -> dict[str, int]:
