@@ -14,7 +14,8 @@ self.onmessage = async ({ data }) => {
     const pythonSeconds = (performance.now() - began) / 1000;
     const bench = python.globals.get("bench");
     const step = (text) => self.postMessage({ type: "step", text });
-    const found = await bench(data.model, data.bench, data.load, step);
+    // Python knows null by another name than None.
+    const found = await bench(data.model ?? undefined, data.bench, data.load, step);
     const { gpu_s: gpuSeconds, ...report } = JSON.parse(found);
     self.postMessage({ type: "done", ...report, start_s: pythonSeconds + gpuSeconds });
   } catch (error) {

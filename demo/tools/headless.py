@@ -28,6 +28,8 @@ COMMON_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--enable-unsafe-webgpu",
+    # Or kernels' times are rounded to 0.1 ms.
+    "--disable-dawn-features=timestamp_quantization",
 )
 # Chromium on Linux finds no NVIDIA GPU and no f16 without these.
 NVIDIA_FLAGS = (

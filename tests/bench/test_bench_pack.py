@@ -49,7 +49,7 @@ def run(pack: Path, home: Path, *words: str) -> subprocess.CompletedProcess[str]
 def test_a_random_model_is_made_and_measured(pack: Path, tmp_path: Path) -> None:
     measured = ("--prompt-tokens", "8", "--contexts", "8", "--tokens", "4", "--runs", "1")
     loaded = ("--no-f16", "--kv-dtype", "f32", "--context", "64")
-    ended = run(pack, tmp_path, "--shape", "tiny", "--json", *measured, *loaded)
+    ended = run(pack, tmp_path, "--shape", "tiny", "--json", "--profile", *measured, *loaded)
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
     assert found["engine"]["name"] == "tiny-q4_0, random"
@@ -57,6 +57,11 @@ def test_a_random_model_is_made_and_measured(pack: Path, tmp_path: Path) -> None
     assert found["engine"]["kv_dtype"] == "f32"
     assert found["engine"]["context_length"] == 64
     assert [row["sampling"] for row in found["decode"]] == ["greedy", "sampled"]
+    for profile in found["profile"]:
+        # SwiftShader's clock is exact, and Chromium is told to leave it so.
+        assert profile["repeats"] == 1
+        assert min(row["gpu_s"] for row in profile["kernels"]) > 0
+        assert any(row["matrix"] == "gate_up" for row in profile["kernels"])
     assert (tmp_path / ".cache" / "webllm_py" / "bench" / "tiny-q4_0.gguf").is_file()
 
 

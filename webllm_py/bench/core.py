@@ -14,6 +14,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.bench.bandwidth import measure_bandwidth
+from webllm_py.bench.profile import (
+    NO_TIMESTAMPS,
+    can_profile,
+    profile_decode,
+    profile_prefill,
+)
 from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor
 
@@ -51,6 +57,7 @@ class BenchOptions:
         together: answers to one prompt that are decoded together.
         runs: runs of each measurement; one more, before, warms up. Fewer once they took half a
             minute together.
+        profile: time every kernel of a decode step at each context, and of a prefill chunk.
     """
 
     prompt_tokens: Sequence[int] = (32, 1024)
@@ -59,6 +66,7 @@ class BenchOptions:
     runs: int = 5
     history: int = 1000
     together: int = 8
+    profile: bool = False
 
     def __post_init__(self) -> None:
         if self.tokens < 2:
@@ -93,8 +101,8 @@ async def run(
 
     Returns:
         Plain values: what ran where, and for each measurement median, min, max and all runs.
-        Rates are tokens a second, times seconds, sizes bytes. What did not fit the context is
-        listed under "skipped".
+        Rates are tokens a second, times seconds, sizes bytes. What did not fit the context, or
+        could not be measured, is listed under "skipped".
     """
     options = options or BenchOptions()
     return await Bench(engine, options, on_step).results(load_seconds)
@@ -123,6 +131,7 @@ class Bench:
         lengths = self.fitting("a prompt", self.options.prompt_tokens, 1)
         prefill = [await self.prefill(n) for n in lengths]
         turn = self.fitting("a second turn", [self.options.history], self.options.prompt_tokens[0])
+        profile = await self.profile(contexts, lengths) if self.options.profile else []
         return {
             "engine": self.engine.info,
             "options": asdict(self.options),
@@ -132,6 +141,7 @@ class Bench:
             "turn": await self.turn(turn[0]) if turn else None,
             "decode": sorted(decode, key=lambda row: row["context"]),
             "faster": [await self.guessed(), await self.together()],
+            "profile": profile,
             "skipped": self.skipped,
         }
 
@@ -210,13 +220,38 @@ class Bench:
                     "context": context,
                     "sampling": name,
                     "tokens_per_s": rates,
-                    "dispatches_per_token": step.n_dispatches,
+                    "dispatches_per_token": len(step.dispatches),
                     "submits_per_token": submits / (tokens - 1),
                     "bytes_per_token": bytes_per_token,
                     "bandwidth_share": bytes_per_token * rates["median"] / self.bandwidth,
                 }
             )
         return rows
+
+    async def profile(
+        self, contexts: Sequence[int], lengths: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """Where the time of a decode step goes, at each context, and that of a prefill chunk."""
+        if not can_profile(self.executor.device):
+            self.skipped.append(NO_TIMESTAMPS)
+            return []
+        found = []
+        for context in contexts:
+            self.on_step(f"the kernels of a step at {context:,} tokens")
+            prompt = self.prompt(context)
+            await self.request(prompt, 1, GREEDY)
+            found.append(
+                await profile_decode(
+                    self.executor, prompt, self.options.tokens, self.repeated, self.bandwidth
+                )
+            )
+        if lengths:
+            self.on_step("the kernels of a prefill chunk")
+            prompt = self.prompt(max(lengths))
+            found.append(
+                await profile_prefill(self.executor, prompt, self.repeated, self.bandwidth)
+            )
+        return found
 
     async def repeated(self, measure: Callable[[], Awaitable[Any]]) -> list[Any]:
         """Results of the runs after the first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from webllm_py.bench.profile_table import profile_lines
 from webllm_py.units import count, counted, duration, significant, size
 
 __all__ = ["table"]
@@ -28,6 +29,7 @@ def table(results: Mapping[str, Any]) -> str:
         "",
         *decode_lines(results["decode"]),
         *faster_lines(results["faster"]),
+        *(text for profile in results["profile"] for text in ("", *profile_lines(profile))),
         *(f"left out: {reason}" for reason in results["skipped"]),
     ]
     return "\n".join(lines).rstrip()

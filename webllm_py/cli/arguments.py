@@ -147,6 +147,11 @@ def add_bench(parser: ArgumentParser) -> None:
         metavar="N",
         help="runs of each, fewer where one takes long (default: 5)",
     )
+    what.add_argument(
+        "--profile",
+        action="store_true",
+        help="also time every kernel of a decode step at each context, and of a prefill chunk",
+    )
     what.add_argument("--json", action="store_true", help="print JSON")
     add_model(parser)
     add_gpu(parser)

@@ -44,6 +44,7 @@ def bench_options(options: Namespace) -> BenchOptions:
             options.runs,
             options.history,
             options.together,
+            profile=options.profile,
         )
     except ValueError as error:
         raise RequestError(str(error)) from None

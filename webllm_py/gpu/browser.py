@@ -36,6 +36,7 @@ from webllm_py.gpu.device import (
     checked_size,
 )
 from webllm_py.gpu.kernels import Kernel, Variant, compose
+from webllm_py.gpu.timestamps import durations
 
 __all__ = ["BrowserDevice", "open_browser"]
 
@@ -195,7 +196,7 @@ class BrowserDevice:
             words.extend((self._pipelines[dispatch.kernel], *dispatch.groups, len(shader.bindings)))
             for binding in shader.bindings:
                 words.extend((binding.index, dispatch.buffers[binding.name].handle))
-        return Plan(label, len(dispatches), self._js.record(words))
+        return Plan(label, tuple(dispatches), self._js.record(words))
 
     async def _compile(self, kernel: Kernel) -> int:
         shader = compose(kernel, self.variant)
@@ -217,6 +218,10 @@ class BrowserDevice:
     def replay(self, plan: Plan, times: int = 1) -> None:
         with named_errors():
             self._js.replay(plan.handle, times)
+
+    async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
+        data = await to_bytes(self._js.profile(plan.handle, repeats))
+        return [nanoseconds * 1e-9 / repeats for nanoseconds in durations(data)]
 
     async def idle(self) -> None:
         with named_errors():

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import wgpu
+from wgpu.backends.wgpu_native import lib
 
 from webllm_py.errors import (
     DeviceError,
@@ -30,6 +31,7 @@ from webllm_py.gpu.device import (
 )
 from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose
 from webllm_py.gpu.readbacks import ReadBacks
+from webllm_py.gpu.timestamps import durations, timed_passes
 
 __all__ = ["NativeDevice", "open_native"]
 
@@ -192,7 +194,7 @@ class NativeDevice:
         await self.compile(dispatch.kernel for dispatch in dispatches)
         with self._named_errors(f"the plan '{label}'"):
             steps = [(self._pipelines[d.kernel], self._bind(d), d.groups) for d in dispatches]
-        return Plan(label, len(steps), steps)
+        return Plan(label, tuple(dispatches), steps)
 
     def _compile(self, kernel: Kernel) -> Any:
         shader = compose(kernel, self.variant)
@@ -245,6 +247,17 @@ class NativeDevice:
                     compute.dispatch_workgroups(*counts)
                 compute.end()
                 self._submit(encoder)
+
+    async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
+        with self._named_errors(f"timing the plan '{plan.label}'"):
+            ticks, encoder = timed_passes(self._device, plan.handle, repeats)
+            self._submit(encoder)
+        try:
+            data = await self.read(ticks, 0, ticks.size)
+        finally:
+            ticks.handle.destroy()
+        seconds = 1e-9 * lib.wgpuQueueGetTimestampPeriod(self._queue._internal)
+        return [n * seconds / repeats for n in durations(data)]
 
     async def idle(self) -> None:
         # wgpu-py 0.32's on_submitted_work_done_async does not work; a read-back waits as well.

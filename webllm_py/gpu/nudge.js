@@ -16,6 +16,10 @@
       this.helps = false;
       this.waiting = 0;
       this.timer = 0;
+      device.lost.then(() => {
+        this.helps = false;
+        clearInterval(this.timer); // whatever still waits may do so for ever
+      });
     }
 
     // Find out whether it helps. The device must have nothing to do. Where it does not, this takes as

@@ -63,12 +63,12 @@
       };
     }
 
-    createBuffer(label, size) {
+    createBuffer(label, size, extraUsage = 0) {
       this.throwIfLost();
       const { device } = this;
       const id = this.nextId++;
       device.pushErrorScope("out-of-memory");
-      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC | extraUsage;
       this.buffers.set(id, device.createBuffer({ label, size, usage }));
       this.scopes.push(
         device.popErrorScope().then((error) => {
@@ -213,6 +213,31 @@
         this.device.queue.submit([encoder.finish()]);
       }
       this.submits += times;
+    }
+
+    // Each dispatch, `repeats` times over, in a pass of its own: the time before and after each, uint64 ns.
+    async profile(id, repeats) {
+      const steps = this.plans.get(id);
+      const count = 2 * steps.length;
+      const querySet = this.device.createQuerySet({ type: "timestamp", count });
+      const resolved = this.createBuffer("timestamps", 8 * count, GPUBufferUsage.QUERY_RESOLVE);
+      try {
+        this.submit((encoder) => {
+          steps.forEach(({ pipeline, group, x, y, z }, i) => {
+            const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 };
+            const pass = encoder.beginComputePass({ timestampWrites });
+            pass.setPipeline(pipeline);
+            pass.setBindGroup(0, group);
+            for (let time = 0; time < repeats; time++) pass.dispatchWorkgroups(x, y, z);
+            pass.end();
+          });
+          encoder.resolveQuerySet(querySet, 0, count, this.buffers.get(resolved), 0);
+        });
+        return await this.read(resolved, 0, 8 * count, false);
+      } finally {
+        this.destroyBuffer(resolved);
+        querySet.destroy();
+      }
     }
 
     async idle() {

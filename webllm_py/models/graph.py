@@ -92,6 +92,7 @@ class Graph:
                     ),
                     {**part.buffers, "step": self.buffers.step, "y": self.buffers.hidden},
                     (-(-matrix.units // 64), self.rows, 1),
+                    name,
                 )
             )
 

@@ -54,10 +54,10 @@ class Linear:
         """For a chunk of rows."""
         if not self.tuning.tiled:
             groups = -(-self.part.rows // 64)
-            return Dispatch(self.kernel("gemm_direct"), self.buffers, (groups, rows // 4, 1))
+            return self.made(self.kernel("gemm_direct"), (groups, rows // 4, 1))
         tile = self.tuning.gemm(rows, self.part.rows)
         groups = -(-self.part.rows // tile["TN"])
-        return Dispatch(self.kernel("gemm", **tile), self.buffers, (groups, rows // tile["TM"], 1))
+        return self.made(self.kernel("gemm", **tile), (groups, rows // tile["TM"], 1))
 
     def kernel(self, name: str, **shape: float) -> Kernel:
         """One of the linear kernels, with the constants that all of them have."""
@@ -68,4 +68,8 @@ class Linear:
     def spread(self, kernel: Kernel, groups: int, deep: int) -> Dispatch:
         """So many workgroups along x, and along y those that are too many for it."""
         across = min(groups, self.across)
-        return Dispatch(kernel, self.buffers, (across, -(-groups // across), deep))
+        return self.made(kernel, (across, -(-groups // across), deep))
+
+    def made(self, kernel: Kernel, groups: tuple[int, int, int]) -> Dispatch:
+        """A dispatch that bears the matrix's name."""
+        return Dispatch(kernel, self.buffers, groups, self.matrix.name)

@@ -123,10 +123,13 @@ class Executor:
         Raises:
             GPUOutOfMemoryError: no memory for more pages; the cache is as it was before.
         """
+        added = -(-length // PAGE) - len(sequence.pages)
+        if added <= 0:
+            return
+        needed = self.pages.running + added
+        self._most_running = max(self._most_running, needed)
         missing, capacity = self.pages.missing(sequence, length), self.pages.capacity
         if missing:
-            needed = self.pages.running + -(-length // PAGE) - len(sequence.pages)
-            self._most_running = max(self._most_running, needed)
             # Beyond this, finished sequences make room.
             keep = max(2 * self._most_running, KEEP_BYTES // self.bytes_a_page)
             keep = max(self._most_running, min(keep, self.layout.max_pages))

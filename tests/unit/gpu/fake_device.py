@@ -76,13 +76,16 @@ class FakeDevice:
             shader.check_buffers(dispatch.kernel.name, dispatch.buffers)
             assert all(buffer in self.live for buffer in dispatch.buffers.values())
         self.recorded += dispatches
-        return Plan(label, len(dispatches), list(dispatches))
+        return Plan(label, tuple(dispatches), list(dispatches))
 
     def drop(self, plan: Plan) -> None:
         plan.handle.clear()
 
     def replay(self, plan: Plan, times: int = 1) -> None:
         self.n_submits += times
+
+    async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
+        return [0.0 for _ in plan.dispatches]
 
     async def idle(self) -> None:
         pass
