@@ -286,3 +286,15 @@ class TestProcessors:
             prompt="x", max_tokens=3, logits_processors=[only(65), only(66)]
         )
         assert reply.choices[0].text == "BBB"
+
+
+async def test_the_longest_prompt(engine: Engine) -> None:
+    reply = await engine.completions.create(prompt=[65] * 499, max_tokens=10)
+    assert reply.usage.completion_tokens == 1
+
+
+async def test_logits_of_numpy_s_integers_and_of_a_text(engine: Engine) -> None:
+    wanted = await engine.logits(list(b"Hello"))
+    assert np.array_equal(await engine.logits(np.frombuffer(b"Hello", np.uint8)), wanted)
+    assert np.array_equal(await engine.logits("Hello"), wanted)
+    wanted *= 2  # the caller's own
