@@ -111,6 +111,34 @@ def test_files_that_a_peer_can_read(tmp_path: Path) -> None:
         bench_page.gguf_file(WLLAMA, "hf:org/name:model.gguf")
 
 
+def answering(report: dict[str, Any]) -> Any:
+    return lambda *arguments, **named: report
+
+
+def test_the_command_shows_both(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_page, "bench_in_chromium", answering(OURS | {"table": "our table"}))
+    monkeypatch.setattr(bench_page, "bench_peer", answering(THEIRS))
+    assert bench_page.main(["bench", "--peer", "wllama"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == f"our table\n\n{ratio_table(WLLAMA, THEIRS, compare(OURS, THEIRS))}\n"
+    assert bench_page.main(["bench", "--peer", "wllama", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["load_s"] == 2.5
+    assert found["wllama"] == THEIRS
+    assert [row["ratio"] for row in found["ratios"]] == [3, 5, pytest.approx(5), 0.5]
+
+
+def test_a_peer_that_fails_takes_nothing_from_ours(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_page, "bench_in_chromium", answering(OURS | {"table": "our table"}))
+    monkeypatch.setattr(bench_page, "bench_peer", answering({"message": "wllama: no"}))
+    assert bench_page.main(["bench", "--peer", "wllama"]) == 1
+    assert capsys.readouterr() == ("our table\n", "error: wllama: no\n")
+
+
 def test_words_go_on_to_what_understands_them() -> None:
     words = ["--browser", "m.gguf", "--peer", "wllama", "--runs", "2", "--chromium", "c", "--json"]
     assert words_for(words, browser=False) == ["m.gguf", "--runs", "2", "--json"]
