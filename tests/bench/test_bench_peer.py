@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -213,13 +214,18 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_peer_page_with_a_double(tiny: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def double(tmp_path: Path) -> Path:
+    """A package as wllama's, of a double."""
     package = tmp_path / "package"
     (package / "esm").mkdir(parents=True)
-    double = Path(__file__).with_name("double_wllama.js").read_text()
-    (package / "esm" / "index.js").write_text(double)
+    shutil.copy(Path(__file__).with_name("double_wllama.js"), package / "esm" / "index.js")
+    return package
+
+
+def test_the_peer_page_with_a_double(tiny: Path, double: Path) -> None:
     steps: list[str] = []
-    report = bench_page.bench_peer(WLLAMA, package, tiny, OPTIONS, steps.append)
+    report = bench_page.bench_peer(WLLAMA, double, tiny, OPTIONS, steps.append)
     assert "message" not in report, report["message"]
     assert report["llama_cpp"] == "b1-double"
     assert (report["layers_on_gpu"], report["layers"], report["threads"]) == (2, 3, 2)
@@ -234,6 +240,13 @@ def test_the_peer_page_with_a_double(tiny: Path, tmp_path: Path) -> None:
         assert all(0 <= seconds < 60 for seconds in row["first_token_s"])
     assert report["load_s"] > 0
     assert steps[-1] == "wllama: prefill of 24 tokens"
+
+
+def test_a_failure_of_the_peer_says_why(double: Path, tmp_path: Path) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"other")
+    report = bench_page.bench_peer(WLLAMA, double, path, OPTIONS, lambda step: None)
+    assert report["message"] == "wllama: no GGUF file\n    llama_model_load: loading"
 
 
 def test_a_package_that_cannot_be_loaded(tiny: Path, tmp_path: Path) -> None:
