@@ -173,9 +173,11 @@ def bench(arguments: argparse.Namespace, words: list[str]) -> int:
     if native:
         benches["wgpu-py"] = ["webllm_py.cli", "bench", *words_for(words, browser=False)]
     if chromium:
-        if arguments.chromium is None:
-            with steps.step("Chromium"):
+        with steps.step("Chromium"):
+            if arguments.chromium is None:
                 browsers.ensure_chromium(environment, steps)
+            else:
+                steps.note(str(arguments.chromium))
         build_site(environment, steps)
         fetch_peer(arguments.peer, environment, steps)
         benches["Chromium"] = ["demo.tools.bench_page", "bench", *words_for(words, browser=True)]

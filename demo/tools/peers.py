@@ -136,7 +136,8 @@ def ratio_table(peer: Peer, theirs: Mapping[str, Any], rows: list[Comparison]) -
         [
             *lines,
             "",
-            "ratio: how many times as fast webllm_py is; greedy; the same file, browser and run",
+            "ratio: how many times as fast webllm_py is, greedy, both in this browser in turn",
+            "start and load: Python or WebAssembly, the GPU, the model",
             f"{peer.name} {peer.version} (llama.cpp {theirs['llama_cpp']}) ran {ran_on(theirs)}",
         ]
     )

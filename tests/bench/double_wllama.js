@@ -19,6 +19,7 @@ export class Wllama {
   }
 
   async loadModelFromUrl(url, { n_ctx: context, n_parallel: sequences }) {
+    this.logger.debug("llama_model_load: loading");
     const bytes = await (await fetch(url)).arrayBuffer();
     if (new TextDecoder().decode(bytes.slice(0, 4)) !== "GGUF") throw new Error("no GGUF file");
     if (sequences !== 1 || !crossOriginIsolated) throw new Error("not what was asked for");

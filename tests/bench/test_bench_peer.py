@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -111,6 +112,34 @@ def test_files_that_a_peer_can_read(tmp_path: Path) -> None:
         bench_page.gguf_file(WLLAMA, "hf:org/name:model.gguf")
 
 
+def answering(report: dict[str, Any]) -> Any:
+    return lambda *arguments, **named: report
+
+
+def test_the_command_shows_both(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_page, "bench_in_chromium", answering(OURS | {"table": "our table"}))
+    monkeypatch.setattr(bench_page, "bench_peer", answering(THEIRS))
+    assert bench_page.main(["bench", "--peer", "wllama"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == f"our table\n\n{ratio_table(WLLAMA, THEIRS, compare(OURS, THEIRS))}\n"
+    assert bench_page.main(["bench", "--peer", "wllama", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["load_s"] == 2.5
+    assert found["wllama"] == THEIRS
+    assert [row["ratio"] for row in found["ratios"]] == [3, 5, pytest.approx(5), 0.5]
+
+
+def test_a_peer_that_fails_takes_nothing_from_ours(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_page, "bench_in_chromium", answering(OURS | {"table": "our table"}))
+    monkeypatch.setattr(bench_page, "bench_peer", answering({"message": "wllama: no"}))
+    assert bench_page.main(["bench", "--peer", "wllama"]) == 1
+    assert capsys.readouterr() == ("our table\n", "error: wllama: no\n")
+
+
 def test_words_go_on_to_what_understands_them() -> None:
     words = ["--browser", "m.gguf", "--peer", "wllama", "--runs", "2", "--chromium", "c", "--json"]
     assert words_for(words, browser=False) == ["m.gguf", "--runs", "2", "--json"]
@@ -185,13 +214,18 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_peer_page_with_a_double(tiny: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def double(tmp_path: Path) -> Path:
+    """A package as wllama's, of a double."""
     package = tmp_path / "package"
     (package / "esm").mkdir(parents=True)
-    double = Path(__file__).with_name("double_wllama.js").read_text()
-    (package / "esm" / "index.js").write_text(double)
+    shutil.copy(Path(__file__).with_name("double_wllama.js"), package / "esm" / "index.js")
+    return package
+
+
+def test_the_peer_page_with_a_double(tiny: Path, double: Path) -> None:
     steps: list[str] = []
-    report = bench_page.bench_peer(WLLAMA, package, tiny, OPTIONS, steps.append)
+    report = bench_page.bench_peer(WLLAMA, double, tiny, OPTIONS, steps.append)
     assert "message" not in report, report["message"]
     assert report["llama_cpp"] == "b1-double"
     assert (report["layers_on_gpu"], report["layers"], report["threads"]) == (2, 3, 2)
@@ -206,6 +240,13 @@ def test_the_peer_page_with_a_double(tiny: Path, tmp_path: Path) -> None:
         assert all(0 <= seconds < 60 for seconds in row["first_token_s"])
     assert report["load_s"] > 0
     assert steps[-1] == "wllama: prefill of 24 tokens"
+
+
+def test_a_failure_of_the_peer_says_why(double: Path, tmp_path: Path) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"other")
+    report = bench_page.bench_peer(WLLAMA, double, path, OPTIONS, lambda step: None)
+    assert report["message"] == "wllama: no GGUF file\n    llama_model_load: loading"
 
 
 def test_a_package_that_cannot_be_loaded(tiny: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ const UNITS = [" a", "a"];
 const query = new URLSearchParams(location.search);
 const options = JSON.parse(query.get("bench"));
 let layersOnGPU = [0, 0];
+let logEnd = [];
 
 async function main() {
   await report("step", { text: "wllama: loading the model" });
@@ -66,10 +67,12 @@ async function load() {
   return engine;
 }
 
-// llama.cpp says in its log alone what it runs on.
+// llama.cpp says in its log alone what it runs on, and why it ended.
 function log(...words) {
   console.log(...words);
-  const found = OFFLOADED.exec(words.join(" "));
+  const line = words.join(" ").trim();
+  if (line) logEnd = [...logEnd, line].slice(-5);
+  const found = OFFLOADED.exec(line);
   if (found) layersOnGPU = [Number(found[1]), Number(found[2])];
 }
 
@@ -141,5 +144,6 @@ async function report(type, message) {
 
 main().catch((error) => {
   console.error(error);
-  return report("error", { message: `wllama: ${error?.message ?? error}` });
+  const message = [`wllama: ${error?.message ?? error}`.trim(), ...logEnd].join("\n    ");
+  return report("error", { message });
 });
