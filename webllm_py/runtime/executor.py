@@ -13,6 +13,7 @@ from webllm_py.gpu.device import Device, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Activations, Graph, padded
+from webllm_py.models.kv_cache import KVFormat, page_bytes, row_bytes
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import rope_table
 from webllm_py.models.step import PAGE, StepLayout
@@ -22,17 +23,11 @@ from webllm_py.runtime.pages import PageTable
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.sampler import Sampler
 
-__all__ = ["KV_BYTES", "Executor", "longest_context", "page_bytes"]
+__all__ = ["Executor", "longest_context"]
 
-KV_BYTES = {"f16": 2, "f32": 4}
 FIRST_PAGES = 8
 # The cache grows for finished sequences up to this, or to twice what the longest one took.
 KEEP_BYTES = 64 << 20
-
-
-def page_bytes(config: ModelConfig, kv_format: str) -> int:
-    """Bytes of one page of one layer's cache."""
-    return 2 * config.n_kv_heads * config.head_dim * PAGE * KV_BYTES[kv_format]
 
 
 class Executor:
@@ -53,7 +48,7 @@ class Executor:
         context_length: int,
         frequencies: Sequence[float],
         tuning: Tuning,
-        kv_format: str = "f16",
+        kv_format: KVFormat = "f16",
     ):
         config = model.config
         self.device, self.owner, self.model, self.weights = device, owner, model, weights
@@ -88,6 +83,7 @@ class Executor:
             partial=make("attention splits", partial),
             logits=make("logits", 4 * config.vocab_size),
             zeros=make("zeros", 16),
+            kv_rows=make("kv rows", self.chunk * row_bytes(config, self.kv_format)),
             kv=tuple(make(f"kv {i}", 16) for i in range(config.n_layers)),
         )
 
@@ -212,7 +208,7 @@ class Executor:
                 graph.dispatches += sample if name == "step" else []
         return graph.dispatches
 
-    def graph(self, rows: int, *, kv_format: str | None = None, **others: Any) -> Graph:
+    def graph(self, rows: int, *, kv_format: KVFormat | None = None, **others: Any) -> Graph:
         """An empty graph over this executor's buffers, or others in the place of some."""
         return Graph(
             rows,
@@ -240,7 +236,7 @@ def bucket(rows: int) -> int:
     return -(-rows // unit) * unit
 
 
-def longest_context(config: ModelConfig, device: Device, kv_format: str) -> int:
+def longest_context(config: ModelConfig, device: Device, kv_format: KVFormat) -> int:
     """The longest context whose cache one binding of the device can hold.
 
     Raises:

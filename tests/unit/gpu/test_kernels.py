@@ -13,6 +13,7 @@ from webllm_py.gpu.device import Limits
 from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose, kernel, kernels_folder
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
+from webllm_py.models.kv_cache import KV_FORMATS
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.tuning import tuning_for
@@ -129,18 +130,20 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
     owner = BufferOwner(device)
     weights, _ = place_weights(device, owner, model, ProgressReporter(None))
     device.write = lambda *_: None  # type: ignore[method-assign]
-    executor = Executor(
-        device,
-        owner,
-        model,
-        weights,
-        context_length=4096,
-        frequencies=inverse_frequencies(model.config.rotary_dim, 1e4),
-        tuning=tuning_for(device),
-    )
-    await executor.prepare()
-    for rows in (16, 64, executor.chunk):
-        await executor.plan("forward", rows)
+    for kv_format in KV_FORMATS:
+        executor = Executor(
+            device,
+            owner,
+            model,
+            weights,
+            context_length=4096,
+            frequencies=inverse_frequencies(model.config.rotary_dim, 1e4),
+            tuning=tuning_for(device),
+            kv_format=kv_format,
+        )
+        await executor.prepare()
+        for rows in (16, 64, executor.chunk):
+            await executor.plan("forward", rows)
     used = {dispatch.kernel for dispatch in device.recorded}
     for matrix in model.matrices():
         for plan in slice_plans(matrix, None, 1 << 34):

@@ -1,0 +1,106 @@
+"""Keys and values in 8 bits: half the memory, and the same whatever wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+from made_models import SMALL, tokens_of
+from model_files import Files
+from test_batched_equality import TOKENS, drawn, load_with_chunk, prefilled, stepped
+
+import webllm_py
+from webllm_py import Engine
+from webllm_py.gpu import Device
+from webllm_py.models.step import PAGE
+from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.pages import Sequence
+from webllm_py.runtime.settings import SamplingSettings
+
+# A sum that comes out in another order may take one element in thousands to the next 127th.
+NEXT_STEP = 5e-3
+
+
+@pytest.fixture(scope="module")
+async def quantized(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
+    """An 8-bit cache and float32 arithmetic, chunks of 64 rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        engine = await load_with_chunk(files, plain_device, 64, patch, kv_dtype="q8")
+    async with engine:
+        yield engine
+
+
+async def cached(executor: Executor) -> list[bytes]:
+    """The pages of every layer, those of the first ``TOKENS`` first."""
+    size = -(-len(TOKENS) // PAGE) * executor.bytes_a_page // executor.model.config.n_layers
+    return [await executor.device.read(kv, 0, size) for kv in executor.buffers.kv]
+
+
+async def test_it_takes_about_half_of_float16(files: Files, device: Device) -> None:
+    """What a cache of 480 positions really takes on the GPU."""
+    taken = {}
+    for kv_dtype in ("f16", "q8"):
+        source = files.huggingface(SMALL)
+        async with await webllm_py.load(source, device=device, kv_dtype=kv_dtype) as engine:
+            executor = engine.loaded.executor
+            await executor.reserve(Sequence(), 480)
+            taken[kv_dtype] = sum(buffer.size for buffer in executor.buffers.kv)
+            assert engine.info["kv_dtype"] == kv_dtype
+    assert taken["f16"] >= 2 * 2 * 2 * 32 * 2 * 480  # layers, k and v, heads, elements, bytes
+    assert taken["q8"] <= 0.55 * taken["f16"]
+
+
+async def test_pages_are_the_same_however_the_prompt_is_cut(
+    files: Files, plain_device: Device, quantized: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_three = await prefilled(quantized.loaded.executor, TOKENS)
+    pages = await cached(quantized.loaded.executor)
+    async with await load_with_chunk(files, plain_device, 256, monkeypatch, kv_dtype="q8") as whole:
+        in_one = await prefilled(whole.loaded.executor, TOKENS)
+        assert await cached(whole.loaded.executor) == pages
+    np.testing.assert_array_equal(in_one, in_three)
+    assert all(any(page) for page in pages)
+
+
+async def test_token_by_token_as_in_tiles(quantized: Engine) -> None:
+    executor = quantized.loaded.executor
+    steps = await stepped(executor, TOKENS)
+    for length in (33, len(TOKENS)):
+        tiles = await prefilled(executor, TOKENS[:length])
+        assert np.abs(tiles - steps[length - 1]).max() < NEXT_STEP
+    exact = await quantized.logits(TOKENS)
+    assert np.abs(steps - exact).max() > 2 * NEXT_STEP, "8 bits are not float32"
+
+
+async def test_cached_prefixes(quantized: Engine) -> None:
+    """A prefix taken over in the middle of a page, and pages that two prompts share."""
+    executor = quantized.loaded.executor
+    settings = SamplingSettings(seed=5)
+    others = [[*TOKENS[:n], *((t + 1) % 256 for t in TOKENS[n:120])] for n in (71, 32)]
+    cold = []
+    for prompt in others:
+        executor.pages.clear()
+        cold.append((await drawn(quantized, prompt, settings, count=20))[0])
+    executor.pages.clear()
+    await drawn(quantized, TOKENS[:71], settings, count=2)
+    for prompt, alone, shared in zip(others, cold, (71, 32), strict=True):
+        warm, stats = await drawn(quantized, prompt, settings, count=20)
+        assert stats.cached_tokens == shared
+        assert warm == alone
+
+
+async def test_a_cache_that_grows_keeps_what_is_there(files: Files, device: Device) -> None:
+    """A prompt's cached beginning is moved to larger buffers when its end needs them."""
+    text = tokens_of(SMALL, 300)
+    settings = SamplingSettings(seed=2)
+    source = files.huggingface(SMALL)
+    async with await webllm_py.load(source, device=device, kv_dtype="q8") as engine:
+        pages = engine.loaded.executor.pages
+        await drawn(engine, text[:250], settings, count=1)
+        before = pages.capacity
+        warm, stats = await drawn(engine, text, settings, count=10)
+        assert stats.cached_tokens == 250 and pages.capacity > before
+        pages.clear()
+        cold, stats = await drawn(engine, text, settings, count=10)
+        assert stats.cached_tokens == 0 and cold == warm
