@@ -22,11 +22,21 @@ if sys.version_info < (3, 11):  # noqa: UP036 - a plain sentence instead of a tr
 
 from demo.tools import browsers
 from demo.tools.assemble import PYODIDE, Assembly
+from demo.tools.bench_options import add_browser, add_build, words_for
 from demo.tools.environment import Environment
+from demo.tools.pack import check_folder, write_pack
+from demo.tools.peers import PEERS
 from demo.tools.serve import LAST_PORT, SiteServer, port_number
 from demo.tools.steps import StepFailedError, Steps
+from webllm_py.cli.arguments import Formatter, add_bench
 
 ROOT = Path(__file__).resolve().parent
+BENCH_EXAMPLES = """\
+examples:
+  python build.py bench --shape qwen2.5-0.5b
+  python build.py bench --shape qwen2.5-0.5b --peer wllama
+  python build.py bench --pack /tmp/bench --peer wllama
+"""
 CHECKED = ("webllm_py", "build.py", "demo/worker.py")  # build.py imports demo.tools
 
 
@@ -43,18 +53,26 @@ def main() -> int:
         "--port", type=port_number, default=8000, help="default: 8000, or the next free one"
     )
     commands.add_parser("test", help="lint, types and every test", add_help=False)
-    measured = commands.add_parser("bench", help="measure the engine", add_help=False)
-    where = measured.add_mutually_exclusive_group()
-    where.add_argument("--native", action="store_true", help="only through wgpu-py")
-    where.add_argument("--browser", action="store_true", help="only in Chromium")
+    measured = commands.add_parser(
+        "bench",
+        help="measure the engine",
+        description="Measure how fast a model runs here, natively and in Chromium.",
+        epilog=BENCH_EXAMPLES,
+        formatter_class=Formatter,
+    )
+    for add in (add_build, add_browser, add_bench):
+        add(measured)
+    measured.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments, rest = parser.parse_known_args()
-    if rest and arguments.command == "demo":
+    if rest and arguments.command != "test":
         parser.error(f"unknown arguments: {' '.join(rest)}")
+    if arguments.command == "bench" and arguments.native and arguments.peer:
+        measured.error("--peer runs in Chromium: leave --native out")
     os.chdir(ROOT)
     try:
         if arguments.command == "demo":
             return build_demo(arguments)
-        return test(rest) if arguments.command == "test" else bench(arguments, rest)
+        return test(rest) if arguments.command == "test" else bench(arguments, sys.argv[2:])
     except StepFailedError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -139,29 +157,58 @@ def test(arguments: list[str]) -> int:
     return max(status != 0 for _, status, _ in results)
 
 
-def bench(arguments: argparse.Namespace, rest: list[str]) -> int:
+def bench(arguments: argparse.Namespace, words: list[str]) -> int:
     """``build.py bench``: natively what ``webllm-py bench`` does, and the same in Chromium."""
+    if arguments.pack:
+        return pack(arguments)
+    native = not (arguments.browser or arguments.peer)
+    chromium = not arguments.native
     environment = Environment(ROOT)
-    steps = Steps(2 if arguments.native else 8)
+    steps = Steps(2 + 6 * chromium + bool(arguments.peer))
     with steps.step("Python environment"):
         environment.make(steps)
     with steps.step("The project"):
         environment.install_project(steps)
-    benches = {"wgpu-py": "webllm_py.cli", "Chromium": "demo.tools.bench_page"}
-    if arguments.native:
-        del benches["Chromium"]
-    else:
+    benches: dict[str, list[str]] = {}
+    if native:
+        benches["wgpu-py"] = ["webllm_py.cli", "bench", *words_for(words, browser=False)]
+    if chromium:
         with steps.step("Chromium"):
-            browsers.ensure_chromium(environment, steps)
+            if arguments.chromium is None:
+                browsers.ensure_chromium(environment, steps)
+            else:
+                steps.note(str(arguments.chromium))
         build_site(environment, steps)
-    if arguments.browser:
-        del benches["wgpu-py"]
+        fetch_peer(arguments.peer, environment, steps)
+        benches["Chromium"] = ["demo.tools.bench_page", "bench", *words_for(words, browser=True)]
     status = 0
-    for name, module in benches.items():
+    for name, module_and_words in benches.items():
         print(f"\n--- {name}", file=sys.stderr, flush=True)
-        command: list[str | Path] = [environment.python, "-m", module, "bench", *rest]
+        command: list[str | Path] = [environment.python, "-m", *module_and_words]
         status = max(status, subprocess.run(command).returncode)
     return status
+
+
+def pack(arguments: argparse.Namespace) -> int:
+    """``build.py bench --pack DIR``."""
+    check_folder(arguments.pack)
+    environment = Environment(ROOT)
+    steps = Steps(7 + bool(arguments.peer))
+    with steps.step("Python environment"):
+        environment.make(steps)
+    dist = build_site(environment, steps)
+    fetch_peer(arguments.peer, environment, steps)
+    with steps.step("The pack"):
+        write_pack(arguments.pack, dist, arguments.peer and PEERS[arguments.peer], steps)
+    print(f"\nOn the other machine: python3 {arguments.pack.name}/run.py --help")
+    return 0
+
+
+def fetch_peer(name: str | None, environment: Environment, steps: Steps) -> None:
+    """The engine to compare with, where there is one."""
+    if name is not None:
+        with steps.step(f"{name} {PEERS[name].version} from npm"):
+            PEERS[name].fetch(environment, steps)
 
 
 def _timed(name: str, command: list[str | Path]) -> tuple[int, float]:

@@ -26,6 +26,9 @@ var<workgroup> weights: array<f32, SPLITS>;
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
   let m = group.y;
+  if (m >= step[0]) {
+    return;  // rows past the last one
+  }
   let tiles = (step[STEP_ROWS + 4u * m + 1u] + KEYS) / KEYS;
   let tiles_each = (tiles + SPLITS - 1u) / SPLITS;
   let splits = (tiles + tiles_each - 1u) / tiles_each;

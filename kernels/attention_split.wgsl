@@ -78,6 +78,9 @@ fn added(s: Sums, w: vec4<f32>, v: array<vec4<f32>, 2>) -> Sums {
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
   let m = group.z;
+  if (m >= step[0]) {
+    return;  // rows past the last one
+  }
   let keys = position_of(m) + 1u;
   let tiles = (keys + THREADS - 1u) / THREADS;
   let tiles_each = (tiles + SPLITS - 1u) / SPLITS;

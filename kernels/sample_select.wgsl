@@ -1,14 +1,17 @@
 // Draws one token from the scaled logits and hands it to the next step.
 //
-// Purpose   the second of a step's two sampling kernels; a single workgroup
-// Bindings  0 scaled, 2 winners   from sample_prepare.wgsl (WINNERS pairs)
-//           1 settings            see sample_prepare.wgsl
+// Purpose   the second of a step's two sampling kernels; a single workgroup for each row
+// Bindings  0 scaled, 2 winners   from sample_prepare.wgsl (WINNERS pairs a row)
+//           1 settings            see sample/settings.wgsl
 //           3 counts              the drawn token's count goes up by one
-//           4 step                becomes one row: the token, at the next position (see epilogue/rope_append.wgsl);
-//                                 word 1 counts the tokens drawn
-//           5 ring                drawn tokens, RING of them
-//           6 candidates          scratch, VOCAB pairs: tokens that may be drawn, each behind its key
-// Dispatch  one workgroup
+//           4 step                the row becomes the drawn token, at the next position, and counts it
+//                                 (see epilogue/rope_append.wgsl)
+//           5 ring                [RING][SLOTS] tokens, by how many were drawn before
+//           6 candidates          scratch, [rows] VOCAB pairs: tokens that may be drawn, each behind
+//                                 its key
+// Dispatch  (rows) workgroups; rows past step's do nothing
+//
+// With VERIFY nothing changes but ring, which is [rows]: sample_accept.wgsl goes on from there.
 //
 // Top-k, then top-p over what it left, then min-p are all thresholds on the distance from the
 // maximum. A key is that distance in steps of 2e-6, 24 bits; what lies 32 or further away has no
@@ -25,17 +28,19 @@ ${enables}
 override VOCAB: u32;
 override WINNERS: u32;
 override RING: u32;
+override SLOTS: u32;
+override VERIFY: bool = false;
 override STEP_ROWS: u32;
 override THREADS: u32 = 256u;  // also the number of bins
 
 @group(0) @binding(0) var<storage, read> scaled: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> settings: array<u32>;
 @group(0) @binding(2) var<storage, read> winners: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> counts: array<u32>;
 @group(0) @binding(4) var<storage, read_write> step: array<u32>;
 @group(0) @binding(5) var<storage, read_write> ring: array<u32>;
 @group(0) @binding(6) var<storage, read_write> candidates: array<vec2<u32>>;
 
+${settings}
 ${best}
 ${gumbel}
 
@@ -51,13 +56,12 @@ var<workgroup> chosen_bin: atomic<u32>;
 var<workgroup> n_gathered: atomic<u32>;
 var<workgroup> kept_mass: atomic<u32>;
 var<workgroup> cut: atomic<u32>;
-var<workgroup> draw_position: u32;
 var<workgroup> told: u32;
 var<workgroup> ranked: array<vec2<u32>, RANKED>;  // key, mass
 
-fn setting(i: u32) -> f32 {
-  return bitcast<f32>(settings[i]);
-}
+var<private> scaled_row: u32;      // where the row begins in scaled, winners and candidates
+var<private> winners_row: u32;
+var<private> candidates_row: u32;
 
 fn key_of(value: f32, most: f32) -> u32 {
   let key = u32(clamp((most - value) * KEY_STEPS, 0.0, 16777215.0));
@@ -130,7 +134,7 @@ fn first_bin(thread: u32, amount: f32) -> u32 {
 fn coarse_cut(thread: u32, most: f32, by_mass: bool, amount: f32) -> u32 {
   clear_bins(thread);
   for (var i = thread; i * 4u < VOCAB; i += THREADS) {
-    let values = scaled[i];
+    let values = scaled[scaled_row + i];
     for (var j = 0u; j < min(4u, VOCAB - i * 4u); j++) {
       let key = key_of(values[j], most);
       add_to_bin(key >> 16u, key, by_mass);
@@ -147,10 +151,10 @@ fn winners_cut(thread: u32, most: f32, top_k: u32) -> u32 {
   atomicStore(&cut, 0u);
   workgroupBarrier();
   for (var i = thread; i < WINNERS; i += THREADS) {
-    let key = key_of(bitcast<f32>(winners[i].x), most);
+    let key = key_of(bitcast<f32>(winners[winners_row + i].x), most);
     var ahead = 0u;
     for (var j = 0u; j < WINNERS; j++) {
-      ahead += select(0u, 1u, key_of(bitcast<f32>(winners[j].x), most) < key);
+      ahead += select(0u, 1u, key_of(bitcast<f32>(winners[winners_row + j].x), most) < key);
     }
     if (ahead < top_k) {
       atomicMax(&cut, key);
@@ -165,7 +169,7 @@ fn gather_from(i: u32, values: vec4<f32>, most: f32, last_key: u32) {
     let token = i * 4u + j;
     let key = key_of(values[j], most);
     if (token < VOCAB && key <= last_key) {
-      candidates[atomicAdd(&n_gathered, 1u)] = vec2(key, token);
+      candidates[candidates_row + atomicAdd(&n_gathered, 1u)] = vec2(key, token);
     }
   }
 }
@@ -176,10 +180,10 @@ fn gather(thread: u32, most: f32, last_key: u32) -> u32 {
   workgroupBarrier();
   for (var i = thread; i * 4u < VOCAB; i += 4u * THREADS) {
     // Loads come before their uses, so that they wait together.
-    let a = scaled[i];
-    let b = scaled[i + THREADS];
-    let c = scaled[i + 2u * THREADS];
-    let d = scaled[i + 3u * THREADS];
+    let a = scaled[scaled_row + i];
+    let b = scaled[scaled_row + i + THREADS];
+    let c = scaled[scaled_row + i + 2u * THREADS];
+    let d = scaled[scaled_row + i + 3u * THREADS];
     gather_from(i, a, most, last_key);
     gather_from(i + THREADS, b, most, last_key);
     gather_from(i + 2u * THREADS, c, most, last_key);
@@ -200,7 +204,7 @@ fn threshold(thread: u32, n: u32, by_mass: bool, amount: f32, limit: u32) -> u32
   for (var shift = 16u; ; shift -= 8u) {
     clear_bins(thread);
     for (var i = thread; i < n; i += THREADS) {
-      let key = candidates[i].x;
+      let key = candidates[candidates_row + i].x;
       if (key <= limit && (key >> shift) / 256u == prefix) {
         add_to_bin((key >> shift) % 256u, key, by_mass);
       }
@@ -236,8 +240,8 @@ fn draw_of_many(thread: u32, n: u32, top_k: u32, top_p: f32, whole: f32, positio
   limit = min(limit, min_p_key());
   var drawn = Best(-3.4e38, VOCAB);
   for (var i = thread; i < n; i += THREADS) {
-    if (candidates[i].x <= limit) {
-      drawn = better(drawn, noisy(candidates[i], position));
+    if (candidates[candidates_row + i].x <= limit) {
+      drawn = better(drawn, noisy(candidates[candidates_row + i], position));
     }
   }
   return drawn;
@@ -248,7 +252,7 @@ fn draw_of_many(thread: u32, n: u32, top_k: u32, top_p: f32, whole: f32, positio
 fn draw_of_few(thread: u32, n: u32, top_k: u32, top_p: f32, whole: f32, position: u32) -> Best {
   atomicStore(&kept_mass, 0u);
   for (var i = thread; i < n; i += THREADS) {
-    let key = candidates[i].x;
+    let key = candidates[candidates_row + i].x;
     ranked[i] = vec2(key, u32(mass_of(key) * RANKED_MASS));
   }
   workgroupBarrier();
@@ -276,20 +280,20 @@ fn draw_of_few(thread: u32, n: u32, top_k: u32, top_p: f32, whole: f32, position
     // The most likely one stays also where the share is 0.
     let within = ahead[own].x == 0u || (ahead[own].x < top_k && f32(ahead[own].y) < share);
     if (i < n && within && ranked[i].x <= limit) {
-      drawn = better(drawn, noisy(candidates[i], position));
+      drawn = better(drawn, noisy(candidates[candidates_row + i], position));
     }
   }
   return drawn;
 }
 
 fn noisy(candidate: vec2<u32>, position: u32) -> Best {
-  let value = scaled[candidate.y / 4u][candidate.y % 4u];
+  let value = scaled[scaled_row + candidate.y / 4u][candidate.y % 4u];
   return Best(value + gumbel(candidate.y, position), candidate.y);
 }
 
 // The last key that min-p leaves.
 fn min_p_key() -> u32 {
-  let min_p = setting(3u);
+  let min_p = number(3u);
   if (min_p <= 0.0) {
     return LAST_KEY;
   }
@@ -297,22 +301,32 @@ fn min_p_key() -> u32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
+  let m = group.x;
+  let row = STEP_ROWS + 4u * m;
+  // Through uniform_word, so that compilers see that whole workgroups branch.
+  if (m >= uniform_word(thread, step[0])) {
+    return;
+  }
+  let own_slot = uniform_word(thread, step[row + 2u]);
+  slot = own_slot;
+  scaled_row = m * ((VOCAB + 3u) / 4u);
+  winners_row = m * WINNERS;
+  candidates_row = m * VOCAB;
+  let position = step[row + 1u] + 1u;
   var best = Best(-3.4e38, VOCAB);
   for (var i = thread; i < WINNERS; i += THREADS) {
-    best = better(best, Best(bitcast<f32>(winners[i].x), winners[i].y));
+    best = better(best, Best(bitcast<f32>(winners[winners_row + i].x), winners[winners_row + i].y));
   }
   best = best_of_workgroup(best, thread);
-  let row = STEP_ROWS + 4u * (step[0] - 1u);
-  if (thread == 0u) {
-    draw_position = step[row + 1u] + 1u;
-  }
+  // Nobody may still read what thread 0 writes in the end.
   workgroupBarrier();
 
-  if (setting(0u) > 0.0 && (settings[9] & 4u) == 0u) {
+  let own = own_slot * 12u;
+  if (bitcast<f32>(settings[own]) > 0.0 && (settings[own + 9u] & 4u) == 0u) {
     let most = best.value;
-    let top_p = setting(2u);
-    let top_k = select(settings[1], VOCAB, settings[1] == 0u);
+    let top_p = bitcast<f32>(settings[own + 2u]);
+    let top_k = select(settings[own + 1u], VOCAB, settings[own + 1u] == 0u);
     var whole = 1e9;
     var last_key = min_p_key();
     if (top_k <= WINNERS) {
@@ -324,7 +338,6 @@ fn main(@builtin(local_invocation_index) thread: u32) {
       whole = running[THREADS - 1u];
     }
     let n = gather(thread, most, last_key);
-    let position = draw_position;
     if (n <= RANKED) {
       best = draw_of_few(thread, n, top_k, top_p, whole, position);
     } else {
@@ -336,13 +349,14 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   if (thread == 0u) {
     // A model that produced only NaN has no winner: 0 keeps the next step within the table.
     let token = select(0u, best.token, best.token < VOCAB);
-    let slot = step[row + 2u];
-    counts[token] += 1u;
-    ring[step[1] % RING] = token;
-    step[0] = 1u;
-    step[1] += 1u;
-    step[STEP_ROWS] = token;
-    step[STEP_ROWS + 1u] = draw_position;
-    step[STEP_ROWS + 2u] = slot;
+    if (VERIFY) {
+      ring[m] = token;
+    } else {
+      counts[of_slot(token)] += 1u;
+      ring[step[row + 3u] % RING * SLOTS + slot] = token;
+      step[row] = token;
+      step[row + 1u] = position;
+      step[row + 3u] += 1u;
+    }
   }
 }

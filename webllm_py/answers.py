@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Container, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from webllm_py.api import FinishReason, GenerationRequest, Responses, StopFilter, Timings, Usage
@@ -32,17 +32,45 @@ class Prompt:
     echo: str = ""
 
 
-@dataclass
 class Choice:
-    """One of a request's answers, as far as it has come."""
+    """One of a request's answers, as far as it has come.
 
-    index: int
-    text: list[str] = field(default_factory=list)
-    finish: FinishReason = "length"
+    Attributes:
+        finish: why it ended; None while it goes on.
+    """
+
+    def __init__(self, index: int, decoder: StreamDecoder, stops: StopFilter, ends: Container[int]):
+        self.index = index
+        self.stats = GenerationStats()
+        self.text: list[str] = []
+        self.finish: FinishReason | None = None
+        self._decoder = decoder
+        self._stops = stops
+        self._ends = ends
+
+    def push(self, tokens: Sequence[int]) -> str:
+        """Text of the next tokens that may be shown; ``finish`` is set where it ends in them."""
+        text = ""
+        for used, token in enumerate(tokens, start=1):
+            stopped = token in self._ends
+            if not stopped:
+                shown, stopped = self._stops.push(self._decoder.push(token))
+                text += shown
+            if stopped:
+                self.stats.generated -= len(tokens) - used
+                self.finish = "stop"
+                break
+        return text
+
+    def end(self, finish: FinishReason) -> str:
+        """Text that was held back, once no more tokens come."""
+        shown, stopped = self._stops.push(self._decoder.flush())
+        self.finish = self.finish or ("stop" if stopped else finish)
+        return shown + self._stops.flush()
 
 
 class Answer:
-    """Answers one request: every prompt, ``n`` times each, one after the other.
+    """Answers one request: one prompt after the other, its ``n`` answers together.
 
     Args:
         submitted: when the request was made, ``time.perf_counter`` seconds.
@@ -73,26 +101,27 @@ class Answer:
     async def pieces(self) -> AsyncGenerator[Any, None]:
         """The pieces of a streamed answer."""
         for prompt in self.prompts:
-            for _ in range(self.request.n):
-                choice = self._new_choice()
-                for piece in self.responses.opening(choice.index):
-                    yield piece
-                async with aclosing(self._texts(choice, prompt)) as texts:
-                    async for text in texts:
-                        yield self.responses.text(choice.index, text)
-                yield self.responses.finish(choice.index, choice.finish)
+            for choices in self._groups(prompt):
+                for choice in choices:
+                    for piece in self.responses.opening(choice.index):
+                        yield piece
+                async with aclosing(self._texts(choices, prompt)) as texts:
+                    async for choice, text in texts:
+                        if text:
+                            yield self.responses.text(choice.index, text)
+                        if choice.finish:
+                            yield self.responses.finish(choice.index, choice.finish)
         if self.request.include_usage:
             yield self.responses.usage(self.usage())
 
     async def whole(self) -> Any:
         """The answer in one."""
         for prompt in self.prompts:
-            for _ in range(self.request.n):
-                choice = self._new_choice()
-                async with aclosing(self._texts(choice, prompt)) as texts:
-                    async for text in texts:
+            for choices in self._groups(prompt):
+                async with aclosing(self._texts(choices, prompt)) as texts:
+                    async for choice, text in texts:
                         choice.text.append(text)
-        finished = [("".join(choice.text), choice.finish) for choice in self.choices]
+        finished = [("".join(c.text), c.finish or "length") for c in self.choices]
         return self.responses.whole(finished, self.usage())
 
     def usage(self) -> Usage:
@@ -112,10 +141,28 @@ class Answer:
         cached = sum(s.cached_tokens for s in self.stats[:: self.request.n])
         return Usage.count(prompt_tokens, drawn, cached_tokens=cached, timings=timings)
 
-    def _new_choice(self) -> Choice:
-        choice = Choice(len(self.choices))
-        self.choices.append(choice)
-        return choice
+    def _limit(self, prompt: Prompt) -> int:
+        """Most tokens of an answer."""
+        room = self.executor.context_length - len(prompt.tokens)
+        return room if self.request.max_tokens is None else min(room, self.request.max_tokens)
+
+    def _groups(self, prompt: Prompt) -> Iterator[list[Choice]]:
+        """A prompt's choices, as many at a time as are decoded together."""
+        together = 1
+        if not self.request.sampling.logits_processors:
+            together = self.executor.together(len(prompt.tokens), max(1, self._limit(prompt)))
+        for first in range(0, self.request.n, together):
+            group = [
+                Choice(
+                    len(self.choices) + i,
+                    self.tokenizer.decoder(continues=prompt.continues),
+                    StopFilter(self.request.stop),
+                    frozenset() if self.request.ignore_eos else self.tokenizer.end_ids,
+                )
+                for i in range(min(together, self.request.n - first))
+            ]
+            self.choices += group
+            yield group
 
     def _settings(self, choice: Choice) -> SamplingSettings:
         """The request's settings; a prompt's choices draw differently from one seed."""
@@ -125,58 +172,47 @@ class Answer:
             return sampling
         return replace(sampling, seed=sampling.seed + number)
 
-    async def _texts(self, choice: Choice, prompt: Prompt) -> AsyncGenerator[str, None]:
-        """The text of one choice as it comes; sets how it finished."""
+    async def _texts(
+        self, choices: Sequence[Choice], prompt: Prompt
+    ) -> AsyncGenerator[tuple[Choice, str], None]:
+        """Texts of choices as they come; the last one of each sets how it finished."""
+        limit = self._limit(prompt)
         if prompt.echo:
-            yield prompt.echo
-        room = self.executor.context_length - len(prompt.tokens)
-        limit = room if self.request.max_tokens is None else min(room, self.request.max_tokens)
-        if limit == 0:
-            return
-        if self.interrupted():
-            choice.finish = "abort"
-            return
-        stats = GenerationStats()
-        self.stats.append(stats)
-        decoder = self.tokenizer.decoder(continues=prompt.continues)
-        stops = StopFilter(self.request.stop)
-        ends = frozenset() if self.request.ignore_eos else self.tokenizer.end_ids
+            for choice in choices:
+                yield choice, prompt.echo
+        if limit and not self.interrupted():
+            async with aclosing(self._drawn(choices, prompt, limit)) as drawn:
+                async for choice, text in drawn:
+                    yield choice, text
+        for choice in choices:
+            if not choice.finish:
+                complete = choice.stats.generated >= limit
+                yield choice, choice.end("length" if complete else "abort")
+
+    async def _drawn(
+        self, choices: Sequence[Choice], prompt: Prompt, limit: int
+    ) -> AsyncGenerator[tuple[Choice, str], None]:
+        """Texts of choices as their tokens are drawn, and the ends of those that stop."""
+        ended: set[int] = set()
+        self.stats += [choice.stats for choice in choices]
         batches = generate(
             self.executor,
             prompt.tokens,
-            self._settings(choice),
+            [self._settings(choice) for choice in choices],
             max_tokens=limit,
-            stats=stats,
+            stats=[choice.stats for choice in choices],
+            ended=ended,
+            guess=self.request.prompt_lookup,
             interrupted=self.interrupted,
         )
         async with aclosing(batches):
-            async for batch in batches:
-                text, ended_after = text_of(batch, decoder, stops, ends)
-                if text:
-                    yield text
-                if ended_after is not None:
-                    stats.generated -= len(batch) - ended_after
-                    choice.finish = "stop"
+            async for number, tokens in batches:
+                choice = choices[number]
+                text = choice.push(tokens)
+                if choice.finish:
+                    text += choice.end("stop")
+                    ended.add(number)
+                if text or choice.finish:
+                    yield choice, text
+                if len(ended) == len(choices):
                     break
-        if choice.finish == "length" and stats.generated < limit:
-            choice.finish = "abort"
-        shown, stopped = stops.push(decoder.flush())
-        if stopped:
-            choice.finish = "stop"
-        if text := shown + stops.flush():
-            yield text
-
-
-def text_of(
-    tokens: Sequence[int], decoder: StreamDecoder, stops: StopFilter, ends: Container[int]
-) -> tuple[str, int | None]:
-    """The text of tokens that may be shown, and after how many of them the answer ended, if so."""
-    text = ""
-    for used, token in enumerate(tokens, start=1):
-        if token in ends:
-            return text, used
-        shown, stopped = stops.push(decoder.push(token))
-        text += shown
-        if stopped:
-            return text, used
-    return text, None

@@ -120,6 +120,7 @@ class LoadedModel:
             "vendor": device.info.vendor,
             "backend": device.info.backend,
             "features": sorted(device.info.features),
+            "nudged": device.info.nudged,
             "kernels": f"{'f16' if variant.f16 else 'f32'}, "
             + (
                 f"subgroups of {variant.subgroups} or more" if variant.subgroups else "no subgroups"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from webllm_py.answers import Prompt
 from webllm_py.api import (
@@ -19,23 +20,40 @@ from webllm_py.errors import RequestError
 from webllm_py.streaming import Stream
 
 if TYPE_CHECKING:
-    from webllm_py.engine import Engine
     from webllm_py.loading import LoadedModel
 
-__all__ = ["Chat", "ChatCompletions", "Completions"]
+__all__ = ["Chat", "ChatCompletions", "Completions", "Host"]
+
+
+class Host(Protocol):
+    """What answers the requests: the engine."""
+
+    @property
+    def name(self) -> str:
+        """The model's name in responses."""
+
+    @property
+    def loaded(self) -> LoadedModel:
+        """The model."""
+
+    def check_length(self, tokens: Sequence[int], param: str) -> None:
+        """Refuse a prompt that leaves no room for an answer."""
+
+    async def respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
+        """Answer a request in its turn."""
 
 
 class Chat:
     """``engine.chat``."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Host):
         self.completions = ChatCompletions(engine)
 
 
 class ChatCompletions:
     """``engine.chat.completions``."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Host):
         self._engine = engine
 
     @overload
@@ -48,8 +66,9 @@ class ChatCompletions:
         """Answer a conversation: OpenAI's fields, and this package's own.
 
         Besides OpenAI's: ``top_k``, ``min_p``, ``repetition_penalty``, ``ignore_eos``,
-        ``logits_processors``, ``chat_template_kwargs``, ``enable_thinking``. What spells a special
-        token in a message becomes that token, as with Hugging Face's templates.
+        ``prompt_lookup``, ``logits_processors``, ``chat_template_kwargs``, ``enable_thinking``.
+        What spells a special token in a message becomes that token, as with Hugging Face's
+        templates.
 
         Returns:
             The answer; with ``stream=True`` an asynchronous iterator of its pieces.
@@ -81,7 +100,7 @@ class ChatCompletions:
 class Completions:
     """``engine.completions``."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Host):
         self._engine = engine
 
     @overload

@@ -80,6 +80,7 @@ export class Status {
   }
 }
 
-function adapterDetails({ adapter, kernels, features }) {
-  return `${adapter}\nKernels: ${kernels}\nFeatures: ${features.join(", ")}`;
+function adapterDetails({ adapter, kernels, features, nudged }) {
+  const waits = nudged ? "\nRead-backs: nudged" : "";
+  return `${adapter}\nKernels: ${kernels}\nFeatures: ${features.join(", ")}${waits}`;
 }

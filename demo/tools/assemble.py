@@ -14,12 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from .environment import Environment
+from .npm import fetch_package
 from .steps import StepFailedError, Steps
 
 __all__ = ["Assembly"]
@@ -55,25 +55,7 @@ class Assembly:
 
     def fetch_pyodide(self, steps: Steps) -> None:
         """Pyodide's npm package, unpacked into ``.cache``."""
-        if (self.npm_folder / "package.json").is_file():
-            steps.note("cached")
-            return
-        self.cache.mkdir(exist_ok=True)
-        node = self.environment.node(steps)
-        steps.run(
-            [self.environment.npm(node), "pack", f"pyodide@{PYODIDE}", "--silent"],
-            cwd=self.cache,
-            hint="npm could not fetch Pyodide. Is the network up, and npm's registry reachable?",
-        )
-        archive = self.cache / f"pyodide-{PYODIDE}.tgz"
-        unpacked = self.cache / "package"
-        shutil.rmtree(unpacked, ignore_errors=True)
-        with tarfile.open(archive) as tar:
-            tar.extractall(self.cache, filter="data")
-        shutil.rmtree(self.npm_folder, ignore_errors=True)
-        unpacked.rename(self.npm_folder)
-        steps.note(f"{archive.stat().st_size / 1e6:.1f} MB")
-        archive.unlink()
+        fetch_package(self.environment, steps, "pyodide", PYODIDE, self.npm_folder)
 
     def fetch_wheels(self, steps: Steps) -> None:
         """The wheels that ours needs, pure Python, in the versions Pyodide's lock file names."""

@@ -1,74 +1,89 @@
 """``python -m demo.tools.bench_page bench``: what ``webllm-py bench`` does, in headless Chromium.
 
-Serves the built site and the model, opens the bench page, and prints what that reports.
+Serves the built site and the model, opens the bench page, and prints what that reports. With
+``--peer`` another engine measures the same file afterwards, in the same Chromium.
 """
 
 from __future__ import annotations
 
 import json
-import queue
-import subprocess
 import sys
-import tempfile
-import threading
 from argparse import Namespace
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote
 
 from webllm_py.bench import BenchOptions
-from webllm_py.cli.arguments import parse_arguments
 from webllm_py.cli.bench import bench_options, model_of
 from webllm_py.cli.progress import ProgressLine
-from webllm_py.errors import WebLLMError
+from webllm_py.errors import RequestError, WebLLMError
+from webllm_py.loading import pocket_model
 
-from .browsers import find_chromium
-from .serve import SiteHandler, SiteServer
+from .bench_options import browser_arguments
+from .headless import run_page
+from .peers import PEER_PACKAGES, PEERS, Peer, as_json, compare, ratio_table
 
-__all__ = ["bench_in_chromium", "chromium_flags", "main"]
+__all__ = ["bench_in_chromium", "bench_peer", "main"]
 
 DIST = Path(__file__).resolve().parents[1] / "dist"
-COMMON_FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--no-first-run",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-unsafe-webgpu",
-)
-# Chromium on Linux finds no NVIDIA GPU and no f16 without these.
-NVIDIA_FLAGS = (
-    "--use-gl=angle",
-    "--use-angle=vulkan",
-    "--enable-features=Vulkan,DefaultANGLEVulkan,VulkanFromANGLE",
-    "--ignore-gpu-blocklist",
-    "--enable-dawn-features=vulkan_enable_f16_on_nvidia,allow_unsafe_apis",
-)
-SWIFTSHADER_FLAGS = ("--use-webgpu-adapter=swiftshader",)
+PEER_PAGES = Path(__file__).with_name("peer")
+SPARE_POSITIONS = 8  # llama.cpp stops when its context is full, not after it
 
 
-def main(words: list[str]) -> int:
-    """Run with the words of ``webllm-py bench``, "bench" the first of them; the exit code."""
-    options = parse_arguments(words)
+def main(
+    words: list[str],
+    *,
+    program: str = "build.py bench",
+    site: Path = DIST,
+    packages: Path = PEER_PACKAGES,
+) -> int:
+    """Run with the words of ``webllm-py bench``, "bench" the first of them; the exit code.
+
+    Args:
+        program: what help and errors call it.
+        site: the built site.
+        packages: where the peers' packages from npm are.
+    """
+    options = browser_arguments(words[1:], program)
     progress = ProgressLine(sys.stderr)
     try:
-        wanted, source = bench_options(options), model_of(options)
-        report = bench_in_chromium(
-            DIST, source, wanted, load_options(options), lambda text: progress.say(f"{text} ...")
-        )
+        report = measure(options, site, packages, lambda text: progress.say(f"{text} ..."))
     except WebLLMError as error:
-        progress.clear()
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        if options.debug:
+            raise
+        report = {"message": str(error)}
     progress.clear()
+    if "table" in report:
+        print(json.dumps(report["results"], indent=2) if options.json else report["table"])
     if "message" in report:
         print(f"error: {report['message']}", file=sys.stderr)
-        return 1
-    print(json.dumps(report["results"], indent=2) if options.json else report["table"])
-    return 0
+    return int("message" in report)
+
+
+def measure(
+    options: Namespace, site: Path, packages: Path, on_step: Callable[[str], object]
+) -> dict[str, Any]:
+    """Ours, then the peer: "results" and "table" of what could be measured, "message" with what
+    went wrong."""
+    wanted, source = bench_options(options), model_of(options)
+    peer = PEERS[options.peer] if options.peer else None
+    file = gguf_file(peer, source) if peer else source
+    load, chromium = load_options(options), options.chromium
+    ours = bench_in_chromium(site, file, wanted, load, on_step, chromium=chromium)
+    if peer is None or file is None or "message" in ours:
+        return ours
+    package, asked = peer.folder(packages), measured(wanted, ours["results"])
+    theirs = bench_peer(peer, package, file, asked, on_step, chromium=chromium)
+    if "message" in theirs:
+        return ours | theirs
+    rows = compare(ours, theirs)
+    added = {"start_s": ours["start_s"], peer.name: theirs, "ratios": as_json(rows)}
+    return {
+        "results": ours["results"] | added,
+        "table": f"{ours['table']}\n\n{ratio_table(peer, theirs, rows)}",
+    }
 
 
 def load_options(options: Namespace) -> dict[str, Any]:
@@ -84,94 +99,92 @@ def load_options(options: Namespace) -> dict[str, Any]:
 
 
 def bench_in_chromium(
-    dist: Path,
+    site: Path,
     source: str | Path | None,
     wanted: BenchOptions,
     load: dict[str, Any],
-    on_step: Any,
+    on_step: Callable[[str], object],
+    *,
+    chromium: Path | None = None,
 ) -> dict[str, Any]:
-    """Run the page; its last message: "results" and "table", or "message" with what went wrong."""
-    chromium = find_chromium()
-    if chromium is None:
-        return {"message": "no Chrome, Chromium or Edge was found on this machine"}
-    reports: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
-    address, folder = served(source)
+    """Run our page; its last message: "results", "table" and "start_s" (seconds to start Python
+    and to open the GPU), or "message" with what went wrong."""
+    address, mounts = served(source)
     query = {"bench": json.dumps(asdict(wanted)), "load": json.dumps(load), "report": ""}
     query |= {"model": address} if address else {}
-    with SiteServer(dist, handler=handler_for(folder, reports)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-            page = f"{server.url}bench/index.html?{urlencode(query)}"
-            flags = [*chromium_flags(), f"--user-data-dir={profile}"]
-            browser = subprocess.Popen(
-                [str(chromium), *flags, page], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            try:
-                return last_report(browser, reports, on_step)
-            finally:
-                browser.terminate()
-                browser.wait()
-                server.shutdown()
+    page = "bench/index.html"
+    return run_page(site, page, query, on_step=on_step, chromium=chromium, mounts=mounts)
 
 
-def last_report(
-    browser: subprocess.Popen[bytes],
-    reports: queue.Queue[tuple[str, dict[str, Any]]],
-    on_step: Any,
+def bench_peer(
+    peer: Peer,
+    package: Path,
+    source: str | Path,
+    asked: BenchOptions,
+    on_step: Callable[[str], object],
+    *,
+    chromium: Path | None = None,
 ) -> dict[str, Any]:
-    """Wait for the page's last message."""
-    while True:
-        try:
-            kind, message = reports.get(timeout=1)
-        except queue.Empty:
-            if browser.poll() is not None:
-                return {"message": f"the browser ended with status {browser.returncode}"}
-            continue
-        if kind != "step":
-            return message
-        on_step(message["text"])
+    """Run the peer's page; its last message, as ``compare`` reads it, or "message" with what went
+    wrong.
+
+    Args:
+        package: the peer's package from npm, unpacked.
+    """
+    if not package.is_dir():
+        return {"message": f"{package} is not there: `build.py bench --peer {peer.name}` makes it"}
+    address, mounts = served(source)
+    query = {
+        "model": str(address),
+        "bench": json.dumps(asdict(asked)),
+        "context": str(asked.longest + SPARE_POSITIONS),
+    }
+    return run_page(
+        PEER_PAGES,
+        f"{peer.name}.html",
+        query,
+        on_step=on_step,
+        chromium=chromium,
+        mounts={**mounts, "package": package},
+        isolated=True,
+    )
 
 
-def served(source: str | Path | None) -> tuple[str | None, Path | None]:
-    """The address of the model for the page, and the local folder that it is served from."""
+def measured(wanted: BenchOptions, results: Mapping[str, Any]) -> BenchOptions:
+    """What ours did measure of what was wanted: lengths over the model's context are left out.
+
+    Raises:
+        RequestError: nothing is left.
+    """
+    lengths = [row["prompt_tokens"] for row in results["prefill"]]
+    contexts = [row["context"] for row in results["decode"] if row["sampling"] == "greedy"]
+    if not lengths or not contexts:
+        raise RequestError("nothing to compare: give shorter --prompt-tokens and --contexts")
+    return replace(wanted, prompt_tokens=lengths, contexts=contexts)
+
+
+def gguf_file(peer: Peer, source: str | Path | None) -> str | Path:
+    """The file that both engines can read.
+
+    Raises:
+        RequestError: it is none.
+    """
+    path = pocket_model() if source is None else source
+    if Path(path).is_dir() or not str(path).partition("?")[0].endswith(".gguf"):
+        raise RequestError(f"{peer.name} reads .gguf files only: give one as SOURCE, or a --shape")
+    if str(path).startswith("hf:"):
+        raise RequestError(f"{peer.name} is given the file's address: write it instead of hf:")
+    return path
+
+
+def served(source: str | Path | None) -> tuple[str | None, dict[str, Path]]:
+    """The address of the model for a page, and the local folder to serve it from, by its name."""
     if source is None or not Path(source).exists():
-        return (None if source is None else str(source)), None
+        return (None if source is None else str(source)), {}
     path = Path(source).resolve()
     if path.is_dir():
-        return "bench-model/", path
-    return f"bench-model/{quote(path.name)}", path.parent
-
-
-def handler_for(
-    folder: Path | None, reports: queue.Queue[tuple[str, dict[str, Any]]]
-) -> type[SiteHandler]:
-    """The site, the model's folder below ``bench-model/``, and a place to report to."""
-
-    class Handler(SiteHandler):
-        def translate_path(self, path: str) -> str:
-            if folder is not None and path.startswith("/bench-model/"):
-                name = unquote(path.removeprefix("/bench-model/").partition("?")[0])
-                return str(folder / Path(name).name)
-            return super().translate_path(path)
-
-        def do_POST(self) -> None:  # noqa: N802 - the base class's name
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            reports.put((self.path.removeprefix("/report/"), json.loads(body)))
-            self.send_response(204)
-            self.end_headers()
-
-    return Handler
-
-
-def chromium_flags() -> tuple[str, ...]:
-    """What makes headless Chromium use the GPU of this machine, or its own CPU adapter."""
-    if sys.platform != "linux":
-        return COMMON_FLAGS
-    if Path("/proc/driver/nvidia/version").exists():
-        return (*COMMON_FLAGS, *NVIDIA_FLAGS)
-    if Path("/dev/dri/renderD128").exists():
-        return (*COMMON_FLAGS, "--enable-features=Vulkan")
-    return (*COMMON_FLAGS, *SWIFTSHADER_FLAGS)
+        return "bench-model/", {"bench-model": path}
+    return f"bench-model/{quote(path.name)}", {"bench-model": path.parent}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 // to the sequence's page, or to rows that kv_quantize takes there (arXiv 2104.09864; pairs are
 // adjacent, the loader reorders rows for that).
 //
-// step: [0] rows, then 4 words a row from STEP_ROWS: token, position, slot, unused;
+// step: [0] rows; 4 words a row from STEP_ROWS: token, position, slot, tokens drawn;
 //       from STEP_PAGES: a page table of MAX_PAGES entries a slot.
 // rope: (cos, sin) of FINE positions 0,1,2,..., then of multiples of FINE; ROTARY / 2 pairs each.
 //       A position's angle is the sum of a coarse and a fine one, so the table stays small and exact.

@@ -19,7 +19,9 @@ from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "checkpoints"
-QUICK = BenchOptions(prompt_tokens=(8, 40), contexts=(32, 64, 9000), tokens=16, runs=2)
+QUICK = BenchOptions(
+    prompt_tokens=(8, 40), contexts=(32, 64, 9000), tokens=16, runs=2, history=100, together=3
+)
 
 
 async def loaded(path: Path, **options: Any) -> Engine:
@@ -66,7 +68,8 @@ def test_everything_that_fits_is_measured(results: dict[str, Any]) -> None:
     assert results["skipped"] == [
         "decoding at 9,000 tokens: with 16 more, over the context of 2,048"
     ]
-    for row in results["prefill"] + results["decode"]:
+    assert [row["name"] for row in results["faster"]] == ["repeating", "3 at once"]
+    for row in results["prefill"] + results["decode"] + results["faster"]:
         assert len(row["tokens_per_s"]["runs"]) == 2
 
 
@@ -76,22 +79,24 @@ def test_prompts_are_computed_and_contexts_are_not(
     cached = [
         (length, usage.prompt_tokens_details.cached_tokens)
         for length, tokens, usage in requests
-        if tokens == 1 and length in (8, 40)
+        if tokens == 1 and length in (8, 40, 108)
     ]
-    assert cached == [(8, 0)] * 3 + [(40, 0)] * 3  # two runs, and one to warm up
+    # Two runs, and one to warm up.
+    assert cached == [(8, 0)] * 3 + [(40, 0)] * 3 + [(108, 100)] * 3
     decoded = [(length, usage) for length, tokens, usage in requests if tokens == 16]
-    assert len(decoded) == 2 * 2 * 3
-    for length, usage in decoded:
+    assert len(decoded) == 2 * 2 * 3 + 2 * 3
+    for length, usage in decoded[:12]:
         assert usage.prompt_tokens == length
         assert usage.completion_tokens == 16
         assert usage.prompt_tokens_details.cached_tokens == length - 1
+    assert [usage.completion_tokens for _, usage in decoded[12:]] == [16] * 3 + [48] * 3
 
 
 def test_rates_belong_to_the_requests(
     results: dict[str, Any], requests: list[tuple[int, int, Any]]
 ) -> None:
     rates = [usage.timings.decode_tokens_per_s for _, _, usage in requests]
-    for row in results["decode"]:
+    for row in results["decode"] + results["faster"]:
         assert set(row["tokens_per_s"]["runs"]) <= set(rates)
         spread = row["tokens_per_s"]
         assert spread["min"] <= spread["median"] <= spread["max"]
@@ -112,7 +117,7 @@ async def test_dispatches_a_token_are_what_the_device_is_given(
 
     def counting(plan: Any, times: int = 1) -> None:
         nonlocal given
-        given += plan.n_dispatches * times
+        given += len(plan.dispatches) * times
         replay(plan, times)
 
     monkeypatch.setattr(device, "replay", counting)
@@ -120,7 +125,11 @@ async def test_dispatches_a_token_are_what_the_device_is_given(
     for first, tokens in ((301, 9), (302, 41)):  # prompts that are not in the cache
         given = 0
         await stories.completions.create(
-            prompt=[first] * 40, max_tokens=tokens, temperature=0, ignore_eos=True
+            prompt=[first] * 40,
+            max_tokens=tokens,
+            temperature=0,
+            ignore_eos=True,
+            prompt_lookup=False,
         )
         counts.append(given)
     (dispatches,) = {row["dispatches_per_token"] for row in results["decode"]}
@@ -157,6 +166,9 @@ def test_the_table_and_json_hold_it_all(results: dict[str, Any]) -> None:
     assert lines["load"] == "1.50 s"
     for label in ("prefill, 40 tokens", "decode, sampled, at 64"):
         assert "tokens/s  (" in lines[label]
+    for label in ("decode, repeating, at 32", "decode, 3 at once, at 32"):
+        assert "tokens/s  (" in lines[label]
+    assert "ms" in lines["8 more after 100"]
     assert "dispatches, " in lines["a token at 32"]
     assert all(len(line) < 80 for line in text.splitlines()[3:-1])
     assert "left out: decoding at 9,000 tokens: with 16 more, over the context of 2,048" in text
@@ -200,6 +212,7 @@ def test_the_command_makes_measures_and_keeps(
     path = tmp_path / "model.gguf"
     words = ["bench", "--shape", "tiny", "--format", "q8_0", "--keep", str(path), "--json"]
     words += ["--runs", "1", "--prompt-tokens", "8", "--contexts", "8", "--tokens", "4"]
+    words += ["--history", "3", "--together", "2"]
     status = main(words)
     shown = capsys.readouterr()
     if "no GPU adapter" in shown.err:

@@ -114,7 +114,7 @@ class TestEnds:
         self, engine: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Tokens drawn past the end are neither shown nor counted nor kept."""
-        monkeypatch.setattr("webllm_py.runtime.generate.AHEAD_SECONDS", 1e3)
+        monkeypatch.setattr("webllm_py.runtime.run.AHEAD_SECONDS", 1e3)
         bias = {**PRINTABLE_ONLY, EOS: 0}
         for seed in range(200):
             fields = {"prompt": "x", "max_tokens": 60, "seed": seed, "logit_bias": bias}
@@ -168,7 +168,7 @@ class TestEnds:
         self, engine: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The steps in flight when the text stopped are rewound: going on gives the same text."""
-        monkeypatch.setattr("webllm_py.runtime.generate.AHEAD_SECONDS", 1e3)
+        monkeypatch.setattr("webllm_py.runtime.run.AHEAD_SECONDS", 1e3)
         text = await said(engine, max_tokens=60)
         engine.loaded.executor.pages.clear()
         stop = text[20:24]
@@ -286,3 +286,15 @@ class TestProcessors:
             prompt="x", max_tokens=3, logits_processors=[only(65), only(66)]
         )
         assert reply.choices[0].text == "BBB"
+
+
+async def test_the_longest_prompt(engine: Engine) -> None:
+    reply = await engine.completions.create(prompt=[65] * 499, max_tokens=10)
+    assert reply.usage.completion_tokens == 1
+
+
+async def test_logits_of_numpy_s_integers_and_of_a_text(engine: Engine) -> None:
+    wanted = await engine.logits(list(b"Hello"))
+    assert np.array_equal(await engine.logits(np.frombuffer(b"Hello", np.uint8)), wanted)
+    assert np.array_equal(await engine.logits("Hello"), wanted)
+    wanted *= 2  # the caller's own

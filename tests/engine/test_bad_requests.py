@@ -18,7 +18,6 @@ from webllm_py import ContextLengthError, Engine, RequestError, TemplateError
 @pytest.fixture(autouse=True)
 async def quick_and_harmless(engine: Engine) -> AsyncIterator[None]:
     expected = await said(engine, max_tokens=5)
-    await engine.logits(list(b"warm"))  # the first call compiles kernels, which may take seconds
     began = time.perf_counter()
     yield
     assert time.perf_counter() - began < 1
@@ -111,11 +110,6 @@ async def test_prompts_longer_than_the_context(engine: Engine, length: int) -> N
         await engine.chat.completions.create(messages=[{"role": "user", "content": content}])
 
 
-async def test_the_longest_prompt(engine: Engine) -> None:
-    reply = await engine.completions.create(prompt=[65] * 499, max_tokens=10)
-    assert reply.usage.completion_tokens == 1
-
-
 @pytest.mark.parametrize(
     "ids", [[], "", b"ab", [-1], [263], [1.5], ["a"], [None], 7, [[1]]], ids=str
 )
@@ -128,13 +122,6 @@ async def test_logits_of_what_is_no_token(engine: Engine, ids: Any) -> None:
 async def test_logits_of_more_than_the_context(engine: Engine) -> None:
     with pytest.raises(ContextLengthError, match="of 500 tokens here, and ids has 501"):
         await engine.logits([65] * 501)
-
-
-async def test_logits_of_numpy_s_integers_and_of_a_text(engine: Engine) -> None:
-    wanted = await engine.logits(list(b"Hello"))
-    assert np.array_equal(await engine.logits(np.frombuffer(b"Hello", np.uint8)), wanted)
-    assert np.array_equal(await engine.logits("Hello"), wanted)
-    wanted *= 2  # the caller's own
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from reference import forward
 import webllm_py
 from webllm_py import Engine, loading
 from webllm_py.gpu import Device
+from webllm_py.models.step import Row
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
@@ -60,7 +61,8 @@ async def prefilled(executor: Executor, tokens: Sequence[int]) -> np.ndarray:
     sequence = executor.begin(tokens)
     async for _ in executor.prefill(sequence, tokens):
         pass
-    executor.device.replay(await executor.plan("head"))
+    executor.go_on(sequence)
+    executor.device.replay(await executor.decoder.plan("head"))
     logits = await read_logits(executor)
     executor.pages.release(sequence)
     return logits
@@ -73,8 +75,8 @@ async def stepped(executor: Executor, tokens: Sequence[int]) -> np.ndarray:
     rows = []
     for position, token in enumerate(tokens):
         await executor.reserve(sequence, position + 1)
-        executor.write_rows([token], position)
-        executor.device.replay(await executor.plan("logits"))
+        executor.write_rows([Row(token, position)])
+        executor.device.replay(await executor.decoder.plan("logits"))
         rows.append(await read_logits(executor))
     executor.pages.release(sequence)
     return np.array(rows)
@@ -118,15 +120,22 @@ async def drawn(
     settings: SamplingSettings,
     *,
     count: int = 60,
+    guess: bool = False,
     **options: int,
 ) -> tuple[list[int], GenerationStats]:
     """Tokens and what it took to get them."""
     stats = GenerationStats()
     tokens: list[int] = []
     batches = generate(
-        engine.loaded.executor, prompt, settings, max_tokens=count, stats=stats, **options
+        engine.loaded.executor,
+        prompt,
+        [settings],
+        max_tokens=count,
+        stats=[stats],
+        guess=guess,
+        **options,
     )
-    async for batch in batches:
+    async for _, batch in batches:
         tokens += batch
     return tokens, stats
 
@@ -154,7 +163,7 @@ async def test_steps_in_flight_draw_what_waited_steps_draw(
 ) -> None:
     """60 tokens across two ends of pages, one waited for at a time and up to 64 ahead."""
     # As if the GPU were fast enough to have 64 steps in flight at once.
-    monkeypatch.setattr("webllm_py.runtime.generate.AHEAD_SECONDS", 1e3)
+    monkeypatch.setattr("webllm_py.runtime.run.AHEAD_SECONDS", 1e3)
     executor = engine.loaded.executor
     prompt = TOKENS[:20]
     executor.pages.clear()
@@ -220,7 +229,8 @@ class TestPrefixCache:
         assert len(sequence.tokens) == 90
         async for _ in executor.prefill(sequence, TOKENS[90:100]):
             pass
-        executor.device.replay(await executor.plan("head"))
+        executor.go_on(sequence)
+        executor.device.replay(await executor.decoder.plan("head"))
         assert np.abs(await read_logits(executor) - wanted[99]).max() < SAME
         executor.pages.finish(sequence)
 
@@ -257,8 +267,9 @@ class TestPrefixCache:
         cold, _ = await drawn(exact, TOKENS[:100], settings, count=10)
         for i in range(8):
             await drawn(exact, [(token * 3 + i) % 256 for token in TOKENS[:130]], settings, count=1)
-        pages = exact.loaded.executor.pages
-        assert pages.used <= pages.capacity == pages.max_pages == 16
+        executor = exact.loaded.executor
+        pages = executor.pages
+        assert pages.used <= pages.capacity == executor.layout.max_pages == 16
         again, stats = await drawn(exact, TOKENS[:100], settings, count=10)
         assert stats.cached_tokens == 0
         assert again == cold

@@ -15,6 +15,7 @@ from made_models import SMALL, noise, tokens_of
 
 from webllm_py import Engine
 from webllm_py.gpu.device import Plan
+from webllm_py.models.step import Row
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
@@ -111,23 +112,23 @@ class Drawer:
 
     def __init__(self, executor: Executor):
         self.executor, self.device = executor, executor.device
-        self.buffers = executor.sampler.buffers
+        self.sampler = executor.decoder.sampler
 
     def begin(self, settings: SamplingSettings) -> None:
         """Set up as for a request that has generated GENERATED so far."""
         self.device.write(self.executor.buffers.logits, 0, LOGITS.tobytes())
-        self.executor.sampler.begin(settings, PROMPT)
+        self.sampler.begin(settings, PROMPT)
         counts = np.zeros(SMALL.vocab, np.uint32)
         counts[PROMPT] = 1 << 31
         for token, count in GENERATED.items():
             counts[token] += count
-        self.device.write(self.buffers.counts, 0, counts.tobytes())
+        self.device.write(self.sampler.counts, 0, counts.tobytes())
 
     @asynccontextmanager
     async def plan(self, draws: int) -> AsyncIterator[Plan]:
         """So many draws. What is drawn is counted elsewhere, so that it changes no penalty."""
-        prepare, *others = self.executor.sampler.dispatches(
-            self.executor.buffers.logits, self.executor.buffers.step
+        prepare, *others = self.sampler.draw(
+            self.executor.decoder.drawing, self.executor.buffers.step
         )
         elsewhere = self.device.create_buffer("other counts", 4 * SMALL.vocab)
         others = [
@@ -140,14 +141,14 @@ class Drawer:
         self.device.free(elsewhere)
 
     async def read(self) -> list[int]:
-        data = await self.device.read(self.buffers.ring, 0, 4 * BATCH)
+        data = await self.device.read(self.sampler.ring, 0, 4 * BATCH)
         return np.frombuffer(data, np.uint32).tolist()
 
     async def at_following_positions(self, draws: int) -> np.ndarray:
         drawn = []
         async with self.plan(A_SUBMIT) as plan:
             for first in range(0, draws, BATCH):
-                self.executor.write_rows([0], first)
+                self.executor.write_rows([Row(0, first)])
                 self.device.replay(plan, BATCH // A_SUBMIT)
                 drawn += await self.read()
         return np.array(drawn)
@@ -158,8 +159,8 @@ class Drawer:
         async with self.plan(1) as plan:
             for first in range(0, len(seeds), BATCH):
                 for i, seed in enumerate(seeds[first : first + BATCH]):
-                    self.executor.write_rows([0], 77, drawn=i)
-                    self.device.write(self.buffers.settings, 16, struct.pack("<q", seed))
+                    self.executor.write_rows([Row(0, 77, drawn=i)])
+                    self.device.write(self.sampler.settings, 16, struct.pack("<q", seed))
                     self.device.replay(plan)
                 drawn += await self.read()
         return np.array(drawn)
@@ -236,9 +237,9 @@ async def test_penalties_count_every_token_so_far(engine: Engine) -> None:
     drawn = []
     for settings in (watched, SamplingSettings(temperature=0, **penalties)):
         batches = generate(
-            engine.loaded.executor, PROMPT, settings, max_tokens=50, stats=GenerationStats()
+            engine.loaded.executor, PROMPT, [settings], max_tokens=50, stats=[GenerationStats()]
         )
-        drawn.append([token async for batch in batches for token in batch])
+        drawn.append([token async for _, batch in batches for token in batch])
     assert drawn[0] == drawn[1]
     generated: Counter[int] = Counter()
     penalised = 0

@@ -77,8 +77,8 @@ class ChromiumRunner:
 
     def __init__(self, driver: Any):
         self.driver = driver
-        bridge = (ROOT / "webllm_py/gpu/replay.js").read_text("utf-8")
-        about = driver.execute_async_script(OPEN, bridge)
+        sources = [(ROOT / "webllm_py/gpu" / name).read_text("utf-8") for name in SCRIPTS]
+        about = driver.execute_async_script(OPEN, *sources)
         if isinstance(about, str):
             raise RuntimeError(about)
         self.variant = Variant(
@@ -118,9 +118,12 @@ class ChromiumRunner:
         }
 
 
+SCRIPTS = ("replay.js", "nudge.js")
+
 OPEN = """
-const [text, done] = arguments;
-(0, eval)(text).open("high-performance").then((gpu) => {
+const [replay, nudge, done] = arguments;
+const value = (text) => (0, eval)(text);
+value(replay)(value(nudge)).open("high-performance").then((gpu) => {
   globalThis.gpu = gpu;
   done(gpu.describe());
 }, (error) => done(`${error.name}: ${error.message}`));

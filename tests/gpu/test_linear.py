@@ -74,6 +74,65 @@ async def test_gemv_stores_norm_and_bias(
         np.testing.assert_allclose(out["y"], expected, rtol=0, atol=2e-6 * k)
 
 
+@pytest.mark.parametrize(
+    ("fmt", "m", "n", "k", "rows", "lanes", "groups"),
+    [
+        ("f32", 2, 5, 32, 2, 4, 4),
+        ("f16", 3, 67, 172, 4, 32, 2),
+        ("bf16", 5, 18, 160, 8, 16, 1),
+        ("q4_0", 11, 50, 100, 8, 2, 8),
+        ("q4_1", 4, 9, 64, 4, 8, 2),
+        ("q8_0", 7, 130, 896, 8, 8, 4),
+    ],
+)
+async def test_gemv_rows_stores_norm_and_bias(
+    runner: Runner,
+    fmt: str,
+    m: int,
+    n: int,
+    k: int,
+    rows: int,
+    lanes: int,
+    groups: int,
+    rng: np.random.Generator,
+) -> None:
+    weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
+    x = np.zeros((-(-m // rows) * rows, weight.shape[1]), np.float32)
+    x[:m, :k] = rng.standard_normal((m, k)) * rng.uniform(0.1, 3, (m, 1))
+    norm = padded_rows(rng.standard_normal((1, k)))
+    bias = rng.standard_normal(n).astype(np.float32)
+    gemv = kernel(
+        "gemv_rows",
+        snippets=snippets(fmt, "store"),
+        UNITS=x.shape[1] // 8,
+        K=k,
+        N=n,
+        SLICE=n,
+        LANES=lanes,
+        GROUPS=groups,
+        ROWS=rows,
+        THREADS=lanes * groups,
+        NORM=True,
+        BIAS=True,
+        BIAS_AT=x.shape[1] // 4,
+        EPS=1e-5,
+        Y_STRIDE=n,
+    )
+    out = await runner.run(
+        gemv,
+        {
+            "x": x,
+            "vectors": np.concatenate([norm[0], bias, np.zeros(-n % 4, np.float32)]),
+            "y": np.zeros((len(x), n), np.float32),
+            **arrays,
+        },
+        (-(-n // (4 * groups)), 1, len(x) // rows),
+    )
+    normed = x * norm[0] / np.sqrt((x**2).sum(1, keepdims=True) / k + 1e-5)
+    expected = normed @ weight.T + bias
+    np.testing.assert_allclose(out["y"][:m], expected[:m], rtol=0, atol=3e-6 * k)
+
+
 @pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize(
     ("m", "n", "k", "tm", "tn"),
@@ -228,9 +287,16 @@ async def test_rmsnorm(runner: Runner, rng: np.random.Generator) -> None:
 
 async def test_pick_row(runner: Runner, rng: np.random.Generator) -> None:
     x = rng.standard_normal((4, 96)).astype(np.float32)
-    for rows in (1, 3):
-        out = await runner.run(
-            kernel("pick_row", BLOCKS=3), {"step": step_words([0] * rows), "x": x}, (1,)
-        )
-        np.testing.assert_array_equal(out["x"][0], x[rows - 1])
+    for row in (0, 2):
+        step = step_words([0])
+        step[1] = row
+        out = await runner.run(kernel("pick_row", BLOCKS=3), {"step": step, "x": x}, (1,))
+        np.testing.assert_array_equal(out["x"][0], x[row])
         np.testing.assert_array_equal(out["x"][1:], x[1:])
+
+
+async def test_copy_page(runner: Runner, rng: np.random.Generator) -> None:
+    kv = rng.integers(0, 2**32, (3, 70, 4), np.uint32)
+    step = np.array([1, 0, 2, 0], np.uint32)
+    out = await runner.run(kernel("copy_page", UNITS=70), {"step": step, "kv": kv}, (2,))
+    np.testing.assert_array_equal(out["kv"], kv[[2, 1, 2]])

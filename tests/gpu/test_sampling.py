@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from runners import Runner
@@ -32,20 +34,35 @@ def settings(
     return words
 
 
+SLOTS, SLOT, DRAWN = 4, 3, 7
+
+
 def step_words(position: int) -> np.ndarray:
-    """Two rows, the second at ``position`` of slot 3; seven tokens drawn so far."""
-    step = np.zeros(ROWS_AT + 8, np.uint32)
-    step[:2] = (2, 7)
-    step[ROWS_AT + 4 : ROWS_AT + 7] = (0, position, 3)
+    """Two rows, the second at ``position`` of a slot that drew tokens, and one past the end."""
+    step = np.zeros(ROWS_AT + 12, np.uint32)
+    step[0] = 2
+    step[ROWS_AT : ROWS_AT + 4] = (5, 90, 1, 2)
+    step[ROWS_AT + 4 : ROWS_AT + 8] = (0, position, SLOT, DRAWN)
+    step[ROWS_AT + 8 :] = (0, 0, 2, 0)
     return step
 
 
+def of_slot(values: np.ndarray) -> np.ndarray:
+    """An array of the slot's, and others in the other slots."""
+    return np.concatenate([np.roll(values, 1), values[::-1], np.roll(values, 2), values])
+
+
 class Sampler:
-    """Runs both kernels on one row of logits."""
+    """Runs both kernels on three rows of logits, of which the second one is looked at."""
 
     def __init__(self, runner: Runner, vocab: int, items: int = 2, threads: int = 64):
         self.runner, self.vocab, self.groups = runner, vocab, -(-vocab // (items * threads))
-        snippets = {"best": "sample/best", "gumbel": "sample/gumbel"}
+        self.padded = -(-vocab // 4) * 4
+        snippets = {
+            "settings": "sample/settings",
+            "best": "sample/best",
+            "gumbel": "sample/gumbel",
+        }
         self.prepare = kernel(
             "sample_prepare",
             snippets=snippets,
@@ -60,6 +77,7 @@ class Sampler:
             VOCAB=vocab,
             WINNERS=self.groups,
             RING=RING,
+            SLOTS=SLOTS,
             STEP_ROWS=ROWS_AT,
         )
 
@@ -71,36 +89,50 @@ class Sampler:
         bias: np.ndarray | None = None,
         position: int = 5,
     ) -> dict[str, np.ndarray]:
-        return await self.runner.run(
+        vocab = self.vocab
+        out = await self.runner.run(
             self.prepare,
             {
-                "logits": logits.astype(np.float32),
-                "settings": words,
-                "counts": np.zeros(self.vocab, np.uint32) if counts is None else counts,
-                "bias": np.zeros(self.vocab, np.float32) if bias is None else bias,
-                "scaled": np.zeros(self.vocab, np.float32),
-                "winners": np.zeros((self.groups, 2), np.uint32),
+                "logits": np.stack([logits[::-1], logits, logits + 1]).astype(np.float32),
+                "settings": np.concatenate([settings()] * 3 + [words]),
+                "counts": of_slot(np.zeros(vocab, np.uint32) if counts is None else counts),
+                "bias": of_slot(np.zeros(vocab, np.float32) if bias is None else bias),
+                "scaled": np.full((3, self.padded), 99, np.float32),
+                "winners": np.zeros((3, self.groups, 2), np.uint32),
                 "step": step_words(position),
             },
-            (self.groups,),
+            (self.groups, 3),
         )
+        assert (out["scaled"][2] == 99).all()
+        return {"scaled": out["scaled"][1, :vocab], "all": out["scaled"], **out_but(out, "scaled")}
 
     async def draw(
         self, prepared: dict[str, np.ndarray], words: np.ndarray, position: int = 5
     ) -> dict[str, np.ndarray]:
-        return await self.runner.run(
+        out = await self.runner.run(
             self.select,
             {
-                "scaled": prepared["scaled"],
-                "settings": words,
+                "scaled": prepared["all"],
+                "settings": np.concatenate([settings()] * 3 + [words]),
                 "winners": prepared["winners"],
-                "counts": np.zeros(self.vocab, np.uint32),
+                "counts": np.zeros((SLOTS, self.vocab), np.uint32),
                 "step": step_words(position),
-                "candidates": np.zeros((self.vocab, 2), np.uint32),
-                "ring": np.zeros(RING, np.uint32),
+                "candidates": np.zeros((3, self.vocab, 2), np.uint32),
+                "ring": np.zeros((RING, SLOTS), np.uint32),
             },
-            (1,),
+            (3,),
         )
+        assert not out["counts"][[0, 2]].any() and not out["ring"][:, [0, 2]].any()
+        return {
+            "counts": out["counts"][SLOT],
+            "ring": out["ring"][:, SLOT],
+            "step": out["step"],
+            "beside": out["ring"][:, 1],
+        }
+
+
+def out_but(out: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    return {key: array for key, array in out.items() if key != name}
 
 
 @pytest.mark.parametrize("vocab", [1, 63, 1000])
@@ -112,10 +144,14 @@ async def test_greedy_takes_the_lowest_of_the_greatest(runner: Runner, vocab: in
     prepared = await sampler.scaled(logits, settings())
     out = await sampler.draw(prepared, settings())
     token = int(logits.argmax())
-    assert out["ring"][7] == token
+    assert out["ring"][DRAWN] == token
     assert out["counts"][token] == 1 and out["counts"].sum() == 1
-    assert out["step"][:2].tolist() == [1, 8]
-    assert out["step"][ROWS_AT : ROWS_AT + 3].tolist() == [token, 6, 3]
+    assert out["step"][0] == 2
+    assert out["step"][ROWS_AT + 4 : ROWS_AT + 8].tolist() == [token, 6, SLOT, DRAWN + 1]
+    assert out["step"][ROWS_AT + 8 :].tolist() == step_words(5)[ROWS_AT + 8 :].tolist()
+    beside = int(logits[::-1].argmax())
+    assert out["step"][ROWS_AT : ROWS_AT + 4].tolist() == [beside, 91, 1, 3]
+    assert out["beside"][2] == beside
 
 
 async def test_penalties_bias_and_temperature(runner: Runner) -> None:
@@ -178,7 +214,7 @@ async def test_only_allowed_tokens_are_drawn_and_all_of_them(
     drawn = set()
     for position in range(40):
         out = await sampler.draw(prepared, words, position)
-        drawn.add(int(out["ring"][7]))
+        drawn.add(int(out["ring"][DRAWN]))
     assert drawn <= set(np.flatnonzero(keep)), "a token outside the support was drawn"
     likely = np.exp(logits) * keep / (np.exp(logits) * keep).sum() > 0.2
     assert set(np.flatnonzero(likely)) <= drawn
@@ -221,7 +257,7 @@ async def test_draw_is_the_gumbel_argmax(runner: Runner) -> None:
         keep = allowed(scaled, 0, 0.95, 0.0)
         noisy = scaled + gumbel(np.arange(vocab), seed + 1, seed << 30 | 12345)
         noisy[~keep] = -np.inf
-        assert out["ring"][7] == noisy.argmax()
+        assert out["ring"][DRAWN] == noisy.argmax()
 
 
 async def test_an_uncut_draw_happens_in_the_first_kernel(runner: Runner) -> None:
@@ -234,7 +270,7 @@ async def test_an_uncut_draw_happens_in_the_first_kernel(runner: Runner) -> None
         prepared = await sampler.scaled(logits, words, position=seed)
         out = await sampler.draw(prepared, words, position=seed)
         noise = gumbel(np.arange(vocab), seed + 1, seed)
-        assert out["ring"][7] == (prepared["scaled"].astype(np.float64) + noise).argmax()
+        assert out["ring"][DRAWN] == (prepared["scaled"].astype(np.float64) + noise).argmax()
 
 
 @pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.99])
@@ -245,8 +281,66 @@ async def test_nucleus_of_a_flat_distribution(runner: Runner, top_p: float) -> N
     sampler = Sampler(runner, vocab)
     words = settings(temperature=1.0, top_p=top_p, seed=9)
     prepared = await sampler.scaled(logits, words)
-    drawn = [int((await sampler.draw(prepared, words, p))["ring"][7]) for p in range(24)]
+    drawn = [int((await sampler.draw(prepared, words, p))["ring"][DRAWN]) for p in range(24)]
     # Distances are told apart in steps of 2^-19, so the edge may be off by one step's tokens.
     edge = np.count_nonzero(allowed(logits, 0, top_p, 0.0)) + vocab * 2**-19 / 1e-3
     assert max(drawn) <= edge
     assert max(drawn) > edge * 0.7
+
+
+@pytest.mark.parametrize("right", [0, 2, 4])
+async def test_accepted_are_the_draws_behind_right_guesses(runner: Runner, right: int) -> None:
+    """Five rows, of which the first ``right`` guesses are what was drawn."""
+    drawn = np.array([11, 12, 13, 14, 15], np.uint32)
+    step = np.zeros(ROWS_AT + 4 * 5, np.uint32)
+    step[0] = 5
+    rows = step[ROWS_AT:].reshape(5, 4)
+    rows[:, 0] = [7, *drawn[:right], *(drawn[right:4] + 20)]
+    rows[:, 1] = np.arange(30, 35)
+    rows[:, 3] = 9
+    out = await runner.run(
+        kernel("sample_accept", STEP_ROWS=ROWS_AT),
+        {
+            "step": step,
+            "drawn": drawn,
+            "counts": np.arange(40, dtype=np.uint32),
+            "accepted": np.zeros(6, np.uint32),
+        },
+        (1,),
+    )
+    n = right + 1
+    assert out["accepted"][: n + 1].tolist() == [n, *drawn[:n]]
+    counts = np.arange(40)
+    counts[drawn[:n]] += 1
+    assert out["counts"].tolist() == counts.tolist()
+    assert out["step"][0] == 1
+    assert out["step"][ROWS_AT : ROWS_AT + 4].tolist() == [drawn[right], 30 + n, 0, 9 + n]
+
+
+async def test_guesses_count_as_generated_behind_them(runner: Runner) -> None:
+    """Rows of one sequence: each row's penalties are of the guesses up to it."""
+    rng = np.random.default_rng(8)
+    vocab, guesses = 50, [3, 3, 8]
+    logits = rng.standard_normal((4, vocab)).astype(np.float32)
+    step = np.zeros(ROWS_AT + 16, np.uint32)
+    step[0] = 4
+    step[ROWS_AT::4] = [20, *guesses]
+    counts = np.zeros(vocab, np.uint32)
+    counts[[20, 8]] = 1
+    prepare = Sampler(runner, vocab).prepare
+    out = await runner.run(
+        replace(prepare, overrides=(*prepare.overrides, ("VERIFY", 1.0))),
+        {
+            "logits": logits,
+            "settings": settings(frequency=0.5, flags=1),
+            "counts": counts,
+            "bias": np.zeros(vocab, np.float32),
+            "scaled": np.zeros((4, 52), np.float32),
+            "winners": np.zeros((4, 1, 2), np.uint32),
+            "step": step,
+        },
+        (1, 4),
+    )
+    for row in range(4):
+        expected = logits[row] - 0.5 * (counts + np.bincount(guesses[:row], minlength=vocab))
+        np.testing.assert_allclose(out["scaled"][row, :vocab], expected, atol=1e-6)

@@ -30,6 +30,7 @@ SAMPLING_FIELDS = frozenset(
 )
 GENERATION_FIELDS = SAMPLING_FIELDS | {
     "ignore_eos",
+    "prompt_lookup",
     "max_tokens",
     "model",
     "n",

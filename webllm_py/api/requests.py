@@ -50,6 +50,8 @@ class GenerationRequest:
             for text completions (with ``echo`` it returns the prompt).
         stop: strings that end the text and are not part of it.
         ignore_eos: do not end at an end-of-text token.
+        prompt_lookup: whether tokens may be guessed from the text so far and verified several at a
+            time, where that is faster; the text is the same.
         stream: whether the answer is wanted in pieces.
         include_usage: whether a stream ends with a piece that holds the usage.
         sampling: how tokens are chosen.
@@ -60,6 +62,7 @@ class GenerationRequest:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
+    prompt_lookup: bool = True
     stream: bool = False
     include_usage: bool = False
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
@@ -168,6 +171,7 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "n": integer(present.get("n", 1), "n", low=1, high=MAX_CHOICES),
         "stop": _stop(present.get("stop", [])),
         "ignore_eos": bool(_switch(present, "ignore_eos", False)),
+        "prompt_lookup": bool(_switch(present, "prompt_lookup", True)),
         "stream": stream,
         "include_usage": _include_usage(present, stream),
         "sampling": parse_sampling(present, defaults),

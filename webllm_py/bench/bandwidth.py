@@ -9,7 +9,7 @@ from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
 from webllm_py.gpu.kernels import kernel
 from webllm_py.gpu.owner import BufferOwner
 
-__all__ = ["measure_bandwidth"]
+__all__ = ["measure_bandwidth", "seconds_each", "seconds_of"]
 
 THREADS, READS = 256, 16
 GROUP_BYTES = 16 * THREADS * READS
@@ -39,8 +39,7 @@ async def measure_bandwidth(device: Device) -> dict[str, float]:
         once = min([await seconds_of(device, plan, passes) for _ in range(REPEATS)])
         twice = min([await seconds_of(device, plan, 2 * passes) for _ in range(REPEATS)])
         device.drop(plan)
-        # Where noise drowns the difference, the longer time alone is what is known.
-        seconds = (twice - once) / passes if twice > 1.5 * once else twice / (2 * passes)
+        seconds = seconds_each(once, twice, passes)
         return {"bytes_per_s": data.size / seconds, "buffer_bytes": data.size}
     finally:
         owner.free_all()
@@ -75,6 +74,14 @@ async def stream_plan(device: Device, data: Buffer, result: Buffer) -> Plan:
     buffers = {"data": data, "result": result}
     dispatch = Dispatch(stream, buffers, (across, -(-groups // across), 1))
     return await device.record("bench stream", [dispatch])
+
+
+def seconds_each(once: float, twice: float, passes: int) -> float:
+    """Seconds of a pass without the wait, from the times of so many passes and of twice as many.
+
+    Where noise drowns the difference, the longer time alone is what is known.
+    """
+    return (twice - once) / passes if twice > 1.5 * once else twice / (2 * passes)
 
 
 async def seconds_of(device: Device, plan: Plan, times: int) -> float:

@@ -14,6 +14,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.bench.bandwidth import measure_bandwidth
+from webllm_py.bench.profile import (
+    NO_TIMESTAMPS,
+    can_profile,
+    profile_decode,
+    profile_prefill,
+)
 from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor
 
@@ -22,15 +28,18 @@ if TYPE_CHECKING:
 
 __all__ = ["BenchOptions", "run"]
 
-GREEDY: Mapping[str, Any] = {"temperature": 0}
+# Guesses would make a rate depend on what a text repeats: they are measured on their own.
+GREEDY: Mapping[str, Any] = {"temperature": 0, "prompt_lookup": False}
 SAMPLED: Mapping[str, Any] = {
     "temperature": 0.8,
     "top_k": 40,
     "top_p": 0.95,
     "repetition_penalty": 1.1,
     "seed": 1,
+    "prompt_lookup": False,
 }
-
+# A token that always wins, so that every guess is right: the most that guessing can give.
+REPEATING: Mapping[str, Any] = {"temperature": 0, "logit_bias": {1: 100}}
 
 LONG_SECONDS = 30
 
@@ -43,27 +52,38 @@ class BenchOptions:
         prompt_tokens: prompt lengths whose prefill is measured; the first token's time as well.
         contexts: tokens in the context when decoding begins.
         tokens: tokens to decode, at least 2.
+        history: tokens of a conversation that are in the KV cache when a prompt of the first
+            length follows.
+        together: answers to one prompt that are decoded together.
         runs: runs of each measurement; one more, before, warms up. Fewer once they took half a
             minute together.
+        profile: time every kernel of a decode step at each context, and of a prefill chunk.
     """
 
     prompt_tokens: Sequence[int] = (32, 1024)
     contexts: Sequence[int] = (128, 1024)
     tokens: int = 128
     runs: int = 5
+    history: int = 1000
+    together: int = 8
+    profile: bool = False
 
     def __post_init__(self) -> None:
         if self.tokens < 2:
             raise ValueError(f"tokens must be at least 2 to have a rate, not {self.tokens}")
         if self.runs < 1 or not self.prompt_tokens or not self.contexts:
             raise ValueError("there must be at least one run, prompt length and context")
-        if min(*self.prompt_tokens, *self.contexts) < 1:
-            raise ValueError("prompt lengths and contexts must be positive")
+        if min(*self.prompt_tokens, *self.contexts, self.history, self.together) < 1:
+            raise ValueError("lengths, contexts and numbers of answers must be positive")
 
     @property
     def longest(self) -> int:
         """Positions that the longest request needs."""
-        return max(max(self.prompt_tokens) + 1, max(self.contexts) + self.tokens)
+        return max(
+            max(self.prompt_tokens) + 1,
+            max(self.contexts) + self.tokens,
+            self.history + self.prompt_tokens[0] + 1,
+        )
 
 
 async def run(
@@ -81,8 +101,8 @@ async def run(
 
     Returns:
         Plain values: what ran where, and for each measurement median, min, max and all runs.
-        Rates are tokens a second, times seconds, sizes bytes. What did not fit the context is
-        listed under "skipped".
+        Rates are tokens a second, times seconds, sizes bytes. What did not fit the context, or
+        could not be measured, is listed under "skipped".
     """
     options = options or BenchOptions()
     return await Bench(engine, options, on_step).results(load_seconds)
@@ -110,13 +130,18 @@ class Bench:
         decode = [row for n in reversed(contexts) for row in await self.decode(n)]
         lengths = self.fitting("a prompt", self.options.prompt_tokens, 1)
         prefill = [await self.prefill(n) for n in lengths]
+        turn = self.fitting("a second turn", [self.options.history], self.options.prompt_tokens[0])
+        profile = await self.profile(contexts, lengths) if self.options.profile else []
         return {
             "engine": self.engine.info,
             "options": asdict(self.options),
             "load_s": load_seconds,
             "bandwidth": bandwidth,
             "prefill": prefill,
+            "turn": await self.turn(turn[0]) if turn else None,
             "decode": sorted(decode, key=lambda row: row["context"]),
+            "faster": [await self.guessed(), await self.together()],
+            "profile": profile,
             "skipped": self.skipped,
         }
 
@@ -140,6 +165,39 @@ class Bench:
             "first_token_s": spread([u.timings.time_to_first_token_s for u in usages]),
         }
 
+    async def turn(self, history: int) -> dict[str, Any]:
+        """A prompt that follows what the KV cache holds, up to the first token."""
+        length = self.options.prompt_tokens[0]
+        self.on_step(f"{length:,} tokens after {history:,}")
+        before = self.prompt(history)
+        await self.request(before, 1, GREEDY)
+        usages = await self.repeated(
+            lambda: self.request([*before, *self.prompt(length)], 1, GREEDY)
+        )
+        return {
+            "history": history,
+            "prompt_tokens": length,
+            "first_token_s": spread([u.timings.time_to_first_token_s for u in usages]),
+        }
+
+    async def guessed(self) -> dict[str, Any]:
+        """Tokens of which every one but the first few is guessed from the text so far."""
+        self.on_step("decoding what repeats itself")
+        return await self.faster("repeating", REPEATING)
+
+    async def together(self) -> dict[str, Any]:
+        """Several answers at once; tokens of all of them."""
+        n = self.options.together
+        self.on_step(f"decoding {n} answers together")
+        return await self.faster(f"{n} at once", {**GREEDY, "n": n})
+
+    async def faster(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Tokens after the shortest context, in another way than one at a time."""
+        prompt = self.prompt(min(self.options.contexts))
+        usages = await self.repeated(partial(self.request, prompt, self.options.tokens, fields))
+        rates = spread([u.timings.decode_tokens_per_s for u in usages])
+        return {"name": name, "context": len(prompt), "tokens_per_s": rates}
+
     async def decode(self, context: int) -> list[dict[str, Any]]:
         """Tokens after a prompt, which is in the KV cache after the first run."""
         prompt, tokens = self.prompt(context), self.options.tokens
@@ -148,7 +206,7 @@ class Bench:
         before = device.n_submits
         await self.request(prompt, 1, GREEDY)
         of_prompt = device.n_submits - before
-        step = await self.executor.plan("step")
+        step = await self.executor.decoder.plan("step")
         bytes_per_token = step_bytes(self.executor, context + tokens / 2)
         rows = []
         for name, fields in (("greedy", GREEDY), ("sampled", SAMPLED)):
@@ -162,13 +220,38 @@ class Bench:
                     "context": context,
                     "sampling": name,
                     "tokens_per_s": rates,
-                    "dispatches_per_token": step.n_dispatches,
+                    "dispatches_per_token": len(step.dispatches),
                     "submits_per_token": submits / (tokens - 1),
                     "bytes_per_token": bytes_per_token,
                     "bandwidth_share": bytes_per_token * rates["median"] / self.bandwidth,
                 }
             )
         return rows
+
+    async def profile(
+        self, contexts: Sequence[int], lengths: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """Where the time of a decode step goes, at each context, and that of a prefill chunk."""
+        if not can_profile(self.executor.device):
+            self.skipped.append(NO_TIMESTAMPS)
+            return []
+        found = []
+        for context in contexts:
+            self.on_step(f"the kernels of a step at {context:,} tokens")
+            prompt = self.prompt(context)
+            await self.request(prompt, 1, GREEDY)
+            found.append(
+                await profile_decode(
+                    self.executor, prompt, self.options.tokens, self.repeated, self.bandwidth
+                )
+            )
+        if lengths:
+            self.on_step("the kernels of a prefill chunk")
+            prompt = self.prompt(max(lengths))
+            found.append(
+                await profile_prefill(self.executor, prompt, self.repeated, self.bandwidth)
+            )
+        return found
 
     async def repeated(self, measure: Callable[[], Awaitable[Any]]) -> list[Any]:
         """Results of the runs after the first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from webllm_py.bench.profile_table import profile_lines
 from webllm_py.units import count, counted, duration, significant, size
 
 __all__ = ["table"]
@@ -24,9 +25,11 @@ def table(results: Mapping[str, Any]) -> str:
         "",
         *general_lines(results),
         "",
-        *prefill_lines(results["prefill"]),
+        *prefill_lines(results["prefill"], results["turn"]),
         "",
         *decode_lines(results["decode"]),
+        *faster_lines(results["faster"]),
+        *(text for profile in results["profile"] for text in ("", *profile_lines(profile))),
         *(f"left out: {reason}" for reason in results["skipped"]),
     ]
     return "\n".join(lines).rstrip()
@@ -42,11 +45,15 @@ def general_lines(results: Mapping[str, Any]) -> Iterator[str]:
     yield line("memory bandwidth", speed, f"measured, reading {size(bandwidth['buffer_bytes'])}")
 
 
-def prefill_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+def prefill_lines(rows: list[dict[str, Any]], turn: Mapping[str, Any] | None) -> Iterator[str]:
     """Times to the first token, then rates."""
     for row in rows:
         times = row["first_token_s"]
         label = f"first token, {row['prompt_tokens']:,} tokens"
+        yield line(label, duration(times["median"]), bounds(times, duration))
+    if turn:
+        times = turn["first_token_s"]
+        label = f"{turn['prompt_tokens']:,} more after {turn['history']:,}"
         yield line(label, duration(times["median"]), bounds(times, duration))
     for row in rows:
         rates = row["tokens_per_s"]
@@ -67,6 +74,14 @@ def decode_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
                 f"{row['dispatches_per_token']} dispatches, {row['submits_per_token']:.2f} submits"
             )
             yield line(f"a token at {row['context']:,}", size(row["bytes_per_token"]), work)
+
+
+def faster_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Rates of what is not one token at a time."""
+    for row in rows:
+        rates = row["tokens_per_s"]
+        label = f"decode, {row['name']}, at {row['context']:,}"
+        yield line(label, rate(rates), bounds(rates, significant))
 
 
 def rate(values: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from webllm_py import __version__
 from webllm_py.models.kv_cache import KV_FORMATS
 from webllm_py.random_models.shapes import FORMATS, SHAPES
 
-__all__ = ["parse_arguments"]
+__all__ = ["Formatter", "add_bench", "parse_arguments"]
 
 Formatter = partial(RawDescriptionHelpFormatter, max_help_position=30, width=96)
 
@@ -128,11 +128,30 @@ def add_bench(parser: ArgumentParser) -> None:
         "--tokens", type=count, default=128, metavar="N", help="tokens to decode (default: 128)"
     )
     what.add_argument(
+        "--history",
+        type=count,
+        default=1000,
+        metavar="N",
+        help="tokens before a second turn of a conversation (default: 1000)",
+    )
+    what.add_argument(
+        "--together",
+        type=count,
+        default=8,
+        metavar="N",
+        help="answers that are decoded together (default: 8)",
+    )
+    what.add_argument(
         "--runs",
         type=count,
         default=5,
         metavar="N",
         help="runs of each, fewer where one takes long (default: 5)",
+    )
+    what.add_argument(
+        "--profile",
+        action="store_true",
+        help="also time every kernel of a decode step at each context, and of a prefill chunk",
     )
     what.add_argument("--json", action="store_true", help="print JSON")
     add_model(parser)

@@ -37,7 +37,15 @@ def bench_options(options: Namespace) -> BenchOptions:
         RequestError: numbers that make no measurement.
     """
     try:
-        return BenchOptions(options.prompt_tokens, options.contexts, options.tokens, options.runs)
+        return BenchOptions(
+            options.prompt_tokens,
+            options.contexts,
+            options.tokens,
+            options.runs,
+            options.history,
+            options.together,
+            profile=options.profile,
+        )
     except ValueError as error:
         raise RequestError(str(error)) from None
 

@@ -1,13 +1,14 @@
 """The ``Device`` over the browser's own WebGPU, for Pyodide.
 
 WebGPU objects stay in JavaScript (``replay.js``) behind integer ids; a plan is one call to replay.
+Where waiting for the GPU is slow of itself, ``nudge.js`` helps.
 """
 
 from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from webllm_py.gpu.device import (
     checked_size,
 )
 from webllm_py.gpu.kernels import Kernel, Variant, compose
+from webllm_py.gpu.timestamps import durations
 
 __all__ = ["BrowserDevice", "open_browser"]
 
@@ -50,8 +52,13 @@ async def open_browser(
 ) -> Device:
     """Open the browser's GPU. Arguments and errors are those of ``gpu.native.open_native``."""
     with named_errors():
-        bridge = run_js((Path(__file__).parent / "replay.js").read_text("utf-8"))
+        bridge = javascript("replay.js")(javascript("nudge.js"))
         return BrowserDevice(await bridge.open(power_preference), f16=f16, subgroups=subgroups)
+
+
+def javascript(name: str) -> Any:
+    """The value of a file of this folder, which is one expression."""
+    return run_js((Path(__file__).parent / name).read_text("utf-8"))
 
 
 @contextmanager
@@ -109,6 +116,7 @@ class BrowserDevice:
             backend="browser WebGPU",
             features=features,
             is_cpu=about["isFallback"],
+            nudged=about["nudged"],
         )
         limits = about["limits"]
         self.limits = Limits(
@@ -174,10 +182,13 @@ class BrowserDevice:
             del self._live[buffer]
             self._js.destroyBuffer(buffer.handle)
 
+    async def compile(self, kernels: Iterable[Kernel]) -> None:
+        new = dict.fromkeys(kernel for kernel in kernels if kernel not in self._pipelines)
+        made = await asyncio.gather(*(self._compile(kernel) for kernel in new))
+        self._pipelines.update(zip(new, made, strict=True))
+
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
-        kernels = dict.fromkeys(d.kernel for d in dispatches if d.kernel not in self._pipelines)
-        made = await asyncio.gather(*(self._compile(kernel) for kernel in kernels))
-        self._pipelines.update(zip(kernels, made, strict=True))
+        await self.compile(dispatch.kernel for dispatch in dispatches)
         words = array("i")
         for dispatch in dispatches:
             shader = compose(dispatch.kernel, self.variant)
@@ -185,7 +196,7 @@ class BrowserDevice:
             words.extend((self._pipelines[dispatch.kernel], *dispatch.groups, len(shader.bindings)))
             for binding in shader.bindings:
                 words.extend((binding.index, dispatch.buffers[binding.name].handle))
-        return Plan(label, len(dispatches), self._js.record(words))
+        return Plan(label, tuple(dispatches), self._js.record(words))
 
     async def _compile(self, kernel: Kernel) -> int:
         shader = compose(kernel, self.variant)
@@ -207,6 +218,10 @@ class BrowserDevice:
     def replay(self, plan: Plan, times: int = 1) -> None:
         with named_errors():
             self._js.replay(plan.handle, times)
+
+    async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
+        data = await to_bytes(self._js.profile(plan.handle, repeats))
+        return [nanoseconds * 1e-9 / repeats for nanoseconds in durations(data)]
 
     async def idle(self) -> None:
         with named_errors():

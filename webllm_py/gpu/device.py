@@ -7,7 +7,7 @@ created while decoding.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -44,13 +44,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class AdapterInfo:
-    """Which GPU answered, and through what."""
+    """Which GPU answered, and through what.
+
+    Attributes:
+        nudged: whether empty work is submitted while something waits for the GPU, because waiting
+            takes long without (see ``nudge.js``).
+    """
 
     name: str
     vendor: str
     backend: str
     features: frozenset[str] = frozenset()
     is_cpu: bool = False
+    nudged: bool = False
 
 
 @dataclass(eq=False)
@@ -64,11 +70,15 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False)
 class Dispatch:
-    """One kernel launch: the kernel, a buffer for each of its bindings by name, the groups."""
+    """One kernel launch: the kernel, a buffer for each of its bindings by name, the groups.
+
+    ``label`` says what it works on, for people: a matrix's name.
+    """
 
     kernel: Kernel
     buffers: Mapping[str, Buffer]
     groups: tuple[int, int, int]
+    label: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +86,7 @@ class Plan:
     """Recorded dispatches, in order, in one compute pass. ``handle`` is the device's own."""
 
     label: str
-    n_dispatches: int
+    dispatches: tuple[Dispatch, ...] = field(repr=False)
     handle: Any = field(repr=False)
 
 
@@ -132,8 +142,15 @@ class Device(Protocol):
     def free(self, buffer: Buffer) -> None:
         """Give the memory back once queued work is done with it. Freeing twice does nothing."""
 
+    async def compile(self, kernels: Iterable[Kernel]) -> None:
+        """Compile what is not compiled yet, in parallel where possible.
+
+        Raises:
+            ShaderError: a kernel did not compile; the message has the compiler's lines.
+        """
+
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
-        """Compile what is not compiled yet (in parallel where possible) and bind the buffers.
+        """Compile what is not compiled yet, and bind the buffers.
 
         Raises:
             ShaderError: a kernel did not compile; the message has the compiler's lines.
@@ -144,6 +161,17 @@ class Device(Protocol):
 
     def replay(self, plan: Plan, times: int = 1) -> None:
         """Submit the plan so many times, one command buffer each, without waiting."""
+
+    async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
+        """Run the plan once, each dispatch in a pass of its own; the seconds that each took.
+
+        With ``repeats``, each runs so many times in its pass, and the time is that of one: for
+        devices that round times. What is added to or advanced in place is then wrong.
+
+        Raises:
+            DeviceError: the device has no timestamps ("timestamp-query" in ``info.features``), or
+                the plan has more than 2,048 dispatches.
+        """
 
     async def idle(self) -> None:
         """Wait until all queued work is done."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import wgpu
+from wgpu.backends.wgpu_native import lib
 
 from webllm_py.errors import (
     DeviceError,
@@ -30,6 +31,7 @@ from webllm_py.gpu.device import (
 )
 from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose
 from webllm_py.gpu.readbacks import ReadBacks
+from webllm_py.gpu.timestamps import durations, timed_passes
 
 __all__ = ["NativeDevice", "open_native"]
 
@@ -182,16 +184,17 @@ class NativeDevice:
             self._live.discard(buffer)
             buffer.handle.destroy()
 
-    async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
-        kernels = dict.fromkeys(d.kernel for d in dispatches if d.kernel not in self._pipelines)
+    async def compile(self, kernels: Iterable[Kernel]) -> None:
+        new = dict.fromkeys(kernel for kernel in kernels if kernel not in self._pipelines)
         # wgpu-native compiles outside the GIL, so threads do compile side by side.
-        made = await asyncio.gather(
-            *(asyncio.to_thread(self._compile, kernel) for kernel in kernels)
-        )
-        self._pipelines.update(zip(kernels, made, strict=True))
+        made = await asyncio.gather(*(asyncio.to_thread(self._compile, kernel) for kernel in new))
+        self._pipelines.update(zip(new, made, strict=True))
+
+    async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
+        await self.compile(dispatch.kernel for dispatch in dispatches)
         with self._named_errors(f"the plan '{label}'"):
             steps = [(self._pipelines[d.kernel], self._bind(d), d.groups) for d in dispatches]
-        return Plan(label, len(steps), steps)
+        return Plan(label, tuple(dispatches), steps)
 
     def _compile(self, kernel: Kernel) -> Any:
         shader = compose(kernel, self.variant)
@@ -244,6 +247,17 @@ class NativeDevice:
                     compute.dispatch_workgroups(*counts)
                 compute.end()
                 self._submit(encoder)
+
+    async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
+        with self._named_errors(f"timing the plan '{plan.label}'"):
+            ticks, encoder = timed_passes(self._device, plan.handle, repeats)
+            self._submit(encoder)
+        try:
+            data = await self.read(ticks, 0, ticks.size)
+        finally:
+            ticks.handle.destroy()
+        seconds = 1e-9 * lib.wgpuQueueGetTimestampPeriod(self._queue._internal)
+        return [n * seconds / repeats for n in durations(data)]
 
     async def idle(self) -> None:
         # wgpu-py 0.32's on_submitted_work_done_async does not work; a read-back waits as well.

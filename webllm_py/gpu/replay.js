@@ -1,7 +1,7 @@
 // The browser's side of gpu/browser.py: WebGPU objects behind integer ids, plans replayed in one call.
-// The text is one expression (pyodide.code.run_js gives its value). Errors carry a `name` that
-// gpu/browser.py turns into the package's own error.
-(() => {
+// The text is one expression (pyodide.code.run_js gives its value): a function of the class in nudge.js.
+// Errors carry a `name` that gpu/browser.py turns into the package's own error.
+((Nudge) => {
   const named = (name, message) => Object.assign(new Error(message), { name });
   const LIMITS = [
     "maxBufferSize",
@@ -30,6 +30,7 @@
     constructor(adapter, device) {
       this.adapter = adapter;
       this.device = device;
+      this.nudge = new Nudge(device);
       this.buffers = new Map();
       this.pipelines = new Map();
       this.layouts = new Map();
@@ -54,6 +55,7 @@
         vendor: info.vendor || "",
         architecture: info.architecture || "",
         features: [...this.device.features],
+        nudged: this.nudge.helps,
         subgroupMinSize: info.subgroupMinSize || 0,
         isFallback: Boolean(info.isFallbackAdapter ?? this.adapter.isFallbackAdapter) || /swiftshader|llvmpipe/i.test(`${info.architecture} ${info.description}`),
         adapterBufferLimit: limits.maxBufferSize,
@@ -61,12 +63,12 @@
       };
     }
 
-    createBuffer(label, size) {
+    createBuffer(label, size, extraUsage = 0) {
       this.throwIfLost();
       const { device } = this;
       const id = this.nextId++;
       device.pushErrorScope("out-of-memory");
-      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC | extraUsage;
       this.buffers.set(id, device.createBuffer({ label, size, usage }));
       this.scopes.push(
         device.popErrorScope().then((error) => {
@@ -125,7 +127,7 @@
       const staging = pool.pop() ?? this.device.createBuffer({ size, usage });
       this.submit((encoder) => encoder.copyBufferToBuffer(this.buffers.get(id), offset, staging, 0, size));
       try {
-        await staging.mapAsync(GPUMapMode.READ);
+        await this.nudge.during(staging.mapAsync(GPUMapMode.READ));
       } catch (error) {
         this.throwIfLost();
         throw named("DeviceError", `reading back failed: ${error.message}`);
@@ -213,9 +215,34 @@
       this.submits += times;
     }
 
+    // Each dispatch, `repeats` times over, in a pass of its own: the time before and after each, uint64 ns.
+    async profile(id, repeats) {
+      const steps = this.plans.get(id);
+      const count = 2 * steps.length;
+      const querySet = this.device.createQuerySet({ type: "timestamp", count });
+      const resolved = this.createBuffer("timestamps", 8 * count, GPUBufferUsage.QUERY_RESOLVE);
+      try {
+        this.submit((encoder) => {
+          steps.forEach(({ pipeline, group, x, y, z }, i) => {
+            const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 };
+            const pass = encoder.beginComputePass({ timestampWrites });
+            pass.setPipeline(pipeline);
+            pass.setBindGroup(0, group);
+            for (let time = 0; time < repeats; time++) pass.dispatchWorkgroups(x, y, z);
+            pass.end();
+          });
+          encoder.resolveQuerySet(querySet, 0, count, this.buffers.get(resolved), 0);
+        });
+        return await this.read(resolved, 0, 8 * count, false);
+      } finally {
+        this.destroyBuffer(resolved);
+        querySet.destroy();
+      }
+    }
+
     async idle() {
       this.throwIfLost();
-      await this.device.queue.onSubmittedWorkDone();
+      await this.nudge.during(this.device.queue.onSubmittedWorkDone());
       this.throwIfLost();
     }
 
@@ -225,7 +252,7 @@
       const error = this.errors.find(({ name }) => name === "OutOfMemory") ?? this.errors[0];
       if (!error) return;
       // What was done with a buffer that is none has more errors on the way: they are not the next check's.
-      await this.device.queue.onSubmittedWorkDone();
+      await this.nudge.during(this.device.queue.onSubmittedWorkDone());
       this.errors.length = 0;
       throw named(error.name, error.message);
     }
@@ -252,8 +279,10 @@
       requiredFeatures: FEATURES.filter((name) => adapter.features.has(name)),
       requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
     });
-    return new GpuDevice(adapter, device);
+    const opened = new GpuDevice(adapter, device);
+    await opened.nudge.measure().catch(() => {}); // what is wrong with the device, its first user is told
+    return opened;
   }
 
   return { open };
-})();
+});

@@ -1,7 +1,8 @@
 """A forward pass, written down as dispatches.
 
-A model's ``forward`` calls these operations in order, once for single rows (decode: GEMV, split
-attention) and once for each chunk size (prefill: GEMM, tiled attention). Nothing runs here.
+A model's ``forward`` calls these operations in order: once for single rows (a decode step) and for
+a few (short prompts, sequences decoded together), with GEMVs and split attention, and once for each
+chunk size (prefill), with GEMMs and tiled attention. Nothing runs here.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat, quantize_rows, reader_words, writer_words
-from webllm_py.models.linear import gemm, gemv
+from webllm_py.models.linear import Linear
 from webllm_py.models.rope import FINE
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.models.tuning import Tuning
-from webllm_py.models.weights import Matrix, Slice, Weights
+from webllm_py.models.weights import Matrix, Weights
 
 __all__ = ["Activations", "Graph"]
 
@@ -28,7 +29,7 @@ class Activations:
 
     Shapes, float32 unless said: hidden and normed (rows, hidden), q and attended
     (rows, heads * head_dim), gated (rows, intermediate), rows padded to whole blocks of 32;
-    partial (rows, heads, splits, head_dim + 2); logits (rows, vocab). ``step``: models/step.py.
+    partial (rows * splits, heads, head_dim + 2); logits (rows, vocab). ``step``: models/step.py.
     ``rope``: models/rope.py. ``kv``: one a layer, kernels/kv/pages.wgsl. ``kv_rows``: keys and
     values on their way to "q8" pages, kernels/kv/write_rows.wgsl.
     """
@@ -51,7 +52,7 @@ class Graph:
     """Collects the dispatches of one pass over ``rows`` rows.
 
     Args:
-        rows: 1 for a decode step, else the chunk size (a multiple of 32).
+        rows: how many; beyond the tuning's ``few_rows`` a multiple of 32, up to there a power of 2.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Graph:
         self.device = device
         self.tuning = tuning
         self.kv_format = kv_format
+        self.few = rows <= max(1, tuning.few_rows)
         self.dispatches: list[Dispatch] = []
 
     def embed(self, name: str) -> None:
@@ -92,6 +94,7 @@ class Graph:
                     ),
                     {**part.buffers, "step": self.buffers.step, "y": self.buffers.hidden},
                     (-(-matrix.units // 64), self.rows, 1),
+                    name,
                 )
             )
 
@@ -121,14 +124,15 @@ class Graph:
 
     def attend(self, layer: int) -> None:
         """attended = attention of q over the sequence's keys and values."""
-        if self.rows > 1:
+        if not self.few:
             self.attend_tiled(layer)
             return
         self.attend_split(layer)
         self.combine_splits()
 
     def attend_split(self, layer: int) -> None:
-        """One position: its keys are split over workgroups."""
+        """A few positions: the keys of each are split over workgroups."""
+        splits = self.tuning.splits_of(self.rows)
         config, tuning, buffers = self.config, self.tuning, self.buffers
         quads = -(-config.n_heads // config.n_kv_heads // 4)
         self.dispatches.append(
@@ -138,7 +142,7 @@ class Graph:
                     snippets=reader_words(self.kv_format),
                     HEADS=config.n_heads,
                     QUADS=quads,
-                    SPLITS=tuning.splits,
+                    SPLITS=splits,
                     SCALE=config.head_dim**-0.5,
                     LANES=tuning.attention_threads,
                     THREADS=tuning.attention_threads,
@@ -150,7 +154,7 @@ class Graph:
                     "kv": buffers.kv[layer],
                     "partial": buffers.partial,
                 },
-                (tuning.splits, config.n_kv_heads * quads, 1),
+                (splits, config.n_kv_heads * quads, self.rows),
             )
         )
 
@@ -163,13 +167,13 @@ class Graph:
                     "attention_combine",
                     HEADS=config.n_heads,
                     HEAD_DIM=config.head_dim,
-                    SPLITS=tuning.splits,
+                    SPLITS=tuning.splits_of(self.rows),
                     KEYS=tuning.attention_threads,
                     Y_STRIDE=padded(config.n_heads * config.head_dim),
                     STEP_ROWS=ROWS_AT,
                 ),
                 {"partial": buffers.partial, "step": buffers.step, "y": buffers.attended},
-                (config.n_heads, 1, 1),
+                (config.n_heads, self.rows, 1),
             )
         )
 
@@ -220,8 +224,8 @@ class Graph:
             Y_STRIDE=padded(self.config.intermediate_size),
         )
 
-    def pick_last_row(self) -> None:
-        """Move the chunk's last hidden row to row 0, where ``output`` for one row reads it."""
+    def pick_row(self) -> None:
+        """Move the hidden row that the step names to row 0, which one row's ``output`` reads."""
         blocks = padded(self.config.hidden_size) // 32
         self.dispatches.append(
             Dispatch(
@@ -254,7 +258,7 @@ class Graph:
         """A matrix times rows of ``source``, normed first and biased if its vector says so."""
         matrix, slices = self.weights.matrices[name]
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
-        if vector and vector.norm and self.rows > 1:
+        if vector and vector.norm and not self.few:
             self.normalize(matrix, vectors)
             source = self.buffers.normed
         shared = {
@@ -264,26 +268,14 @@ class Graph:
         }
         if vector and vector.biases:
             constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}
-        if vector and vector.norm and self.rows == 1:
+        if vector and vector.norm and self.few:
             constants |= {"NORM": True, "EPS": self.config.norm_eps}
+        across = self.device.limits.max_compute_workgroups_per_dimension
         for part in slices:
             buffers = {"x": source, "vectors": vectors, **part.buffers, **targets}
             words = {**shared, "quant": f"quant/{part.format}"}
-            self.dispatches.append(self.multiply(matrix, part, buffers, words, constants))
-
-    def multiply(
-        self,
-        matrix: Matrix,
-        part: Slice,
-        buffers: Mapping[str, Buffer],
-        words: Mapping[str, str],
-        constants: Mapping[str, float],
-    ) -> Dispatch:
-        """Rows times a slice of a matrix."""
-        if self.rows > 1:
-            return gemm(matrix, part, buffers, words, constants, self.tuning, rows=self.rows)
-        across = self.device.limits.max_compute_workgroups_per_dimension
-        return gemv(matrix, part, buffers, words, constants, self.tuning, across=across)
+            layer = Linear(matrix, part, buffers, words, constants, self.tuning, across)
+            self.dispatches.append(layer.dispatch(self.rows))
 
     def normalize(self, matrix: Matrix, weight: Buffer) -> None:
         """normed = RMSNorm of the hidden rows."""

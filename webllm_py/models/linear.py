@@ -1,68 +1,75 @@
-"""One slice of a linear layer as a dispatch: GEMV for a single row, GEMM for a chunk of rows.
-
-``words`` are the kernel's snippets, ``constants`` its epilogue's and bias's; see kernels/gemv.wgsl.
-"""
+"""A linear layer as a dispatch: GEMV for one row or a few, GEMM for a chunk of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from webllm_py.gpu.device import Buffer, Dispatch
-from webllm_py.gpu.kernels import kernel
+from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Slice
 
-__all__ = ["gemm", "gemv"]
+__all__ = ["Linear"]
 
 
-def gemv(
-    matrix: Matrix,
-    part: Slice,
-    buffers: Mapping[str, Buffer],
-    words: Mapping[str, str],
-    constants: Mapping[str, float],
-    tuning: Tuning,
-    *,
-    across: int,
-) -> Dispatch:
-    """One row times a slice of a matrix; at most ``across`` workgroups along x."""
-    shape = tuning.gemv(part.rows, matrix.units)
-    groups = -(-part.rows // (4 * shape["QUADS"] * shape["GROUPS"]))
-    across = min(groups, across)
-    return Dispatch(
-        kernel(
-            "gemv",
-            snippets=words,
-            K=matrix.columns,
-            **sizes_of(matrix, part),
-            **shape,
-            **constants,
-        ),
-        buffers,
-        (across, -(-groups // across), 1),
-    )
+@dataclass(frozen=True)
+class Linear:
+    """A slice of a matrix, to be multiplied with rows.
 
+    Attributes:
+        buffers: every binding's.
+        words: the kernel's snippets; see kernels/gemv.wgsl.
+        constants: of the norm, the bias and the epilogue.
+        across: most workgroups along x.
+    """
 
-def gemm(
-    matrix: Matrix,
-    part: Slice,
-    buffers: Mapping[str, Buffer],
-    words: Mapping[str, str],
-    constants: Mapping[str, float],
-    tuning: Tuning,
-    *,
-    rows: int,
-) -> Dispatch:
-    """A chunk of rows times a slice of a matrix."""
-    sizes = {**sizes_of(matrix, part), **constants}
-    if not tuning.tiled:
-        direct = kernel("gemm_direct", snippets=words, **sizes)
-        return Dispatch(direct, buffers, (-(-part.rows // 64), rows // 4, 1))
-    tile = tuning.gemm(rows, part.rows)
-    tiled = kernel("gemm", snippets=words, **sizes, **tile)
-    return Dispatch(tiled, buffers, (-(-part.rows // tile["TN"]), rows // tile["TM"], 1))
+    matrix: Matrix
+    part: Slice
+    buffers: Mapping[str, Buffer]
+    words: Mapping[str, str]
+    constants: Mapping[str, float]
+    tuning: Tuning
+    across: int
 
+    def dispatch(self, rows: int) -> Dispatch:
+        """For so many rows, each of which the kernels of ``few_rows`` norm themselves."""
+        if rows == 1:
+            return self.gemv()
+        return self.gemv_rows(rows) if rows <= self.tuning.few_rows else self.gemm(rows)
 
-def sizes_of(matrix: Matrix, part: Slice) -> dict[str, int]:
-    """Constants that every linear kernel has."""
-    return {"UNITS": matrix.units, "N": matrix.rows, "ROW0": part.row0, "SLICE": part.rows}
+    def gemv(self) -> Dispatch:
+        """For one row."""
+        shape = self.tuning.gemv(self.part.rows, self.matrix.units)
+        groups = -(-self.part.rows // (4 * shape["QUADS"] * shape["GROUPS"]))
+        return self.spread(self.kernel("gemv", K=self.matrix.columns, **shape), groups, 1)
+
+    def gemv_rows(self, rows: int) -> Dispatch:
+        """For a few rows, a weight read once for up to 8 of them."""
+        shape = self.tuning.gemv_rows(rows, self.part.rows, self.matrix.units)
+        made = self.kernel("gemv_rows", K=self.matrix.columns, **shape)
+        return self.spread(made, -(-self.part.rows // (4 * shape["GROUPS"])), rows // shape["ROWS"])
+
+    def gemm(self, rows: int) -> Dispatch:
+        """For a chunk of rows."""
+        if not self.tuning.tiled:
+            groups = -(-self.part.rows // 64)
+            return self.made(self.kernel("gemm_direct"), (groups, rows // 4, 1))
+        tile = self.tuning.gemm(rows, self.part.rows)
+        groups = -(-self.part.rows // tile["TN"])
+        return self.made(self.kernel("gemm", **tile), (groups, rows // tile["TM"], 1))
+
+    def kernel(self, name: str, **shape: float) -> Kernel:
+        """One of the linear kernels, with the constants that all of them have."""
+        sizes = {"UNITS": self.matrix.units, "N": self.matrix.rows}
+        held = {"ROW0": self.part.row0, "SLICE": self.part.rows}
+        return kernel(name, snippets=self.words, **sizes, **held, **shape, **self.constants)
+
+    def spread(self, kernel: Kernel, groups: int, deep: int) -> Dispatch:
+        """So many workgroups along x, and along y those that are too many for it."""
+        across = min(groups, self.across)
+        return self.made(kernel, (across, -(-groups // across), deep))
+
+    def made(self, kernel: Kernel, groups: tuple[int, int, int]) -> Dispatch:
+        """A dispatch that bears the matrix's name."""
+        return Dispatch(kernel, self.buffers, groups, self.matrix.name)

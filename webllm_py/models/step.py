@@ -3,10 +3,12 @@
 Words (uint32)::
 
     0            rows of this step
-    1            tokens drawn since the request began
-    2, 3         unused
-    4 ...        4 words a row: token, position, slot, unused
+    1            the row that the output layer takes for its first, in a plan that picks one
+    2, 3         a page of the KV cache to copy, and where to
+    4 ...        4 words a row: token, position, slot, tokens drawn for the slot
     pages_at ... a page table for each slot: physical page of logical page 0, 1, ...
+
+A slot is one of the sequences that are decoded together.
 """
 
 from __future__ import annotations
@@ -14,13 +16,26 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
-__all__ = ["PAGE", "ROWS_AT", "StepLayout"]
+__all__ = ["PAGE", "ROWS_AT", "SLOTS", "Row", "StepLayout"]
 
 PAGE = 32
 """Positions in a page of the KV cache."""
 ROWS_AT = 4
 WORDS_A_ROW = 4
+SLOTS = 8
+"""Most sequences that are decoded together."""
+
+
+class Row(NamedTuple):
+    """A token to compute."""
+
+    token: int
+    position: int
+    slot: int = 0
+    drawn: int = 0
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,6 @@ class StepLayout:
 
     max_rows: int
     max_pages: int
-    slots: int = 1
 
     @property
     def pages_at(self) -> int:
@@ -39,14 +53,16 @@ class StepLayout:
     @property
     def nbytes(self) -> int:
         """Bytes of the whole buffer."""
-        return 4 * (self.pages_at + self.max_pages * self.slots)
+        return 4 * (self.pages_at + self.max_pages * SLOTS)
 
-    def rows(self, tokens: Sequence[int], position: int, drawn: int, slot: int = 0) -> bytes:
-        """The words from 0 for consecutive tokens of one slot, the first at ``position``."""
-        words = [len(tokens), drawn, 0, 0]
-        for i, token in enumerate(tokens):
-            words += (token, position + i, slot, 0)
+    def words(self, rows: Sequence[Row], picked: int = 0) -> bytes:
+        """The words from 0 for these rows."""
+        words = [len(rows), picked, 0, 0, *chain.from_iterable(rows)]
         return struct.pack(f"<{len(words)}I", *words)
+
+    def page_copy(self, source: int, target: int) -> tuple[int, bytes]:
+        """Byte offset and words of a page to copy."""
+        return 8, struct.pack("<2I", source, target)
 
     def pages_offset(self, logical_page: int, slot: int = 0) -> int:
         """Byte offset of a page-table entry."""

@@ -19,11 +19,13 @@ class Tuning:
         many_quads: a GEMV with so many quads of rows fills the GPU with ``many_lanes`` threads a
             row group, and has its row groups compute two quads each.
         many_lanes: see ``many_quads``.
+        few_rows: most rows that share a GEMV's weights, 8 at a time, instead of a GEMM.
         tiled: whether GEMMs go through workgroup memory.
         many_tiles: a GEMM with so many tiles hides its loads behind other tiles' work; with fewer,
             tiles are smaller and fetch ahead.
         attention_threads: threads of a decode-attention workgroup, and keys of its tile: 32 or 64.
         splits: most workgroups that share a head's keys.
+        partials: most splits of all rows together; 0: only a single row is split.
         reduce_threads: threads of norm and sampling workgroups.
         chunk: most rows of a prefill chunk.
     """
@@ -32,10 +34,12 @@ class Tuning:
     gemv_threads: int = 128
     many_quads: int = 4096
     many_lanes: int = 64
+    few_rows: int = 32
     tiled: bool = True
     many_tiles: int = 512
     attention_threads: int = 64
     splits: int = 32
+    partials: int = 256
     reduce_threads: int = 256
     chunk: int = 1024
 
@@ -55,6 +59,20 @@ class Tuning:
             "UNROLL": unroll if unroll != 3 else 4,
             "THREADS": lanes * groups,
         }
+
+    def gemv_rows(self, rows: int, columns: int, units: int) -> dict[str, int]:
+        """The shape for a few rows of x and a matrix of so many rows of so many units."""
+        gemv = self.gemv(columns, units)
+        return {
+            "ROWS": min(rows, 8),
+            "LANES": gemv["LANES"],
+            "GROUPS": gemv["GROUPS"],
+            "THREADS": gemv["THREADS"],
+        }
+
+    def splits_of(self, rows: int) -> int:
+        """How many workgroups share the keys of each of so many rows."""
+        return max(1, min(self.splits, self.partials // rows))
 
     def gemm(self, rows: int, columns: int) -> dict[str, int]:
         """The GEMM kernel's tile for a chunk of so many rows and a matrix of so many."""
@@ -76,9 +94,11 @@ def tuning_for(device: Device) -> Tuning:
             gemv_lanes=max(2, device.variant.subgroups),
             gemv_threads=32,
             many_quads=1 << 31,
+            few_rows=8,
             tiled=False,
             attention_threads=32,
             splits=4,
+            partials=32,
             reduce_threads=64,
             chunk=128,
         )

@@ -9,7 +9,7 @@ from webllm_py.gpu.device import Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.kv_cache import page_bytes
 from webllm_py.models.step import PAGE
-from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.executor import Executor, consecutive
 
 __all__ = ["all_logits"]
 
@@ -41,15 +41,13 @@ async def all_logits(
         kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
         await device.check()
         executor.write_pages([(i, i) for i in range(pages)])
-        graph = executor.graph(rows, kv_format="f32", logits=target, kv=kv)
-        executor.model.forward(graph)
-        executor.model.head(graph)
-        plan = await device.record("all logits", exact(graph.dispatches))
+        dispatches = executor.forward(rows, kv_format="f32", logits=target, kv=kv)
+        plan = await device.record("all logits", exact(dispatches))
         for start in range(0, len(tokens), rows):
             if interrupted():
                 return None
             part = tokens[start : start + rows]
-            executor.write_rows(part, start)
+            executor.write_rows(consecutive(part, start))
             device.replay(plan)
             logits += await device.read(target, 0, 4 * config.vocab_size * len(part))
     finally:

@@ -52,7 +52,13 @@ class PageTable:
         self.capacity = 0
         self._users: dict[int, int] = {}
         self._free: list[int] = []
+        self._running: list[Sequence] = []
         self._finished: list[Sequence] = []
+
+    @property
+    def running(self) -> int:
+        """Pages of sequences that are under way."""
+        return len({page for sequence in self._running for page in sequence.pages})
 
     @property
     def used(self) -> int:
@@ -69,7 +75,11 @@ class PageTable:
 
         At least the prompt's last token is left out: computing it gives the logits.
         """
-        tokens = list(tokens)
+        sequence = self._taken_over(list(tokens))
+        self._running.append(sequence)
+        return sequence
+
+    def _taken_over(self, tokens: list[int]) -> Sequence:
         best = max(self._finished, key=lambda s: common_prefix(s.tokens, tokens), default=None)
         if best is None:
             return Sequence()
@@ -83,10 +93,18 @@ class PageTable:
             self.truncate(best, kept)
             return best
         # The rest of it may be asked for again: share whole pages, which nobody writes any more.
-        whole = kept // PAGE
-        for page in best.pages[:whole]:
+        return self._shared(best, kept // PAGE)
+
+    def fork(self, sequence: Sequence) -> Sequence:
+        """Another sequence over the same tokens, as far as they fill whole pages."""
+        fork = self._shared(sequence, len(sequence.tokens) // PAGE)
+        self._running.append(fork)
+        return fork
+
+    def _shared(self, sequence: Sequence, pages: int) -> Sequence:
+        for page in sequence.pages[:pages]:
             self._users[page] += 1
-        return Sequence(tokens[: whole * PAGE], best.pages[:whole])
+        return Sequence(sequence.tokens[: pages * PAGE], sequence.pages[:pages])
 
     def missing(self, sequence: Sequence, length: int) -> int:
         """How many pages the pool lacks for the sequence to hold ``length`` tokens.
@@ -121,12 +139,15 @@ class PageTable:
 
     def finish(self, sequence: Sequence) -> None:
         """The sequence is complete; keep it for prompts that begin alike."""
+        self._running.remove(sequence)
         self._let_go(sequence, -(-len(sequence.tokens) // PAGE))
         if sequence.tokens:
             self._finished.append(sequence)
 
     def release(self, sequence: Sequence) -> None:
         """Forget the sequence."""
+        if sequence in self._running:
+            self._running.remove(sequence)
         sequence.tokens.clear()
         self._let_go(sequence, 0)
 

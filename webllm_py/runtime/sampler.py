@@ -1,4 +1,4 @@
-"""The sampler's side of a step: its buffers, its two kernels, and a request's settings as words."""
+"""The sampler's side of a step: its buffers, its kernels, and a request's settings as words."""
 
 from __future__ import annotations
 
@@ -15,49 +15,76 @@ from webllm_py.models.step import ROWS_AT
 from webllm_py.models.tuning import Tuning
 from webllm_py.runtime.settings import SamplingSettings
 
-__all__ = ["RING", "Sampler"]
+__all__ = ["RING", "Drawing", "Sampler"]
 
 RING = 1024
-"""Drawn tokens that the GPU remembers; more are never in flight."""
+"""Drawn tokens of a slot that the GPU remembers; more are never in flight."""
 IN_PROMPT = 1 << 31
 PENALTIES, BIAS, UNCUT = 1, 2, 4
 # Enough tokens a workgroup that its reduction is worth it, few enough to fill the GPU.
 ITEMS = 4
+SETTINGS_BYTES = 48
+SNIPPETS = {"settings": "sample/settings", "best": "sample/best", "gumbel": "sample/gumbel"}
 
 
 @dataclass(frozen=True)
-class SamplerBuffers:
-    """What the sampling kernels bind besides logits and step; see kernels/sample_*.wgsl."""
+class Drawing:
+    """What drawing from rows of logits works in; see kernels/sample_*.wgsl."""
 
-    settings: Buffer
-    counts: Buffer
-    bias: Buffer
+    logits: Buffer
     scaled: Buffer
     winners: Buffer
     candidates: Buffer
-    ring: Buffer
 
 
 class Sampler:
-    """Draws tokens on the GPU, one request after the other."""
+    """Draws tokens on the GPU for one request, or for sequences that are decoded together.
 
-    def __init__(self, device: Device, owner: BufferOwner, vocab_size: int, tuning: Tuning):
+    Attributes:
+        settings, counts, bias: what each slot's draws depend on; see kernels/sample_prepare.wgsl.
+        ring: drawn tokens, (RING, slots).
+    """
+
+    def __init__(
+        self, device: Device, owner: BufferOwner, vocab_size: int, tuning: Tuning, slots: int = 1
+    ):
         self.device = device
         self.vocab_size = vocab_size
+        self.slots = slots
         self._threads = tuning.reduce_threads
         self._groups = -(-vocab_size // (ITEMS * self._threads))
-        self.buffers = SamplerBuffers(
-            settings=owner.create("sampler settings", 48),
-            counts=owner.create("token counts", 4 * vocab_size),
-            bias=owner.create("logit bias", 4 * vocab_size),
-            scaled=owner.create("scaled logits", 4 * vocab_size),
-            winners=owner.create("winners", 8 * self._groups),
-            candidates=owner.create("candidates", 8 * vocab_size),
-            ring=owner.create("drawn tokens", 4 * RING),
+        self.settings = owner.create("sampler settings", SETTINGS_BYTES * slots)
+        self.counts = owner.create("token counts", 4 * vocab_size * slots)
+        self.bias = owner.create("logit bias", 4 * vocab_size * slots)
+        self.ring = owner.create("drawn tokens", 4 * RING * slots)
+
+    def drawing(
+        self,
+        owner: BufferOwner,
+        rows: int,
+        scratch: tuple[Buffer, Buffer],
+        logits: Buffer | None = None,
+    ) -> Drawing:
+        """Buffers to draw from so many rows.
+
+        Args:
+            scratch: two buffers that are free while tokens are drawn: used where they are enough.
+            logits: where the logits are, if there is room already.
+        """
+
+        def borrowed(buffer: Buffer, label: str, size: int) -> Buffer:
+            return buffer if buffer.size >= size else owner.create(label, size)
+
+        vocab = self.vocab_size
+        return Drawing(
+            logits=logits or owner.create("logits", 4 * vocab * rows),
+            scaled=borrowed(scratch[0], "scaled logits", 4 * (-(-vocab // 4) * 4) * rows),
+            winners=owner.create("winners", 8 * self._groups * rows),
+            candidates=borrowed(scratch[1], "candidates", 8 * vocab * rows),
         )
 
-    def begin(self, settings: SamplingSettings, prompt: Sequence[int]) -> None:
-        """Set the sampler up for a request."""
+    def begin(self, settings: SamplingSettings, prompt: Sequence[int], slot: int = 0) -> None:
+        """Set a slot up for a request."""
         flags = 0
         if (
             settings.repetition_penalty != 1
@@ -65,77 +92,108 @@ class Sampler:
             or settings.presence_penalty
         ):
             flags |= PENALTIES
-            self._count(prompt)
+            counts = array("I", bytes(4 * self.vocab_size))
+            for token in prompt:
+                counts[token] = IN_PROMPT
+            self._write(self.counts, slot, counts)
         if settings.logit_bias:
             flags |= BIAS
             bias = array("f", bytes(4 * self.vocab_size))
             for token, value in settings.logit_bias.items():
                 bias[token] = value
-            self.device.write(self.buffers.bias, 0, bias.tobytes())
+            self._write(self.bias, slot, bias)
         cut = 0 < settings.top_k < self.vocab_size or settings.top_p < 1 or settings.min_p > 0
         if not cut and not settings.greedy:
             flags |= UNCUT
-        self.device.write(self.buffers.settings, 0, packed(settings, flags))
+        self.device.write(self.settings, SETTINGS_BYTES * slot, packed(settings, flags))
 
-    def _count(self, prompt: Sequence[int]) -> None:
-        counts = array("I", bytes(4 * self.vocab_size))
-        for token in prompt:
-            counts[token] = IN_PROMPT
-        self.device.write(self.buffers.counts, 0, counts.tobytes())
+    def _write(self, buffer: Buffer, slot: int, values: array[int] | array[float]) -> None:
+        self.device.write(buffer, 4 * self.vocab_size * slot, values.tobytes())
 
-    def dispatches(self, logits: Buffer, step: Buffer) -> list[Dispatch]:
-        """Draw from row 0 of ``logits`` and advance ``step``."""
-        snippets = {"best": "sample/best", "gumbel": "sample/gumbel"}
-        b = self.buffers
+    def draw(
+        self, drawing: Drawing, step: Buffer, rows: int = 1, *, shared: bool = False
+    ) -> list[Dispatch]:
+        """Draw from each row of logits, or for each from the first one, and advance ``step``."""
         return [
-            Dispatch(
-                kernel(
-                    "sample_prepare",
-                    snippets=snippets,
-                    VOCAB=self.vocab_size,
-                    ITEMS=ITEMS,
-                    THREADS=self._threads,
-                    STEP_ROWS=ROWS_AT,
-                ),
-                {
-                    "logits": logits,
-                    "settings": b.settings,
-                    "counts": b.counts,
-                    "bias": b.bias,
-                    "scaled": b.scaled,
-                    "winners": b.winners,
-                    "step": step,
-                },
-                (self._groups, 1, 1),
-            ),
-            Dispatch(
-                kernel(
-                    "sample_select",
-                    snippets=snippets,
-                    VOCAB=self.vocab_size,
-                    WINNERS=self._groups,
-                    RING=RING,
-                    STEP_ROWS=ROWS_AT,
-                ),
-                {
-                    "scaled": b.scaled,
-                    "settings": b.settings,
-                    "winners": b.winners,
-                    "counts": b.counts,
-                    "step": step,
-                    "ring": b.ring,
-                    "candidates": b.candidates,
-                },
-                (1, 1, 1),
-            ),
+            self._prepare(drawing, step, rows, SHARED=shared),
+            self._select(drawing, step, rows, self.ring),
         ]
+
+    def verify(
+        self, drawing: Drawing, step: Buffer, rows: int, drawn: Buffer, accepted: Buffer
+    ) -> list[Dispatch]:
+        """Draw after each guess in the rows of ``step``, and take over what was guessed right.
+
+        Args:
+            drawn: scratch, a word a row.
+            accepted: a word: how many tokens there are now; then the tokens, up to one a row.
+        """
+        accept = Dispatch(
+            kernel("sample_accept", STEP_ROWS=ROWS_AT),
+            {"step": step, "drawn": drawn, "counts": self.counts, "accepted": accepted},
+            (1, 1, 1),
+        )
+        return [
+            self._prepare(drawing, step, rows, VERIFY=True),
+            self._select(drawing, step, rows, drawn, VERIFY=True),
+            accept,
+        ]
+
+    def _prepare(self, drawing: Drawing, step: Buffer, rows: int, **constants: bool) -> Dispatch:
+        return Dispatch(
+            kernel(
+                "sample_prepare",
+                snippets=SNIPPETS,
+                VOCAB=self.vocab_size,
+                ITEMS=ITEMS,
+                THREADS=self._threads,
+                STEP_ROWS=ROWS_AT,
+                **constants,
+            ),
+            {
+                "logits": drawing.logits,
+                "settings": self.settings,
+                "counts": self.counts,
+                "bias": self.bias,
+                "scaled": drawing.scaled,
+                "winners": drawing.winners,
+                "step": step,
+            },
+            (self._groups, rows, 1),
+        )
+
+    def _select(
+        self, drawing: Drawing, step: Buffer, rows: int, ring: Buffer, **constants: bool
+    ) -> Dispatch:
+        return Dispatch(
+            kernel(
+                "sample_select",
+                snippets=SNIPPETS,
+                VOCAB=self.vocab_size,
+                WINNERS=self._groups,
+                RING=RING,
+                SLOTS=self.slots,
+                STEP_ROWS=ROWS_AT,
+                **constants,
+            ),
+            {
+                "scaled": drawing.scaled,
+                "settings": self.settings,
+                "winners": drawing.winners,
+                "counts": self.counts,
+                "step": step,
+                "ring": ring,
+                "candidates": drawing.candidates,
+            },
+            (rows, 1, 1),
+        )
 
 
 def packed(settings: SamplingSettings, flags: int) -> bytes:
-    """The settings as kernels/sample_prepare.wgsl lays them out."""
+    """The settings as kernels/sample/settings.wgsl lays them out."""
     seed = secrets.randbits(64) if settings.seed is None else settings.seed % 2**64
     return struct.pack(
-        "<fIffQfffI",
+        "<fIffQfffIxxxxxxxx",
         0.0 if settings.greedy else settings.temperature,
         settings.top_k,
         settings.top_p,

@@ -36,6 +36,7 @@ def test_defaults_are_those_of_openai() -> None:
         max_tokens=None,
         stop=(),
         ignore_eos=False,
+        prompt_lookup=True,
         stream=False,
         include_usage=False,
         sampling=SamplingSettings(
@@ -76,6 +77,7 @@ def test_every_field_arrives() -> None:
         tools=[TOOL],
         tool_choice="auto",
         ignore_eos=True,
+        prompt_lookup=False,
         logits_processors=processor,
         chat_template_kwargs={"date": "today", "deep": [{"a": None}]},
         reasoning_effort="low",
@@ -91,6 +93,7 @@ def test_every_field_arrives() -> None:
         max_tokens=7,
         stop=("a", "b"),
         ignore_eos=True,
+        prompt_lookup=False,
         stream=True,
         include_usage=True,
         sampling=SamplingSettings(
@@ -152,7 +155,7 @@ def test_null_is_absent_for_every_optional_field() -> None:
         "model stream stream_options n max_tokens max_completion_tokens temperature top_p top_k "
         "min_p seed stop frequency_penalty presence_penalty repetition_penalty logit_bias tools "
         "tool_choice ignore_eos logits_processors chat_template_kwargs extra_body enable_thinking "
-        "reasoning_effort logprobs top_logprobs response_format user metadata timeout"
+        "prompt_lookup reasoning_effort logprobs top_logprobs response_format user metadata timeout"
     )
     assert parse(**dict.fromkeys(names.split())) == parse()
 
@@ -235,6 +238,7 @@ def test_fields_that_cannot_change_the_answer_change_nothing() -> None:
             "stream_options.include_obfuscation",
         ),
         ({"ignore_eos": "no"}, "ignore_eos"),
+        ({"prompt_lookup": 3}, "prompt_lookup"),
         ({"model": 5}, "model"),
         ({"reasoning_effort": "huge"}, "reasoning_effort"),
         (

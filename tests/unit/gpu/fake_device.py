@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 from webllm_py.errors import DeviceLostError
 from webllm_py.fetch.source import Chunk
@@ -15,7 +15,7 @@ from webllm_py.gpu.device import (
     Plan,
     checked_size,
 )
-from webllm_py.gpu.kernels import Variant, compose
+from webllm_py.gpu.kernels import Kernel, Variant, compose
 
 
 class FakeDevice:
@@ -66,19 +66,26 @@ class FakeDevice:
     def free(self, buffer: Buffer) -> None:
         self.live.pop(buffer, None)
 
+    async def compile(self, kernels: Iterable[Kernel]) -> None:
+        for kernel in kernels:
+            compose(kernel, self.variant)
+
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
         for dispatch in dispatches:
             shader = compose(dispatch.kernel, self.variant)
             shader.check_buffers(dispatch.kernel.name, dispatch.buffers)
             assert all(buffer in self.live for buffer in dispatch.buffers.values())
         self.recorded += dispatches
-        return Plan(label, len(dispatches), list(dispatches))
+        return Plan(label, tuple(dispatches), list(dispatches))
 
     def drop(self, plan: Plan) -> None:
         plan.handle.clear()
 
     def replay(self, plan: Plan, times: int = 1) -> None:
         self.n_submits += times
+
+    async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
+        return [0.0 for _ in plan.dispatches]
 
     async def idle(self) -> None:
         pass

@@ -16,7 +16,9 @@ from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KV_FORMATS
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
+from webllm_py.models.step import PAGE, SLOTS
 from webllm_py.models.tuning import tuning_for
+from webllm_py.runtime.decoder import Decoder, Verifier
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.progress import ProgressReporter
@@ -142,9 +144,17 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
             kv_format=kv_format,
         )
         await executor.prepare()
-        for rows in (16, 64, executor.chunk):
-            await executor.plan("forward", rows)
+        for rows in (2, 16, 64, executor.chunk):
+            await executor.forward_plan(rows)
+        together = Decoder(executor, owner, SLOTS)
+        for name in ("first", "step"):
+            await together.plan(name, SLOTS)
+        sequence = executor.begin(range(PAGE + 1))
+        sequence.tokens += range(PAGE + 1)
+        await executor.reserve(sequence, PAGE + 1)
+        await executor.fork(sequence, 1)
     used = {dispatch.kernel for dispatch in device.recorded}
+    used |= set(Verifier(executor.decoder, owner, SLOTS).kernels)
     for matrix in model.matrices():
         for plan in slice_plans(matrix, None, 1 << 34):
             used |= {repack_kernel(matrix, plan, part) for part in plan.parts}

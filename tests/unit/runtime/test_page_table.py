@@ -117,6 +117,37 @@ def test_random_conversations(seed: int) -> None:
     assert cache.table.used == 0
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_answers_that_share_a_prompt(seed: int) -> None:
+    """Forks of random prompts that grow, end and are gone on from in any order."""
+    chance = random.Random(seed)
+    cache = Cache(max_pages=40, capacity=0)
+    prompts = [text(number, chance.randrange(1, 4 * PAGE)) for number in range(2)]
+    for _ in range(20):
+        prompt = chance.choice(prompts)
+        first = cache.begin(prompt)
+        cache.append(first, prompt[len(first.tokens) :])
+        running = [first]
+        for _ in range(chance.randrange(4)):
+            fork = cache.table.fork(first)
+            assert len(fork.tokens) == len(prompt) // PAGE * PAGE
+            assert fork.pages == first.pages[: len(fork.pages)]
+            cache.append(fork, prompt[len(fork.tokens) :])
+            running.append(fork)
+        assert cache.table.running == len({page for s in running for page in s.pages})
+        while running:
+            sequence = chance.choice(running)
+            cache.append(sequence, text(chance.randrange(99), chance.randrange(1, 40)))
+            cache.check_all(*running)
+            if chance.random() < 0.5:
+                running.remove(sequence)
+                cache.table.finish(sequence)
+                if chance.random() < 0.3:
+                    prompts.append([*sequence.tokens[: 5 * PAGE], 7])
+        assert cache.table.running == 0
+        cache.check_all()
+
+
 def finished(cache: Cache, tokens: list[int]) -> Sequence:
     sequence = cache.begin([*tokens, -1])
     cache.append(sequence, tokens[len(sequence.tokens) :])

@@ -1,0 +1,146 @@
+"""Opens a page of a local site in headless Chromium and waits for what it reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from .browsers import find_chromium
+from .serve import SiteHandler, SiteServer
+
+__all__ = ["chromium_flags", "run_page"]
+
+COMMON_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-unsafe-webgpu",
+    # Or kernels' times are rounded to 0.1 ms.
+    "--disable-dawn-features=timestamp_quantization",
+)
+# Chromium on Linux finds no NVIDIA GPU and no f16 without these.
+NVIDIA_FLAGS = (
+    "--use-gl=angle",
+    "--use-angle=vulkan",
+    "--enable-features=Vulkan,DefaultANGLEVulkan,VulkanFromANGLE",
+    "--ignore-gpu-blocklist",
+    "--enable-dawn-features=vulkan_enable_f16_on_nvidia,allow_unsafe_apis",
+)
+SWIFTSHADER_FLAGS = ("--use-webgpu-adapter=swiftshader",)
+
+Reports = queue.Queue[tuple[str, dict[str, Any]]]
+
+
+def run_page(
+    site: Path,
+    page: str,
+    query: Mapping[str, str],
+    *,
+    on_step: Callable[[str], object],
+    chromium: Path | None = None,
+    mounts: Mapping[str, Path] | None = None,
+    isolated: bool = False,
+) -> dict[str, Any]:
+    """Open a page of the site, in a browser with a profile of its own; the page's last message, or
+    "message" with what went wrong.
+
+    Args:
+        query: of the page's address.
+        on_step: told the text of each message "step".
+        chromium: the browser; None takes the one of this machine.
+        mounts: other folders, by the name that they are served under.
+        isolated: whether pages are cross-origin isolated, as threads of WebAssembly need it.
+    """
+    chromium = chromium or find_chromium()
+    if chromium is None:
+        return {"message": "no Chrome, Chromium or Edge was found on this machine"}
+    reports: Reports = queue.Queue()
+    with SiteServer(site, handler=handler_for(reports, mounts or {}, isolated)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+            flags = [*chromium_flags(), f"--user-data-dir={profile}"]
+            try:
+                browser = subprocess.Popen(
+                    [str(chromium), *flags, f"{server.url}{page}?{urlencode(query)}"],
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            except OSError as error:
+                server.shutdown()
+                return {"message": f"{chromium} could not be started: {error}"}
+            try:
+                return last_report(browser, reports, on_step)
+            finally:
+                browser.terminate()
+                browser.wait()
+                server.shutdown()
+
+
+def last_report(
+    browser: subprocess.Popen[bytes], reports: Reports, on_step: Callable[[str], object]
+) -> dict[str, Any]:
+    """Wait for the page's last message."""
+    while True:
+        try:
+            kind, message = reports.get(timeout=1)
+        except queue.Empty:
+            if browser.poll() is not None:
+                return {"message": f"the browser ended with status {browser.returncode}"}
+            continue
+        if kind != "step":
+            return message
+        on_step(message["text"])
+
+
+def handler_for(reports: Reports, mounts: Mapping[str, Path], isolated: bool) -> type[SiteHandler]:
+    """The site, the other folders beside it, and a place to report to."""
+
+    class Handler(SiteHandler):
+        def translate_path(self, path: str) -> str:
+            name, _, rest = path.removeprefix("/").partition("/")
+            if name not in mounts:
+                return super().translate_path(path)
+            site = self.directory
+            self.directory = os.fspath(mounts[name])
+            try:
+                return super().translate_path(f"/{rest}")
+            finally:
+                self.directory = site
+
+        def end_headers(self) -> None:
+            if isolated:
+                self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+                self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+            super().end_headers()
+
+        def do_POST(self) -> None:  # noqa: N802 - the base class's name
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            reports.put((self.path.removeprefix("/report/"), json.loads(body)))
+            self.send_response(204)
+            self.end_headers()
+
+    return Handler
+
+
+def chromium_flags() -> tuple[str, ...]:
+    """What makes headless Chromium use the GPU of this machine, or its own CPU adapter."""
+    if sys.platform != "linux":
+        return COMMON_FLAGS
+    if Path("/proc/driver/nvidia/version").exists():
+        return (*COMMON_FLAGS, *NVIDIA_FLAGS)
+    if Path("/dev/dri/renderD128").exists():
+        return (*COMMON_FLAGS, "--enable-features=Vulkan")
+    return (*COMMON_FLAGS, *SWIFTSHADER_FLAGS)

@@ -1,0 +1,171 @@
+"""Answers decoded together, and tokens guessed: the same tokens as one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import pytest
+from made_models import SMALL, tokens_of
+from model_files import Files
+
+import webllm_py
+from webllm_py import Engine
+from webllm_py.gpu import Device
+from webllm_py.runtime import speculation
+from webllm_py.runtime.generate import GenerationStats, generate
+from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.speculation import Speculation
+
+PROMPT = tokens_of(SMALL, 70)
+GREEDY = SamplingSettings(temperature=0)
+SAMPLED = SamplingSettings(seed=3, temperature=0.9, top_k=50, top_p=0.95)
+PENALISED = replace(
+    SAMPLED, repetition_penalty=1.2, frequency_penalty=0.4, logit_bias={65: 3.0, 70: 2.0}
+)
+
+
+@pytest.fixture(scope="module")
+async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
+    """Everything in float32, so that no two kernels differ by more than a float32's rounding."""
+    async with await webllm_py.load(
+        files.huggingface(SMALL), device=plain_device, kv_dtype="f32"
+    ) as engine:
+        yield engine
+
+
+async def drawn(
+    engine: Engine,
+    settings: Sequence[SamplingSettings],
+    *,
+    prompt: Sequence[int] = PROMPT,
+    count: int = 60,
+    ends: dict[int, int] | None = None,
+    guess: bool = False,
+) -> list[list[int]]:
+    """Tokens of each answer, from nothing; ``ends``: after how many one needs no more."""
+    executor = engine.loaded.executor
+    executor.pages.clear()
+    answers: list[list[int]] = [[] for _ in settings]
+    ended: set[int] = set()
+    batches = generate(
+        executor,
+        prompt,
+        settings,
+        max_tokens=count,
+        stats=[GenerationStats() for _ in settings],
+        ended=ended,
+        guess=guess,
+    )
+    async for index, tokens in batches:
+        assert index not in ended
+        answers[index] += tokens
+        if len(answers[index]) >= (ends or {}).get(index, count):
+            ended.add(index)
+    assert not executor.pages.running
+    return answers
+
+
+@pytest.mark.parametrize("length", [64, 70])
+@pytest.mark.parametrize("n", [2, 3, 8])
+async def test_each_as_if_alone(exact: Engine, n: int, length: int) -> None:
+    """Prompts that end with a page, and within one, which each answer goes on to fill."""
+    kinds = [SAMPLED, PENALISED, GREEDY, replace(PENALISED, top_k=0, top_p=1)]
+    settings = [replace(kinds[i % 4], seed=i) for i in range(n)]
+    prompt = PROMPT[:length]
+    together = await drawn(exact, settings, prompt=prompt)
+    alone = [(await drawn(exact, [one], prompt=prompt))[0] for one in settings]
+    assert together == alone
+    assert [len(answer) for answer in together] == [60] * n
+    assert together[0] != together[1]
+
+
+async def test_those_that_end_are_left_behind(exact: Engine) -> None:
+    settings = [replace(SAMPLED, seed=i) for i in range(5)]
+    whole = await drawn(exact, settings)
+    ends = {0: 20, 3: 20, 1: 33, 4: 1}
+    parts = await drawn(exact, settings, ends=ends)
+    assert parts[2] == whole[2]
+    for index, end in ends.items():
+        assert end <= len(parts[index]) < 60
+        assert parts[index] == whole[index][: len(parts[index])]
+
+
+@pytest.mark.parametrize("number", [0, 2])
+async def test_the_next_request_goes_on_from_any_of_them(exact: Engine, number: int) -> None:
+    answers = await drawn(exact, [replace(SAMPLED, seed=i) for i in range(3)])
+    prompt = [*PROMPT, *answers[number], 5, 6]
+    stats = GenerationStats()
+    batches = generate(
+        exact.loaded.executor, prompt, [GREEDY], max_tokens=20, stats=[stats], guess=False
+    )
+    warm = [token async for _, batch in batches for token in batch]
+    assert stats.cached_tokens == len(prompt) - 3  # the last token of an answer is not computed
+    assert [warm] == await drawn(exact, [GREEDY], prompt=prompt, count=20)
+
+
+async def test_n_answers_of_a_request(engine: Engine) -> None:
+    fields = {"prompt": "Once", "max_tokens": 24, "temperature": 0.8, "seed": 5, "ignore_eos": True}
+    whole = await engine.completions.create(**fields, n=9)
+    assert [choice.index for choice in whole.choices] == list(range(9))
+    assert whole.usage.completion_tokens == 9 * 24
+    assert len({choice.text for choice in whole.choices}) == 9
+    first = await engine.completions.create(**fields)
+    assert first.choices[0].text == whole.choices[0].text
+    texts, finishes = [""] * 9, {}
+    async for piece in await engine.completions.create(**fields, n=9, stream=True):
+        for choice in piece.choices:
+            assert choice.index not in finishes
+            texts[choice.index] += choice.text
+            if choice.finish_reason:
+                finishes[choice.index] = choice.finish_reason
+    assert texts == [choice.text for choice in whole.choices]
+    assert finishes == dict.fromkeys(range(9), "length")
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """How many tokens each step of guesses had, and how many it gave."""
+    steps = []
+    verify = Speculation._verify
+
+    async def counted(self: Speculation, guesses: list[int]) -> list[int]:
+        tokens = await verify(self, guesses)
+        steps.append((len(guesses), len(tokens)))
+        return tokens
+
+    monkeypatch.setattr(Speculation, "_verify", counted)
+    return steps
+
+
+@pytest.mark.parametrize("settings", [GREEDY, SAMPLED, PENALISED], ids=["greedy", "seed", "all"])
+async def test_guesses_change_nothing(
+    exact: Engine,
+    settings: SamplingSettings,
+    verified: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Guessing at every chance, right or wrong, in a text that favours a few tokens."""
+    favoured = {token: 12.0 for token in (65, 66, 67)}
+    settings = replace(settings, logit_bias={**settings.logit_bias, **favoured})
+    expected = await drawn(exact, [settings], count=90)
+    assert not verified
+    monkeypatch.setattr(speculation, "STREAK", 0)
+    assert await drawn(exact, [settings], count=90, guess=True) == expected
+    assert len(verified) > 5
+    assert any(tokens > 1 for _, tokens in verified)
+
+
+async def test_a_text_that_repeats_itself_is_guessed(
+    exact: Engine, verified: list[tuple[int, int]]
+) -> None:
+    """A token that always wins; once that shows, most tokens come several in a step."""
+    settings = replace(GREEDY, logit_bias={65: 60.0})
+    assert await drawn(exact, [settings], count=120, guess=True) == [[65] * 120]
+    assert sum(tokens for _, tokens in verified) > 60
+    assert sum(tokens for _, tokens in verified) > 4 * len(verified)
+
+
+async def test_a_text_that_does_not_is_not(exact: Engine, verified: list[tuple[int, int]]) -> None:
+    await drawn(exact, [replace(SAMPLED, temperature=2.0, top_k=0)], count=120, guess=True)
+    assert not verified

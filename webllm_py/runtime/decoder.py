@@ -1,0 +1,102 @@
+"""Sequences that are decoded together: their logits, their sampler, their steps' plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from webllm_py.gpu.device import Buffer, Dispatch, Plan
+from webllm_py.gpu.kernels import Kernel
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.runtime.sampler import Sampler
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.executor import Executor
+
+__all__ = ["Decoder", "Verifier"]
+
+
+class Decoder:
+    """Up to ``slots`` sequences, a row of each step for each.
+
+    Args:
+        logits: where the logits go if there is room already.
+    """
+
+    def __init__(
+        self, executor: Executor, owner: BufferOwner, slots: int = 1, logits: Buffer | None = None
+    ):
+        self.executor = executor
+        self.slots = slots
+        vocab = executor.model.config.vocab_size
+        self.sampler = Sampler(executor.device, owner, vocab, executor.tuning, slots)
+        rows = executor.bucket(slots)
+        self.drawing = self.sampler.drawing(owner, rows, self.scratch, logits)
+
+    @property
+    def scratch(self) -> tuple[Buffer, Buffer]:
+        """Activations that nobody needs once the logits are there."""
+        buffers = self.executor.buffers
+        return buffers.normed, buffers.gated
+
+    async def plan(self, name: str, rows: int = 1) -> Plan:
+        """A recorded plan: "head" (logits of the row that goes on), "first" (a draw for each of
+        ``rows`` from those), "sample" (a draw from the logits of each row), "logits" (a forward
+        pass and its logits) or "step" (that and draws)."""
+        rows = self.executor.bucket(rows)
+        make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
+        return await self.executor.plan(self, name, rows, make)
+
+    def _head(self, rows: int) -> Sequence[Dispatch]:
+        graph = self.executor.graph(rows, logits=self.drawing.logits)
+        graph.pick_row()
+        self.executor.model.head(graph)
+        return graph.dispatches
+
+    def _first(self, rows: int) -> Sequence[Dispatch]:
+        step = self.executor.buffers.step
+        return self.sampler.draw(self.drawing, step, rows, shared=rows > 1)
+
+    def _sample(self, rows: int) -> Sequence[Dispatch]:
+        return self.sampler.draw(self.drawing, self.executor.buffers.step, rows)
+
+    def _logits(self, rows: int) -> Sequence[Dispatch]:
+        return self.executor.forward(rows, logits=self.drawing.logits)
+
+    def _step(self, rows: int) -> Sequence[Dispatch]:
+        return [*self._logits(rows), *self._sample(rows)]
+
+
+class Verifier:
+    """Checks guesses of what a decoder's only sequence goes on with, several in one step.
+
+    Attributes:
+        rows: most rows of a step: the newest token, and a guess each.
+        accepted: see ``Sampler.verify``.
+    """
+
+    def __init__(self, decoder: Decoder, owner: BufferOwner, rows: int):
+        self.decoder = decoder
+        self.rows = rows
+        self.drawing = decoder.sampler.drawing(owner, rows, decoder.scratch)
+        self.drawn = owner.create("drawn after guesses", 4 * rows)
+        self.accepted = owner.create("accepted tokens", 4 * (rows + 1))
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """What the step runs."""
+        return [dispatch.kernel for dispatch in self._dispatches()]
+
+    async def plan(self) -> Plan:
+        """The step's plan."""
+        return await self.decoder.executor.plan(self, "verify", self.rows, self._dispatches)
+
+    def _dispatches(self) -> list[Dispatch]:
+        executor = self.decoder.executor
+        return [
+            *executor.forward(self.rows, logits=self.drawing.logits),
+            *self.decoder.sampler.verify(
+                self.drawing, executor.buffers.step, self.rows, self.drawn, self.accepted
+            ),
+        ]

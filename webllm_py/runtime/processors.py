@@ -1,0 +1,72 @@
+"""Python functions between the logits and the draw: one wait for the GPU a token."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from webllm_py.errors import RequestError
+from webllm_py.runtime.run import Run
+from webllm_py.runtime.settings import LogitsProcessor
+
+__all__ = ["processed"]
+
+
+async def processed(
+    run: Run, processors: Sequence[LogitsProcessor]
+) -> AsyncIterator[tuple[int, list[int]]]:
+    """The only answer's tokens: Python sees the logits of each step before the GPU draws."""
+    decoder, device = run.decoder, run.device
+    vocab = run.executor.model.config.vocab_size
+    device.replay(await decoder.plan("head"))
+    while run.issued < run.max_tokens:
+        if run.issued:
+            await run.reserve(0)
+            device.replay(await decoder.plan("logits"))
+        logits = float_array(await device.read(decoder.drawing.logits, 0, 4 * vocab))
+        for processor in processors:
+            logits = checked(processor, processor(logits), vocab)
+        device.write(decoder.drawing.logits, 0, logits)
+        device.replay(await decoder.plan("sample"))
+        run.submitted(1)
+        _, read = await run.next_read()
+        yield read[0]
+
+
+def float_array(data: bytes) -> Any:
+    """A writable float32 array of these bytes: numpy's where it is to be had."""
+    try:
+        import numpy as np
+    except ImportError:
+        values = array("f")
+        values.frombytes(data)
+        return values
+    return np.frombuffer(data, np.float32).copy()
+
+
+def checked(processor: LogitsProcessor, values: Any, vocab: int) -> Any:
+    """What a processor returned, as a float32 array.
+
+    Raises:
+        RequestError: it is no array, or no list, of so many real numbers.
+    """
+    found = f"a {type(values).__name__}"
+    try:
+        if len(values) != vocab:
+            found = f"{len(values)} values"
+        elif isinstance(values, array) and values.typecode == "f":
+            return values
+        elif isinstance(values, list | tuple | array):
+            return array("f", values)
+        elif values.shape == (vocab,) and values.dtype.kind in "fiu":
+            return values.astype("float32", order="C", copy=False)
+        else:
+            found = f"an array of shape {values.shape} and type {values.dtype}"
+    except (TypeError, AttributeError, OverflowError):
+        pass
+    raise RequestError(
+        f"the logits processor {getattr(processor, '__name__', processor)!r} returned {found}; it "
+        f"must return the {vocab} logits",
+        param="logits_processors",
+    )

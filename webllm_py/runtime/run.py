@@ -1,0 +1,165 @@
+"""The decode steps of answers that go on together, with several of them in flight.
+
+The GPU draws a token and feeds it to its own next step, so the host need not see it in between:
+steps are submitted ahead, and their tokens read back while later steps run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Container, Sequence
+
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.step import Row
+from webllm_py.runtime.decoder import Decoder
+from webllm_py.runtime.pages import Sequence as CachedSequence
+from webllm_py.runtime.sampler import RING
+from webllm_py.runtime.speculation import Speculation
+
+__all__ = ["MOST_AHEAD", "Run"]
+
+# Work submitted ahead of what has been read: enough that the GPU never waits, little enough that
+# stopping is quick and few tokens past a stop are computed in vain.
+AHEAD_SECONDS = 0.03
+MOST_AHEAD = 64
+# Tokens of one read-back: a reader sees no difference, and a read-back has a price.
+MOST_A_READ = 8
+
+
+class Run:
+    """Steps of one generation.
+
+    Attributes:
+        active: answers that still need tokens; an answer's number is its slot.
+        issued: tokens drawn, or submitted to be, for each of them.
+        newest: the last token that was read for each answer.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        scratch: BufferOwner,
+        sequences: Sequence[CachedSequence],
+        prompt: list[int],
+        max_tokens: int,
+        ended: Container[int],
+        most_ahead: int,
+    ):
+        self.decoder = decoder
+        self.executor = decoder.executor
+        self.device = decoder.executor.device
+        self.scratch = scratch
+        self.sequences = sequences
+        self.prompt = prompt
+        self.max_tokens = max_tokens
+        self.ended = ended
+        self.most_ahead = min(most_ahead, RING // 2)
+        self.active = list(range(decoder.slots))
+        self.newest: dict[int, int] = {}
+        self.issued = 0
+        self.seconds_a_step = AHEAD_SECONDS  # until measured, one step at a time
+        self.in_flight: deque[tuple[int, Awaitable[bytes]]] = deque()
+        self.speculation = Speculation(self)
+
+    async def ahead(self, *, guess: bool) -> AsyncIterator[tuple[int, list[int]]]:
+        """Answers and their tokens, until ``max_tokens``: the host reads behind the GPU."""
+        self.device.replay(await self.decoder.plan("head"))
+        self.device.replay(await self.decoder.plan("first", len(self.active)))
+        self.submitted(1)
+        guess &= self.decoder.slots == 1
+        arrived = 0.0
+        while self.active and (self.in_flight or self.issued < self.max_tokens):
+            await self.fill()
+            count, read = await self.next_read()
+            before, arrived = arrived, time.perf_counter()
+            if before:
+                measured = max((arrived - before) / count, 1e-5)
+                self.seconds_a_step = (self.seconds_a_step + measured) / 2
+            for index, tokens in read:
+                yield index, tokens
+            if guess and await self.speculation.promising(read[0][1]):
+                async for tokens in self.speculation.tokens():
+                    yield 0, tokens
+                arrived = 0.0
+            if any(index in self.ended for index in self.active):
+                async for index, tokens in self.regroup():
+                    yield index, tokens
+                arrived = 0.0
+
+    async def fill(self) -> None:
+        """Submit steps until as many are in flight as keep the GPU busy."""
+        target = max(1, min(self.most_ahead, int(AHEAD_SECONDS / self.seconds_a_step)))
+        while self.issued < self.max_tokens and self.waiting < target:
+            await self.submit(max(1, min(target // 4, MOST_A_READ)))
+
+    @property
+    def waiting(self) -> int:
+        """Steps submitted but not read."""
+        return sum(count for count, _ in self.in_flight)
+
+    async def submit(self, most: int) -> None:
+        """Submit up to ``most`` more steps and the read-back of their tokens."""
+        slot = self.issued % RING
+        count = min(most, self.max_tokens - self.issued, RING - slot)
+        await self.reserve(count)
+        self.device.replay(await self.decoder.plan("step", len(self.active)), count)
+        self.submitted(count)
+
+    async def reserve(self, count: int) -> None:
+        """Make room for so many more steps."""
+        # The drawn token itself takes a position only in the step after.
+        length = len(self.prompt) + self.issued + count
+        for index in self.active:
+            await self.executor.reserve(self.sequences[index], length, index)
+
+    def submitted(self, count: int) -> None:
+        """Queue the read-back of the last ``count`` steps' tokens."""
+        row = 4 * self.decoder.slots
+        offset = row * (self.issued % RING)
+        reading = self.device.read(self.decoder.sampler.ring, offset, row * count)
+        self.in_flight.append((count, reading))
+        self.issued += count
+
+    async def next_read(self) -> tuple[int, list[tuple[int, list[int]]]]:
+        """The oldest steps in flight, once they are there: how many, and each answer's tokens."""
+        count, reading = self.in_flight[0]
+        words = array("I", await reading)
+        self.in_flight.popleft()
+        tokens = [(i, list(words[i :: self.decoder.slots])) for i in self.active]
+        for index, drawn in tokens:
+            self.keep(index, drawn)
+        return count, tokens
+
+    def keep(self, index: int, drawn: list[int]) -> None:
+        """Note an answer's tokens.
+
+        A token has keys and values once the step after it ran: the newest one's may be missing.
+        """
+        known = [*([self.newest[index]] if index in self.newest else []), *drawn]
+        self.sequences[index].tokens += known[:-1]
+        self.newest[index] = known[-1]
+
+    async def regroup(self) -> AsyncIterator[tuple[int, list[int]]]:
+        """Go on without the answers that have ended; tokens of the others that were in flight."""
+        self.active = [index for index in self.active if index not in self.ended]
+        while self.active and self.in_flight:
+            _, read = await self.next_read()
+            for index, tokens in read:
+                if index not in self.ended:
+                    yield index, tokens
+        self.active = [index for index in self.active if index not in self.ended]
+        self.executor.write_rows([self.row(index) for index in self.active])
+
+    def row(self, index: int) -> Row:
+        """An answer's newest token, when nothing is in flight."""
+        position = len(self.prompt) + self.issued - 1
+        return Row(self.newest[index], position, index, self.issued)
+
+    async def close(self) -> None:
+        """Wait for what is in flight, whatever becomes of it."""
+        await self.speculation.close()
+        await asyncio.gather(*(reading for _, reading in self.in_flight), return_exceptions=True)
+        self.in_flight.clear()

@@ -1,0 +1,130 @@
+"""Speculative decoding: tokens guessed from the text so far, several verified in one step.
+
+It begins where guesses came true for a while, so that texts that do not repeat themselves lose
+nothing, and ends when it is no faster than single steps. A draw depends on the tokens before it and
+its position alone, so the tokens are those that single steps would have drawn, sampled ones too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from collections.abc import AsyncIterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from webllm_py.errors import GPUOutOfMemoryError
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.step import SLOTS, Row
+from webllm_py.runtime.decoder import Verifier
+from webllm_py.runtime.lookup import Lookup
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.run import Run
+
+__all__ = ["Speculation"]
+
+# Tokens in a row that came as guessed before it begins; twice as many after each failure.
+STREAK = 6
+
+
+class Speculation:
+    """Guesses for a run's only answer."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self._needed = STREAK
+        self._owner = BufferOwner(run.device)
+        self._verifier: Verifier | None = None
+        self._compiling: asyncio.Task[None] | None = None
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """The text so far."""
+        return Lookup(self.run.prompt)
+
+    async def promising(self, tokens: list[int]) -> bool:
+        """Take note of tokens that arrived; whether to guess those that follow.
+
+        The first promise only starts to compile the step's kernels, which goes on beside decoding.
+        """
+        for token in tokens:
+            self.lookup.add(token)
+        if self.lookup.streak < self._needed or self._rows < 3:
+            return False
+        if self._compiling is None:
+            await self._prepare()
+        if self._compiling is None or not self._compiling.done():
+            return False
+        if self._compiling.exception():
+            self._needed = self.run.max_tokens  # single steps work, so they go on
+            return False
+        return True
+
+    async def _prepare(self) -> None:
+        run = self.run
+        rows = min(SLOTS, run.executor.chunk)
+        try:
+            verifier = Verifier(run.decoder, self._owner, rows)
+            await run.device.check()
+        except GPUOutOfMemoryError:
+            self._owner.free_all()
+            self._needed = run.max_tokens  # no room to guess in
+            return
+        self._verifier = verifier
+        self._compiling = asyncio.ensure_future(run.device.compile(verifier.kernels))
+
+    async def close(self) -> None:
+        """Free what it took."""
+        if self._compiling:
+            await asyncio.gather(self._compiling, return_exceptions=True)
+        if self._verifier:
+            self.run.executor.drop_plans(self._verifier)
+        self._owner.free_all()
+
+    @property
+    def _rows(self) -> int:
+        """Most rows of the next step."""
+        return min(SLOTS, self.run.executor.chunk, self.run.max_tokens - self.run.issued)
+
+    async def tokens(self) -> AsyncIterator[list[int]]:
+        """What was in flight, then tokens as they are verified, as long as guessing is faster."""
+        run = self.run
+        while run.in_flight:
+            _, read = await run.next_read()
+            for token in read[0][1]:
+                self.lookup.add(token)
+            yield read[0][1]
+        tokens = steps = 0
+        began = time.perf_counter()
+        while 0 not in run.ended and self._rows > 1:
+            guesses = self.lookup.guesses(self._rows - 1)
+            if not guesses:
+                break
+            accepted = await self._verify(guesses)
+            for token in accepted:
+                self.lookup.add(token)
+            tokens, steps = tokens + len(accepted), steps + 1
+            yield accepted
+            seconds = time.perf_counter() - began
+            if len(accepted) <= len(guesses) and seconds > tokens * run.seconds_a_step:
+                break
+        if tokens < 2 * steps:
+            self._needed *= 2
+
+    async def _verify(self, guesses: list[int]) -> list[int]:
+        """One step: the tokens that it drew as guessed, and one more."""
+        run, verifier = self.run, self._verifier
+        assert verifier is not None
+        first = run.row(0)
+        rows = [Row(token, first.position + i) for i, token in enumerate(guesses, start=1)]
+        await run.reserve(len(guesses) + 1)
+        plan = await verifier.plan()
+        run.executor.write_rows([first, *rows])
+        run.device.replay(plan)
+        words = array("I", await run.device.read(verifier.accepted, 0, 4 * (verifier.rows + 1)))
+        accepted = list(words[1 : 1 + words[0]])
+        run.issued += len(accepted)
+        run.keep(0, accepted)
+        return accepted
