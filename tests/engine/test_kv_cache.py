@@ -9,6 +9,7 @@ import pytest
 from made_models import SMALL, tokens_of
 from model_files import Files
 from test_batched_equality import TOKENS, drawn, load_with_chunk, prefilled, stepped
+from test_decoded_together import drawn as answers
 
 import webllm_py
 from webllm_py import Engine
@@ -73,6 +74,15 @@ async def test_cached_prefixes(quantized: Engine) -> None:
         warm, stats = await drawn(quantized, prompt, settings, count=20)
         assert stats.cached_tokens == shared
         assert warm == alone
+
+
+async def test_answers_decoded_together(quantized: Engine) -> None:
+    """Several rows a step, and a copy of the prompt's last page for each."""
+    settings = [SamplingSettings(seed=seed) for seed in range(3)]
+    together = await answers(quantized, settings, count=30)
+    alone = [(await answers(quantized, [one], count=30))[0] for one in settings]
+    assert together == alone
+    assert together[0] != together[1]
 
 
 async def test_a_cache_that_grows_keeps_what_is_there(files: Files, device: Device) -> None:
