@@ -31,11 +31,11 @@ var<workgroup> p_tile: array<vec4<f32>, PAGE * QUERIES / 4u>;  // [key][quad]: s
 var<workgroup> max_tile: array<vec4<f32>, THREADS>;
 
 // The scores of one key with the four queries of a quad.
-fn scores(quad: u32, key: u32) -> vec4<f32> {
+fn scores(quad: u32, page: u32, kv_head: u32, position: u32) -> vec4<f32> {
   var s = vec4<f32>();
   let row = quad * HEAD_DIM;  // four rows of HEAD_DIM / 4
   for (var d = 0u; d < HEAD_DIM / 8u; d++) {
-    let k = kv_read(key + d * PAGE);
+    let k = key_read(page, kv_head, d, position);
     for (var i = 0u; i < 4u; i++) {
       let at = row + i * (HEAD_DIM / 4u) + d * 2u;
       s[i] += dot(vec4<f32>(q_tile[at]), k[0]) + dot(vec4<f32>(q_tile[at + 1u]), k[1]);
@@ -71,12 +71,12 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   var sums: array<vec4<f32>, 8>;  // one dimension of four queries each
   for (var start = 0u; start <= last; start += PAGE) {
     let page = page_of(m0, start);
-    let keys = key_group(page, kv_head, start);
     for (var i = thread; i < PAGE * quads; i += THREADS) {
       let key = i % PAGE;
       let asking = first + i / PAGE * 4u + vec4(0u, 1u, 2u, 3u);
       let seen = vec4(start + key) <= asking;
-      p_tile[key * quads + i / PAGE] = select(vec4(-1e30), scores(i / PAGE, keys + key), seen);
+      let score = scores(i / PAGE, page, kv_head, start + key);
+      p_tile[key * quads + i / PAGE] = select(vec4(-1e30), score, seen);
     }
     workgroupBarrier();
     var highest = most;
@@ -100,9 +100,8 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
       sums[i] *= shrink;
     }
     workgroupBarrier();
-    let values = value_group(page, kv_head, start) + part;
     for (var key = 0u; key < min(PAGE, last + 1u - start); key++) {
-      let v = kv_read(values + key * parts);
+      let v = value_read(page, kv_head, part, start + key);
       let w = p_tile[key * quads + quad];
       sums[0] += w * v[0].x;
       sums[1] += w * v[0].y;

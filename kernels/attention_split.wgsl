@@ -38,19 +38,18 @@ fn scores(d: u32, k: array<vec4<f32>, 2>) -> vec4<f32> {
 }
 
 // Loads come before their uses, four at a time, so that they wait together.
-fn key_scores(first: u32) -> vec4<f32> {
+fn key_scores(page: u32, kv_head: u32, position: u32) -> vec4<f32> {
   var sum = vec4<f32>();
   var d = 0u;
   for (; d + 32u <= HEAD_DIM; d += 32u) {
-    let at = first + d / 8u * PAGE;
-    let a = kv_read(at);
-    let b = kv_read(at + PAGE);
-    let c = kv_read(at + 2u * PAGE);
-    let e = kv_read(at + 3u * PAGE);
+    let a = key_read(page, kv_head, d / 8u, position);
+    let b = key_read(page, kv_head, d / 8u + 1u, position);
+    let c = key_read(page, kv_head, d / 8u + 2u, position);
+    let e = key_read(page, kv_head, d / 8u + 3u, position);
     sum += scores(d, a) + scores(d + 8u, b) + scores(d + 16u, c) + scores(d + 24u, e);
   }
   for (; d < HEAD_DIM; d += 8u) {
-    sum += scores(d, kv_read(first + d / 8u * PAGE));
+    sum += scores(d, key_read(page, kv_head, d / 8u, position));
   }
   return sum;
 }
@@ -121,7 +120,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     }
     var score = vec4(-1e30);
     if (position < keys) {
-      score = key_scores(key_group(page, kv_head, position));
+      score = key_scores(page, kv_head, position);
     }
     let highest = max(most, lane_max(score, thread));
     let p = select(vec4<f32>(), exp(score - highest), vec4(position < keys));
@@ -138,10 +137,10 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
         let i1 = min(i + subs, last);
         let i2 = min(i + 2u * subs, last);
         let i3 = min(i + 3u * subs, last);
-        let a = kv_read(value_group(pages[i / PAGE], kv_head, i) + part);
-        let b = kv_read(value_group(pages[i1 / PAGE], kv_head, i1) + part);
-        let c = kv_read(value_group(pages[i2 / PAGE], kv_head, i2) + part);
-        let e = kv_read(value_group(pages[i3 / PAGE], kv_head, i3) + part);
+        let a = value_read(pages[i / PAGE], kv_head, part, i);
+        let b = value_read(pages[i1 / PAGE], kv_head, part, i1);
+        let c = value_read(pages[i2 / PAGE], kv_head, part, i2);
+        let e = value_read(pages[i3 / PAGE], kv_head, part, i3);
         sums = added(sums, p_tile[i], a);
         sums = added(sums, select(vec4<f32>(), p_tile[i1], i + subs <= last), b);
         sums = added(sums, select(vec4<f32>(), p_tile[i2], i + 2u * subs <= last), c);

@@ -15,7 +15,8 @@ from webllm_py.errors import (
     EngineClosedError,
     RequestError,
 )
-from webllm_py.loading import KVFormat, LoadedModel, LoadOptions, load_model
+from webllm_py.loading import LoadedModel, LoadOptions, load_model
+from webllm_py.models.kv_cache import KVFormat
 from webllm_py.resources import Chat, Completions
 from webllm_py.runtime.executor import longest_context
 from webllm_py.runtime.logits import all_logits
@@ -51,7 +52,8 @@ async def load(
         device: "high-performance" (as None) or "low-power", or a ``webllm_py.gpu.Device`` to share.
         on_progress: called with a ``LoadProgress`` at every stage and piece.
         quantize: make "q4" or "q8" blocks of float weights while loading.
-        kv_dtype: how keys and values are kept: "f16", or "f32" for twice the memory.
+        kv_dtype: how keys and values are kept: "f16", "f32" for twice the memory, or "q8" (8 bits
+            and a scale for every 32) for about half.
 
     Raises:
         WebLLMError: the base of all errors; see ``webllm_py.errors``.

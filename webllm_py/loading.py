@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from webllm_py.api import sampling_defaults
 from webllm_py.chat import PromptBuilder, choose_template
@@ -17,25 +17,23 @@ from webllm_py.errors import CorruptCheckpointError, MissingFileError
 from webllm_py.gpu import Device, open_device
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models import model_for
+from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.tuning import tuning_for
-from webllm_py.runtime.executor import KV_BYTES, Executor, longest_context
+from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.loader import place_weights, read_floats
 from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
 from webllm_py.runtime.storage import FLOATS, Quantize
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
 __all__ = [
-    "KVFormat",
     "LoadOptions",
     "LoadedModel",
     "load_model",
     "pocket_model",
     "quantization_label",
 ]
-
-KVFormat: TypeAlias = Literal["f16", "f32"]
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,8 @@ class LoadOptions:
             raise ValueError(f"context_length must be a positive whole number, not {length!r}")
         if self.quantize not in (None, "q4", "q8"):
             raise ValueError(f"quantize must be 'q4', 'q8' or None, not {self.quantize!r}")
-        if self.kv_dtype not in KV_BYTES:
-            raise ValueError(f"kv_dtype must be 'f16' or 'f32', not {self.kv_dtype!r}")
+        if self.kv_dtype not in KV_FORMATS:
+            raise ValueError(f"kv_dtype must be 'f16', 'f32' or 'q8', not {self.kv_dtype!r}")
         known = self.device in (None, *POWER) or hasattr(self.device, "create_buffer")
         if not known:
             raise ValueError(

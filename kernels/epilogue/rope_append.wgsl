@@ -1,5 +1,6 @@
 // Epilogue of the fused q/k/v projection: rotary embedding on q and k, then q to its buffer and k, v
-// to the sequence's page (arXiv 2104.09864; pairs are adjacent, the loader reorders rows for that).
+// to the sequence's page, or to rows that kv_quantize takes there (arXiv 2104.09864; pairs are
+// adjacent, the loader reorders rows for that).
 //
 // step: [0] rows; 4 words a row from STEP_ROWS: token, position, slot, tokens drawn;
 //       from STEP_PAGES: a page table of MAX_PAGES entries a slot.
@@ -17,7 +18,7 @@ override FINE: u32;
 @group(0) @binding(7) var<storage, read_write> kv: array<u32>;
 
 ${pages}
-${kv_write}
+${append}
 
 fn rotate(v: vec2<f32>, d: u32, position: u32) -> vec2<f32> {
   if (d >= ROTARY) {
@@ -44,12 +45,9 @@ fn emit(m: u32, n: u32, v: vec2<f32>) {
     q_out[at + 1u] = q.y;
     return;
   }
-  let page = page_of(m, position);
   if (head < HEADS + KV_HEADS) {
-    let group = key_group(page, head - HEADS, position) + d / 8u * PAGE;
-    kv_write(group, d % 8u, rotate(v, d, position));
+    key_write(m, head - HEADS, d, rotate(v, d, position));
   } else {
-    let group = value_group(page, head - HEADS - KV_HEADS, position) + d / 8u;
-    kv_write(group, d % 8u, v);
+    value_write(m, head - HEADS - KV_HEADS, d, v);
   }
 }

@@ -211,7 +211,7 @@ class TestLoad:
             {"context_length": 1.5},
             {"context_length": True},
             {"quantize": "q5"},
-            {"kv_dtype": "q8"},
+            {"kv_dtype": "q4"},
             {"device": "fastest"},
             {"device": 5},
         ],

@@ -34,23 +34,65 @@ SHAPES = [
 ]
 
 
+# Where 8-bit blocks are, or are not, whole parts of a head; the rest is as with the others.
+Q8_SHAPES = [SHAPES[2], SHAPES[4]]
+PLAIN = [(shape, kv) for shape in SHAPES for kv in ("f16", "f32")]
+CACHES = [*PLAIN, *((shape, "q8") for shape in Q8_SHAPES)]
+DTYPES = {"f16": np.float16, "f32": np.float32, "q8": np.uint8}
+
+
+def q8_blocks(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(positions, kv_heads, head_dim) -> bytes of that shape, and float16 (positions, blocks): the
+    greatest of every 32 elements of a position."""
+    rows = np.clip(x.reshape(len(x), x.shape[1] * x.shape[2]), -65504, 65504).astype(np.float32)
+    width = rows.shape[1]
+    blocks = np.pad(rows, ((0, 0), (0, -width % 32))).reshape(len(x), -(-width // 32), 32)
+    greatest = np.abs(blocks).max(2).astype(np.float16)
+    kept = greatest.astype(np.float32)[:, :, None]
+    steps = np.divide(127, kept, out=np.zeros_like(kept), where=kept > 0)
+    codes = np.clip(np.round(blocks * steps), -127, 127) + 128
+    codes = codes.reshape(len(x), blocks.shape[1] * 32)[:, :width].reshape(x.shape)
+    return codes.astype(np.uint8), greatest
+
+
 class Cache:
     """A sequence's keys and values, and the layer's pages as the kernels lay them out."""
 
-    def __init__(self, shape: Shape, dtype: type, rng: np.random.Generator):
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, shape: Shape, kv: str, rng: np.random.Generator):
+        self.shape, self.kv = shape, kv
         self.page_table = rng.permutation(MAX_PAGES).astype(np.uint32)
 
-    def pages(self, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """(positions, kv_heads, head_dim) each -> the buffer."""
+    def kept(self, x: np.ndarray) -> np.ndarray:
+        """What the format leaves of keys or values (positions, kv_heads, head_dim)."""
+        if self.kv != "q8":
+            return x.astype(DTYPES[self.kv])
+        codes, greatest = q8_blocks(x)
+        scales = np.repeat(greatest.astype(np.float32) / np.float32(127), 32, axis=1)
+        width = self.shape.kv_heads * self.shape.head_dim
+        return (codes - np.float32(128)) * scales[:, :width].reshape(x.shape)
+
+    def pages(self, keys: np.ndarray, values: np.ndarray, first: int = 0) -> np.ndarray:
+        """(positions, kv_heads, head_dim) each, from position ``first`` -> the buffer, by pages."""
+        if self.kv != "q8":
+            return self.elements(keys, values, first)
+        (keys, key_scales), (values, value_scales) = q8_blocks(keys), q8_blocks(values)
+        scales = np.zeros((MAX_PAGES, key_scales.shape[1], PAGE, 2), np.float16)
+        for position, row in enumerate(zip(key_scales, value_scales, strict=True), first):
+            page, t = self.page_table[position // PAGE], position % PAGE
+            scales[page, :, t] = np.stack(row, 1)
+        parts = (self.elements(keys, values, first), scales.view(np.uint8))
+        return np.concatenate([part.reshape(MAX_PAGES, -1) for part in parts], axis=1)
+
+    def elements(self, keys: np.ndarray, values: np.ndarray, first: int) -> np.ndarray:
+        """The pages without scales."""
         s = self.shape
-        pool = np.zeros((MAX_PAGES, 2, s.kv_heads, PAGE * s.head_dim), self.dtype)
-        for position in range(len(keys)):
+        pool = np.zeros((MAX_PAGES, 2, s.kv_heads, PAGE * s.head_dim), DTYPES[self.kv])
+        for position, (key, value) in enumerate(zip(keys, values, strict=True), first):
             page, t = self.page_table[position // PAGE], position % PAGE
             k = pool[page, 0].reshape(s.kv_heads, s.head_dim // 8, PAGE, 8)
-            k[:, :, t] = keys[position].reshape(s.kv_heads, -1, 8)
+            k[:, :, t] = key.reshape(s.kv_heads, -1, 8)
             v = pool[page, 1].reshape(s.kv_heads, PAGE, s.head_dim)
-            v[:, t] = values[position]
+            v[:, t] = value
         return pool
 
     def step(self, positions: range) -> np.ndarray:
@@ -60,6 +102,11 @@ class Cache:
             words[ROWS_AT + 4 * m : ROWS_AT + 4 * m + 3] = (0, position, 1)  # slot 1
         words[PAGES_AT + MAX_PAGES :] = self.page_table
         return words
+
+    @property
+    def reader(self) -> dict[str, str]:
+        words = {"pages": "kv/pages", "kv_read": f"kv/read_{self.kv}"}
+        return {**words, "q8": "kv/q8"} if self.kv == "q8" else words
 
     @property
     def words(self) -> dict[str, int]:
@@ -113,13 +160,13 @@ def rotated(x: np.ndarray, position: int, rotary: int) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("kv", ["f16", "f32"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("shape", "kv"), CACHES, ids=str)
 @pytest.mark.parametrize("keys", [1, 63, 200, 500])
 async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int) -> None:
     rng = np.random.default_rng(keys)
-    cache = Cache(shape, np.float16 if kv == "f16" else np.float32, rng)
-    k, v = rng.standard_normal((2, keys, shape.kv_heads, shape.head_dim)).astype(cache.dtype)
+    cache = Cache(shape, kv, rng)
+    made = rng.standard_normal((2, keys, shape.kv_heads, shape.head_dim)).astype(np.float32)
+    k, v = (cache.kept(x) for x in made)
     q = rng.standard_normal((1, shape.heads, shape.head_dim)).astype(np.float32)
     splits, threads = 3, 64
     quads = -(-shape.heads // shape.kv_heads // 4)
@@ -127,7 +174,7 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     partial = await runner.run(
         kernel(
             "attention_split",
-            snippets={"pages": "kv/pages", "kv_read": f"kv/read_{kv}"},
+            snippets=cache.reader,
             HEADS=shape.heads,
             QUADS=quads,
             SPLITS=splits,
@@ -139,7 +186,7 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
         {
             "q": q,
             "step": step,
-            "kv": cache.pages(k, v),
+            "kv": cache.pages(*made),
             "partial": np.full((shape.heads, splits, shape.head_dim + 2), np.nan, np.float32),
         },
         (splits, shape.kv_heads * quads, 1),
@@ -160,22 +207,22 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     np.testing.assert_allclose(narrow(out["y"], q), attention(q, k, v, keys - 1), rtol=0, atol=3e-6)
 
 
-@pytest.mark.parametrize("kv", ["f16", "f32"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("shape", "kv"), CACHES, ids=str)
 @pytest.mark.parametrize(("first", "rows"), [(0, 1), (0, 37), (70, 40)])
 async def test_prefill_attention(
     runner: Runner, shape: Shape, kv: str, first: int, rows: int
 ) -> None:
     rng = np.random.default_rng(first + rows)
-    cache = Cache(shape, np.float16 if kv == "f16" else np.float32, rng)
+    cache = Cache(shape, kv, rng)
     n = first + rows
-    k, v = rng.standard_normal((2, n, shape.kv_heads, shape.head_dim)).astype(cache.dtype)
+    made = rng.standard_normal((2, n, shape.kv_heads, shape.head_dim)).astype(np.float32)
+    k, v = (cache.kept(x) for x in made)
     q = rng.standard_normal((rows, shape.heads, shape.head_dim)).astype(np.float32)
     queries = 16
     out = await runner.run(
         kernel(
             "attention_prefill",
-            snippets={"pages": "kv/pages", "kv_read": f"kv/read_{kv}"},
+            snippets=cache.reader,
             HEADS=shape.heads,
             QUERIES=queries,
             SCALE=shape.head_dim**-0.5,
@@ -186,7 +233,7 @@ async def test_prefill_attention(
         {
             "q": q,
             "step": cache.step(range(first, n)),
-            "kv": cache.pages(k, v),
+            "kv": cache.pages(*made),
             "y": wide(q),
         },
         (-(-rows // queries), shape.heads),
@@ -197,12 +244,19 @@ async def test_prefill_attention(
     )
 
 
-@pytest.mark.parametrize("kv", ["f16", "f32"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("shape", "kv"), [*PLAIN, (SHAPES[2], "q8")], ids=str)
 @pytest.mark.parametrize("name", ["gemv", "gemm"])
 async def test_rope_and_append(runner: Runner, shape: Shape, kv: str, name: str) -> None:
+    """8-bit keys and values are left in rows, for kv_quantize."""
     rng = np.random.default_rng(shape.head_dim)
-    cache = Cache(shape, np.float16 if kv == "f16" else np.float32, rng)
+    cache = Cache(shape, kv, rng)
+    nothing = np.zeros((2, 0, shape.kv_heads, shape.head_dim), np.float32)
+    if kv == "q8":
+        writer = {"append": "kv/write_rows"}
+        kv_out = np.zeros((32, 2, shape.kv_heads, shape.head_dim), np.float32)
+    else:
+        writer = {"append": "kv/write_pages", "kv_write": f"kv/write_{kv}"}
+        kv_out = cache.pages(*nothing)
     first, rows = (301, 1) if name == "gemv" else (29, 9)
     k, d = 32, shape.head_dim
     n = (shape.heads + 2 * shape.kv_heads) * d
@@ -224,7 +278,7 @@ async def test_rope_and_append(runner: Runner, shape: Shape, kv: str, name: str)
                 "epilogue": "epilogue/rope_append",
                 "finish": "linear/finish",
                 "pages": "kv/pages",
-                "kv_write": f"kv/write_{kv}",
+                **writer,
             },
             FINE=FINE,
             **sizes,
@@ -236,22 +290,57 @@ async def test_rope_and_append(runner: Runner, shape: Shape, kv: str, name: str)
             "step": cache.step(range(first, first + rows)),
             "rope": rope_table(shape.rotary),
             "q_out": np.zeros((32, shape.heads, d), np.float32),
-            "kv": np.zeros(MAX_PAGES * 2 * shape.kv_heads * PAGE * d, cache.dtype),
+            "kv": kv_out,
             **arrays,
         },
         groups,
     )
     qkv = (x[:rows] @ weight.T).reshape(rows, -1, d)
-    keys = np.zeros((first + rows, shape.kv_heads, d))
-    values = np.zeros((first + rows, shape.kv_heads, d))
+    keys, values = np.zeros((2, rows, shape.kv_heads, d))
     for m in range(rows):
-        q = rotated(qkv[m, : shape.heads], first + m, shape.rotary)
+        q, keys[m], values[m] = np.split(qkv[m], (shape.heads, shape.heads + shape.kv_heads))
+        q, keys[m] = (rotated(x, first + m, shape.rotary) for x in (q, keys[m]))
         np.testing.assert_allclose(out["q_out"][m], q, rtol=0, atol=3e-5)
-        keys[first + m] = rotated(
-            qkv[m, shape.heads : shape.heads + shape.kv_heads], first + m, shape.rotary
-        )
-        values[first + m] = qkv[m, shape.heads + shape.kv_heads :]
-    expected = cache.pages(keys, values).astype(np.float32)
-    got = out["kv"].reshape(expected.shape).astype(np.float32)
-    np.testing.assert_allclose(got, expected, rtol=0, atol=0.02 if kv == "f16" else 3e-5)
     assert not out["q_out"][rows:].any(), "rows past the chunk's end were written"
+    if kv == "q8":
+        expected = np.zeros_like(kv_out)
+        expected[:rows] = np.stack([keys, values], 1)
+    else:
+        expected = cache.pages(keys, values, first).astype(np.float32)
+    got = out["kv"].astype(np.float32)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=0.02 if kv == "f16" else 3e-5)
+
+
+@pytest.mark.parametrize("shape", [SHAPES[0], *Q8_SHAPES, Shape(5, 5, 80, 80)], ids=str)
+@pytest.mark.parametrize(("first", "rows"), [(301, 1), (29, 9)])
+async def test_quantized_rows(runner: Runner, shape: Shape, first: int, rows: int) -> None:
+    """Blocks may span heads, and a position's last one may be short."""
+    rng = np.random.default_rng(shape.head_dim)
+    cache = Cache(shape, "q8", rng)
+    width = shape.kv_heads * shape.head_dim
+    made = rng.standard_normal((rows, 2, width)).astype(np.float32)
+    # A block of zeros, one too small for its scale, and one too large.
+    made[0, 0, :32] = 0
+    made[0, 1, :32] *= 1e-9
+    made[-1, 0, -3:] = (-1e6, np.inf, 300)
+    staged = np.full((32, 2, width), np.nan, np.float32)
+    staged[:rows] = made
+    keys, values = made.swapaxes(0, 1).reshape(2, rows, shape.kv_heads, shape.head_dim)
+    out = await runner.run(
+        kernel("kv_quantize", snippets={"pages": "kv/pages", "q8": "kv/q8"}, **cache.words),
+        {
+            "rows": staged,
+            "step": cache.step(range(first, first + rows)),
+            "kv": cache.pages(keys[:0], values[:0]),
+        },
+        (-(-width // 256), len(staged)),
+    )
+    expected = cache.pages(keys, values, first)
+    n_codes = 2 * width * PAGE
+    off = np.abs(out["kv"][:, :n_codes].astype(int) - expected[:, :n_codes])
+    assert off.max() <= 1 and (off > 0).sum() <= 2, "not the nearest steps (but for ties)"
+    scales = [
+        np.ascontiguousarray(pool[:, n_codes:]).view(np.float16).astype(np.float32)
+        for pool in (out["kv"], expected)
+    ]
+    np.testing.assert_allclose(*scales, rtol=1e-3)

@@ -39,6 +39,7 @@ async def opened(name: str) -> Llama:
         ("stories260K/stories260K.gguf", None, "f16"),
         ("stories260K/stories260K.gguf", "q4", "f32"),
         ("TinyStories-656K", "q8", "f16"),
+        ("TinyStories-656K", None, "q8"),
     ],
 )
 async def test_the_plan_is_what_loading_takes(
@@ -66,6 +67,11 @@ async def test_the_cache_of_a_thousand_positions_by_hand() -> None:
     # 5 layers, keys and values, 4 heads of 8, 2 bytes each, in pages of 32 positions
     assert plan.cache(1000) == 5 * 2 * 4 * 8 * 2 * 1024
     assert plan.cache(0) == 0
+    eight_bits = plan_memory(
+        await opened("stories260K/stories260K.gguf"), SizingDevice(), kv_format="q8"
+    )
+    # The same elements in a byte each, and a scale of 2 bytes for every 32 of them
+    assert eight_bits.cache(1000) == 5 * 2 * (4 * 8 + 2) * 1024
 
 
 async def test_the_weights_by_hand() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from webllm_py.gpu.device import Dispatch
 from webllm_py.gpu.kernels import compose
+from webllm_py.models.kv_cache import page_bytes
 from webllm_py.models.step import PAGE
 from webllm_py.models.weights import Weights
-from webllm_py.runtime.executor import Executor, page_bytes
+from webllm_py.runtime.executor import Executor
 
 __all__ = ["kernel_rows"]
 

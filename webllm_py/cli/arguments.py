@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from webllm_py import __version__
+from webllm_py.models.kv_cache import KV_FORMATS
 from webllm_py.random_models.shapes import FORMATS, SHAPES
 
 __all__ = ["Formatter", "add_bench", "parse_arguments"]
@@ -201,7 +202,7 @@ def add_model(parser: ArgumentParser) -> None:
         "--quantize", choices=("q4", "q8"), help="make 4- or 8-bit weights of float ones"
     )
     group.add_argument(
-        "--kv-dtype", choices=("f16", "f32"), default="f16", help="of the KV cache (default: f16)"
+        "--kv-dtype", choices=KV_FORMATS, default="f16", help="of the KV cache (default: f16)"
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.config import ModelConfig
+from webllm_py.models.kv_cache import KVFormat, quantize_rows, reader_words, writer_words
 from webllm_py.models.linear import Linear
 from webllm_py.models.rope import FINE
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
@@ -29,7 +30,8 @@ class Activations:
     Shapes, float32 unless said: hidden and normed (rows, hidden), q and attended
     (rows, heads * head_dim), gated (rows, intermediate), rows padded to whole blocks of 32;
     partial (rows * splits, heads, head_dim + 2); logits (rows, vocab). ``step``: models/step.py.
-    ``rope``: models/rope.py. ``kv``: one a layer, kernels/kv/pages.wgsl.
+    ``rope``: models/rope.py. ``kv``: one a layer, kernels/kv/pages.wgsl. ``kv_rows``: keys and
+    values on their way to "q8" pages, kernels/kv/write_rows.wgsl.
     """
 
     step: Buffer
@@ -42,6 +44,7 @@ class Activations:
     partial: Buffer
     logits: Buffer
     zeros: Buffer
+    kv_rows: Buffer
     kv: tuple[Buffer, ...]
 
 
@@ -50,7 +53,6 @@ class Graph:
 
     Args:
         rows: how many; beyond the tuning's ``few_rows`` a multiple of 32, up to there a power of 2.
-        kv_format: "f16" or "f32".
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Graph:
         layout: StepLayout,
         device: Device,
         tuning: Tuning,
-        kv_format: str,
+        kv_format: KVFormat,
     ):
         self.rows = rows
         self.config = config
@@ -98,23 +100,27 @@ class Graph:
 
     def project_qkv(self, name: str, layer: int) -> None:
         """q, and the layer's pages, from the normed hidden rows: projected, biased, rotated."""
-        config = self.config
+        config, buffers = self.config, self.buffers
+        quantized = self.kv_format == "q8"
         self.linear(
             name,
-            self.buffers.hidden,
+            buffers.hidden,
             "rope_append",
             {
-                "step": self.buffers.step,
-                "rope": self.buffers.rope,
-                "q_out": self.buffers.q,
-                "kv": self.buffers.kv[layer],
+                "step": buffers.step,
+                "rope": buffers.rope,
+                "q_out": buffers.q,
+                "kv": buffers.kv_rows if quantized else buffers.kv[layer],
             },
-            snippets={"pages": "kv/pages", "kv_write": f"kv/write_{self.kv_format}"},
+            snippets=writer_words(self.kv_format),
             HEADS=config.n_heads,
             ROTARY=config.rotary_dim,
             FINE=FINE,
             **self.page_constants(),
         )
+        if quantized:
+            moved = {"rows": buffers.kv_rows, "step": buffers.step, "kv": buffers.kv[layer]}
+            self.dispatches.append(quantize_rows(self.rows, moved, self.page_constants()))
 
     def attend(self, layer: int) -> None:
         """attended = attention of q over the sequence's keys and values."""
@@ -133,7 +139,7 @@ class Graph:
             Dispatch(
                 kernel(
                     "attention_split",
-                    snippets={"pages": "kv/pages", "kv_read": f"kv/read_{self.kv_format}"},
+                    snippets=reader_words(self.kv_format),
                     HEADS=config.n_heads,
                     QUADS=quads,
                     SPLITS=splits,
@@ -180,7 +186,7 @@ class Graph:
             Dispatch(
                 kernel(
                     "attention_prefill",
-                    snippets={"pages": "kv/pages", "kv_read": f"kv/read_{self.kv_format}"},
+                    snippets=reader_words(self.kv_format),
                     HEADS=config.n_heads,
                     QUERIES=queries,
                     SCALE=config.head_dim**-0.5,

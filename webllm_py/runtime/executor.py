@@ -15,6 +15,7 @@ from webllm_py.gpu.kernels import kernel
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Activations, Graph, padded
+from webllm_py.models.kv_cache import KVFormat, page_bytes, row_bytes
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import rope_table
 from webllm_py.models.step import PAGE, SLOTS, Row, StepLayout
@@ -24,20 +25,14 @@ from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.pages import PageTable
 from webllm_py.runtime.pages import Sequence as CachedSequence
 
-__all__ = ["KV_BYTES", "Executor", "longest_context", "page_bytes"]
+__all__ = ["Executor", "longest_context"]
 
-KV_BYTES = {"f16": 2, "f32": 4}
 FIRST_PAGES = 8
 # Tokens of prompts whose kernels are compiled while loading.
 USUAL_PROMPTS = (32, 64)
 # The cache grows for finished sequences up to this, or to twice what those under way took, but not
 # past a whole context.
 KEEP_BYTES = 64 << 20
-
-
-def page_bytes(config: ModelConfig, kv_format: str) -> int:
-    """Bytes of one page of one layer's cache."""
-    return 2 * config.n_kv_heads * config.head_dim * PAGE * KV_BYTES[kv_format]
 
 
 class Executor:
@@ -58,7 +53,7 @@ class Executor:
         context_length: int,
         frequencies: Sequence[float],
         tuning: Tuning,
-        kv_format: str = "f16",
+        kv_format: KVFormat = "f16",
     ):
         config = model.config
         self.device, self.owner, self.model, self.weights = device, owner, model, weights
@@ -97,6 +92,7 @@ class Executor:
             partial=make("attention splits", partial),
             logits=make("logits", 4 * config.vocab_size),
             zeros=make("zeros", 16),
+            kv_rows=make("kv rows", self.chunk * row_bytes(config, self.kv_format)),
             kv=tuple(make(f"kv {i}", 16) for i in range(config.n_layers)),
         )
 
@@ -263,7 +259,7 @@ class Executor:
             self.model.head(graph)
         return graph.dispatches
 
-    def graph(self, rows: int, *, kv_format: str | None = None, **others: Any) -> Graph:
+    def graph(self, rows: int, *, kv_format: KVFormat | None = None, **others: Any) -> Graph:
         """An empty graph over this executor's buffers, or others in the place of some."""
         return Graph(
             rows,
@@ -294,7 +290,7 @@ def consecutive(tokens: Sequence[int], position: int) -> list[Row]:
     return [Row(token, position + i) for i, token in enumerate(tokens)]
 
 
-def longest_context(config: ModelConfig, device: Device, kv_format: str) -> int:
+def longest_context(config: ModelConfig, device: Device, kv_format: KVFormat) -> int:
     """The longest context whose cache one binding of the device can hold.
 
     Raises:

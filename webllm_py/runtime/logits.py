@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from webllm_py.gpu.device import Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.kv_cache import page_bytes
 from webllm_py.models.step import PAGE
-from webllm_py.runtime.executor import Executor, consecutive, page_bytes
+from webllm_py.runtime.executor import Executor, consecutive
 
 __all__ = ["all_logits"]
 

@@ -13,6 +13,7 @@ from webllm_py.fetch.source import Chunk
 from webllm_py.gpu.device import AdapterInfo, Buffer, Device, Limits, checked_size
 from webllm_py.gpu.kernels import Variant
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.step import PAGE
@@ -88,7 +89,7 @@ def plan_memory(
     *,
     context_length: int | None = None,
     quantize: Quantize | None = None,
-    kv_format: str = "f16",
+    kv_format: KVFormat = "f16",
 ) -> MemoryPlan:
     """The memory that a model will take on a device; arguments as ``webllm_py.load`` has them.
 

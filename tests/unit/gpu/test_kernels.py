@@ -13,6 +13,7 @@ from webllm_py.gpu.device import Limits
 from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose, kernel, kernels_folder
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
+from webllm_py.models.kv_cache import KV_FORMATS
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.step import PAGE, SLOTS
@@ -131,25 +132,27 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
     owner = BufferOwner(device)
     weights, _ = place_weights(device, owner, model, ProgressReporter(None))
     device.write = lambda *_: None  # type: ignore[method-assign]
-    executor = Executor(
-        device,
-        owner,
-        model,
-        weights,
-        context_length=4096,
-        frequencies=inverse_frequencies(model.config.rotary_dim, 1e4),
-        tuning=tuning_for(device),
-    )
-    await executor.prepare()
-    for rows in (2, 16, 64, executor.chunk):
-        await executor.forward_plan(rows)
-    together = Decoder(executor, owner, SLOTS)
-    for name in ("first", "step"):
-        await together.plan(name, SLOTS)
-    sequence = executor.begin(range(PAGE + 1))
-    sequence.tokens += range(PAGE + 1)
-    await executor.reserve(sequence, PAGE + 1)
-    await executor.fork(sequence, 1)
+    for kv_format in KV_FORMATS:
+        executor = Executor(
+            device,
+            owner,
+            model,
+            weights,
+            context_length=4096,
+            frequencies=inverse_frequencies(model.config.rotary_dim, 1e4),
+            tuning=tuning_for(device),
+            kv_format=kv_format,
+        )
+        await executor.prepare()
+        for rows in (2, 16, 64, executor.chunk):
+            await executor.forward_plan(rows)
+        together = Decoder(executor, owner, SLOTS)
+        for name in ("first", "step"):
+            await together.plan(name, SLOTS)
+        sequence = executor.begin(range(PAGE + 1))
+        sequence.tokens += range(PAGE + 1)
+        await executor.reserve(sequence, PAGE + 1)
+        await executor.fork(sequence, 1)
     used = {dispatch.kernel for dispatch in device.recorded}
     used |= set(Verifier(executor.decoder, owner, SLOTS).kernels)
     for matrix in model.matrices():

@@ -1,0 +1,81 @@
+"""How the KV cache keeps keys and values, by format: its size, and the kernels' words for it.
+
+"f16" and "f32" are written by the projection itself. The scale of an 8-bit block is not known
+before its last element is, so for "q8" the projection leaves rows, and one more dispatch takes them
+to the pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias, get_args
+
+from webllm_py.gpu.device import Buffer, Dispatch
+from webllm_py.gpu.kernels import kernel
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.step import PAGE
+
+__all__ = [
+    "KV_FORMATS",
+    "KVFormat",
+    "page_bytes",
+    "quantize_rows",
+    "reader_words",
+    "row_bytes",
+    "writer_words",
+]
+
+KVFormat: TypeAlias = Literal["f16", "f32", "q8"]
+KV_FORMATS: tuple[KVFormat, ...] = get_args(KVFormat)
+
+BLOCK = 32
+# Of 8-bit elements a workgroup of kernels/kv_quantize.wgsl.
+QUANTIZED_AT_ONCE = 8 * BLOCK
+
+
+def page_bytes(config: ModelConfig, kv_format: KVFormat) -> int:
+    """Bytes of one page of one layer's cache."""
+    width = config.n_kv_heads * config.head_dim
+    match kv_format:
+        case "f16":
+            position = 2 * 2 * width
+        case "f32":
+            position = 2 * 4 * width
+        case "q8":
+            # A float16 scale for every block of keys and of values.
+            position = 2 * (width + 2 * -(-width // BLOCK))
+    return PAGE * position
+
+
+def row_bytes(config: ModelConfig, kv_format: KVFormat) -> int:
+    """Bytes of a row's keys and values on their way to the pages; none if they go there at once."""
+    return 2 * 4 * config.n_kv_heads * config.head_dim if kv_format == "q8" else 0
+
+
+def reader_words(kv_format: KVFormat) -> dict[str, str]:
+    """Snippets of the attention kernels."""
+    scales = {"q8": "kv/q8"} if kv_format == "q8" else {}
+    return {"pages": "kv/pages", "kv_read": f"kv/read_{kv_format}", **scales}
+
+
+def writer_words(kv_format: KVFormat) -> dict[str, str]:
+    """Snippets of the epilogue rope_append."""
+    if kv_format == "q8":
+        return {"pages": "kv/pages", "append": "kv/write_rows"}
+    return {"pages": "kv/pages", "append": "kv/write_pages", "kv_write": f"kv/write_{kv_format}"}
+
+
+def quantize_rows(rows: int, buffers: Mapping[str, Buffer], pages: Mapping[str, int]) -> Dispatch:
+    """Keys and values of so many rows to their pages, in 8 bits.
+
+    Args:
+        buffers: of kernels/kv_quantize.wgsl, by name.
+        pages: the constants of kernels/kv/pages.wgsl.
+    """
+    width = pages["KV_HEADS"] * pages["HEAD_DIM"]
+    words = {"pages": "kv/pages", "q8": "kv/q8"}
+    return Dispatch(
+        kernel("kv_quantize", snippets=words, **pages),
+        buffers,
+        (-(-width // QUANTIZED_AT_ONCE), rows, 1),
+    )
