@@ -149,8 +149,8 @@ def test_the_table_names_kernels_and_matrices(results: dict[str, Any]) -> None:
 async def test_a_profile_runs_the_plan(engine: Engine) -> None:
     executor = engine.loaded.executor
     device, step, ring = executor.device, executor.buffers.step, executor.decoder.sampler.ring
-    sequence = executor.begin([1, 2, 3])
-    await executor.reserve(sequence, 8)
+    sequence = executor.cache.begin([1, 2, 3])
+    await executor.cache.reserve(sequence, 8)
     plan = await executor.decoder.plan("step")
     drawn = []
 
@@ -170,7 +170,7 @@ async def test_a_profile_runs_the_plan(engine: Engine) -> None:
     executor.write_rows([Row(3, 0)])
     await device.profile(plan, 3)
     assert await position() == 3  # what advances in place does so each time
-    executor.pages.release(sequence)
+    executor.cache.pages.release(sequence)
 
 
 async def test_where_times_are_rounded_kernels_are_repeated(

@@ -16,7 +16,7 @@ GREEDY: dict[str, Any] = {"temperature": 0, "logit_bias": PRINTABLE_ONLY}
 @pytest.fixture(autouse=True)
 def forget(engine: Engine) -> None:
     """Every test begins with an empty cache."""
-    engine.loaded.executor.pages.clear()
+    engine.loaded.executor.cache.pages.clear()
 
 
 class TestText:
@@ -170,7 +170,7 @@ class TestEnds:
         """The steps in flight when the text stopped are rewound: going on gives the same text."""
         monkeypatch.setattr("webllm_py.runtime.run.AHEAD_SECONDS", 1e3)
         text = await said(engine, max_tokens=60)
-        engine.loaded.executor.pages.clear()
+        engine.loaded.executor.cache.pages.clear()
         stop = text[20:24]
         cut = text.find(stop)
         assert await said(engine, max_tokens=60, stop=stop) == text[:cut]

@@ -159,7 +159,7 @@ async def test_logits_of_any_kind_from_a_processor(engine: Engine, returned: Any
 
 
 async def test_a_refused_request_leaves_no_pages_behind(engine: Engine) -> None:
-    pages = engine.loaded.executor.pages
+    pages = engine.loaded.executor.cache.pages
     pages.clear()
     for _ in range(3):
         with pytest.raises(RequestError):

@@ -57,28 +57,28 @@ async def read_logits(executor: Executor) -> np.ndarray:
 
 async def prefilled(executor: Executor, tokens: Sequence[int]) -> np.ndarray:
     """Logits after the last token, prefilled from nothing."""
-    executor.pages.clear()
-    sequence = executor.begin(tokens)
+    executor.cache.pages.clear()
+    sequence = executor.cache.begin(tokens)
     async for _ in executor.prefill(sequence, tokens):
         pass
     executor.go_on(sequence)
     executor.device.replay(await executor.decoder.plan("head"))
     logits = await read_logits(executor)
-    executor.pages.release(sequence)
+    executor.cache.pages.release(sequence)
     return logits
 
 
 async def stepped(executor: Executor, tokens: Sequence[int]) -> np.ndarray:
     """Logits after every token, each computed on its own."""
-    executor.pages.clear()
-    sequence = executor.begin(tokens)
+    executor.cache.pages.clear()
+    sequence = executor.cache.begin(tokens)
     rows = []
     for position, token in enumerate(tokens):
-        await executor.reserve(sequence, position + 1)
+        await executor.cache.reserve(sequence, position + 1)
         executor.write_rows([Row(token, position)])
         executor.device.replay(await executor.decoder.plan("logits"))
         rows.append(await read_logits(executor))
-    executor.pages.release(sequence)
+    executor.cache.pages.release(sequence)
     return np.array(rows)
 
 
@@ -166,9 +166,9 @@ async def test_steps_in_flight_draw_what_waited_steps_draw(
     monkeypatch.setattr("webllm_py.runtime.run.AHEAD_SECONDS", 1e3)
     executor = engine.loaded.executor
     prompt = TOKENS[:20]
-    executor.pages.clear()
+    executor.cache.pages.clear()
     waited, _ = await drawn(engine, prompt, SETTINGS[name], most_ahead=1)
-    executor.pages.clear()
+    executor.cache.pages.clear()
     reads: list[int] = []
     read = executor.device.read
 
@@ -198,7 +198,7 @@ class TestPrefixCache:
 
     @pytest.fixture(autouse=True)
     def forget(self, exact: Engine) -> None:
-        exact.loaded.executor.pages.clear()
+        exact.loaded.executor.cache.pages.clear()
 
     @pytest.mark.parametrize(
         ("shared", "cached"),
@@ -216,7 +216,7 @@ class TestPrefixCache:
         second = [*TOKENS[:shared], *other]
         cold, stats = await drawn(exact, second, settings, count=20)
         assert stats.cached_tokens == 0
-        exact.loaded.executor.pages.clear()
+        exact.loaded.executor.cache.pages.clear()
         await drawn(exact, TOKENS[:shared], settings, count=2)
         warm, stats = await drawn(exact, second, settings, count=20)
         assert (stats.cached_tokens, stats.prompt_tokens) == (cached, 120)
@@ -225,14 +225,14 @@ class TestPrefixCache:
     async def test_logits_behind_a_cached_prefix(self, exact: Engine, wanted: np.ndarray) -> None:
         await drawn(exact, TOKENS[:90], SETTINGS["greedy"], count=1)
         executor = exact.loaded.executor
-        sequence = executor.begin(TOKENS[:100])
+        sequence = executor.cache.begin(TOKENS[:100])
         assert len(sequence.tokens) == 90
         async for _ in executor.prefill(sequence, TOKENS[90:100]):
             pass
         executor.go_on(sequence)
         executor.device.replay(await executor.decoder.plan("head"))
         assert np.abs(await read_logits(executor) - wanted[99]).max() < SAME
-        executor.pages.finish(sequence)
+        executor.cache.pages.finish(sequence)
 
     async def test_a_prefix_that_several_share(self, exact: Engine) -> None:
         """A short common beginning and long different ends: none disturbs another."""
@@ -243,9 +243,9 @@ class TestPrefixCache:
         ]
         cold = []
         for prompt in prompts:
-            exact.loaded.executor.pages.clear()
+            exact.loaded.executor.cache.pages.clear()
             cold.append((await drawn(exact, prompt, settings, count=10))[0])
-        exact.loaded.executor.pages.clear()
+        exact.loaded.executor.cache.pages.clear()
         cached = []
         for _ in range(2):
             for prompt, alone in zip(prompts, cold, strict=True):
@@ -268,7 +268,7 @@ class TestPrefixCache:
         for i in range(8):
             await drawn(exact, [(token * 3 + i) % 256 for token in TOKENS[:130]], settings, count=1)
         executor = exact.loaded.executor
-        pages = executor.pages
+        pages = executor.cache.pages
         assert pages.used <= pages.capacity == executor.layout.max_pages == 16
         again, stats = await drawn(exact, TOKENS[:100], settings, count=10)
         assert stats.cached_tokens == 0

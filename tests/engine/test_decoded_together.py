@@ -45,7 +45,7 @@ async def drawn(
 ) -> list[list[int]]:
     """Tokens of each answer, from nothing; ``ends``: after how many one needs no more."""
     executor = engine.loaded.executor
-    executor.pages.clear()
+    executor.cache.pages.clear()
     answers: list[list[int]] = [[] for _ in settings]
     ended: set[int] = set()
     batches = generate(
@@ -62,7 +62,7 @@ async def drawn(
         answers[index] += tokens
         if len(answers[index]) >= (ends or {}).get(index, count):
             ended.add(index)
-    assert not executor.pages.running
+    assert not executor.cache.pages.running
     return answers
 
 

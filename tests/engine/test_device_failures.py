@@ -24,7 +24,7 @@ from webllm_py.gpu import Device
 from webllm_py.gpu.device import Limits
 from webllm_py.models.step import PAGE
 from webllm_py.runtime import executor
-from webllm_py.runtime.executor import FIRST_PAGES
+from webllm_py.runtime.cache import FIRST_PAGES
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -76,10 +76,10 @@ class TestMemory:
         self, files: Files, device: Device, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """In a large cache they keep as much room as the longest took, and then make room."""
-        monkeypatch.setattr(executor, "KEEP_BYTES", 0)
+        monkeypatch.setattr(cache, "KEEP_BYTES", 0)
         spec = replace(SMALL, name="long", context=2048)
         async with await webllm_py.load(files.gguf(spec), device=device) as engine:
-            pages = engine.loaded.executor.pages
+            pages = engine.loaded.executor.cache.pages
             for length in (100, 400):
                 longest = -(-(length + 20) // PAGE)
                 for first in "abcdefgh":

@@ -38,8 +38,8 @@ async def usable(engine: Engine, expected: str) -> AsyncIterator[None]:
             prompt="Once" + expected[:10], max_tokens=10, temperature=0, logit_bias=PRINTABLE_ONLY
         )
         assert reply.choices[0].text == expected[10:20]
-    executor.pages.clear()
-    assert executor.pages.used == 0, "pages that no sequence gives back"
+    executor.cache.pages.clear()
+    assert executor.cache.pages.used == 0, "pages that no sequence gives back"
     assert engine.loaded.owner.device.n_buffers == buffers
 
 
@@ -106,7 +106,7 @@ class TestInterrupt:
                 engine.interrupt()
             write_rows(*arguments)
 
-        executor.pages.clear()
+        executor.cache.pages.clear()
         monkeypatch.setattr(executor, "write_rows", second_interrupts)
         reply = await engine.completions.create(**{**LONG, "prompt": "y" * (3 * executor.chunk)})
         assert (reply.choices[0].text, reply.choices[0].finish_reason) == ("", "abort")

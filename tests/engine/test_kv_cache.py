@@ -33,7 +33,7 @@ async def quantized(files: Files, plain_device: Device) -> AsyncIterator[Engine]
 
 async def cached(executor: Executor) -> list[bytes]:
     """The pages of every layer, those of the first ``TOKENS`` first."""
-    size = -(-len(TOKENS) // PAGE) * executor.bytes_a_page // executor.model.config.n_layers
+    size = -(-len(TOKENS) // PAGE) * executor.cache.bytes_a_page // executor.model.config.n_layers
     return [await executor.device.read(kv, 0, size) for kv in executor.buffers.kv]
 
 
@@ -66,9 +66,9 @@ async def test_cached_prefixes(quantized: Engine) -> None:
     others = [[*TOKENS[:n], *((t + 1) % 256 for t in TOKENS[n:120])] for n in (71, 32)]
     cold = []
     for prompt in others:
-        executor.pages.clear()
+        executor.cache.pages.clear()
         cold.append((await drawn(quantized, prompt, settings, count=20))[0])
-    executor.pages.clear()
+    executor.cache.pages.clear()
     await drawn(quantized, TOKENS[:71], settings, count=2)
     for prompt, alone, shared in zip(others, cold, (71, 32), strict=True):
         warm, stats = await drawn(quantized, prompt, settings, count=20)
@@ -95,7 +95,7 @@ async def test_a_cache_that_grows_keeps_what_is_there(files: Files, device: Devi
     source = files.huggingface(SMALL)
     async with await webllm_py.load(source, device=device, kv_dtype="q8") as engine:
         executor = engine.loaded.executor
-        pages = executor.pages
+        pages = executor.cache.pages
         await drawn(engine, text[:250], settings, count=1)
         before = pages.capacity
         warm, stats = await drawn(engine, text, settings, count=10)

@@ -58,7 +58,7 @@ async def test_the_plan_is_what_loading_takes(
         assert plan.loaded == pytest.approx(engine.info["gpu_memory"], rel=0.01)
         assert plan.context_length == engine.info["context_length"]
         # A conversation that fills the context takes what the plan says, too.
-        await loaded.executor.reserve(Sequence(), plan.context_length)
+        await loaded.executor.cache.reserve(Sequence(), plan.context_length)
         assert plan.whole == pytest.approx(engine.info["gpu_memory"], rel=0.01)
 
 

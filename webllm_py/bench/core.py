@@ -256,7 +256,7 @@ def step_bytes(executor: Executor, positions: float) -> int:
     for name, (_, slices) in weights.matrices.items():
         if name != "token_embd" or executor.model.tied:
             nbytes += sum(buffer.size for part in slices for buffer in part.buffers.values())
-    return round(nbytes + executor.bytes_a_page * positions / PAGE)
+    return round(nbytes + executor.cache.bytes_a_page * positions / PAGE)
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:

@@ -67,9 +67,9 @@ async def profile_decode(
         bandwidth: bytes a second that the device reads at best.
     """
     context = len(prompt)
-    sequence = executor.begin([*prompt, 0])  # of the last token nothing is cached
+    sequence = executor.cache.begin([*prompt, 0])  # of the last token nothing is cached
     try:
-        await executor.reserve(sequence, context + tokens)
+        await executor.cache.reserve(sequence, context + tokens)
         step = Step(
             executor.device,
             await executor.decoder.plan("step"),
@@ -80,7 +80,7 @@ async def profile_decode(
         )
         found = await profiled(executor, step, repeated, bandwidth)
     finally:
-        executor.pages.finish(sequence)
+        executor.cache.pages.finish(sequence)
     return {"step": "decode", "context": context, **found}
 
 
@@ -89,9 +89,9 @@ async def profile_prefill(
 ) -> dict[str, Any]:
     """The first chunk of a prompt that is not in the cache; see ``profile_decode``."""
     chunk = list(prompt[: executor.chunk])
-    sequence = executor.begin(chunk)
+    sequence = executor.cache.begin(chunk)
     try:
-        await executor.reserve(sequence, len(chunk))
+        await executor.cache.reserve(sequence, len(chunk))
         step = Step(
             executor.device,
             await executor.forward_plan(len(chunk)),
@@ -102,7 +102,7 @@ async def profile_prefill(
         )
         found = await profiled(executor, step, repeated, bandwidth)
     finally:
-        executor.pages.release(sequence)
+        executor.cache.pages.release(sequence)
     return {"step": "prefill", "tokens": len(chunk), **found}
 
 

@@ -8,44 +8,20 @@ chunk size (prefill), with GEMMs and tiled attention. Nothing runs here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import kernel
+from webllm_py.models.activations import Activations, padded
+from webllm_py.models.attention import Attention
 from webllm_py.models.config import ModelConfig
-from webllm_py.models.kv_cache import KVFormat, quantize_rows, reader_words, writer_words
+from webllm_py.models.kv_cache import KVFormat, quantize_rows, writer_words
 from webllm_py.models.linear import Linear
 from webllm_py.models.rope import FINE
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Weights
 
-__all__ = ["Activations", "Graph"]
-
-
-@dataclass(frozen=True)
-class Activations:
-    """The buffers that a step works in, besides weights.
-
-    Shapes, float32 unless said: hidden and normed (rows, hidden), q and attended
-    (rows, heads * head_dim), gated (rows, intermediate), rows padded to whole blocks of 32;
-    partial (rows * splits, heads, head_dim + 2); logits (rows, vocab). ``step``: models/step.py.
-    ``rope``: models/rope.py. ``kv``: one a layer, kernels/kv/pages.wgsl. ``kv_rows``: keys and
-    values on their way to "q8" pages, kernels/kv/write_rows.wgsl.
-    """
-
-    step: Buffer
-    rope: Buffer
-    hidden: Buffer
-    normed: Buffer
-    q: Buffer
-    attended: Buffer
-    gated: Buffer
-    partial: Buffer
-    logits: Buffer
-    zeros: Buffer
-    kv_rows: Buffer
-    kv: tuple[Buffer, ...]
+__all__ = ["Graph"]
 
 
 class Graph:
@@ -75,7 +51,7 @@ class Graph:
         self.device = device
         self.tuning = tuning
         self.kv_format = kv_format
-        self.few = rows <= max(1, tuning.few_rows)
+        self.few = rows <= tuning.few_rows
         self.dispatches: list[Dispatch] = []
 
     def embed(self, name: str) -> None:
@@ -124,85 +100,10 @@ class Graph:
 
     def attend(self, layer: int) -> None:
         """attended = attention of q over the sequence's keys and values."""
-        if not self.few:
-            self.attend_tiled(layer)
-            return
-        self.attend_split(layer)
-        self.combine_splits()
-
-    def attend_split(self, layer: int) -> None:
-        """A few positions: the keys of each are split over workgroups."""
-        splits = self.tuning.splits_of(self.rows)
-        config, tuning, buffers = self.config, self.tuning, self.buffers
-        quads = -(-config.n_heads // config.n_kv_heads // 4)
-        self.dispatches.append(
-            Dispatch(
-                kernel(
-                    "attention_split",
-                    snippets=reader_words(self.kv_format),
-                    HEADS=config.n_heads,
-                    QUADS=quads,
-                    SPLITS=splits,
-                    SCALE=config.head_dim**-0.5,
-                    LANES=tuning.attention_threads,
-                    THREADS=tuning.attention_threads,
-                    **self.page_constants(),
-                ),
-                {
-                    "q": buffers.q,
-                    "step": buffers.step,
-                    "kv": buffers.kv[layer],
-                    "partial": buffers.partial,
-                },
-                (splits, config.n_kv_heads * quads, self.rows),
-            )
+        attention = Attention(
+            self.config, self.tuning, self.kv_format, self.page_constants(), self.buffers, layer
         )
-
-    def combine_splits(self) -> None:
-        """attended = the splits put together."""
-        config, tuning, buffers = self.config, self.tuning, self.buffers
-        self.dispatches.append(
-            Dispatch(
-                kernel(
-                    "attention_combine",
-                    HEADS=config.n_heads,
-                    HEAD_DIM=config.head_dim,
-                    SPLITS=tuning.splits_of(self.rows),
-                    KEYS=tuning.attention_threads,
-                    Y_STRIDE=padded(config.n_heads * config.head_dim),
-                    STEP_ROWS=ROWS_AT,
-                ),
-                {"partial": buffers.partial, "step": buffers.step, "y": buffers.attended},
-                (config.n_heads, self.rows, 1),
-            )
-        )
-
-    def attend_tiled(self, layer: int) -> None:
-        """A chunk of positions, a tile of them to a workgroup."""
-        config, buffers = self.config, self.buffers
-        # Tiles of queries that fill workgroups without passing 16 KiB of workgroup memory.
-        queries = 32 if config.head_dim <= 64 else 16 if config.head_dim <= 128 else 8
-        self.dispatches.append(
-            Dispatch(
-                kernel(
-                    "attention_prefill",
-                    snippets=reader_words(self.kv_format),
-                    HEADS=config.n_heads,
-                    QUERIES=queries,
-                    SCALE=config.head_dim**-0.5,
-                    Y_STRIDE=padded(config.n_heads * config.head_dim),
-                    THREADS=queries // 4 * config.head_dim // 8,
-                    **self.page_constants(),
-                ),
-                {
-                    "q": buffers.q,
-                    "step": buffers.step,
-                    "kv": buffers.kv[layer],
-                    "y": buffers.attended,
-                },
-                (-(-self.rows // queries), config.n_heads, 1),
-            )
-        )
+        self.dispatches += attention.dispatches(self.rows)
 
     def add_linear(self, name: str, source: Buffer) -> None:
         """hidden += the projection of ``source``."""
@@ -305,8 +206,3 @@ class Graph:
             "STEP_PAGES": self.layout.pages_at,
             "MAX_PAGES": self.layout.max_pages,
         }
-
-
-def padded(length: int) -> int:
-    """A row's length in whole blocks of 32."""
-    return -(-length // 32) * 32

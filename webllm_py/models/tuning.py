@@ -19,13 +19,14 @@ class Tuning:
         many_quads: a GEMV with so many quads of rows fills the GPU with ``many_lanes`` threads a
             row group, and has its row groups compute two quads each.
         many_lanes: see ``many_quads``.
-        few_rows: most rows that share a GEMV's weights, 8 at a time, instead of a GEMM.
+        few_rows: most rows, at least 1, that share a GEMV's weights, 8 at a time, instead of a
+            GEMM, and whose keys are split.
         tiled: whether GEMMs go through workgroup memory.
         many_tiles: a GEMM with so many tiles hides its loads behind other tiles' work; with fewer,
             tiles are smaller and fetch ahead.
         attention_threads: threads of a decode-attention workgroup, and keys of its tile: 32 or 64.
         splits: most workgroups that share a head's keys.
-        partials: most splits of all rows together; 0: only a single row is split.
+        partials: most splits of all rows together.
         reduce_threads: threads of norm and sampling workgroups.
         chunk: most rows of a prefill chunk.
     """

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from webllm_py.errors import DeviceLimitError, GPUOutOfMemoryError
-from webllm_py.gpu.device import Device, Dispatch, Plan
-from webllm_py.gpu.kernels import kernel
+from webllm_py.errors import DeviceLimitError
+from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.activations import Activations, padded
 from webllm_py.models.config import ModelConfig
-from webllm_py.models.graph import Activations, Graph, padded
+from webllm_py.models.graph import Graph
 from webllm_py.models.kv_cache import KVFormat, page_bytes, row_bytes
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import rope_table
 from webllm_py.models.step import PAGE, SLOTS, Row, StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
+from webllm_py.runtime.cache import KVCache
 from webllm_py.runtime.decoder import Decoder
-from webllm_py.runtime.pages import PageTable
 from webllm_py.runtime.pages import Sequence as CachedSequence
 
 __all__ = ["Executor", "longest_context"]
 
-FIRST_PAGES = 8
 # Tokens of prompts whose kernels are compiled while loading.
 USUAL_PROMPTS = (32, 64)
-# The cache grows for finished sequences up to this, or to twice what those under way took, but not
-# past a whole context.
-KEEP_BYTES = 64 << 20
 
 
 class Executor:
@@ -59,19 +54,27 @@ class Executor:
         self.device, self.owner, self.model, self.weights = device, owner, model, weights
         self.tuning, self.kv_format = tuning, kv_format
         self.context_length = context_length
-        own_pages = -(-context_length // PAGE)
-        bindable = longest_context(config, device, kv_format) // PAGE
-        self.pages = PageTable(min(bindable, SLOTS * own_pages))
         self.chunk = min(tuning.chunk, self.bucket(context_length))
-        self.layout = StepLayout(self.chunk, own_pages)
+        layout = StepLayout(self.chunk, -(-context_length // PAGE))
+        step = owner.create("step", layout.nbytes)
+        self.layout = layout
+        self.cache = KVCache(
+            device,
+            owner,
+            config,
+            kv_format,
+            layout,
+            step,
+            bindable=longest_context(config, device, kv_format) // PAGE,
+            on_growth=self.drop_plans,
+        )
         self._rope_table = rope_table(frequencies, context_length)
-        self.buffers = self._activations(config)
+        self.buffers = self._activations(config, step)
         self.decoder = Decoder(self, owner, logits=self.buffers.logits)
         self._plans: dict[tuple[object, str, int], Plan] = {}
-        self._most_running = 0
         self._last_row = 0
 
-    def _activations(self, config: ModelConfig) -> Activations:
+    def _activations(self, config: ModelConfig, step: Buffer) -> Activations:
         make = self.owner.create
         hidden = padded(config.hidden_size)
         heads = padded(config.n_heads * config.head_dim)
@@ -82,7 +85,7 @@ class Executor:
         splits = max(self.tuning.splits, self.tuning.partials)
         partial = 4 * config.n_heads * splits * (config.head_dim + 2)
         return Activations(
-            step=make("step", self.layout.nbytes),
+            step=step,
             rope=make("rope table", len(self._rope_table)),
             hidden=make("hidden", rows * hidden),
             normed=normed_or_attended,
@@ -93,120 +96,23 @@ class Executor:
             logits=make("logits", 4 * config.vocab_size),
             zeros=make("zeros", 16),
             kv_rows=make("kv rows", self.chunk * row_bytes(config, self.kv_format)),
-            kv=tuple(make(f"kv {i}", 16) for i in range(config.n_layers)),
+            kv=self.cache.buffers,
         )
-
-    @property
-    def bytes_a_page(self) -> int:
-        """Bytes of a page, all layers together."""
-        config = self.model.config
-        return config.n_layers * page_bytes(config, self.kv_format)
 
     async def prepare(self) -> None:
         """Make the first pages, compile the kernels and record the plans of a usual request."""
         self.device.write(self.buffers.rope, 0, self._rope_table)
-        await self._grow(min(FIRST_PAGES, self.layout.max_pages))
+        await self.cache.prepare()
         await asyncio.gather(
             *(self.decoder.plan(name) for name in ("step", "head", "first")),
             *(self.forward_plan(min(rows, self.chunk)) for rows in USUAL_PROMPTS),
         )
 
-    # Pages
-
-    async def reserve(self, sequence: CachedSequence, length: int, slot: int = 0) -> None:
-        """Make sure that the sequence has pages for ``length`` tokens; the cache grows for it.
-
-        Raises:
-            GPUOutOfMemoryError: no memory for more pages; the cache is as it was before.
-        """
-        added = -(-length // PAGE) - len(sequence.pages)
-        if added <= 0:
-            return
-        needed = self.pages.running + added
-        self._most_running = max(self._most_running, needed)
-        missing, capacity = self.pages.missing(sequence, length), self.pages.capacity
-        if missing:
-            # Beyond this, finished sequences make room.
-            keep = max(2 * self._most_running, KEEP_BYTES // self.bytes_a_page)
-            keep = max(self._most_running, min(keep, self.layout.max_pages))
-            if capacity < keep:
-                try:
-                    await self._grow(min(max(capacity + missing, capacity * 3 // 2), keep))
-                except GPUOutOfMemoryError:
-                    # Without room to spare; or with none where finished sequences can make room.
-                    if capacity < needed:
-                        await self._grow(needed)
-        self.write_pages(self.pages.reserve(sequence, length), slot)
-
     def together(self, prompt: int, answer: int) -> int:
         """How many answers of so many tokens to one prompt may be decoded together."""
         whole = prompt // PAGE
         each = -(-(prompt + answer) // PAGE) - whole
-        return max(1, min(SLOTS, self.chunk, (self.pages.max_pages - whole) // each))
-
-    async def _grow(self, pages: int) -> None:
-        """Give every layer's cache room for so many pages, keeping what is there.
-
-        One layer after the other, so that only one is there twice. When one fails, those before it
-        have more room than is used.
-        """
-        pages = min(pages, self.pages.max_pages)
-        size = page_bytes(self.model.config, self.kv_format)
-        self.drop_plans()
-        for i, old in enumerate(self.buffers.kv):
-            grown = self.owner.create(f"kv {i}", pages * size)
-            try:
-                await self.device.check()
-                if self.pages.capacity:
-                    self.device.copy(old, grown, self.pages.capacity * size)
-            except BaseException:
-                self.owner.free(grown)
-                raise
-            kv = self.buffers.kv
-            self.buffers = replace(self.buffers, kv=(*kv[:i], grown, *kv[i + 1 :]))
-            self.owner.free(old)
-        self.pages.grow_to(pages)
-
-    def begin(self, tokens: Sequence[int]) -> CachedSequence:
-        """The longest cached prefix of a prompt, in the page table and ready to be extended."""
-        sequence = self.pages.begin(tokens)
-        self.write_pages(list(enumerate(sequence.pages)))
-        return sequence
-
-    def write_pages(self, pages: Sequence[tuple[int, int]], slot: int = 0) -> None:
-        """Put (logical, physical) pages into a slot's page table."""
-        for logical, physical in pages:
-            offset = self.layout.pages_offset(logical, slot)
-            self.device.write(self.buffers.step, offset, struct.pack("<I", physical))
-
-    async def fork(self, sequence: CachedSequence, slot: int) -> CachedSequence:
-        """A sequence that goes on from another one, in a slot of its own.
-
-        Whole pages are shared. The last one, which both will write to, is copied.
-        """
-        fork = self.pages.fork(sequence)
-        shared = len(fork.pages)
-        self.write_pages(list(enumerate(fork.pages)), slot)
-        await self.reserve(fork, len(sequence.tokens), slot)
-        if shared < len(sequence.pages):
-            await self._copy_page(sequence.pages[shared], fork.pages[shared])
-        fork.tokens += sequence.tokens[len(fork.tokens) :]
-        return fork
-
-    async def _copy_page(self, source: int, target: int) -> None:
-        plan = await self.plan(self, "copy page", 1, self._page_copies)
-        self.device.write(self.buffers.step, *self.layout.page_copy(source, target))
-        self.device.replay(plan)
-
-    def _page_copies(self) -> list[Dispatch]:
-        units = page_bytes(self.model.config, self.kv_format) // 16
-        copy = kernel("copy_page", UNITS=units)
-        return [
-            Dispatch(copy, {"step": self.buffers.step, "kv": kv}, (-(-units // 64), 1, 1))
-            for kv in self.buffers.kv
-        ]
-
-    # Steps
+        return max(1, min(SLOTS, self.chunk, (self.cache.pages.max_pages - whole) // each))
 
     def write_rows(self, rows: Sequence[Row], picked: int = 0) -> None:
         """Say what the next step computes, and which row's hidden state "head" takes."""
@@ -222,7 +128,7 @@ class Executor:
         """
         for start in range(0, len(tokens), self.chunk):
             part = tokens[start : start + self.chunk]
-            await self.reserve(sequence, len(sequence.tokens) + len(part))
+            await self.cache.reserve(sequence, len(sequence.tokens) + len(part))
             plan = await self.forward_plan(len(part))
             self.write_rows(consecutive(part, len(sequence.tokens)))
             if start:
@@ -274,7 +180,7 @@ class Executor:
 
     def bucket(self, rows: int) -> int:
         """How many rows so many are computed as: few sizes, so that plans are reused."""
-        if rows <= max(1, self.tuning.few_rows):
+        if rows <= self.tuning.few_rows:
             return 1 << (rows - 1).bit_length()
         unit = 32 if rows <= 64 else 64
         return -(-rows // unit) * unit

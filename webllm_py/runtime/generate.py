@@ -65,7 +65,7 @@ async def generate(
     decoder = executor.decoder if n == 1 else Decoder(executor, scratch, n)
     for slot, own in enumerate(settings):
         decoder.sampler.begin(own, prompt, slot)
-    sequences = [executor.begin(prompt)]
+    sequences = [executor.cache.begin(prompt)]
     run = Run(decoder, scratch, sequences, list(prompt), max_tokens, ended, most_ahead)
     try:
         for own_stats in stats:
@@ -75,7 +75,7 @@ async def generate(
             if interrupted():
                 return
         for slot in range(1, n):
-            sequences.append(await executor.fork(sequences[0], slot))
+            sequences.append(await executor.cache.fork(sequences[0], slot))
         executor.go_on(sequences[0], n)
         processors = settings[0].logits_processors
         pieces = processed(run, processors) if processors else run.ahead(guess=guess)
@@ -90,9 +90,9 @@ async def generate(
         finally:
             for sequence in sequences:
                 if executor.device.lost:
-                    executor.pages.release(sequence)
+                    executor.cache.pages.release(sequence)
                 else:
-                    executor.pages.finish(sequence)
+                    executor.cache.pages.finish(sequence)
             if decoder is not executor.decoder:
                 executor.drop_plans(decoder)
             scratch.free_all()

@@ -18,7 +18,8 @@ from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.step import PAGE
 from webllm_py.models.tuning import tuning_for
-from webllm_py.runtime.executor import FIRST_PAGES, Executor, longest_context
+from webllm_py.runtime.cache import FIRST_PAGES
+from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.storage import Quantize
@@ -116,6 +117,6 @@ def plan_memory(
     return MemoryPlan(
         weights=weight_bytes,
         work=owner.nbytes - weight_bytes - cache,
-        page=executor.bytes_a_page,
+        page=executor.cache.bytes_a_page,
         context_length=executor.context_length,
     )

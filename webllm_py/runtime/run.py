@@ -113,7 +113,7 @@ class Run:
         # The drawn token itself takes a position only in the step after.
         length = len(self.prompt) + self.issued + count
         for index in self.active:
-            await self.executor.reserve(self.sequences[index], length, index)
+            await self.executor.cache.reserve(self.sequences[index], length, index)
 
     def submitted(self, count: int) -> None:
         """Queue the read-back of the last ``count`` steps' tokens."""

@@ -149,10 +149,10 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
         together = Decoder(executor, owner, SLOTS)
         for name in ("first", "step"):
             await together.plan(name, SLOTS)
-        sequence = executor.begin(range(PAGE + 1))
+        sequence = executor.cache.begin(range(PAGE + 1))
         sequence.tokens += range(PAGE + 1)
-        await executor.reserve(sequence, PAGE + 1)
-        await executor.fork(sequence, 1)
+        await executor.cache.reserve(sequence, PAGE + 1)
+        await executor.cache.fork(sequence, 1)
     used = {dispatch.kernel for dispatch in device.recorded}
     used |= set(Verifier(executor.decoder, owner, SLOTS).kernels)
     for matrix in model.matrices():

@@ -1,0 +1,40 @@
+"""The buffers that a forward pass works in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from webllm_py.gpu.device import Buffer
+
+__all__ = ["Activations", "padded"]
+
+
+@dataclass(frozen=True)
+class Activations:
+    """The buffers that a step works in, besides weights.
+
+    Shapes, float32 unless said: hidden and normed (rows, hidden), q and attended
+    (rows, heads * head_dim), gated (rows, intermediate), rows padded to whole blocks of 32;
+    partial (rows * splits, heads, head_dim + 2); logits (rows, vocab). ``step``: models/step.py.
+    ``rope``: models/rope.py. ``kv``: one a layer, kernels/kv/pages.wgsl. ``kv_rows``: keys and
+    values on their way to "q8" pages, kernels/kv/write_rows.wgsl.
+    """
+
+    step: Buffer
+    rope: Buffer
+    hidden: Buffer
+    normed: Buffer
+    q: Buffer
+    attended: Buffer
+    gated: Buffer
+    partial: Buffer
+    logits: Buffer
+    zeros: Buffer
+    kv_rows: Buffer
+    kv: Sequence[Buffer]
+
+
+def padded(length: int) -> int:
+    """A row's length in whole blocks of 32."""
+    return -(-length // 32) * 32

@@ -1,0 +1,106 @@
+"""A layer's attention as dispatches: split over keys for a few rows, tiled for a chunk of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from webllm_py.gpu.device import Dispatch
+from webllm_py.gpu.kernels import kernel
+from webllm_py.models.activations import Activations, padded
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.kv_cache import KVFormat, reader_words
+from webllm_py.models.step import ROWS_AT
+from webllm_py.models.tuning import Tuning
+
+__all__ = ["Attention"]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention of rows of q over the keys and values of their sequences.
+
+    Attributes:
+        pages: the constants of kernels/kv/pages.wgsl.
+    """
+
+    config: ModelConfig
+    tuning: Tuning
+    kv_format: KVFormat
+    pages: Mapping[str, int]
+    buffers: Activations
+    layer: int
+
+    def dispatches(self, rows: int) -> list[Dispatch]:
+        """attended = the attention of so many rows."""
+        if rows > self.tuning.few_rows:
+            return [self.tiled(rows)]
+        return [self.split(rows), self.combined(rows)]
+
+    def split(self, rows: int) -> Dispatch:
+        """The keys of each row are split over workgroups."""
+        config, tuning, buffers = self.config, self.tuning, self.buffers
+        splits = tuning.splits_of(rows)
+        quads = -(-config.n_heads // config.n_kv_heads // 4)
+        return Dispatch(
+            kernel(
+                "attention_split",
+                snippets=reader_words(self.kv_format),
+                HEADS=config.n_heads,
+                QUADS=quads,
+                SPLITS=splits,
+                SCALE=config.head_dim**-0.5,
+                LANES=tuning.attention_threads,
+                THREADS=tuning.attention_threads,
+                **self.pages,
+            ),
+            {
+                "q": buffers.q,
+                "step": buffers.step,
+                "kv": buffers.kv[self.layer],
+                "partial": buffers.partial,
+            },
+            (splits, config.n_kv_heads * quads, rows),
+        )
+
+    def combined(self, rows: int) -> Dispatch:
+        """The splits put together."""
+        config, buffers = self.config, self.buffers
+        return Dispatch(
+            kernel(
+                "attention_combine",
+                HEADS=config.n_heads,
+                HEAD_DIM=config.head_dim,
+                SPLITS=self.tuning.splits_of(rows),
+                KEYS=self.tuning.attention_threads,
+                Y_STRIDE=padded(config.n_heads * config.head_dim),
+                STEP_ROWS=ROWS_AT,
+            ),
+            {"partial": buffers.partial, "step": buffers.step, "y": buffers.attended},
+            (config.n_heads, rows, 1),
+        )
+
+    def tiled(self, rows: int) -> Dispatch:
+        """A chunk of positions, a tile of them to a workgroup."""
+        config, buffers = self.config, self.buffers
+        # Tiles of queries that fill workgroups without passing 16 KiB of workgroup memory.
+        queries = 32 if config.head_dim <= 64 else 16 if config.head_dim <= 128 else 8
+        return Dispatch(
+            kernel(
+                "attention_prefill",
+                snippets=reader_words(self.kv_format),
+                HEADS=config.n_heads,
+                QUERIES=queries,
+                SCALE=config.head_dim**-0.5,
+                Y_STRIDE=padded(config.n_heads * config.head_dim),
+                THREADS=queries // 4 * config.head_dim // 8,
+                **self.pages,
+            ),
+            {
+                "q": buffers.q,
+                "step": buffers.step,
+                "kv": buffers.kv[self.layer],
+                "y": buffers.attended,
+            },
+            (-(-rows // queries), config.n_heads, 1),
+        )

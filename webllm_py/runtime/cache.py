@@ -1,0 +1,164 @@
+"""The paged KV cache on the device: pages that are handed out, copied, and grown by layers."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+
+from webllm_py.errors import GPUOutOfMemoryError
+from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
+from webllm_py.gpu.kernels import kernel
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.kv_cache import KVFormat, page_bytes
+from webllm_py.models.step import PAGE, SLOTS, StepLayout
+from webllm_py.runtime.pages import PageTable
+from webllm_py.runtime.pages import Sequence as CachedSequence
+
+__all__ = ["FIRST_PAGES", "KVCache"]
+
+FIRST_PAGES = 8
+# The cache grows for finished sequences up to this, or to twice what those under way took, but not
+# past a whole context.
+KEEP_BYTES = 64 << 20
+
+
+class KVCache:
+    """Keys and values of sequences under way and of finished ones.
+
+    Args:
+        step: the step buffer, which holds the page tables; ``layout`` says where.
+        bindable: most pages that one binding holds.
+        on_growth: called before buffers are replaced.
+
+    Attributes:
+        buffers: one a layer; kernels/kv/pages.wgsl.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        owner: BufferOwner,
+        config: ModelConfig,
+        kv_format: KVFormat,
+        layout: StepLayout,
+        step: Buffer,
+        *,
+        bindable: int,
+        on_growth: Callable[[], None],
+    ):
+        self.device, self.owner = device, owner
+        self.layout, self.step = layout, step
+        self.pages = PageTable(min(bindable, SLOTS * layout.max_pages))
+        self.page_bytes = page_bytes(config, kv_format)
+        self.buffers = [owner.create(f"kv {i}", 16) for i in range(config.n_layers)]
+        self._on_growth = on_growth
+        self._most_running = 0
+        self._copy_plan: Plan | None = None
+
+    @property
+    def bytes_a_page(self) -> int:
+        """Bytes of a page, all layers together."""
+        return len(self.buffers) * self.page_bytes
+
+    async def prepare(self) -> None:
+        """Make the first pages."""
+        await self._grow(min(FIRST_PAGES, self.layout.max_pages))
+
+    def begin(self, tokens: Sequence[int]) -> CachedSequence:
+        """The longest cached prefix of a prompt, in the page table and ready to be extended."""
+        sequence = self.pages.begin(tokens)
+        self.write_pages(list(enumerate(sequence.pages)))
+        return sequence
+
+    async def reserve(self, sequence: CachedSequence, length: int, slot: int = 0) -> None:
+        """Make sure that the sequence has pages for ``length`` tokens; the cache grows for it.
+
+        Raises:
+            GPUOutOfMemoryError: no memory for more pages; the cache is as it was before.
+        """
+        added = -(-length // PAGE) - len(sequence.pages)
+        if added <= 0:
+            return
+        needed = self.pages.running + added
+        self._most_running = max(self._most_running, needed)
+        missing, capacity = self.pages.missing(sequence, length), self.pages.capacity
+        if missing:
+            # Beyond this, finished sequences make room.
+            keep = max(2 * self._most_running, KEEP_BYTES // self.bytes_a_page)
+            keep = max(self._most_running, min(keep, self.layout.max_pages))
+            if capacity < keep:
+                try:
+                    await self._grow(min(max(capacity + missing, capacity * 3 // 2), keep))
+                except GPUOutOfMemoryError:
+                    # Without room to spare; or with none where finished sequences can make room.
+                    if capacity < needed:
+                        await self._grow(needed)
+        self.write_pages(self.pages.reserve(sequence, length), slot)
+
+    async def fork(self, sequence: CachedSequence, slot: int) -> CachedSequence:
+        """A sequence that goes on from another one, in a slot of its own.
+
+        Whole pages are shared. The last one, which both will write to, is copied.
+
+        Raises:
+            GPUOutOfMemoryError: no memory for the copy.
+        """
+        fork = self.pages.fork(sequence)
+        shared = len(fork.pages)
+        try:
+            self.write_pages(list(enumerate(fork.pages)), slot)
+            await self.reserve(fork, len(sequence.tokens), slot)
+            if shared < len(sequence.pages):
+                await self._copy_page(sequence.pages[shared], fork.pages[shared])
+        except BaseException:
+            self.pages.release(fork)
+            raise
+        fork.tokens += sequence.tokens[len(fork.tokens) :]
+        return fork
+
+    def write_pages(self, pages: Sequence[tuple[int, int]], slot: int = 0) -> None:
+        """Put (logical, physical) pages into a slot's page table."""
+        for logical, physical in pages:
+            offset = self.layout.pages_offset(logical, slot)
+            self.device.write(self.step, offset, struct.pack("<I", physical))
+
+    async def _copy_page(self, source: int, target: int) -> None:
+        if self._copy_plan is None:
+            units = self.page_bytes // 16
+            copy = kernel("copy_page", UNITS=units)
+            groups = (-(-units // 64), 1, 1)
+            self._copy_plan = await self.device.record(
+                "copy page",
+                [Dispatch(copy, {"step": self.step, "kv": kv}, groups) for kv in self.buffers],
+            )
+        self.device.write(self.step, *self.layout.page_copy(source, target))
+        self.device.replay(self._copy_plan)
+
+    async def _grow(self, pages: int) -> None:
+        """Give every layer room for so many pages, keeping what is there.
+
+        One layer after the other, so that only one is there twice. When one fails, those before it
+        have more room than is used.
+        """
+        pages = min(pages, self.pages.max_pages)
+        self.drop_plans()
+        self._on_growth()
+        for i, old in enumerate(self.buffers):
+            grown = self.owner.create(f"kv {i}", pages * self.page_bytes)
+            try:
+                await self.device.check()
+                if self.pages.capacity:
+                    self.device.copy(old, grown, self.pages.capacity * self.page_bytes)
+            except BaseException:
+                self.owner.free(grown)
+                raise
+            self.buffers[i] = grown
+            self.owner.free(old)
+        self.pages.grow_to(pages)
+
+    def drop_plans(self) -> None:
+        """Forget the recorded copy."""
+        if self._copy_plan:
+            self.device.drop(self._copy_plan)
+            self._copy_plan = None
