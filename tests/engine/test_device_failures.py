@@ -23,7 +23,7 @@ from webllm_py import (
 from webllm_py.gpu import Device
 from webllm_py.gpu.device import Limits
 from webllm_py.models.step import PAGE
-from webllm_py.runtime import executor
+from webllm_py.runtime import cache
 from webllm_py.runtime.cache import FIRST_PAGES
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
