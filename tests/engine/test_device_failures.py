@@ -23,7 +23,7 @@ from webllm_py import (
 from webllm_py.gpu import Device
 from webllm_py.gpu.device import Limits
 from webllm_py.models.step import PAGE
-from webllm_py.runtime import cache
+from webllm_py.runtime import cache, speculation
 from webllm_py.runtime.cache import FIRST_PAGES
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -71,6 +71,47 @@ class TestMemory:
             reply = await engine.completions.create(prompt="y" * 400, max_tokens=50, **fields)
             assert reply.usage.completion_tokens == 50
             assert await said(engine) == short
+
+    @pytest.mark.parametrize("late", [False, True])
+    async def test_no_memory_for_answers_together(
+        self, small_model: Path, device: Device, late: bool
+    ) -> None:
+        """Whichever allocation fails: nothing is left behind, and the same request goes through."""
+        failing = FailingDevice(device, late=late)
+        fields = {"prompt": "x" * 40, "n": 3, "max_tokens": 30, "seed": 4, "ignore_eos": True}
+        async with await webllm_py.load(small_model, device=failing) as engine:
+            engine.loaded.executor.cache.pages.clear()
+            made = failing.created
+            expected = await engine.completions.create(**fields)
+            made = failing.created - made
+            assert made > 5
+            buffers = device.n_buffers
+            for allocation in range(made):
+                failing.fail_at = failing.created + allocation
+                with pytest.raises(GPUOutOfMemoryError):
+                    await engine.completions.create(**fields)
+                assert device.n_buffers == buffers
+                assert engine.loaded.executor.cache.pages.running == 0
+            again = await engine.completions.create(**fields)
+            assert [c.text for c in again.choices] == [c.text for c in expected.choices]
+
+    @pytest.mark.parametrize("late", [False, True])
+    async def test_no_memory_for_guesses(
+        self, small_model: Path, device: Device, late: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What repeats itself is decoded one token at a time then."""
+        monkeypatch.setattr(speculation, "STREAK", 0)
+        failing = FailingDevice(device, late=late)
+        fields = {"temperature": 0, "logit_bias": {65: 100}, "ignore_eos": True}
+        async with await webllm_py.load(small_model, device=failing) as engine:
+            made = failing.created
+            expected = await said(engine, max_tokens=40, **fields)
+            made = failing.created - made
+            assert made > 1
+            for allocation in range(made):
+                failing.fail_at = failing.created + allocation
+                assert await said(engine, max_tokens=40, **fields) == expected == "A" * 40
+                assert failing.created <= failing.fail_at + 1
 
     async def test_finished_conversations_do_not_pile_up(
         self, files: Files, device: Device, monkeypatch: pytest.MonkeyPatch

@@ -36,7 +36,7 @@ SHAPES = [
 
 # Where 8-bit blocks are, or are not, whole parts of a head; the rest is as with the others.
 Q8_SHAPES = [SHAPES[2], SHAPES[4]]
-PLAIN = [(shape, kv) for shape in SHAPES for kv in ("f16", "f32")]
+PLAIN = [*((shape, "f16") for shape in SHAPES), (SHAPES[2], "f32"), (SHAPES[4], "f32")]
 CACHES = [*PLAIN, *((shape, "q8") for shape in Q8_SHAPES)]
 DTYPES = {"f16": np.float16, "f32": np.float32, "q8": np.uint8}
 
@@ -244,9 +244,18 @@ async def test_prefill_attention(
     )
 
 
-@pytest.mark.parametrize(("shape", "kv"), [*PLAIN, (SHAPES[2], "q8")], ids=str)
-@pytest.mark.parametrize("name", ["gemv", "gemm"])
-async def test_rope_and_append(runner: Runner, shape: Shape, kv: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "shape", "kv"),
+    [
+        *(("gemv", *cache) for cache in PLAIN),
+        ("gemv", SHAPES[2], "q8"),
+        ("gemm", SHAPES[2], "f16"),
+        ("gemm", SHAPES[4], "f32"),
+        ("gemm", SHAPES[2], "q8"),
+    ],
+    ids=str,
+)
+async def test_rope_and_append(runner: Runner, name: str, shape: Shape, kv: str) -> None:
     """8-bit keys and values are left in rows, for kv_quantize."""
     rng = np.random.default_rng(shape.head_dim)
     cache = Cache(shape, kv, rng)

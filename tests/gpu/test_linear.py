@@ -133,10 +133,14 @@ async def test_gemv_rows_stores_norm_and_bias(
     np.testing.assert_allclose(out["y"][:m], expected[:m], rtol=0, atol=3e-6 * k)
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize(
-    ("m", "n", "k", "tm", "tn"),
-    [(3, 5, 32, 32, 64), (33, 70, 172, 0, 0), (70, 130, 256, 64, 128), (9, 150, 64, 128, 128)],
+    ("fmt", "m", "n", "k", "tm", "tn"),
+    [
+        *((fmt, 3, 5, 32, 32, 64) for fmt in FORMATS),
+        *((fmt, 33, 70, 172, 0, 0) for fmt in FORMATS),
+        ("q4_0", 70, 130, 256, 64, 128),
+        ("f16", 9, 150, 64, 32, 128),
+    ],
 )
 async def test_gemm_stores_with_bias(
     runner: Runner, fmt: str, m: int, n: int, k: int, tm: int, tn: int, rng: np.random.Generator

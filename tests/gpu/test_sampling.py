@@ -212,7 +212,7 @@ async def test_only_allowed_tokens_are_drawn_and_all_of_them(
     words = settings(temperature=1.0, seed=77, **options)
     prepared = await sampler.scaled(logits, words)
     drawn = set()
-    for position in range(40):
+    for position in range(30):
         out = await sampler.draw(prepared, words, position)
         drawn.add(int(out["ring"][DRAWN]))
     assert drawn <= set(np.flatnonzero(keep)), "a token outside the support was drawn"
@@ -249,7 +249,7 @@ async def test_draw_is_the_gumbel_argmax(runner: Runner) -> None:
     vocab = 5000
     logits = (rng.standard_normal(vocab) * 2).astype(np.float32)
     sampler = Sampler(runner, vocab)
-    for seed in range(12):
+    for seed in range(5):
         words = settings(temperature=0.9, top_p=0.95, seed=seed << 30 | 12345)
         prepared = await sampler.scaled(logits, words)
         out = await sampler.draw(prepared, words, position=seed)
@@ -276,12 +276,12 @@ async def test_an_uncut_draw_happens_in_the_first_kernel(runner: Runner) -> None
 @pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.99])
 async def test_nucleus_of_a_flat_distribution(runner: Runner, top_p: float) -> None:
     """Sums over a wide nucleus stay exact: the noise reaches just the tokens inside."""
-    vocab = 20000
+    vocab = 6000
     logits = np.linspace(0, 1e-3, vocab).astype(np.float32)[::-1].copy()
     sampler = Sampler(runner, vocab)
     words = settings(temperature=1.0, top_p=top_p, seed=9)
     prepared = await sampler.scaled(logits, words)
-    drawn = [int((await sampler.draw(prepared, words, p))["ring"][DRAWN]) for p in range(24)]
+    drawn = [int((await sampler.draw(prepared, words, p))["ring"][DRAWN]) for p in range(10)]
     # Distances are told apart in steps of 2^-19, so the edge may be off by one step's tokens.
     edge = np.count_nonzero(allowed(logits, 0, top_p, 0.0)) + vocab * 2**-19 / 1e-3
     assert max(drawn) <= edge

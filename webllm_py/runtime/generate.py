@@ -62,11 +62,18 @@ async def generate(
     """
     n = len(settings)
     scratch = BufferOwner(executor.device)
-    decoder = executor.decoder if n == 1 else Decoder(executor, scratch, n)
+    try:
+        decoder = executor.decoder
+        if n > 1:
+            decoder = Decoder(executor, scratch, n)
+            await executor.device.check()
+    except BaseException:
+        scratch.free_all()
+        raise
     for slot, own in enumerate(settings):
         decoder.sampler.begin(own, prompt, slot)
     sequences = [executor.cache.begin(prompt)]
-    run = Run(decoder, scratch, sequences, list(prompt), max_tokens, ended, most_ahead)
+    run = Run(decoder, sequences, list(prompt), max_tokens, ended, most_ahead)
     try:
         for own_stats in stats:
             own_stats.prompt_tokens = len(prompt)

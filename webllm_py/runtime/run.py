@@ -12,7 +12,6 @@ from array import array
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Container, Sequence
 
-from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.step import Row
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.pages import Sequence as CachedSequence
@@ -41,7 +40,6 @@ class Run:
     def __init__(
         self,
         decoder: Decoder,
-        scratch: BufferOwner,
         sequences: Sequence[CachedSequence],
         prompt: list[int],
         max_tokens: int,
@@ -51,7 +49,6 @@ class Run:
         self.decoder = decoder
         self.executor = decoder.executor
         self.device = decoder.executor.device
-        self.scratch = scratch
         self.sequences = sequences
         self.prompt = prompt
         self.max_tokens = max_tokens
