@@ -111,7 +111,6 @@ class TestMemory:
             for allocation in range(made):
                 failing.fail_at = failing.created + allocation
                 assert await said(engine, max_tokens=40, **fields) == expected == "A" * 40
-                assert failing.created <= failing.fail_at + 1
 
     async def test_finished_conversations_do_not_pile_up(
         self, files: Files, device: Device, monkeypatch: pytest.MonkeyPatch
