@@ -16,6 +16,7 @@ class Tuning:
     Attributes:
         gemv_lanes: most threads along a row of a GEMV; short rows take fewer.
         gemv_threads: threads of a GEMV's workgroup.
+        gemv_unroll: most units that a thread of a GEMV loads at a time.
         many_quads: a GEMV with so many quads of rows fills the GPU with ``many_lanes`` threads a
             row group, and has its row groups compute two quads each.
         many_lanes: see ``many_quads``.
@@ -33,6 +34,7 @@ class Tuning:
 
     gemv_lanes: int = 128
     gemv_threads: int = 128
+    gemv_unroll: int = 4
     many_quads: int = 4096
     many_lanes: int = 64
     few_rows: int = 32
@@ -52,7 +54,7 @@ class Tuning:
         while lanes < most:
             lanes *= 2
         groups = max(1, self.gemv_threads // lanes)
-        unroll = min(4, -(-units // lanes))
+        unroll = min(self.gemv_unroll, -(-units // lanes))
         return {
             "LANES": lanes,
             "GROUPS": groups,
@@ -90,10 +92,12 @@ class Tuning:
 def tuning_for(device: Device) -> Tuning:
     """Defaults by what kind of device it is."""
     if device.info.is_cpu:
-        # A CPU runs a workgroup's threads in turn: barriers cost, sharing a row gains nothing.
+        # A CPU runs a workgroup's threads in turn: barriers cost, sharing a row gains nothing, nor
+        # does loading ahead, which takes SwiftShader half a second more to compile.
         return Tuning(
             gemv_lanes=max(2, device.variant.subgroups),
             gemv_threads=32,
+            gemv_unroll=1,
             many_quads=1 << 31,
             few_rows=8,
             tiled=False,
