@@ -1,4 +1,8 @@
-"""Encoding and loading speed with real vocabularies. CPU seconds, so that a busy machine may be."""
+"""Encoding and loading speed with real vocabularies.
+
+CPU seconds, so that a busy machine may be; and in the time of a machine at its usual speed, which
+a loop tells, because shared machines run at a third of it now and then.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import json
 import random
 import subprocess
 import time
+from collections.abc import Callable
 from pydoc_data.topics import topics
 
 import pytest
@@ -17,6 +22,7 @@ from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
 KILOBYTES_PER_SECOND = 200
 LOAD_SECONDS = 1.5
+LOOP_SECONDS = 0.07  # of ``loop`` on the machine that the limits are for
 
 CHINESE = (
     "今天早上下了一场小雨，街道两旁的树叶显得格外干净。"
@@ -51,6 +57,29 @@ def mixed_text() -> str:
     return "".join(parts)
 
 
+def loop() -> float:
+    """CPU seconds of some Python."""
+    started = time.process_time()
+    counts: dict[int, int] = {}
+    for i in range(300_000):
+        key = i * 7919 % 1000
+        counts[key] = counts.get(key, 0) + 1
+    return time.process_time() - started
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """The least of three runs, each in the time of a machine at its usual speed."""
+
+    def once() -> float:
+        before = loop()
+        started = time.process_time()
+        work()
+        seconds = time.process_time() - started
+        return seconds / max(1, (before + loop()) / 2 / LOOP_SECONDS)
+
+    return min(once() for _ in range(3))
+
+
 def load(name: str, read: Read) -> Tokenizer:
     if name.endswith(".gguf"):
         return from_gguf(gguf_metadata(read(f"tokenizers/{name}")))
@@ -72,20 +101,19 @@ def load(name: str, read: Read) -> Tokenizer:
     ],
 )
 def test_encoding_speed(name: str, read: Read) -> None:
-    tokenizer = load(name, read)
     text = mixed_text()
-    tokenizer.encode("the first text compiles the pattern")
-    started = time.process_time()
-    ids = tokenizer.encode(text)
-    seconds = time.process_time() - started
-    assert tokenizer.decode(ids) == text
+    # Each run with a tokenizer that has seen none of it.
+    tokenizers = [load(name, read) for _ in range(3)]
+    for tokenizer in tokenizers:
+        tokenizer.encode("the first text compiles the pattern")
+    fresh = iter(tokenizers)
+    seconds = seconds_of(lambda: next(fresh).encode(text))
+    assert tokenizers[0].decode(tokenizers[0].encode(text)) == text
     assert len(text.encode()) / seconds / 1000 >= KILOBYTES_PER_SECOND
 
 
 def test_loading_a_vocabulary_of_150_000(read: Read) -> None:
-    started = time.process_time()
-    load("qwen2", read).encode("hello")
-    assert time.process_time() - started < LOAD_SECONDS
+    assert seconds_of(lambda: load("qwen2", read).encode("hello")) < LOAD_SECONDS
 
 
 def test_loading_llama_3_from_gguf(read: Read) -> None:
@@ -98,7 +126,5 @@ def test_loading_llama_3_from_gguf(read: Read) -> None:
         "tokenizer.ggml.token_type": [1] * len(ids) + [3] * len(reserved),
         "tokenizer.ggml.merges": read("tokenizers/llama3.2/vocab.bpe").decode().split("\n")[:-1],
     }
-    started = time.process_time()
-    tokenizer = from_gguf(metadata)
-    assert tokenizer.encode("hello world") == [15339, 1917]
-    assert time.process_time() - started < LOAD_SECONDS
+    assert from_gguf(metadata).encode("hello world") == [15339, 1917]
+    assert seconds_of(lambda: from_gguf(metadata).encode("hello world")) < LOAD_SECONDS
