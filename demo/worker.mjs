@@ -24,7 +24,7 @@
 //   {type: "started", fromSnapshot}         Python is up
 //   {type: "error", during: "start", kinds, message}   it will never be; jobs get no end
 
-import { loadPyodide } from "./pyodide/pyodide.mjs";
+import { get, startPython, unzip } from "./app/python.mjs";
 
 const send = (message) => self.postMessage(message);
 const fail = (kind, message) =>
@@ -74,31 +74,11 @@ async function start() {
     fail(navigator.gpu ? "NoAdapterError" : "NoWebGPU", "");
     return null;
   }
-  const [python, fromSnapshot] = await startPython(snapshot);
-  const extractDir = python.runPython("import sysconfig; sysconfig.get_path('purelib')");
-  for (const file of await files) python.unpackArchive(file, "wheel", { extractDir });
+  const [python, fromSnapshot] = await startPython(snapshot, files);
   python.runPython(await (await get("worker.py")).text());
   const created = python.globals.get("Session")((json) => send(JSON.parse(json)));
   send({ type: "started", fromSnapshot });
   return created;
-}
-
-// From a snapshot Python is up in a quarter of the time. It is only a shortcut: where it cannot be
-// used, Python starts the ordinary way.
-async function startPython(snapshot) {
-  try {
-    const python = await loadPyodide({ _loadSnapshot: snapshot });
-    python.runPython("import random; random.seed()"); // a frozen seed would repeat on every page
-    return [python, true];
-  } catch (error) {
-    console.warn("Python's snapshot could not be used:", error);
-    return [await loadPyodide(), false];
-  }
-}
-
-async function unzip(packed) {
-  const stream = new Blob([await packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 function counter() {
@@ -121,10 +101,4 @@ async function download(path, progress) {
     chunks.push(value);
     progress(value.length, 0);
   }
-}
-
-async function get(path) {
-  const response = await fetch(new URL(path, import.meta.url));
-  if (!response.ok) throw new Error(`${path}: the server answered ${response.status}`);
-  return response;
 }

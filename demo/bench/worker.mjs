@@ -5,7 +5,7 @@
 //                        {type: "done", results, table, start_s}  (start_s: of Python and the GPU)
 //                        {type: "error", message}
 
-import { loadPyodide } from "../pyodide/pyodide.mjs";
+import { get, startPython, unzip } from "../app/python.mjs";
 
 self.onmessage = async ({ data }) => {
   try {
@@ -24,23 +24,12 @@ self.onmessage = async ({ data }) => {
   }
 };
 
-// From the snapshot, as the chat page starts it.
 async function start() {
-  const packed = (await get("../snapshot.bin.gz")).body;
-  const unpacked = new Response(packed.pipeThrough(new DecompressionStream("gzip")));
-  const python = await loadPyodide({ _loadSnapshot: new Uint8Array(await unpacked.arrayBuffer()) });
-  const extractDir = python.runPython("import sysconfig; sysconfig.get_path('purelib')");
-  const { wheels } = await (await get("../site.json")).json();
-  for (const name of wheels) {
-    const wheel = await (await get(`../pyodide/${name}`)).arrayBuffer();
-    python.unpackArchive(wheel, "wheel", { extractDir });
-  }
-  python.runPython(await (await get("worker.py")).text());
+  const { wheels } = await (await get("site.json")).json();
+  const bytes = async (path) => (await get(path)).arrayBuffer();
+  const snapshot = unzip(bytes("snapshot.bin.gz"));
+  const files = Promise.all(wheels.map((name) => bytes(`pyodide/${name}`)));
+  const [python] = await startPython(snapshot, files);
+  python.runPython(await (await get("bench/worker.py")).text());
   return python;
-}
-
-async function get(path) {
-  const response = await fetch(new URL(path, import.meta.url));
-  if (!response.ok) throw new Error(`${path}: the server answered ${response.status}`);
-  return response;
 }
