@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from webllm_py.gpu.device import Dispatch
-from webllm_py.gpu.kernels import kernel
+from webllm_py.gpu.device import Buffer, Dispatch
+from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.activations import Activations, padded
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat, reader_words
@@ -39,27 +39,18 @@ class Attention:
 
     def split(self, rows: int) -> Dispatch:
         """The keys of each row are split over workgroups."""
-        config, tuning, buffers = self.config, self.tuning, self.buffers
+        config, tuning = self.config, self.tuning
         splits = tuning.splits_of(rows)
         quads = -(-config.n_heads // config.n_kv_heads // 4)
         return Dispatch(
-            kernel(
+            self.reader(
                 "attention_split",
-                snippets=reader_words(self.kv_format),
-                HEADS=config.n_heads,
                 QUADS=quads,
                 SPLITS=splits,
-                SCALE=config.head_dim**-0.5,
                 LANES=tuning.attention_threads,
                 THREADS=tuning.attention_threads,
-                **self.pages,
             ),
-            {
-                "q": buffers.q,
-                "step": buffers.step,
-                "kv": buffers.kv[self.layer],
-                "partial": buffers.partial,
-            },
+            {**self.read, "partial": self.buffers.partial},
             (splits, config.n_kv_heads * quads, rows),
         )
 
@@ -82,25 +73,34 @@ class Attention:
 
     def tiled(self, rows: int) -> Dispatch:
         """A chunk of positions, a tile of them to a workgroup."""
-        config, buffers = self.config, self.buffers
+        config = self.config
         # Tiles of queries that fill workgroups without passing 16 KiB of workgroup memory.
         queries = 32 if config.head_dim <= 64 else 16 if config.head_dim <= 128 else 8
         return Dispatch(
-            kernel(
+            self.reader(
                 "attention_prefill",
-                snippets=reader_words(self.kv_format),
-                HEADS=config.n_heads,
                 QUERIES=queries,
-                SCALE=config.head_dim**-0.5,
                 Y_STRIDE=padded(config.n_heads * config.head_dim),
                 THREADS=queries // 4 * config.head_dim // 8,
-                **self.pages,
             ),
-            {
-                "q": buffers.q,
-                "step": buffers.step,
-                "kv": buffers.kv[self.layer],
-                "y": buffers.attended,
-            },
+            {**self.read, "y": self.buffers.attended},
             (-(-rows // queries), config.n_heads, 1),
         )
+
+    def reader(self, name: str, **constants: float) -> Kernel:
+        """One of the kernels that read keys and values, with the constants that both have."""
+        config = self.config
+        return kernel(
+            name,
+            snippets=reader_words(self.kv_format),
+            HEADS=config.n_heads,
+            SCALE=config.head_dim**-0.5,
+            **self.pages,
+            **constants,
+        )
+
+    @property
+    def read(self) -> dict[str, Buffer]:
+        """What both of them read."""
+        buffers = self.buffers
+        return {"q": buffers.q, "step": buffers.step, "kv": buffers.kv[self.layer]}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from webllm_py.gpu.device import Buffer, Device, Dispatch
-from webllm_py.gpu.kernels import kernel
+from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.step import ROWS_AT
 from webllm_py.models.tuning import Tuning
@@ -141,15 +141,7 @@ class Sampler:
 
     def _prepare(self, drawing: Drawing, step: Buffer, rows: int, **constants: bool) -> Dispatch:
         return Dispatch(
-            kernel(
-                "sample_prepare",
-                snippets=SNIPPETS,
-                VOCAB=self.vocab_size,
-                ITEMS=ITEMS,
-                THREADS=self._threads,
-                STEP_ROWS=ROWS_AT,
-                **constants,
-            ),
+            self._kernel("sample_prepare", ITEMS=ITEMS, THREADS=self._threads, **constants),
             {
                 "logits": drawing.logits,
                 "settings": self.settings,
@@ -166,15 +158,8 @@ class Sampler:
         self, drawing: Drawing, step: Buffer, rows: int, ring: Buffer, **constants: bool
     ) -> Dispatch:
         return Dispatch(
-            kernel(
-                "sample_select",
-                snippets=SNIPPETS,
-                VOCAB=self.vocab_size,
-                WINNERS=self._groups,
-                RING=RING,
-                SLOTS=self.slots,
-                STEP_ROWS=ROWS_AT,
-                **constants,
+            self._kernel(
+                "sample_select", WINNERS=self._groups, RING=RING, SLOTS=self.slots, **constants
             ),
             {
                 "scaled": drawing.scaled,
@@ -187,6 +172,10 @@ class Sampler:
             },
             (rows, 1, 1),
         )
+
+    def _kernel(self, name: str, **constants: float) -> Kernel:
+        vocab = self.vocab_size
+        return kernel(name, snippets=SNIPPETS, VOCAB=vocab, STEP_ROWS=ROWS_AT, **constants)
 
 
 def packed(settings: SamplingSettings, flags: int) -> bytes:
