@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 from engine_tools import generation_logits
+from executor_tools import drawn, load_with_chunk, prefilled, read_logits, stepped
 from made_models import SMALL, tokens_of, weights_of
 from model_files import Files
 from reference import forward
 
-import webllm_py
-from webllm_py import Engine, loading
+from webllm_py import Engine
 from webllm_py.gpu import Device
-from webllm_py.models.step import Row
-from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
 
 TOKENS = tokens_of(SMALL)
@@ -31,15 +27,6 @@ def wanted() -> np.ndarray:
     return forward(SMALL.config, weights_of(SMALL), TOKENS)
 
 
-async def load_with_chunk(
-    files: Files, device: Device, chunk: int, patch: pytest.MonkeyPatch, **options: str
-) -> Engine:
-    """The model, prefilling so many rows at a time."""
-    tuning_for = loading.tuning_for
-    patch.setattr(loading, "tuning_for", lambda d: replace(tuning_for(d), chunk=chunk))
-    return await webllm_py.load(files.huggingface(SMALL), device=device, **options)
-
-
 @pytest.fixture(scope="module")
 async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
     """Everything in float32, chunks of 64 rows."""
@@ -47,39 +34,6 @@ async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
         engine = await load_with_chunk(files, plain_device, 64, patch, kv_dtype="f32")
     async with engine:
         yield engine
-
-
-async def read_logits(executor: Executor) -> np.ndarray:
-    vocab = executor.model.config.vocab_size
-    data = await executor.device.read(executor.buffers.logits, 0, 4 * vocab)
-    return np.frombuffer(data, np.float32)
-
-
-async def prefilled(executor: Executor, tokens: Sequence[int]) -> np.ndarray:
-    """Logits after the last token, prefilled from nothing."""
-    executor.cache.pages.clear()
-    sequence = executor.cache.begin(tokens)
-    async for _ in executor.prefill(sequence, tokens):
-        pass
-    executor.go_on(sequence)
-    executor.device.replay(await executor.decoder.plan("head"))
-    logits = await read_logits(executor)
-    executor.cache.pages.release(sequence)
-    return logits
-
-
-async def stepped(executor: Executor, tokens: Sequence[int]) -> np.ndarray:
-    """Logits after every token, each computed on its own."""
-    executor.cache.pages.clear()
-    sequence = executor.cache.begin(tokens)
-    rows = []
-    for position, token in enumerate(tokens):
-        await executor.cache.reserve(sequence, position + 1)
-        executor.write_rows([Row(token, position)])
-        executor.device.replay(await executor.decoder.plan("logits"))
-        rows.append(await read_logits(executor))
-    executor.cache.pages.release(sequence)
-    return np.array(rows)
 
 
 async def test_token_by_token_as_in_tiles(exact: Engine, wanted: np.ndarray) -> None:
@@ -112,32 +66,6 @@ async def test_one_chunk_as_several(
     in_three = await prefilled(exact.loaded.executor, TOKENS)
     assert np.abs(in_one - in_three).max() < SAME
     assert np.abs(in_one - wanted[-1]).max() < SAME
-
-
-async def drawn(
-    engine: Engine,
-    prompt: Sequence[int],
-    settings: SamplingSettings,
-    *,
-    count: int = 60,
-    guess: bool = False,
-    **options: int,
-) -> tuple[list[int], GenerationStats]:
-    """Tokens and what it took to get them."""
-    stats = GenerationStats()
-    tokens: list[int] = []
-    batches = generate(
-        engine.loaded.executor,
-        prompt,
-        [settings],
-        max_tokens=count,
-        stats=[stats],
-        guess=guess,
-        **options,
-    )
-    async for _, batch in batches:
-        tokens += batch
-    return tokens, stats
 
 
 SETTINGS = {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from executor_tools import drawn, drawn_together
 from made_models import SMALL, tokens_of
 from model_files import Files
 
@@ -13,7 +15,6 @@ import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
 from webllm_py.runtime import speculation
-from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.runtime.speculation import Speculation
 
@@ -34,35 +35,16 @@ async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
         yield engine
 
 
-async def drawn(
+async def from_nothing(
     engine: Engine,
     settings: Sequence[SamplingSettings],
     *,
     prompt: Sequence[int] = PROMPT,
-    count: int = 60,
-    ends: dict[int, int] | None = None,
-    guess: bool = False,
+    **options: Any,
 ) -> list[list[int]]:
-    """Tokens of each answer, from nothing; ``ends``: after how many one needs no more."""
-    executor = engine.loaded.executor
-    executor.cache.pages.clear()
-    answers: list[list[int]] = [[] for _ in settings]
-    ended: set[int] = set()
-    batches = generate(
-        executor,
-        prompt,
-        settings,
-        max_tokens=count,
-        stats=[GenerationStats() for _ in settings],
-        ended=ended,
-        guess=guess,
-    )
-    async for index, tokens in batches:
-        assert index not in ended
-        answers[index] += tokens
-        if len(answers[index]) >= (ends or {}).get(index, count):
-            ended.add(index)
-    assert not executor.cache.pages.running
+    """Tokens of each answer, with nothing cached; options as ``drawn_together``."""
+    engine.loaded.executor.cache.pages.clear()
+    answers, _ = await drawn_together(engine, prompt, settings, **options)
     return answers
 
 
@@ -73,8 +55,8 @@ async def test_each_as_if_alone(exact: Engine, n: int, length: int) -> None:
     kinds = [SAMPLED, PENALISED, GREEDY, replace(PENALISED, top_k=0, top_p=1)]
     settings = [replace(kinds[i % 4], seed=i) for i in range(n)]
     prompt = PROMPT[:length]
-    together = await drawn(exact, settings, prompt=prompt)
-    alone = [(await drawn(exact, [one], prompt=prompt))[0] for one in settings]
+    together = await from_nothing(exact, settings, prompt=prompt)
+    alone = [(await from_nothing(exact, [one], prompt=prompt))[0] for one in settings]
     assert together == alone
     assert [len(answer) for answer in together] == [60] * n
     assert together[0] != together[1]
@@ -82,9 +64,9 @@ async def test_each_as_if_alone(exact: Engine, n: int, length: int) -> None:
 
 async def test_those_that_end_are_left_behind(exact: Engine) -> None:
     settings = [replace(SAMPLED, seed=i) for i in range(5)]
-    whole = await drawn(exact, settings)
+    whole = await from_nothing(exact, settings)
     ends = {0: 20, 3: 20, 1: 33, 4: 1}
-    parts = await drawn(exact, settings, ends=ends)
+    parts = await from_nothing(exact, settings, ends=ends)
     assert parts[2] == whole[2]
     for index, end in ends.items():
         assert end <= len(parts[index]) < 60
@@ -93,15 +75,11 @@ async def test_those_that_end_are_left_behind(exact: Engine) -> None:
 
 @pytest.mark.parametrize("number", [0, 2])
 async def test_the_next_request_goes_on_from_any_of_them(exact: Engine, number: int) -> None:
-    answers = await drawn(exact, [replace(SAMPLED, seed=i) for i in range(3)])
+    answers = await from_nothing(exact, [replace(SAMPLED, seed=i) for i in range(3)])
     prompt = [*PROMPT, *answers[number], 5, 6]
-    stats = GenerationStats()
-    batches = generate(
-        exact.loaded.executor, prompt, [GREEDY], max_tokens=20, stats=[stats], guess=False
-    )
-    warm = [token async for _, batch in batches for token in batch]
+    warm, stats = await drawn(exact, prompt, GREEDY, count=20)
     assert stats.cached_tokens == len(prompt) - 3  # the last token of an answer is not computed
-    assert [warm] == await drawn(exact, [GREEDY], prompt=prompt, count=20)
+    assert [warm] == await from_nothing(exact, [GREEDY], prompt=prompt, count=20)
 
 
 async def test_n_answers_of_a_request(engine: Engine) -> None:
@@ -148,10 +126,10 @@ async def test_guesses_change_nothing(
     """Guessing at every chance, right or wrong, in a text that favours a few tokens."""
     favoured = {token: 12.0 for token in (65, 66, 67)}
     settings = replace(settings, logit_bias={**settings.logit_bias, **favoured})
-    expected = await drawn(exact, [settings], count=90)
+    expected = await from_nothing(exact, [settings], count=90)
     assert not verified
     monkeypatch.setattr(speculation, "STREAK", 0)
-    assert await drawn(exact, [settings], count=90, guess=True) == expected
+    assert await from_nothing(exact, [settings], count=90, guess=True) == expected
     assert len(verified) > 5
     assert any(tokens > 1 for _, tokens in verified)
 
@@ -161,11 +139,11 @@ async def test_a_text_that_repeats_itself_is_guessed(
 ) -> None:
     """A token that always wins; once that shows, most tokens come several in a step."""
     settings = replace(GREEDY, logit_bias={65: 60.0})
-    assert await drawn(exact, [settings], count=120, guess=True) == [[65] * 120]
+    assert await from_nothing(exact, [settings], count=120, guess=True) == [[65] * 120]
     assert sum(tokens for _, tokens in verified) > 60
     assert sum(tokens for _, tokens in verified) > 4 * len(verified)
 
 
 async def test_a_text_that_does_not_is_not(exact: Engine, verified: list[tuple[int, int]]) -> None:
-    await drawn(exact, [replace(SAMPLED, temperature=2.0, top_k=0)], count=120, guess=True)
+    await from_nothing(exact, [replace(SAMPLED, temperature=2.0, top_k=0)], count=120, guess=True)
     assert not verified

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from executor_tools import drawn, drawn_together, load_with_chunk, prefilled, stepped
 from made_models import SMALL, tokens_of
 from model_files import Files
-from test_batched_equality import TOKENS, drawn, load_with_chunk, prefilled, stepped
-from test_decoded_together import drawn as answers
 
 import webllm_py
 from webllm_py import Engine
@@ -18,6 +17,8 @@ from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.settings import SamplingSettings
 
+TOKENS = tokens_of(SMALL)
+PROMPT = TOKENS[:70]
 # A sum that comes out in another order may take one element in thousands to the next 127th.
 NEXT_STEP = 5e-3
 
@@ -79,8 +80,13 @@ async def test_cached_prefixes(quantized: Engine) -> None:
 async def test_answers_decoded_together(quantized: Engine) -> None:
     """Several rows a step, and a copy of the prompt's last page for each."""
     settings = [SamplingSettings(seed=seed) for seed in range(3)]
-    together = await answers(quantized, settings, count=30)
-    alone = [(await answers(quantized, [one], count=30))[0] for one in settings]
+    pages = quantized.loaded.executor.cache.pages
+    pages.clear()
+    together, _ = await drawn_together(quantized, PROMPT, settings, count=30)
+    alone = []
+    for one in settings:
+        pages.clear()
+        alone.append((await drawn(quantized, PROMPT, one, count=30))[0])
     assert together == alone
     assert together[0] != together[1]
 
