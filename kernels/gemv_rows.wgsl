@@ -1,15 +1,17 @@
 // A few rows of activations times a weight matrix: v[m][n] = sum_k W[n][k] * x[m][k] (+ bias[n]).
 //
 // Purpose   the linear layers of short prompts, of sequences decoded together and of guesses that are
-//           verified: too few rows to fill the tiles of gemm.wgsl. A weight is read once for ROWS rows.
+//           verified: too few rows to fill the tiles of gemm.wgsl. A weight is read, and made a float,
+//           once for ROWS rows.
 // Bindings  as gemv.wgsl
 // Dispatch  (ceil(SLICE / (4 * GROUPS)), 1, ceil(rows / ROWS)) workgroups, x spread over y if it is too
 //           short
 // Assumes   x has a multiple of ROWS rows; those past the end give results that nobody reads.
 //           emit() takes pairs of rows (n, n + 1), n even
 //
-// LANES threads share a quad of rows of the weight. Each sum adds up in the order of gemv.wgsl with
-// QUADS and UNROLL 1, so a row's result does not depend on the rows beside it.
+// LANES threads share a quad of rows of the weight, and add their sums up through workgroup memory:
+// all rows' at once, behind one barrier. The order in which a sum adds up is the same for any ROWS,
+// so a row's result does not depend on the rows beside it.
 
 ${enables}
 
@@ -26,98 +28,110 @@ override THREADS: u32;           // LANES * GROUPS
 ${quant}
 ${epilogue}
 ${finish}
-${lanes}
 
-// A quad of the weight with each row of x, and the sums of the rows' squares. Named parts, not
-// arrays: they are to stay in registers.
-struct Sums {
-  v0: vec4<f32>, v1: vec4<f32>, v2: vec4<f32>, v3: vec4<f32>,
-  v4: vec4<f32>, v5: vec4<f32>, v6: vec4<f32>, v7: vec4<f32>,
-  squares: array<vec4<f32>, 2>,
-}
+var<workgroup> sums: array<vec4<f32>, ROWS * THREADS>;   // [row][thread]
+var<workgroup> squares: array<f32, ROWS * THREADS>;
 
-struct Product {
+// The sum of a row's quad so far, and of its squares. Named parts below, not arrays of this: they are
+// to stay in registers.
+struct Sum {
   v: vec4<f32>,
   squares: f32,
 }
 
-fn product(m: u32, u: u32, unit: u32) -> Product {
+struct Columns {
+  c0: vec4<f32>, c1: vec4<f32>, c2: vec4<f32>, c3: vec4<f32>,
+  c4: vec4<f32>, c5: vec4<f32>, c6: vec4<f32>, c7: vec4<f32>,
+}
+
+// 8 columns of a quad, times the norm's weight if there is one.
+fn columns(unit: u32, u: u32) -> Columns {
+  let w = unit_columns(unit);
+  if (NORM) {
+    let low = vectors[u * 2u];
+    let high = vectors[u * 2u + 1u];
+    return Columns(w[0] * low.x, w[1] * low.y, w[2] * low.z, w[3] * low.w,
+                   w[4] * high.x, w[5] * high.y, w[6] * high.z, w[7] * high.w);
+  }
+  return Columns(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]);
+}
+
+fn added(sum: Sum, m: u32, u: u32, w: Columns) -> Sum {
   let at = (m * UNITS + u) * 2u;
   let low = x[at];
   let high = x[at + 1u];
+  let v = sum.v + low.x * w.c0 + low.y * w.c1 + low.z * w.c2 + low.w * w.c3
+                + high.x * w.c4 + high.y * w.c5 + high.z * w.c6 + high.w * w.c7;
   if (NORM) {
-    let squares = dot(low, low) + dot(high, high);
-    return Product(dot_unit(unit, low * vectors[u * 2u], high * vectors[u * 2u + 1u]), squares);
+    return Sum(v, sum.squares + dot(low, low) + dot(high, high));
   }
-  return Product(dot_unit(unit, low, high), 0.0);
+  return Sum(v, 0.0);
 }
 
-fn with_unit(sums: Sums, m: u32, u: u32, unit: u32) -> Sums {
-  var s = sums;
-  let a = product(m, u, unit);
-  let b = product(m + 1u, u, unit);
-  s.v0 += a.v;
-  s.v1 += b.v;
-  s.squares[0] += vec4(a.squares, b.squares, 0.0, 0.0);
-  if (ROWS > 2u) {
-    let c = product(m + 2u, u, unit);
-    let d = product(m + 3u, u, unit);
-    s.v2 += c.v;
-    s.v3 += d.v;
-    s.squares[0] += vec4(0.0, 0.0, c.squares, d.squares);
+fn share(row: u32, thread: u32, sum: Sum) {
+  sums[row * THREADS + thread] = sum.v;
+  if (NORM) {
+    squares[row * THREADS + thread] = sum.squares;
   }
-  if (ROWS > 4u) {
-    let e = product(m + 4u, u, unit);
-    let f = product(m + 5u, u, unit);
-    let g = product(m + 6u, u, unit);
-    let h = product(m + 7u, u, unit);
-    s.v4 += e.v;
-    s.v5 += f.v;
-    s.v6 += g.v;
-    s.v7 += h.v;
-    s.squares[1] += vec4(e.squares, f.squares, g.squares, h.squares);
-  }
-  return s;
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32,
         @builtin(workgroup_id) group: vec3<u32>,
         @builtin(num_workgroups) groups: vec3<u32>) {
-  let lane = thread % LANES;
-  let quad = (group.y * groups.x + group.x) * GROUPS + thread / LANES;
+  let quad0 = (group.y * groups.x + group.x) * GROUPS;
   let m = group.z * ROWS;
   // Quads past the end are read as the last one, and not emitted.
-  let first = min(quad, (SLICE - 1u) / 4u) * UNITS;
-  var s = Sums();
-  for (var u = lane; u < UNITS; u += LANES) {
-    s = with_unit(s, m, u, first + u);
-  }
-  var factors = array(vec4(1.0), vec4(1.0));
-  if (NORM) {
-    factors[0] = inverseSqrt(lane_sum(s.squares[0], thread) / f32(K) + EPS);
+  let first = min(quad0 + thread / LANES, (SLICE - 1u) / 4u) * UNITS;
+  var a = Sum(); var b = Sum(); var c = Sum(); var d = Sum();
+  var e = Sum(); var f = Sum(); var g = Sum(); var h = Sum();
+  for (var u = thread % LANES; u < UNITS; u += LANES) {
+    let w = columns(first + u, u);
+    a = added(a, m, u, w);
+    b = added(b, m + 1u, u, w);
+    if (ROWS > 2u) {
+      c = added(c, m + 2u, u, w);
+      d = added(d, m + 3u, u, w);
+    }
     if (ROWS > 4u) {
-      factors[1] = inverseSqrt(lane_sum(s.squares[1], thread) / f32(K) + EPS);
+      e = added(e, m + 4u, u, w);
+      f = added(f, m + 5u, u, w);
+      g = added(g, m + 6u, u, w);
+      h = added(h, m + 7u, u, w);
     }
   }
-  finish_row(0u, thread, m, quad, s.v0, factors[0].x);
-  finish_row(1u, thread, m, quad, s.v1, factors[0].y);
+  share(0u, thread, a);
+  share(1u, thread, b);
   if (ROWS > 2u) {
-    finish_row(2u, thread, m, quad, s.v2, factors[0].z);
-    finish_row(3u, thread, m, quad, s.v3, factors[0].w);
+    share(2u, thread, c);
+    share(3u, thread, d);
   }
   if (ROWS > 4u) {
-    finish_row(4u, thread, m, quad, s.v4, factors[1].x);
-    finish_row(5u, thread, m, quad, s.v5, factors[1].y);
-    finish_row(6u, thread, m, quad, s.v6, factors[1].z);
-    finish_row(7u, thread, m, quad, s.v7, factors[1].w);
+    share(4u, thread, e);
+    share(5u, thread, f);
+    share(6u, thread, g);
+    share(7u, thread, h);
+  }
+  workgroupBarrier();
+  for (var i = thread; i < ROWS * GROUPS; i += THREADS) {
+    finish_row(m, i / GROUPS, quad0, i % GROUPS);
   }
 }
 
-// Adds a row's sum up over the lanes; a lane for each row emits.
-fn finish_row(row: u32, thread: u32, m: u32, quad: u32, part: vec4<f32>, factor: f32) {
-  let sum = lane_sum(part, thread) * factor;
-  if (thread % LANES == row % LANES) {
-    emit_quad(m + row, quad * 4u, sum);
+// Adds up what the lanes of one row and quad have.
+fn finish_row(m: u32, row: u32, quad0: u32, quad: u32) {
+  let start = row * THREADS + quad * LANES;
+  var sum = vec4<f32>();
+  var total = 0.0;
+  for (var i = 0u; i < LANES; i++) {
+    let at = start + (i + quad) % LANES;  // neighbours read other banks
+    sum += sums[at];
+    if (NORM) {
+      total += squares[at];
+    }
   }
+  if (NORM) {
+    sum *= inverseSqrt(total / f32(K) + EPS);
+  }
+  emit_quad(m + row, (quad0 + quad) * 4u, sum);
 }

@@ -347,7 +347,8 @@ async def test_quantized_rows(runner: Runner, shape: Shape, first: int, rows: in
     expected = cache.pages(keys, values, first)
     n_codes = 2 * width * PAGE
     off = np.abs(out["kv"][:, :n_codes].astype(int) - expected[:, :n_codes])
-    assert off.max() <= 1 and (off > 0).sum() <= 2, "not the nearest steps (but for ties)"
+    # A GPU may divide with an error of 2.5 ULP: ties differ, and blocks whose scale does.
+    assert off.max() <= 1 and (off > 0).sum() <= 0.02 * made.size, "not the nearest steps"
     scales = [
         np.ascontiguousarray(pool[:, n_codes:]).view(np.float16).astype(np.float32)
         for pool in (out["kv"], expected)

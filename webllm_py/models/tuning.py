@@ -22,6 +22,9 @@ class Tuning:
         many_lanes: see ``many_quads``.
         few_rows: most rows, at least 1, that share a GEMV's weights, 8 at a time, instead of a
             GEMM, and whose keys are split.
+        rows_lanes: most threads along a row of the weight where a few rows share it.
+        rows_threads: threads of such a workgroup, at most 64.
+        rows_busy: threads of a dispatch that fill the GPU: with so many, rows take fewer lanes.
         tiled: whether GEMMs go through workgroup memory.
         many_tiles: a GEMM with so many tiles hides its loads behind other tiles' work; with fewer,
             tiles are smaller and fetch ahead.
@@ -38,6 +41,9 @@ class Tuning:
     many_quads: int = 4096
     many_lanes: int = 64
     few_rows: int = 32
+    rows_lanes: int = 64
+    rows_threads: int = 64
+    rows_busy: int = 1 << 15
     tiled: bool = True
     many_tiles: int = 512
     attention_threads: int = 64
@@ -64,13 +70,20 @@ class Tuning:
         }
 
     def gemv_rows(self, rows: int, columns: int, units: int) -> dict[str, int]:
-        """The shape for a few rows of x and a matrix of so many rows of so many units."""
-        gemv = self.gemv(columns, units)
+        """The shape for a few rows of x and a matrix of so many rows of so many units.
+
+        How many lanes share a row, and with it the order of a sum, is the same for any few rows.
+        """
+        most = min(units, self.rows_lanes, self.rows_busy * 4 // columns)
+        lanes = min(8, self.rows_lanes)
+        while lanes < most:
+            lanes *= 2
+        lanes = min(lanes, self.rows_threads)
         return {
             "ROWS": min(rows, 8),
-            "LANES": gemv["LANES"],
-            "GROUPS": gemv["GROUPS"],
-            "THREADS": gemv["THREADS"],
+            "LANES": lanes,
+            "GROUPS": self.rows_threads // lanes,
+            "THREADS": self.rows_threads,
         }
 
     def splits_of(self, rows: int) -> int:
@@ -100,6 +113,8 @@ def tuning_for(device: Device) -> Tuning:
             gemv_unroll=1,
             many_quads=1 << 31,
             few_rows=8,
+            rows_lanes=max(2, device.variant.subgroups),
+            rows_threads=32,
             tiled=False,
             attention_threads=32,
             splits=4,
