@@ -32,10 +32,10 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   let tiles = (step[STEP_ROWS + 4u * m + 1u] + KEYS) / KEYS;
   let tiles_each = (tiles + SPLITS - 1u) / SPLITS;
   let splits = (tiles + tiles_each - 1u) / tiles_each;
-  let row = (m * HEADS + group.x) * SPLITS * (HEAD_DIM + 2u);
+  let row = (m * HEADS + group.x) * SPLITS * (HEAD_DIM + 4u);
   for (var s = thread; s < splits; s += 64u) {
-    maxima[s] = partial[row + s * (HEAD_DIM + 2u) + HEAD_DIM];
-    weights[s] = partial[row + s * (HEAD_DIM + 2u) + HEAD_DIM + 1u];
+    maxima[s] = partial[row + s * (HEAD_DIM + 4u) + HEAD_DIM];
+    weights[s] = partial[row + s * (HEAD_DIM + 4u) + HEAD_DIM + 1u];
   }
   workgroupBarrier();
   var most = -1e30;
@@ -53,7 +53,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   for (var d = thread; d < HEAD_DIM; d += 64u) {
     var sum = 0.0;
     var s = 0u;
-    let stride = HEAD_DIM + 2u;
+    let stride = HEAD_DIM + 4u;
     for (; s + 4u <= splits; s += 4u) {
       let at = row + s * stride + d;
       let a = partial[at];

@@ -5,7 +5,8 @@
 // Bindings  0 q        [rows][HEADS * HEAD_DIM], f32, rotated
 //           1 step     see epilogue/rope_append.wgsl
 //           2 kv       the layer's pages (the reader declares it)
-//           3 partial  [rows][HEADS][SPLITS][HEAD_DIM + 2]: unnormalised sums, then maximum and weight
+//           3 partial  [rows][HEADS][SPLITS][HEAD_DIM + 4]: unnormalised sums, then maximum, weight and
+//                      two words that are free
 // Dispatch  (SPLITS, KV_HEADS * QUADS, rows) workgroups; one takes up to 4 query heads of a kv head
 // Assumes   HEAD_DIM a multiple of 8 and at most 8 * THREADS; THREADS a multiple of PAGE, at most 64;
 //           splits past the end write nothing
@@ -160,8 +161,8 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   sum_tile[6u * THREADS + thread] = sums.d6;
   sum_tile[7u * THREADS + thread] = sums.d7;
   workgroupBarrier();
-  let row = ((m * HEADS + head) * SPLITS + group.x) * (HEAD_DIM + 2u);
-  let next_head = SPLITS * (HEAD_DIM + 2u);
+  let row = ((m * HEADS + head) * SPLITS + group.x) * (HEAD_DIM + 4u);
+  let next_head = SPLITS * (HEAD_DIM + 4u);
   for (var d = thread; d < HEAD_DIM; d += THREADS) {
     var sum = vec4<f32>();
     for (var s = 0u; s < subs; s++) {

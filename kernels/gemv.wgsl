@@ -2,10 +2,10 @@
 //
 // Purpose   every linear layer of a decode step. With NORM, x goes through RMSNorm first
 //           (arXiv 1910.07467): the sum of squares is taken along the way, so no pass of its own.
-// Bindings  0 x        activations, f32, padded with zeros to whole blocks of 32
+// Bindings  0        the row, f32, padded with zeros to whole blocks of 32 (the source declares it)
 //           1 quants, 2 scales   the weight's rows (the quantization reader declares them)
 //           3 vectors  f32: norm weight, padded to whole blocks (if NORM); bias by output row (if BIAS)
-//           4..7       the epilogue's
+//           4..7       the epilogue's, and what else the source reads
 // Dispatch  ceil(SLICE / (4 * QUADS * GROUPS)) workgroups, spread over x and y if x is too short
 // Assumes   emit() takes pairs of rows (n, n + 1), n even
 //
@@ -24,11 +24,11 @@ override NORM: bool = false;
 override EPS: f32 = 0.0;
 override THREADS: u32;           // LANES * GROUPS
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 ${quant}
 ${epilogue}
 ${finish}
 ${lanes}
+${source}
 
 struct XUnit {
   u: u32,             // which unit: the last one in the place of those past the end
@@ -41,8 +41,8 @@ struct XUnit {
 // squares before.
 fn x_unit(wanted: u32) -> XUnit {
   let u = min(wanted, UNITS - 1u);
-  var low = x[u * 2u];
-  var high = x[u * 2u + 1u];
+  var low = source(u * 2u);
+  var high = source(u * 2u + 1u);
   if (UNITS % (UNROLL * LANES) != 0u) {
     let inside = select(0.0, 1.0, wanted < UNITS);
     low *= inside;
@@ -58,6 +58,7 @@ fn x_unit(wanted: u32) -> XUnit {
 fn main(@builtin(local_invocation_index) thread: u32,
         @builtin(workgroup_id) group: vec3<u32>,
         @builtin(num_workgroups) groups: vec3<u32>) {
+  source_ready(thread);
   let lane = thread % LANES;
   let first = ((group.y * groups.x + group.x) * GROUPS + thread / LANES) * QUADS;
   // Quads past the end are read as the last one, and not emitted.

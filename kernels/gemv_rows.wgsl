@@ -3,7 +3,8 @@
 // Purpose   the linear layers of short prompts, of sequences decoded together and of guesses that are
 //           verified: too few rows to fill the tiles of gemm.wgsl. A weight is read, and made a float,
 //           once for ROWS rows.
-// Bindings  as gemv.wgsl
+// Bindings  0 x, rows of activations, f32, padded with zeros to whole blocks of 32; the others as
+//           gemv.wgsl
 // Dispatch  (ceil(SLICE / (4 * GROUPS)), 1, ceil(rows / ROWS)) workgroups, x spread over y if it is too
 //           short
 // Assumes   x has a multiple of ROWS rows; those past the end give results that nobody reads.

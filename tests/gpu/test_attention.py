@@ -163,6 +163,7 @@ def rotated(x: np.ndarray, position: int, rotary: int) -> np.ndarray:
 @pytest.mark.parametrize(("shape", "kv"), CACHES, ids=str)
 @pytest.mark.parametrize("keys", [1, 63, 200, 500])
 async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int) -> None:
+    """Put together by a kernel of its own, or by the GEMV that multiplies with the result."""
     rng = np.random.default_rng(keys)
     cache = Cache(shape, kv, rng)
     made = rng.standard_normal((2, keys, shape.kv_heads, shape.head_dim)).astype(np.float32)
@@ -187,24 +188,50 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
             "q": q,
             "step": step,
             "kv": cache.pages(*made),
-            "partial": np.full((shape.heads, splits, shape.head_dim + 2), np.nan, np.float32),
+            "partial": np.full((shape.heads, splits, shape.head_dim + 4), np.nan, np.float32),
         },
         (splits, shape.kv_heads * quads, 1),
     )
+    expected = attention(q, k, v, keys - 1)
+    words = {
+        "HEADS": shape.heads,
+        "HEAD_DIM": shape.head_dim,
+        "SPLITS": splits,
+        "KEYS": threads,
+        "STEP_ROWS": ROWS_AT,
+    }
+    given = {"partial": partial["partial"], "step": step}
     out = await runner.run(
-        kernel(
-            "attention_combine",
-            HEADS=shape.heads,
-            HEAD_DIM=shape.head_dim,
-            SPLITS=splits,
-            KEYS=threads,
-            Y_STRIDE=shape.heads * shape.head_dim + 8,
-            STEP_ROWS=ROWS_AT,
-        ),
-        {"partial": partial["partial"], "step": step, "y": wide(q)},
+        kernel("attention_combine", Y_STRIDE=shape.heads * shape.head_dim + 8, **words),
+        {**given, "y": wide(q)},
         (shape.heads, 1),
     )
-    np.testing.assert_allclose(narrow(out["y"], q), attention(q, k, v, keys - 1), rtol=0, atol=3e-6)
+    np.testing.assert_allclose(narrow(out["y"], q), expected, rtol=0, atol=3e-6)
+
+    n, width = 21, shape.heads * shape.head_dim
+    weight, arrays = laid_out("f32", rng.standard_normal((n, width), np.float32))
+    out = await runner.run(
+        kernel(
+            "gemv",
+            snippets={
+                "quant": "quant/f32",
+                "epilogue": "epilogue/residual",
+                "finish": "linear/finish",
+                "source": "source/splits",
+            },
+            UNITS=weight.shape[1] // 8,
+            K=width,
+            N=n,
+            SLICE=n,
+            **{"LANES": 16, "GROUPS": 2, "QUADS": 1, "UNROLL": 2, "THREADS": 32},
+            Y_STRIDE=n,
+            **words,
+        ),
+        {**given, **arrays, "vectors": np.zeros(4, np.float32), "y": np.ones(n, np.float32)},
+        (-(-n // 8),),
+    )
+    product = 1 + weight[:, :width] @ expected.ravel()
+    np.testing.assert_allclose(out["y"], product, rtol=0, atol=3e-6 * width)
 
 
 @pytest.mark.parametrize(("shape", "kv"), CACHES, ids=str)
@@ -287,6 +314,7 @@ async def test_rope_and_append(runner: Runner, name: str, shape: Shape, kv: str)
                 "epilogue": "epilogue/rope_append",
                 "finish": "linear/finish",
                 "pages": "kv/pages",
+                **({"source": "source/row"} if name == "gemv" else {}),
                 **writer,
             },
             FINE=FINE,

@@ -12,11 +12,12 @@ from webllm_py.gpu.kernels import kernel
 FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q8_0")
 
 
-def snippets(fmt: str, epilogue: str) -> dict[str, str]:
+def snippets(name: str, fmt: str, epilogue: str) -> dict[str, str]:
     return {
         "quant": f"quant/{fmt}",
         "epilogue": f"epilogue/{epilogue}",
         "finish": "linear/finish",
+        **({"source": "source/row"} if name == "gemv" else {}),
     }
 
 
@@ -49,7 +50,7 @@ async def test_gemv_stores_norm_and_bias(
     for lanes, groups, quads, unroll in ((8, 4, 1, 4), (32, 2, 2, 2), (16, 2, 1, 1)):
         gemv = kernel(
             "gemv",
-            snippets=snippets(fmt, "store"),
+            snippets=snippets("gemv", fmt, "store"),
             UNITS=x.shape[1] // 8,
             K=k,
             N=n,
@@ -103,7 +104,7 @@ async def test_gemv_rows_stores_norm_and_bias(
     bias = rng.standard_normal(n).astype(np.float32)
     gemv = kernel(
         "gemv_rows",
-        snippets=snippets(fmt, "store"),
+        snippets=snippets("gemv_rows", fmt, "store"),
         UNITS=x.shape[1] // 8,
         K=k,
         N=n,
@@ -154,7 +155,7 @@ async def test_gemm_stores_with_bias(
     tile = {"TM": tm, "TN": tn, "PREFETCH": tm < 128, "THREADS": tm * tn // 64} if tm else {}
     gemm = kernel(
         "gemm" if tm else "gemm_direct",
-        snippets=snippets(fmt, "store"),
+        snippets=snippets("gemm", fmt, "store"),
         UNITS=x.shape[1] // 8,
         N=n,
         SLICE=n,
@@ -192,7 +193,7 @@ async def test_slices_and_residual(runner: Runner, name: str, rng: np.random.Gen
         out = await runner.run(
             kernel(
                 name,
-                snippets=snippets("f32", "residual"),
+                snippets=snippets(name, "f32", "residual"),
                 **sizes,
             ),
             {
@@ -226,7 +227,7 @@ async def test_silu_mul(runner: Runner, name: str, rng: np.random.Generator) -> 
     out = await runner.run(
         kernel(
             name,
-            snippets=snippets("f32", "silu_mul"),
+            snippets=snippets(name, "f32", "silu_mul"),
             **sizes,
         ),
         {

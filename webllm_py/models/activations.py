@@ -16,7 +16,7 @@ class Activations:
 
     Shapes, float32 unless said: hidden and normed (rows, hidden), q and attended
     (rows, heads * head_dim), gated (rows, intermediate), rows padded to whole blocks of 32;
-    partial (rows * splits, heads, head_dim + 2); logits (rows, vocab). ``step``: models/step.py.
+    partial (rows, heads, splits, head_dim + 4); logits (rows, vocab). ``step``: models/step.py.
     ``rope``: models/rope.py. ``kv``: one a layer, kernels/kv/pages.wgsl. ``kv_rows``: keys and
     values on their way to "q8" pages, kernels/kv/write_rows.wgsl.
     """

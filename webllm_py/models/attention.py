@@ -13,7 +13,10 @@ from webllm_py.models.kv_cache import KVFormat, reader_words
 from webllm_py.models.step import ROWS_AT
 from webllm_py.models.tuning import Tuning
 
-__all__ = ["Attention"]
+__all__ = ["SPLIT_END", "Attention"]
+
+# Floats after a split's sums: its maximum, its weight, and two that keep sums aligned.
+SPLIT_END = 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,12 @@ class Attention:
         if rows > self.tuning.few_rows:
             return [self.tiled(rows)]
         return [self.split(rows), self.combined(rows)]
+
+    @property
+    def split_bytes(self) -> int:
+        """Of one row's splits, at most."""
+        config = self.config
+        return 4 * config.n_heads * self.tuning.splits_of(1) * (config.head_dim + SPLIT_END)
 
     def split(self, rows: int) -> Dispatch:
         """The keys of each row are split over workgroups."""
@@ -60,16 +69,23 @@ class Attention:
         return Dispatch(
             kernel(
                 "attention_combine",
-                HEADS=config.n_heads,
-                HEAD_DIM=config.head_dim,
-                SPLITS=self.tuning.splits_of(rows),
-                KEYS=self.tuning.attention_threads,
+                snippets={},
                 Y_STRIDE=padded(config.n_heads * config.head_dim),
-                STEP_ROWS=ROWS_AT,
+                **self.splits(rows),
             ),
             {"partial": buffers.partial, "step": buffers.step, "y": buffers.attended},
             (config.n_heads, rows, 1),
         )
+
+    def splits(self, rows: int) -> dict[str, int]:
+        """The constants of what puts splits together."""
+        return {
+            "HEADS": self.config.n_heads,
+            "HEAD_DIM": self.config.head_dim,
+            "SPLITS": self.tuning.splits_of(rows),
+            "KEYS": self.tuning.attention_threads,
+            "STEP_ROWS": ROWS_AT,
+        }
 
     def tiled(self, rows: int) -> Dispatch:
         """A chunk of positions, a tile of them to a workgroup."""

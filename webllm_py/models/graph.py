@@ -80,7 +80,7 @@ class Graph:
         quantized = self.kv_format == "q8"
         self.linear(
             name,
-            buffers.hidden,
+            {"x": buffers.hidden},
             "rope_append",
             {
                 "step": buffers.step,
@@ -98,18 +98,32 @@ class Graph:
             moved = {"rows": buffers.kv_rows, "step": buffers.step, "kv": buffers.kv[layer]}
             self.dispatches.append(quantize_rows(self.rows, moved, self.page_constants()))
 
-    def attend(self, layer: int) -> None:
-        """attended = attention of q over the sequence's keys and values."""
+    def add_attention(self, name: str, layer: int) -> None:
+        """hidden += the projection of the attention of q over the sequence's keys and values."""
         attention = Attention(
             self.config, self.tuning, self.kv_format, self.page_constants(), self.buffers, layer
         )
-        self.dispatches += attention.dispatches(self.rows)
+        quads = -(-self.weights.matrices[name][0].rows // 4)
+        if self.rows > 1 or quads * attention.split_bytes > self.tuning.fused_bytes:
+            self.dispatches += attention.dispatches(self.rows)
+            self.add_linear(name, self.buffers.attended)
+            return
+        self.dispatches.append(attention.split(1))
+        self.linear(
+            name,
+            {"partial": self.buffers.partial, "step": self.buffers.step},
+            "residual",
+            {"y": self.buffers.hidden},
+            snippets={"source": "source/splits"},
+            Y_STRIDE=padded(self.config.hidden_size),
+            **attention.splits(1),
+        )
 
     def add_linear(self, name: str, source: Buffer) -> None:
         """hidden += the projection of ``source``."""
         self.linear(
             name,
-            source,
+            {"x": source},
             "residual",
             {"y": self.buffers.hidden},
             Y_STRIDE=padded(self.config.hidden_size),
@@ -119,7 +133,7 @@ class Graph:
         """gated = silu(gate) * up of the normed hidden rows."""
         self.linear(
             name,
-            self.buffers.hidden,
+            {"x": self.buffers.hidden},
             "silu_mul",
             {"y": self.buffers.gated},
             Y_STRIDE=padded(self.config.intermediate_size),
@@ -140,7 +154,7 @@ class Graph:
         """logits of the normed hidden rows."""
         self.linear(
             name,
-            self.buffers.hidden,
+            {"x": self.buffers.hidden},
             "store",
             {"y": self.buffers.logits},
             Y_STRIDE=self.config.vocab_size,
@@ -149,22 +163,23 @@ class Graph:
     def linear(
         self,
         name: str,
-        source: Buffer,
+        sources: Mapping[str, Buffer],
         epilogue: str,
         targets: Mapping[str, Buffer],
         *,
         snippets: Mapping[str, str] | None = None,
         **constants: float,
     ) -> None:
-        """A matrix times rows of ``source``, normed first and biased if its vector says so."""
+        """A matrix times rows of "x", normed first and biased if its vector says so."""
         matrix, slices = self.weights.matrices[name]
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
         if vector and vector.norm and not self.few:
             self.normalize(matrix, vectors)
-            source = self.buffers.normed
+            sources = {"x": self.buffers.normed}
         shared = {
             "epilogue": f"epilogue/{epilogue}",
             "finish": "linear/finish",
+            **({"source": "source/row"} if self.rows == 1 else {}),
             **(snippets or {}),
         }
         if vector and vector.biases:
@@ -173,7 +188,7 @@ class Graph:
             constants |= {"NORM": True, "EPS": self.config.norm_eps}
         across = self.device.limits.max_compute_workgroups_per_dimension
         for part in slices:
-            buffers = {"x": source, "vectors": vectors, **part.buffers, **targets}
+            buffers = {**sources, "vectors": vectors, **part.buffers, **targets}
             words = {**shared, "quant": f"quant/{part.format}"}
             layer = Linear(matrix, part, buffers, words, constants, self.tuning, across)
             self.dispatches.append(layer.dispatch(self.rows))

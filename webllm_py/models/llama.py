@@ -181,8 +181,7 @@ class Llama:
         g.embed("token_embd")
         for i in range(self.config.n_layers):
             g.project_qkv(f"blk.{i}.qkv", i)
-            g.attend(i)
-            g.add_linear(f"blk.{i}.attn_output", g.buffers.attended)
+            g.add_attention(f"blk.{i}.attn_output", i)
             g.gated_linear(f"blk.{i}.gate_up")
             g.add_linear(f"blk.{i}.ffn_down", g.buffers.gated)
 

@@ -31,6 +31,8 @@ class Tuning:
         attention_threads: threads of a decode-attention workgroup, and keys of its tile: 32 or 64.
         splits: most workgroups that share a head's keys.
         partials: most splits of all rows together.
+        fused_bytes: most bytes of splits that the workgroups of a decode step's attention output
+            read together; if it were more, a dispatch of its own puts the splits together.
         reduce_threads: threads of norm and sampling workgroups.
         chunk: most rows of a prefill chunk.
     """
@@ -49,6 +51,7 @@ class Tuning:
     attention_threads: int = 64
     splits: int = 32
     partials: int = 256
+    fused_bytes: int = 32 << 20
     reduce_threads: int = 256
     chunk: int = 1024
 
@@ -119,6 +122,7 @@ def tuning_for(device: Device) -> Tuning:
             attention_threads=32,
             splits=4,
             partials=32,
+            fused_bytes=0,
             reduce_threads=64,
             chunk=128,
         )

@@ -12,6 +12,7 @@ from webllm_py.errors import DeviceLimitError
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import Activations, padded
+from webllm_py.models.attention import SPLIT_END
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
 from webllm_py.models.kv_cache import KVFormat, page_bytes, row_bytes
@@ -83,7 +84,7 @@ class Executor:
         normed_or_attended = make("normed or attended", rows * max(hidden, heads))
         q_or_gated = make("q or gated", rows * max(heads, padded(config.intermediate_size)))
         splits = max(self.tuning.splits, self.tuning.partials)
-        partial = 4 * config.n_heads * splits * (config.head_dim + 2)
+        partial = 4 * config.n_heads * splits * (config.head_dim + SPLIT_END)
         return Activations(
             step=step,
             rope=make("rope table", len(self._rope_table)),

@@ -1,0 +1,11 @@
+// The row that gemv.wgsl multiplies with: as it stands in a buffer.
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+
+fn source_ready(thread: u32) {
+}
+
+// Columns 4 * i .. 4 * i + 3.
+fn source(i: u32) -> vec4<f32> {
+  return x[i];
+}
