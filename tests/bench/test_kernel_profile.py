@@ -73,7 +73,7 @@ async def results(engine: Engine, answers: list[str]) -> dict[str, Any]:
 
 async def test_every_dispatch_is_in_one_row(engine: Engine, results: dict[str, Any]) -> None:
     executor = engine.loaded.executor
-    of_step, of_chunk = await executor.decoder.plan("step"), await executor.forward_plan(64)
+    of_step, of_chunk = await executor.decoder.step(1, 40), await executor.forward_plan(64)
     *decode, prefill = results["profile"]
     assert [(p["step"], p["context"]) for p in decode] == [("decode", 32), ("decode", 70)]
     assert (prefill["step"], prefill["tokens"]) == ("prefill", 40)
@@ -151,7 +151,7 @@ async def test_a_profile_runs_the_plan(engine: Engine) -> None:
     device, step, ring = executor.device, executor.buffers.step, executor.decoder.sampler.ring
     sequence = executor.cache.begin([1, 2, 3])
     await executor.cache.reserve(sequence, 8)
-    plan = await executor.decoder.plan("step")
+    plan = await executor.decoder.step(1, 40)
     drawn = []
 
     async def position() -> int:

@@ -165,7 +165,7 @@ class Bench:
         before = device.n_submits
         await self.request(prompt, 1, GREEDY)
         of_prompt = device.n_submits - before
-        step = await self.executor.decoder.plan("step")
+        step = await self.executor.decoder.step(1, context + tokens)
         bytes_per_token = step_bytes(self.executor, context + tokens / 2)
         rows = []
         for name, fields in (("greedy", GREEDY), ("sampled", SAMPLED)):

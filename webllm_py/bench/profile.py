@@ -72,7 +72,7 @@ async def profile_decode(
         await executor.cache.reserve(sequence, context + tokens)
         step = Step(
             executor.device,
-            await executor.decoder.plan("step"),
+            await executor.decoder.step(1, context + tokens),
             partial(executor.write_rows, consecutive(prompt[-1:], context)),
             most=tokens,
             rows=1,

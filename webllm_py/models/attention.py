@@ -13,7 +13,7 @@ from webllm_py.models.kv_cache import KVFormat, reader_words
 from webllm_py.models.step import ROWS_AT
 from webllm_py.models.tuning import Tuning
 
-__all__ = ["SPLIT_END", "Attention"]
+__all__ = ["SPLIT_END", "Attention", "fused_keys"]
 
 # Floats after a split's sums: its maximum, its weight, and two that keep sums aligned.
 SPLIT_END = 4
@@ -25,6 +25,7 @@ class Attention:
 
     Attributes:
         pages: the constants of kernels/kv/pages.wgsl.
+        fused: of one row over ``fused_keys`` keys at most: the next GEMV puts the splits together.
     """
 
     config: ModelConfig
@@ -33,6 +34,7 @@ class Attention:
     pages: Mapping[str, int]
     buffers: Activations
     layer: int
+    fused: bool = False
 
     def dispatches(self, rows: int) -> list[Dispatch]:
         """attended = the attention of so many rows."""
@@ -40,16 +42,16 @@ class Attention:
             return [self.tiled(rows)]
         return [self.split(rows), self.combined(rows)]
 
-    @property
-    def split_bytes(self) -> int:
-        """Of one row's splits, at most."""
-        config = self.config
-        return 4 * config.n_heads * self.tuning.splits_of(1) * (config.head_dim + SPLIT_END)
+    def n_splits(self, rows: int) -> int:
+        """How many workgroups share the keys of each of so many rows."""
+        if self.fused:
+            return fused_splits(self.tuning)
+        return self.tuning.splits_of(rows)
 
     def split(self, rows: int) -> Dispatch:
         """The keys of each row are split over workgroups."""
         config, tuning = self.config, self.tuning
-        splits = tuning.splits_of(rows)
+        splits = self.n_splits(rows)
         quads = -(-config.n_heads // config.n_kv_heads // 4)
         return Dispatch(
             self.reader(
@@ -82,7 +84,7 @@ class Attention:
         return {
             "HEADS": self.config.n_heads,
             "HEAD_DIM": self.config.head_dim,
-            "SPLITS": self.tuning.splits_of(rows),
+            "SPLITS": self.n_splits(rows),
             "KEYS": self.tuning.attention_threads,
             "STEP_ROWS": ROWS_AT,
         }
@@ -120,3 +122,16 @@ class Attention:
         """What both of them read."""
         buffers = self.buffers
         return {"q": buffers.q, "step": buffers.step, "kv": buffers.kv[self.layer]}
+
+
+def fused_keys(config: ModelConfig, tuning: Tuning) -> int:
+    """Most keys of a decode step that has a dispatch less a layer; see ``Tuning.fused_keys``."""
+    quads = -(-config.hidden_size // 4)
+    splits = config.n_heads * fused_splits(tuning)
+    read = quads * splits * 4 * (config.head_dim + SPLIT_END)
+    return tuning.fused_keys if read <= tuning.fused_bytes else 0
+
+
+def fused_splits(tuning: Tuning) -> int:
+    """A tile of keys each."""
+    return tuning.fused_keys // tuning.attention_threads

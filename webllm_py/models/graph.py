@@ -28,7 +28,9 @@ class Graph:
     """Collects the dispatches of one pass over ``rows`` rows.
 
     Args:
-        rows: how many; beyond the tuning's ``few_rows`` a multiple of 32, up to there a power of 2.
+        rows: how many; beyond the tuning's ``few_rows`` a multiple of 32, up to there a power of 2
+            or a multiple of 8.
+        fused: of a row that attends to ``models.attention.fused_keys`` keys at most.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Graph:
         device: Device,
         tuning: Tuning,
         kv_format: KVFormat,
+        fused: bool = False,
     ):
         self.rows = rows
         self.config = config
@@ -52,6 +55,7 @@ class Graph:
         self.tuning = tuning
         self.kv_format = kv_format
         self.few = rows <= tuning.few_rows
+        self.fused = fused
         self.dispatches: list[Dispatch] = []
 
     def embed(self, name: str) -> None:
@@ -101,10 +105,15 @@ class Graph:
     def add_attention(self, name: str, layer: int) -> None:
         """hidden += the projection of the attention of q over the sequence's keys and values."""
         attention = Attention(
-            self.config, self.tuning, self.kv_format, self.page_constants(), self.buffers, layer
+            self.config,
+            self.tuning,
+            self.kv_format,
+            self.page_constants(),
+            self.buffers,
+            layer,
+            self.fused,
         )
-        quads = -(-self.weights.matrices[name][0].rows // 4)
-        if self.rows > 1 or quads * attention.split_bytes > self.tuning.fused_bytes:
+        if not self.fused:
             self.dispatches += attention.dispatches(self.rows)
             self.add_linear(name, self.buffers.attended)
             return

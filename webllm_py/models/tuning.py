@@ -30,9 +30,8 @@ class Tuning:
             tiles are smaller and fetch ahead.
         attention_threads: threads of a decode-attention workgroup, and keys of its tile: 32 or 64.
         splits: most workgroups that share a head's keys.
-        partials: most splits of all rows together.
-        fused_bytes: most bytes of splits that the workgroups of a decode step's attention output
-            read together; if it were more, a dispatch of its own puts the splits together.
+        fused_keys, fused_bytes: over at most so many keys, a decode step has the GEMV after
+            attention put the splits together, unless its workgroups read more bytes of them.
         reduce_threads: threads of norm and sampling workgroups.
         chunk: most rows of a prefill chunk.
     """
@@ -42,15 +41,15 @@ class Tuning:
     gemv_unroll: int = 4
     many_quads: int = 4096
     many_lanes: int = 64
-    few_rows: int = 32
-    rows_lanes: int = 64
+    few_rows: int = 256
+    rows_lanes: int = 32
     rows_threads: int = 64
     rows_busy: int = 1 << 15
     tiled: bool = True
     many_tiles: int = 512
     attention_threads: int = 64
     splits: int = 32
-    partials: int = 256
+    fused_keys: int = 512
     fused_bytes: int = 32 << 20
     reduce_threads: int = 256
     chunk: int = 1024
@@ -90,8 +89,13 @@ class Tuning:
         }
 
     def splits_of(self, rows: int) -> int:
-        """How many workgroups share the keys of each of so many rows."""
-        return max(1, min(self.splits, self.partials // rows))
+        """How many workgroups share the keys of each of so many rows; many fill a GPU alone."""
+        return max(1, self.splits // (1 if rows <= 8 else 4 if rows <= 64 else 16))
+
+    @property
+    def partials(self) -> int:
+        """Most splits of all rows together."""
+        return max(rows * self.splits_of(rows) for rows in range(1, self.few_rows + 1))
 
     def gemm(self, rows: int, columns: int) -> dict[str, int]:
         """The GEMM kernel's tile for a chunk of so many rows and a matrix of so many."""
@@ -121,8 +125,7 @@ def tuning_for(device: Device) -> Tuning:
             tiled=False,
             attention_threads=32,
             splits=4,
-            partials=32,
-            fused_bytes=0,
+            fused_keys=0,
             reduce_threads=64,
             chunk=128,
         )

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from webllm_py.gpu.device import Buffer, Dispatch, Plan
-from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.runtime.sampler import Sampler
 
@@ -42,11 +41,19 @@ class Decoder:
 
     async def plan(self, name: str, rows: int = 1) -> Plan:
         """A recorded plan: "head" (logits of the row that goes on), "first" (a draw for each of
-        ``rows`` from those), "sample" (a draw from the logits of each row), "logits" (a forward
-        pass and its logits) or "step" (that and draws)."""
+        ``rows`` from those), "sample" (a draw from the logits of each row) or "logits" (a forward
+        pass and its logits)."""
         rows = self.executor.bucket(rows)
         make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
         return await self.executor.plan(self, name, rows, make)
+
+    async def step(self, rows: int, keys: int) -> Plan:
+        """The plan of a decode step, a forward pass and draws, whose rows attend to at most so many
+        keys."""
+        rows = self.executor.bucket(rows)
+        fused = rows == 1 and keys <= self.executor.fused_keys
+        make = partial(self._step, rows, fused)
+        return await self.executor.plan(self, "fused step" if fused else "step", rows, make)
 
     def _head(self, rows: int) -> Sequence[Dispatch]:
         graph = self.executor.graph(rows, logits=self.drawing.logits)
@@ -61,11 +68,11 @@ class Decoder:
     def _sample(self, rows: int) -> Sequence[Dispatch]:
         return self.sampler.draw(self.drawing, self.executor.buffers.step, rows)
 
-    def _logits(self, rows: int) -> Sequence[Dispatch]:
-        return self.executor.forward(rows, logits=self.drawing.logits)
+    def _logits(self, rows: int, fused: bool = False) -> Sequence[Dispatch]:
+        return self.executor.forward(rows, logits=self.drawing.logits, fused=fused)
 
-    def _step(self, rows: int) -> Sequence[Dispatch]:
-        return [*self._logits(rows), *self._sample(rows)]
+    def _step(self, rows: int, fused: bool) -> Sequence[Dispatch]:
+        return [*self._logits(rows, fused), *self._sample(rows)]
 
 
 class Verifier:
@@ -83,16 +90,12 @@ class Verifier:
         self.drawn = owner.create("drawn after guesses", 4 * rows)
         self.accepted = owner.create("accepted tokens", 4 * (rows + 1))
 
-    @property
-    def kernels(self) -> list[Kernel]:
-        """What the step runs."""
-        return [dispatch.kernel for dispatch in self._dispatches()]
-
     async def plan(self) -> Plan:
         """The step's plan."""
-        return await self.decoder.executor.plan(self, "verify", self.rows, self._dispatches)
+        return await self.decoder.executor.plan(self, "verify", self.rows, self.dispatches)
 
-    def _dispatches(self) -> list[Dispatch]:
+    def dispatches(self) -> list[Dispatch]:
+        """The step."""
         executor = self.decoder.executor
         return [
             *executor.forward(self.rows, logits=self.drawing.logits),

@@ -12,7 +12,7 @@ from webllm_py.errors import DeviceLimitError
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import Activations, padded
-from webllm_py.models.attention import SPLIT_END
+from webllm_py.models.attention import SPLIT_END, fused_keys
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
 from webllm_py.models.kv_cache import KVFormat, page_bytes, row_bytes
@@ -28,7 +28,7 @@ from webllm_py.runtime.pages import Sequence as CachedSequence
 __all__ = ["Executor", "longest_context"]
 
 # Tokens of prompts whose kernels are compiled while loading.
-USUAL_PROMPTS = (32, 64)
+USUAL_PROMPTS = (32, 128, 512)
 
 
 class Executor:
@@ -72,6 +72,7 @@ class Executor:
         self._rope_table = rope_table(frequencies, context_length)
         self.buffers = self._activations(config, step)
         self.decoder = Decoder(self, owner, logits=self.buffers.logits)
+        self.fused_keys = fused_keys(config, tuning)
         self._plans: dict[tuple[object, str, int], Plan] = {}
         self._last_row = 0
 
@@ -83,8 +84,7 @@ class Executor:
         # Within a layer, of each pair one is read for the last time before the other is written.
         normed_or_attended = make("normed or attended", rows * max(hidden, heads))
         q_or_gated = make("q or gated", rows * max(heads, padded(config.intermediate_size)))
-        splits = max(self.tuning.splits, self.tuning.partials)
-        partial = 4 * config.n_heads * splits * (config.head_dim + SPLIT_END)
+        partial = 4 * config.n_heads * self.tuning.partials * (config.head_dim + SPLIT_END)
         return Activations(
             step=step,
             rope=make("rope table", len(self._rope_table)),
@@ -105,7 +105,8 @@ class Executor:
         self.device.write(self.buffers.rope, 0, self._rope_table)
         await self.cache.prepare()
         await asyncio.gather(
-            *(self.decoder.plan(name) for name in ("step", "head", "first")),
+            *(self.decoder.plan(name) for name in ("head", "first")),
+            *(self.decoder.step(1, keys) for keys in (1, self.context_length)),
             *(self.forward_plan(min(rows, self.chunk)) for rows in USUAL_PROMPTS),
         )
 
@@ -150,6 +151,8 @@ class Executor:
         """A plan of an owner's that is recorded once, until buffers change or it is forgotten."""
         key = (owner, name, rows)
         if key not in self._plans:
+            await self.device.compile(dispatch.kernel for dispatch in make())
+            # Anew: while kernels were compiled, the cache may have grown into other buffers.
             self._plans[key] = await self.device.record(name, make())
         return self._plans[key]
 
@@ -166,7 +169,14 @@ class Executor:
             self.model.head(graph)
         return graph.dispatches
 
-    def graph(self, rows: int, *, kv_format: KVFormat | None = None, **others: Any) -> Graph:
+    def graph(
+        self,
+        rows: int,
+        *,
+        kv_format: KVFormat | None = None,
+        fused: bool = False,
+        **others: Any,
+    ) -> Graph:
         """An empty graph over this executor's buffers, or others in the place of some."""
         return Graph(
             rows,
@@ -177,13 +187,17 @@ class Executor:
             device=self.device,
             tuning=self.tuning,
             kv_format=kv_format or self.kv_format,
+            fused=fused,
         )
 
     def bucket(self, rows: int) -> int:
         """How many rows so many are computed as: few sizes, so that plans are reused."""
-        if rows <= self.tuning.few_rows:
+        if rows <= 8:
             return 1 << (rows - 1).bit_length()
-        unit = 32 if rows <= 64 else 64
+        if rows <= self.tuning.few_rows:
+            unit = max(8, 1 << (rows - 1).bit_length() - 3)
+        else:
+            unit = 32 if rows <= 64 else 64
         return -(-rows // unit) * unit
 
     def drop_plans(self, owner: object | None = None) -> None:

@@ -24,6 +24,8 @@ __all__ = ["MOST_AHEAD", "Run"]
 # stopping is quick and few tokens past a stop are computed in vain.
 AHEAD_SECONDS = 0.03
 MOST_AHEAD = 64
+# Where guessing is about to begin: what is in flight then has to be waited for.
+FEW_AHEAD = 4
 # Tokens of one read-back: a reader sees no difference, and a read-back has a price.
 MOST_A_READ = 8
 
@@ -69,7 +71,7 @@ class Run:
         guess &= self.decoder.slots == 1
         arrived = 0.0
         while self.active and (self.in_flight or self.issued < self.max_tokens):
-            await self.fill()
+            await self.fill(FEW_AHEAD if guess and self.speculation.near else self.most_ahead)
             count, read = await self.next_read()
             before, arrived = arrived, time.perf_counter()
             if before:
@@ -86,9 +88,9 @@ class Run:
                     yield index, tokens
                 arrived = 0.0
 
-    async def fill(self) -> None:
-        """Submit steps until as many are in flight as keep the GPU busy."""
-        target = max(1, min(self.most_ahead, int(AHEAD_SECONDS / self.seconds_a_step)))
+    async def fill(self, most: int) -> None:
+        """Submit steps until as many are in flight as keep the GPU busy, but no more than that."""
+        target = max(1, min(most, self.most_ahead, int(AHEAD_SECONDS / self.seconds_a_step)))
         while self.issued < self.max_tokens and self.waiting < target:
             await self.submit(max(1, min(target // 4, MOST_A_READ)))
 
@@ -102,7 +104,8 @@ class Run:
         slot = self.issued % RING
         count = min(most, self.max_tokens - self.issued, RING - slot)
         await self.reserve(count)
-        self.device.replay(await self.decoder.plan("step", len(self.active)), count)
+        plan = await self.decoder.step(len(self.active), len(self.prompt) + self.issued + count)
+        self.device.replay(plan, count)
         self.submitted(count)
 
     async def reserve(self, count: int) -> None:

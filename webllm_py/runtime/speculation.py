@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from webllm_py.errors import GPUOutOfMemoryError
+from webllm_py.gpu.device import Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.step import SLOTS, Row
 from webllm_py.runtime.decoder import Verifier
@@ -37,12 +38,17 @@ class Speculation:
         self._needed = STREAK
         self._owner = BufferOwner(run.device)
         self._verifier: Verifier | None = None
-        self._compiling: asyncio.Task[None] | None = None
+        self._compiling: asyncio.Task[Plan] | None = None
 
     @cached_property
     def lookup(self) -> Lookup:
         """The text so far."""
         return Lookup(self.run.prompt)
+
+    @property
+    def near(self) -> bool:
+        """Whether it may begin with one of the next tokens."""
+        return self.lookup.streak >= self._needed // 2 and self._rows >= 3
 
     async def promising(self, tokens: list[int]) -> bool:
         """Take note of tokens that arrived; whether to guess those that follow.
@@ -73,7 +79,7 @@ class Speculation:
             self._needed = run.max_tokens  # no room to guess in
             return
         self._verifier = verifier
-        self._compiling = asyncio.ensure_future(run.device.compile(verifier.kernels))
+        self._compiling = asyncio.ensure_future(verifier.plan())
 
     async def close(self) -> None:
         """Free what it took."""

@@ -147,14 +147,14 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
         for rows in (2, 16, 64, executor.chunk):
             await executor.forward_plan(rows)
         together = Decoder(executor, owner, SLOTS)
-        for name in ("first", "step"):
-            await together.plan(name, SLOTS)
+        await together.plan("first", SLOTS)
+        await together.step(SLOTS, 4096)
         sequence = executor.cache.begin(range(PAGE + 1))
         sequence.tokens += range(PAGE + 1)
         await executor.cache.reserve(sequence, PAGE + 1)
         await executor.cache.fork(sequence, 1)
     used = {dispatch.kernel for dispatch in device.recorded}
-    used |= set(Verifier(executor.decoder, owner, SLOTS).kernels)
+    used |= {d.kernel for d in Verifier(executor.decoder, owner, SLOTS).dispatches()}
     for matrix in model.matrices():
         for plan in slice_plans(matrix, None, 1 << 34):
             used |= {repack_kernel(matrix, plan, part) for part in plan.parts}
