@@ -13,7 +13,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 import webbrowser
 from pathlib import Path
 
@@ -23,6 +22,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - a plain sentence instead of a tr
 from demo.tools import browsers
 from demo.tools.assemble import PYODIDE, Assembly
 from demo.tools.bench_options import add_browser, add_build, words_for
+from demo.tools.checks import run_in_front, run_side_by_side
 from demo.tools.environment import Environment
 from demo.tools.pack import check_folder, write_pack
 from demo.tools.peers import PEERS
@@ -37,6 +37,7 @@ examples:
   python build.py bench --shape qwen2.5-0.5b --peer wllama
   python build.py bench --pack /tmp/bench --peer wllama
 """
+LONGEST_FIRST = ("browser", "gpu", "engine", "bench", "unit")
 CHECKED = ("webllm_py", "build.py", "demo/worker.py")  # build.py imports demo.tools
 
 
@@ -144,17 +145,32 @@ def test(arguments: list[str]) -> int:
         browsers.ensure_adapter(environment, steps)
     build_site(environment, steps)
     python = environment.python
-    checks: dict[str, list[str | Path]] = {
+    lint: dict[str, list[str | Path]] = {
         "ruff check": [python, "-m", "ruff", "check"],
         "ruff format": [python, "-m", "ruff", "format", "--check"],
-        "mypy": [python, "-m", "mypy", *CHECKED],
-        "pytest": [python, "-m", "pytest", *arguments],
     }
-    results = [(name, *_timed(name, command)) for name, command in checks.items()]
+    types: dict[str, list[str | Path]] = {"mypy": [python, "-m", "mypy", *CHECKED]}
+    pytest: list[str | Path] = [python, "-m", "pytest"]
+    parts = {} if arguments else {folder: [*pytest, folder] for folder in test_folders()}
+    print(flush=True)
+    results = run_side_by_side({**lint, **parts, **types}, at_once=min(2, os.cpu_count() or 1))
+    if arguments:  # they may name tests, or ask for a debugger
+        print("\n--- pytest", flush=True)
+        results["pytest"] = run_in_front([*pytest, *arguments])
     print()
-    for name, status, seconds in results:
+    for name, (status, seconds) in results.items():
         print(f"{name:<14} {'passed' if status == 0 else 'FAILED':<8} {seconds:6.1f} s")
-    return max(status != 0 for _, status, _ in results)
+    return max(status != 0 for status, _ in results.values())
+
+
+def test_folders() -> list[str]:
+    """The folders of tests, a process each: none shares a browser or a device with another.
+
+    What takes longest comes first, so that no process is left over in the end.
+    """
+    found = {path.relative_to("tests").parts[0] for path in Path("tests").rglob("test_*.py")}
+    longest = sorted(found & set(LONGEST_FIRST), key=LONGEST_FIRST.index)
+    return [f"tests/{name}" for name in (*longest, *sorted(found - set(longest)))]
 
 
 def bench(arguments: argparse.Namespace, words: list[str]) -> int:
@@ -209,13 +225,6 @@ def fetch_peer(name: str | None, environment: Environment, steps: Steps) -> None
     if name is not None:
         with steps.step(f"{name} {PEERS[name].version} from npm"):
             PEERS[name].fetch(environment, steps)
-
-
-def _timed(name: str, command: list[str | Path]) -> tuple[int, float]:
-    print(f"\n--- {name}", flush=True)
-    start = time.monotonic()
-    status = subprocess.run(command).returncode
-    return status, time.monotonic() - start
 
 
 def _server(dist: Path, port: int) -> SiteServer:

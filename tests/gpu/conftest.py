@@ -77,6 +77,17 @@ def chromium_runner() -> Iterator[ChromiumRunner]:
     server.server_close()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is marked ``native`` out where Chromium is the runner."""
+
+    def left_out(item: pytest.Item) -> bool:
+        of_chromium = isinstance(item, pytest.Function) and "[chromium" in item.name
+        return of_chromium and item.get_closest_marker("native") is not None
+
+    config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
+    items[:] = [item for item in items if not left_out(item)]
+
+
 @pytest.fixture(params=[*VARIANTS, "chromium"])
 def runner(request: pytest.FixtureRequest) -> Runner:
     """Each device and variant in turn."""

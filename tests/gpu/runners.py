@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Container, Mapping
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import pytest
 
 from webllm_py.gpu.device import Device, Dispatch
 from webllm_py.gpu.kernels import Kernel, Variant, compose
@@ -32,6 +33,19 @@ class Runner(Protocol):
         self, kernel: Kernel, arrays: Arrays, groups: tuple[int, ...]
     ) -> dict[str, np.ndarray]:
         """Run with these arrays bound; what each writable one holds afterwards, same dtype."""
+
+
+def of_native(cases: Collection[Any], in_chromium: Container[Any]) -> list[Any]:
+    """Parameters, with the mark ``native`` where Chromium is not asked for them.
+
+    SwiftShader compiles a kernel for seconds. Chromium has each kernel, format and way through it;
+    all sizes of all of them are for the native devices.
+    """
+    values = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [
+        pytest.param(*value, marks=() if case in in_chromium else pytest.mark.native)
+        for case, value in zip(cases, values, strict=True)
+    ]
 
 
 def three(groups: tuple[int, ...]) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from formats import laid_out
-from runners import Runner
+from runners import Runner, of_native
 
 from webllm_py.gpu.kernels import kernel
 
@@ -38,6 +38,9 @@ SHAPES = [
 Q8_SHAPES = [SHAPES[2], SHAPES[4]]
 PLAIN = [*((shape, "f16") for shape in SHAPES), (SHAPES[2], "f32"), (SHAPES[4], "f32")]
 CACHES = [*PLAIN, *((shape, "q8") for shape in Q8_SHAPES)]
+# The shortest heads, the raggedest ones, and each format.
+IN_CHROMIUM = [(SHAPES[0], "f16"), (SHAPES[3], "f16"), (SHAPES[4], "f32"), (SHAPES[2], "q8")]
+
 DTYPES = {"f16": np.float16, "f32": np.float32, "q8": np.uint8}
 
 
@@ -160,7 +163,7 @@ def rotated(x: np.ndarray, position: int, rotary: int) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize(("shape", "kv"), CACHES, ids=str)
+@pytest.mark.parametrize(("shape", "kv"), of_native(CACHES, IN_CHROMIUM), ids=str)
 @pytest.mark.parametrize("keys", [1, 63, 200, 500])
 async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int) -> None:
     """Put together by a kernel of its own, or by the GEMV that multiplies with the result."""
@@ -234,7 +237,7 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     np.testing.assert_allclose(out["y"], product, rtol=0, atol=3e-6 * width)
 
 
-@pytest.mark.parametrize(("shape", "kv"), CACHES, ids=str)
+@pytest.mark.parametrize(("shape", "kv"), of_native(CACHES, IN_CHROMIUM), ids=str)
 @pytest.mark.parametrize(("first", "rows"), [(0, 1), (0, 37), (70, 40)])
 async def test_prefill_attention(
     runner: Runner, shape: Shape, kv: str, first: int, rows: int
@@ -273,13 +276,16 @@ async def test_prefill_attention(
 
 @pytest.mark.parametrize(
     ("name", "shape", "kv"),
-    [
-        *(("gemv", *cache) for cache in PLAIN),
-        ("gemv", SHAPES[2], "q8"),
-        ("gemm", SHAPES[2], "f16"),
-        ("gemm", SHAPES[4], "f32"),
-        ("gemm", SHAPES[2], "q8"),
-    ],
+    of_native(
+        [
+            *(("gemv", *cache) for cache in PLAIN),
+            ("gemv", SHAPES[2], "q8"),
+            ("gemm", SHAPES[2], "f16"),
+            ("gemm", SHAPES[4], "f32"),
+            ("gemm", SHAPES[2], "q8"),
+        ],
+        [*(("gemv", *cache) for cache in IN_CHROMIUM), ("gemm", SHAPES[2], "f16")],
+    ),
     ids=str,
 )
 async def test_rope_and_append(runner: Runner, name: str, shape: Shape, kv: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from formats import laid_out
-from runners import Runner
+from runners import Runner, of_native
 
 from webllm_py.gpu.kernels import kernel
 
@@ -37,8 +37,16 @@ def step_words(
     return words
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
-@pytest.mark.parametrize(("n", "k"), [(5, 32), (67, 172), (130, 896)])
+GEMV_SIZES = [(5, 32), (67, 172), (130, 896)]
+
+
+@pytest.mark.parametrize(
+    ("fmt", "n", "k"),
+    of_native(
+        [(fmt, *size) for size in GEMV_SIZES for fmt in FORMATS],
+        [(fmt, *size) for fmt, size in zip(FORMATS, GEMV_SIZES * 2, strict=True)],
+    ),
+)
 async def test_gemv_stores_norm_and_bias(
     runner: Runner, fmt: str, n: int, k: int, rng: np.random.Generator
 ) -> None:
@@ -134,14 +142,20 @@ async def test_gemv_rows_stores_norm_and_bias(
     np.testing.assert_allclose(out["y"][:m], expected[:m], rtol=0, atol=3e-6 * k)
 
 
+# The first two formats, which Chromium has in larger tiles, then each in the smallest.
+GEMM_CASES = [
+    ("q4_0", 3, 5, 32, 32, 64),
+    ("f16", 3, 5, 32, 32, 64),
+    *((fmt, 3, 5, 32, 32, 64) for fmt in ("f32", "bf16", "q4_1", "q8_0")),
+    *((fmt, 33, 70, 172, 0, 0) for fmt in FORMATS),
+    ("q4_0", 70, 130, 256, 64, 128),
+    ("f16", 9, 150, 64, 32, 128),
+]
+
+
 @pytest.mark.parametrize(
     ("fmt", "m", "n", "k", "tm", "tn"),
-    [
-        *((fmt, 3, 5, 32, 32, 64) for fmt in FORMATS),
-        *((fmt, 33, 70, 172, 0, 0) for fmt in FORMATS),
-        ("q4_0", 70, 130, 256, 64, 128),
-        ("f16", 9, 150, 64, 32, 128),
-    ],
+    of_native(GEMM_CASES, GEMM_CASES[2:]),
 )
 async def test_gemm_stores_with_bias(
     runner: Runner, fmt: str, m: int, n: int, k: int, tm: int, tn: int, rng: np.random.Generator

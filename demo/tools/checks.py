@@ -1,0 +1,67 @@
+"""Commands run side by side, each line that they print behind the command's name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Result", "run_in_front", "run_side_by_side"]
+
+Command = Sequence[str | Path]
+
+
+class Result(NamedTuple):
+    """How a command ended: its exit status (0 is well), and the seconds that it took."""
+
+    status: int
+    seconds: float
+
+
+def run_side_by_side(commands: Mapping[str, Command], at_once: int) -> dict[str, Result]:
+    """Start the commands in their order, ``at_once`` of them running; how each ended.
+
+    Ctrl+C reaches what runs by itself, and what has not begun does not begin.
+    """
+    width = max(map(len, commands))
+    with ThreadPoolExecutor(at_once) as pool:
+        running = {
+            name: pool.submit(_run, f"{name:<{width}} | ", command)
+            for name, command in commands.items()
+        }
+        try:
+            return {name: future.result() for name, future in running.items()}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def run_in_front(command: Command) -> Result:
+    """Run one that has the terminal to itself."""
+    start = time.monotonic()
+    status = subprocess.run([str(word) for word in command]).returncode
+    return Result(status, time.monotonic() - start)
+
+
+def _run(prefix: str, command: Command) -> Result:
+    start = time.monotonic()
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            # One write a line: those of several commands do not mix.
+            print(f"{prefix}{line.rstrip()}\n", end="", flush=True)
+    return Result(process.returncode, time.monotonic() - start)
