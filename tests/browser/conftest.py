@@ -1,7 +1,7 @@
 """What the browser tests share: the served site, Chromium, and Python inside Pyodide.
 
 Browser start-up dominates, so one Chromium serves all tests of the page, and pytest-pyodide's own
-serves all tests that run Python.
+serves all tests that run Python, each module of them on a new page.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from page import DESKTOP, Page
+from pytest_pyodide.fixture import selenium_common
 from pytest_pyodide.runner import SeleniumChromeRunner
 from pytest_pyodide.server import DefaultHandler
 from selenium.webdriver import Chrome
@@ -125,13 +125,7 @@ def ready(page: Page, double_site: TestSite) -> Page:
     return page
 
 
-# --- pytest-pyodide: its `selenium` fixture, on our flags and with the site's Pyodide and wheels
-
-
-@pytest.fixture(scope="module")
-def runtime() -> str:
-    """Only Chromium, without asking for --runtime."""
-    return "chrome"
+# --- pytest-pyodide: on our flags, with the site's Pyodide and wheels, and one Chromium for all
 
 
 @pytest.fixture(scope="session")
@@ -143,21 +137,36 @@ def pyodide_site(dist: Path) -> Iterator[TestSite]:
 
 
 @pytest.fixture(scope="session")
-def web_server_main(pyodide_site: TestSite) -> tuple[str, int, Path]:
-    """What pytest-pyodide serves its pages from, instead of a server of its own."""
-    SeleniumChromeRunner.get_driver = lambda self, jspi=False: new_driver()
-    return "127.0.0.1", pyodide_site.port, OUT / "no-server-log"
+def pyodide_chromium(
+    request: pytest.FixtureRequest, pyodide_site: TestSite
+) -> Iterator[SeleniumChromeRunner]:
+    """The Chromium of all tests that run Python."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SeleniumChromeRunner, "get_driver", lambda self, jspi=False: new_driver())
+        server = ("127.0.0.1", pyodide_site.port, OUT / "no-server-log")
+        with selenium_common(request, "chrome", server, load_pyodide=False) as runner:
+            runner.set_script_timeout(400)  # a script may wait for shaders
+            yield runner
 
 
 @pytest.fixture(scope="module")
-def python(selenium_module_scope: Any) -> Any:
-    """pytest-pyodide's page, with our wheel installed as a notebook's user installs it."""
-    selenium = selenium_module_scope
-    selenium.set_script_timeout(400)
+def pyodide(pyodide_chromium: SeleniumChromeRunner) -> SeleniumChromeRunner:
+    """A new page, whose Python has nothing of the module before."""
+    page = pyodide_chromium
+    page.prepare_driver()
+    page.javascript_setup()
+    page.load_pyodide()
+    page.initialize_pyodide()
+    page.load_package("micropip")  # JupyterLite's kernel has it from the start
+    return page
+
+
+@pytest.fixture(scope="module")
+def python(pyodide: SeleniumChromeRunner) -> SeleniumChromeRunner:
+    """The same, with our wheel installed as a notebook's user installs it."""
     wheel = json.loads((DIST / "site.json").read_text(encoding="utf-8"))["own_wheel"]
-    selenium.load_package("micropip")
-    selenium.run_async(f"""
+    pyodide.run_async(f"""
         import micropip
-        await micropip.install("{selenium.base_url}/{wheel}")
+        await micropip.install("{pyodide.base_url}/{wheel}")
         """)
-    return selenium
+    return pyodide

@@ -53,18 +53,10 @@ def server() -> Iterator[RangeServer]:
 
 
 @pytest.fixture(scope="module")
-def selenium(selenium_module_scope: Any) -> Any:
+def selenium(python: Any) -> Any:
     """Pyodide with the wheel."""
-    page = selenium_module_scope
-    page.set_script_timeout(120)
-    wheel = json.loads((ROOT / "demo" / "dist" / "site.json").read_text())["own_wheel"]
-    page.load_package("micropip")
-    page.run_async(f"""
-        import micropip
-        await micropip.install("{page.base_url}/{wheel}")
-        """)
-    page.run_async(textwrap.dedent(PRELUDE))
-    return page
+    python.run_async(textwrap.dedent(PRELUDE))
+    return python
 
 
 @pytest.fixture

@@ -76,7 +76,6 @@ def test_tokenizer_vectors(python: Any, shared: Path) -> None:
 
 def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None:
     story = (shared / "checkpoints/stories260K/greedy_200.txt").read_text().rstrip("\n")
-    python.set_script_timeout(300)
     written = python.run_async("""
         import js, webllm_py
         from pyodide.ffi import to_js

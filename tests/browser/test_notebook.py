@@ -53,12 +53,9 @@ async def test_every_cell_runs_natively() -> None:
     check(printed.getvalue())
 
 
-def test_every_cell_runs_in_pyodide(selenium_module_scope: Any) -> None:
-    selenium = selenium_module_scope
-    selenium.set_script_timeout(300)
-    selenium.load_package("micropip")  # JupyterLite's kernel has it from the start
+def test_every_cell_runs_in_pyodide(pyodide: Any) -> None:
     cells = json.dumps(CODE)
-    printed = selenium.run_js(
+    printed = pyodide.run_js(
         textwrap.dedent(f"""
         let printed = "";
         pyodide.setStdout({{ batched: (line) => (printed += line + "\\n") }});
