@@ -151,7 +151,7 @@ def test(arguments: list[str]) -> int:
     }
     types: dict[str, list[str | Path]] = {"mypy": [python, "-m", "mypy", *CHECKED]}
     pytest: list[str | Path] = [python, "-m", "pytest"]
-    parts = {} if arguments else {folder: [*pytest, folder] for folder in test_folders()}
+    parts = {} if arguments else {folder: [*pytest, folder] for folder in folders_of_tests()}
     print(flush=True)
     results = run_side_by_side({**lint, **parts, **types}, at_once=min(2, os.cpu_count() or 1))
     if arguments:  # they may name tests, or ask for a debugger
@@ -163,7 +163,7 @@ def test(arguments: list[str]) -> int:
     return max(status != 0 for status, _ in results.values())
 
 
-def test_folders() -> list[str]:
+def folders_of_tests() -> list[str]:
     """The folders of tests, a process each: none shares a browser or a device with another.
 
     What takes longest comes first, so that no process is left over in the end.
