@@ -139,6 +139,7 @@ const [replay, nudge, done] = arguments;
 const value = (text) => (0, eval)(text);
 value(replay)(value(nudge)).open("high-performance").then((gpu) => {
   globalThis.gpu = gpu;
+  globalThis.compiled = new Map();
   done(gpu.describe());
 }, (error) => done(`${error.name}: ${error.message}`));
 """
@@ -150,8 +151,11 @@ const bytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 const base64 = (array) => { let s = ""; for (let i = 0; i < array.length; i += 32768)
   s += String.fromCharCode(...array.subarray(i, i + 32768)); return btoa(s); };
 (async () => {
-  const pipeline = await gpu.compile(job.label, job.text, job.access,
-    Object.keys(job.constants), Object.values(job.constants));
+  const names = Object.keys(job.constants), values = Object.values(job.constants);
+  const key = JSON.stringify([job.text, names, values]);
+  if (!compiled.has(key))
+    compiled.set(key, await gpu.compile(job.label, job.text, job.access, names, values));
+  const pipeline = compiled.get(key);
   const words = [pipeline, ...job.groups, job.buffers.length];
   for (const b of job.buffers) {
     b.bytes = bytes(b.data);

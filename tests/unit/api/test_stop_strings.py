@@ -93,10 +93,10 @@ def test_time_is_linear_for_the_worst_text(piece_length: int) -> None:
     """Text that almost completes long stop strings again and again: quadratic would be 10^9."""
     stops = ["a" * 9_999 + "b", "a" * 5_000 + "c"]
     text = "a" * 100_000
-    started = time.perf_counter()
+    started = time.process_time()
     stop_filter = StopFilter(stops)
     shown = 0
     for start in range(0, len(text), piece_length):
         shown += len(stop_filter.push(text[start : start + piece_length])[0])
     assert shown == len(text) - 9_999
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
