@@ -150,7 +150,7 @@ async def fake_stages(source: Any, on_progress: Any) -> None:
         await asyncio.sleep(0.02)
         report("weights", loaded, "")
     report("kernels", total, "Compiling 3 kernels")
-    await asyncio.sleep(0.5 if source == "slow" else 0)
+    await asyncio.sleep(60 if source == "slow" else 0)  # until it is cancelled
 
 
 def name_of(source: Any) -> str:

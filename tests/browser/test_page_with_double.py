@@ -235,7 +235,7 @@ def test_a_load_shows_its_progress_and_can_be_cancelled(ready: Page) -> None:
     assert ready.js(f"{widths} return scrollWidth <= clientWidth")
     assert 10 / 200 < ready.one("#loading-bar").get_property("value") < 1
     ready.screenshot("loading")
-    wait_until(lambda: ready.text("#loading-text") == "Compiling GPU kernels", 10, "the kernels")
+    wait_until(lambda: ready.text("#loading-text") == "Compiling GPU kernels", 30, "the kernels")
     assert ready.text("#stages .active") == "Kernels"
     assert ready.js("return document.querySelector('#loading-bar').matches(':indeterminate')")
     ready.one("#cancel").click()
