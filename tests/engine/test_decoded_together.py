@@ -12,8 +12,9 @@ from made_models import SMALL, tokens_of
 from model_files import Files
 
 import webllm_py
-from webllm_py import Engine
+from webllm_py import Engine, loading
 from webllm_py.gpu import Device
+from webllm_py.models.tuning import Tuning
 from webllm_py.runtime import speculation
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.runtime.speculation import Speculation
@@ -147,3 +148,22 @@ async def test_a_text_that_repeats_itself_is_guessed(
 async def test_a_text_that_does_not_is_not(exact: Engine, verified: list[tuple[int, int]]) -> None:
     await from_nothing(exact, [replace(SAMPLED, temperature=2.0, top_k=0)], count=120, guess=True)
     assert not verified
+
+
+async def test_a_dispatch_less_a_layer_while_keys_are_few(
+    files: Files, plain_device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The GEMV after attention puts the splits together until there are too many keys for it."""
+    answers, saved = [], []
+    for fused_keys in (0, 96):
+        tuning = Tuning(attention_threads=32, fused_keys=fused_keys)
+        monkeypatch.setattr(loading, "tuning_for", lambda device, chosen=tuning: chosen)
+        source = files.huggingface(SMALL)
+        async with await webllm_py.load(source, device=plain_device, kv_dtype="f32") as engine:
+            tokens, _ = await drawn(engine, PROMPT, GREEDY, count=60)
+            answers.append(tokens)
+            executor = engine.loaded.executor
+            few, many = [await executor.decoder.step(1, keys) for keys in (96, 97)]
+            saved.append(len(many.dispatches) - len(few.dispatches))
+    assert saved == [0, executor.model.config.n_layers]
+    assert answers[0] == answers[1]
