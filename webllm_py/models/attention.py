@@ -73,6 +73,8 @@ class Attention:
                 "attention_combine",
                 snippets={},
                 Y_STRIDE=padded(config.n_heads * config.head_dim),
+                PARTS=self.tuning.combine_parts,
+                THREADS=64 * self.tuning.combine_parts,
                 **self.splits(rows),
             ),
             {"partial": buffers.partial, "step": buffers.step, "y": buffers.attended},

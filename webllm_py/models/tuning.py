@@ -30,6 +30,7 @@ class Tuning:
             tiles are smaller and fetch ahead.
         attention_threads: threads of a decode-attention workgroup, and keys of its tile: 32 or 64.
         splits: most workgroups that share a head's keys.
+        combine_parts: threads, 1 to 4, that share the splits of an element.
         fused_keys, fused_bytes: over at most so many keys, a decode step has the GEMV after
             attention put the splits together, unless its workgroups read more bytes of them.
         reduce_threads: threads of norm and sampling workgroups.
@@ -49,6 +50,7 @@ class Tuning:
     many_tiles: int = 512
     attention_threads: int = 64
     splits: int = 32
+    combine_parts: int = 4
     fused_keys: int = 512
     fused_bytes: int = 32 << 20
     reduce_threads: int = 256
@@ -125,6 +127,7 @@ def tuning_for(device: Device) -> Tuning:
             tiled=False,
             attention_threads=32,
             splits=4,
+            combine_parts=1,
             fused_keys=0,
             reduce_threads=64,
             chunk=128,
