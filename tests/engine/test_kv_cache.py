@@ -46,7 +46,7 @@ async def test_pages_are_the_same_however_the_prompt_is_cut(
     async with await load_with_chunk(files, plain_device, 256, monkeypatch, kv_dtype="q8") as whole:
         in_one = await prefilled(whole.loaded.executor, TOKENS)
         assert await cached(whole.loaded.executor) == pages
-    np.testing.assert_array_equal(in_one, in_three)
+    np.testing.assert_allclose(in_one, in_three, rtol=0, atol=1e-5)
     assert all(any(page) for page in pages)
 
 
