@@ -3,7 +3,8 @@
 // Purpose   speculative decoding (arXiv 2211.17192; guesses from the text itself): the rows of a step
 //           are the sequence's newest token and guesses of what follows it. A draw does not depend on
 //           guesses behind it, so taking draws for as long as the guess was the draw gives just the
-//           tokens that single steps would have given.
+//           tokens that single steps would have given. Guesses may have been made before the step
+//           before was done: if it left another position than they follow, none of them counts.
 // Bindings  0 step      becomes one row, as after sample_select.wgsl
 //           1 drawn     [rows], by sample_select.wgsl with VERIFY
 //           2 counts    see sample_prepare.wgsl
@@ -24,7 +25,8 @@ override STEP_ROWS: u32;
 fn main() {
   let rows = step[0];
   var n = 1u;
-  while (n < rows && drawn[n - 1u] == step[STEP_ROWS + 4u * n]) {
+  let follows = rows > 1u && step[STEP_ROWS + 5u] == step[STEP_ROWS + 1u] + 1u;
+  while (follows && n < rows && drawn[n - 1u] == step[STEP_ROWS + 4u * n]) {
     n += 1u;
   }
   accepted[0] = n;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -106,14 +107,14 @@ async def test_n_answers_of_a_request(engine: Engine) -> None:
 def verified(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """How many tokens each step of guesses had, and how many it gave."""
     steps = []
-    verify = Speculation._verify
+    read = Speculation._next
 
-    async def counted(self: Speculation, guesses: list[int]) -> list[int]:
-        tokens = await verify(self, guesses)
-        steps.append((len(guesses), len(tokens)))
-        return tokens
+    async def counted(self: Speculation) -> tuple[int, list[int]]:
+        guesses, tokens = await read(self)
+        steps.append((guesses, len(tokens)))
+        return guesses, tokens
 
-    monkeypatch.setattr(Speculation, "_verify", counted)
+    monkeypatch.setattr(Speculation, "_next", counted)
     return steps
 
 
@@ -143,6 +144,19 @@ async def test_a_text_that_repeats_itself_is_guessed(
     assert await from_nothing(exact, [settings], count=120, guess=True) == [[65] * 120]
     assert sum(tokens for _, tokens in verified) > 60
     assert sum(tokens for _, tokens in verified) > 4 * len(verified)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+async def test_steps_ahead_of_a_wrong_guess(
+    exact: Engine, seed: int, verified: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps are in flight once guesses are right; what follows a wrong one is not lost."""
+    settings = replace(SAMPLED, seed=seed, logit_bias={65: 8.0})
+    expected = await from_nothing(exact, [settings], count=120)
+    monkeypatch.setattr(speculation, "STREAK", 2)
+    assert await from_nothing(exact, [settings], count=120, guess=True) == expected
+    whole = [tokens > guesses for guesses, tokens in verified]
+    assert any(right and not after for right, after in itertools.pairwise(whole))
 
 
 async def test_a_text_that_does_not_is_not(exact: Engine, verified: list[tuple[int, int]]) -> None:

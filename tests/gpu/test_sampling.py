@@ -288,16 +288,21 @@ async def test_nucleus_of_a_flat_distribution(runner: Runner, top_p: float) -> N
     assert max(drawn) > edge * 0.7
 
 
-@pytest.mark.parametrize("right", [0, 2, 4])
-async def test_accepted_are_the_draws_behind_right_guesses(runner: Runner, right: int) -> None:
-    """Five rows, of which the first ``right`` guesses are what was drawn."""
+@pytest.mark.parametrize(("right", "gap"), [(0, 0), (2, 0), (4, 0), (4, 3)])
+async def test_accepted_are_the_draws_behind_right_guesses(
+    runner: Runner, right: int, gap: int
+) -> None:
+    """Five rows, of which the first ``right`` guesses are what was drawn; with a gap they were made
+    for another position, and none counts."""
     drawn = np.array([11, 12, 13, 14, 15], np.uint32)
     step = np.zeros(ROWS_AT + 4 * 5, np.uint32)
     step[0] = 5
     rows = step[ROWS_AT:].reshape(5, 4)
     rows[:, 0] = [7, *drawn[:right], *(drawn[right:4] + 20)]
     rows[:, 1] = np.arange(30, 35)
+    rows[1:, 1] += gap
     rows[:, 3] = 9
+    right = 0 if gap else right
     out = await runner.run(
         kernel("sample_accept", STEP_ROWS=ROWS_AT),
         {

@@ -60,6 +60,11 @@ class StepLayout:
         words = [len(rows), picked, 0, 0, *chain.from_iterable(rows)]
         return struct.pack(f"<{len(words)}I", *words)
 
+    def guesses(self, rows: Sequence[Row]) -> list[tuple[int, bytes]]:
+        """Byte offsets and words of rows that follow the one that the step before left."""
+        words = struct.pack(f"<{WORDS_A_ROW * len(rows)}I", *chain.from_iterable(rows))
+        return [(0, struct.pack("<I", 1 + len(rows))), (4 * (ROWS_AT + WORDS_A_ROW), words)]
+
     def page_copy(self, source: int, target: int) -> tuple[int, bytes]:
         """Byte offset and words of a page to copy."""
         return 8, struct.pack("<2I", source, target)

@@ -120,6 +120,11 @@ class Executor:
         """Say what the next step computes, and which row's hidden state "head" takes."""
         self.device.write(self.buffers.step, 0, self.layout.words(rows, picked))
 
+    def write_guesses(self, rows: Sequence[Row]) -> None:
+        """Say what the next step computes after the row that the step in flight leaves."""
+        for offset, words in self.layout.guesses(rows):
+            self.device.write(self.buffers.step, offset, words)
+
     async def prefill(
         self, sequence: CachedSequence, tokens: Sequence[int]
     ) -> AsyncIterator[CachedSequence]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from array import array
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Speculation:
         self._owner = BufferOwner(run.device)
         self._verifier: Verifier | None = None
         self._compiling: asyncio.Task[Plan] | None = None
+        self._verifying: deque[tuple[int, Awaitable[bytes]]] = deque()
 
     @cached_property
     def lookup(self) -> Lookup:
@@ -83,6 +85,8 @@ class Speculation:
 
     async def close(self) -> None:
         """Free what it took."""
+        readings = (reading for _, reading in self._verifying)
+        await asyncio.gather(*readings, return_exceptions=True)
         if self._compiling:
             await asyncio.gather(self._compiling, return_exceptions=True)
         if self._verifier:
@@ -92,10 +96,18 @@ class Speculation:
     @property
     def _rows(self) -> int:
         """Most rows of the next step."""
-        return min(SLOTS, self.run.executor.chunk, self.run.max_tokens - self.run.issued)
+        return min(SLOTS, self.run.executor.chunk, self._left)
+
+    @property
+    def _left(self) -> int:
+        """Tokens that may follow those that were read."""
+        return self.run.max_tokens - self.run.issued
 
     async def tokens(self) -> AsyncIterator[list[int]]:
-        """What was in flight, then tokens as they are verified, as long as guessing is faster."""
+        """What was in flight, then tokens as they are verified, as long as guessing is faster.
+
+        After a step whose guesses were all right, another is submitted before it is read.
+        """
         run = self.run
         while run.in_flight:
             _, read = await run.next_read()
@@ -104,33 +116,59 @@ class Speculation:
             yield read[0][1]
         tokens = steps = 0
         began = time.perf_counter()
-        while 0 not in run.ended and self._rows > 1:
-            guesses = self.lookup.guesses(self._rows - 1)
-            if not guesses:
+        ahead = 1
+        while True:
+            while len(self._verifying) < ahead and 0 not in run.ended and await self._submit():
+                pass
+            if not self._verifying:
                 break
-            accepted = await self._verify(guesses)
-            for token in accepted:
-                self.lookup.add(token)
+            guesses, accepted = await self._next()
             tokens, steps = tokens + len(accepted), steps + 1
             yield accepted
-            seconds = time.perf_counter() - began
-            if len(accepted) <= len(guesses) and seconds > tokens * run.seconds_a_step:
-                break
+            if len(accepted) > guesses:
+                ahead = 2
+            elif time.perf_counter() - began < tokens * run.seconds_a_step:
+                ahead = 1
+            else:
+                ahead = 0
         if tokens < 2 * steps:
             self._needed *= 2
 
-    async def _verify(self, guesses: list[int]) -> list[int]:
-        """One step: the tokens that it drew as guessed, and one more."""
+    async def _submit(self) -> bool:
+        """Submit a step that verifies guesses, if there are any to make.
+
+        They go on from what is in flight as if all of that were right.
+        """
         run, verifier = self.run, self._verifier
         assert verifier is not None
+        assumed = sum(guesses + 1 for guesses, _ in self._verifying)
+        most = min(self._rows, self._left - assumed) - 1
+        guesses = self.lookup.guesses(assumed + most)[assumed:] if most > 0 else []
+        if not guesses:
+            return False
         first = run.row(0)
-        rows = [Row(token, first.position + i) for i, token in enumerate(guesses, start=1)]
-        await run.reserve(len(guesses) + 1)
+        base = first.position + assumed
+        rows = [Row(token, base + i) for i, token in enumerate(guesses, start=1)]
+        await run.reserve(assumed + len(guesses) + 1)
         plan = await verifier.plan()
-        run.executor.write_rows([first, *rows])
+        if assumed:
+            run.executor.write_guesses(rows)
+        else:
+            run.executor.write_rows([first, *rows])
         run.device.replay(plan)
-        words = array("I", await run.device.read(verifier.accepted, 0, 4 * (verifier.rows + 1)))
+        reading = run.device.read(verifier.accepted, 0, 4 * (verifier.rows + 1))
+        self._verifying.append((len(guesses), reading))
+        return True
+
+    async def _next(self) -> tuple[int, list[int]]:
+        """The oldest step in flight: how many guesses it had, and the tokens that it gave, those
+        that it drew as guessed and one more."""
+        guesses, reading = self._verifying[0]
+        words = array("I", await reading)
+        self._verifying.popleft()
         accepted = list(words[1 : 1 + words[0]])
-        run.issued += len(accepted)
-        run.keep(0, accepted)
-        return accepted
+        self.run.issued += len(accepted)
+        self.run.keep(0, accepted)
+        for token in accepted:
+            self.lookup.add(token)
+        return guesses, accepted
