@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +22,8 @@ from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.executor import Executor, longest_context
-from webllm_py.runtime.loader import place_weights, read_floats
-from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
+from webllm_py.runtime.loader import Loader, place_weights, read_floats
+from webllm_py.runtime.progress import LoadTimes, ProgressCallback, ProgressReporter
 from webllm_py.runtime.storage import FLOATS, Quantize
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
@@ -81,6 +81,7 @@ class LoadedModel:
     executor: Executor
     owner: BufferOwner
     owns_device: bool
+    times: LoadTimes
     quantize: Quantize | None = None
 
     @cached_property
@@ -115,6 +116,7 @@ class LoadedModel:
             "trained_context_length": config.context_length,
             "file_bytes": model.nbytes,
             "gpu_memory": self.owner.nbytes,
+            "load_times": self.times.seconds,
             "kv_dtype": self.executor.kv_format,
             "adapter": device.info.name,
             "vendor": device.info.vendor,
@@ -162,16 +164,17 @@ async def load_model(options: LoadOptions) -> LoadedModel:
     report = ProgressReporter(options.on_progress)
     report.stage("opening", "Opening the model")
     source = pocket_model() if options.source is None else options.source
-    checkpoint = await open_checkpoint(source)
-    device = None
-    owner = None
+    opening = asyncio.ensure_future(device_for(options))  # while the header comes
+    checkpoint = owner = None
     try:
+        checkpoint = await open_checkpoint(source)
         model = model_for(checkpoint)
-        report.stage("tokenizer", "Reading the tokenizer")
-        tokenizer = tokenizer_of(checkpoint, model.config.vocab_size)
-        device = await device_for(options)
+        device = await opening
+        report.times.end("header")
         owner = BufferOwner(device)
-        executor = await load_executor(device, owner, model, options, report)
+        executor, loader = await make_executor(device, owner, model, options, report)
+        tokenizer = await fill(executor, loader, checkpoint, report)
+        report.times.end("total")
         report.stage("ready", "Ready")
         await asyncio.sleep(0)  # the last moment at which a cancellation still frees everything
         return LoadedModel(
@@ -181,15 +184,24 @@ async def load_model(options: LoadOptions) -> LoadedModel:
             executor,
             owner,
             owns_device=device is not options.device,
+            times=report.times,
             quantize=options.quantize,
         )
     except BaseException:
         if owner:
             owner.free_all()
-        if device and device is not options.device:
-            device.close()
-        await checkpoint.close()
+        await give_back(opening, options)
+        if checkpoint:
+            await checkpoint.close()
         raise
+
+
+async def give_back(opening: asyncio.Future[Device], options: LoadOptions) -> None:
+    """Close the device that was being opened, unless it is the caller's."""
+    opening.cancel()
+    (device,) = await asyncio.gather(opening, return_exceptions=True)
+    if device is not options.device and not isinstance(device, BaseException):
+        device.close()
 
 
 async def device_for(options: LoadOptions) -> Device:
@@ -201,14 +213,14 @@ async def device_for(options: LoadOptions) -> Device:
     return options.device
 
 
-async def load_executor(
+async def make_executor(
     device: Device,
     owner: BufferOwner,
     model: Llama,
     options: LoadOptions,
     report: ProgressReporter,
-) -> Executor:
-    """Weights to the GPU, and meanwhile kernels compiled and plans recorded."""
+) -> tuple[Executor, Loader]:
+    """Buffers for the weights and for what computes with them, all of them empty yet."""
     config = model.config
     context = min(config.context_length, longest_context(config, device, options.kv_dtype))
     if options.context_length:
@@ -220,7 +232,6 @@ async def load_executor(
         config.rope_scaling,
         await read_floats(factors) if factors else None,
     )
-    report.stage("weights", "Loading the weights", total=model.nbytes)
     weights, loader = place_weights(device, owner, model, report, options.quantize)
     executor = Executor(
         device,
@@ -233,18 +244,40 @@ async def load_executor(
         kv_format=options.kv_dtype,
     )
     await device.check()
+    return executor, loader
+
+
+async def fill(
+    executor: Executor, loader: Loader, checkpoint: Checkpoint, report: ProgressReporter
+) -> Tokenizer:
+    """Weights to the GPU; while they come, kernels are compiled, and the tokenizer is read."""
+    model, times = executor.model, report.times
+    read: list[Tokenizer] = []
+
+    def read_tokenizer() -> None:
+        report.stage("tokenizer", "Reading the tokenizer")
+        with times.measure("tokenizer"):
+            read.append(tokenizer_of(checkpoint, model.config.vocab_size))
+        report.stage("weights", "Loading the weights", total=model.nbytes)
 
     async def load_weights() -> None:
-        await loader.run()
+        with times.measure("weights"):
+            await loader.run(read_tokenizer)
         report.stage("kernels", "Compiling the kernels")
 
-    await both(load_weights(), executor.prepare())
-    return executor
+    async def prepare() -> None:
+        with times.measure("kernels"):
+            await executor.prepare()
+
+    # In this order: the kernels that place the first bytes are needed first.
+    await together(loader.compile(), prepare(), load_weights())
+    times.seconds["waited"] = loader.waited
+    return read[0]
 
 
-async def both(first: Awaitable[None], second: Awaitable[None]) -> None:
-    """Run two things side by side; when one fails, or this is cancelled, the other is stopped."""
-    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """Run things side by side; when one fails, or this is cancelled, the others are stopped."""
+    tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.gather(*tasks)
     finally:

@@ -19,6 +19,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let placed = target_row(piece[1] + row);
   let unit = first_unit(placed, id.x % BLOCKS);
   for (var i = 0u; i < 32u && column + i < K; i++) {
-    quants[(unit + i / 8u) * 32u + i % 8u * 4u + placed % 4u] = staged[row * K + column + i];
+    quants[(unit + i / 8u) * 32u + i % 8u * 4u + placed % 4u] = staged_word(row * K + column + i);
   }
 }

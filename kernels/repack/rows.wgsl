@@ -1,5 +1,6 @@
 // Where a source row goes: which rows of a staged piece this dispatch has, and their target rows.
-// piece: [0] rows in the piece, [1] number of its first row within the tensor.
+// piece: [0] rows in the piece, [1] number of its first row within the tensor, [2] the word of
+// `staged` that it begins at.
 // Targets lie in quads of rows and units of 4 rows x 8 columns: see quant/f32.wgsl.
 // Tensors that share a fused matrix start at BASE and take every STRIDE-th row. The first ROTARY
 // rows of each head of HEAD_DIM go from half-split order (i, i + ROTARY / 2 are a pair) to adjacent.
@@ -25,9 +26,14 @@ fn first_unit(row: u32, block: u32) -> u32 {
   return (row / 4u * BLOCKS + block) * 4u;
 }
 
+// A whole word of the piece.
+fn staged_word(i: u32) -> u32 {
+  return staged[piece[2] + i];
+}
+
 // The 16 bits at an even byte offset of the piece.
 fn half_at(byte: u32) -> u32 {
-  return (staged[byte / 4u] >> (8u * (byte % 4u))) & 0xffffu;
+  return (staged_word(byte / 4u) >> (8u * (byte % 4u))) & 0xffffu;
 }
 
 // The 32 bits at an even byte offset of the piece.

@@ -1,3 +1,3 @@
 fn element(i: u32) -> f32 {
-  return bitcast<f32>(staged[i]);
+  return bitcast<f32>(staged_word(i));
 }

@@ -22,6 +22,7 @@ from model_files import Files
 import webllm_py
 from webllm_py.errors import NoAdapterError
 from webllm_py.gpu import Device, open_device
+from webllm_py.runtime import loader
 
 CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints"
 
@@ -145,3 +146,10 @@ async def nothing_left(
     before = others()
     yield
     assert others() == before
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights come in as many fetches as those of a large model."""
+    monkeypatch.setattr(loader, "LEAST_BYTES", 10_000)
+    monkeypatch.setattr(loader, "MOST_BYTES", 40_000)

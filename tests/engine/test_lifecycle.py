@@ -114,7 +114,7 @@ def every_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "EVERY_SECONDS", 0)
 
 
-@pytest.mark.usefixtures("every_report")
+@pytest.mark.usefixtures("every_report", "small_batches")
 class TestProgress:
     async def test_stages_and_bytes(self, small_model: Path, device: Device) -> None:
         reports: list[LoadProgress] = []
@@ -130,6 +130,7 @@ class TestProgress:
         assert loaded[-1] == weights[0].total == reports[-1].loaded
         assert weights[-1].bytes_per_second > 0
         assert all(report.text for report in reports)
+        assert len(weights) > 5
 
     async def test_cancelled_at_each_report(self, small_model: Path, device: Device) -> None:
         """Every stage and every piece of the weights."""
@@ -181,6 +182,7 @@ class TestProgress:
 
 
 class TestLoad:
+    @pytest.mark.usefixtures("small_batches")
     @pytest.mark.parametrize("rounds", [0, 1, 2, 3, 4, 5, 6, 8, 10, 14, 20, 30])
     async def test_cancelled_at_any_moment(
         self, small_model: Path, device: Device, rounds: int

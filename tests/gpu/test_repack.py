@@ -45,17 +45,18 @@ def words(array: np.ndarray) -> np.ndarray:
 async def test_pieces_put_rows_where_they_belong(
     runner: Runner, fmt: str, rng: np.random.Generator
 ) -> None:
-    """A tensor in two pieces lands row by row; odd block counts straddle the words of scales."""
+    """A tensor in two pieces lands row by row, the second staged behind something else; odd block
+    counts straddle the words of scales."""
     n, k = 7, 96 if fmt.startswith("q") else 75
     weight = rng.standard_normal((n, k)).astype(np.float32)
     _, expected = laid_out(fmt, weight)
     arrays = empty(expected)
-    for first, last in ((0, 4), (4, 7)):
+    for first, last, before in ((0, 4, 0), (4, 7, 3)):
         out = await runner.run(
             repack(fmt, BLOCKS=3, K=k),
             {
-                "staged": staged(gguf_bytes(fmt, weight[first:last])),
-                "piece": np.array([last - first, first], np.uint32),
+                "staged": staged(b"\xee" * 4 * before + gguf_bytes(fmt, weight[first:last])),
+                "piece": np.array([last - first, first, before], np.uint32),
                 **arrays,
             },
             (1,),
@@ -77,7 +78,7 @@ async def test_interleaved_rows(runner: Runner, fmt: str, rng: np.random.Generat
             repack(fmt, BLOCKS=2, K=k, BASE=base, STRIDE=2),
             {
                 "staged": staged(gguf_bytes(fmt, weight)),
-                "piece": np.array([n, 0], np.uint32),
+                "piece": np.array([n, 0, 0], np.uint32),
                 **arrays,
             },
             (1,),
@@ -96,7 +97,7 @@ async def test_rotary_rows_become_adjacent(runner: Runner, rng: np.random.Genera
         repack("f32", BLOCKS=1, K=k, BASE=base, HEAD_DIM=d, ROTARY=rotary),
         {
             "staged": staged(weight.tobytes()),
-            "piece": np.array([heads * d, 0], np.uint32),
+            "piece": np.array([heads * d, 0, 0], np.uint32),
             "quants": np.zeros((base + heads * d) * k, np.float32),
         },
         (1,),
@@ -133,7 +134,7 @@ async def test_quantization_at_load(
         ),
         {
             "staged": staged(gguf_bytes(source, weight[:, :k])),
-            "piece": np.array([n, 0], np.uint32),
+            "piece": np.array([n, 0, 0], np.uint32),
             **empty(expected),
         },
         (1,),

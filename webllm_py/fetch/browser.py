@@ -22,6 +22,7 @@ from webllm_py.fetch.url import status_error, web_page_error
 
 __all__ = ["BlobFile", "DirectoryFolder", "FetchFile", "FileListFolder", "absolute_url", "from_js"]
 
+AHEAD_BYTES = 1 << 20  # read at once for headers, which ask for a little at a time
 MAX_SAFE = 2**53 - 1  # the largest int that becomes a JavaScript number, and no BigInt
 
 
@@ -86,6 +87,7 @@ class FetchFile:
         self._lock = asyncio.Lock()
         self._stream: Any = None
         self._closed = False
+        self._ahead, self._ahead_at = b"", 0
 
     async def size(self) -> int | None:
         """Length in bytes; None if the server does not tell."""
@@ -94,13 +96,22 @@ class FetchFile:
         return self._size()
 
     async def read(self, offset: int, length: int) -> bytes:
-        """Exactly ``length`` bytes from ``offset``."""
-        return bytes((await self.read_chunk(offset, length)).to_bytes())
+        """Exactly ``length`` bytes from ``offset``; more are read, and kept for the next call."""
+        start = offset - self._ahead_at
+        if start < 0 or start + length > len(self._ahead):
+            most = AHEAD_BYTES if length < AHEAD_BYTES else length
+            chunk = await self._read("readAhead", offset, length, most)
+            self._ahead, self._ahead_at, start = bytes(chunk.to_bytes()), offset, 0
+        return self._ahead[start : start + length]
 
     async def read_chunk(self, offset: int, length: int) -> Any:
         """As ``read``, but a JavaScript ``Uint8Array``."""
+        self._ahead = b""
+        return await self._read("read", offset, length, length)
+
+    async def _read(self, method: str, offset: int, length: int, most: int) -> Any:
         check_range(self.name, self._size(), offset, length)
-        chunk = await self._call("read", min(offset, MAX_SAFE), min(length, MAX_SAFE))
+        chunk = await self._call(method, min(offset, MAX_SAFE), min(most, MAX_SAFE))
         if chunk.length < length:
             check_range(self.name, self._size(), offset, length)
         return chunk

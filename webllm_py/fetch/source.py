@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from webllm_py.errors import SourceError
 
-__all__ = ["ByteSource", "Chunk", "Folder", "base_name", "check_range"]
+__all__ = ["ByteSource", "Chunk", "Folder", "base_name", "bytes_of", "check_range", "part_of"]
 
 # Bytes on their way to the GPU: ``bytes`` or ``memoryview`` natively, a JavaScript ``Uint8Array``
 # (as a ``JsProxy``) in the browser, so that weights never enter the wasm heap.
@@ -79,6 +79,18 @@ class Folder(Protocol):
 
     async def list(self) -> list[str] | None:
         """The names of the files, sorted; None where that cannot be known (a URL prefix)."""
+
+
+def part_of(chunk: Chunk, start: int, stop: int) -> Chunk:
+    """Some of a chunk's bytes, without copying them."""
+    if hasattr(chunk, "subarray"):
+        return chunk.subarray(start, stop)
+    return memoryview(chunk)[start:stop]
+
+
+def bytes_of(chunk: Chunk) -> bytes:
+    """A chunk's bytes, in Python's memory."""
+    return bytes(chunk.to_bytes() if hasattr(chunk, "to_bytes") else chunk)
 
 
 def check_range(name: str, size: int | None, offset: int, length: int) -> None:

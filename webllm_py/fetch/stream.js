@@ -24,6 +24,25 @@
       this.idleSeconds = idleSeconds;
       this.dead = false;
       this.reply = null; // {body, controller, position, end, rest}; end null: not told
+      this.ahead = null; // {offset, bytes}: what readAhead gave, which read begins with
+    }
+
+    // As read; the next read that begins among these bytes takes them from here, without a request.
+    async readAhead(offset, length) {
+      const bytes = await this.read(offset, length);
+      this.ahead = { offset, bytes };
+      return bytes;
+    }
+
+    // Begin `bytes` with what was read ahead, if that has its first byte; how many bytes these were.
+    takeAhead(offset, bytes) {
+      const { ahead } = this;
+      if (ahead === null) return 0;
+      const start = offset - ahead.offset;
+      const part = start < 0 ? bytes.subarray(0, 0) : ahead.bytes.subarray(start, start + bytes.length);
+      if (part.length < bytes.length) this.ahead = null;
+      bytes.set(part);
+      return part.length;
     }
 
     // At most `length` bytes from `offset`; fewer only where the file ends.
@@ -32,7 +51,7 @@
       const { size } = this.facts;
       if (size !== null) length = Math.max(0, Math.min(length, size - offset));
       const bytes = new Uint8Array(length);
-      let done = 0;
+      let done = this.takeAhead(offset, bytes);
       while (done < length) {
         // A server may send less than asked for in one reply: seek then asks for the rest.
         await this.seek(offset + done);

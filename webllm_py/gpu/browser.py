@@ -36,6 +36,7 @@ from webllm_py.gpu.device import (
     checked_size,
 )
 from webllm_py.gpu.kernels import Kernel, Variant, compose
+from webllm_py.gpu.pipelines import Pipelines
 from webllm_py.gpu.timestamps import durations
 
 __all__ = ["BrowserDevice", "open_browser"]
@@ -136,7 +137,7 @@ class BrowserDevice:
         )
         self._js = js
         self._live: dict[Buffer, None] = {}
-        self._pipelines: dict[Kernel, int] = {}
+        self._pipelines = Pipelines[int](self._compile)
 
     @property
     def allocated(self) -> int:
@@ -183,9 +184,7 @@ class BrowserDevice:
             self._js.destroyBuffer(buffer.handle)
 
     async def compile(self, kernels: Iterable[Kernel]) -> None:
-        new = dict.fromkeys(kernel for kernel in kernels if kernel not in self._pipelines)
-        made = await asyncio.gather(*(self._compile(kernel) for kernel in new))
-        self._pipelines.update(zip(new, made, strict=True))
+        await self._pipelines.compile(kernels)
 
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
         await self.compile(dispatch.kernel for dispatch in dispatches)

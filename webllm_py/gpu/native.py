@@ -30,6 +30,7 @@ from webllm_py.gpu.device import (
     checked_size,
 )
 from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose
+from webllm_py.gpu.pipelines import Pipelines
 from webllm_py.gpu.readbacks import ReadBacks
 from webllm_py.gpu.timestamps import durations, timed_passes
 
@@ -121,7 +122,7 @@ class NativeDevice:
         self._device = device
         self._queue = device.queue
         self._live: set[Buffer] = set()
-        self._pipelines: dict[Kernel, Any] = {}
+        self._pipelines = Pipelines[Any](lambda kernel: asyncio.to_thread(self._compile, kernel))
         self._layouts: dict[tuple[tuple[int, bool], ...], Any] = {}
         self._reads = ReadBacks(self._make_staging, self._pulse, self._named_errors)
         self._lost: DeviceLostError | None = None
@@ -189,10 +190,8 @@ class NativeDevice:
             buffer.handle.destroy()
 
     async def compile(self, kernels: Iterable[Kernel]) -> None:
-        new = dict.fromkeys(kernel for kernel in kernels if kernel not in self._pipelines)
         # wgpu-native compiles outside the GIL, so threads do compile side by side.
-        made = await asyncio.gather(*(asyncio.to_thread(self._compile, kernel) for kernel in new))
-        self._pipelines.update(zip(new, made, strict=True))
+        await self._pipelines.compile(kernels)
 
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
         await self.compile(dispatch.kernel for dispatch in dispatches)

@@ -1,21 +1,25 @@
 """Brings a model's tensors to the GPU: in the order of the file, in pieces, repacked by kernels.
 
-A piece goes from its source into one staging buffer and from there, by a kernel, into the layout
-that the quantization readers want. In the browser the bytes never enter Python's memory.
+Neighbouring pieces are fetched together, go from their source into one staging buffer and from
+there, by a kernel each, into the layout that the quantization readers want. In the browser the
+bytes never enter Python's memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import CorruptCheckpointError
-from webllm_py.fetch.source import Chunk
+from webllm_py.fetch.source import Chunk, bytes_of, part_of
 from webllm_py.gpu.device import Buffer, Device, Dispatch
+from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.llama import Llama
 from webllm_py.models.weights import Matrix, Part, Slice, Vector, Weights
@@ -30,14 +34,20 @@ from webllm_py.runtime.storage import (
 
 __all__ = ["Loader", "place_weights", "read_floats"]
 
-STAGING_BYTES = 2 << 20
+PIECE_BYTES = 2 << 20
+# Fetched at once: as much as comes quickly, so that what a fetch costs of itself does not count,
+# and progress is told often.
+LEAST_BYTES, MOST_BYTES = 1 << 20, 8 << 20
+QUICK, SLOW = 0.05, 0.25  # seconds
+MOST_PIECES = 64
+MOST_APART = 4096  # bytes between pieces that are fetched and not used
 # Queued copies take memory of their own until the GPU is done with them.
 QUEUED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Bytes to fetch at once, and what to do with them.
+    """Bytes that one kernel places, and what to do with them.
 
     ``rows`` and ``first_row`` say which of the tensor's rows they are; a vector is one piece.
     """
@@ -52,12 +62,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class MatrixTarget:
-    """A part's place in a slice of a matrix."""
+    """A part's place in a slice of a matrix, and the kernel that brings it there."""
 
     matrix: Matrix
     plan: SlicePlan
     part: Part
     buffers: Mapping[str, Buffer]
+    kernel: Kernel
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,11 @@ def place_weights(
 
 
 class Loader:
-    """Collects pieces, then fetches and places them in file order."""
+    """Collects pieces, then fetches and places them in file order.
+
+    Attributes:
+        waited: seconds that ``run`` waited for bytes.
+    """
 
     def __init__(self, device: Device, owner: BufferOwner, report: ProgressReporter):
         self.device = device
@@ -98,6 +113,7 @@ class Loader:
         self.report = report
         self.pieces: list[Piece] = []
         self.vectors: dict[str, Buffer] = {}
+        self.waited = 0.0
 
     def place_matrix(
         self, matrix: Matrix, quantize: Quantize | None
@@ -112,14 +128,15 @@ class Loader:
             buffers = {n: self.owner.create(f"{label} {n}", size) for n, size in sizes.items()}
             slices.append(Slice(plan.format, plan.row0, plan.rows, buffers))
             for part in plan.parts:
-                self.add_pieces(MatrixTarget(matrix, plan, part, buffers))
+                repack = repack_kernel(matrix, plan, part)
+                self.add_pieces(MatrixTarget(matrix, plan, part, buffers, repack))
         return matrix, tuple(slices)
 
     def add_pieces(self, target: MatrixTarget) -> None:
-        """Cut a part's rows of one slice into pieces that fit the staging buffer."""
+        """Cut a part's rows of one slice into pieces."""
         tensor = target.part.tensor
         row_bytes = tensor.format.nbytes(tensor.shape[1])
-        most = max(1, STAGING_BYTES // row_bytes)
+        most = max(1, PIECE_BYTES // row_bytes)
         first, end = target.plan.source_rows(target.part)
         for row in range(first, end, most):
             rows = min(most, end - row)
@@ -138,57 +155,87 @@ class Loader:
             self.pieces.append(Piece(tensor, tensor.offset, tensor.nbytes, target))
         return vector
 
-    async def run(self) -> None:
-        """Fetch all pieces, each while the one before is on its way to the GPU.
+    async def compile(self) -> None:
+        """Compile the kernels that ``run`` needs."""
+        targets = (piece.target for piece in self.pieces)
+        await self.device.compile(t.kernel for t in targets if isinstance(t, MatrixTarget))
+
+    async def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Fetch all pieces, each batch while the one before is on its way to the GPU.
+
+        Args:
+            meanwhile: called once, when the first bytes are on their way.
 
         Raises:
             SourceError: bytes that cannot be had.
             GPUOutOfMemoryError: the weights do not fit.
         """
         self.pieces.sort(key=lambda piece: (piece.tensor.source.name, piece.offset))
-        staging_size = max((p.nbytes for p in self.pieces), default=0) + 4
-        staging = self.owner.create("staging", staging_size)
-        header = self.owner.create("staging header", 8)
-        queued = 0
-        ahead = asyncio.ensure_future(fetch(self.pieces[0]))
+        staging = Staging(self.device, self.owner, self.pieces)
+        batch = first_batch(self.pieces, 0, LEAST_BYTES)
+        fetching = asyncio.ensure_future(fetch(batch))
+        draining: asyncio.Future[Any] | None = None
+        placed = queued = 0
+        most = LEAST_BYTES
         try:
-            for piece, following in zip(self.pieces, [*self.pieces[1:], None], strict=True):
-                data = await ahead
+            await asyncio.sleep(0)
+            meanwhile()
+            while batch:
+                begun = time.perf_counter()
+                data = await fetching
+                waited = time.perf_counter() - begun
+                self.waited += waited
+                if waited < QUICK:
+                    most = min(2 * most, MOST_BYTES)
+                elif waited > SLOW:
+                    most = max(most // 2, LEAST_BYTES)
+                placed += len(batch)
+                following = first_batch(self.pieces, placed, most)
                 if following:
-                    ahead = asyncio.ensure_future(fetch(following))
-                await self.place(piece, data, staging, header)
-                self.report.advance(piece.nbytes)
-                queued += piece.nbytes
-                if queued > QUEUED_BYTES:
-                    await self.device.idle()
+                    fetching = asyncio.ensure_future(fetch(following))
+                await self.place(batch, data, staging)
+                nbytes = sum(piece.nbytes for piece in batch)
+                self.report.advance(nbytes)
+                queued += nbytes
+                if queued > QUEUED_BYTES // 2:  # and as much again on its way
+                    if draining:
+                        await draining
+                    draining = asyncio.ensure_future(self.device.idle())
                     queued = 0
+                batch = following
             await self.device.idle()
             await self.device.check()
         finally:
-            ahead.cancel()
-            self.owner.free(staging, header)
+            under_way = [task for task in (fetching, draining) if task]
+            for task in under_way:
+                task.cancel()
+            staging.free()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def place(self, piece: Piece, data: Chunk, staging: Buffer, header: Buffer) -> None:
-        """Take one piece's bytes to where they belong."""
-        target = piece.target
-        if isinstance(target, VectorTarget):
-            self.place_vector_part(target, to_floats(piece.tensor, data))
-            return
-        self.device.write(staging, 0, data)
-        self.device.write(header, 0, struct.pack("<2I", piece.rows, piece.first_row))
-        buffers = {"staged": staging, "piece": header, **target.buffers}
-        blocks = piece.rows * target.matrix.blocks
-        repack = repack_kernel(target.matrix, target.plan, target.part)
-        plan = await self.device.record(
-            f"load {piece.tensor.name}", [Dispatch(repack, buffers, (-(-blocks // 64), 1, 1))]
-        )
-        self.device.replay(plan)
-        self.device.drop(plan)
+    async def place(self, batch: Sequence[Piece], data: Chunk, staging: Staging) -> None:
+        """Take a batch's bytes to where they belong."""
+        dispatches = []
+        for piece in batch:
+            start = piece.offset - batch[0].offset
+            part = part_of(data, start, start + piece.nbytes)
+            if isinstance(piece.target, VectorTarget):
+                self.place_vector_part(piece.target, part)
+            else:
+                dispatches.append(staging.dispatch(piece, piece.target, part))
+        staging.clear()
+        if dispatches:
+            plan = await self.device.record(f"load {batch[0].tensor.name}", dispatches)
+            self.device.replay(plan)
+            self.device.drop(plan)
 
-    def place_vector_part(self, target: VectorTarget, values: Sequence[float]) -> None:
+    def place_vector_part(self, target: VectorTarget, data: Chunk) -> None:
         """Write a norm's weight or a bias, reordered as its matrix's rows are."""
         part, vector = target.part, target.vector
         buffer = self.vectors[vector.name]
+        if part.tensor.format.name == "F32" and part.rotary_dim <= 2 and part.stride == 1:
+            self.device.write(buffer, 4 * (target.at + part.base), data)
+            return
+        values = to_floats(part.tensor, bytes_of(data))
         if part.rotary_dim > 2:
             values = adjacent_pairs(values, part.head_dim, part.rotary_dim)
         if part.stride == 1:
@@ -199,12 +246,71 @@ class Loader:
             self.device.write(buffer, 4 * at, struct.pack("<f", value))
 
 
-async def fetch(piece: Piece) -> Chunk:
-    """A piece's bytes: a vector's into Python, a matrix's as a chunk."""
-    source = piece.tensor.source
-    if isinstance(piece.target, VectorTarget):
-        return await source.read(piece.offset, piece.nbytes)
-    return await source.read_chunk(piece.offset, piece.nbytes)
+class Staging:
+    """Where a batch's bytes lie until kernels have placed them.
+
+    Attributes:
+        headers: for each piece its rows, its first row, and the word of the buffer that it begins
+            at; see kernels/repack/rows.wgsl.
+    """
+
+    def __init__(self, device: Device, owner: BufferOwner, pieces: Sequence[Piece]):
+        self.device, self.owner = device, owner
+        largest = max((piece.nbytes for piece in pieces), default=0)
+        total = sum(piece.nbytes + 4 for piece in pieces)
+        self.buffer = owner.create(
+            "staging", min(total, max(MOST_BYTES, largest) + 4 * MOST_PIECES)
+        )
+        self.headers: list[Buffer] = []
+        self.clear()
+
+    def clear(self) -> None:
+        """The next batch may overwrite this one, whose kernels are queued before."""
+        self.used = self.used_headers = 0
+
+    def dispatch(self, piece: Piece, target: MatrixTarget, data: Chunk) -> Dispatch:
+        """Stage a piece; what places it."""
+        if self.used_headers == len(self.headers):
+            self.headers.append(self.owner.create("staging header", 12))
+        header = self.headers[self.used_headers]
+        self.device.write(self.buffer, self.used, data)
+        words = struct.pack("<3I", piece.rows, piece.first_row, self.used // 4)
+        self.device.write(header, 0, words)
+        self.used_headers += 1
+        self.used += -(-piece.nbytes // 4) * 4
+        buffers = {"staged": self.buffer, "piece": header, **target.buffers}
+        blocks = piece.rows * target.matrix.blocks
+        return Dispatch(target.kernel, buffers, (-(-blocks // 64), 1, 1))
+
+    def free(self) -> None:
+        """Give the memory back."""
+        self.owner.free(self.buffer, *self.headers)
+
+
+def first_batch(pieces: Sequence[Piece], start: int, most: int) -> Sequence[Piece]:
+    """The pieces from ``start`` on that lie next to each other and have ``most`` bytes together;
+    one that is larger is a batch of its own."""
+    if start == len(pieces):
+        return ()
+    first = last = pieces[start]
+    for end in range(start + 1, min(start + MOST_PIECES, len(pieces))):
+        piece = pieces[end]
+        apart = piece.offset - (last.offset + last.nbytes)
+        if (
+            piece.tensor.source is not first.tensor.source
+            or not 0 <= apart < MOST_APART
+            or piece.offset + piece.nbytes > first.offset + most
+        ):
+            return pieces[start:end]
+        last = piece
+    return pieces[start : start + MOST_PIECES]
+
+
+async def fetch(batch: Sequence[Piece]) -> Chunk:
+    """A batch's bytes, and those between its pieces."""
+    first, last = batch[0], batch[-1]
+    length = last.offset + last.nbytes - first.offset
+    return await first.tensor.source.read_chunk(first.offset, length)
 
 
 async def read_floats(tensor: TensorInfo) -> Sequence[float]:

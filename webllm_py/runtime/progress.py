@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from webllm_py.units import size
 
-__all__ = ["LoadProgress", "ProgressCallback", "ProgressReporter", "Stage"]
+__all__ = ["LoadProgress", "LoadTimes", "ProgressCallback", "ProgressReporter", "Stage"]
 
 # Between two reports of one stage: more often nobody sees, and a small model has many tensors.
 EVERY_SECONDS = 0.05
@@ -39,6 +40,32 @@ class LoadProgress:
 ProgressCallback: TypeAlias = Callable[[LoadProgress], object]
 
 
+class LoadTimes:
+    """Where the seconds of a load went. Some of it goes on side by side.
+
+    Attributes:
+        seconds: of what is done: "header" (opening the file and the GPU, metadata), "tokenizer"
+            (vocabulary and merges), "kernels" (compiling those of a usual request, recording their
+            plans), "weights" (fetching and placing them; the tokenizer's among these), "waited"
+            (that for bytes, of the weights'), "total".
+    """
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def end(self, name: str) -> None:
+        """Something ends that began with the load."""
+        self.seconds[name] = time.perf_counter() - self._began
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Measure what is done in the block."""
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - began
+
+
 class ProgressReporter:
     """Counts bytes and calls the user's callback at every stage, and as bytes arrive."""
 
@@ -46,6 +73,7 @@ class ProgressReporter:
         self._callback = callback
         self._started = 0.0
         self._reported = 0.0
+        self.times = LoadTimes()
         self.loaded = 0
         self.total: int | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress, count
 from typing import Any
 
 from webllm_py.errors import TokenizerError
@@ -74,7 +75,8 @@ class _Keys:
             raise TokenizerError("the GGUF file holds no tokenizer (no tokenizer.ggml keys)")
         self.pieces = strings(self._keys.get("tokens"), "tokenizer.ggml.tokens")
         # an empty token gets a name of its own: ids go on counting behind it, names are unique
-        self.pieces = [piece or f"[EMPTY_{index}]" for index, piece in enumerate(self.pieces)]
+        if "" in self.pieces:
+            self.pieces = [piece or f"[EMPTY_{index}]" for index, piece in enumerate(self.pieces)]
         self.ids = unique_ids(self.pieces)
         self.types = self._numbers("token_type", int) or [NORMAL] * len(self.pieces)
 
@@ -130,8 +132,10 @@ class _Keys:
                 special=kind in (CONTROL, UNKNOWN),
                 rstrip=is_phi3 and piece not in _PHI3_PLAIN,
             )
-            for index, (piece, kind) in enumerate(zip(self.pieces, self.types, strict=True))
-            if kind in (CONTROL, UNKNOWN, USER_DEFINED)
+            for index, piece, kind in compress(
+                zip(count(), self.pieces, self.types),
+                map({CONTROL, UNKNOWN, USER_DEFINED}.__contains__, self.types),
+            )
         ]
 
     def special_tokens(
@@ -179,11 +183,13 @@ def _byte_level(keys: _Keys) -> Tokenizer:
     profile = profile_named(keys.text("pre", "default"))
     priorities, joiner = from_merges(keys.merges(), keys.ids)
     added = keys.added_tokens()
-    special = {token.text for token in added if token.special}
+    words = dict(keys.ids)
+    for token in added:
+        if token.special:
+            del words[token.text]  # no text spells a control token, not even one that is a word
     return Tokenizer(
         BPE(
-            # no text spells a control token, not even one that is a word
-            {piece: index for piece, index in keys.ids.items() if piece not in special},
+            words,
             priorities,
             joiner,
             byte_level=True,

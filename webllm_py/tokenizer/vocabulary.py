@@ -43,10 +43,9 @@ class Vocabulary:
         _check_range(every)
         self._ids = ids
         self._to_bytes = to_bytes
-        self._texts: list[str | None] = [None] * (max(every, default=-1) + 1)
-        for text, token_id in ids.items():
-            self._texts[token_id] = text
-        if len(self._texts) - self._texts.count(None) < len(ids):
+        by_id = dict(zip(ids.values(), ids, strict=True))
+        self._texts = list(map(by_id.get, range(max(every, default=-1) + 1)))
+        if len(by_id) < len(ids):
             raise TokenizerError("the tokenizer's vocabulary gives one id to two tokens")
         self._added_ids: dict[str, int] = {}
         for token in added:
