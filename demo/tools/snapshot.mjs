@@ -15,6 +15,11 @@ const IMPORTS = `
 import asyncio, gc, json, random, sys, time, traceback
 import jinja2.sandbox
 import webllm_py.engine
+from webllm_py.tokenizer.patterns import profile_named
+
+for name in ("gpt-2", "llama-bpe", "qwen2"):
+    profile_named(name).pre_tokenizer()  # compiled once for all pages: that takes half a second
+del name, profile_named
 
 held = [name for name in sys.modules if name.startswith("webllm_py.") and name.endswith(".browser")]
 if held:
