@@ -177,7 +177,7 @@ def bench(arguments: argparse.Namespace, words: list[str]) -> int:
     """``build.py bench``: natively what ``webllm-py bench`` does, and the same in Chromium."""
     if arguments.pack:
         return pack(arguments)
-    native = not (arguments.browser or arguments.peer)
+    native = not (arguments.browser or arguments.peer or arguments.page_start)
     chromium = not arguments.native
     environment = Environment(ROOT)
     steps = Steps(2 + 6 * chromium + bool(arguments.peer))

@@ -21,7 +21,8 @@
 //                                                 and its bases, most special first
 // Messages to the page about the worker
 //   {type: "progress", stage: "python", loaded, total}
-//   {type: "started", fromSnapshot}         Python is up
+//   {type: "started", fromSnapshot, times}  Python is up; times: when "snapshot" and "packages" were
+//                                           unzipped and "python" was up alone, in ms since 1970
 //   {type: "error", during: "start", kinds, message}   it will never be; jobs get no end
 
 import { get, startPython, unzip } from "./app/python.mjs";
@@ -66,18 +67,24 @@ function given({ name, address, file, files }) {
 async function start() {
   const adapter = navigator.gpu?.requestAdapter();
   const progress = counter();
-  const snapshot = unzip(download("snapshot.bin.gz", progress));
-  const { wheels } = await (await get("site.json")).json();
-  const files = Promise.all(wheels.map((name) => download(`pyodide/${name}`, progress)));
-  for (const early of [snapshot, files]) early.catch(() => {}); // awaited, and told of, below
+  const times = {};
+  const since = (name) => (value) => {
+    times[name] = performance.timeOrigin + performance.now();
+    return value;
+  };
+  const snapshot = unzip(download("snapshot.bin.gz", progress)).then(since("snapshot"));
+  const packages = unzip(download("packages.bin.gz", progress)).then(since("packages"));
+  const script = get("worker.py").then((response) => response.text());
+  const starting = startPython(snapshot, packages, since("python"));
+  for (const early of [script, starting]) early.catch(() => {}); // awaited, and told of, below
   if (!(await adapter)) {
     fail(navigator.gpu ? "NoAdapterError" : "NoWebGPU", "");
     return null;
   }
-  const [python, fromSnapshot] = await startPython(snapshot, files);
-  python.runPython(await (await get("worker.py")).text());
+  const [python, fromSnapshot] = await starting;
+  python.runPython(await script);
   const created = python.globals.get("Session")((json) => send(JSON.parse(json)));
-  send({ type: "started", fromSnapshot });
+  send({ type: "started", fromSnapshot, times });
   return created;
 }
 

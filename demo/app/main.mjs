@@ -3,8 +3,9 @@
 // Query parameters
 //   ?model=ADDRESS   load this model instead of the pocket model
 //   ?ask=TEXT        ask this as soon as a model answers
-//   ?report=/PATH    with ask: POST what came of it, as JSON, to a path of the page's own origin
-//                    (for tests in browsers that no driver drives)
+//   ?report=/PATH    POST, as JSON, to a path of the page's own origin: with ask what came of it,
+//                    without when Python was up and the first model was ready (for measurements
+//                    and for tests in browsers that no driver drives)
 
 import { announce, announceShown } from "./announcer.mjs";
 import { Composer } from "./composer.mjs";
@@ -52,6 +53,7 @@ let state = "starting";
 let job = null; // what is under way: the engine's promise of its end
 let wanted = null; // the model that is loaded, is being loaded or could not be
 let good = null; // the last model that could be
+const opened = { script: performance.now() }; // when what was reached, in ms since the page was opened
 
 /** Every change of state. Of a job that is not `job` any more the end changes nothing here. */
 function enter(next, nextJob = null) {
@@ -108,8 +110,10 @@ async function bring(begin) {
   else notLoaded("empty", end);
 }
 
-function started({ fromSnapshot }) {
+function started({ fromSnapshot, times = {} }) {
   document.body.dataset.fromSnapshot = fromSnapshot;
+  for (const [name, at] of Object.entries(times)) opened[name] = at - performance.timeOrigin;
+  opened.started = performance.now();
   loading.show("opening");
   enter("loading", job);
 }
@@ -121,6 +125,8 @@ function loaded(info) {
   settings.context = info.context_length;
   enter("ready");
   announce("Ready");
+  opened.ready ??= performance.now();
+  if (!query.has("ask")) report({ opened, fromSnapshot: document.body.dataset.fromSnapshot, info });
   if (conversation.waiting) answer(conversation.waiting);
 }
 
@@ -314,7 +320,7 @@ $("#examples").append(...EXAMPLES.map((text) => {
 
 async function report(body) {
   const path = query.get("report");
-  if (!query.has("ask") || !path?.startsWith("/") || path.startsWith("//")) return;
+  if (!path?.startsWith("/") || path.startsWith("//")) return;
   await fetch(path, { method: "POST", body: JSON.stringify(body) });
 }
 

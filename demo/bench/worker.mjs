@@ -25,11 +25,8 @@ self.onmessage = async ({ data }) => {
 };
 
 async function start() {
-  const { wheels } = await (await get("site.json")).json();
-  const bytes = async (path) => (await get(path)).arrayBuffer();
-  const snapshot = unzip(bytes("snapshot.bin.gz"));
-  const files = Promise.all(wheels.map((name) => bytes(`pyodide/${name}`)));
-  const [python] = await startPython(snapshot, files);
+  const unzipped = async (path) => unzip((await get(path)).arrayBuffer());
+  const [python] = await startPython(unzipped("snapshot.bin.gz"), unzipped("packages.bin.gz"));
   python.runPython(await (await get("bench/worker.py")).text());
   return python;
 }

@@ -4,16 +4,19 @@
 
     demo/dist/
         index.html style/ app/ worker.mjs worker.py quickstart.ipynb
-        site.json       which wheels the worker unpacks
+        site.json       which wheels the page's packages are, and which is ours
         pyodide/        Pyodide's core files, all wheels, and a lock file that lists only these
         snapshot.bin.gz a started Python with the packages imported (see snapshot.mjs)
+        packages.bin.gz the files of these packages (see app/python.mjs)
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -126,6 +129,7 @@ class Assembly:
         shutil.rmtree(unpacked, ignore_errors=True)
         for wheel in filter(_needed_by_page, self.wheels):
             shutil.unpack_archive(wheel, unpacked, "zip")
+        (self.dist / "packages.bin.gz").write_bytes(_packed(unpacked))
         snapshot = self.dist / "snapshot.bin.gz"
         script = Path(__file__).with_name("snapshot.mjs")
         steps.run(
@@ -184,6 +188,19 @@ def _pure(wheel: Path) -> Path:
                 data = b"".join(kept)
             new.writestr(entry, data)
     return target
+
+
+def _packed(folder: Path) -> bytes:
+    """A folder's files for app/python.mjs, which puts them in place in a fifth of the time that
+    Python takes to unpack their wheels: the length of a list, the list, the files one by one.
+
+    Compressed as a whole; the list is JSON, of names and lengths.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [path.read_bytes() for path in paths]
+    names = [_relative(path, folder) for path in paths]
+    listed = json.dumps(list(zip(names, map(len, files), strict=True))).encode()
+    return gzip.compress(b"".join([struct.pack("<I", len(listed)), listed, *files]), mtime=0)
 
 
 def _relative(path: Path, root: Path) -> str:

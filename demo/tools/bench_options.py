@@ -65,5 +65,11 @@ def add_browser(parser: ArgumentParser) -> None:
         "it is fetched from npm",
     )
     group.add_argument(
+        "--page-start",
+        action="store_true",
+        help="measure nothing but the chat page, from opened to ready: with an empty profile, and "
+        "--runs times again with what the browser kept",
+    )
+    group.add_argument(
         "--chromium", type=Path, metavar="PATH", help="which (default: the one of this machine)"
     )

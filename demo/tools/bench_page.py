@@ -23,6 +23,7 @@ from webllm_py.loading import pocket_model
 
 from .bench_options import browser_arguments
 from .headless import run_page
+from .page_start import page_start
 from .peers import PEER_PACKAGES, PEERS, Peer, as_json, compare, ratio_table
 
 __all__ = ["bench_in_chromium", "bench_peer", "main"]
@@ -48,8 +49,15 @@ def main(
     """
     options = browser_arguments(words[1:], program)
     progress = ProgressLine(sys.stderr)
+
+    def on_step(text: str) -> None:
+        progress.say(f"{text} ...")
+
     try:
-        report = measure(options, site, packages, lambda text: progress.say(f"{text} ..."))
+        if options.page_start:
+            report = page_start(site, 1 + options.runs, on_step, chromium=options.chromium)
+        else:
+            report = measure(options, site, packages, on_step)
     except WebLLMError as error:
         if options.debug:
             raise

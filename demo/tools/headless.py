@@ -9,15 +9,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
 from .browsers import find_chromium
 from .serve import SiteHandler, SiteServer
 
-__all__ = ["chromium_flags", "run_page"]
+__all__ = ["chromium_flags", "new_profile", "reporting_site", "run_page", "visit"]
 
 COMMON_FLAGS = (
     "--headless=new",
@@ -64,29 +66,61 @@ def run_page(
         mounts: other folders, by the name that they are served under.
         isolated: whether pages are cross-origin isolated, as threads of WebAssembly need it.
     """
+    with (
+        reporting_site(site, mounts or {}, isolated=isolated) as (address, reports),
+        new_profile() as profile,
+    ):
+        url = f"{address}{page}?{urlencode(query)}"
+        return visit(url, reports, profile, on_step=on_step, chromium=chromium)
+
+
+@contextmanager
+def reporting_site(
+    site: Path, mounts: Mapping[str, Path] = MappingProxyType({}), *, isolated: bool = False
+) -> Iterator[tuple[str, Reports]]:
+    """Serve a site; its address, and what its pages report. Arguments as for ``run_page``."""
+    reports: Reports = queue.Queue()
+    with SiteServer(site, handler=handler_for(reports, mounts, isolated)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.url, reports
+        finally:
+            server.shutdown()
+
+
+@contextmanager
+def new_profile() -> Iterator[Path]:
+    """A folder for a browser's profile, which is deleted afterwards."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def visit(
+    url: str,
+    reports: Reports,
+    profile: Path,
+    *,
+    on_step: Callable[[str], object] = lambda text: None,
+    chromium: Path | None = None,
+) -> dict[str, Any]:
+    """Open an address in a browser with this profile; the page's last message, or "message" with
+    what went wrong. The browser is closed afterwards."""
     chromium = chromium or find_chromium()
     if chromium is None:
         return {"message": "no Chrome, Chromium or Edge was found on this machine"}
-    reports: Reports = queue.Queue()
-    with SiteServer(site, handler=handler_for(reports, mounts or {}, isolated)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-            flags = [*chromium_flags(), f"--user-data-dir={profile}"]
-            try:
-                browser = subprocess.Popen(
-                    [str(chromium), *flags, f"{server.url}{page}?{urlencode(query)}"],
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-            except OSError as error:
-                server.shutdown()
-                return {"message": f"{chromium} could not be started: {error}"}
-            try:
-                return last_report(browser, reports, on_step)
-            finally:
-                browser.terminate()
-                browser.wait()
-                server.shutdown()
+    try:
+        browser = subprocess.Popen(
+            [str(chromium), *chromium_flags(), f"--user-data-dir={profile}", url],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        return {"message": f"{chromium} could not be started: {error}"}
+    try:
+        return last_report(browser, reports, on_step)
+    finally:
+        browser.terminate()
+        browser.wait()
 
 
 def last_report(

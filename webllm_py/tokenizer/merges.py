@@ -69,8 +69,8 @@ def _check(merges: list[str], joiner: str, ids: Mapping[str, int], all_tokens: l
 def _make_run(
     merges: list[str], joiner: str, ids: Mapping[str, int], all_tokens: list[str]
 ) -> bool:
-    """Whether what they make are tokens in a row, in their order, as in GPT-2's vocabulary and those
-    made like it: then none is missing. To see that takes a third of looking each up."""
+    """Whether what they make are tokens in a row, as in GPT-2's vocabulary and those made like it:
+    then none is missing. To see that takes a third of the time of looking each up."""
     start = ids.get(merges[0].replace(joiner, ""), 0)
     there = "\n".join(all_tokens[start : start + len(merges)])
     whole = there.count("\n") == len(merges) - 1
