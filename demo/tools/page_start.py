@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from webllm_py.bench.table import load_times
+from webllm_py.units import duration
 
 from .headless import new_profile, reporting_site, visit
 
@@ -68,4 +68,5 @@ def model_load(visit: Mapping[str, Any]) -> str:
     """Where the time of the model's load went, and how Python was started."""
     info = visit["info"]
     started = "" if visit["fromSnapshot"] == "true" else " (Python did not start from the snapshot)"
-    return f"{load_times(info['load_times'])}; {info['adapter']}{started}"
+    times = ", ".join(f"{name} {duration(s)}" for name, s in info["load_times"].items())
+    return f"the model's {times}; {info['adapter']}{started}"

@@ -104,12 +104,29 @@ def test_sequential_reads_take_one_request_and_jumps_a_range(run: Run, server: R
         await file.read(2_500_000, 10)
         await file.read(5, 10)
         await file.pause()
-        await file.read(15, 10)
+        await file.read(2_000_000, 10)
         await file.close()
         None
         """)
     ranges = [asked for _, asked in server.requests]
-    assert ranges == ["bytes=0-", "bytes=2500000-", "bytes=5-", "bytes=15-"]
+    assert ranges == ["bytes=0-", "bytes=2500000-", "bytes=5-", "bytes=2000000-"]
+
+
+def test_what_is_read_ahead_is_read_again_without_a_request(run: Run, server: RangeServer) -> None:
+    """A header in small reads, then chunks: inside of what was read ahead, over its end, behind."""
+    right, closed = run("""
+        file = FetchFile(base + "range/f")
+        right = [await file.read(at, 3000) == FILE[at : at + 3000] for at in range(0, 30_000, 3000)]
+        for start, stop in ((30_000, 40_000), (40_000, 1_500_000), (1_500_000, 1_500_010)):
+            chunk = await file.read_chunk(start, stop - start)
+            right.append(bytes(chunk.to_bytes()) == FILE[start:stop])
+        await file.read(1_500_010, 10)
+        await file.close()
+        [all(right), await failure(file.read(1_500_020, 10))]
+        """)
+    assert right
+    assert closed[0] == "SourceError" and "was closed" in closed[1]
+    assert [asked for _, asked in server.requests] == ["bytes=0-"]
 
 
 def test_concurrent_reads_do_not_mix(run: Run) -> None:

@@ -38,22 +38,15 @@ def table(results: Mapping[str, Any]) -> str:
 def general_lines(results: Mapping[str, Any]) -> Iterator[str]:
     """What is there once."""
     if results["load_s"] is not None:
-        times = load_times(results["engine"]["load_times"])
-        yield line("load", duration(results["load_s"]), times)
+        times = {name: duration(s) for name, s in results["engine"]["load_times"].items()}
+        parts = f"header {times['header']}, tokenizer {times['tokenizer']}"
+        yield line("load", duration(results["load_s"]), parts)
+        yield line("  weights of it", times["weights"], f"{times['waited']} waiting for bytes")
+        yield line("  kernels, meanwhile", times["kernels"])
     yield line("memory on the GPU", size(results["engine"]["gpu_memory"]))
     bandwidth = results["bandwidth"]
     speed = f"{size(bandwidth['bytes_per_s'])}/s"
     yield line("memory bandwidth", speed, f"measured, reading {size(bandwidth['buffer_bytes'])}")
-
-
-def load_times(seconds: Mapping[str, float]) -> str:
-    """Where a load's time went: what follows on what, and what goes on beside it."""
-    weights = seconds["weights"] - seconds["tokenizer"]
-    shown = {name: duration(seconds[name]) for name in ("header", "tokenizer", "waited", "kernels")}
-    return (
-        f"header {shown['header']}, tokenizer {shown['tokenizer']}, weights {duration(weights)} "
-        f"({shown['waited']} of it for bytes); kernels meanwhile {shown['kernels']}"
-    )
 
 
 def prefill_lines(rows: list[dict[str, Any]], turn: Mapping[str, Any] | None) -> Iterator[str]:

@@ -97,10 +97,10 @@ class FetchFile:
 
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes from ``offset``; more are read, and kept for the next call."""
+        check_range(self.name, self._size(), offset, length)
         start = offset - self._ahead_at
         if start < 0 or start + length > len(self._ahead):
-            most = AHEAD_BYTES if length < AHEAD_BYTES else length
-            chunk = await self._read("readAhead", offset, length, most)
+            chunk = await self._read("readAhead", offset, length, max(length, AHEAD_BYTES))
             self._ahead, self._ahead_at, start = bytes(chunk.to_bytes()), offset, 0
         return self._ahead[start : start + length]
 
@@ -132,6 +132,7 @@ class FetchFile:
     async def close(self) -> None:
         """Abort the request, and a read in progress with it."""
         self._closed = True
+        self._ahead = b""
         if self._stream is not None:
             self._stream.abort()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from webllm_py.runtime import progress
-from webllm_py.runtime.progress import LoadProgress, ProgressReporter
+from webllm_py.runtime.progress import LoadProgress, LoadTimes, ProgressReporter
 
 
 @pytest.fixture
@@ -40,3 +40,16 @@ def test_the_end_is_reported_however_fast_it_comes(clock: list[float]) -> None:
     assert [report.loaded for report in reports] == [0, 10]
     assert reports[-1].text == "10 B of 10 B"
     assert reports[-1].bytes_per_second is None
+
+
+def test_times_of_what_goes_on_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [50.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    times = LoadTimes()
+    now[0] += 1
+    times.end("header")
+    with times.measure("weights"):
+        now[0] += 2
+        with times.measure("tokenizer"):
+            now[0] += 3
+    assert times.seconds == {"header": 1.0, "tokenizer": 3.0, "weights": 5.0}
