@@ -156,9 +156,11 @@ class Executor:
         """A plan of an owner's that is recorded once, until buffers change or it is forgotten."""
         key = (owner, name, rows)
         if key not in self._plans:
-            await self.device.compile(dispatch.kernel for dispatch in make())
-            # Anew: while kernels were compiled, the cache may have grown into other buffers.
-            self._plans[key] = await self.device.record(name, make())
+            cached, dispatches = tuple(self.cache.buffers), make()
+            await self.device.compile(dispatch.kernel for dispatch in dispatches)
+            if tuple(self.cache.buffers) != cached:
+                dispatches = make()  # the cache has grown meanwhile, into other buffers
+            self._plans[key] = await self.device.record(name, dispatches)
         return self._plans[key]
 
     async def forward_plan(self, rows: int) -> Plan:
