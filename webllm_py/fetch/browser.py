@@ -22,7 +22,7 @@ from webllm_py.fetch.url import status_error, web_page_error
 
 __all__ = ["BlobFile", "DirectoryFolder", "FetchFile", "FileListFolder", "absolute_url", "from_js"]
 
-AHEAD_BYTES = 1 << 20  # read at once for headers, which ask for a little at a time
+AHEAD_BYTES = 1 << 20  # most that a header's small reads take of what has come already
 MAX_SAFE = 2**53 - 1  # the largest int that becomes a JavaScript number, and no BigInt
 
 
@@ -96,22 +96,22 @@ class FetchFile:
         return self._size()
 
     async def read(self, offset: int, length: int) -> bytes:
-        """Exactly ``length`` bytes from ``offset``; more are read, and kept for the next call."""
+        """Exactly ``length`` bytes from ``offset``; what came with them is kept for later."""
         check_range(self.name, self._size(), offset, length)
         start = offset - self._ahead_at
         if start < 0 or start + length > len(self._ahead):
-            chunk = await self._read("readAhead", offset, length, max(length, AHEAD_BYTES))
+            chunk = await self._read("readAhead", offset, length, AHEAD_BYTES)
             self._ahead, self._ahead_at, start = bytes(chunk.to_bytes()), offset, 0
         return self._ahead[start : start + length]
 
     async def read_chunk(self, offset: int, length: int) -> Any:
         """As ``read``, but a JavaScript ``Uint8Array``."""
         self._ahead = b""
-        return await self._read("read", offset, length, length)
+        return await self._read("read", offset, length)
 
-    async def _read(self, method: str, offset: int, length: int, most: int) -> Any:
+    async def _read(self, method: str, offset: int, length: int, *most: int) -> Any:
         check_range(self.name, self._size(), offset, length)
-        chunk = await self._call(method, min(offset, MAX_SAFE), min(most, MAX_SAFE))
+        chunk = await self._call(method, min(offset, MAX_SAFE), min(length, MAX_SAFE), *most)
         if chunk.length < length:
             check_range(self.name, self._size(), offset, length)
         return chunk

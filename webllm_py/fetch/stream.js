@@ -27,11 +27,27 @@
       this.ahead = null; // {offset, bytes}: what readAhead gave, which read begins with
     }
 
-    // As read; the next read that begins among these bytes takes them from here, without a request.
-    async readAhead(offset, length) {
-      const bytes = await this.read(offset, length);
+    // As read, and with the bytes that came along, up to `most` in all. The next read that begins among
+    // them takes them from here, without a request.
+    async readAhead(offset, length, most) {
+      const asked = await this.read(offset, length);
+      const more = this.atHand(most - asked.length);
+      const bytes = new Uint8Array(asked.length + more.length);
+      bytes.set(asked);
+      bytes.set(more, asked.length);
       this.ahead = { offset, bytes };
       return bytes;
+    }
+
+    // Bytes of the open reply that are there already.
+    atHand(most) {
+      const { reply } = this;
+      if (reply === null) return new Uint8Array(0);
+      const left = reply.end === null ? most : Math.min(most, reply.end - reply.position);
+      const part = reply.rest.subarray(0, Math.max(0, left));
+      reply.rest = reply.rest.subarray(part.length);
+      reply.position += part.length;
+      return part;
     }
 
     // Begin `bytes` with what was read ahead, if that has its first byte; how many bytes these were.
