@@ -8,7 +8,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # for demo.tools, which no wheel holds
 
-from demo.tools.page_start import table  # noqa: E402
+from demo.tools.page_start import table
 
 
 def visit(ready: float, *, from_snapshot: bool = True) -> dict[str, Any]:
