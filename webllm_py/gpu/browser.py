@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from pyodide import webloop
 from pyodide.code import run_js
-from pyodide.ffi import JsException, to_js
+from pyodide.ffi import JsException, create_proxy, to_js
 
 from webllm_py.errors import (
     DeviceError,
@@ -52,7 +54,7 @@ async def open_browser(
 ) -> Device:
     """Open the browser's GPU. Arguments and errors are those of ``gpu.native.open_native``."""
     with named_errors():
-        bridge = javascript("replay.js")(javascript("nudge.js"))
+        bridge = javascript("replay.js")(javascript("nudge.js"), javascript("host_clock.js"))
         return BrowserDevice(await bridge.open(power_preference), f16=f16, subgroups=subgroups)
 
 
@@ -97,11 +99,48 @@ def translated(error: Any) -> WebLLMError:
             return DeviceError(f"{error.name}: {message}")
 
 
-async def to_bytes(promise: Any) -> bytes:
-    """The bytes of a promised ``Uint8Array``."""
-    with named_errors():
-        data = await promise
-        return bytes(data.to_bytes())
+class ReadBacks:
+    """Read-backs under way. JavaScript tells their ends by number, in one call each.
+
+    Awaiting its promises instead would take a task, and several turns of the event loop.
+    """
+
+    def __init__(self, js: Any):
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._numbers = count()
+        self._proxies = [create_proxy(self._take), create_proxy(self._fail)]
+        js.tell(*self._proxies)
+
+    def begin(self, start: Callable[..., None], *arguments: Any) -> asyncio.Future[bytes]:
+        """The bytes that a method of replay.js will tell."""
+        # Not the loop's create_future: Pyodide counts those, with another turn for each.
+        reading: asyncio.Future[bytes] = asyncio.Future(loop=asyncio.get_running_loop())
+        number = next(self._numbers)
+        self._waiting[number] = reading
+        try:
+            start(number, *arguments)
+        except JsException as error:
+            self._fail(number, error)
+        return reading
+
+    def close(self) -> None:
+        """End everything that waits: JavaScript will tell nothing any more."""
+        for reading in self._waiting.values():
+            if not reading.done():
+                reading.set_exception(lost_error("closed: the engine was unloaded"))
+        self._waiting.clear()
+        for proxy in self._proxies:
+            proxy.destroy()
+
+    def _take(self, number: int, data: Any) -> None:
+        reading = self._waiting.pop(number)
+        if not reading.done():
+            reading.set_result(data.to_bytes())
+
+    def _fail(self, number: int, error: Any) -> None:
+        reading = self._waiting.pop(number)
+        if not reading.done():
+            reading.set_exception(translated(error))
 
 
 class BrowserDevice:
@@ -137,6 +176,7 @@ class BrowserDevice:
         self._js = js
         self._live: dict[Buffer, None] = {}
         self._pipelines: dict[Kernel, int] = {}
+        self._reads = ReadBacks(js)
 
     @property
     def allocated(self) -> int:
@@ -167,7 +207,7 @@ class BrowserDevice:
 
     def read(self, buffer: Buffer, offset: int, size: int) -> Awaitable[bytes]:
         keep = size <= POOLED_BYTES
-        return asyncio.ensure_future(to_bytes(self._js.read(buffer.handle, offset, size, keep)))
+        return self._reads.begin(self._js.readTelling, buffer.handle, offset, size, keep)
 
     def copy(self, source: Buffer, target: Buffer, size: int) -> None:
         with named_errors():
@@ -220,8 +260,19 @@ class BrowserDevice:
             self._js.replay(plan.handle, times)
 
     async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
-        data = await to_bytes(self._js.profile(plan.handle, repeats))
-        return [nanoseconds * 1e-9 / repeats for nanoseconds in durations(data)]
+        with named_errors():
+            data = await self._js.profile(plan.handle, repeats)
+        return [nanoseconds * 1e-9 / repeats for nanoseconds in durations(data.to_bytes())]
+
+    @asynccontextmanager
+    async def host_clock(self) -> AsyncIterator[Callable[[], float]]:
+        schedule = webloop.scheduleCallback
+        webloop.scheduleCallback = self._js.clock.scheduling(schedule)
+        try:
+            await asyncio.sleep(0)  # the callback under way is not counted; the next one is
+            yield lambda: float(self._js.clock.now()) / 1000
+        finally:
+            webloop.scheduleCallback = schedule
 
     async def idle(self) -> None:
         with named_errors():
@@ -233,5 +284,6 @@ class BrowserDevice:
 
     def close(self) -> None:
         self._js.close()
+        self._reads.close()
         self._live.clear()
         self._pipelines.clear()
