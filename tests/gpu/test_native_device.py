@@ -111,16 +111,18 @@ async def test_the_host_clock_runs_while_there_is_work(device: NativeDevice) -> 
         before = clock()
         await asyncio.sleep(0.3)
         waited = clock() - before
-        asyncio.get_running_loop().call_soon(work, 0.2)
-        await asyncio.sleep(0.01)
+        done: asyncio.Future[None] = asyncio.Future()
+        asyncio.get_running_loop().call_soon(work, 0.2, done)
+        await done
         assert waited < 0.1
         assert clock() - before - waited > 0.19
 
 
-def work(seconds: float) -> None:
+def work(seconds: float, done: asyncio.Future[None]) -> None:
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
+    done.set_result(None)
 
 
 async def test_times_grow_with_the_work(device: NativeDevice) -> None:

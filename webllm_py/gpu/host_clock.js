@@ -1,33 +1,19 @@
-// Counts the time for which the thread is taken by what this package does: by callbacks of Python's event
-// loop, with all that they call, and by what replay.js and nudge.js do when the browser calls them. Waiting
-// is not counted, and neither is what the browser does in between.
-// One expression, as replay.js is: the class.
+// Counts the time that replay.js and nudge.js take when the browser calls them: what Python calls is
+// counted by gpu/browser.py. One expression, as replay.js is: the class.
 (() => {
   return class HostClock {
     constructor() {
-      this.spent = 0;
-      this.since = null;
+      this.spent = 0; // ms
     }
 
-    // Milliseconds, those of the callback under way included.
-    now() {
-      return this.since === null ? this.spent : this.spent + performance.now() - this.since;
-    }
-
-    // Do what the browser called for, and count it. Never within another: nothing waits in one.
+    // Do what the browser called for, and count it.
     timed(work) {
-      this.since = performance.now();
+      const since = performance.now();
       try {
         return work();
       } finally {
-        this.spent += performance.now() - this.since;
-        this.since = null;
+        this.spent += performance.now() - since;
       }
-    }
-
-    // What Python's event loop schedules a callback with, made to count the callback.
-    scheduling(schedule) {
-      return (callback, delay) => schedule(() => this.timed(callback), delay);
     }
   };
 })();
