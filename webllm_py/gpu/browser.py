@@ -285,7 +285,7 @@ class BrowserDevice:
             under_way = time.perf_counter() - since if since is not None else 0.0
             return worked + under_way + float(self._js.clock.spent) / 1000
 
-        asyncio.Handle._run = timed  # type: ignore[method-assign]
+        asyncio.Handle._run = timed  # type: ignore[assignment, method-assign]
         try:
             await asyncio.sleep(0)  # the callback under way is not counted; the next one is
             yield clock

@@ -181,7 +181,8 @@ class Device(Protocol):
         from the beginning to the end of every callback of the event loop, Python with all the
         JavaScript that it calls, and of what JavaScript does for this device by itself when a
         read-back is there. Awaiting costs nothing, on neither. What the browser does between
-        callbacks, to begin them, is not seen.
+        callbacks, to begin them, is not seen; a submit that waits for room, as with a GPU that is
+        far behind, or another process that has the processor meanwhile, is.
         """
 
     async def idle(self) -> None:
