@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Generic, TypeVar, cast
 
@@ -24,7 +25,7 @@ class Stream(Generic[PieceT]):
     """
 
     def __init__(self, pieces: AsyncIterator[PieceT], at_end: Callable[[], None] = lambda: None):
-        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._queue = Queue()
         self._task = asyncio.ensure_future(forward(pieces, self._queue))
         self._task.add_done_callback(lambda _: at_end())
         self._ended = False
@@ -38,7 +39,7 @@ class Stream(Generic[PieceT]):
         piece: Any = await self._queue.get()
         if piece is END or isinstance(piece, Exception):
             self._ended = True
-            self._queue.put_nowait(END)  # for others who read as well
+            self._queue.put(END)  # for others who read as well
         if piece is END:
             raise StopAsyncIteration
         if isinstance(piece, Exception):
@@ -62,15 +63,49 @@ class Stream(Generic[PieceT]):
             self._task.cancel()
 
 
-async def forward(pieces: AsyncIterator[Any], queue: asyncio.Queue[Any]) -> None:
+class Queue:
+    """As ``asyncio.Queue``, whose futures are the loop's: those cost Pyodide another turn each."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._getters: deque[asyncio.Future[None]] = deque()
+
+    def put(self, item: Any) -> None:
+        """Add one."""
+        self._items.append(item)
+        self._wake()
+
+    async def get(self) -> Any:
+        """Take the first one, once there is one."""
+        while not self._items:
+            getter: asyncio.Future[None] = asyncio.Future(loop=asyncio.get_running_loop())
+            self._getters.append(getter)
+            try:
+                await getter
+            except asyncio.CancelledError:
+                getter.cancel()
+                if self._items:
+                    self._wake()  # it may have been woken before: somebody else's turn
+                raise
+        return self._items.popleft()
+
+    def _wake(self) -> None:
+        while self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
+                break
+
+
+async def forward(pieces: AsyncIterator[Any], queue: Queue) -> None:
     """Put pieces into a queue, then the end or what went wrong."""
     try:
         async for piece in pieces:
-            queue.put_nowait(piece)
+            queue.put(piece)
     except asyncio.CancelledError:
-        queue.put_nowait(END)
+        queue.put(END)
         raise
     except Exception as error:
-        queue.put_nowait(error)
+        queue.put(error)
     else:
-        queue.put_nowait(END)
+        queue.put(END)

@@ -120,8 +120,15 @@ def bench_in_chromium(
     address, mounts = served(source)
     query = {"bench": json.dumps(asdict(wanted)), "load": json.dumps(load), "report": ""}
     query |= {"model": address} if address else {}
-    page = "bench/index.html"
-    return run_page(site, page, query, on_step=on_step, chromium=chromium, mounts=mounts)
+    return run_page(
+        site,
+        "bench/index.html",
+        query,
+        on_step=on_step,
+        chromium=chromium,
+        mounts=mounts,
+        isolated=True,
+    )
 
 
 def bench_peer(

@@ -64,7 +64,8 @@ def run_page(
         on_step: told the text of each message "step".
         chromium: the browser; None takes the one of this machine.
         mounts: other folders, by the name that they are served under.
-        isolated: whether pages are cross-origin isolated, as threads of WebAssembly need it.
+        isolated: whether pages are cross-origin isolated, as threads of WebAssembly need it, and
+            a clock with steps of 5 us instead of 100.
     """
     with (
         reporting_site(site, mounts or {}, isolated=isolated) as (address, reports),

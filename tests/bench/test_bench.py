@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from webllm_py.gpu.device import AdapterInfo, Buffer, Limits
 from webllm_py.gpu.kernels import Variant
 from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES
+from webllm_py.tokenizer import StreamDecoder
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "checkpoints"
 QUICK = BenchOptions(
@@ -138,8 +140,28 @@ async def test_dispatches_a_token_are_what_the_device_is_given(
 
 def test_submits_a_token(results: dict[str, Any]) -> None:
     for row in results["decode"]:
+        assert len(row["host_s_per_token"]["runs"]) == 2
         # A step is one submit, and the read-back of one or several tokens is another.
         assert 1 < row["submits_per_token"] <= 2
+
+
+async def test_what_python_does_for_a_token_is_host_work(
+    stories: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = BenchOptions(prompt_tokens=(4,), contexts=(16,), tokens=8, runs=1)
+    bench = core.Bench(stories, options, lambda step: None)
+    bench.bandwidth = 1.0
+    plain = StreamDecoder.push
+
+    def slow(self: StreamDecoder, id: int) -> str:
+        end = time.thread_time() + 0.05
+        while time.thread_time() < end:
+            pass
+        return plain(self, id)
+
+    monkeypatch.setattr(StreamDecoder, "push", slow)
+    for row in await bench.decode(16):
+        assert row["host_s_per_token"]["median"] > 0.045
 
 
 def test_bytes_a_token_by_hand(results: dict[str, Any]) -> None:
@@ -169,6 +191,8 @@ def test_the_table_and_json_hold_it_all(results: dict[str, Any]) -> None:
     assert lines["kernels, meanwhile"]
     for label in ("prefill, 40 tokens", "decode, sampled, at 64"):
         assert "tokens/s  (" in lines[label]
+    for label in ("host work, greedy, at 32", "host work, sampled, at 64"):
+        assert " us" in lines[label]
     for label in ("decode, repeating, at 32", "decode, 3 at once, at 32"):
         assert "tokens/s  (" in lines[label]
     assert "ms" in lines["8 more after 100"]

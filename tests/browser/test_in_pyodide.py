@@ -87,3 +87,59 @@ def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None
         reply.choices[0].text
         """)
     assert written.strip() == story.strip()
+
+
+def test_the_host_clock_runs_while_there_is_work(python: Any) -> None:
+    waited, worked, read = python.run_async("""
+        import asyncio, time
+        from webllm_py.gpu import open_device
+
+        def work(seconds, done):
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                pass
+            done.set_result(None)
+
+        device = await open_device()
+        buffer = device.create_buffer("a", 16)
+        async with device.host_clock() as clock:
+            before = clock()
+            await asyncio.sleep(0.5)
+            waited = clock() - before
+            done = asyncio.Future()
+            asyncio.get_running_loop().call_soon(work, 0.2, done)
+            await done
+            worked = clock() - before - waited
+            before = clock()
+            for _ in range(20):
+                await device.read(buffer, 0, 16)
+            read = clock() - before
+        device.close()
+        [waited, worked, read]
+        """)
+    assert waited < 0.1
+    assert worked > 0.19
+    assert read > 0
+
+
+def test_closing_ends_reads_that_wait(python: Any) -> None:
+    told = python.run_async("""
+        import asyncio
+        from webllm_py.errors import DeviceLostError
+        from webllm_py.gpu import open_device
+
+        device = await open_device()
+        buffer = device.create_buffer("a", 16)
+        reading = device.read(buffer, 0, 16)
+        device.close()
+        told = []
+        for wait in (reading, device.read(buffer, 0, 16)):
+            try:
+                async with asyncio.timeout(5):
+                    await wait
+            except DeviceLostError as error:
+                told.append(str(error))
+        told
+        """)
+    assert len(told) == 2
+    assert all("closed" in text for text in told)

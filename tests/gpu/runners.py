@@ -132,12 +132,12 @@ class ChromiumRunner:
         }
 
 
-SCRIPTS = ("replay.js", "nudge.js")
+SCRIPTS = ("replay.js", "nudge.js", "host_clock.js")
 
 OPEN = """
-const [replay, nudge, done] = arguments;
+const [replay, nudge, clock, done] = arguments;
 const value = (text) => (0, eval)(text);
-value(replay)(value(nudge)).open("high-performance").then((gpu) => {
+value(replay)(value(nudge), value(clock)).open("high-performance").then((gpu) => {
   globalThis.gpu = gpu;
   globalThis.compiled = new Map();
   done(gpu.describe());

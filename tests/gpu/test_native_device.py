@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from webllm_py.errors import DeviceError, DeviceLostError, GPUOutOfMemoryError, NoAdapterError
+from webllm_py.gpu import readbacks
 from webllm_py.gpu.device import POOLED_BYTES, Dispatch, Plan
 from webllm_py.gpu.kernels import kernel
 
@@ -70,6 +72,57 @@ async def test_a_device_that_goes_away_is_noticed(device: NativeDevice) -> None:
     ):
         with pytest.raises(DeviceLostError):
             call()
+
+
+async def test_one_watch_is_enough(device: NativeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readbacks, "PULSE_SECONDS", 60)
+    loop = asyncio.get_running_loop()
+    begun: list[Any] = []
+    call_later = loop.call_later
+
+    def counting(delay: float, callback: Any, *arguments: Any) -> Any:
+        begun.append(callback)
+        return call_later(delay, callback, *arguments)
+
+    monkeypatch.setattr(loop, "call_later", counting)
+    buffer = device.create_buffer("a", 16)
+    for _ in range(5):
+        await device.read(buffer, 0, 16)
+    assert len(begun) == 1
+
+
+async def test_watching_goes_on_after_a_pause(
+    device: NativeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readbacks, "PULSE_SECONDS", 0.01)
+    buffer = device.create_buffer("a", 16)
+    await device.read(buffer, 0, 16)
+    await asyncio.sleep(0.1)
+    assert device._reads._watched_by is None
+    reading = device.read(buffer, 0, 16)
+    device._device.destroy()
+    async with asyncio.timeout(5):
+        with pytest.raises(DeviceLostError):
+            await reading
+
+
+async def test_the_host_clock_runs_while_there_is_work(device: NativeDevice) -> None:
+    async with device.host_clock() as clock:
+        before = clock()
+        await asyncio.sleep(0.3)
+        waited = clock() - before
+        done: asyncio.Future[None] = asyncio.Future()
+        asyncio.get_running_loop().call_soon(work, 0.2, done)
+        await done
+        assert waited < 0.1
+        assert clock() - before - waited > 0.19
+
+
+def work(seconds: float, done: asyncio.Future[None]) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+    done.set_result(None)
 
 
 async def test_times_grow_with_the_work(device: NativeDevice) -> None:

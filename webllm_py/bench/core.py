@@ -158,7 +158,12 @@ class Bench:
         return {"name": name, "context": len(prompt), "tokens_per_s": rates}
 
     async def decode(self, context: int) -> list[dict[str, Any]]:
-        """Tokens after a prompt, which is in the KV cache after the first run."""
+        """Tokens after a prompt, which is in the KV cache after the first run.
+
+        The host's time of a token (``Device.host_clock``) is that of a whole request over the
+        streaming API, less that of one for the first token alone, over the tokens after that: the
+        chunks of the answer and the loop that reads them are in it.
+        """
         prompt, tokens = self.prompt(context), self.options.tokens
         device = self.executor.device
         await self.request(prompt, 1, GREEDY)
@@ -170,10 +175,13 @@ class Bench:
         rows = []
         for name, fields in (("greedy", GREEDY), ("sampled", SAMPLED)):
             self.on_step(f"decoding, {name}, at {context:,} tokens")
-            before = device.n_submits
-            usages = await self.repeated(partial(self.request, prompt, tokens, fields))
-            submits = (device.n_submits - before) / (len(usages) + 1) - of_prompt
-            rates = spread([u.timings.decode_tokens_per_s for u in usages])
+            async with device.host_clock() as clock:
+                firsts = await self.repeated(partial(self.worked, clock, prompt, 1, fields))
+                before = device.n_submits
+                runs = await self.repeated(partial(self.worked, clock, prompt, tokens, fields))
+            submits = (device.n_submits - before) / (len(runs) + 1) - of_prompt
+            rates = spread([usage.timings.decode_tokens_per_s for usage, _ in runs])
+            of_first = median([seconds for _, seconds in firsts])
             rows.append(
                 {
                     "context": context,
@@ -181,11 +189,24 @@ class Bench:
                     "tokens_per_s": rates,
                     "dispatches_per_token": len(step.dispatches),
                     "submits_per_token": submits / (tokens - 1),
+                    "host_s_per_token": spread([(s - of_first) / (tokens - 1) for _, s in runs]),
                     "bytes_per_token": bytes_per_token,
                     "bandwidth_share": bytes_per_token * rates["median"] / self.bandwidth,
                 }
             )
         return rows
+
+    async def worked(
+        self,
+        clock: Callable[[], float],
+        prompt: list[int],
+        tokens: int,
+        fields: Mapping[str, Any],
+    ) -> tuple[Any, float]:
+        """A request's usage, and the seconds of Python and JavaScript that it took."""
+        before = clock()
+        usage = await self.request(prompt, tokens, fields)
+        return usage, clock() - before
 
     async def profile(
         self, contexts: Sequence[int], lengths: Sequence[int]

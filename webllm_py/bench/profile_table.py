@@ -7,7 +7,7 @@ from typing import Any
 
 from webllm_py.units import counted, size
 
-__all__ = ["profile_lines"]
+__all__ = ["microseconds", "profile_lines"]
 
 LABEL = 36
 

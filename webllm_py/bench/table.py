@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from webllm_py.bench.profile_table import profile_lines
+from webllm_py.bench.profile_table import microseconds, profile_lines
 from webllm_py.units import count, counted, duration, significant, size
 
 __all__ = ["table"]
@@ -72,6 +72,10 @@ def decode_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
         label = f"decode, {row['sampling']}, at {row['context']:,}"
         share = f"{row['bandwidth_share']:.1%} of bandwidth"
         yield line(label, rate(rates), f"{bounds(rates, significant):<16}{share}")
+    for row in rows:
+        times = row["host_s_per_token"]
+        label = f"host work, {row['sampling']}, at {row['context']:,}"
+        yield line(label, f"{microseconds(times['median'])} us", bounds(times, microseconds))
     for row in rows:
         if row["sampling"] == "greedy":
             work = (

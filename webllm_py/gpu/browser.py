@@ -7,14 +7,16 @@ Where waiting for the GPU is slow of itself, ``nudge.js`` helps.
 from __future__ import annotations
 
 import asyncio
+import time
 from array import array
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from pyodide.code import run_js
-from pyodide.ffi import JsException, to_js
+from pyodide.ffi import JsException, create_proxy, to_js
 
 from webllm_py.errors import (
     DeviceError,
@@ -53,7 +55,7 @@ async def open_browser(
 ) -> Device:
     """Open the browser's GPU. Arguments and errors are those of ``gpu.native.open_native``."""
     with named_errors():
-        bridge = javascript("replay.js")(javascript("nudge.js"))
+        bridge = javascript("replay.js")(javascript("nudge.js"), javascript("host_clock.js"))
         return BrowserDevice(await bridge.open(power_preference), f16=f16, subgroups=subgroups)
 
 
@@ -98,11 +100,48 @@ def translated(error: Any) -> WebLLMError:
             return DeviceError(f"{error.name}: {message}")
 
 
-async def to_bytes(promise: Any) -> bytes:
-    """The bytes of a promised ``Uint8Array``."""
-    with named_errors():
-        data = await promise
-        return bytes(data.to_bytes())
+class ReadBacks:
+    """Read-backs under way. JavaScript tells their ends by number, in one call each.
+
+    Awaiting its promises instead would take a task, and several turns of the event loop.
+    """
+
+    def __init__(self, js: Any):
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._numbers = count()
+        self._proxies = [create_proxy(self._take), create_proxy(self._fail)]
+        js.tell(*self._proxies)
+
+    def begin(self, start: Callable[..., None], *arguments: Any) -> asyncio.Future[bytes]:
+        """The bytes that a method of replay.js will tell."""
+        # Not the loop's create_future: Pyodide counts those, with another turn for each.
+        reading: asyncio.Future[bytes] = asyncio.Future(loop=asyncio.get_running_loop())
+        number = next(self._numbers)
+        self._waiting[number] = reading
+        try:
+            start(number, *arguments)
+        except JsException as error:
+            self._fail(number, error)
+        return reading
+
+    def close(self) -> None:
+        """End everything that waits: JavaScript will tell nothing any more."""
+        for reading in self._waiting.values():
+            if not reading.done():
+                reading.set_exception(lost_error("closed: the engine was unloaded"))
+        self._waiting.clear()
+        for proxy in self._proxies:
+            proxy.destroy()
+
+    def _take(self, number: int, data: Any) -> None:
+        reading = self._waiting.pop(number)
+        if not reading.done():
+            reading.set_result(data.to_bytes())
+
+    def _fail(self, number: int, error: Any) -> None:
+        reading = self._waiting.pop(number)
+        if not reading.done():
+            reading.set_exception(translated(error))
 
 
 class BrowserDevice:
@@ -138,6 +177,7 @@ class BrowserDevice:
         self._js = js
         self._live: dict[Buffer, None] = {}
         self._pipelines = Pipelines[int](self._compile)
+        self._reads = ReadBacks(js)
 
     @property
     def allocated(self) -> int:
@@ -168,7 +208,7 @@ class BrowserDevice:
 
     def read(self, buffer: Buffer, offset: int, size: int) -> Awaitable[bytes]:
         keep = size <= POOLED_BYTES
-        return asyncio.ensure_future(to_bytes(self._js.read(buffer.handle, offset, size, keep)))
+        return self._reads.begin(self._js.readTelling, buffer.handle, offset, size, keep)
 
     def copy(self, source: Buffer, target: Buffer, size: int) -> None:
         with named_errors():
@@ -219,8 +259,37 @@ class BrowserDevice:
             self._js.replay(plan.handle, times)
 
     async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
-        data = await to_bytes(self._js.profile(plan.handle, repeats))
-        return [nanoseconds * 1e-9 / repeats for nanoseconds in durations(data)]
+        with named_errors():
+            data = await self._js.profile(plan.handle, repeats)
+        return [nanoseconds * 1e-9 / repeats for nanoseconds in durations(data.to_bytes())]
+
+    @asynccontextmanager
+    async def host_clock(self) -> AsyncIterator[Callable[[], float]]:
+        # Around the JavaScript that calls it nothing is seen: with stack switching that returns at
+        # once, and Python runs later.
+        run = asyncio.Handle._run
+        worked = 0.0
+        since: float | None = None
+
+        def timed(handle: asyncio.Handle) -> None:
+            nonlocal worked, since
+            since = time.perf_counter()
+            try:
+                run(handle)
+            finally:
+                worked += time.perf_counter() - since
+                since = None
+
+        def clock() -> float:
+            under_way = time.perf_counter() - since if since is not None else 0.0
+            return worked + under_way + float(self._js.clock.spent) / 1000
+
+        asyncio.Handle._run = timed  # type: ignore[assignment, method-assign]
+        try:
+            await asyncio.sleep(0)  # the callback under way is not counted; the next one is
+            yield clock
+        finally:
+            asyncio.Handle._run = run  # type: ignore[method-assign]
 
     async def idle(self) -> None:
         with named_errors():
@@ -232,5 +301,6 @@ class BrowserDevice:
 
     def close(self) -> None:
         self._js.close()
+        self._reads.close()
         self._live.clear()
         self._pipelines.clear()

@@ -7,7 +7,8 @@ created while decoding.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -171,6 +172,17 @@ class Device(Protocol):
         Raises:
             DeviceError: the device has no timestamps ("timestamp-query" in ``info.features``), or
                 the plan has more than 2,048 dispatches.
+        """
+
+    def host_clock(self) -> AbstractAsyncContextManager[Callable[[], float]]:
+        """A clock, in seconds, that runs only while the event loop's thread is at work.
+
+        Natively that is the thread's CPU time. A browser does not tell it: there it is the time
+        from the beginning to the end of every callback of the event loop, Python with all the
+        JavaScript that it calls, and of what JavaScript does for this device by itself when a
+        read-back is there. Awaiting costs nothing, on neither. What the browser does between
+        callbacks, to begin them, is not seen; a submit that waits for room, as with a GPU that is
+        far behind, or another process that has the processor meanwhile, is.
         """
 
     async def idle(self) -> None:

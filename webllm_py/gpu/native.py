@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import wgpu
@@ -258,6 +259,11 @@ class NativeDevice:
             ticks.handle.destroy()
         seconds = 1e-9 * lib.wgpuQueueGetTimestampPeriod(self._queue._internal)
         return [n * seconds / repeats for n in durations(data)]
+
+    @asynccontextmanager
+    async def host_clock(self) -> AsyncIterator[Callable[[], float]]:
+        # Not the time in callbacks: a submit waits where the driver has no room.
+        yield time.thread_time
 
     async def idle(self) -> None:
         # wgpu-py 0.32's on_submitted_work_done_async does not work; a read-back waits as well.

@@ -11,8 +11,9 @@
   const delay = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
   return class Nudge {
-    constructor(device) {
+    constructor(device, clock) {
       this.device = device;
+      this.clock = clock;
       this.helps = false;
       this.waiting = 0;
       this.timer = 0;
@@ -54,7 +55,7 @@
     }
 
     async nudging(promise) {
-      if (!this.waiting++) this.timer = setInterval(() => this.device.queue.submit([]), PERIOD);
+      if (!this.waiting++) this.timer = setInterval(() => this.clock.timed(() => this.device.queue.submit([])), PERIOD);
       try {
         return await promise;
       } finally {

@@ -36,6 +36,7 @@ class ReadBacks:
         self._named_errors = named_errors
         self._pools: defaultdict[int, list[Any]] = defaultdict(list)
         self._waiting: set[asyncio.Future[bytes]] = set()
+        self._watched_by: asyncio.AbstractEventLoop | None = None
 
     def staging(self, size: int) -> Any:
         """A staging buffer to copy to and then to ``wait`` for."""
@@ -51,7 +52,8 @@ class ReadBacks:
         staging.map_async("READ_NOSYNC").then(
             lambda _: self._take(staging, reading), lambda error: self._refused(reading, error)
         )
-        if len(self._waiting) == 1:
+        if self._watched_by is not loop:
+            self._watched_by = loop
             loop.call_later(PULSE_SECONDS, self._watch, loop)
         return reading
 
@@ -98,10 +100,12 @@ class ReadBacks:
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """While something waits, see whether the device lives: a lost one may end no mapping."""
         if not self._waiting:
+            self._watched_by = None
             return
         try:
             self._pulse()
         except DeviceError as error:
+            self._watched_by = None
             self.fail(error)
         else:
             loop.call_later(PULSE_SECONDS, self._watch, loop)

@@ -1,7 +1,8 @@
 // The browser's side of gpu/browser.py: WebGPU objects behind integer ids, plans replayed in one call.
-// The text is one expression (pyodide.code.run_js gives its value): a function of the class in nudge.js.
+// The text is one expression (pyodide.code.run_js gives its value): a function of the classes in nudge.js
+// and host_clock.js.
 // Errors carry a `name` that gpu/browser.py turns into the package's own error.
-((Nudge) => {
+((Nudge, HostClock) => {
   const named = (name, message) => Object.assign(new Error(message), { name });
   const LIMITS = [
     "maxBufferSize",
@@ -30,7 +31,8 @@
     constructor(adapter, device) {
       this.adapter = adapter;
       this.device = device;
-      this.nudge = new Nudge(device);
+      this.clock = new HostClock();
+      this.nudge = new Nudge(device, this.clock);
       this.buffers = new Map();
       this.pipelines = new Map();
       this.layouts = new Map();
@@ -119,24 +121,40 @@
       this.submit((encoder) => encoder.clearBuffer(this.buffers.get(id)));
     }
 
+    // The bytes go to `take`, which has to copy them, or what went wrong to `fail`; never before this returns.
     // `keep`: whether the staging buffer is kept for the next read of this size.
-    async read(id, offset, size, keep) {
+    readBack(id, offset, size, keep, take, fail) {
       const pool = this.staging.get(size) ?? [];
       this.staging.set(size, pool);
       const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
       const staging = pool.pop() ?? this.device.createBuffer({ size, usage });
       this.submit((encoder) => encoder.copyBufferToBuffer(this.buffers.get(id), offset, staging, 0, size));
-      try {
-        await this.nudge.during(staging.mapAsync(GPUMapMode.READ));
-      } catch (error) {
-        this.throwIfLost();
-        throw named("DeviceError", `reading back failed: ${error.message}`);
-      }
-      const data = new Uint8Array(staging.getMappedRange().slice(0));
-      staging.unmap();
-      if (keep) pool.push(staging);
-      else staging.destroy();
-      return data;
+      const taken = () => {
+        take(new Uint8Array(staging.getMappedRange()));
+        staging.unmap();
+        if (keep) pool.push(staging);
+        else staging.destroy();
+      };
+      const failed = ({ message }) =>
+        fail(this.lost ? named("DeviceLost", this.lost) : named("DeviceError", `reading back failed: ${message}`));
+      this.nudge.during(staging.mapAsync(GPUMapMode.READ)).then(
+        () => this.clock.timed(taken),
+        (error) => this.clock.timed(() => failed(error)),
+      );
+    }
+
+    // Whom `readTelling` tells: of bytes, and of what went wrong, each with the number that it was given.
+    tell(take, fail) {
+      this.take = take;
+      this.fail = fail;
+    }
+
+    readTelling(number, id, offset, size, keep) {
+      this.readBack(id, offset, size, keep, (bytes) => this.take(number, bytes), (error) => this.fail(number, error));
+    }
+
+    read(id, offset, size, keep) {
+      return new Promise((resolve, reject) => this.readBack(id, offset, size, keep, (bytes) => resolve(bytes.slice()), reject));
     }
 
     layout(access) {
@@ -262,6 +280,7 @@
     }
 
     close() {
+      this.take = this.fail = () => {};
       for (const buffer of this.buffers.values()) buffer.destroy();
       for (const pool of this.staging.values()) pool.forEach((staging) => staging.destroy());
       for (const table of [this.buffers, this.pipelines, this.layouts, this.plans, this.staging]) table.clear();

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 
 from webllm_py.errors import DeviceLostError
 from webllm_py.fetch.source import Chunk
@@ -86,6 +88,10 @@ class FakeDevice:
 
     async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
         return [0.0 for _ in plan.dispatches]
+
+    @asynccontextmanager
+    async def host_clock(self) -> AsyncIterator[Callable[[], float]]:
+        yield time.thread_time
 
     async def idle(self) -> None:
         pass
