@@ -96,12 +96,16 @@ class Attention:
         config = self.config
         # Tiles of queries that fill workgroups without passing 16 KiB of workgroup memory.
         queries = 32 if config.head_dim <= 64 else 16 if config.head_dim <= 128 else 8
+        shares = self.tuning.shares(config.head_dim // 8)
+        lanes = config.head_dim // 8 * shares
         return Dispatch(
             self.reader(
                 "attention_prefill",
                 QUERIES=queries,
                 Y_STRIDE=padded(config.n_heads * config.head_dim),
-                THREADS=queries // 4 * config.head_dim // 8,
+                SHARES=shares,
+                LANES=lanes,
+                THREADS=queries // 4 * lanes,
             ),
             {**self.read, "y": self.buffers.attended},
             (-(-rows // queries), config.n_heads, 1),

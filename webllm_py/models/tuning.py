@@ -28,6 +28,7 @@ class Tuning:
         tiled: whether GEMMs go through workgroup memory.
         many_tiles: a GEMM with so many tiles hides its loads behind other tiles' work; with fewer,
             tiles are smaller and fetch ahead.
+        quad_lanes: about how many threads share a quad of queries in tiled attention, at least 8.
         attention_threads: threads of a decode-attention workgroup, and keys of its tile: 32 or 64.
         splits: most workgroups that share a head's keys.
         combine_parts: threads, 1 to 4, that share the splits of an element.
@@ -48,6 +49,7 @@ class Tuning:
     rows_busy: int = 1 << 15
     tiled: bool = True
     many_tiles: int = 512
+    quad_lanes: int = 16
     attention_threads: int = 64
     splits: int = 32
     combine_parts: int = 4
@@ -99,6 +101,13 @@ class Tuning:
         """Most splits of all rows together."""
         return max(rows * self.splits_of(rows) for rows in range(1, self.few_rows + 1))
 
+    def shares(self, parts: int) -> int:
+        """Into how many shares tiled attention cuts a page's keys, with so many threads for each."""
+        shares = 1
+        while shares < 8 and (shares * parts < 8 or 2 * shares * parts <= self.quad_lanes):
+            shares *= 2
+        return shares
+
     def gemm(self, rows: int, columns: int) -> dict[str, int]:
         """The GEMM kernel's tile for a chunk of so many rows and a matrix of so many."""
         if rows % 64:
@@ -125,6 +134,7 @@ def tuning_for(device: Device) -> Tuning:
             rows_lanes=max(2, device.variant.subgroups),
             rows_threads=32,
             tiled=False,
+            quad_lanes=8,
             attention_threads=32,
             splits=4,
             combine_parts=1,
