@@ -14,11 +14,14 @@
 // where few workgroups share a processor, slower for its registers where many do.
 // A thread keeps 8 x 8 sums: rows 8 * ty .. 8 * ty + 7 of x with the weight's quads tx and
 // tx + TN / 8, so that neighbours read neighbouring quads.
+//
+// Compilers differ in what they unroll, and naga's loops are not unrolled at all. So what a thread
+// keeps has names, not indices, and an index into a tile is one of the thread's and then literals.
 
 ${enables}
 
 override UNITS: u32;             // row length in units of 8 columns, a multiple of 2
-override TM: u32;                // rows of x a workgroup, 32, 64 or 128
+override TM: u32;                // rows of x a workgroup, 32 or 64
 override TN: u32;                // weight rows a workgroup, 64 or 128
 override PREFETCH: bool;
 override THREADS: u32;           // TM * TN / 64
@@ -29,22 +32,27 @@ ${quant}
 ${epilogue}
 ${finish}
 
-var<workgroup> x_tile: array<vec4<f32>, TM * 4u>;  // [row][4 columns], the latter swizzled
-var<workgroup> w_tile: array<vec4<f32>, TN * 4u>;  // [column][quad]: an element a row of the quad
-
-// Threads that read different groups of 8 rows at once meet different banks.
-fn swizzled(row: u32, part: u32) -> u32 {
-  return row * 4u + (part ^ (row / 8u % 4u));
+// 16 columns of 8 rows of x: [row][4 columns].
+struct InputTile {
+  rows: array<array<vec4<f32>, 4>, 8>,
+  gap: vec4<f32>,  // neighbours are to start in different banks
 }
+
+// 16 columns of a quad of the weight: [4 columns][column], an element a row of the quad.
+struct WeightTile {
+  columns: array<array<vec4<f32>, 4>, 4>,
+  gap: vec4<f32>,
+}
+
+var<workgroup> x_tile: array<InputTile, TM / 8u>;
+var<workgroup> w_tile: array<WeightTile, TN / 4u>;
 
 // What one thread brings of 16 columns: up to 4 vec4 of x, and the first TN / 2 threads a unit of
 // the weight.
 struct Share {
-  x0: vec4<f32>,
-  x1: vec4<f32>,
-  x2: vec4<f32>,
-  x3: vec4<f32>,
-  w: array<vec4<f32>, 8>,
+  x0: vec4<f32>, x1: vec4<f32>, x2: vec4<f32>, x3: vec4<f32>,
+  w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>,
+  w4: vec4<f32>, w5: vec4<f32>, w6: vec4<f32>, w7: vec4<f32>,
 }
 
 fn load_x(m0: u32, unit: u32, at: u32) -> vec4<f32> {
@@ -62,19 +70,25 @@ fn load_share(m0: u32, unit: u32, thread: u32, w_quad: u32) -> Share {
     share.x3 = load_x(m0, unit, thread + 3u * THREADS);
   }
   if (thread < TN / 2u) {
-    share.w = unit_columns(w_quad + unit);
+    let w = unit_columns(w_quad + unit);
+    share.w0 = w[0];
+    share.w1 = w[1];
+    share.w2 = w[2];
+    share.w3 = w[3];
+    share.w4 = w[4];
+    share.w5 = w[5];
+    share.w6 = w[6];
+    share.w7 = w[7];
   }
   return share;
 }
 
 fn store_x(value: vec4<f32>, at: u32) {
-  x_tile[swizzled(at / 4u, at % 4u)] = value;
+  x_tile[at / 32u].rows[at / 4u % 8u][at % 4u] = value;
 }
 
 fn store_share(share: Share, thread: u32) {
-  if (thread < TM * 4u) {
-    store_x(share.x0, thread);
-  }
+  store_x(share.x0, thread);
   if (THREADS < TM * 4u) {
     store_x(share.x1, thread + THREADS);
   }
@@ -83,16 +97,31 @@ fn store_share(share: Share, thread: u32) {
     store_x(share.x3, thread + 3u * THREADS);
   }
   if (thread < TN / 2u) {
-    let at = thread % 2u * 8u * (TN / 4u) + thread / 2u;
-    w_tile[at] = share.w[0];
-    w_tile[at + TN / 4u] = share.w[1];
-    w_tile[at + 2u * (TN / 4u)] = share.w[2];
-    w_tile[at + 3u * (TN / 4u)] = share.w[3];
-    w_tile[at + 4u * (TN / 4u)] = share.w[4];
-    w_tile[at + 5u * (TN / 4u)] = share.w[5];
-    w_tile[at + 6u * (TN / 4u)] = share.w[6];
-    w_tile[at + 7u * (TN / 4u)] = share.w[7];
+    let quad = thread / 2u;
+    let part = thread % 2u * 2u;
+    w_tile[quad].columns[part][0] = share.w0;
+    w_tile[quad].columns[part][1] = share.w1;
+    w_tile[quad].columns[part][2] = share.w2;
+    w_tile[quad].columns[part][3] = share.w3;
+    w_tile[quad].columns[part + 1u][0] = share.w4;
+    w_tile[quad].columns[part + 1u][1] = share.w5;
+    w_tile[quad].columns[part + 1u][2] = share.w6;
+    w_tile[quad].columns[part + 1u][3] = share.w7;
   }
+}
+
+// Four columns of a quad.
+struct Columns {
+  c0: vec4<f32>, c1: vec4<f32>, c2: vec4<f32>, c3: vec4<f32>,
+}
+
+fn columns_of(quad: u32, part: u32) -> Columns {
+  return Columns(w_tile[quad].columns[part][0], w_tile[quad].columns[part][1],
+                 w_tile[quad].columns[part][2], w_tile[quad].columns[part][3]);
+}
+
+fn with_columns(sum: vec4<f32>, x: vec4<f32>, w: Columns) -> vec4<f32> {
+  return sum + x.x * w.c0 + x.y * w.c1 + x.z * w.c2 + x.w * w.c3;
 }
 
 @compute @workgroup_size(THREADS)
@@ -101,7 +130,6 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   let ty = thread / (TN / 8u);
   let m0 = group.y * TM;
   let quad0 = group.x * (TN / 4u);
-  let row = ty * 8u;
   let w_quad = min(quad0 + thread / 2u, (SLICE - 1u) / 4u) * UNITS + thread % 2u;
   var a0 = vec4<f32>(); var b0 = vec4<f32>();
   var a1 = vec4<f32>(); var b1 = vec4<f32>();
@@ -122,31 +150,36 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
       next = load_share(m0, min(unit + 2u, UNITS - 2u), thread, w_quad);
     }
     for (var part = 0u; part < 4u; part++) {
-      let x0 = x_tile[swizzled(row, part)];
-      let x1 = x_tile[swizzled(row + 1u, part)];
-      let x2 = x_tile[swizzled(row + 2u, part)];
-      let x3 = x_tile[swizzled(row + 3u, part)];
-      let x4 = x_tile[swizzled(row + 4u, part)];
-      let x5 = x_tile[swizzled(row + 5u, part)];
-      let x6 = x_tile[swizzled(row + 6u, part)];
-      let x7 = x_tile[swizzled(row + 7u, part)];
-      for (var i = 0u; i < 4u; i++) {
-        let at = (part * 4u + i) * (TN / 4u) + tx;
-        let wa = w_tile[at];
-        let wb = w_tile[at + TN / 8u];
-        a0 += x0[i] * wa; b0 += x0[i] * wb;
-        a1 += x1[i] * wa; b1 += x1[i] * wb;
-        a2 += x2[i] * wa; b2 += x2[i] * wb;
-        a3 += x3[i] * wa; b3 += x3[i] * wb;
-        a4 += x4[i] * wa; b4 += x4[i] * wb;
-        a5 += x5[i] * wa; b5 += x5[i] * wb;
-        a6 += x6[i] * wa; b6 += x6[i] * wb;
-        a7 += x7[i] * wa; b7 += x7[i] * wb;
-      }
+      let a = columns_of(tx, part);
+      let b = columns_of(tx + TN / 8u, part);
+      let x0 = x_tile[ty].rows[0][part];
+      a0 = with_columns(a0, x0, a);
+      b0 = with_columns(b0, x0, b);
+      let x1 = x_tile[ty].rows[1][part];
+      a1 = with_columns(a1, x1, a);
+      b1 = with_columns(b1, x1, b);
+      let x2 = x_tile[ty].rows[2][part];
+      a2 = with_columns(a2, x2, a);
+      b2 = with_columns(b2, x2, b);
+      let x3 = x_tile[ty].rows[3][part];
+      a3 = with_columns(a3, x3, a);
+      b3 = with_columns(b3, x3, b);
+      let x4 = x_tile[ty].rows[4][part];
+      a4 = with_columns(a4, x4, a);
+      b4 = with_columns(b4, x4, b);
+      let x5 = x_tile[ty].rows[5][part];
+      a5 = with_columns(a5, x5, a);
+      b5 = with_columns(b5, x5, b);
+      let x6 = x_tile[ty].rows[6][part];
+      a6 = with_columns(a6, x6, a);
+      b6 = with_columns(b6, x6, b);
+      let x7 = x_tile[ty].rows[7][part];
+      a7 = with_columns(a7, x7, a);
+      b7 = with_columns(b7, x7, b);
     }
     workgroupBarrier();
   }
-  let m = m0 + row;
+  let m = m0 + ty * 8u;
   let na = (quad0 + tx) * 4u;
   let nb = na + TN / 2u;
   emit_quad(m, na, a0);      emit_quad(m, nb, b0);

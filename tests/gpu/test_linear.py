@@ -166,7 +166,7 @@ async def test_gemm_stores_with_bias(
     x = np.zeros((rows, weight.shape[1]), np.float32)
     x[:m, :k] = rng.standard_normal((m, k))
     bias = rng.standard_normal(n).astype(np.float32)
-    tile = {"TM": tm, "TN": tn, "PREFETCH": tm < 128, "THREADS": tm * tn // 64} if tm else {}
+    tile = {"TM": tm, "TN": tn, "PREFETCH": tm < 64, "THREADS": tm * tn // 64} if tm else {}
     gemm = kernel(
         "gemm" if tm else "gemm_direct",
         snippets=snippets("gemm", fmt, "store"),
