@@ -58,7 +58,7 @@ def role(dispatch: Dispatch) -> str:
 
 def weight_format(dispatch: Dispatch) -> str:
     """In which format it reads weights, as kernels/quant names it; "" if it reads none."""
-    return dict(dispatch.kernel.snippets).get("quant", "").removeprefix("quant/")
+    return dict(dispatch.kernel.snippets).get("quant", "").rpartition("/")[2]
 
 
 def shape(dispatch: Dispatch, weights: Weights) -> list[int]:

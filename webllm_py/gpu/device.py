@@ -17,6 +17,7 @@ from webllm_py.fetch.source import Chunk
 from webllm_py.gpu.kernels import Kernel, Variant
 
 __all__ = [
+    "PACKED_DOTS",
     "POOLED_BYTES",
     "AdapterInfo",
     "Buffer",
@@ -29,6 +30,8 @@ __all__ = [
 
 # Staging buffers of read-backs are kept for the next one up to this size.
 POOLED_BYTES = 1 << 20
+PACKED_DOTS = "packed_4x8_integer_dot_product"
+"""Among an adapter's features: what its compiler knows dot products of 4 bytes by."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class AdapterInfo:
     """Which GPU answered, and through what.
 
     Attributes:
+        features: WebGPU's, and of the language's own ``PACKED_DOTS``.
         nudged: whether empty work is submitted while something waits for the GPU, because waiting
             takes long without (see ``nudge.js``).
     """

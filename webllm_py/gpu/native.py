@@ -22,6 +22,7 @@ from webllm_py.errors import (
 )
 from webllm_py.fetch.source import Chunk
 from webllm_py.gpu.device import (
+    PACKED_DOTS,
     AdapterInfo,
     Buffer,
     Device,
@@ -102,7 +103,7 @@ class NativeDevice:
             name=info.get("device") or info.get("description") or "unknown",
             vendor=str(info.get("vendor", "")),
             backend=f"wgpu-py {wgpu.__version__}, {info.get('backend_type', '')}",
-            features=features,
+            features=features | {PACKED_DOTS},  # naga has them, and makes do on any adapter
             is_cpu=info.get("adapter_type") == "CPU",
         )
         limits = device.limits

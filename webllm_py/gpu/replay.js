@@ -13,6 +13,7 @@
     "maxComputeWorkgroupsPerDimension",
   ];
   const FEATURES = ["shader-f16", "subgroups", "timestamp-query"];
+  const LANGUAGE_FEATURES = ["packed_4x8_integer_dot_product"];
 
   // The compiler's lines, each with the source around it.
   function explain(messages, text) {
@@ -51,12 +52,13 @@
 
     describe() {
       const { info, limits } = this.adapter;
+      const language = globalThis.navigator.gpu.wgslLanguageFeatures;
       const numbers = Object.fromEntries([...LIMITS, "maxStorageBuffersPerShaderStage"].map((name) => [name, this.device.limits[name]]));
       return {
         name: info.description || info.device || info.architecture || info.vendor || "unknown GPU",
         vendor: info.vendor || "",
         architecture: info.architecture || "",
-        features: [...this.device.features],
+        features: [...this.device.features, ...LANGUAGE_FEATURES.filter((name) => language?.has(name))],
         nudged: this.nudge.helps,
         subgroupMinSize: info.subgroupMinSize || 0,
         isFallback: Boolean(info.isFallbackAdapter ?? this.adapter.isFallbackAdapter) || /swiftshader|llvmpipe/i.test(`${info.architecture} ${info.description}`),

@@ -15,7 +15,7 @@ from webllm_py.models.activations import Activations, padded
 from webllm_py.models.attention import Attention
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat, quantize_rows, writer_words
-from webllm_py.models.linear import Linear
+from webllm_py.models.linear import DOT4_FORMATS, Linear, scales_at
 from webllm_py.models.rope import FINE
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.models.tuning import Tuning
@@ -31,6 +31,7 @@ class Graph:
         rows: how many; beyond the tuning's ``few_rows`` a multiple of 32, up to there a power of 2
             or a multiple of 8.
         fused: of a row that attends to ``models.attention.fused_keys`` keys at most.
+        dot4: multiply more rows than that in 8 bits, where the weight's format allows it.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Graph:
         tuning: Tuning,
         kv_format: KVFormat,
         fused: bool = False,
+        dot4: bool = False,
     ):
         self.rows = rows
         self.config = config
@@ -56,6 +58,7 @@ class Graph:
         self.kv_format = kv_format
         self.few = rows <= tuning.few_rows
         self.fused = fused
+        self.dot4 = dot4 and not self.few
         self.dispatches: list[Dispatch] = []
 
     def embed(self, name: str) -> None:
@@ -182,7 +185,11 @@ class Graph:
         """A matrix times rows of "x", normed first and biased if its vector says so."""
         matrix, slices = self.weights.matrices[name]
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
-        if vector and vector.norm and not self.few:
+        normed = bool(vector and vector.norm)
+        dot4 = self.dot4 and all(part.format in DOT4_FORMATS for part in slices)
+        if dot4:
+            sources = {"x": self.quantize(matrix, sources["x"], vectors, normed=normed)}
+        elif normed and not self.few:
             self.normalize(matrix, vectors)
             sources = {"x": self.buffers.normed}
         shared = {
@@ -193,14 +200,38 @@ class Graph:
         }
         if vector and vector.biases:
             constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}
-        if vector and vector.norm and self.few:
+        if normed and self.few:
             constants |= {"NORM": True, "EPS": self.config.norm_eps}
         across = self.device.limits.max_compute_workgroups_per_dimension
         for part in slices:
             buffers = {**sources, "vectors": vectors, **part.buffers, **targets}
-            words = {**shared, "quant": f"quant/{part.format}"}
+            words = {**shared, "quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
             layer = Linear(matrix, part, buffers, words, constants, self.tuning, across)
-            self.dispatches.append(layer.dispatch(self.rows))
+            made = layer.gemm_dot4(self.rows) if dot4 else layer.dispatch(self.rows)
+            self.dispatches.append(made)
+
+    def quantize(self, matrix: Matrix, source: Buffer, vectors: Buffer, *, normed: bool) -> Buffer:
+        """Rows of ``source`` in 8 bits, normed first if need be; where they are then."""
+        buffers = self.buffers
+        target = buffers.q if source is buffers.attended else buffers.normed
+        threads = min(self.tuning.reduce_threads, 128)
+        self.dispatches.append(
+            Dispatch(
+                kernel(
+                    "x_quantize",
+                    BLOCKS=matrix.blocks,
+                    K=matrix.columns,
+                    SCALES_AT=scales_at(matrix, self.rows) // 4,
+                    NORM=normed,
+                    EPS=self.config.norm_eps,
+                    LANES=threads,
+                    THREADS=threads,
+                ),
+                {"x": source, "vectors": vectors, "y": target},
+                (1, self.rows // 4, 1),
+            )
+        )
+        return target
 
     def normalize(self, matrix: Matrix, weight: Buffer) -> None:
         """normed = RMSNorm of the hidden rows."""

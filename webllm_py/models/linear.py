@@ -10,7 +10,15 @@ from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Slice
 
-__all__ = ["Linear"]
+__all__ = ["DOT4_FORMATS", "Linear", "scales_at"]
+
+DOT4_FORMATS = ("q4_0", "q8_0")
+"""What kernels/dot4 reads."""
+
+
+def scales_at(matrix: Matrix, rows: int) -> int:
+    """Bytes of so many rows of a matrix's input in 8 bits, before their scales."""
+    return rows * matrix.blocks * 32
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,13 @@ class Linear:
         tile = self.tuning.gemm(rows, self.part.rows)
         groups = -(-self.part.rows // tile["TN"])
         return self.made(self.kernel("gemm", **tile), (groups, rows // tile["TM"], 1))
+
+    def gemm_dot4(self, rows: int) -> Dispatch:
+        """For a chunk of rows in 8 bits."""
+        tile = self.tuning.gemm_dot4(rows, self.part.rows)
+        made = self.kernel("gemm_dot4", SCALES_AT=scales_at(self.matrix, rows) // 16, **tile)
+        groups = -(-self.part.rows // tile["TN"])
+        return self.made(made, (groups, rows // tile["TM"], 1))
 
     def kernel(self, name: str, **shape: float) -> Kernel:
         """One of the linear kernels, with the constants that all of them have."""

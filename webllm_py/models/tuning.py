@@ -119,6 +119,25 @@ class Tuning:
         few = rows // tile_m * -(-columns // tile_n) < self.many_tiles
         return {"TM": tile_m, "TN": tile_n, "PREFETCH": few, "THREADS": tile_m * tile_n // 64}
 
+    def gemm_dot4(self, rows: int, columns: int) -> dict[str, int]:
+        """The tile of the GEMM that takes 8-bit activations."""
+        if rows % 64:
+            tile_m, tile_n, splits = 32, 64, 4
+        elif rows // 64 * -(-columns // 128) >= self.many_tiles:
+            tile_m, tile_n, splits = 64, 128, 1
+        else:
+            tile_m, tile_n, splits = 64, 64, 2
+        wide = tile_n == 128
+        share = tile_m * tile_n // (64 if wide else 32)
+        return {
+            "TM": tile_m,
+            "TN": tile_n,
+            "SPLITS": splits,
+            "WIDE": wide,
+            "SHARE": share,
+            "THREADS": share * splits,
+        }
+
 
 def tuning_for(device: Device) -> Tuning:
     """Defaults by what kind of device it is."""

@@ -54,6 +54,7 @@ class Executor:
         config = model.config
         self.device, self.owner, self.model, self.weights = device, owner, model, weights
         self.tuning, self.kv_format = tuning, kv_format
+        self.dot4 = False  # whether chunks are multiplied in 8 bits: runtime/dot4.py
         self.context_length = context_length
         self.chunk = min(tuning.chunk, self.bucket(context_length))
         layout = StepLayout(self.chunk, -(-context_length // PAGE))
@@ -82,7 +83,9 @@ class Executor:
         heads = padded(config.n_heads * config.head_dim)
         rows = 4 * self.chunk
         # Within a layer, of each pair one is read for the last time before the other is written.
-        normed_or_attended = make("normed or attended", rows * max(hidden, heads))
+        # What the one is multiplied with in 8 bits is kept in the other.
+        inner = eight_bits(padded(config.intermediate_size), self.chunk)
+        normed_or_attended = make("normed or attended", max(rows * max(hidden, heads), inner))
         q_or_gated = make("q or gated", rows * max(heads, padded(config.intermediate_size)))
         partial = 4 * config.n_heads * self.tuning.partials * (config.head_dim + SPLIT_END)
         return Activations(
@@ -182,6 +185,7 @@ class Executor:
         *,
         kv_format: KVFormat | None = None,
         fused: bool = False,
+        dot4: bool | None = None,
         **others: Any,
     ) -> Graph:
         """An empty graph over this executor's buffers, or others in the place of some."""
@@ -195,6 +199,7 @@ class Executor:
             tuning=self.tuning,
             kv_format=kv_format or self.kv_format,
             fused=fused,
+            dot4=self.dot4 if dot4 is None else dot4,
         )
 
     def bucket(self, rows: int) -> int:
@@ -211,6 +216,11 @@ class Executor:
         """Forget recorded plans whose buffers are gone: all of them, or an owner's."""
         for key in [key for key in self._plans if owner in (None, key[0])]:
             self.device.drop(self._plans.pop(key))
+
+
+def eight_bits(columns: int, rows: int) -> int:
+    """Bytes of rows of so many elements in 8 bits, with a scale for every 32."""
+    return rows * (columns + 4 * (columns // 32))
 
 
 def consecutive(tokens: Sequence[int], position: int) -> list[Row]:

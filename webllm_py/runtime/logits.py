@@ -41,7 +41,7 @@ async def all_logits(
         kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
         await device.check()
         executor.cache.write_pages([(i, i) for i in range(pages)])
-        dispatches = executor.forward(rows, kv_format="f32", logits=target, kv=kv)
+        dispatches = executor.forward(rows, kv_format="f32", dot4=False, logits=target, kv=kv)
         plan = await device.record("all logits", exact(dispatches))
         for start in range(0, len(tokens), rows):
             if interrupted():
