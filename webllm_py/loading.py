@@ -21,6 +21,7 @@ from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.tuning import tuning_for
+from webllm_py.runtime.dot4 import Dot4Trial
 from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.loader import Loader, place_weights, read_floats
 from webllm_py.runtime.progress import LoadTimes, ProgressCallback, ProgressReporter
@@ -124,9 +125,8 @@ class LoadedModel:
             "features": sorted(device.info.features),
             "nudged": device.info.nudged,
             "kernels": f"{'f16' if variant.f16 else 'f32'}, "
-            + (
-                f"subgroups of {variant.subgroups} or more" if variant.subgroups else "no subgroups"
-            ),
+            + (f"subgroups of {variant.subgroups} or more" if variant.subgroups else "no subgroups")
+            + (", prompts in 8 bits" if self.executor.dot4 else ""),
         }
 
     async def close(self) -> None:
@@ -265,13 +265,16 @@ async def fill(
             await loader.run(read_tokenizer)
         report.stage("kernels", "Compiling the kernels")
 
+    trial = Dot4Trial(executor)
+
     async def prepare() -> None:
         with times.measure("kernels"):
-            await executor.prepare()
+            await asyncio.gather(executor.prepare(), trial.compile())
 
     # In this order: the kernels that place the first bytes are needed first.
     await together(loader.compile(), prepare(), load_weights())
     times.seconds["waited"] = loader.waited
+    await trial.run()
     return read[0]
 
 

@@ -1,4 +1,4 @@
-"""Activations in 8 bits, and weights multiplied with them by dot products of 4 bytes, against numpy."""
+"""Activations in 8 bits, and the GEMM that multiplies them, against numpy."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_gemm_stores_with_bias(
     rng: np.random.Generator,
 ) -> None:
     """Integers are exact: what differs is the order of the sum over blocks."""
-    tm, tn, splits, wide = tile
+    tm, tn, *_ = tile
     weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
     rows = -(-m // tm) * tm
     x = np.zeros((rows, k), np.float32)

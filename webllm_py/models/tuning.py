@@ -102,7 +102,7 @@ class Tuning:
         return max(rows * self.splits_of(rows) for rows in range(1, self.few_rows + 1))
 
     def shares(self, parts: int) -> int:
-        """Into how many shares tiled attention cuts a page's keys, with so many threads for each."""
+        """Into how many shares tiled attention cuts a page's keys, so many threads for each."""
         shares = 1
         while shares < 8 and (shares * parts < 8 or 2 * shares * parts <= self.quad_lanes):
             shares *= 2

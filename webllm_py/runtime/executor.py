@@ -110,8 +110,12 @@ class Executor:
         await asyncio.gather(
             *(self.decoder.plan(name) for name in ("head", "first")),
             *(self.decoder.step(1, keys) for keys in (1, self.context_length)),
-            *(self.forward_plan(min(rows, self.chunk)) for rows in USUAL_PROMPTS),
+            self.prepare_prompts(),
         )
+
+    async def prepare_prompts(self) -> None:
+        """Compile the kernels and record the plans of usual prompts."""
+        await asyncio.gather(*(self.forward_plan(min(n, self.chunk)) for n in USUAL_PROMPTS))
 
     def together(self, prompt: int, answer: int) -> int:
         """How many answers of so many tokens to one prompt may be decoded together."""

@@ -1,0 +1,138 @@
+"""Whether chunks of a prompt are multiplied in 8 bits: tried on the model's own first layer.
+
+Activations of 8 bits and dot products of 4 bytes are faster than float32 on most GPUs, and slower
+where they are only imitated. They round, and so are taken only where they clearly pay, and where
+the results are those of the plain kernels but for that.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+
+from webllm_py.errors import ShaderError
+from webllm_py.gpu.device import PACKED_DOTS, Device, Dispatch, Plan
+from webllm_py.gpu.timing import seconds_of
+from webllm_py.models.activations import padded
+from webllm_py.models.linear import DOT4_FORMATS
+from webllm_py.runtime.executor import USUAL_PROMPTS, Executor, consecutive
+
+__all__ = ["Dot4Trial"]
+
+MATRIX = "blk.0.gate_up"
+ROWS = 256
+# The part of the plain results' root mean square that the others may be off by; rounding is 0.01
+# to 0.02 of it.
+MOST_DEVIATION = 0.05
+# Less of the plain kernels' time than this is worth rounding for.
+WORTHWHILE = 0.85
+ROUNDS, ROUND_SECONDS, MOST_PASSES = 3, 0.004, 16
+
+
+class Dot4Trial:
+    """Compares the two on one matrix: ``compile`` while weights load, ``run`` afterwards."""
+
+    def __init__(self, executor: Executor):
+        self.executor = executor
+        self.rows = min(ROWS, executor.chunk)
+
+    @property
+    def possible(self) -> bool:
+        """Whether the device knows such dot products, and the weights' format goes with them.
+
+        A CPU that plays a GPU imitates them: there they take two to three times as long.
+        """
+        executor = self.executor
+        info = executor.device.info
+        _, slices = executor.weights.matrices.get(MATRIX, (None, ()))
+        return (
+            PACKED_DOTS in info.features
+            and not info.is_cpu
+            and self.rows > executor.tuning.few_rows
+            and bool(slices)
+            and all(part.format in DOT4_FORMATS for part in slices)
+        )
+
+    async def compile(self) -> None:
+        """Compile what the trial and a usual prompt need."""
+        if not self.possible:
+            return
+        executor = self.executor
+        prompt = executor.bucket(min(max(USUAL_PROMPTS), executor.chunk))
+        usual = executor.forward(prompt, head=False, dot4=True)
+        tried = [*self.layer(dot4=False), *self.layer(dot4=True)]
+        try:
+            await executor.device.compile(dispatch.kernel for dispatch in (*tried, *usual))
+        except ShaderError:
+            return  # ``run`` will meet it
+
+    async def run(self) -> bool:
+        """Try both, and have the executor take the better one: whether that is in 8 bits."""
+        if not self.possible:
+            return False
+        executor, device = self.executor, self.executor.device
+        plans: list[Plan] = []
+        try:
+            for dot4 in (False, True):
+                plans.append(await device.record("trial", self.layer(dot4=dot4)))
+            await self.embed()
+            plain, rounded = [await self.results(plan) for plan in plans]
+            right = deviation(plain, rounded) < MOST_DEVIATION
+            executor.dot4 = right and await pays(device, *plans)
+        except ShaderError:
+            return False
+        finally:
+            for plan in plans:
+                device.drop(plan)
+        if executor.dot4:
+            executor.drop_plans(executor)
+            await executor.prepare_prompts()
+        return executor.dot4
+
+    def layer(self, *, dot4: bool) -> Sequence[Dispatch]:
+        """The matrix times the normed hidden rows, one way or the other."""
+        graph = self.executor.graph(self.rows, dot4=dot4)
+        graph.gated_linear(MATRIX)
+        return graph.dispatches
+
+    async def embed(self) -> None:
+        """Fill the hidden rows: they are the first tokens of the vocabulary."""
+        executor = self.executor
+        vocabulary = executor.model.config.vocab_size
+        executor.write_rows(consecutive([i % vocabulary for i in range(self.rows)], 0))
+        graph = executor.graph(self.rows)
+        graph.embed("token_embd")
+        plan = await executor.device.record("trial's tokens", graph.dispatches)
+        executor.device.replay(plan)
+        executor.device.drop(plan)
+
+    async def results(self, plan: Plan) -> array[float]:
+        """Some of the rows that a plan computes: the first, the last, and one between."""
+        device, buffers = self.executor.device, self.executor.buffers
+        nbytes = 4 * padded(self.executor.model.config.intermediate_size)
+        device.clear(buffers.gated)
+        device.replay(plan)
+        found = array("f")
+        for row in (0, self.rows // 2 + 5, self.rows - 1):
+            found.frombytes(await device.read(buffers.gated, row * nbytes, nbytes))
+        return found
+
+
+def deviation(plain: Sequence[float], others: Sequence[float]) -> float:
+    """The root mean square of the difference, as a part of that of the plain ones."""
+    size = math.fsum(value * value for value in plain)
+    off = math.fsum((a - b) ** 2 for a, b in zip(plain, others, strict=True))
+    # Neither zeros nor what is no number can be told from anything.
+    return math.sqrt(off / size) if 0 < size < math.inf and off < math.inf else math.inf
+
+
+async def pays(device: Device, plain: Plan, dot4: Plan) -> bool:
+    """Whether the second plan is clearly faster, measured in turns."""
+    once = await seconds_of(device, plain, 1)
+    passes = max(1, min(MOST_PASSES, round(ROUND_SECONDS / max(once, 1e-6))))
+    times = [
+        [await seconds_of(device, plan, passes) for plan in (plain, dot4)] for _ in range(ROUNDS)
+    ]
+    usual = min(seconds for seconds, _ in times)
+    return min(seconds for _, seconds in times) < WORTHWHILE * usual
