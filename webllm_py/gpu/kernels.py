@@ -1,16 +1,16 @@
 """From a kernel's name to WGSL text: reads ``kernels/*.wgsl`` and puts the words in.
 
 A kernel file is plain WGSL with a header comment. Sizes are ``override`` constants. The few things
-that WGSL cannot override are words, written ``${word}``: the compiler's ``enable`` lines, the
-element type, and snippets of other files (a quantization reader, an epilogue, a reduction). A word
-that nobody gave, or that nobody used, is an error.
+that WGSL cannot override are words, written ``${word}``: the compiler's ``enable`` lines, and
+snippets of other files (a quantization reader, an epilogue, a reduction). A word that nobody gave,
+or that nobody used, is an error.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -41,13 +41,11 @@ class Kernel:
         name: file below ``kernels/`` without its ending.
         snippets: word -> file below ``kernels/`` whose text stands for it.
         overrides: pipeline-overridable constants.
-        exact: compute in float32 also where the device has f16 arithmetic.
     """
 
     name: str
     snippets: tuple[tuple[str, str], ...]
     overrides: tuple[tuple[str, float], ...]
-    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,6 @@ def words_of(variant: Variant) -> dict[str, str]:
         enables.append("enable subgroups;")
     return {
         "enables": "\n".join(enables),
-        "elem": "f16" if variant.f16 else "f32",
         "lanes": read_source("lanes/subgroup" if variant.subgroups else "lanes/workgroup"),
     }
 
@@ -128,8 +125,6 @@ def compose(kernel: Kernel, variant: Variant) -> Shader:
     Raises:
         ValueError: a word or constant that the kernel does not use, or lacks.
     """
-    if kernel.exact:
-        variant = replace(variant, f16=False)
     words = words_of(variant)
     snippets = dict(kernel.snippets)
     used: set[str] = set()

@@ -39,16 +39,11 @@ class Dot4Trial:
 
     @property
     def possible(self) -> bool:
-        """Whether the device knows such dot products, and the weights' format goes with them.
-
-        A CPU that plays a GPU imitates them: there they take two to three times as long.
-        """
+        """Whether the device knows such dot products, and the weights' format goes with them."""
         executor = self.executor
-        info = executor.device.info
         _, slices = executor.weights.matrices.get(MATRIX, (None, ()))
         return (
-            PACKED_DOTS in info.features
-            and not info.is_cpu
+            offered(executor.device)
             and self.rows > executor.tuning.few_rows
             and bool(slices)
             and all(part.format in DOT4_FORMATS for part in slices)
@@ -117,6 +112,12 @@ class Dot4Trial:
         for row in (0, self.rows // 2 + 5, self.rows - 1):
             found.frombytes(await device.read(buffers.gated, row * nbytes, nbytes))
         return found
+
+
+def offered(device: Device) -> bool:
+    """Whether a device has them, and is no CPU that plays a GPU: there a trial takes a second, and
+    what it measures depends on what else runs."""
+    return PACKED_DOTS in device.info.features and not device.info.is_cpu
 
 
 def deviation(plain: Sequence[float], others: Sequence[float]) -> float:

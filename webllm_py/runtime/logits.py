@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-from webllm_py.gpu.device import Dispatch, Plan
+from webllm_py.gpu.device import Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.kv_cache import page_bytes
 from webllm_py.models.step import PAGE
@@ -23,8 +22,8 @@ async def all_logits(
     """float32 logits of every position, (len(tokens), vocab), row-major.
 
     None if ``interrupted`` says so, which is asked after every few rows. All of it is in float32,
-    keys and values as well, which are its own and not kept: f16 tiles and pages cost generation
-    little, but would be off here by up to a hundredth.
+    keys and values as well, which are its own and not kept: pages in float16 and products in 8 bits
+    cost generation little, but would be off here by up to a hundredth.
 
     Raises:
         GPUOutOfMemoryError: no memory for the keys and values.
@@ -42,7 +41,7 @@ async def all_logits(
         await device.check()
         executor.cache.write_pages([(i, i) for i in range(pages)])
         dispatches = executor.forward(rows, kv_format="f32", dot4=False, logits=target, kv=kv)
-        plan = await device.record("all logits", exact(dispatches))
+        plan = await device.record("all logits", dispatches)
         for start in range(0, len(tokens), rows):
             if interrupted():
                 return None
@@ -55,8 +54,3 @@ async def all_logits(
             device.drop(plan)
         scratch.free_all()
     return logits
-
-
-def exact(dispatches: Sequence[Dispatch]) -> list[Dispatch]:
-    """The same work without f16 arithmetic."""
-    return [replace(d, kernel=replace(d.kernel, exact=True)) for d in dispatches]

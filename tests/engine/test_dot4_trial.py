@@ -1,0 +1,93 @@
+"""Chunks multiplied in 8 bits: how far off, and when they are not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_fidelity import load, measured
+
+from webllm_py.errors import ShaderError
+from webllm_py.gpu import Device
+from webllm_py.runtime import dot4
+
+Find = Callable[[str], Path]
+IN_8_BITS = "prompts in 8 bits"
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """CPUs that play a GPU are asked as well, and every trial is won."""
+
+    async def pays(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(dot4, "offered", lambda _: True)
+    monkeypatch.setattr(dot4, "pays", pays)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("name", ["tinystories-656k-q4", "pocket"])
+async def test_fidelity(
+    name: str, checkpoint: Find, device: Device, tried: pytest.MonkeyPatch
+) -> None:
+    """Less than what float16 may be off by, but more than it is. ``engine.logits`` stays exact."""
+    async with await load(name, checkpoint, device, "f16") as engine:
+        assert IN_8_BITS in engine.info["kernels"]
+        assert 1e-5 < await measured(engine, name) < 2e-3
+        rounded = await engine.logits(list(range(40)))
+        engine.loaded.executor.dot4 = False
+        np.testing.assert_array_equal(rounded, await engine.logits(list(range(40))))
+
+
+async def refuses(find: Find, device: Device) -> bool:
+    """Whether a model is loaded without, and as exact as it is then."""
+    async with await load("pocket", find, device, "f16") as engine:
+        return IN_8_BITS not in engine.info["kernels"] and await measured(engine, "pocket") < 1e-5
+
+
+async def test_results_that_are_wrong(
+    checkpoint: Find, device: Device, tried: pytest.MonkeyPatch
+) -> None:
+    """Even rounding counts as wrong here."""
+    tried.setattr(dot4, "MOST_DEVIATION", 1e-5)
+    assert await refuses(checkpoint, device)
+
+
+async def test_kernels_that_do_not_compile(
+    checkpoint: Find, device: Device, tried: pytest.MonkeyPatch
+) -> None:
+    compile_all = type(device).compile
+
+    async def compile(self: Device, kernels: object) -> None:
+        kernels = list(kernels)  # type: ignore[call-overload]
+        if any(kernel.name == "gemm_dot4" for kernel in kernels):
+            raise ShaderError("no such function: dot4I8Packed")
+        await compile_all(self, kernels)
+
+    tried.setattr(type(device), "compile", compile)
+    assert await refuses(checkpoint, device)
+
+
+@pytest.mark.parametrize(("plain", "rounded", "won"), [(1.0, 0.8, True), (1.0, 0.95, False)])
+async def test_what_pays(
+    plain: float, rounded: float, won: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once in a while a measurement takes longer, which says nothing."""
+    taken = iter([9.0, plain, rounded, plain, 9.0, 9.0, rounded])
+
+    async def seconds_of(*_: object) -> float:
+        return next(taken)
+
+    monkeypatch.setattr(dot4, "seconds_of", seconds_of)
+    assert await dot4.pays(None, None, None) is won  # type: ignore[arg-type]
+
+
+def test_deviation() -> None:
+    assert dot4.deviation([3.0, 4.0], [3.0, 4.5]) == pytest.approx(0.1)
+    assert dot4.deviation([3.0, 4.0], [3.0, math.nan]) == math.inf
+    assert dot4.deviation([0.0, 0.0], [0.0, 0.0]) == math.inf
+    assert dot4.deviation([math.inf, 0.0], [math.inf, 0.0]) == math.inf
