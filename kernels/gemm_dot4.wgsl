@@ -44,10 +44,13 @@ struct Tile {
 var<workgroup> x_tile: array<Tile, TM / 4u * SPLITS>;  // [split][quad]
 var<workgroup> w_tile: array<Tile, TN / 4u * SPLITS>;
 
-// What a thread brings of these: up to two vec4 of x, a unit of the weight, a quad's scales of each.
+// What a thread brings of these: up to two vec4 of x, a quad's scales, a unit of the weight. It is
+// under way while the tiles before are multiplied.
 struct Load {
-  x0: vec4<u32>, x1: vec4<u32>, x_scales: vec4<f32>,
-  w0: vec4<u32>, w1: vec4<u32>, w_scales: vec4<f32>,
+  x0: vec4<u32>,
+  x1: vec4<u32>,
+  x_scales: vec4<u32>,
+  w: Stored,
 }
 
 // The quad and the block of the i-th tile that is loaded.
@@ -63,7 +66,6 @@ fn load_x(m_quad: u32, block: u32, i: u32) -> vec4<u32> {
   return x[((m_quad + quad_of(i / 8u)) * (UNITS / 4u) + block_of(i / 8u, block)) * 8u + i % 8u];
 }
 
-// Blocks past the end are the last one, with scales of 0.
 fn load_share(m_quad: u32, n_quad: u32, block: u32, thread: u32) -> Load {
   var load: Load;
   if (thread < 2u * TM * SPLITS) {
@@ -74,17 +76,12 @@ fn load_share(m_quad: u32, n_quad: u32, block: u32, thread: u32) -> Load {
   }
   if (thread < TM / 4u * SPLITS) {
     let at = (m_quad + quad_of(thread)) * (UNITS / 4u) + block_of(thread, block);
-    let scales = bitcast<vec4<f32>>(x[SCALES_AT + at]);
-    load.x_scales = select(vec4(0.0), scales, block + thread % SPLITS < UNITS / 4u);
+    load.x_scales = x[SCALES_AT + at];
   }
   if (thread < TN * SPLITS) {
     let i = thread / 4u;
     let quad = min(n_quad + quad_of(i), (SLICE - 1u) / 4u);
-    let unit = quad * UNITS + block_of(i, block) * 4u + thread % 4u;
-    let words = signed_words(unit);
-    load.w0 = words[0];
-    load.w1 = words[1];
-    load.w_scales = scales_of(unit);
+    load.w = load_unit(quad * UNITS + block_of(i, block) * 4u + thread % 4u);
   }
   return load;
 }
@@ -93,7 +90,8 @@ fn store_x(words: vec4<u32>, i: u32) {
   x_tile[i / 8u % SPLITS * (TM / 4u) + quad_of(i / 8u)].words[i % 8u] = words;
 }
 
-fn store_share(load: Load, thread: u32) {
+// Blocks past the end are the last one, with scales of 0.
+fn store_share(load: Load, block: u32, thread: u32) {
   if (thread < 2u * TM * SPLITS) {
     store_x(load.x0, thread);
   }
@@ -101,15 +99,18 @@ fn store_share(load: Load, thread: u32) {
     store_x(load.x1, thread + THREADS);
   }
   if (thread < TM / 4u * SPLITS) {
-    x_tile[thread % SPLITS * (TM / 4u) + quad_of(thread)].scales = load.x_scales;
+    let inside = block + thread % SPLITS < UNITS / 4u;
+    x_tile[thread % SPLITS * (TM / 4u) + quad_of(thread)].scales =
+      select(vec4(0.0), bitcast<vec4<f32>>(load.x_scales), inside);
   }
   if (thread < TN * SPLITS) {
     let tile = thread / 4u % SPLITS * (TN / 4u) + quad_of(thread / 4u);
     let word = thread % 4u * 2u;
-    w_tile[tile].words[word] = load.w0;
-    w_tile[tile].words[word + 1u] = load.w1;
+    let words = signed_words(load.w);
+    w_tile[tile].words[word] = words[0];
+    w_tile[tile].words[word + 1u] = words[1];
     if (word == 0u) {
-      w_tile[tile].scales = load.w_scales;
+      w_tile[tile].scales = scales_of(load.w);
     }
   }
 }
@@ -232,7 +233,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   var more = Sums();  // of the second quad of x
   var next = load_share(m_quad, n_quad, 0u, thread);
   for (var block = 0u; block < UNITS / 4u; block += SPLITS) {
-    store_share(next, thread);
+    store_share(next, block, thread);
     workgroupBarrier();
     next = load_share(m_quad, n_quad, block + SPLITS, thread);
     let found = products(at);

@@ -1,15 +1,24 @@
 // Reads Q8_0, as quant/q8_0.wgsl lays it out, for 8-bit dot products. See dot4/q4_0.wgsl for what a
 // reader does.
 
+struct Stored {
+  low: vec4<u32>,
+  high: vec4<u32>,
+  scales: vec2<u32>,
+}
+
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> scales: array<vec2<u32>>;
 
-fn scales_of(unit: u32) -> vec4<f32> {
-  let packed = scales[unit / 4u];
-  return vec4(unpack2x16float(packed.x), unpack2x16float(packed.y));
+fn load_unit(unit: u32) -> Stored {
+  return Stored(quants[unit * 2u], quants[unit * 2u + 1u], scales[unit / 4u]);
+}
+
+fn scales_of(stored: Stored) -> vec4<f32> {
+  return vec4(unpack2x16float(stored.scales.x), unpack2x16float(stored.scales.y));
 }
 
 // Bytes are kept plus 128.
-fn signed_words(unit: u32) -> array<vec4<u32>, 2> {
-  return array(quants[unit * 2u] ^ vec4(0x80808080u), quants[unit * 2u + 1u] ^ vec4(0x80808080u));
+fn signed_words(stored: Stored) -> array<vec4<u32>, 2> {
+  return array(stored.low ^ vec4(0x80808080u), stored.high ^ vec4(0x80808080u));
 }
