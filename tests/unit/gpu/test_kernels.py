@@ -14,6 +14,7 @@ from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose, kernel, kern
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KV_FORMATS
+from webllm_py.models.linear import DOT4_FORMATS
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.step import PAGE, SLOTS
@@ -145,7 +146,9 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
         )
         await executor.prepare()
         for rows in (2, 16, 64, executor.chunk):
-            await executor.forward_plan(rows)
+            for executor.dot4 in (False, True):
+                await executor.forward_plan(rows)
+                executor.drop_plans(executor)
         together = Decoder(executor, owner, SLOTS)
         await together.plan("first", SLOTS)
         await together.step(SLOTS, 4096)
@@ -167,8 +170,13 @@ SIZES = {
     "atomic<u32>": 4,
     "vec2<u32>": 8,
     "vec4<f32>": 16,
-    "vec4<f16>": 8,
     "Best": 8,
+    # of attention_prefill
+    "Part": 8 * 16,
+    # of gemm and gemm_dot4; 16 bytes more than their elements keep neighbours in different banks
+    "InputTile": 33 * 16,
+    "WeightTile": 17 * 16,
+    "Tile": 9 * 16,
 }
 WORKGROUP = re.compile(r"var<workgroup>\s+\w+\s*:\s*(?:array<(.+?),\s*([^,>]+)>|([\w<>]+));")
 
@@ -197,7 +205,8 @@ async def test_every_kernel_stays_within_the_default_limits(
 ) -> None:
     """8 storage buffers, 16 KiB of workgroup memory, 256 invocations: WebGPU's own defaults."""
     limits = Limits()
-    for kern in await kernels_of(shape, "F32", variant, is_cpu=is_cpu):
+    used = await kernels_of(shape, "F32", variant, is_cpu=is_cpu)
+    for kern in used | await kernels_of(shape, "Q4_0", variant, is_cpu=is_cpu):
         shader = compose(kern, variant)
         constants = constants_of(shader)
         name = f"{kern.name} of {shape}"
@@ -214,7 +223,8 @@ async def test_every_format_composes(fmt: str) -> None:
     for kern in used:
         assert len(compose(kern, Variant()).bindings) <= 8
     readers = {dict(kern.snippets).get("quant") for kern in used}
-    assert readers == {None, f"quant/{fmt.lower()}"}
+    in_8_bits = {f"dot4/{fmt.lower()}"} if fmt.lower() in DOT4_FORMATS else set()
+    assert readers == {None, f"quant/{fmt.lower()}"} | in_8_bits
 
 
 def test_workgroup_memory_is_seen() -> None:
@@ -230,12 +240,12 @@ def test_workgroup_memory_is_seen() -> None:
             UNITS=4,
             N=64,
             SLICE=64,
-            TM=128,
+            TM=64,
             TN=128,
-            THREADS=256,
+            THREADS=128,
             PREFETCH=False,
             Y_STRIDE=64,
         ),
         Variant(),
     )
-    assert workgroup_bytes(shader, constants_of(shader)) == 16 << 10
+    assert workgroup_bytes(shader, constants_of(shader)) == (8 * 33 + 32 * 17) * 16
