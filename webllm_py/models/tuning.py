@@ -121,12 +121,12 @@ class Tuning:
 
     def gemm_dot4(self, rows: int, columns: int) -> dict[str, int]:
         """The tile of the GEMM that takes 8-bit activations."""
-        if rows % 64:
+        if rows % 64 or rows // 64 * -(-columns // 64) < self.many_tiles // 4:
             tile_m, tile_n, splits = 32, 64, 4
-        elif rows // 64 * -(-columns // 128) >= self.many_tiles:
-            tile_m, tile_n, splits = 64, 128, 1
-        else:
+        elif rows // 64 * -(-columns // 128) < self.many_tiles:
             tile_m, tile_n, splits = 64, 64, 2
+        else:
+            tile_m, tile_n, splits = 64, 128, 1
         wide = tile_n == 128
         share = tile_m * tile_n // (64 if wide else 32)
         return {
