@@ -77,7 +77,7 @@ async def test_what_pays(
     plain: float, rounded: float, won: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once in a while a measurement takes longer, which says nothing."""
-    taken = iter([9.0, plain, rounded, plain, 9.0, 9.0, rounded])
+    taken = iter([0.01, plain, rounded, plain, 9.0, 9.0, rounded])
 
     async def seconds_of(*_: object) -> float:
         return next(taken)

@@ -207,7 +207,8 @@ class Graph:
             buffers = {**sources, "vectors": vectors, **part.buffers, **targets}
             words = {**shared, "quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
             layer = Linear(matrix, part, buffers, words, constants, self.tuning, across)
-            made = layer.gemm_dot4(self.rows) if dot4 else layer.dispatch(self.rows)
+            most = self.layout.max_rows
+            made = layer.gemm_dot4(self.rows, most) if dot4 else layer.dispatch(self.rows)
             self.dispatches.append(made)
 
     def quantize(self, matrix: Matrix, source: Buffer, vectors: Buffer, *, normed: bool) -> Buffer:
@@ -221,7 +222,7 @@ class Graph:
                     "x_quantize",
                     BLOCKS=matrix.blocks,
                     K=matrix.columns,
-                    SCALES_AT=scales_at(matrix, self.rows) // 4,
+                    SCALES_AT=scales_at(matrix, self.layout.max_rows) // 4,
                     NORM=normed,
                     EPS=self.config.norm_eps,
                     LANES=threads,

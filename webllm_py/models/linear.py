@@ -17,7 +17,7 @@ DOT4_FORMATS = ("q4_0", "q8_0")
 
 
 def scales_at(matrix: Matrix, rows: int) -> int:
-    """Bytes of so many rows of a matrix's input in 8 bits, before their scales."""
+    """Bytes of a matrix's input in 8 bits before its scales; there is room for so many rows."""
     return rows * matrix.blocks * 32
 
 
@@ -67,10 +67,10 @@ class Linear:
         groups = -(-self.part.rows // tile["TN"])
         return self.made(self.kernel("gemm", **tile), (groups, rows // tile["TM"], 1))
 
-    def gemm_dot4(self, rows: int) -> Dispatch:
-        """For a chunk of rows in 8 bits."""
+    def gemm_dot4(self, rows: int, max_rows: int) -> Dispatch:
+        """For a chunk of rows in 8 bits, of at most ``max_rows``."""
         tile = self.tuning.gemm_dot4(rows, self.part.rows)
-        made = self.kernel("gemm_dot4", SCALES_AT=scales_at(self.matrix, rows) // 16, **tile)
+        made = self.kernel("gemm_dot4", SCALES_AT=scales_at(self.matrix, max_rows) // 16, **tile)
         groups = -(-self.part.rows // tile["TN"])
         return self.made(made, (groups, rows // tile["TM"], 1))
 

@@ -22,6 +22,7 @@ class Tuning:
         many_lanes: see ``many_quads``.
         few_rows: most rows, at least 1, that share a GEMV's weights, 8 at a time, instead of a
             GEMM, and whose keys are split.
+        dot4_rows: what ``few_rows`` is at most where GEMMs multiply in 8 bits.
         rows_lanes: most threads along a row of the weight where a few rows share it.
         rows_threads: threads of such a workgroup, at most 64.
         rows_busy: threads of a dispatch that fill the GPU: with so many, rows take fewer lanes.
@@ -44,6 +45,7 @@ class Tuning:
     many_quads: int = 4096
     many_lanes: int = 64
     few_rows: int = 256
+    dot4_rows: int = 64
     rows_lanes: int = 32
     rows_threads: int = 64
     rows_busy: int = 1 << 15

@@ -10,24 +10,26 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 
 from webllm_py.errors import ShaderError
 from webllm_py.gpu.device import PACKED_DOTS, Device, Dispatch, Plan
 from webllm_py.gpu.timing import seconds_of
 from webllm_py.models.activations import padded
 from webllm_py.models.linear import DOT4_FORMATS
-from webllm_py.runtime.executor import USUAL_PROMPTS, Executor, consecutive
+from webllm_py.runtime.executor import Executor, consecutive
 
 __all__ = ["Dot4Trial"]
 
 MATRIX = "blk.0.gate_up"
-ROWS = 256
+ROWS = 512
 # The part of the plain results' root mean square that the others may be off by; rounding is 0.01
 # to 0.02 of it.
 MOST_DEVIATION = 0.05
 # Less of the plain kernels' time than this is worth rounding for.
 WORTHWHILE = 0.85
 ROUNDS, ROUND_SECONDS, MOST_PASSES = 3, 0.004, 16
+SLOW_SECONDS = 0.05  # of a pass: one round is clear enough, and takes long enough
 
 
 class Dot4Trial:
@@ -50,15 +52,14 @@ class Dot4Trial:
         )
 
     async def compile(self) -> None:
-        """Compile what the trial and a usual prompt need."""
+        """Compile what the trial and a prompt of its length need."""
         if not self.possible:
             return
         executor = self.executor
-        prompt = executor.bucket(min(max(USUAL_PROMPTS), executor.chunk))
-        usual = executor.forward(prompt, head=False, dot4=True)
-        tried = [*self.layer(dot4=False), *self.layer(dot4=True)]
+        prompt = executor.forward(self.rows, head=False, dot4=True)
+        wanted = [*self.layer(dot4=False), *prompt]
         try:
-            await executor.device.compile(dispatch.kernel for dispatch in (*tried, *usual))
+            await executor.device.compile(dispatch.kernel for dispatch in wanted)
         except ShaderError:
             return  # ``run`` will meet it
 
@@ -81,6 +82,8 @@ class Dot4Trial:
             for plan in plans:
                 device.drop(plan)
         if executor.dot4:
+            few = min(executor.tuning.few_rows, executor.tuning.dot4_rows)
+            executor.tuning = replace(executor.tuning, few_rows=few)
             executor.drop_plans(executor)
             await executor.prepare_prompts()
         return executor.dot4
@@ -132,8 +135,9 @@ async def pays(device: Device, plain: Plan, dot4: Plan) -> bool:
     """Whether the second plan is clearly faster, measured in turns."""
     once = await seconds_of(device, plain, 1)
     passes = max(1, min(MOST_PASSES, round(ROUND_SECONDS / max(once, 1e-6))))
+    rounds = 1 if once > SLOW_SECONDS else ROUNDS
     times = [
-        [await seconds_of(device, plan, passes) for plan in (plain, dot4)] for _ in range(ROUNDS)
+        [await seconds_of(device, plan, passes) for plan in (plain, dot4)] for _ in range(rounds)
     ]
     usual = min(seconds for seconds, _ in times)
     return min(seconds for _, seconds in times) < WORTHWHILE * usual
