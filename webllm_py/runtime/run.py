@@ -26,8 +26,8 @@ AHEAD_SECONDS = 0.03
 MOST_AHEAD = 64
 # Where guessing is about to begin: what is in flight then has to be waited for.
 FEW_AHEAD = 4
-# Tokens of one read-back: a reader sees no difference, and a read-back has a price.
-MOST_A_READ = 8
+# Tokens of one read-back: a frame of a screen shows them at once anyway, and each has its price.
+READ_SECONDS = 0.016
 
 
 class Run:
@@ -92,7 +92,8 @@ class Run:
         """Submit steps until as many are in flight as keep the GPU busy, but no more than that."""
         target = max(1, min(most, self.most_ahead, int(AHEAD_SECONDS / self.seconds_a_step)))
         while self.issued < self.max_tokens and self.waiting < target:
-            await self.submit(max(1, min(target // 4, MOST_A_READ)))
+            # Half of them, so that the GPU has the others while the host reads these.
+            await self.submit(max(1, min(target // 2, int(READ_SECONDS / self.seconds_a_step))))
 
     @property
     def waiting(self) -> int:
