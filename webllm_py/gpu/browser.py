@@ -291,6 +291,10 @@ class BrowserDevice:
         finally:
             asyncio.Handle._run = run  # type: ignore[method-assign]
 
+    async def time_plans(self, plans: Sequence[Plan]) -> list[float]:
+        data = await to_bytes(self._js.timePlans(to_js([plan.handle for plan in plans])))
+        return [nanoseconds * 1e-9 for nanoseconds in durations(data)]
+
     async def idle(self) -> None:
         with named_errors():
             await self._js.idle()

@@ -31,6 +31,9 @@ class Graph:
         rows: how many; beyond the tuning's ``few_rows`` a multiple of 32, up to there a power of 2
             or a multiple of 8.
         fused: of a row that attends to ``models.attention.fused_keys`` keys at most.
+
+    Attributes:
+        linears, attentions: what the dispatches were made of, in their order.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class Graph:
         self.few = rows <= tuning.few_rows
         self.fused = fused
         self.dispatches: list[Dispatch] = []
+        self.linears: list[Linear] = []
+        self.attentions: list[Attention] = []
 
     def embed(self, name: str) -> None:
         """hidden = rows of the table for the step's tokens."""
@@ -113,6 +118,7 @@ class Graph:
             layer,
             self.fused,
         )
+        self.attentions.append(attention)
         if not self.fused:
             self.dispatches += attention.dispatches(self.rows)
             self.add_linear(name, self.buffers.attended)
@@ -200,6 +206,7 @@ class Graph:
             buffers = {**sources, "vectors": vectors, **part.buffers, **targets}
             words = {**shared, "quant": f"quant/{part.format}"}
             layer = Linear(matrix, part, buffers, words, constants, self.tuning, across)
+            self.linears.append(layer)
             self.dispatches.append(layer.dispatch(self.rows))
 
     def normalize(self, matrix: Matrix, weight: Buffer) -> None:

@@ -1,0 +1,135 @@
+"""What there is to tune in a decode step: kernels that have several shapes for the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
+from typing import TYPE_CHECKING
+
+from webllm_py.gpu.device import Dispatch
+from webllm_py.models.attention import Attention
+from webllm_py.models.kv_cache import page_bytes
+from webllm_py.models.linear import Linear
+from webllm_py.models.step import PAGE, Row
+from webllm_py.models.tuning import GemvShape
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.executor import Executor
+
+__all__ = ["Problem", "problems_of", "write_step"]
+
+LONG = 2048
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The same work in every layer.
+
+    Attributes:
+        name: what its speed depends on, besides the adapter.
+        layers: how many there are.
+        nbytes: what the work of one layer reads.
+        shapes: those to try, the default first.
+        dispatches: the work of so many layers in one of the shapes; of less than one layer, of a
+            part of its workgroups.
+    """
+
+    name: str
+    layers: int
+    nbytes: int
+    shapes: Sequence[tuple[int, ...]]
+    dispatches: Callable[[tuple[int, ...], float], list[Dispatch]]
+
+
+def problems_of(executor: Executor) -> list[Problem]:
+    """All of a model's, those that take the most time first."""
+    graph = executor.graph(1)
+    executor.model.forward(graph)
+    executor.model.head(graph)
+    groups: dict[tuple[str, int], list[Linear]] = {}
+    for linear in graph.linears:
+        groups.setdefault((linear.problem, linear.part.row0), []).append(linear)
+    found: dict[str, Problem] = {}
+    for (name, _), linears in groups.items():
+        found.setdefault(name, gemv_problem(executor, name, linears))
+    attention = attention_problem(executor, graph.attentions)
+    found[attention.name] = attention
+    return sorted(found.values(), key=lambda problem: -problem.layers * problem.nbytes)
+
+
+def gemv_problem(executor: Executor, name: str, linears: Sequence[Linear]) -> Problem:
+    """The same matrix of every layer, or slice of it."""
+    first = linears[0]
+    most = executor.device.limits.max_compute_invocations_per_workgroup
+    default = first.tuning.gemv(first.part.rows, first.matrix.units)
+    return Problem(
+        name,
+        len(linears),
+        sum(buffer.size for buffer in first.part.buffers.values()),
+        [default, *default.near(first.matrix.units, most)],
+        partial(gemv_dispatches, linears),
+    )
+
+
+def gemv_dispatches(
+    linears: Sequence[Linear], shape: tuple[int, ...], layers: float
+) -> list[Dispatch]:
+    """See ``Problem.dispatches``."""
+    first = linears[0].gemv(GemvShape(*shape))
+    if layers < 1:
+        return [part_of(first, layers)]
+    return [
+        Dispatch(first.kernel, linear.buffers, first.groups, first.label)
+        for linear in linears[: int(layers)]
+    ]
+
+
+def attention_problem(executor: Executor, attentions: Sequence[Attention]) -> Problem:
+    """Split attention of a row, and the splits put together."""
+    first, tuning = attentions[0], executor.tuning
+    default = tuning.attention(1)
+    pages = -(-tuned_positions(executor) // PAGE)
+    return Problem(
+        first.problem,
+        len(attentions),
+        pages * page_bytes(executor.model.config, executor.kv_format),
+        [default, *default.near(tuning.partials)],
+        partial(attention_dispatches, attentions),
+    )
+
+
+def attention_dispatches(
+    attentions: Sequence[Attention], shape: tuple[int, ...], layers: float
+) -> list[Dispatch]:
+    """See ``Problem.dispatches``; no less than a layer."""
+    found = []
+    for attention in attentions[: max(1, int(layers))]:
+        chosen = {attention.problem: shape}
+        tuning = replace(attention.tuning, chosen=chosen)
+        found += replace(attention, tuning=tuning).dispatches(1)
+    return found
+
+
+def tuned_positions(executor: Executor) -> int:
+    """How long a context attention is tuned for: where it takes a good part of a step."""
+    return min(executor.context_length, LONG)
+
+
+def write_step(executor: Executor) -> None:
+    """Make the step that the problems' kernels read: the last row of that context.
+
+    Its pages are those that the cache has, over and over. They hold nothing that is used later.
+    """
+    positions, capacity = tuned_positions(executor), executor.cache.pages.capacity
+    executor.write_rows([Row(0, positions - 1)])
+    executor.cache.write_pages([(page, page % capacity) for page in range(-(-positions // PAGE))])
+
+
+def part_of(dispatch: Dispatch, share: float) -> Dispatch:
+    """The first of a dispatch's workgroups."""
+    x, y, z = dispatch.groups
+    if y > 1:
+        return replace(dispatch, groups=(x, max(1, ceil(share * y)), z))
+    return replace(dispatch, groups=(max(1, ceil(share * x)), y, z))
