@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil
+from math import ceil, prod
 from typing import TYPE_CHECKING
 
 from webllm_py.gpu.device import Dispatch
@@ -31,16 +31,18 @@ class Problem:
         name: what its speed depends on, besides the adapter.
         layers: how many there are.
         nbytes: what the work of one layer reads.
+        least: the part of a layer that can be run, one workgroup's.
         shapes: those to try, the default first.
-        dispatches: the work of so many layers in one of the shapes; of less than one layer, of a
-            part of its workgroups.
+        dispatches: the work of so many layers in one of the shapes, a part of one by fewer
+            workgroups; and how many layers it came to.
     """
 
     name: str
     layers: int
     nbytes: int
+    least: float
     shapes: Sequence[tuple[int, ...]]
-    dispatches: Callable[[tuple[int, ...], float], list[Dispatch]]
+    dispatches: Callable[[tuple[int, ...], float], tuple[list[Dispatch], float]]
 
 
 def problems_of(executor: Executor) -> list[Problem]:
@@ -68,6 +70,7 @@ def gemv_problem(executor: Executor, name: str, linears: Sequence[Linear]) -> Pr
         name,
         len(linears),
         sum(buffer.size for buffer in first.part.buffers.values()),
+        4 * default.groups / first.part.rows,
         [default, *default.near(first.matrix.units, most)],
         partial(gemv_dispatches, linears),
     )
@@ -75,15 +78,15 @@ def gemv_problem(executor: Executor, name: str, linears: Sequence[Linear]) -> Pr
 
 def gemv_dispatches(
     linears: Sequence[Linear], shape: tuple[int, ...], layers: float
-) -> list[Dispatch]:
+) -> tuple[list[Dispatch], float]:
     """See ``Problem.dispatches``."""
     first = linears[0].gemv(GemvShape(*shape))
     if layers < 1:
-        return [part_of(first, layers)]
-    return [
-        Dispatch(first.kernel, linear.buffers, first.groups, first.label)
-        for linear in linears[: int(layers)]
-    ]
+        part = part_of(first, layers)
+        return [part], prod(part.groups) / prod(first.groups)
+    some = linears[: int(layers)]
+    dispatches = [Dispatch(first.kernel, each.buffers, first.groups, first.label) for each in some]
+    return dispatches, len(some)
 
 
 def attention_problem(executor: Executor, attentions: Sequence[Attention]) -> Problem:
@@ -95,6 +98,7 @@ def attention_problem(executor: Executor, attentions: Sequence[Attention]) -> Pr
         first.problem,
         len(attentions),
         pages * page_bytes(executor.model.config, executor.kv_format),
+        1.0,
         [default, *default.near(tuning.partials)],
         partial(attention_dispatches, attentions),
     )
@@ -102,14 +106,15 @@ def attention_problem(executor: Executor, attentions: Sequence[Attention]) -> Pr
 
 def attention_dispatches(
     attentions: Sequence[Attention], shape: tuple[int, ...], layers: float
-) -> list[Dispatch]:
+) -> tuple[list[Dispatch], float]:
     """See ``Problem.dispatches``; no less than a layer."""
     found = []
-    for attention in attentions[: max(1, int(layers))]:
+    some = attentions[: max(1, int(layers))]
+    for attention in some:
         chosen = {attention.problem: shape}
         tuning = replace(attention.tuning, chosen=chosen)
         found += replace(attention, tuning=tuning).dispatches(1)
-    return found
+    return found, len(some)
 
 
 def tuned_positions(executor: Executor) -> int:

@@ -19,22 +19,28 @@ MOST_SAMPLES = 60
 
 
 class Trial:
-    """One shape, and the seconds that it took so far. ``plan`` is what to run for it."""
+    """One shape, and the seconds that a layer took so far.
 
-    def __init__(self, shape: tuple[int, ...], plan: Any = None):
+    Args:
+        plan: what to run for it.
+        layers: how many that runs.
+    """
+
+    def __init__(self, shape: tuple[int, ...], plan: Any = None, layers: float = 1.0):
         self.shape = shape
         self.plan = plan
+        self.layers = layers
         self.samples: list[float] = []
 
     def estimate(self, tick: float) -> tuple[float, float]:
         """Mean and standard error, without the samples that something else made long.
 
         Args:
-            tick: what times are rounded to: of those around the median, both are right.
+            tick: what a plan's times are rounded to: of those around the median, both are right.
         """
         if len(self.samples) < LEAST_SAMPLES:
             return inf, inf
-        most = median(self.samples) + tick
+        most = median(self.samples) + tick / self.layers
         kept = [seconds for seconds in self.samples if seconds <= most]
         error = stdev(kept) / sqrt(len(kept)) if len(kept) > 1 else inf
         return fmean(kept), error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from webllm_py.errors import DeviceError, DeviceLostError
@@ -30,7 +30,7 @@ COMPILING = 0.4
 FIRST_TIMES = 0.5
 LONGEST_TRIAL_SECONDS = 0.01
 # Kernels that take longer to compile are not tried unasked.
-SLOW_COMPILE_SECONDS = 0.2
+SLOW_COMPILE_SECONDS = 0.1
 MOST_AT_ONCE = 8  # kernels compiled side by side
 LIKELY = 3  # shapes of a problem, the default one of them, that are tried before all others
 # Enough layers to pass by the caches; few enough to record quickly.
@@ -138,12 +138,13 @@ class Tuner:
             for shape in problem.shapes[some]
         ]
         device = self.executor.device
-        at_once = 1
+        at_once = 2  # of which one, the default, is compiled
         while turns:
             start = time.perf_counter()
             some, turns = turns[:at_once], turns[at_once:]
             plan = await device.record(
-                "tuning", [each for problem, shape in some for each in problem.dispatches(shape, 0)]
+                "tuning",
+                [each for problem, shape in some for each in problem.dispatches(shape, 0)[0]],
             )
             device.replay(plan)
             device.drop(plan)
@@ -154,7 +155,7 @@ class Tuner:
             if each > SLOW_COMPILE_SECONDS and self.budget < THOROUGH_SECONDS:
                 self.report = replace(self.report, slow=True)
                 return
-            at_once = max(1, min(MOST_AT_ONCE, int(BATCH_SECONDS / each)))
+            at_once = max(1, min(2 * at_once, MOST_AT_ONCE, int(BATCH_SECONDS / each)))
 
     async def _fastest(self, deadline: float) -> Choices:
         """The shapes to take, of the problems that could be measured until then."""
@@ -173,18 +174,15 @@ class Tuner:
         plans: list[Plan] = []
 
         async def trial_of(problem: Problem, shape: tuple[int, ...], layers: float) -> Trial:
-            dispatches = problem.dispatches(shape, layers)
+            dispatches, run = problem.dispatches(shape, layers)
             plans.append(await device.record(f"tuning {problem.name}", dispatches))
-            return Trial(shape, plans[-1])
+            return Trial(shape, plans[-1], run)
 
         try:
             first = [await trial_of(problem, problem.shapes[0], 1) for problem in problems]
             wall = await stopwatch.set([trial.plan for trial in first])
-            wanted = seconds_a_trial(problems, self._compiled, deadline)
             races = []
-            for problem in problems:
-                each = wall * problem.nbytes / sum(p.nbytes for p in problems)
-                layers = layers_for(problem, wanted / each)
+            for problem, layers in sized(problems, self._compiled, wall, deadline):
                 shapes = self._compiled[problem.name]
                 trials = [await trial_of(problem, shape, layers) for shape in shapes]
                 races.append(Race(problem.name, trials))
@@ -206,20 +204,30 @@ def budget_for(device: Device, asked: bool | None) -> float:
     return THOROUGH_SECONDS if asked else 0.0
 
 
-def seconds_a_trial(
-    problems: Sequence[Problem], compiled: dict[str, list[tuple[int, ...]]], deadline: float
-) -> float:
-    """How long one run of each trial may take, so that all have their first times early enough."""
-    trials = sum(len(compiled[problem.name]) for problem in problems)
+def sized(
+    problems: Sequence[Problem],
+    compiled: Mapping[str, Sequence[tuple[int, ...]]],
+    wall: float,
+    deadline: float,
+) -> Iterator[tuple[Problem, float]]:
+    """How many layers of each problem a trial runs, or what part of one, so that all trials have
+    their first times early enough. Problems for which there is no time are left out.
+
+    Args:
+        wall: seconds of a layer of all problems together.
+    """
     left = deadline - time.perf_counter()
-    return min(LONGEST_TRIAL_SECONDS, FIRST_TIMES * left / (LEAST_SAMPLES * trials))
-
-
-def layers_for(problem: Problem, wanted: float) -> float:
-    """How many layers a trial runs, or what part of one."""
-    if wanted < 1:
-        return max(LEAST_PART, wanted)
-    return min(int(wanted), problem.layers, MOST_LAYERS)
+    trials = sum(len(compiled[problem.name]) for problem in problems)
+    wanted = min(LONGEST_TRIAL_SECONDS, FIRST_TIMES * left / (LEAST_SAMPLES * trials))
+    nbytes = sum(problem.nbytes for problem in problems)
+    for problem in problems:
+        a_layer = wall * problem.nbytes / nbytes
+        layers: float = min(int(wanted / a_layer), problem.layers, MOST_LAYERS)
+        layers = layers or max(LEAST_PART, problem.least, wanted / a_layer)
+        seconds = layers * a_layer * LEAST_SAMPLES * len(compiled[problem.name])
+        if seconds < left:
+            left -= seconds
+            yield problem, layers
 
 
 async def run_races(races: Sequence[Race], stopwatch: Stopwatch, deadline: float) -> None:
@@ -230,7 +238,7 @@ async def run_races(races: Sequence[Race], stopwatch: Stopwatch, deadline: float
         start = time.perf_counter()
         seconds = await stopwatch.seconds([trial.plan for trial in trials])
         for trial, taken in zip(trials, seconds, strict=True):
-            trial.samples.append(taken)
+            trial.samples.append(taken / trial.layers)
         for race in races:
             race.narrow(stopwatch.tick)
         a_round = (time.perf_counter() - start) / rounds
