@@ -49,7 +49,7 @@ async def test_the_pocket_model_says_the_same_in_every_shape(which: int, pocket:
     chosen = {p.name: p.shapes[which % len(p.shapes)] for p in problems_of(executor)}
     try:
         await executor.retune(replace(default, chosen=chosen))
-        step = await executor.decoder.plan("step")
+        step = await executor.decoder.step(1, 64)
         used = {
             tuple(int(dict(d.kernel.overrides)[word]) for word in ("LANES", "GROUPS", "QUADS"))
             for d in step.dispatches

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from webllm_py.gpu.device import Dispatch
 from webllm_py.models.attention import Attention
+from webllm_py.models.graph import Graph
 from webllm_py.models.kv_cache import page_bytes
 from webllm_py.models.linear import Linear
 from webllm_py.models.step import PAGE, Row
@@ -18,7 +19,7 @@ from webllm_py.models.tuning import GemvShape
 if TYPE_CHECKING:
     from webllm_py.runtime.executor import Executor
 
-__all__ = ["Problem", "problems_of", "write_step"]
+__all__ = ["Problem", "clear_pages", "problems_of", "write_step"]
 
 LONG = 2048
 
@@ -47,18 +48,31 @@ class Problem:
 
 def problems_of(executor: Executor) -> list[Problem]:
     """All of a model's, those that take the most time first."""
-    graph = executor.graph(1)
+    long = passed(executor, fused=False)
+    found = gemv_problems(long.linears)
+    if executor.fused_keys:
+        found = gemv_problems(passed(executor, fused=True).linears) | found
+    problems = [gemv_problem(executor, name, linears) for name, linears in found.items()]
+    problems.append(attention_problem(executor, long.attentions))
+    return sorted(problems, key=lambda problem: -problem.layers * problem.nbytes)
+
+
+def passed(executor: Executor, *, fused: bool) -> Graph:
+    """The graph of a decode step."""
+    graph = executor.graph(1, fused=fused)
     executor.model.forward(graph)
     executor.model.head(graph)
-    groups: dict[tuple[str, int], list[Linear]] = {}
-    for linear in graph.linears:
-        groups.setdefault((linear.problem, linear.part.row0), []).append(linear)
-    found: dict[str, Problem] = {}
-    for (name, _), linears in groups.items():
-        found.setdefault(name, gemv_problem(executor, name, linears))
-    attention = attention_problem(executor, graph.attentions)
-    found[attention.name] = attention
-    return sorted(found.values(), key=lambda problem: -problem.layers * problem.nbytes)
+    return graph
+
+
+def gemv_problems(linears: Sequence[Linear]) -> dict[str, list[Linear]]:
+    """Those of every layer by the problem's name. Of a matrix in slices, the first that has it."""
+    groups: dict[str, list[Linear]] = {}
+    for linear in linears:
+        group = groups.setdefault(linear.problem, [])
+        if not group or group[0].part.row0 == linear.part.row0:
+            group.append(linear)
+    return groups
 
 
 def gemv_problem(executor: Executor, name: str, linears: Sequence[Linear]) -> Problem:
@@ -125,11 +139,17 @@ def tuned_positions(executor: Executor) -> int:
 def write_step(executor: Executor) -> None:
     """Make the step that the problems' kernels read: the last row of that context.
 
-    Its pages are those that the cache has, over and over. They hold nothing that is used later.
+    Its pages are those that the cache has, over and over; ``clear_pages`` is for afterwards.
     """
     positions, capacity = tuned_positions(executor), executor.cache.pages.capacity
     executor.write_rows([Row(0, positions - 1)])
     executor.cache.write_pages([(page, page % capacity) for page in range(-(-positions // PAGE))])
+
+
+def clear_pages(executor: Executor) -> None:
+    """Take out what the problems' kernels left in the cache, which may be no number."""
+    for pages in executor.buffers.kv:
+        executor.device.clear(pages)
 
 
 def part_of(dispatch: Dispatch, share: float) -> Dispatch:

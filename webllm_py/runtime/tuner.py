@@ -16,7 +16,7 @@ from webllm_py.errors import DeviceError, DeviceLostError
 from webllm_py.gpu.device import Device, Plan
 from webllm_py.runtime.choices import Choices, keep_choices
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.problems import Problem, problems_of, write_step
+from webllm_py.runtime.problems import Problem, clear_pages, problems_of, write_step
 from webllm_py.runtime.race import LEAST_SAMPLES, Race, Trial
 from webllm_py.runtime.stopwatch import Stopwatch
 
@@ -190,6 +190,7 @@ class Tuner:
         finally:
             for plan in plans:
                 device.drop(plan)
+            clear_pages(self.executor)
         shapes_found = {race.name: race.winner(stopwatch.tick) for race in races}
         return {name: shape for name, shape in shapes_found.items() if shape}
 
@@ -214,7 +215,7 @@ def sized(
     their first times early enough. Problems for which there is no time are left out.
 
     Args:
-        wall: seconds of a layer of all problems together.
+        wall: seconds that timing a layer of all problems together takes.
     """
     left = deadline - time.perf_counter()
     trials = sum(len(compiled[problem.name]) for problem in problems)
