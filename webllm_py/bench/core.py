@@ -171,7 +171,9 @@ class Bench:
             usage = await self.request(prompt, self.options.tokens, GREEDY)
             return float(usage.timings.decode_tokens_per_s)
 
-        tuned, default = await tuned_and_default(self.executor, rate, self.options.runs)
+        tuned, default = await tuned_and_default(
+            self.executor, rate, self.options.runs, LONG_SECONDS
+        )
         return {
             "context": len(prompt),
             "tuned": spread(tuned),

@@ -99,9 +99,9 @@ def tuning_lines(tuning: Mapping[str, Any] | None, about: str) -> Iterator[str]:
     if tuning:
         for name in ("tuned", "default"):
             rates = tuning[name]
-            label = f"decode, {name} shapes, {tuning['context']:,}"
-            more = f"  tuned / default {tuning['gain']:.3f}" if name == "default" else ""
-            yield line(label, rate(rates), bounds(rates, significant) + more)
+            label = f"decode, {name}, at {tuning['context']:,}"
+            yield line(label, rate(rates), bounds(rates, significant))
+        yield line("tuned / default", f"{tuning['gain']:.3f}", "run by run in turn")
 
 
 def rate(values: Mapping[str, Any]) -> str:
