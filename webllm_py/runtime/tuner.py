@@ -24,19 +24,21 @@ __all__ = ["Tuner", "TuningReport", "budget_for"]
 
 # That a load may take longer for it: unasked, and where it was asked for.
 BUDGET_SECONDS, THOROUGH_SECONDS = 0.3, 60.0
-# The part of that in which compiling may go on.
-COMPILING = 0.4
+# The parts of that in which compiling may go on, and by whose end times are taken: recording the
+# model's plans anew takes the rest.
+COMPILING, TIMING = 0.4, 0.8
 # The first times of all trials are to take this part of what is left then: others run longer.
 FIRST_TIMES = 0.5
 LONGEST_TRIAL_SECONDS = 0.01
 # Kernels that take longer to compile are not tried unasked.
 SLOW_COMPILE_SECONDS = 0.1
-MOST_AT_ONCE = 8  # kernels compiled side by side
+# Kernels compiled side by side: no more than take so long, since the last ones are waited for.
+MOST_AT_ONCE, AT_ONCE_SECONDS = 8, 0.1
 LIKELY = 3  # shapes of a problem, the default one of them, that are tried before all others
 # Enough layers to pass by the caches; few enough to record quickly.
 MOST_LAYERS = 16
 LEAST_PART = 1 / 64
-# Between two looks at the clock, where it can be had.
+# Of times taken between two looks at the clock, where it can be had.
 BATCH_SECONDS = 0.02
 MOST_PASSES = 1000  # of one submit: GPUs time 2,048
 
@@ -108,7 +110,7 @@ class Tuner:
         start = time.perf_counter()
         await asyncio.wait({self._compiling}, timeout=COMPILING * self.budget)
         try:
-            found = await self._fastest(start + self.budget)
+            found = await self._fastest(start + TIMING * self.budget)
         except DeviceLostError:
             raise
         except DeviceError:
@@ -155,7 +157,7 @@ class Tuner:
             if each > SLOW_COMPILE_SECONDS and self.budget < THOROUGH_SECONDS:
                 self.report = replace(self.report, slow=True)
                 return
-            at_once = max(1, min(2 * at_once, MOST_AT_ONCE, int(BATCH_SECONDS / each)))
+            at_once = max(1, min(2 * at_once, MOST_AT_ONCE, int(AT_ONCE_SECONDS / each)))
 
     async def _fastest(self, deadline: float) -> Choices:
         """The shapes to take, of the problems that could be measured until then."""
