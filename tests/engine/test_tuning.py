@@ -62,9 +62,10 @@ async def test_the_pocket_model_says_the_same_in_every_shape(which: int, pocket:
 
 
 async def test_a_load_that_tunes(
-    small_model: Path, device: Device, monkeypatch: pytest.MonkeyPatch
+    small_model: Path, device: Device, pocket: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of one problem, however slow the machine is."""
+    assert problems_of(pocket.loaded.executor)[0].name.startswith("gemv")
     monkeypatch.setattr(tuner, "problems_of", lambda executor: problems_of(executor)[:1])
     buffers = device.n_buffers
     async with await webllm_py.load(small_model, device=device, tune=False) as engine:

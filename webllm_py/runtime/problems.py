@@ -47,14 +47,14 @@ class Problem:
 
 
 def problems_of(executor: Executor) -> list[Problem]:
-    """All of a model's, those that take the most time first."""
+    """All of a model's, those that take the most time first; attention, slow to compile, last."""
     long = passed(executor, fused=False)
     found = gemv_problems(long.linears)
     if executor.fused_keys:
         found = gemv_problems(passed(executor, fused=True).linears) | found
     problems = [gemv_problem(executor, name, linears) for name, linears in found.items()]
-    problems.append(attention_problem(executor, long.attentions))
-    return sorted(problems, key=lambda problem: -problem.layers * problem.nbytes)
+    problems.sort(key=lambda problem: -problem.layers * problem.nbytes)
+    return [*problems, attention_problem(executor, long.attentions)]
 
 
 def passed(executor: Executor, *, fused: bool) -> Graph:

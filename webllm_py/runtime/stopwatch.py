@@ -29,15 +29,21 @@ class Stopwatch:
         self.has_clock = "timestamp-query" in device.info.features
         self.tick = COARSE
 
-    async def set(self, plans: Sequence[Plan]) -> float:
-        """Find out how fine the clock is; the seconds that timing all plans takes."""
+    async def set(self, plans: Sequence[Plan], nbytes: Sequence[int]) -> list[float]:
+        """Find out how fine the clock is, and the seconds that timing each plan takes, about.
+
+        Args:
+            nbytes: what each reads; where the clock is coarse, the time of all is shared by it.
+        """
         await self.seconds(plans)  # a GPU that slept runs slowly at first
         start = time.perf_counter()
         found = await self.seconds(plans)
         wall = time.perf_counter() - start
         exact = 0 < gcd(*(round(1e9 * seconds) for seconds in found)) < COARSE_NANOSECONDS
-        self.tick = EXACT if self.has_clock and exact else COARSE
-        return wall
+        if self.has_clock and exact:
+            self.tick = EXACT
+            return found
+        return [wall * size / sum(nbytes) for size in nbytes]
 
     async def seconds(self, plans: Sequence[Plan]) -> list[float]:
         """Of each plan, run in this order."""

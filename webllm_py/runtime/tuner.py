@@ -38,6 +38,7 @@ LIKELY = 3  # shapes of a problem, the default one of them, that are tried befor
 # Enough layers to pass by the caches; few enough to record quickly.
 MOST_LAYERS = 16
 LEAST_PART = 1 / 64
+LEAST_SECONDS = 1e-7
 # Of times taken between two looks at the clock, where it can be had.
 BATCH_SECONDS = 0.02
 MOST_PASSES = 1000  # of one submit: GPUs time 2,048
@@ -182,9 +183,11 @@ class Tuner:
 
         try:
             first = [await trial_of(problem, problem.shapes[0], 1) for problem in problems]
-            wall = await stopwatch.set([trial.plan for trial in first])
+            a_layer = await stopwatch.set(
+                [trial.plan for trial in first], [problem.nbytes for problem in problems]
+            )
             races = []
-            for problem, layers in sized(problems, self._compiled, wall, deadline):
+            for problem, layers in sized(problems, self._compiled, a_layer, deadline):
                 shapes = self._compiled[problem.name]
                 trials = [await trial_of(problem, shape, layers) for shape in shapes]
                 races.append(Race(problem.name, trials))
@@ -210,24 +213,23 @@ def budget_for(device: Device, asked: bool | None) -> float:
 def sized(
     problems: Sequence[Problem],
     compiled: Mapping[str, Sequence[tuple[int, ...]]],
-    wall: float,
+    a_layer: Sequence[float],
     deadline: float,
 ) -> Iterator[tuple[Problem, float]]:
     """How many layers of each problem a trial runs, or what part of one, so that all trials have
     their first times early enough. Problems for which there is no time are left out.
 
     Args:
-        wall: seconds that timing a layer of all problems together takes.
+        a_layer: seconds that timing a layer of each problem takes.
     """
     left = deadline - time.perf_counter()
     trials = sum(len(compiled[problem.name]) for problem in problems)
     wanted = min(LONGEST_TRIAL_SECONDS, FIRST_TIMES * left / (LEAST_SAMPLES * trials))
-    nbytes = sum(problem.nbytes for problem in problems)
-    for problem in problems:
-        a_layer = wall * problem.nbytes / nbytes
-        layers: float = min(int(wanted / a_layer), problem.layers, MOST_LAYERS)
-        layers = layers or max(LEAST_PART, problem.least, wanted / a_layer)
-        seconds = layers * a_layer * LEAST_SAMPLES * len(compiled[problem.name])
+    for problem, one in zip(problems, a_layer, strict=True):
+        wanted_layers = wanted / max(one, LEAST_SECONDS)
+        layers: float = min(int(wanted_layers), problem.layers, MOST_LAYERS)
+        layers = layers or max(LEAST_PART, problem.least, wanted_layers)
+        seconds = layers * one * LEAST_SAMPLES * len(compiled[problem.name])
         if seconds < left:
             left -= seconds
             yield problem, layers

@@ -47,7 +47,7 @@ def by_shape(dispatch: Dispatch) -> float:
     care."""
     found = constants(dispatch)
     if dispatch.kernel.name != "gemv":
-        return 1e-5
+        return 1e-6
     groups = ceil(found["SLICE"] / (4 * found["GROUPS"] * found["QUADS"]))
     share = dispatch.groups[0] * dispatch.groups[1] / groups
     return 1e-8 * found["SLICE"] * share * (0.5 if found["QUADS"] == 2 else 1.0)
@@ -274,9 +274,9 @@ def test_who_is_tuned_unasked(is_cpu: bool, asked: bool | None, budget: float) -
 
 
 async def test_part_of_a_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a whole one takes too long; and the problems that are worth it, where time is short."""
+    """Where a whole one takes too long; and not every problem, where there is too little time."""
     device = TimedDevice(lambda dispatch: 2_000 * by_shape(dispatch))
     executor, tuner = await tune(device, monkeypatch)
-    names = [problem.name for problem in problems_of(executor)]
-    assert list(executor.tuning.chosen) == names[: tuner.report.found]
-    assert {shape[2] for shape in executor.tuning.chosen.values()} == {2}
+    assert 0 < tuner.report.found < PROBLEMS
+    gemvs = [shape for name, shape in executor.tuning.chosen.items() if name.startswith("gemv")]
+    assert {shape[2] for shape in gemvs} == {2}
