@@ -21,12 +21,11 @@ from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.tuning import tuning_for
-from webllm_py.runtime.choices import kept_choices
 from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.loader import Loader, place_weights, read_floats
 from webllm_py.runtime.progress import LoadTimes, ProgressCallback, ProgressReporter
 from webllm_py.runtime.storage import FLOATS, Quantize
-from webllm_py.runtime.tuner import Tuner, TuningReport, budget_for
+from webllm_py.runtime.tuner import Tuner, TuningReport
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
 __all__ = [
@@ -184,8 +183,7 @@ async def load_model(options: LoadOptions) -> LoadedModel:
         report.times.end("header")
         owner = BufferOwner(device)
         executor, loader = await make_executor(device, owner, model, options, report)
-        kept = {} if options.tune is False else await kept_choices(device)
-        tuner = Tuner(executor, kept, budget_for(device, options.tune))
+        tuner = Tuner(executor, options.tune)
         tokenizer = await fill(tuner, loader, checkpoint, report)
         report.times.end("total")
         report.stage("ready", "Ready")

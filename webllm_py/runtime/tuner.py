@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 
 from webllm_py.errors import DeviceError, DeviceLostError
 from webllm_py.gpu.device import Device, Plan
-from webllm_py.runtime.choices import Choices, keep_choices
+from webllm_py.runtime.choices import Choices, keep_choices, kept_choices
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.problems import Problem, clear_pages, problems_of, write_step
 from webllm_py.runtime.race import LEAST_SAMPLES, Race, Trial
 from webllm_py.runtime.stopwatch import Stopwatch
 
-__all__ = ["Tuner", "TuningReport", "budget_for"]
+__all__ = ["Tuner", "TuningReport"]
 
 # That a load may take longer for it: unasked, and where it was asked for.
 BUDGET_SECONDS, THOROUGH_SECONDS = 0.3, 60.0
@@ -77,28 +77,39 @@ class Tuner:
     """Tunes one executor, which is not prepared yet.
 
     Args:
-        kept: choices of earlier loads. Those that are none of this version's are left out.
-        budget: most seconds that ``finish`` may take, about; 0 to run with what is kept.
+        asked: see ``webllm_py.load``.
+
+    Attributes:
+        budget: most seconds that ``finish`` may take, about.
     """
 
-    def __init__(self, executor: Executor, kept: Choices, budget: float):
+    def __init__(self, executor: Executor, asked: bool | None):
         self.executor = executor
-        self.budget = budget
-        problems = problems_of(executor)
-        chosen = {p.name: kept[p.name] for p in problems if kept.get(p.name) in p.shapes}
-        executor.tuning = replace(executor.tuning, chosen=chosen)
-        self.report = TuningReport(chosen, len(problems))
+        self.off = asked is False
+        self.budget = budget_for(executor.device, asked)
+        self.report = TuningReport({}, 0)
         self.problems: list[Problem] = []
         self._compiled: dict[str, list[tuple[int, ...]]] = {}
         self._compiling: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
-        """Prepare the executor, and begin to compile what is to be tried."""
+        """Prepare the executor with what earlier loads found, and begin to compile what is to be
+        tried besides."""
+        chosen = {} if self.off else await self._take_kept()
         await self.executor.prepare()
-        kept = self.report.shapes
-        if self.budget and len(kept) < self.report.problems:
-            self.problems = [p for p in problems_of(self.executor) if p.name not in kept]
+        if self.budget and len(chosen) < self.report.problems:
+            # The cache has other buffers since.
+            self.problems = [p for p in problems_of(self.executor) if p.name not in chosen]
             self._compiling = asyncio.ensure_future(self._compile())
+
+    async def _take_kept(self) -> Choices:
+        kept = await kept_choices(self.executor.device)
+        problems = problems_of(self.executor)
+        # As long as they are among this version's.
+        chosen = {p.name: kept[p.name] for p in problems if kept.get(p.name) in p.shapes}
+        self.executor.tuning = replace(self.executor.tuning, chosen=chosen)
+        self.report = TuningReport(chosen, len(problems))
+        return chosen
 
     async def finish(self) -> None:
         """Measure what is compiled, or will be soon, and run the executor with the fastest.

@@ -69,12 +69,12 @@ async def executor_on(device: TimedDevice) -> Executor:
 
 
 async def tune(
-    device: TimedDevice, patch: pytest.MonkeyPatch, budget: float = BUDGET
+    device: TimedDevice, patch: pytest.MonkeyPatch, asked: bool | None = None
 ) -> tuple[Executor, Tuner]:
-    """As ``load`` does, with what is kept."""
+    """As ``load`` does."""
     patch.setattr(time, "perf_counter", device.clock)
     executor = await executor_on(device)
-    tuner = Tuner(executor, await kept_choices(device), budget)
+    tuner = Tuner(executor, asked)
     try:
         await tuner.prepare()
         if tuner._compiling:
@@ -179,7 +179,7 @@ async def test_what_is_not_compiled_in_time_is_not_tried(
 
     monkeypatch.setattr(time, "perf_counter", device.clock)
     executor = await executor_on(device)
-    tuner = Tuner(executor, {}, BUDGET)
+    tuner = Tuner(executor, None)
     await tuner.prepare()
     compiled |= executor.kernels
     room = len(compiled) + 8
@@ -192,12 +192,12 @@ async def test_what_is_not_compiled_in_time_is_not_tried(
     assert set(await quads(executor)) == {1.0, 2.0}
 
 
-@pytest.mark.parametrize("budget", [BUDGET, THOROUGH_SECONDS])
-async def test_where_compiling_is_slow(budget: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", [None, True])
+async def test_where_compiling_is_slow(asked: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on SwiftShader: nothing is tried, unless it was asked for."""
     device = TimedDevice(lambda d: 30 * by_shape(d), compile_seconds=0.8)
-    _, tuner = await tune(device, monkeypatch, budget)
-    if budget == BUDGET:
+    _, tuner = await tune(device, monkeypatch, asked)
+    if asked is None:
         assert (tuner.report.found, device.timed) == (0, [])
         assert str(tuner.report) == "defaults, kernels compile too slowly to try others"
     else:
@@ -263,6 +263,7 @@ async def test_shapes_stay_within_the_default_limits() -> None:
     ("is_cpu", "asked", "budget"),
     [
         (False, None, BUDGET),
+        (False, False, 0),
         (True, None, 0),
         (True, True, THOROUGH_SECONDS),
         (False, True, THOROUGH_SECONDS),
@@ -280,3 +281,12 @@ async def test_part_of_a_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < tuner.report.found < PROBLEMS
     gemvs = [shape for name, shape in executor.tuning.chosen.items() if name.startswith("gemv")]
     assert {shape[2] for shape in gemvs} == {2}
+
+
+async def test_where_it_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even what is kept is taken: a result depends on nothing but the device."""
+    device = TimedDevice(by_shape)
+    await tune(device, monkeypatch)
+    executor, tuner = await tune(TimedDevice(by_shape), monkeypatch, False)
+    assert await kept_choices(device) and executor.tuning.chosen == {}
+    assert tuner.report.seconds == 0
