@@ -40,6 +40,7 @@ async def load(
     on_progress: ProgressCallback | None = None,
     quantize: Quantize | None = None,
     kv_dtype: KVFormat = "f16",
+    tune: bool | None = None,
 ) -> Engine:
     """Load a model. Cancelling the task that awaits this frees everything.
 
@@ -54,12 +55,15 @@ async def load(
         quantize: make "q4" or "q8" blocks of float weights while loading.
         kv_dtype: how keys and values are kept: "f16", "f32" for twice the memory, or "q8" (8 bits
             and a scale for every 32) for about half.
+        tune: whether to try kernels' shapes on this GPU. None: for at most 0.3 s, not on a CPU that
+            plays a GPU; what was found is kept for later loads. True: as long as it takes, some
+            seconds. False: run with fixed defaults.
 
     Raises:
         WebLLMError: the base of all errors; see ``webllm_py.errors``.
         ValueError: an argument that is none of the above.
     """
-    options = LoadOptions(source, context_length, device, on_progress, quantize, kv_dtype)
+    options = LoadOptions(source, context_length, device, on_progress, quantize, kv_dtype, tune)
     return Engine(options, await load_model(options))
 
 

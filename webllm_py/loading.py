@@ -26,6 +26,7 @@ from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.loader import Loader, place_weights, read_floats
 from webllm_py.runtime.progress import LoadTimes, ProgressCallback, ProgressReporter
 from webllm_py.runtime.storage import FLOATS, Quantize
+from webllm_py.runtime.tuner import Tuner, TuningReport
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
 __all__ = [
@@ -47,6 +48,7 @@ class LoadOptions:
     on_progress: ProgressCallback | None = None
     quantize: Quantize | None = None
     kv_dtype: KVFormat = "f16"
+    tune: bool | None = None
 
     def __post_init__(self) -> None:
         length = self.context_length
@@ -56,6 +58,8 @@ class LoadOptions:
             raise ValueError(f"context_length must be a positive whole number, not {length!r}")
         if self.quantize not in (None, "q4", "q8"):
             raise ValueError(f"quantize must be 'q4', 'q8' or None, not {self.quantize!r}")
+        if self.tune not in (True, False, None):
+            raise ValueError(f"tune must be True, False or None, not {self.tune!r}")
         if self.kv_dtype not in KV_FORMATS:
             raise ValueError(f"kv_dtype must be 'f16', 'f32' or 'q8', not {self.kv_dtype!r}")
         known = self.device in (None, *POWER) or hasattr(self.device, "create_buffer")
@@ -74,6 +78,7 @@ class LoadedModel:
 
     Attributes:
         owns_device: whether the device was opened for this model alone.
+        tuning: None if it runs with fixed defaults.
     """
 
     checkpoint: Checkpoint
@@ -84,6 +89,7 @@ class LoadedModel:
     owns_device: bool
     times: LoadTimes
     quantize: Quantize | None = None
+    tuning: TuningReport | None = None
 
     @cached_property
     def prompts(self) -> PromptBuilder:
@@ -127,6 +133,10 @@ class LoadedModel:
             "kernels": f"{'f16' if variant.f16 else 'f32'}, "
             + (f"subgroups of {variant.subgroups} or more" if variant.subgroups else "no subgroups")
             + (", prompts in 8 bits" if self.executor.dot4 else ""),
+            "tuning": str(self.tuning or "off"),
+            "tuned_shapes": {
+                name: list(shape) for name, shape in self.executor.tuning.chosen.items()
+            },
         }
 
     async def close(self) -> None:
@@ -173,7 +183,8 @@ async def load_model(options: LoadOptions) -> LoadedModel:
         report.times.end("header")
         owner = BufferOwner(device)
         executor, loader = await make_executor(device, owner, model, options, report)
-        tokenizer = await fill(executor, loader, checkpoint, report)
+        tuner = Tuner(executor, options.tune)
+        tokenizer = await fill(tuner, loader, checkpoint, report)
         report.times.end("total")
         report.stage("ready", "Ready")
         await asyncio.sleep(0)  # the last moment at which a cancellation still frees everything
@@ -186,6 +197,7 @@ async def load_model(options: LoadOptions) -> LoadedModel:
             owns_device=device is not options.device,
             times=report.times,
             quantize=options.quantize,
+            tuning=None if options.tune is False else tuner.report,
         )
     except BaseException:
         if owner:
@@ -248,10 +260,11 @@ async def make_executor(
 
 
 async def fill(
-    executor: Executor, loader: Loader, checkpoint: Checkpoint, report: ProgressReporter
+    tuner: Tuner, loader: Loader, checkpoint: Checkpoint, report: ProgressReporter
 ) -> Tokenizer:
-    """Weights to the GPU; while they come, kernels are compiled, and the tokenizer is read."""
-    model, times = executor.model, report.times
+    """Weights to the GPU; while they come, kernels are compiled, and the tokenizer is read. Then
+    kernels are tuned."""
+    model, times = tuner.executor.model, report.times
     read: list[Tokenizer] = []
 
     def read_tokenizer() -> None:
@@ -265,16 +278,21 @@ async def fill(
             await loader.run(read_tokenizer)
         report.stage("kernels", "Compiling the kernels")
 
-    trial = Dot4Trial(executor)
+    trial = Dot4Trial(tuner.executor)
 
     async def prepare() -> None:
         with times.measure("kernels"):
-            await asyncio.gather(executor.prepare(), trial.compile())
+            await asyncio.gather(tuner.prepare(), trial.compile())
 
-    # In this order: the kernels that place the first bytes are needed first.
-    await together(loader.compile(), prepare(), load_weights())
+    try:
+        # In this order: the kernels that place the first bytes are needed first.
+        await together(loader.compile(), prepare(), load_weights())
+        with times.measure("tuning"):
+            await tuner.finish()
+            await trial.run()
+    finally:
+        await tuner.close()
     times.seconds["waited"] = loader.waited
-    await trial.run()
     return read[0]
 
 

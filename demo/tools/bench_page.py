@@ -99,6 +99,7 @@ def load_options(options: Namespace) -> dict[str, Any]:
     load = {
         "quantize": options.quantize,
         "kv_dtype": options.kv_dtype,
+        "tune": options.tune,
         "f16": not options.no_f16,
         "subgroups": not options.no_subgroups,
         "power_preference": options.device,

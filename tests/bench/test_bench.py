@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 
 import webllm_py
 from webllm_py.bench import BenchOptions, bandwidth, core, run, table
+from webllm_py.bench.table import tuning_lines
 from webllm_py.cli import main
 from webllm_py.engine import Engine
-from webllm_py.gpu.device import AdapterInfo, Buffer, Limits
+from webllm_py.gpu.device import AdapterInfo, Buffer, Limits, Plan
 from webllm_py.gpu.kernels import Variant
 from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES
+from webllm_py.runtime.problems import problems_of
 from webllm_py.tokenizer import StreamDecoder
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "checkpoints"
@@ -199,6 +202,43 @@ def test_the_table_and_json_hold_it_all(results: dict[str, Any]) -> None:
     assert "dispatches, " in lines["a token at 32"]
     assert all(len(line) < 80 for line in text.splitlines()[3:-1])
     assert "left out: decoding at 9,000 tokens: with 16 more, over the context of 2,048" in text
+
+
+async def test_tuned_shapes_are_measured_against_the_defaults(stories: Engine) -> None:
+    executor = stories.loaded.executor
+    default = executor.tuning
+    bench = core.Bench(stories, QUICK, lambda step: None)
+    assert await bench.tuning() is None, "nothing was tuned"
+    gemv = next(p for p in problems_of(executor) if p.name.startswith("gemv"))
+    tuned = replace(default, chosen={gemv.name: gemv.shapes[2]})
+    steps = []
+    try:
+        await executor.retune(tuned)
+        plan = executor.decoder.step
+
+        async def noted(rows: int, keys: int) -> Plan:
+            steps.append(executor.tuning)
+            return await plan(rows, keys)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(executor.decoder, "step", noted)
+            found = await bench.tuning()
+        assert executor.tuning == tuned
+    finally:
+        await executor.retune(default)
+    assert found and found["context"] == 32
+    assert {len(found[name]["runs"]) for name in ("tuned", "default")} == {2}
+    ratios = [t / d for t, d in zip(found["tuned"]["runs"], found["default"]["runs"], strict=True)]
+    assert min(ratios) <= found["gain"] <= max(ratios)
+    assert {len(tuning.chosen) for tuning in steps} == {0, 1}
+    lines = list(tuning_lines(found, "1 of 6 shapes tuned in 0.10 s"))
+    assert [line.split("  ")[0] for line in lines] == [
+        "kernels: 1 of 6 shapes tuned in 0.10 s",
+        "decode, tuned, at 32",
+        "decode, default, at 32",
+        "tuned / default",
+    ]
+    assert all(len(line) < 80 for line in lines)
 
 
 async def test_runs_that_take_long_are_fewer(

@@ -58,6 +58,7 @@ def test_options_of_the_command_reach_the_page(
             {
                 "quantize": "q4",
                 "kv_dtype": "f16",
+                "tune": None,
                 "f16": False,
                 "subgroups": True,
                 "power_preference": "high-performance",

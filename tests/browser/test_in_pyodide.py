@@ -47,6 +47,17 @@ def test_every_module_but_the_native_ones_imports(python: Any) -> None:
     assert failed == []
 
 
+def test_texts_are_kept_in_the_browser_s_cache(python: Any) -> None:
+    kept = python.run_async("""
+        from webllm_py.fetch.store import open_store
+        before = await open_store("tests").read("x.json")
+        for text in ("an older text", "ü"):
+            await open_store("tests").write("x.json", text)
+        [before, await open_store("tests").read("x.json"), await open_store("other").read("x.json")]
+        """)
+    assert kept == [None, "ü", None]
+
+
 def test_tokenizer_vectors(python: Any, shared: Path) -> None:
     # The files go through JavaScript: Pyodide has no synchronous fetch of its own.
     answer = python.run_js(f"""

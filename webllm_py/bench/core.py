@@ -21,6 +21,7 @@ from webllm_py.bench.profile import (
     profile_decode,
     profile_prefill,
 )
+from webllm_py.bench.tuned import gain, tuned_and_default
 from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor
 
@@ -100,6 +101,7 @@ class Bench:
             "turn": await self.turn(turn[0]) if turn else None,
             "decode": sorted(decode, key=lambda row: row["context"]),
             "faster": [await self.guessed(), await self.together()],
+            "tuning": await self.tuning(),
             "profile": profile,
             "skipped": self.skipped,
         }
@@ -156,6 +158,28 @@ class Bench:
         usages = await self.repeated(partial(self.request, prompt, self.options.tokens, fields))
         rates = spread([u.timings.decode_tokens_per_s for u in usages])
         return {"name": name, "context": len(prompt), "tokens_per_s": rates}
+
+    async def tuning(self) -> dict[str, Any] | None:
+        """With the shapes that were tuned for this device, and with the defaults; None if nothing
+        was tuned."""
+        if not self.executor.tuning.chosen:
+            return None
+        self.on_step("decoding with the default shapes of kernels")
+        prompt = self.prompt(min(self.options.contexts))
+
+        async def rate() -> float:
+            usage = await self.request(prompt, self.options.tokens, GREEDY)
+            return float(usage.timings.decode_tokens_per_s)
+
+        tuned, default = await tuned_and_default(
+            self.executor, rate, self.options.runs, LONG_SECONDS
+        )
+        return {
+            "context": len(prompt),
+            "tuned": spread(tuned),
+            "default": spread(default),
+            "gain": gain(tuned, default),
+        }
 
     async def decode(self, context: int) -> list[dict[str, Any]]:
         """Tokens after a prompt, which is in the KV cache after the first run.

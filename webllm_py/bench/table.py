@@ -29,6 +29,7 @@ def table(results: Mapping[str, Any]) -> str:
         "",
         *decode_lines(results["decode"]),
         *faster_lines(results["faster"]),
+        *tuning_lines(results["tuning"], engine["tuning"]),
         *(text for profile in results["profile"] for text in ("", *profile_lines(profile))),
         *(f"left out: {reason}" for reason in results["skipped"]),
     ]
@@ -90,6 +91,17 @@ def faster_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
         rates = row["tokens_per_s"]
         label = f"decode, {row['name']}, at {row['context']:,}"
         yield line(label, rate(rates), bounds(rates, significant))
+
+
+def tuning_lines(tuning: Mapping[str, Any] | None, about: str) -> Iterator[str]:
+    """What was tuned, and what that gained."""
+    yield f"kernels: {about}"
+    if tuning:
+        for name in ("tuned", "default"):
+            rates = tuning[name]
+            label = f"decode, {name}, at {tuning['context']:,}"
+            yield line(label, rate(rates), bounds(rates, significant))
+        yield line("tuned / default", f"{tuning['gain']:.3f}", "run by run in turn")
 
 
 def rate(values: Mapping[str, Any]) -> str:

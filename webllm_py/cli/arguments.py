@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import (
     ArgumentParser,
     ArgumentTypeError,
+    BooleanOptionalAction,
     Namespace,
     RawDescriptionHelpFormatter,
     _ArgumentGroup,
@@ -203,6 +204,12 @@ def add_model(parser: ArgumentParser) -> None:
     )
     group.add_argument(
         "--kv-dtype", choices=KV_FORMATS, default="f16", help="of the KV cache (default: f16)"
+    )
+    group.add_argument(
+        "--tune",
+        action=BooleanOptionalAction,
+        help="look for the fastest kernels on this GPU, or use fixed defaults "
+        "(default: look for 0.3 s)",
     )
 
 

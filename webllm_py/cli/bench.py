@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from argparse import Namespace
@@ -15,6 +14,7 @@ from webllm_py.bench import BenchOptions, run, table
 from webllm_py.cli.opening import open_engine
 from webllm_py.cli.progress import ProgressLine
 from webllm_py.errors import RequestError
+from webllm_py.fetch.store import user_cache_folder
 from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES
 
@@ -65,7 +65,7 @@ def model_of(options: Namespace) -> str | Path | None:
         raise RequestError("give either a SOURCE or a --shape")
     format = options.format or "q4_0"
     name = f"{options.shape}-{format}"
-    path = Path(options.keep) if options.keep else cache_folder() / f"{name}.gguf"
+    path = Path(options.keep) if options.keep else user_cache_folder() / "bench" / f"{name}.gguf"
     if not path.exists():
         progress = ProgressLine(sys.stderr)
         progress.say(f"Making random weights: {path} ...")
@@ -76,17 +76,6 @@ def model_of(options: Namespace) -> str | Path | None:
         finally:
             progress.clear()
     return path
-
-
-def cache_folder() -> Path:
-    """Where this user's programs keep what can be made again."""
-    if os.name == "nt":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "webllm_py" / "bench"
 
 
 async def measure(

@@ -20,6 +20,7 @@ from webllm_py.gpu import Device
 from webllm_py.loading import pocket_model, quantization_label, token_text, tokenizer_of
 from webllm_py.models import model_for
 from webllm_py.models.llama import Llama
+from webllm_py.runtime.choices import kept_choices
 from webllm_py.runtime.memory import SizingDevice, plan_memory
 from webllm_py.tokenizer import Tokenizer
 
@@ -135,7 +136,9 @@ async def on_this_gpu(model: Llama, options: Namespace) -> tuple[dict[str, Any],
     except DeviceError as error:
         return {"error": str(error)}, memory_of(model, SizingDevice(), options)
     try:
-        return describe_gpu(device), memory_of(model, device, options)
+        tuned = {name: list(shape) for name, shape in (await kept_choices(device)).items()}
+        gpu = {**describe_gpu(device), "tuned_shapes": tuned}
+        return gpu, memory_of(model, device, options)
     finally:
         device.close()
 

@@ -37,6 +37,7 @@ async def open_engine(options: Namespace, source: Any = None) -> AsyncIterator[E
                 on_progress=progress,
                 quantize=options.quantize,
                 kv_dtype=options.kv_dtype,
+                tune=options.tune,
             )
         finally:
             progress.clear()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from webllm_py.cli.terminal import Style
-from webllm_py.units import count, size
+from webllm_py.units import count, counted, size
 
 __all__ = ["report"]
 
@@ -97,6 +97,8 @@ def gpu_rows(gpu: Mapping[str, Any]) -> Rows:
     yield "buffers", f"up to {buffer}, bound up to {binding}"
     threads = f"{gpu['max_workgroup_threads']:,} threads"
     yield "workgroups", f"up to {threads} and {size(gpu['max_workgroup_bytes'])}"
+    tuned = len(gpu["tuned_shapes"])
+    yield "tuned", f"{counted(tuned, 'shape')} of kernels, by earlier loads" if tuned else "not yet"
     yield "features", wrapped(gpu["features"], 78 - LABEL)
 
 

@@ -20,7 +20,15 @@ from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch.source import ByteSource, Folder, check_range
 from webllm_py.fetch.url import status_error, web_page_error
 
-__all__ = ["BlobFile", "DirectoryFolder", "FetchFile", "FileListFolder", "absolute_url", "from_js"]
+__all__ = [
+    "BlobFile",
+    "CacheStore",
+    "DirectoryFolder",
+    "FetchFile",
+    "FileListFolder",
+    "absolute_url",
+    "from_js",
+]
 
 AHEAD_BYTES = 1 << 20  # most that a header's small reads take of what has come already
 MAX_SAFE = 2**53 - 1  # the largest int that becomes a JavaScript number, and no BigInt
@@ -250,6 +258,24 @@ class DirectoryFolder:
     async def _find(self, filename: str) -> Any:
         with named_errors(self.name):
             return await bridge().openInDirectory(self._handle, filename)
+
+
+class CacheStore:
+    """Entries of the browser's Cache API, as a ``TextStore``: for pages and workers, unasked."""
+
+    def __init__(self, kind: str):
+        self.kind = kind
+
+    async def read(self, name: str) -> str | None:
+        """See ``TextStore``."""
+        with named_errors(f"the browser's cache of {self.kind}"):
+            text = await bridge().cachedText(self.kind, name)
+        return text if isinstance(text, str) else None
+
+    async def write(self, name: str, text: str) -> None:
+        """See ``TextStore``."""
+        with named_errors(f"the browser's cache of {self.kind}"):
+            await bridge().cacheText(self.kind, name, text)
 
 
 async def from_js(source: Any) -> ByteSource | Folder | str | None:

@@ -300,6 +300,19 @@
     return "other";
   }
 
+  // Texts in the Cache API, under addresses that nobody serves.
+  const cached = (kind, name) => new Request(`https://webllm-py.invalid/${kind}/${name}`);
+
+  async function cachedText(kind, name) {
+    const cache = await caches.open(`webllm_py ${kind}`);
+    return (await cache.match(cached(kind, name)))?.text();
+  }
+
+  async function cacheText(kind, name, text) {
+    const cache = await caches.open(`webllm_py ${kind}`);
+    await cache.put(cached(kind, name), new Response(text));
+  }
+
   return {
     openUrl: (url, facts, idleSeconds) => new UrlStream(url, facts, idleSeconds),
     newFacts: () => ({ size: null, etag: null, ranges: true, answered: false }),
@@ -309,5 +322,7 @@
     openInDirectory,
     listDirectory,
     kindOf,
+    cachedText,
+    cacheText,
   };
 })();

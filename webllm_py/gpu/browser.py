@@ -263,6 +263,11 @@ class BrowserDevice:
             data = await self._js.profile(plan.handle, repeats)
         return [nanoseconds * 1e-9 / repeats for nanoseconds in durations(data.to_bytes())]
 
+    async def time_plans(self, plans: Sequence[Plan]) -> list[float]:
+        with named_errors():
+            data = await self._js.timePlans(to_js([plan.handle for plan in plans]))
+        return [nanoseconds * 1e-9 for nanoseconds in durations(data.to_bytes())]
+
     @asynccontextmanager
     async def host_clock(self) -> AsyncIterator[Callable[[], float]]:
         # Around the JavaScript that calls it nothing is seen: with stack switching that returns at

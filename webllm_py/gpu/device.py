@@ -51,6 +51,7 @@ class AdapterInfo:
     """Which GPU answered, and through what.
 
     Attributes:
+        driver: its name and version, where they are told.
         features: WebGPU's, and of the language's own ``PACKED_DOTS``.
         nudged: whether empty work is submitted while something waits for the GPU, because waiting
             takes long without (see ``nudge.js``).
@@ -59,6 +60,7 @@ class AdapterInfo:
     name: str
     vendor: str
     backend: str
+    driver: str = ""
     features: frozenset[str] = frozenset()
     is_cpu: bool = False
     nudged: bool = False
@@ -176,6 +178,13 @@ class Device(Protocol):
         Raises:
             DeviceError: the device has no timestamps ("timestamp-query" in ``info.features``), or
                 the plan has more than 2,048 dispatches.
+        """
+
+    async def time_plans(self, plans: Sequence[Plan]) -> list[float]:
+        """Run plans in order, each in a pass of its own; the seconds that each took.
+
+        Raises:
+            DeviceError: as ``profile``; here of more than 2,048 plans.
         """
 
     def host_clock(self) -> AbstractAsyncContextManager[Callable[[], float]]:

@@ -103,6 +103,7 @@ class NativeDevice:
             name=info.get("device") or info.get("description") or "unknown",
             vendor=str(info.get("vendor", "")),
             backend=f"wgpu-py {wgpu.__version__}, {info.get('backend_type', '')}",
+            driver=str(info.get("description", "")),
             features=features | {PACKED_DOTS},  # naga has them, and makes do on any adapter
             is_cpu=info.get("adapter_type") == "CPU",
         )
@@ -251,15 +252,22 @@ class NativeDevice:
                 self._submit(encoder)
 
     async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
-        with self._named_errors(f"timing the plan '{plan.label}'"):
-            ticks, encoder = timed_passes(self._device, plan.handle, repeats)
+        seconds = await self._timed([[step] for step in plan.handle], repeats)
+        return [of_all / repeats for of_all in seconds]
+
+    async def time_plans(self, plans: Sequence[Plan]) -> list[float]:
+        return await self._timed([plan.handle for plan in plans])
+
+    async def _timed(self, passes: Sequence[Any], repeats: int = 1) -> list[float]:
+        with self._named_errors("timing kernels"):
+            ticks, encoder = timed_passes(self._device, passes, repeats)
             self._submit(encoder)
         try:
             data = await self.read(ticks, 0, ticks.size)
         finally:
             ticks.handle.destroy()
         seconds = 1e-9 * lib.wgpuQueueGetTimestampPeriod(self._queue._internal)
-        return [n * seconds / repeats for n in durations(data)]
+        return [n * seconds for n in durations(data)]
 
     @asynccontextmanager
     async def host_clock(self) -> AsyncIterator[Callable[[], float]]:

@@ -235,20 +235,31 @@
       this.submits += times;
     }
 
-    // Each dispatch, `repeats` times over, in a pass of its own: the time before and after each, uint64 ns.
-    async profile(id, repeats) {
-      const steps = this.plans.get(id);
-      const count = 2 * steps.length;
+    // Each dispatch, `repeats` times over, in a pass of its own.
+    profile(id, repeats) {
+      return this.timed(this.plans.get(id).map((step) => [step]), repeats);
+    }
+
+    // Each plan in a pass of its own.
+    timePlans(ids) {
+      return this.timed(ids.map((id) => this.plans.get(id)), 1);
+    }
+
+    // The time before and after each pass, uint64 ns.
+    async timed(passes, repeats) {
+      const count = 2 * passes.length;
       const querySet = this.device.createQuerySet({ type: "timestamp", count });
       const resolved = this.createBuffer("timestamps", 8 * count, GPUBufferUsage.QUERY_RESOLVE);
       try {
         this.submit((encoder) => {
-          steps.forEach(({ pipeline, group, x, y, z }, i) => {
+          passes.forEach((steps, i) => {
             const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 };
             const pass = encoder.beginComputePass({ timestampWrites });
-            pass.setPipeline(pipeline);
-            pass.setBindGroup(0, group);
-            for (let time = 0; time < repeats; time++) pass.dispatchWorkgroups(x, y, z);
+            for (const { pipeline, group, x, y, z } of steps) {
+              pass.setPipeline(pipeline);
+              pass.setBindGroup(0, group);
+              for (let time = 0; time < repeats; time++) pass.dispatchWorkgroups(x, y, z);
+            }
             pass.end();
           });
           encoder.resolveQuerySet(querySet, 0, count, this.buffers.get(resolved), 0);

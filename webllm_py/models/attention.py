@@ -11,7 +11,7 @@ from webllm_py.models.activations import Activations, padded
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat, reader_words
 from webllm_py.models.step import ROWS_AT
-from webllm_py.models.tuning import Tuning
+from webllm_py.models.tuning import AttentionShape, Tuning
 
 __all__ = ["SPLIT_END", "Attention", "fused_keys"]
 
@@ -42,27 +42,20 @@ class Attention:
             return [self.tiled(rows)]
         return [self.split(rows), self.combined(rows)]
 
-    def n_splits(self, rows: int) -> int:
-        """How many workgroups share the keys of each of so many rows."""
-        if self.fused:
-            return fused_splits(self.tuning)
-        return self.tuning.splits_of(rows)
-
     def split(self, rows: int) -> Dispatch:
         """The keys of each row are split over workgroups."""
-        config, tuning = self.config, self.tuning
-        splits = self.n_splits(rows)
+        config, shape = self.config, self.shape(rows)
         quads = -(-config.n_heads // config.n_kv_heads // 4)
         return Dispatch(
             self.reader(
                 "attention_split",
                 QUADS=quads,
-                SPLITS=splits,
-                LANES=tuning.attention_threads,
-                THREADS=tuning.attention_threads,
+                SPLITS=shape.splits,
+                LANES=shape.threads,
+                THREADS=shape.threads,
             ),
             {**self.read, "partial": self.buffers.partial},
-            (splits, config.n_kv_heads * quads, rows),
+            (shape.splits, config.n_kv_heads * quads, rows),
         )
 
     def combined(self, rows: int) -> Dispatch:
@@ -83,11 +76,12 @@ class Attention:
 
     def splits(self, rows: int) -> dict[str, int]:
         """The constants of what puts splits together."""
+        shape = self.shape(rows)
         return {
             "HEADS": self.config.n_heads,
             "HEAD_DIM": self.config.head_dim,
-            "SPLITS": self.n_splits(rows),
-            "KEYS": self.tuning.attention_threads,
+            "SPLITS": shape.splits,
+            "KEYS": shape.threads,
             "STEP_ROWS": ROWS_AT,
         }
 
@@ -110,6 +104,20 @@ class Attention:
             {**self.read, "y": self.buffers.attended},
             (-(-rows // queries), config.n_heads, 1),
         )
+
+    def shape(self, rows: int) -> AttentionShape:
+        """How workgroups share the keys of each of so many rows."""
+        tuning = self.tuning
+        if self.fused:
+            return AttentionShape(tuning.attention_threads, fused_splits(tuning))
+        return tuning.attention(rows, self.problem)
+
+    @property
+    def problem(self) -> str:
+        """What the speed of one row's depends on, if it is not fused: "attention 14/2x64 f16"."""
+        config = self.config
+        heads = f"{config.n_heads}/{config.n_kv_heads}x{config.head_dim}"
+        return f"attention {heads} {self.kv_format}"
 
     def reader(self, name: str, **constants: float) -> Kernel:
         """One of the kernels that read keys and values, with the constants that both have."""

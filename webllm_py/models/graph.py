@@ -32,6 +32,9 @@ class Graph:
             or a multiple of 8.
         fused: of a row that attends to ``models.attention.fused_keys`` keys at most.
         dot4: multiply more rows than that in 8 bits, where the weight's format allows it.
+
+    Attributes:
+        linears, attentions: what the dispatches were made of, in their order.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Graph:
         self.fused = fused
         self.dot4 = dot4 and not self.few
         self.dispatches: list[Dispatch] = []
+        self.linears: list[Linear] = []
+        self.attentions: list[Attention] = []
 
     def embed(self, name: str) -> None:
         """hidden = rows of the table for the step's tokens."""
@@ -116,6 +121,7 @@ class Graph:
             layer,
             self.fused,
         )
+        self.attentions.append(attention)
         if not self.fused:
             self.dispatches += attention.dispatches(self.rows)
             self.add_linear(name, self.buffers.attended)
@@ -207,6 +213,7 @@ class Graph:
             buffers = {**sources, "vectors": vectors, **part.buffers, **targets}
             words = {**shared, "quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
             layer = Linear(matrix, part, buffers, words, constants, self.tuning, across)
+            self.linears.append(layer)
             most = self.layout.max_rows
             made = layer.gemm_dot4(self.rows, most) if dot4 else layer.dispatch(self.rows)
             self.dispatches.append(made)

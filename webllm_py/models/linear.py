@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
-from webllm_py.models.tuning import Tuning
+from webllm_py.models.tuning import GemvShape, Tuning
 from webllm_py.models.weights import Matrix, Slice
 
 __all__ = ["DOT4_FORMATS", "Linear", "scales_at"]
@@ -46,11 +46,26 @@ class Linear:
             return self.gemv()
         return self.gemv_rows(rows) if rows <= self.tuning.few_rows else self.gemm(rows)
 
-    def gemv(self) -> Dispatch:
-        """For one row."""
-        shape = self.tuning.gemv(self.part.rows, self.matrix.units)
-        groups = -(-self.part.rows // (4 * shape["QUADS"] * shape["GROUPS"]))
-        return self.spread(self.kernel("gemv", K=self.matrix.columns, **shape), groups, 1)
+    def gemv(self, shape: GemvShape | None = None) -> Dispatch:
+        """For one row, in the tuning's shape or another."""
+        shape = shape or self.shape
+        groups = -(-self.part.rows // (4 * shape.quads * shape.groups))
+        made = self.kernel("gemv", K=self.matrix.columns, **shape.constants)
+        return self.spread(made, groups, 1)
+
+    @property
+    def shape(self) -> GemvShape:
+        """The tuning's for one row."""
+        return self.tuning.gemv(self.part.rows, self.matrix.units, self.problem)
+
+    @property
+    def problem(self) -> str:
+        """What the speed of a GEMV depends on: "gemv q4_0 row 9728x896 silu_mul norm"."""
+        size = f"{self.part.rows}x{self.matrix.columns}"
+        epilogue = self.words["epilogue"].removeprefix("epilogue/")
+        source = self.words.get("source", "").removeprefix("source/")
+        more = [word.lower() for word in ("NORM", "BIAS") if self.constants.get(word)]
+        return " ".join(("gemv", self.part.format, source, size, epilogue, *more))
 
     def gemv_rows(self, rows: int) -> Dispatch:
         """For a few rows, a weight read once for up to 8 of them."""

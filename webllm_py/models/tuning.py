@@ -2,11 +2,87 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from webllm_py.gpu.device import Device
 
-__all__ = ["Tuning", "tuning_for"]
+__all__ = ["AttentionShape", "GemvShape", "Tuning", "tuning_for"]
+
+
+class AttentionShape(NamedTuple):
+    """How workgroups share a head's keys.
+
+    Attributes:
+        threads: of a workgroup, and keys of its tile: 32 or 64.
+        splits: most workgroups.
+    """
+
+    threads: int
+    splits: int
+
+    def near(self, most_splits: int) -> list[AttentionShape]:
+        """Shapes like this one that may be faster, likely ones first."""
+        other = 96 - self.threads
+        shapes = [
+            AttentionShape(other, self.splits),
+            AttentionShape(self.threads, 2 * self.splits),
+            AttentionShape(other, 2 * self.splits),
+            AttentionShape(self.threads, self.splits // 2),
+        ]
+        return [shape for shape in shapes if 1 <= shape.splits <= most_splits]
+
+
+class GemvShape(NamedTuple):
+    """How the threads of a GEMV share its rows.
+
+    Attributes:
+        lanes: threads along a row, a power of two.
+        groups: row groups a workgroup.
+        quads: quads of rows a row group, 1 or 2.
+        unroll: units of 8 columns that a thread loads at a time: 1, 2 or 4.
+    """
+
+    lanes: int
+    groups: int
+    quads: int = 1
+    unroll: int = 1
+
+    @property
+    def threads(self) -> int:
+        """Of a workgroup."""
+        return self.lanes * self.groups
+
+    @property
+    def constants(self) -> dict[str, int]:
+        """As kernels/gemv.wgsl names them."""
+        return {
+            "LANES": self.lanes,
+            "GROUPS": self.groups,
+            "QUADS": self.quads,
+            "UNROLL": self.unroll,
+            "THREADS": self.threads,
+        }
+
+    def near(self, units: int, most_threads: int) -> list[GemvShape]:
+        """Shapes like this one that may be faster for rows of so many units, likely ones first."""
+        lanes, threads = self.lanes, self.threads
+        tried = [
+            (lanes // 2, threads, 1, 1),
+            (lanes, threads, 2, 1),
+            (lanes, 2 * threads, 1, 1),
+            (2 * lanes, threads, 1, 1),
+            (lanes // 2, threads, 2, 1),
+            (lanes, threads, 1, 4),
+            (lanes // 2, threads // 2, 1, 1),
+        ]
+        shapes = [
+            GemvShape(lanes, threads // lanes, quads, unroll)
+            for lanes, threads, quads, unroll in tried
+            if 1 <= lanes <= threads <= most_threads and lanes * unroll < 2 * units
+        ]
+        return [shape for shape in shapes if shape != self]
 
 
 @dataclass(frozen=True)
@@ -16,9 +92,9 @@ class Tuning:
     Attributes:
         gemv_lanes: most threads along a row of a GEMV; short rows take fewer.
         gemv_threads: threads of a GEMV's workgroup.
-        gemv_unroll: most units that a thread of a GEMV loads at a time.
+        long_units: rows of so many units take ``gemv_lanes`` threads, shorter ones half of them.
         many_quads: a GEMV with so many quads of rows fills the GPU with ``many_lanes`` threads a
-            row group, and has its row groups compute two quads each.
+            row.
         many_lanes: see ``many_quads``.
         few_rows: most rows, at least 1, that share a GEMV's weights, 8 at a time, instead of a
             GEMM, and whose keys are split.
@@ -30,20 +106,20 @@ class Tuning:
         many_tiles: a GEMM with so many tiles hides its loads behind other tiles' work; with fewer,
             tiles are smaller and fetch ahead.
         quad_lanes: about how many threads share a quad of queries in tiled attention, at least 8.
-        attention_threads: threads of a decode-attention workgroup, and keys of its tile: 32 or 64.
-        splits: most workgroups that share a head's keys.
+        attention_threads, splits: see ``AttentionShape``.
         combine_parts: threads, 1 to 4, that share the splits of an element.
         fused_keys, fused_bytes: over at most so many keys, a decode step has the GEMV after
             attention put the splits together, unless its workgroups read more bytes of them.
         reduce_threads: threads of norm and sampling workgroups.
         chunk: most rows of a prefill chunk.
+        chosen: shapes that were found to be faster on the device, by the name of the problem.
     """
 
     gemv_lanes: int = 128
     gemv_threads: int = 128
-    gemv_unroll: int = 4
-    many_quads: int = 4096
-    many_lanes: int = 64
+    long_units: int = 512
+    many_quads: int = 2048
+    many_lanes: int = 32
     few_rows: int = 256
     dot4_rows: int = 64
     rows_lanes: int = 32
@@ -59,23 +135,20 @@ class Tuning:
     fused_bytes: int = 32 << 20
     reduce_threads: int = 256
     chunk: int = 1024
+    chosen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
-    def gemv(self, rows: int, units: int) -> dict[str, int]:
+    def gemv(self, rows: int, units: int, problem: str = "") -> GemvShape:
         """The GEMV kernel's shape for so many rows of so many units of 8 columns."""
-        many = rows // 4 >= self.many_quads
-        most = min(units, self.many_lanes if many else self.gemv_lanes)
+        if problem in self.chosen:
+            return GemvShape(*self.chosen[problem])
+        if rows // 4 >= self.many_quads:
+            most = self.many_lanes
+        else:
+            most = self.gemv_lanes // (1 if units >= self.long_units else 2)
         lanes = 2
-        while lanes < most:
+        while lanes < min(units, most):
             lanes *= 2
-        groups = max(1, self.gemv_threads // lanes)
-        unroll = min(self.gemv_unroll, -(-units // lanes))
-        return {
-            "LANES": lanes,
-            "GROUPS": groups,
-            "QUADS": 1 + many,
-            "UNROLL": unroll if unroll != 3 else 4,
-            "THREADS": lanes * groups,
-        }
+        return GemvShape(lanes, max(1, self.gemv_threads // lanes))
 
     def gemv_rows(self, rows: int, columns: int, units: int) -> dict[str, int]:
         """The shape for a few rows of x and a matrix of so many rows of so many units.
@@ -93,6 +166,12 @@ class Tuning:
             "GROUPS": self.rows_threads // lanes,
             "THREADS": self.rows_threads,
         }
+
+    def attention(self, rows: int, problem: str = "") -> AttentionShape:
+        """The shape of split attention for so many rows."""
+        if rows == 1 and problem in self.chosen:
+            return AttentionShape(*self.chosen[problem])
+        return AttentionShape(self.attention_threads, self.splits_of(rows))
 
     def splits_of(self, rows: int) -> int:
         """How many workgroups share the keys of each of so many rows; many fill a GPU alone."""
@@ -144,12 +223,11 @@ class Tuning:
 def tuning_for(device: Device) -> Tuning:
     """Defaults by what kind of device it is."""
     if device.info.is_cpu:
-        # A CPU runs a workgroup's threads in turn: barriers cost, sharing a row gains nothing, nor
-        # does loading ahead, which takes SwiftShader half a second more to compile.
+        # A CPU runs a workgroup's threads in turn: barriers cost, sharing a row gains nothing.
         return Tuning(
             gemv_lanes=max(2, device.variant.subgroups),
             gemv_threads=32,
-            gemv_unroll=1,
+            long_units=1,
             many_quads=1 << 31,
             few_rows=8,
             rows_lanes=max(2, device.variant.subgroups),

@@ -10,6 +10,7 @@ from typing import Any
 
 from webllm_py.errors import DeviceLimitError
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
+from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import Activations, padded
 from webllm_py.models.attention import SPLIT_END, fused_keys
@@ -104,9 +105,19 @@ class Executor:
         )
 
     async def prepare(self) -> None:
-        """Make the first pages, compile the kernels and record the plans of a usual request."""
+        """Make the first pages, compile the kernels and record the first plans."""
         self.device.write(self.buffers.rope, 0, self._rope_table)
         await self.cache.prepare()
+        await self.record_usual()
+
+    async def retune(self, tuning: Tuning) -> None:
+        """Run on with kernels of other shapes. Sizes of buffers stay as they were."""
+        self.tuning = tuning
+        self.drop_plans()
+        await self.record_usual()
+
+    async def record_usual(self) -> None:
+        """Record the plans of a usual request."""
         await asyncio.gather(
             *(self.decoder.plan(name) for name in ("head", "first")),
             *(self.decoder.step(1, keys) for keys in (1, self.context_length)),
@@ -174,6 +185,11 @@ class Executor:
         """The plan of a chunk of so many rows: keys, values and hidden states."""
         rows = self.bucket(rows)
         return await self.plan(self, "forward", rows, partial(self.forward, rows, head=False))
+
+    @property
+    def kernels(self) -> set[Kernel]:
+        """Those of the plans that are recorded."""
+        return {dispatch.kernel for plan in self._plans.values() for dispatch in plan.dispatches}
 
     def forward(self, rows: int, *, head: bool = True, **others: Any) -> list[Dispatch]:
         """A pass over so many rows, up to their logits or without them."""

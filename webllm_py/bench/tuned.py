@@ -1,0 +1,42 @@
+"""What tuning gained: decoding with the shapes that were found, and with the fixed defaults."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from statistics import median
+
+from webllm_py.runtime.executor import Executor
+
+__all__ = ["gain", "tuned_and_default"]
+
+
+async def tuned_and_default(
+    executor: Executor, measure: Callable[[], Awaitable[float]], runs: int, long_seconds: float
+) -> tuple[list[float], list[float]]:
+    """So many measurements with each, in turn: what else the machine does meets both.
+
+    Fewer, but one at least, once they took so long together. The executor is left as it was.
+    """
+    start = time.perf_counter()
+    tuned = executor.tuning
+    default = replace(tuned, chosen={})
+    found: dict[int, list[float]] = {id(tuned): [], id(default): []}
+    try:
+        for run in range(runs + 1):
+            if run > 1 and time.perf_counter() - start > long_seconds:
+                break
+            for tuning in (tuned, default) if run % 2 else (default, tuned):
+                await executor.retune(tuning)
+                value = await measure()
+                if run:  # the first of each warms up
+                    found[id(tuning)].append(value)
+    finally:
+        await executor.retune(tuned)
+    return found[id(tuned)], found[id(default)]
+
+
+def gain(tuned: list[float], default: list[float]) -> float:
+    """How many times as fast: the median over the runs of both."""
+    return median(t / d for t, d in zip(tuned, default, strict=True))

@@ -1,0 +1,160 @@
+"""What there is to tune in a decode step: kernels that have several shapes for the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil, prod
+from typing import TYPE_CHECKING
+
+from webllm_py.gpu.device import Dispatch
+from webllm_py.models.attention import Attention
+from webllm_py.models.graph import Graph
+from webllm_py.models.kv_cache import page_bytes
+from webllm_py.models.linear import Linear
+from webllm_py.models.step import PAGE, Row
+from webllm_py.models.tuning import GemvShape
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.executor import Executor
+
+__all__ = ["Problem", "clear_pages", "problems_of", "write_step"]
+
+LONG = 2048
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The same work in every layer.
+
+    Attributes:
+        name: what its speed depends on, besides the adapter.
+        layers: how many there are.
+        nbytes: what the work of one layer reads.
+        least: the part of a layer that can be run, one workgroup's.
+        shapes: those to try, the default first.
+        dispatches: the work of so many layers in one of the shapes, a part of one by fewer
+            workgroups; and how many layers it came to.
+    """
+
+    name: str
+    layers: int
+    nbytes: int
+    least: float
+    shapes: Sequence[tuple[int, ...]]
+    dispatches: Callable[[tuple[int, ...], float], tuple[list[Dispatch], float]]
+
+
+def problems_of(executor: Executor) -> list[Problem]:
+    """All of a model's, those that take the most time first; attention, slow to compile, last."""
+    long = passed(executor, fused=False)
+    found = gemv_problems(long.linears)
+    if executor.fused_keys:
+        found = gemv_problems(passed(executor, fused=True).linears) | found
+    problems = [gemv_problem(executor, name, linears) for name, linears in found.items()]
+    problems.sort(key=lambda problem: -problem.layers * problem.nbytes)
+    return [*problems, attention_problem(executor, long.attentions)]
+
+
+def passed(executor: Executor, *, fused: bool) -> Graph:
+    """The graph of a decode step."""
+    graph = executor.graph(1, fused=fused)
+    executor.model.forward(graph)
+    executor.model.head(graph)
+    return graph
+
+
+def gemv_problems(linears: Sequence[Linear]) -> dict[str, list[Linear]]:
+    """Those of every layer by the problem's name. Of a matrix in slices, the first that has it."""
+    groups: dict[str, list[Linear]] = {}
+    for linear in linears:
+        group = groups.setdefault(linear.problem, [])
+        if not group or group[0].part.row0 == linear.part.row0:
+            group.append(linear)
+    return groups
+
+
+def gemv_problem(executor: Executor, name: str, linears: Sequence[Linear]) -> Problem:
+    """The same matrix of every layer, or slice of it."""
+    first = linears[0]
+    most = executor.device.limits.max_compute_invocations_per_workgroup
+    default = first.tuning.gemv(first.part.rows, first.matrix.units)
+    return Problem(
+        name,
+        len(linears),
+        sum(buffer.size for buffer in first.part.buffers.values()),
+        4 * default.groups / first.part.rows,
+        [default, *default.near(first.matrix.units, most)],
+        partial(gemv_dispatches, linears),
+    )
+
+
+def gemv_dispatches(
+    linears: Sequence[Linear], shape: tuple[int, ...], layers: float
+) -> tuple[list[Dispatch], float]:
+    """See ``Problem.dispatches``."""
+    first = linears[0].gemv(GemvShape(*shape))
+    if layers < 1:
+        part = part_of(first, layers)
+        return [part], prod(part.groups) / prod(first.groups)
+    some = linears[: int(layers)]
+    dispatches = [Dispatch(first.kernel, each.buffers, first.groups, first.label) for each in some]
+    return dispatches, len(some)
+
+
+def attention_problem(executor: Executor, attentions: Sequence[Attention]) -> Problem:
+    """Split attention of a row, and the splits put together."""
+    first, tuning = attentions[0], executor.tuning
+    default = tuning.attention(1)
+    pages = -(-tuned_positions(executor) // PAGE)
+    return Problem(
+        first.problem,
+        len(attentions),
+        pages * page_bytes(executor.model.config, executor.kv_format),
+        1.0,
+        [default, *default.near(tuning.partials)],
+        partial(attention_dispatches, attentions),
+    )
+
+
+def attention_dispatches(
+    attentions: Sequence[Attention], shape: tuple[int, ...], layers: float
+) -> tuple[list[Dispatch], float]:
+    """See ``Problem.dispatches``; no less than a layer."""
+    found = []
+    some = attentions[: max(1, int(layers))]
+    for attention in some:
+        chosen = {attention.problem: shape}
+        tuning = replace(attention.tuning, chosen=chosen)
+        found += replace(attention, tuning=tuning).dispatches(1)
+    return found, len(some)
+
+
+def tuned_positions(executor: Executor) -> int:
+    """How long a context attention is tuned for: where it takes a good part of a step."""
+    return min(executor.context_length, LONG)
+
+
+def write_step(executor: Executor) -> None:
+    """Make the step that the problems' kernels read: the last row of that context.
+
+    Its pages are those that the cache has, over and over; ``clear_pages`` is for afterwards.
+    """
+    positions, capacity = tuned_positions(executor), executor.cache.pages.capacity
+    executor.write_rows([Row(0, positions - 1)])
+    executor.cache.write_pages([(page, page % capacity) for page in range(-(-positions // PAGE))])
+
+
+def clear_pages(executor: Executor) -> None:
+    """Take out what the problems' kernels left in the cache, which may be no number."""
+    for pages in executor.buffers.kv:
+        executor.device.clear(pages)
+
+
+def part_of(dispatch: Dispatch, share: float) -> Dispatch:
+    """The first of a dispatch's workgroups."""
+    x, y, z = dispatch.groups
+    if y > 1:
+        return replace(dispatch, groups=(x, max(1, ceil(share * y)), z))
+    return replace(dispatch, groups=(max(1, ceil(share * x)), y, z))
