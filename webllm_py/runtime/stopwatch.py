@@ -8,7 +8,7 @@ from math import gcd
 
 from webllm_py.gpu.device import Device, Plan
 
-__all__ = ["Stopwatch"]
+__all__ = ["EXACT", "Stopwatch"]
 
 # Chromium rounds times to 0.1 ms unless told otherwise; finer than this, they are not rounded.
 COARSE_NANOSECONDS = 10_000
