@@ -144,8 +144,8 @@ async def test_dispatches_a_token_are_what_the_device_is_given(
 def test_submits_a_token(results: dict[str, Any]) -> None:
     for row in results["decode"]:
         assert len(row["host_s_per_token"]["runs"]) == 2
-        # A step is one submit, and the read-back of one or several tokens is another.
-        assert 1 < row["submits_per_token"] <= 2
+        # Up to 4 steps are one submit, and the read-back of their tokens is another.
+        assert 0.25 < row["submits_per_token"] <= 2
 
 
 async def test_what_python_does_for_a_token_is_host_work(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from webllm_py.errors import GPUOutOfMemoryError
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
 from webllm_py.gpu.kernels import kernel
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.gpu.timing import seconds_of
 
-__all__ = ["measure_bandwidth", "seconds_each"]
+__all__ = ["measure_bandwidth", "seconds_each", "seconds_of"]
 
 THREADS, READS = 256, 16
 GROUP_BYTES = 16 * THREADS * READS
@@ -81,3 +82,11 @@ def seconds_each(once: float, twice: float, passes: int) -> float:
     Where noise drowns the difference, the longer time alone is what is known.
     """
     return (twice - once) / passes if twice > 1.5 * once else twice / (2 * passes)
+
+
+async def seconds_of(device: Device, plan: Plan, times: int) -> float:
+    """How long so many passes take, with the wait for their end."""
+    start = time.perf_counter()
+    device.replay(plan, times)
+    await device.idle()
+    return time.perf_counter() - start

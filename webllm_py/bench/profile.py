@@ -12,10 +12,9 @@ from math import gcd
 from statistics import median
 from typing import Any, TypeAlias
 
-from webllm_py.bench.bandwidth import seconds_each
+from webllm_py.bench.bandwidth import seconds_each, seconds_of
 from webllm_py.bench.kernel_rows import kernel_rows
 from webllm_py.gpu.device import Device, Plan
-from webllm_py.gpu.timing import seconds_of
 from webllm_py.runtime.executor import Executor, consecutive
 
 __all__ = ["NO_TIMESTAMPS", "can_profile", "profile_decode", "profile_prefill"]
