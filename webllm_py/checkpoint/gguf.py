@@ -88,8 +88,7 @@ def _refuse_formats(name: str, tensors: list[TensorRecord]) -> None:
         listed = ", ".join(f"{format} ({count} tensors)" for format, count in bad.items())
         raise UnsupportedModelError(
             f"{name} has tensors in formats that this version does not run: {listed}. It "
-            f"runs {', '.join(FORMATS)}: take the model's Q8_0 file, or make one with llama.cpp's "
-            "llama-quantize --pure (a published Q4_0 file often has a Q6_K output layer)."
+            f"runs {', '.join(FORMATS)}: take the model's Q4_K_M or Q8_0 file."
         )
 
 
