@@ -257,7 +257,7 @@ def test_type_numbers() -> None:
 @pytest.mark.parametrize(
     ("key", "type", "code", "value", "message"),
     [
-        ("split.count", 2, "H", 3, "one part of a model split into 3 files.*llama-gguf-split"),
+        ("split.count", 2, "H", 3, "part 1 of a model split into 3 files.*llama-gguf-split"),
         ("general.type", 8, "", "adapter", "GGUF file of type 'adapter', not a model"),
     ],
 )
