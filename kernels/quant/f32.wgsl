@@ -7,6 +7,8 @@
 // unit_columns(unit)      its 8 columns
 // dot_unit(unit, x0, x1)  each row's product with 8 values of x
 // row_unit(row, u)        8 weights of one row
+//
+// quant/plain, quant/scaled and quant/affine make two or all three of them out of less.
 
 @group(0) @binding(1) var<storage, read> quants: array<vec4<f32>>;
 

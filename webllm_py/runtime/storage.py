@@ -39,6 +39,8 @@ class Storage:
 
 
 SUPERBLOCK = 8 * BLOCK
+# A new format is a row here and in checkpoint.FORMATS, a reader in kernels/quant, and a file in
+# kernels/repack that takes it from the checkpoint's layout to the reader's.
 STORAGE: Mapping[str, Storage] = {
     "f32": Storage(4 * BLOCK),
     "f16": Storage(2 * BLOCK),
