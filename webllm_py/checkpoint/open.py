@@ -37,7 +37,8 @@ async def open_checkpoint(source: Any) -> Checkpoint:
     """Open a model's files and check them; no tensor is read yet.
 
     Args:
-        source: a .gguf file or a Hugging Face folder, as ``fetch.resolve`` takes it.
+        source: a .gguf file (any part, if the model is split) or a Hugging Face folder, as
+            ``fetch.resolve`` takes it.
 
     Raises:
         SourceError: the bytes cannot be had.
