@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from blocks import BLOCKS, FIXTURE, decode, random_blocks, rows_of_blocks
 from formats import LAID_OUT
-from runners import Runner
+from runners import Runner, of_native
 from test_linear import padded_rows, snippets, step_words
 from test_repack import staged
 
@@ -137,12 +137,12 @@ def columns_for(fmt: str, k: int) -> int:
     return max(length, round(k / length) * length)
 
 
+ONE_ROW = [(fmt, 1, 37, 480, "gemv") for fmt in NEW]
+FEW_ROWS = [(fmt, 5, 22, 288, "gemv_rows") for fmt in KINDS]
+
+
 @pytest.mark.parametrize(
-    ("fmt", "rows", "n", "k", "name"),
-    [
-        *((fmt, 1, 37, 480, "gemv") for fmt in NEW),
-        *((fmt, 5, 22, 288, "gemv_rows") for fmt in KINDS),
-    ],
+    ("fmt", "rows", "n", "k", "name"), of_native([*ONE_ROW, *FEW_ROWS], ONE_ROW)
 )
 async def test_few_rows(
     runner: Runner, fmt: str, rows: int, n: int, k: int, name: str, rng: np.random.Generator
@@ -185,7 +185,7 @@ async def test_few_rows(
     np.testing.assert_allclose(out["y"][:rows], expected, rtol=0, atol=3e-6 * k)
 
 
-@pytest.mark.parametrize("fmt", KINDS)
+@pytest.mark.parametrize("fmt", of_native(KINDS, ()))
 async def test_many_rows(runner: Runner, fmt: str, rng: np.random.Generator) -> None:
     m, n, k = 32, 70, columns_for(fmt, 352)
     weight, arrays = await tame(runner, fmt, n, k, rng)
