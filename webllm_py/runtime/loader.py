@@ -155,6 +155,11 @@ class Loader:
             self.pieces.append(Piece(tensor, tensor.offset, tensor.nbytes, target))
         return vector
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that ``run`` takes to the GPU: what two matrices need counts twice."""
+        return sum(piece.nbytes for piece in self.pieces)
+
     async def compile(self) -> None:
         """Compile the kernels that ``run`` needs."""
         targets = (piece.target for piece in self.pieces)
