@@ -14,7 +14,7 @@ fn value_of(nibbles: vec4<u32>) -> vec4<f32> {
   return byte0(four >> ((nibbles & vec4(3u)) * 8u), 0xffu, ZERO);
 }
 
-fn columns_of(unit: u32) -> array<vec4<f32>, 8> {
+fn unscaled_columns(unit: u32) -> array<vec4<f32>, 8> {
   let q = quants[unit];
   return array(value_of(q), value_of(q >> vec4(8u)),
                value_of(q >> vec4(16u)), value_of(q >> vec4(24u)),

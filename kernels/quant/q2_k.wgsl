@@ -11,7 +11,7 @@ ${quant/bytes}
 ${quant/bits}
 ${quant/affine}
 
-fn columns_of(unit: u32) -> array<vec4<f32>, 8> {
+fn unscaled_columns(unit: u32) -> array<vec4<f32>, 8> {
   let q = shifted_pairs(quants[unit / 2u], unit);
   return columns_in(q, q >> vec4(2u), 3u, 0.0);
 }

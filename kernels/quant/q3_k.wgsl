@@ -12,7 +12,7 @@ ${quant/bytes}
 ${quant/bits}
 ${quant/scaled}
 
-fn columns_of(unit: u32) -> array<vec4<f32>, 8> {
+fn unscaled_columns(unit: u32) -> array<vec4<f32>, 8> {
   let block = unit / 4u * 3u;
   let q = shifted_pairs(quants[block + unit % 4u / 2u], unit);
   let h = shifted_bits(quants[block + 2u], unit);

@@ -8,7 +8,7 @@ ${quant/bytes}
 ${quant/affine}
 ${quant/scales_k}
 
-fn columns_of(unit: u32) -> array<vec4<f32>, 8> {
+fn unscaled_columns(unit: u32) -> array<vec4<f32>, 8> {
   let q = quants[unit];
   return columns_in(q, q >> vec4(4u), 0x0fu, 0.0);
 }

@@ -5,6 +5,6 @@ ${quant/fives}
 ${quant/scaled}
 ${quant/scales}
 
-fn columns_of(unit: u32) -> array<vec4<f32>, 8> {
+fn unscaled_columns(unit: u32) -> array<vec4<f32>, 8> {
   return codes_of(unit, 16.0);
 }

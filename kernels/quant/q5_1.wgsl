@@ -10,6 +10,6 @@ fn scales_of(unit: u32) -> Scales {
   return unpacked(scales[unit / 4u]);
 }
 
-fn columns_of(unit: u32) -> array<vec4<f32>, 8> {
+fn unscaled_columns(unit: u32) -> array<vec4<f32>, 8> {
   return codes_of(unit, 0.0);
 }

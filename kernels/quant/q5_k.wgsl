@@ -4,6 +4,6 @@ ${quant/fives}
 ${quant/affine}
 ${quant/scales_k}
 
-fn columns_of(unit: u32) -> array<vec4<f32>, 8> {
+fn unscaled_columns(unit: u32) -> array<vec4<f32>, 8> {
   return codes_of(unit, 0.0);
 }

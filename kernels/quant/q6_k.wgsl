@@ -11,7 +11,7 @@ ${quant/bytes}
 ${quant/bits}
 ${quant/scaled}
 
-fn columns_of(unit: u32) -> array<vec4<f32>, 8> {
+fn unscaled_columns(unit: u32) -> array<vec4<f32>, 8> {
   let block = unit / 4u * 6u;
   let q = quants[block + unit % 4u];
   let h = shifted_pairs(quants[block + 4u + unit % 4u / 2u], unit);
