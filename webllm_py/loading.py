@@ -271,7 +271,7 @@ async def fill(
         report.stage("tokenizer", "Reading the tokenizer")
         with times.measure("tokenizer"):
             read.append(tokenizer_of(checkpoint, model.config.vocab_size))
-        report.stage("weights", "Loading the weights", total=model.nbytes)
+        report.stage("weights", "Loading the weights", total=loader.nbytes)
 
     async def load_weights() -> None:
         with times.measure("weights"):

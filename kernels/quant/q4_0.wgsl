@@ -7,15 +7,12 @@
 // of the mantissa, bits 19-22, under the exponent of 1 is the float 1 + nibble / 16.
 
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> scales: array<vec2<u32>>;
+
+${quant/scales}
+${quant/row_unit}
 
 const OFFSET = 1.5;   // 1, and the 8 of the format in sixteenths
 const STEPS = 16.0;   // of a nibble in 1
-
-fn scales_of(unit: u32) -> vec4<f32> {
-  let packed = scales[unit / 4u];
-  return vec4(unpack2x16float(packed.x), unpack2x16float(packed.y));
-}
 
 fn field(shifted: vec4<u32>) -> vec4<f32> {
   return bitcast<vec4<f32>>((shifted & vec4(0x00780000u)) | vec4(0x3f800000u));
@@ -39,13 +36,4 @@ fn dot_unit(unit: u32, x0: vec4<f32>, x1: vec4<f32>) -> vec4<f32> {
           + x1.x * field(q << vec4(15u)) + x1.y * field(q << vec4(7u))
           + x1.z * field(q >> vec4(1u)) + x1.w * field(q >> vec4(9u));
   return (sum - OFFSET * dot(x0 + x1, vec4(1.0))) * (STEPS * scales_of(unit));
-}
-
-fn row_unit(row: u32, u: u32) -> array<vec4<f32>, 2> {
-  let unit = row / 4u * UNITS + u;
-  let word = quants[unit][row % 4u];
-  let scale = scales_of(unit)[row % 4u];
-  let low = vec4<f32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(15u));
-  let high = vec4<f32>((vec4(word) >> vec4(4u, 12u, 20u, 28u)) & vec4(15u));
-  return array((low - 8.0) * scale, (high - 8.0) * scale);
 }

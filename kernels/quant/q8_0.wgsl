@@ -5,14 +5,11 @@
 // A byte shifted to bits 15-22 under the exponent of 256 is the float 256 + byte: no conversion.
 
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> scales: array<vec2<u32>>;
+
+${quant/scales}
+${quant/row_unit}
 
 const OFFSET = 384.0;  // 256, and the 128 of the bytes
-
-fn scales_of(unit: u32) -> vec4<f32> {
-  let packed = scales[unit / 4u];
-  return vec4(unpack2x16float(packed.x), unpack2x16float(packed.y));
-}
 
 fn field(shifted: vec4<u32>) -> vec4<f32> {
   return bitcast<vec4<f32>>((shifted & vec4(0x007f8000u)) | vec4(0x43800000u));
@@ -38,16 +35,4 @@ fn dot_unit(unit: u32, x0: vec4<f32>, x1: vec4<f32>) -> vec4<f32> {
           + x1.x * field(b << vec4(15u)) + x1.y * field(b << vec4(7u))
           + x1.z * field(b >> vec4(1u)) + x1.w * field(b >> vec4(9u));
   return (sum - OFFSET * dot(x0 + x1, vec4(1.0))) * scales_of(unit);
-}
-
-fn bytes_of(word: u32) -> vec4<f32> {
-  return vec4<f32>((vec4(word) >> vec4(0u, 8u, 16u, 24u)) & vec4(255u));
-}
-
-fn row_unit(row: u32, u: u32) -> array<vec4<f32>, 2> {
-  let unit = row / 4u * UNITS + u;
-  let scale = scales_of(unit)[row % 4u];
-  let low = bytes_of(quants[unit * 2u][row % 4u]);
-  let high = bytes_of(quants[unit * 2u + 1u][row % 4u]);
-  return array((low - 128.0) * scale, (high - 128.0) * scale);
 }

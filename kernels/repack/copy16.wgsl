@@ -1,27 +1,16 @@
-// Loading: 16-bit rows (float16, bfloat16) of a staged piece to their target rows, padded with zeros
-// to whole blocks.
-//
-// Bindings  0 staged, 1 piece (repack/rows.wgsl); 2 quants out
-// Dispatch  a thread a block
+// 16-bit rows (float16, bfloat16), padded with zeros to whole blocks, to the layout of quant/f16.wgsl
+// and quant/bf16.wgsl.
 
-${enables}
+const VECTORS = 16u;
 
-${rows}
+${repack/quants}
 
-@group(0) @binding(2) var<storage, read_write> quants: array<u32>;
-
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let row = id.x / BLOCKS;
-  if (row >= piece[0]) {
-    return;
-  }
-  let column = id.x % BLOCKS * 32u;
-  let placed = target_row(piece[1] + row);
-  let unit = first_unit(placed, id.x % BLOCKS);
+fn store_block(source: u32, row: u32, unit: u32) {
+  let column = source % BLOCKS * 32u;
+  let start = source / BLOCKS * K + column;
   for (var i = 0u; i < 32u && column + i < K; i += 2u) {
-    let at = 2u * (row * K + column + i);
+    let at = 2u * (start + i);
     let second = select(0u, half_at(at + 2u), column + i + 1u < K);
-    quants[(unit + i / 8u) * 16u + i % 8u / 2u * 4u + placed % 4u] = half_at(at) | (second << 16u);
+    store_word(unit, row, i / 2u, half_at(at) | (second << 16u));
   }
 }

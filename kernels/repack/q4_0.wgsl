@@ -1,23 +1,11 @@
-// Loading: GGUF's Q4_0 blocks (f16 scale; 16 bytes, byte i holding elements i and i + 16) of a staged
-// piece to the layout of quant/q4_0.wgsl.
-//
-// Bindings  0 staged, 1 piece (repack/rows.wgsl); 2 quants out; 3 scales out
-// Dispatch  a thread a block
+// GGUF's Q4_0 blocks (f16 scale; 16 bytes) to the layout of quant/q4_0.wgsl.
 
-${enables}
+const VECTORS = 4u;
 
-${rows}
-${nibbles}
-${scales}
+${repack/nibbles}
+${repack/scales}
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let row = id.x / BLOCKS;
-  if (row >= piece[0]) {
-    return;
-  }
-  let placed = target_row(piece[1] + row);
-  let unit = first_unit(placed, id.x % BLOCKS);
-  store_scale(unit, placed, half_at(id.x * 18u));
-  store_nibbles(unit, placed, id.x * 18u + 2u);
+fn store_block(source: u32, row: u32, unit: u32) {
+  store_scale(unit, row, half_at(source * 18u));
+  store_nibbles(unit, row, source * 18u + 2u);
 }

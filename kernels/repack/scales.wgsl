@@ -1,5 +1,5 @@
-// A quad's four scales of a block lie in two words, and belong to four threads: each ORs its half
-// into a buffer that starts as zeros.
+// A quad's four f16 scales of a block lie in two words, and belong to four threads: each ORs its half
+// into a buffer that starts as zeros. See quant/scales.wgsl.
 
 @group(0) @binding(3) var<storage, read_write> scales: array<atomic<u32>>;
 

@@ -17,12 +17,15 @@ import numpy as np
 
 __all__ = [
     "FORMATS",
+    "MIXED",
     "POSITIONS",
+    "Q4_K_M",
     "SMALL",
     "SPECS",
     "Spec",
     "Weights",
     "checksum",
+    "gguf_tensor_name",
     "tokens_of",
     "weights_of",
 ]
@@ -122,6 +125,18 @@ SMALL = Spec("small", "llama", 263, 96, 128, 4, 2, 32, tied=True, context=500)
 # The model whose weights are kept in every file format: whole blocks of 32 everywhere.
 FORMATS = Spec("formats", "llama", 283, 256, 352, 4, 1, 64, tied=False)
 
+# Whole super-blocks of 256, for formats that come in them.
+MIXED = Spec("mixed", "llama", 277, 256, 512, 4, 1, 64, tied=False)
+# Its formats where they are not Q4_K, as llama.cpp's Q4_K_M has them, and then some that are found
+# in other recipes: k apart from q, up apart from gate.
+Q4_K_M = {
+    "output.weight": "Q6_K",
+    "blk.0.attn_v.weight": "Q6_K",
+    "blk.0.ffn_down.weight": "Q6_K",
+    "blk.1.attn_k.weight": "Q5_K",
+    "blk.1.ffn_up.weight": "Q5_K",
+}
+
 
 def mixed(values: np.ndarray) -> np.ndarray:
     """SplitMix64's finalizer (Steele et al., OOPSLA 2014) of uint64 values."""
@@ -194,6 +209,31 @@ def weights_of(spec: Spec) -> Weights:
     if not s.tied:
         matrix("lm_head", s.vocab, s.hidden)
     return weights
+
+
+GGUF_NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def gguf_tensor_name(name: str) -> str:
+    """model.layers.3.mlp.up_proj.weight -> blk.3.ffn_up.weight."""
+    stem, _, kind = name.rpartition(".")
+    if not stem.startswith("model.layers."):
+        return f"{GGUF_NAMES[stem]}.{kind}"
+    layer, _, inner = stem.removeprefix("model.layers.").partition(".")
+    return f"blk.{layer}.{GGUF_NAMES[inner]}.{kind}"
 
 
 def tokens_of(spec: Spec, count: int = POSITIONS) -> list[int]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from formats import gguf_bytes, to_bf16
-from made_models import Spec, Weights, weights_of
+from made_models import Spec, Weights, gguf_tensor_name, weights_of
 from reference import rotary_frequencies
 
 from webllm_py.checkpoint import GGUFWriter, ValueType
 
-__all__ = ["Files", "gguf_tensor_name", "gguf_writer", "write_folder", "write_gguf"]
+__all__ = ["Files", "gguf_writer", "write_folder", "write_gguf"]
 
 BYTES = 256
 
@@ -128,31 +128,6 @@ def write_folder(
     index = {"metadata": {}, "weight_map": files}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return folder
-
-
-GGUF_NAMES = {
-    "model.embed_tokens": "token_embd",
-    "model.norm": "output_norm",
-    "lm_head": "output",
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-
-
-def gguf_tensor_name(name: str) -> str:
-    """model.layers.3.mlp.up_proj.weight -> blk.3.ffn_up.weight."""
-    stem, _, kind = name.rpartition(".")
-    if not stem.startswith("model.layers."):
-        return f"{GGUF_NAMES[stem]}.{kind}"
-    layer, _, inner = stem.removeprefix("model.layers.").partition(".")
-    return f"blk.{layer}.{GGUF_NAMES[inner]}.{kind}"
 
 
 def interleaved(weight: np.ndarray, heads: int) -> np.ndarray:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from formats import laid_out
-from made_models import Weights
+from formats import kept
+from made_models import Weights, gguf_tensor_name
 
 __all__ = ["forward", "rotary_frequencies", "stored_as"]
 
@@ -90,18 +91,24 @@ def rotary_frequencies(config: Mapping[str, Any], head_dim: int) -> np.ndarray:
     return np.asarray(share * frequencies + (1 - share) * frequencies / factor)
 
 
-def stored_as(fmt: str, weights: Weights, tables: str | None = None) -> Weights:
+def stored_as(
+    fmt: str,
+    weights: Weights,
+    tables: str | None = None,
+    apart: Mapping[str, str] = MappingProxyType({}),
+) -> Weights:
     """What is left of the weights after keeping matrices in a format of tests/gpu/formats.py.
 
     Args:
         tables: another format for the embedding and output tables.
+        apart: other formats of some tensors, by GGUF's names of both.
     """
 
-    def kept(name: str, weight: np.ndarray) -> np.ndarray:
+    def what_is_kept(name: str, weight: np.ndarray) -> np.ndarray:
         if weight.ndim == 1:
             return weight
         is_table = name in ("model.embed_tokens.weight", "lm_head.weight")
-        decoded, _ = laid_out(tables if tables and is_table else fmt, weight)
-        return decoded[:, : weight.shape[1]]
+        stored = apart.get(gguf_tensor_name(name), tables if tables and is_table else fmt)
+        return kept(stored.lower(), weight)
 
-    return {name: kept(name, weight) for name, weight in weights.items()}
+    return {name: what_is_kept(name, weight) for name, weight in weights.items()}

@@ -244,11 +244,6 @@ class TestGGUF:
         path = gguf(tmp_path, formats={"output_norm.weight": "Q8_0"})
         await refused(path, CorruptCheckpointError, "must be float tensors")
 
-    async def test_fused_matrices_of_two_formats(self, refused: Refused, tmp_path: Path) -> None:
-        """gate and up alternate row by row, so they must be stored alike."""
-        path = gguf(tmp_path, "Q8_0", formats={"blk.1.ffn_up.weight": "F16"})
-        await refused(path, UnsupportedModelError, r"ffn_up\.weight.*formats")
-
     @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.9999])
     async def test_truncated(self, refused: Refused, tmp_path: Path, share: float) -> None:
         path = gguf(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from expected import Expected
-from made_models import FORMATS, SPECS, Spec, checksum, tokens_of, weights_of
+from made_models import FORMATS, MIXED, Q4_K_M, SPECS, Spec, checksum, tokens_of, weights_of
 from reference import forward, stored_as
 
 
@@ -23,3 +23,11 @@ def test_stored_weights(fmt: str) -> None:
     assert checksum(weights) == more["checksum"], "these are not the fixture's weights"
     tokens = tokens_of(FORMATS, len(expected.values))
     assert expected.error(forward(FORMATS.config, weights, tokens)) < 5e-5
+
+
+def test_formats_mixed() -> None:
+    expected, more = Expected.load("formats-q4_k_m")
+    weights = stored_as("q4_k", weights_of(MIXED), apart=Q4_K_M)
+    assert checksum(weights) == more["checksum"], "these are not the fixture's weights"
+    tokens = tokens_of(MIXED, len(expected.values))
+    assert expected.error(forward(MIXED.config, weights, tokens)) < 5e-5

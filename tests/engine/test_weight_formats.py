@@ -9,8 +9,8 @@ import pytest
 from engine_tools import generation_logits
 from expected import Expected
 from formats import without_ties
-from made_models import FORMATS, SPECS, tokens_of, weights_of
-from model_files import Files, gguf_tensor_name, gguf_writer, write_folder
+from made_models import FORMATS, MIXED, Q4_K_M, SPECS, tokens_of, weights_of
+from model_files import Files, gguf_writer, write_folder
 from reference import forward, stored_as
 
 import webllm_py
@@ -43,10 +43,7 @@ async def test_formats_side_by_side(tmp_path: Path, device: Device) -> None:
         "token_embd.weight": "Q8_0",
     }
     made = weights_of(FORMATS)
-    kept = stored_as("q4_0", made)
-    for name in made:
-        if fmt := apart.get(gguf_tensor_name(name)):
-            kept[name] = stored_as(fmt.lower(), {name: made[name]})[name]
+    kept = stored_as("q4_0", made, apart=apart)
     tokens = tokens_of(FORMATS, 20)
     path = tmp_path / "mixed.gguf"
     with path.open("wb") as file:
@@ -54,6 +51,48 @@ async def test_formats_side_by_side(tmp_path: Path, device: Device) -> None:
     async with await webllm_py.load(path, device=device) as engine:
         logits = await engine.logits(tokens)
     assert np.abs(logits - forward(FORMATS.config, kept, tokens)).max() < 1e-4
+
+
+async def test_every_quantized_format(tmp_path: Path, device: Device) -> None:
+    """A matrix of each in one file, the rest in Q4_K."""
+    apart = {
+        "token_embd.weight": "IQ4_XS",
+        "output.weight": "Q5_1",
+        "blk.0.attn_q.weight": "Q2_K",
+        "blk.0.attn_k.weight": "Q3_K",
+        "blk.0.attn_v.weight": "IQ4_NL",
+        "blk.0.attn_output.weight": "MXFP4",
+        "blk.0.ffn_gate.weight": "Q5_0",
+        "blk.0.ffn_up.weight": "Q4_1",
+        "blk.0.ffn_down.weight": "Q8_0",
+        "blk.1.attn_output.weight": "Q4_0",
+        "blk.1.ffn_gate.weight": "Q5_K",
+        "blk.1.ffn_up.weight": "Q5_K",
+        "blk.1.ffn_down.weight": "Q6_K",
+    }
+    made, tokens = weights_of(MIXED), tokens_of(MIXED, 40)
+    path = tmp_path / "every.gguf"
+    with path.open("wb") as file:
+        gguf_writer(MIXED, made, "Q4_K", formats=apart).write(file)
+    async with await webllm_py.load(path, device=device) as engine:
+        logits = await engine.logits(tokens)
+    kept = stored_as("q4_k", made, apart=apart)
+    assert np.abs(logits - forward(MIXED.config, kept, tokens)).max() < 1e-4
+
+
+async def test_q4_k_m(tmp_path: Path, device: Device, plain_device: Device) -> None:
+    """Formats mixed as in the files that most people have, within fused matrices too."""
+    expected, _ = Expected.load("formats-q4_k_m")
+    tokens = tokens_of(MIXED, len(expected.values))
+    path = tmp_path / "mixed.gguf"
+    with path.open("wb") as file:
+        gguf_writer(MIXED, weights_of(MIXED), "Q4_K", formats=Q4_K_M).write(file)
+    async with await webllm_py.load(path, device=device) as engine:
+        error = expected.error(await engine.logits(tokens))
+    async with await webllm_py.load(path, device=plain_device, kv_dtype="f32") as engine:
+        decoding = expected.error(await generation_logits(engine, tokens, 42), first=41)
+    print(f"Q4_K_M: logits {error:.1e}, generation {decoding:.1e}")
+    assert error < 1e-4 and decoding < 1e-4
 
 
 @pytest.mark.parametrize(("dtype", "quantize"), [("F16", "q8"), ("BF16", "q4")])

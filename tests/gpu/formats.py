@@ -4,8 +4,10 @@ kernels/quant/*.wgsl read it. Independent of the package's own code."""
 from __future__ import annotations
 
 import numpy as np
+from blocks import decode, rows_of_blocks
 
 BLOCK = 32
+LAID_OUT = ("f32", "f16", "bf16", "q4_0", "q4_1", "q8_0")
 
 
 def to_bf16(values: np.ndarray) -> np.ndarray:
@@ -118,8 +120,18 @@ def laid_out(fmt: str, weight: np.ndarray) -> tuple[np.ndarray, dict[str, np.nda
     return decoded.reshape(rows, columns).astype(np.float32), arrays
 
 
+def kept(fmt: str, weight: np.ndarray) -> np.ndarray:
+    """What a format keeps of a (rows, columns) weight; of its size alone (``rows_of_blocks``)
+    where ``laid_out`` does not know the format."""
+    if fmt in LAID_OUT:
+        return laid_out(fmt, weight)[0][:, : weight.shape[1]]
+    return decode(fmt, rows_of_blocks(fmt, weight), weight.shape[1])
+
+
 def gguf_bytes(fmt: str, weight: np.ndarray) -> bytes:
     """The weight's rows as a GGUF file stores them (columns a multiple of the block)."""
+    if fmt not in LAID_OUT:
+        return rows_of_blocks(fmt, weight)
     blocks = weight.reshape(-1, BLOCK) if fmt.startswith("q") else weight
     match fmt:
         case "f32":

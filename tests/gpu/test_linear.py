@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from formats import laid_out
+from formats import LAID_OUT, laid_out
 from runners import Runner, of_native
 
 from webllm_py.gpu.kernels import kernel
-
-FORMATS = ("f32", "f16", "bf16", "q4_0", "q4_1", "q8_0")
 
 
 def snippets(name: str, fmt: str, epilogue: str) -> dict[str, str]:
@@ -43,8 +41,8 @@ GEMV_SIZES = [(5, 32), (67, 172), (130, 896)]
 @pytest.mark.parametrize(
     ("fmt", "n", "k"),
     of_native(
-        [(fmt, *size) for size in GEMV_SIZES for fmt in FORMATS],
-        [(fmt, *size) for fmt, size in zip(FORMATS, GEMV_SIZES * 2, strict=True)],
+        [(fmt, *size) for size in GEMV_SIZES for fmt in LAID_OUT],
+        [(fmt, *size) for fmt, size in zip(LAID_OUT, GEMV_SIZES * 2, strict=True)],
     ),
 )
 async def test_gemv_stores_norm_and_bias(
@@ -147,7 +145,7 @@ GEMM_CASES = [
     ("q4_0", 3, 5, 32, 32, 64),
     ("f16", 3, 5, 32, 32, 64),
     *((fmt, 3, 5, 32, 32, 64) for fmt in ("f32", "bf16", "q4_1", "q8_0")),
-    *((fmt, 33, 70, 172, 0, 0) for fmt in FORMATS),
+    *((fmt, 33, 70, 172, 0, 0) for fmt in LAID_OUT),
     ("q4_0", 70, 130, 256, 64, 128),
     ("f16", 9, 150, 64, 32, 128),
 ]
@@ -258,7 +256,7 @@ async def test_silu_mul(runner: Runner, name: str, rng: np.random.Generator) -> 
     np.testing.assert_allclose(out["y"][:rows], expected[:rows], rtol=0, atol=3e-5)
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", LAID_OUT)
 async def test_embed_picks_rows_of_each_slice(
     runner: Runner, fmt: str, rng: np.random.Generator
 ) -> None:

@@ -10,18 +10,17 @@ from runners import Runner
 from webllm_py.gpu.kernels import Kernel, kernel
 
 REPACK = {
-    "f32": ("repack/copy32", {}),
-    "f16": ("repack/copy16", {}),
-    "bf16": ("repack/copy16", {}),
-    "q4_0": ("repack/q4_0", {"nibbles": "repack/nibbles", "scales": "repack/scales"}),
-    "q4_1": ("repack/q4_1", {"nibbles": "repack/nibbles"}),
-    "q8_0": ("repack/q8_0", {"scales": "repack/scales"}),
+    "f32": "copy32",
+    "f16": "copy16",
+    "bf16": "copy16",
+    "q4_0": "q4_0",
+    "q4_1": "q4_1",
+    "q8_0": "q8_0",
 }
 
 
 def repack(fmt: str, **sizes: int) -> Kernel:
-    name, snippets = REPACK[fmt]
-    return kernel(name, snippets={"rows": "repack/rows", **snippets}, **sizes)
+    return kernel("repack", snippets={"format": f"repack/{REPACK[fmt]}"}, **sizes)
 
 
 def staged(data: bytes) -> np.ndarray:
@@ -123,10 +122,9 @@ async def test_quantization_at_load(
     decoded, expected = laid_out(fmt, weight)
     out = await runner.run(
         kernel(
-            f"repack/quantize_{fmt}",
+            "repack",
             snippets={
-                "rows": "repack/rows",
-                "scales": "repack/scales",
+                "format": f"repack/quantize_{fmt}",
                 "source": f"repack/source_{source}",
             },
             BLOCKS=6,

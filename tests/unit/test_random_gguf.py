@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,14 @@ import pytest
 from webllm_py.checkpoint import open_checkpoint
 from webllm_py.models import model_for
 from webllm_py.random_models import gguf
-from webllm_py.random_models.gguf import Pool, add_tensors, write_random_model
-from webllm_py.random_models.shapes import FORMATS, SHAPES
+from webllm_py.random_models.blocks import LAYOUTS, Pool
+from webllm_py.random_models.gguf import add_tensors, write_random_model
+from webllm_py.random_models.recipes import FORMATS, format_of
+from webllm_py.random_models.shapes import SHAPES
 from webllm_py.tokenizer import from_gguf
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "gpu"))  # blocks.py: numpy's decoders
+from blocks import decode
 
 # As their model cards and safetensors headers count them.
 PARAMETERS = {
@@ -37,8 +43,27 @@ def test_a_shape_has_the_parameters_of_its_model(name: str) -> None:
             nonlocal counted
             counted += math.prod(shape)
 
-    add_tensors(Counter(), SHAPES[name], "Q4_0")  # type: ignore[arg-type]
+    add_tensors(Counter(), SHAPES[name], "q4_0")  # type: ignore[arg-type]
     assert counted == PARAMETERS[name]
+
+
+# Of rows that are no whole super-blocks in "tiny", some of which are in "pocket".
+STORED = {
+    ("q4_k_m", "tiny"): ["Q5_0", "Q8_0"],
+    ("q4_k_m", "pocket"): ["Q4_K", "Q6_K", "Q5_0", "Q8_0"],
+    ("q2_k", "tiny"): ["IQ4_NL"],
+    ("q2_k", "pocket"): ["Q2_K", "IQ4_NL"],
+    ("q3_k", "tiny"): ["IQ4_NL"],
+    ("q3_k", "pocket"): ["Q3_K", "IQ4_NL"],
+    ("q4_k", "tiny"): ["Q5_0"],
+    ("q4_k", "pocket"): ["Q4_K", "Q5_0"],
+    ("q5_k", "tiny"): ["Q5_1"],
+    ("q5_k", "pocket"): ["Q5_K", "Q5_1"],
+    ("q6_k", "tiny"): ["Q8_0"],
+    ("q6_k", "pocket"): ["Q6_K", "Q8_0"],
+    ("iq4_xs", "tiny"): ["IQ4_NL"],
+    ("iq4_xs", "pocket"): ["IQ4_XS", "IQ4_NL"],
+}
 
 
 @pytest.mark.parametrize("name", ["tiny", "pocket"])
@@ -52,7 +77,7 @@ async def test_a_random_model_is_a_model(name: str, format: str, tmp_path: Path)
     await checkpoint.close()
     shape = SHAPES[name]
     assert checkpoint.name == "a name"
-    assert next(iter(model.formats)) == format.upper()
+    assert set(model.formats) == {"F32", *STORED.get((format, name), [format.upper()])}
     assert (model.config.hidden_size, model.config.n_layers) == (shape.hidden, shape.layers)
     assert (model.config.vocab_size, tokenizer.vocab_size) == (shape.vocab, shape.vocab)
     assert model.tied
@@ -60,35 +85,39 @@ async def test_a_random_model_is_a_model(name: str, format: str, tmp_path: Path)
     assert not path.with_name("model.gguf.partial").exists()
 
 
-def values_of(data: bytes, format: str) -> np.ndarray:
-    """The numbers of blocks, by the GGUF specification."""
+def values_of(data: bytes, format: str, columns: int) -> np.ndarray:
+    """The numbers of blocks, as the oracle of the kernels' tests decodes them."""
     if format == "F16":
         return np.frombuffer(data, np.float16).astype(np.float64)
-    size = {"Q4_0": 18, "Q4_1": 20, "Q8_0": 34}[format]
-    blocks = np.frombuffer(data, np.uint8).reshape(-1, size)
-    scale = blocks[:, :2].copy().view(np.float16).astype(np.float64)
-    if format == "Q8_0":
-        return (scale * blocks[:, 2:].view(np.int8)).ravel()
-    quants = blocks[:, 2 if format == "Q4_0" else 4 :]
-    levels = np.concatenate([quants & 15, quants >> 4], axis=1).astype(np.float64)
-    if format == "Q4_0":
-        return (scale * (levels - 8)).ravel()
-    least = blocks[:, 2:4].copy().view(np.float16).astype(np.float64)
-    return (scale * levels + least).ravel()
+    return decode(format.lower(), data, columns).astype(np.float64).ravel()
 
 
-@pytest.mark.parametrize("format", [name.upper() for name in FORMATS])
-@pytest.mark.parametrize(("columns", "gain"), [(896, 1.0), (4864, 1.0), (2048, 3.0)])
+@pytest.mark.parametrize("format", [*LAYOUTS, "MXFP4", "F16"])
+@pytest.mark.parametrize(("columns", "gain"), [(768, 1.0), (4864, 1.0), (2048, 3.0)])
 def test_values_have_the_deviation_that_keeps_activations(
     format: str, columns: int, gain: float
 ) -> None:
-    values = values_of(b"".join(Pool(format).data(100, columns, gain)), format)
-    assert values.size == 100 * columns
+    values = values_of(b"".join(Pool(format).data(200, columns, gain)), format, columns)
+    assert values.size == 200 * columns
     assert np.isfinite(values).all()
-    # An exponent is all that F16 can choose, so it may be off by the square root of 2.
-    tolerance = 0.5 if format == "F16" else 0.02
+    # An exponent is all that two of them can choose, so it may be off by the square root of 2.
+    tolerance = 0.5 if format in ("F16", "MXFP4") else 0.03
     assert values.std() == pytest.approx(gain / math.sqrt(columns), rel=tolerance)
     assert abs(values.mean()) < 0.15 * values.std()
+
+
+def test_q4_k_m_has_more_bits_where_llama_cpp_has_them() -> None:
+    """As in the published files of Llama 3.2 1B: 16 layers, one table."""
+    layers = [
+        i
+        for i in range(16)
+        if format_of("q4_k_m", f"blk.{i}.attn_v", 2048, 16, tied=True) == "Q6_K"
+    ]
+    assert layers == [0, 1, 4, 7, 10, 13, 14, 15]
+    assert format_of("q4_k_m", "token_embd", 2048, 16, tied=True) == "Q6_K"
+    assert format_of("q4_k_m", "token_embd", 2048, 16, tied=False) == "Q4_K"
+    assert format_of("q4_k_m", "output", 2048, 16, tied=False) == "Q6_K"
+    assert format_of("q4_k_m", "blk.0.attn_q", 2048, 16, tied=True) == "Q4_K"
 
 
 def test_rows_and_tensors_differ() -> None:

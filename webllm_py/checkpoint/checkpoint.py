@@ -28,9 +28,8 @@ class TensorFormat:
         return elements // self.block_size * self.block_bytes
 
 
-# Names and block layouts of the GGUF specification (ggml's type table). A quantized block holds 32
-# elements. Q4_0: f16 scale, 16 bytes. Q4_1: f16 scale, f16 minimum, 16 bytes. Q8_0: f16 scale,
-# 32 bytes.
+# Names and block layouts of the GGUF specification (ggml's type table): what a block holds is told
+# by kernels/repack.
 FORMATS: Mapping[str, TensorFormat] = {
     f.name: f
     for f in (
@@ -39,7 +38,17 @@ FORMATS: Mapping[str, TensorFormat] = {
         TensorFormat("BF16", 1, 2),
         TensorFormat("Q4_0", 32, 18),
         TensorFormat("Q4_1", 32, 20),
+        TensorFormat("Q5_0", 32, 22),
+        TensorFormat("Q5_1", 32, 24),
         TensorFormat("Q8_0", 32, 34),
+        TensorFormat("Q2_K", 256, 84),
+        TensorFormat("Q3_K", 256, 110),
+        TensorFormat("Q4_K", 256, 144),
+        TensorFormat("Q5_K", 256, 176),
+        TensorFormat("Q6_K", 256, 210),
+        TensorFormat("IQ4_NL", 32, 18),
+        TensorFormat("IQ4_XS", 256, 136),
+        TensorFormat("MXFP4", 32, 17),
     )
 }
 

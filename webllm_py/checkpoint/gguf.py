@@ -1,15 +1,16 @@
-"""GGUF files as checkpoints: what the header claims, checked against the file and the format."""
+"""GGUF files as checkpoints: what headers claim, checked against the files and the format."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webllm_py.checkpoint.checkpoint import FORMATS, Checkpoint, TensorInfo
 from webllm_py.checkpoint.gguf_format import DEFAULT_ALIGNMENT, TENSOR_TYPES
-from webllm_py.checkpoint.gguf_reader import GGUFHeader, TensorRecord, read_header
+from webllm_py.checkpoint.gguf_parts import GGUFPart, Opener, all_parts, close_others
+from webllm_py.checkpoint.gguf_reader import TensorRecord, read_header
 from webllm_py.errors import CorruptCheckpointError, NotAModelError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource, base_name
 
@@ -19,44 +20,61 @@ TEMPLATE_KEY = "tokenizer.chat_template"
 MAX_ELEMENTS = 2**63 - 1  # of a tensor: ggml counts them in a signed 64-bit integer
 
 
-async def open_gguf(source: ByteSource, head: bytes = b"") -> Checkpoint:
-    """Read and check a GGUF file's header.
+async def open_gguf(source: ByteSource, head: bytes, open_beside: Opener) -> Checkpoint:
+    """Read and check a GGUF file's header, and those of the other parts of a split model.
 
     Args:
-        source: the file; the checkpoint owns it afterwards.
-        head: the first bytes of the file, where the caller has them already.
+        source: the file, or any part; the checkpoint owns it afterwards.
+        head: the first bytes of the file, which the caller has already.
+        open_beside: opens the other parts by name.
 
     Raises:
         CorruptCheckpointError: truncated, damaged or self-contradicting.
+        MissingFileError: a part is not there.
         UnsupportedModelError: a version, kind or tensor format that this version does not run.
         SourceError: the bytes cannot be had.
     """
-    header = await read_header(source, head)
-    metadata = header.metadata
-    architecture = _text(source.name, metadata, "general.architecture")
+    parts = await all_parts(GGUFPart(source, await read_header(source, head)), open_beside)
+    try:
+        return await _checkpoint(parts)
+    except BaseException:
+        await close_others(parts, source)
+        raise
+
+
+async def _checkpoint(parts: Sequence[GGUFPart]) -> Checkpoint:
+    """What the headers say, checked."""
+    name, metadata = parts[0].source.name, parts[0].header.metadata
+    architecture = _text(name, metadata, "general.architecture")
     if architecture is None:
         raise CorruptCheckpointError(
-            f"{source.name} has no key general.architecture: it does not say which model it is."
+            f"{name} has no key general.architecture: it does not say which model it is."
         )
-    _refuse_other_kinds(source.name, metadata)
-    _refuse_formats(source.name, header.tensors)
-    tensors = _locate(source, header, await source.size())
+    _refuse_other_kinds(name, metadata)
+    _refuse_formats(name, [record for part in parts for record in part.header.tensors])
+    tensors: dict[str, TensorInfo] = {}
+    for part in parts:
+        located = _locate(part, await part.source.size())
+        if twice := tensors.keys() & located.keys():
+            raise CorruptCheckpointError(
+                f"{part.source.name} has the tensor {min(twice)!r}, which another part has as well."
+            )
+        tensors |= located
     templates = {
-        key.removeprefix(TEMPLATE_KEY).removeprefix("."): _text(source.name, metadata, key) or ""
+        key.removeprefix(TEMPLATE_KEY).removeprefix("."): _text(name, metadata, key) or ""
         for key in metadata
         if key == TEMPLATE_KEY or key.startswith(TEMPLATE_KEY + ".")
     }
     default = templates.pop("", None)
     return Checkpoint(
         kind="gguf",
-        name=_text(source.name, metadata, "general.name")
-        or base_name(source.name).removesuffix(".gguf"),
+        name=_text(name, metadata, "general.name") or base_name(name).removesuffix(".gguf"),
         architecture=architecture,
         metadata=metadata,
         tensors=tensors,
         chat_template=default,
         named_templates=templates,
-        sources=(source,),
+        sources=tuple(part.source for part in parts),
     )
 
 
@@ -73,12 +91,6 @@ def _refuse_other_kinds(name: str, metadata: Mapping[str, Any]) -> None:
         raise NotAModelError(
             f"{name} is a GGUF file of type {kind!r}, not a model. Give the model's own file."
         )
-    parts = metadata.get("split.count", 1)
-    if parts != 1:
-        raise UnsupportedModelError(
-            f"{name} is one part of a model split into {parts} files. Merge them into one file "
-            "with llama.cpp's llama-gguf-split --merge, or take a smaller quantization."
-        )
 
 
 def _refuse_formats(name: str, tensors: list[TensorRecord]) -> None:
@@ -88,13 +100,13 @@ def _refuse_formats(name: str, tensors: list[TensorRecord]) -> None:
         listed = ", ".join(f"{format} ({count} tensors)" for format, count in bad.items())
         raise UnsupportedModelError(
             f"{name} has tensors in formats that this version does not run: {listed}. It "
-            f"runs {', '.join(FORMATS)}: take the model's Q8_0 file, or make one with llama.cpp's "
-            "llama-quantize --pure (a published Q4_0 file often has a Q6_K output layer)."
+            f"runs {', '.join(FORMATS)}: take the model's Q4_K_M or Q8_0 file."
         )
 
 
-def _locate(source: ByteSource, header: GGUFHeader, size: int | None) -> dict[str, TensorInfo]:
+def _locate(part: GGUFPart, size: int | None) -> dict[str, TensorInfo]:
     """Where each tensor lies in the file, checked: inside it, aligned, apart from each other."""
+    source, header = part.source, part.header
     alignment = _alignment(source.name, header.metadata)
     start = -(-header.end // alignment) * alignment
     tensors: dict[str, TensorInfo] = {}

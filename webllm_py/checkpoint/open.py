@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from webllm_py.checkpoint.checkpoint import Checkpoint
 from webllm_py.checkpoint.gguf import open_gguf
 from webllm_py.checkpoint.gguf_format import MAGIC
+from webllm_py.checkpoint.gguf_parts import Opener, is_later_part
 from webllm_py.checkpoint.huggingface import CONFIG, INDEX, WEIGHTS, open_huggingface
 from webllm_py.errors import (
     CheckpointError,
@@ -16,8 +18,8 @@ from webllm_py.errors import (
     SeveralModelsError,
     UnsupportedModelError,
 )
-from webllm_py.fetch.resolver import resolve
-from webllm_py.fetch.source import ByteSource, Folder
+from webllm_py.fetch.resolver import open_beside, resolve
+from webllm_py.fetch.source import ByteSource, Folder, base_name
 
 __all__ = ["open_checkpoint"]
 
@@ -35,7 +37,8 @@ async def open_checkpoint(source: Any) -> Checkpoint:
     """Open a model's files and check them; no tensor is read yet.
 
     Args:
-        source: a .gguf file or a Hugging Face folder, as ``fetch.resolve`` takes it.
+        source: a .gguf file (any part, if the model is split) or a Hugging Face folder, as
+            ``fetch.resolve`` takes it.
 
     Raises:
         SourceError: the bytes cannot be had.
@@ -46,10 +49,10 @@ async def open_checkpoint(source: Any) -> Checkpoint:
     opened = await resolve(source)
     if isinstance(opened, Folder):
         return await _open_folder(opened)
-    return await _open_file(opened)
+    return await _open_file(opened, partial(open_beside, opened))
 
 
-async def _open_file(source: ByteSource) -> Checkpoint:
+async def _open_file(source: ByteSource, open_other: Opener) -> Checkpoint:
     try:
         size = await source.size()
         if size is not None and size < HEAD_BYTES:
@@ -59,7 +62,7 @@ async def _open_file(source: ByteSource) -> Checkpoint:
         head = await source.read(0, HEAD_BYTES)
         if not head.startswith(MAGIC):
             raise _not_gguf(source.name, head)
-        return await open_gguf(source, head)
+        return await open_gguf(source, head, open_other)
     except BaseException:
         await source.close()
         raise
@@ -113,9 +116,10 @@ async def _open_folder(folder: Folder) -> Checkpoint:
         )
     if names is not None:
         ggufs = [name for name in names if name.lower().endswith(".gguf")]
-        if len(ggufs) == 1:
-            return await _open_file(await folder.open(ggufs[0]))
-        _refuse_other_files(folder.name, names, ggufs)
+        models = [name for name in ggufs if not is_later_part(name)]
+        if len(models) == 1:
+            return await _open_in_folder(folder, models[0])
+        _refuse_other_files(folder.name, names, models or ggufs)
     what = "model.safetensors" if has_config else CONFIG
     if names is None:
         found = " The address of a file must end in .gguf."
@@ -125,6 +129,12 @@ async def _open_folder(folder: Folder) -> Checkpoint:
         f"{folder.name} is no model: it holds no {what}. A Hugging Face folder needs {CONFIG}, "
         f"safetensors and the tokenizer's files; otherwise give one .gguf file.{found}"
     )
+
+
+async def _open_in_folder(folder: Folder, name: str) -> Checkpoint:
+    """A GGUF file, or the first part of one, whose others lie beside it."""
+    inner = name[: len(name) - len(base_name(name))]
+    return await _open_file(await folder.open(name), lambda other: folder.open(inner + other))
 
 
 def _refuse_other_files(folder: str, names: list[str], ggufs: list[str]) -> None:

@@ -15,7 +15,8 @@ from functools import partial
 
 from webllm_py import __version__
 from webllm_py.models.kv_cache import KV_FORMATS
-from webllm_py.random_models.shapes import FORMATS, SHAPES
+from webllm_py.random_models.recipes import FORMATS
+from webllm_py.random_models.shapes import SHAPES
 
 __all__ = ["Formatter", "add_bench", "parse_arguments"]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from webllm_py.errors import SourceError
+from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch.local import LocalFile, LocalFolder
 from webllm_py.fetch.source import ByteSource, Folder
 from webllm_py.fetch.url import HttpFolder, is_file_url, quote_url
 
-__all__ = ["open_url", "resolve"]
+__all__ = ["open_beside", "open_url", "resolve"]
 
 HUB = "https://huggingface.co"
 HUB_SOURCE = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([^:]+))?(?::(.+))?")
@@ -54,6 +54,22 @@ async def resolve(source: Any) -> ByteSource | Folder:
     if isinstance(source, ByteSource | Folder):
         return source
     raise SourceError(f"cannot load a model from {type(source).__name__} {source!r}. {ACCEPTED}")
+
+
+async def open_beside(source: ByteSource, filename: str) -> ByteSource:
+    """The file of that name in the folder that ``source`` lies in.
+
+    Raises:
+        MissingFileError: there is none, or it cannot be known where ``source`` lies.
+        SourceError: the file cannot be had for another reason.
+    """
+    if isinstance(source, LocalFile):
+        return await LocalFolder(Path(source.name).parent).open(filename)
+    if re.match("https?:", source.name):
+        parts = urlsplit(source.name)
+        folder = parts._replace(path=parts.path.rpartition("/")[0] + "/").geturl()
+        return await HttpFolder(folder, open_url).open(filename)
+    raise MissingFileError(f"where {source.name} lies is not known. Give the folder, or all files.")
 
 
 def open_url(url: str) -> ByteSource:

@@ -3,7 +3,8 @@
 A kernel file is plain WGSL with a header comment. Sizes are ``override`` constants. The few things
 that WGSL cannot override are words, written ``${word}``: the compiler's ``enable`` lines, and
 snippets of other files (a quantization reader, an epilogue, a reduction). A word that nobody gave,
-or that nobody used, is an error.
+or that nobody used, is an error. A word with a slash in it is a snippet that a file always has:
+``${quant/bytes}``.
 """
 
 from __future__ import annotations
@@ -107,6 +108,12 @@ BINDING = re.compile(
 OVERRIDE = re.compile(r"^\s*override\s+(\w+)\s*:\s*\w+\s*(=)?", re.MULTILINE)
 
 
+class Words(Template):
+    """Text with words to put in."""
+
+    idpattern = r"(?a:[_a-z][_a-z0-9/]*)"
+
+
 def words_of(variant: Variant) -> dict[str, str]:
     """The words that depend on the device alone."""
     enables = ["enable f16;"] if variant.f16 else []
@@ -129,17 +136,19 @@ def compose(kernel: Kernel, variant: Variant) -> Shader:
     snippets = dict(kernel.snippets)
     used: set[str] = set()
     text = read_source(kernel.name)
-    while identifiers := set(Template(text).get_identifiers()):
+    while identifiers := set(Words(text).get_identifiers()):
         values = {}
         for word in identifiers:
             if word in snippets:
                 values[word] = read_source(snippets[word])
             elif word in words:
                 values[word] = words[word]
+            elif "/" in word:
+                values[word] = read_source(word)
             else:
                 raise ValueError(f"kernel {kernel.name}: nothing given for the word ${{{word}}}")
         used |= identifiers
-        text = Template(text).substitute(values)
+        text = Words(text).substitute(values)
     if unused := set(snippets) - used:
         raise ValueError(f"kernel {kernel.name} does not use {sorted(unused)}")
     bindings = tuple(

@@ -157,6 +157,13 @@ class Graph:
             Y_STRIDE=padded(self.config.intermediate_size),
         )
 
+    def gate_linears(self, gate: str, up: str) -> None:
+        """As ``gated_linear``, from two matrices."""
+        source, target = {"x": self.buffers.hidden}, {"y": self.buffers.gated}
+        for name, epilogue in ((gate, "store"), (up, "gate")):
+            stride = padded(self.config.intermediate_size)
+            self.linear(name, source, epilogue, target, Y_STRIDE=stride)
+
     def pick_row(self) -> None:
         """Move the hidden row that the step names to row 0, which one row's ``output`` reads."""
         blocks = padded(self.config.hidden_size) // 32

@@ -90,24 +90,40 @@ class Llama:
         return made
 
     def layer_matrices(self, layer: str) -> list[Matrix]:
-        """One layer's: q, k and v fused; gate and up fused, row by row."""
+        """One layer's: q, k and v fused; gate and up."""
         c = self.config
         qkv = self.qkv_parts(layer, "weight", c.hidden_size)
-        gate, up = (
-            self.tensor(f"{layer}.{name}.weight", c.intermediate_size, c.hidden_size)
-            for name in ("ffn_gate", "ffn_up")
-        )
         return [
             Matrix(f"{layer}.qkv", self.qkv_rows, c.hidden_size, qkv),
             self.plain_matrix(layer, "attn_output", c.hidden_size, c.n_heads * c.head_dim),
-            Matrix(
-                f"{layer}.gate_up",
-                2 * c.intermediate_size,
-                c.hidden_size,
-                (Part(gate, 0, 2), Part(up, 1, 2)),
-            ),
+            *self.gate_up_matrices(layer),
             self.plain_matrix(layer, "ffn_down", c.hidden_size, c.intermediate_size),
         ]
+
+    def gate_up_matrices(self, layer: str) -> list[Matrix]:
+        """Gate and up fused, row by row, if they are stored alike."""
+        c = self.config
+        if self.gated_at_once(layer):
+            gate, up = self.gate_and_up(layer, "weight", c.hidden_size)
+            parts = (Part(gate, 0, 2), Part(up, 1, 2))
+            return [Matrix(f"{layer}.gate_up", 2 * c.intermediate_size, c.hidden_size, parts)]
+        return [
+            self.plain_matrix(layer, name, c.intermediate_size, c.hidden_size)
+            for name in ("ffn_gate", "ffn_up")
+        ]
+
+    def gate_and_up(self, layer: str, kind: str, *columns: int) -> tuple[TensorInfo, TensorInfo]:
+        """The MLP's two tensors of one kind (weight or bias)."""
+        rows = self.config.intermediate_size
+        gate, up = (
+            self.tensor(f"{layer}.{name}.{kind}", rows, *columns) for name in ("ffn_gate", "ffn_up")
+        )
+        return gate, up
+
+    def gated_at_once(self, layer: str) -> bool:
+        """Whether gate and up are one matrix: their rows alternate, so one format holds both."""
+        gate, up = self.gate_and_up(layer, "weight", self.config.hidden_size)
+        return gate.format == up.format
 
     def plain_matrix(self, layer: str, name: str, rows: int, columns: int) -> Matrix:
         """A matrix that is one tensor."""
@@ -147,7 +163,7 @@ class Llama:
                     self.qkv_rows,
                     self.qkv_parts(layer, "bias") if biased else (),
                 ),
-                self.gate_up_vector(layer),
+                *self.gate_up_vectors(layer),
             ]
             for name in ("attn_output", "ffn_down"):
                 if f"{layer}.{name}.bias" in self.tensors:
@@ -157,18 +173,25 @@ class Llama:
         made.append(Vector("token_embd" if self.tied else "output", c.hidden_size, norm))
         return made
 
-    def gate_up_vector(self, layer: str) -> Vector:
+    def gate_up_vectors(self, layer: str) -> list[Vector]:
         """The MLP's norm, and biases of gate and up where a checkpoint has them."""
         c = self.config
-        biases: tuple[Part, ...] = ()
-        if f"{layer}.ffn_gate.bias" in self.tensors:
-            gate, up = (
-                self.tensor(f"{layer}.{name}.bias", c.intermediate_size)
-                for name in ("ffn_gate", "ffn_up")
-            )
-            biases = (Part(gate, 0, 2), Part(up, 1, 2))
         norm = self.tensor(f"{layer}.ffn_norm.weight", c.hidden_size)
-        return Vector(f"{layer}.gate_up", c.hidden_size, norm, 2 * c.intermediate_size, biases)
+        biased = f"{layer}.ffn_gate.bias" in self.tensors
+        biases = self.gate_and_up(layer, "bias") if biased else ()
+        if self.gated_at_once(layer):
+            parts = tuple(Part(bias, i, 2) for i, bias in enumerate(biases))
+            return [Vector(f"{layer}.gate_up", c.hidden_size, norm, 2 * c.intermediate_size, parts)]
+        return [
+            Vector(
+                f"{layer}.{name}",
+                c.hidden_size,
+                norm,
+                c.intermediate_size,
+                tuple(Part(bias) for bias in biases[i : i + 1]),
+            )
+            for i, name in enumerate(("ffn_gate", "ffn_up"))
+        ]
 
     def rope_factors(self) -> TensorInfo | None:
         """Divisors of the rotary frequencies that the file itself carries (Llama 3.1's GGUF)."""
@@ -182,7 +205,10 @@ class Llama:
         for i in range(self.config.n_layers):
             g.project_qkv(f"blk.{i}.qkv", i)
             g.add_attention(f"blk.{i}.attn_output", i)
-            g.gated_linear(f"blk.{i}.gate_up")
+            if self.gated_at_once(f"blk.{i}"):
+                g.gated_linear(f"blk.{i}.gate_up")
+            else:
+                g.gate_linears(f"blk.{i}.ffn_gate", f"blk.{i}.ffn_up")
             g.add_linear(f"blk.{i}.ffn_down", g.buffers.gated)
 
     def head(self, g: Graph) -> None:

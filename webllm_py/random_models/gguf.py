@@ -6,24 +6,19 @@ keep activations finite, as trained weights do.
 
 from __future__ import annotations
 
-import math
-import random
-import struct
 from array import array
-from collections.abc import Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 
-from webllm_py.checkpoint.checkpoint import FORMATS
 from webllm_py.checkpoint.gguf_format import ValueType
 from webllm_py.checkpoint.gguf_writer import GGUFWriter
+from webllm_py.random_models.blocks import Pool
+from webllm_py.random_models.recipes import format_of
 from webllm_py.random_models.shapes import Shape
 
 __all__ = ["write_random_model"]
 
-# A prime number of blocks of 32: rows, which are shorter, begin at another block each.
-POOL_BLOCKS = 65537
-BLOCK = 32
 NORMAL_TOKEN, CONTROL_TOKEN, UNUSED_TOKEN = 1, 3, 5  # token types of the GGUF specification
 
 
@@ -32,7 +27,7 @@ def write_random_model(path: Path, name: str, shape: Shape, format: str) -> None
 
     Args:
         name: the model's own (general.name).
-        format: of the matrices: one of ``shapes.FORMATS``.
+        format: of the matrices: one of ``recipes.FORMATS``.
 
     Raises:
         OSError: it cannot be written.
@@ -40,7 +35,7 @@ def write_random_model(path: Path, name: str, shape: Shape, format: str) -> None
     writer = GGUFWriter()
     add_sizes(writer, name, shape)
     add_tokenizer(writer, shape.vocab)
-    add_tensors(writer, shape, format.upper())
+    add_tensors(writer, shape, format)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -96,10 +91,12 @@ def add_tensors(writer: GGUFWriter, shape: Shape, format: str) -> None:
     """Every tensor of the architecture; matrices random, norms 1, biases 0."""
     hidden, ffn = shape.hidden, shape.ffn
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    pool = Pool(format)
+    pool_of = cache(Pool)
 
     def matrix(name: str, rows: int, columns: int, gain: float = 1.0) -> None:
-        writer.add_tensor(f"{name}.weight", (rows, columns), format, pool.data(rows, columns, gain))
+        stored = format_of(format, name, columns, shape.layers, tied=shape.tied)
+        data = pool_of(stored).data(rows, columns, gain)
+        writer.add_tensor(f"{name}.weight", (rows, columns), stored, data)
 
     def vector(name: str, length: int, value: float) -> None:
         writer.add_tensor(name, (length,), "F32", [array("f", [value]).tobytes() * length])
@@ -121,46 +118,3 @@ def add_tensors(writer: GGUFWriter, shape: Shape, format: str) -> None:
     vector("output_norm.weight", hidden, 1.0)
     if not shape.tied:
         matrix("output", shape.vocab, hidden, gain=3.0)
-
-
-class Pool:
-    """Random blocks of one format, and tensors cut from them."""
-
-    def __init__(self, format: str):
-        self.format = format
-        self.block_bytes = FORMATS[format].nbytes(BLOCK)
-        self._random = random.Random(1).randbytes(POOL_BLOCKS * self.block_bytes)
-        self._scaled: dict[float, bytes] = {}
-        self._starts = count(0, 7919)  # another block for every tensor
-
-    def data(self, rows: int, columns: int, gain: float) -> Iterator[bytes]:
-        """A matrix whose products have ``gain`` times the size of what goes in."""
-        deviation = gain / math.sqrt(columns)
-        if deviation not in self._scaled:
-            self._scaled[deviation] = scaled(self._random, self.format, deviation)
-        pool = self._scaled[deviation]
-        at = next(self._starts) % POOL_BLOCKS * self.block_bytes
-        missing = rows * columns // BLOCK * self.block_bytes
-        while missing:
-            piece = pool[at : at + missing]
-            yield piece
-            at, missing = 0, missing - len(piece)
-
-
-def scaled(noise: bytes, format: str, deviation: float) -> bytes:
-    """Blocks of random bytes whose values have this standard deviation."""
-    if format == "F16":
-        # Any mantissa and sign, one exponent: |value| is even over [2^e, 2^(e+1)), whose root mean
-        # square is 2^e * sqrt(7/3). The exponent and two bits of mantissa are in the second byte.
-        exponent = round(math.log2(deviation / math.sqrt(7 / 3))) + 15
-        high = bytes(byte & 0x83 | exponent << 2 for byte in range(256))
-        blocks = bytearray(noise)
-        blocks[1::2] = blocks[1::2].translate(high)
-        return bytes(blocks)
-    # The deviation of n even steps is sqrt((n * n - 1) / 12).
-    step = deviation / (73.9 if format == "Q8_0" else 4.61)
-    header = struct.pack("<2e", step, -7.5 * step) if format == "Q4_1" else struct.pack("<e", step)
-    blocks, stride = bytearray(noise), FORMATS[format].block_bytes
-    for i, byte in enumerate(header):
-        blocks[i::stride] = bytes([byte]) * (len(noise) // stride)
-    return bytes(blocks)

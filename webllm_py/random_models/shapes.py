@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["FORMATS", "SHAPES", "Shape"]
-
-# What matrices can be made in.
-FORMATS = ("q4_0", "q4_1", "q8_0", "f16")
+__all__ = ["SHAPES", "Shape"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,7 +124,7 @@ class Loader:
         slices = []
         for plan in slice_plans(matrix, quantize, limit):
             label = f"{matrix.name}[{plan.row0}:{plan.row0 + plan.rows}]"
-            sizes = STORAGE[plan.format].sizes(plan.rows, matrix.blocks)
+            sizes = STORAGE[plan.format].sizes(plan.rows, matrix.units * 8)
             buffers = {n: self.owner.create(f"{label} {n}", size) for n, size in sizes.items()}
             slices.append(Slice(plan.format, plan.row0, plan.rows, buffers))
             for part in plan.parts:
@@ -154,6 +154,11 @@ class Loader:
             tensor = target.part.tensor
             self.pieces.append(Piece(tensor, tensor.offset, tensor.nbytes, target))
         return vector
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that ``run`` takes to the GPU: what two matrices need counts twice."""
+        return sum(piece.nbytes for piece in self.pieces)
 
     async def compile(self) -> None:
         """Compile the kernels that ``run`` needs."""
@@ -251,7 +256,7 @@ class Staging:
 
     Attributes:
         headers: for each piece its rows, its first row, and the word of the buffer that it begins
-            at; see kernels/repack/rows.wgsl.
+            at; see kernels/repack.wgsl.
     """
 
     def __init__(self, device: Device, owner: BufferOwner, pieces: Sequence[Piece]):
@@ -298,7 +303,7 @@ def first_batch(pieces: Sequence[Piece], start: int, most: int) -> Sequence[Piec
         apart = piece.offset - (last.offset + last.nbytes)
         if (
             piece.tensor.source is not first.tensor.source
-            or not 0 <= apart < MOST_APART
+            or apart >= MOST_APART
             or piece.offset + piece.nbytes > first.offset + most
         ):
             return pieces[start:end]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from webllm_py.errors import DeviceLimitError, UnsupportedModelError
+from webllm_py.errors import DeviceLimitError
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.weights import BLOCK, Matrix, Part
 
@@ -25,27 +25,42 @@ Quantize: TypeAlias = Literal["q4", "q8"]
 
 @dataclass(frozen=True)
 class Storage:
-    """A format of kernels/quant: bytes a block of 32 in each of its buffers."""
+    """A format of kernels/quant: bytes of a row's ``block`` columns in each of its buffers."""
 
     quants: int
     scales: int = 0
+    block: int = BLOCK
 
-    def sizes(self, rows: int, blocks: int) -> dict[str, int]:
-        """Bytes of each buffer for rows of so many blocks; rows lie in whole quads."""
-        count = -(-rows // 4) * 4 * blocks
+    def sizes(self, rows: int, columns: int) -> dict[str, int]:
+        """Bytes of each buffer for rows of so many columns, padded; rows lie in whole quads."""
+        count = -(-rows // 4) * 4 * (columns // self.block)
         sizes = {"quants": count * self.quants, "scales": count * self.scales}
         return {name: size for name, size in sizes.items() if size}
 
 
+SUPERBLOCK = 8 * BLOCK
+# A new format is a row here and in checkpoint.FORMATS, a reader in kernels/quant, and a file in
+# kernels/repack that takes it from the checkpoint's layout to the reader's.
 STORAGE: Mapping[str, Storage] = {
     "f32": Storage(4 * BLOCK),
     "f16": Storage(2 * BLOCK),
     "bf16": Storage(2 * BLOCK),
     "q4_0": Storage(16, 2),
     "q4_1": Storage(16, 4),
+    "q5_0": Storage(20, 2),
+    "q5_1": Storage(20, 4),
     "q8_0": Storage(32, 2),
+    "q2_k": Storage(64, 20, SUPERBLOCK),
+    "q3_k": Storage(96, 16, SUPERBLOCK),
+    "q4_k": Storage(128, 20, SUPERBLOCK),
+    "q5_k": Storage(160, 20, SUPERBLOCK),
+    "q6_k": Storage(192, 20, SUPERBLOCK),
+    "iq4_nl": Storage(16, 2),
+    "iq4_xs": Storage(128, 12, SUPERBLOCK),
+    "mxfp4": Storage(16, 1),
 }
 FLOATS = ("F32", "F16", "BF16")
+COPIES = {"f32": "copy32", "f16": "copy16", "bf16": "copy16"}
 
 
 @dataclass(frozen=True)
@@ -84,14 +99,7 @@ def slice_plans(
     """Cut a matrix where the format changes and where one binding would grow over the limit."""
     plans: list[SlicePlan] = []
     for group in groups_of_parts(matrix):
-        formats = {storage_format(matrix, part, quantize) for part in group}
-        if len(formats) > 1:
-            names = " and ".join(part.tensor.name for part in group)
-            raise UnsupportedModelError(
-                f"{names} are stored in different formats ({', '.join(sorted(formats))}); they are "
-                "computed together, so this version needs them in one"
-            )
-        fmt = formats.pop()
+        (fmt,) = {storage_format(matrix, part, quantize) for part in group}
         if plans and plans[-1].format == fmt:
             last = plans.pop()
             group = (*last.parts, *group)
@@ -100,19 +108,20 @@ def slice_plans(
             start = min(part.base for part in group)
         end = start + sum(part.tensor.shape[0] for part in group)
         plans.append(SlicePlan(fmt, start, end - start, group))
-    return tuple(cut for plan in plans for cut in cut_to_limit(plan, matrix.blocks, binding_limit))
+    columns = matrix.blocks * BLOCK
+    return tuple(cut for plan in plans for cut in cut_to_limit(plan, columns, binding_limit))
 
 
 def groups_of_parts(matrix: Matrix) -> list[tuple[Part, ...]]:
-    """Parts that share rows alternately belong together; others stand alone."""
+    """Parts that share rows alternately, stored alike, belong together; others stand alone."""
     if any(part.stride > 1 for part in matrix.parts):
         return [matrix.parts]
     return [(part,) for part in matrix.parts]
 
 
-def cut_to_limit(plan: SlicePlan, blocks: int, binding_limit: int) -> list[SlicePlan]:
+def cut_to_limit(plan: SlicePlan, columns: int, binding_limit: int) -> list[SlicePlan]:
     """The same rows in slices whose largest buffer stays within the limit."""
-    row_bytes = blocks * max(STORAGE[plan.format].quants, STORAGE[plan.format].scales)
+    row_bytes = max(STORAGE[plan.format].sizes(4, columns).values()) // 4
     # Heads and quads of rows stay whole, so that epilogues and reordering work within a slice.
     unit = 4
     for part in plan.parts:
@@ -142,19 +151,9 @@ def repack_kernel(matrix: Matrix, plan: SlicePlan, part: Part) -> Kernel:
         "HEAD_DIM": part.head_dim,
         "ROTARY": part.rotary_dim,
     }
-    rows, scales = {"rows": "repack/rows"}, {"scales": "repack/scales"}
-    if source != plan.format:
-        snippets = {**rows, **scales, "source": f"repack/source_{source}"}
-        return kernel(f"repack/quantize_{plan.format}", snippets=snippets, **constants)
-    match source:
-        case "f32":
-            return kernel("repack/copy32", snippets=rows, **constants)
-        case "f16" | "bf16":
-            return kernel("repack/copy16", snippets=rows, **constants)
-        case "q4_0":
-            snippets = {**rows, **scales, "nibbles": "repack/nibbles"}
-        case "q4_1":
-            snippets = {**rows, "nibbles": "repack/nibbles"}
-        case _:
-            snippets = {**rows, **scales}
-    return kernel(f"repack/{source}", snippets=snippets, **constants)
+    if source == plan.format:
+        snippets = {"format": f"repack/{COPIES.get(source, source)}"}
+    else:
+        quantized = f"repack/quantize_{plan.format}"
+        snippets = {"format": quantized, "source": f"repack/source_{source}"}
+    return kernel("repack", snippets=snippets, **constants)

@@ -209,6 +209,7 @@ async def test_bad_alignment(alignment: int) -> None:
         ([("a", (1 << 32, 1 << 32), 0, 0)], 64, "more elements than 2"),
         ([("a", (2**64 - 1,) * 4, 0, 0)], 64, "more elements than 2"),
         ([("a", (33, 2), 8, 0)], 99, r"not whole blocks of 32 \(Q8_0\)"),
+        ([("a", (128, 2), 12, 0)], 144, r"not whole blocks of 256 \(Q4_K\)"),
         ([("a", (8,), 0, 5)], 64, "'a' lies at offset 5, which is not a multiple of 32"),
         ([("a", (8,), 0, 0), ("b", (8,), 0, 0)], 64, "'b' overlaps tensor 'a'"),
         ([("b", (8,), 0, 32), ("a", (64,), 0, 0)], 512, "'b' overlaps tensor 'a'"),
@@ -230,13 +231,13 @@ async def test_bad_tensors(
 
 async def test_formats_that_are_not_run_are_all_named() -> None:
     file = with_tensors(
-        ("a", (256,), 12, 0), ("b", (256,), 14, 160), ("c", (256,), 12, 384), ("d", (8,), 0, 544),
-        ("e", (8,), 99, 576),
+        ("a", (256,), 16, 0), ("b", (256,), 29, 160), ("c", (256,), 16, 384), ("d", (8,), 0, 544),
+        ("e", (8,), 99, 576), ("f", (256,), 14, 608),
     )  # fmt: skip
     with pytest.raises(
         UnsupportedModelError,
-        match=r"Q4_K \(2 tensors\), Q6_K \(1 tensors\), type 99 \(unknown\) \(1 tensors\)\. It "
-        "runs F32, F16, BF16, Q4_0, Q4_1, Q8_0: take the model's Q8_0 file",
+        match=r"IQ2_XXS \(2 tensors\), IQ1_M \(1 tensors\), type 99 \(unknown\) \(1 tensors\)\. It "
+        "runs F32, F16, BF16, Q4_0, .*, MXFP4: take the model's Q4_K_M or Q8_0 file",
     ):
         await opened(file, 999)
 
@@ -256,7 +257,7 @@ def test_type_numbers() -> None:
 @pytest.mark.parametrize(
     ("key", "type", "code", "value", "message"),
     [
-        ("split.count", 2, "H", 3, "one part of a model split into 3 files.*llama-gguf-split"),
+        ("split.count", 2, "H", 3, "part 1 of a model split into 3 files.*llama-gguf-split"),
         ("general.type", 8, "", "adapter", "GGUF file of type 'adapter', not a model"),
     ],
 )

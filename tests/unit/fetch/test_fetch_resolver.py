@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from range_server import FILE, running_server
 
-from webllm_py.errors import SourceError
+from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch import resolve
 from webllm_py.fetch.http import HttpFile
 from webllm_py.fetch.local import LocalFile, LocalFolder
+from webllm_py.fetch.resolver import open_beside
 from webllm_py.fetch.source import base_name
 from webllm_py.fetch.url import HttpFolder
 
@@ -113,6 +114,29 @@ async def test_hub_folder(monkeypatch: pytest.MonkeyPatch) -> None:
         "/range/org/name/resolve/v2/config.json",
         "/range/api/models/org/name/revision/v2",
     ]
+
+
+async def test_a_file_beside_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its folder, with the query (a signature) that its address has."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    (tmp_path / "a.gguf").write_bytes(b"a")
+    (tmp_path / "b.gguf").write_bytes(b"bytes of b")
+    given = LocalFile(tmp_path / "a.gguf")
+    found = await open_beside(given, "b.gguf")
+    assert await found.read(0, 10) == b"bytes of b"
+    with pytest.raises(MissingFileError, match=r"holds no c\.gguf"):
+        await open_beside(given, "c.gguf")
+    await given.close()
+    await found.close()
+    with running_server() as server:
+        server.files["b.gguf"] = b"bytes of b"
+        address = HttpFile(server.url("files/a.gguf?sig=x/y"))
+        found = await open_beside(address, "b.gguf")
+        assert await found.read(0, 10) == b"bytes of b"
+        await found.close()
+        with pytest.raises(MissingFileError, match=r"holds no c\.gguf"):
+            await open_beside(address, "c.gguf")
+    assert server.requests[0][0] == "/files/b.gguf?sig=x/y"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,15 @@ def test_a_missing_word_is_an_error() -> None:
         compose(kernel("embed", BLOCKS=1, SLICE=1, STEP_ROWS=4), Variant())
 
 
+def test_a_word_with_a_slash_is_a_file() -> None:
+    """A reader brings what it is made of along, and that what it needs."""
+    sizes = {"UNITS": 32, "SLICE": 4, "STEP_ROWS": 4}
+    text = compose(kernel("embed", snippets={"quant": "quant/q5_k"}, **sizes), Variant()).text
+    assert "${" not in text
+    for name in ("columns_in", "shifted_bits", "scales_of", "unit_columns", "row_unit"):
+        assert text.count(f"fn {name}(") == 1
+
+
 def test_an_unused_word_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"does not use \['quant'\]"):
         compose(kernel("pick_row", snippets={"quant": "quant/f32"}, **PICK), Variant())
