@@ -40,6 +40,11 @@ class Dot4Trial:
     def __init__(self, executor: Executor):
         self.executor = executor
         self.rows = min(ROWS, executor.chunk)
+        self._usual = executor.usual_prompts
+        if self.possible:
+            # The kernels of long ones are known after the trial.
+            few = executor.tuning.few_rows
+            executor.usual_prompts = tuple(n for n in self._usual if n <= few)
 
     @property
     def possible(self) -> bool:
@@ -79,15 +84,16 @@ class Dot4Trial:
             right = deviation(plain, rounded) < MOST_DEVIATION
             executor.dot4 = right and pays(await self.times(plans))
         except ShaderError:
-            return False
+            pass  # the plain kernels do without
         finally:
             for plan in plans:
                 device.drop(plan)
+            executor.usual_prompts = self._usual
         if executor.dot4:
             few = min(executor.tuning.few_rows, executor.tuning.dot4_rows)
             executor.tuning = replace(executor.tuning, few_rows=few)
             executor.drop_plans(executor)
-            await executor.prepare_prompts()
+        await executor.prepare_prompts()
         return executor.dot4
 
     def layer(self, *, dot4: bool) -> Sequence[Dispatch]:

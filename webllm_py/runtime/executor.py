@@ -28,7 +28,6 @@ from webllm_py.runtime.pages import Sequence as CachedSequence
 
 __all__ = ["Executor", "longest_context"]
 
-# Tokens of prompts whose kernels are compiled while loading.
 USUAL_PROMPTS = (32, 128, 512)
 
 
@@ -38,6 +37,9 @@ class Executor:
     Args:
         context_length: the most positions a sequence may have.
         frequencies: rotary frequencies, radians a position.
+
+    Attributes:
+        usual_prompts: tokens of those whose kernels are compiled while loading.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Executor:
         self.buffers = self._activations(config, step)
         self.decoder = Decoder(self, owner, logits=self.buffers.logits)
         self.fused_keys = fused_keys(config, tuning)
+        self.usual_prompts: tuple[int, ...] = USUAL_PROMPTS
         self._plans: dict[tuple[object, str, int], Plan] = {}
         self._last_row = 0
 
@@ -126,7 +129,7 @@ class Executor:
 
     async def prepare_prompts(self) -> None:
         """Compile the kernels and record the plans of usual prompts."""
-        await asyncio.gather(*(self.forward_plan(min(n, self.chunk)) for n in USUAL_PROMPTS))
+        await asyncio.gather(*(self.forward_plan(min(n, self.chunk)) for n in self.usual_prompts))
 
     def together(self, prompt: int, answer: int) -> int:
         """How many answers of so many tokens to one prompt may be decoded together."""
