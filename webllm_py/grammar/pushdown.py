@@ -169,7 +169,7 @@ def closure(due: list[Configuration | Frame]) -> tuple[frozenset[Configuration],
 class State:
     """Where reading stands: ``complete`` says whether the text may end here."""
 
-    __slots__ = ("_first", "_steps", "complete", "configurations", "grammar", "masks")
+    __slots__ = ("_first", "_steps", "complete", "configurations", "grammar")
 
     def __init__(self, grammar: Grammar, configurations: frozenset[Configuration], complete: bool):
         self.grammar = grammar
@@ -177,7 +177,6 @@ class State:
         self.complete = complete
         self._steps: dict[int, State | None] = {}
         self._first: int | None = None
-        self.masks: dict[object, int] = {}
 
     def step(self, byte: int) -> State | None:
         """The state behind ``byte``, or None where it is not allowed."""

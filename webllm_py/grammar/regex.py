@@ -13,7 +13,7 @@ from webllm_py.grammar.characters import (
     merged,
     utf8,
 )
-from webllm_py.grammar.regular import EPSILON, Regular, choice, repeat, sequence
+from webllm_py.grammar.regular import EPSILON, Regular, choice, repeat, sequence, until
 
 __all__ = ["regex", "searching"]
 
@@ -275,7 +275,8 @@ class _Meaning:
             items = items[:-1]
         if items and isinstance(items[0], Group) and _has_anchor(items[0]):
             raise self.misplaced()
-        return sequence(before, *(self.plain(item) for item in items), after)
+        found = sequence(before, *(self.plain(item) for item in items))
+        return found if after is EPSILON else until(found, after)
 
     def plain(self, tree: Tree) -> Regular:
         if isinstance(tree, Characters):

@@ -19,12 +19,14 @@ __all__ = [
     "Regular",
     "both",
     "byte_set",
+    "capped",
     "choice",
     "complement",
     "literal",
     "literals",
     "repeat",
     "sequence",
+    "until",
 ]
 
 ALL_BYTES = (1 << 256) - 1
@@ -202,6 +204,21 @@ class _Repeat(Regular):
         return sequence(self.item.step(byte), rest)
 
 
+class _Until(Regular):
+    __slots__ = ("after", "found")
+
+    def __init__(self, found: Regular, after: Regular):
+        super().__init__(False, found.boolean or after.boolean)
+        self.found = found
+        self.after = after
+
+    def partition(self) -> tuple[int, ...]:
+        return _refine([self.found.classes(), self.after.classes()])
+
+    def derivative(self, byte: int) -> Regular:
+        return until(self.found.step(byte), self.after.step(byte))
+
+
 class _Both(Regular):
     __slots__ = ("parts",)
 
@@ -354,6 +371,21 @@ def repeat(item: Regular, least: int = 0, most: int | None = None) -> Regular:
     return found
 
 
+def until(found: Regular, after: Regular) -> Regular:
+    """Texts of ``after`` that begin with one of ``found``; every text of ``found`` is in both.
+
+    As ``sequence(found, after)`` where ``after`` is closed under going on, but what was found once
+    is not looked for again.
+    """
+    if found is EMPTY or found.nullable:
+        return after if found.nullable else EMPTY
+    key = ("until", found, after)
+    shared = _shared.get(key)
+    if shared is None:
+        shared = _shared[key] = _Until(found, after)
+    return shared
+
+
 def both(*parts: Regular) -> Regular:
     """What is in every one of these."""
     flat: set[Regular] = set()
@@ -366,10 +398,18 @@ def both(*parts: Regular) -> Regular:
             flat.add(part)
     if EPSILON in flat:
         return EPSILON if all(part.nullable for part in flat) else EMPTY
+    repeats = [part for part in flat if isinstance(part, _Repeat)]
+    for part in repeats:
+        if part.most is None and not part.least:
+            if any(x.item is part.item and x is not part for x in repeats):
+                flat.discard(part)
     if not flat:
         return ANYTHING
     if len(flat) == 1:
         return flat.pop()
+    heads = {part.head if isinstance(part, _Sequence) else None for part in flat}
+    if len(heads) == 1 and isinstance(head := heads.pop(), _Bytes):
+        return sequence(head, both(*(x.tail for x in flat if isinstance(x, _Sequence))))
     key = ("both", frozenset(flat))
     found = _shared.get(key)
     if found is None:
@@ -390,6 +430,22 @@ def complement(inner: Regular) -> Regular:
     if found is None:
         found = _shared[key] = _Complement(inner)
     return found
+
+
+def capped(term: Regular, limit: int) -> Regular:
+    """A term that nobody can tell from this one within fewer than ``limit`` bytes.
+
+    Counts are cut to ``limit``. Not for intersections and complements: whether anything is left of
+    those can depend on the exact count.
+    """
+    if isinstance(term, _Sequence):
+        return sequence(capped(term.head, limit), term.tail)
+    if isinstance(term, _Choice):
+        return choice(*(capped(option, limit) for option in term.options))
+    if isinstance(term, _Repeat):
+        most = None if term.most is None else min(term.most, limit)
+        return repeat(term.item, min(term.least, limit), most)
+    return term
 
 
 ANYTHING: Regular = _Repeat(_Bytes(ALL_BYTES), 0, None)
