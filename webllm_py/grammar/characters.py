@@ -14,8 +14,8 @@ __all__ = [
     "json_escaped",
     "json_text",
     "merged",
-    "without",
     "utf8",
+    "without",
 ]
 
 Ranges = tuple[tuple[int, int], ...]

@@ -7,6 +7,7 @@ like the others, and a counted repetition is one term however large its counts a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from weakref import WeakValueDictionary
 
@@ -42,12 +43,21 @@ class Regular:
         boolean: an intersection or complement is inside, so that emptiness needs a search.
     """
 
-    __slots__ = ("__weakref__", "_alive", "_classes", "_steps", "boolean", "nullable")
+    __slots__ = (
+        "__weakref__",
+        "_alive",
+        "_classes",
+        "_derivatives",
+        "_steps",
+        "boolean",
+        "nullable",
+    )
 
     def __init__(self, nullable: bool, boolean: bool = False):
         self.nullable = nullable
         self.boolean = boolean
         self._steps: dict[int, Regular] = {}
+        self._derivatives: dict[int, Regular] = {}
         self._classes: tuple[int, ...] | None = None
         self._alive: bool | None = None if boolean else True
 
@@ -62,7 +72,7 @@ class Regular:
                 lowest = (members & -members).bit_length() - 1
                 found = self._steps.get(lowest)
                 if found is None:
-                    found = self.derivative(lowest)
+                    found = self._ahead(lowest)
                     if found.boolean and not found.alive():
                         found = EMPTY
                     self._steps[lowest] = found
@@ -70,6 +80,13 @@ class Regular:
         else:
             found = EMPTY
         self._steps[byte] = found
+        return found
+
+    def _ahead(self, byte: int) -> Regular:
+        """The derivative, which may turn out to be empty."""
+        found = self._derivatives.get(byte)
+        if found is None:
+            found = self._derivatives[byte] = self.derivative(byte)
         return found
 
     def classes(self) -> tuple[int, ...]:
@@ -104,9 +121,9 @@ class Regular:
         settles all that it saw.
         """
         parents: dict[Regular, Regular | None] = {self: None}
-        pending = [self]
+        pending = deque([self])
         while pending:
-            term = pending.pop()
+            term = pending.popleft()
             if term.nullable or term._alive:
                 walk: Regular | None = term
                 while walk is not None:
@@ -116,7 +133,7 @@ class Regular:
             if len(parents) > SEARCH_LIMIT:
                 raise GrammarError("a pattern combined with other limits is too complex to check")
             for members in term.classes():
-                target = term.derivative((members & -members).bit_length() - 1)
+                target = term._ahead((members & -members).bit_length() - 1)
                 if target is not EMPTY and target._alive is not False and target not in parents:
                     parents[target] = term
                     pending.append(target)

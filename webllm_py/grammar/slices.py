@@ -55,6 +55,8 @@ class Slice:
 
     def of_length(self, language: Regular) -> int | None:
         """The tokens allowed by a term that at most counts characters; None for another term."""
+        if self._character is EMPTY:
+            return None
         for size, allowed in enumerate(self._up_to):
             after = self.after(language)
             if len(after) > 1:

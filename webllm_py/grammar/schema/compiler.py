@@ -66,7 +66,14 @@ class _Compiler:
         built: dict[Reference, list[Node]] = {}
         while self.pending:
             goal = self.pending.pop()
-            built[self.rules[goal]] = self._nodes(goal)
+            try:
+                built[self.rules[goal]] = self._nodes(goal)
+            except UnsupportedSchemaError:
+                raise
+            except GrammarError as error:
+                raise UnsupportedSchemaError(
+                    str(error), keyword="pattern", path=min(key for key, *_ in goal)
+                ) from error
         usable = _finishable(built)
         if root not in usable:
             raise GrammarError("no value satisfies this schema")
