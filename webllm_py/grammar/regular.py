@@ -417,9 +417,9 @@ def both(*parts: Regular) -> Regular:
         return EPSILON if all(part.nullable for part in flat) else EMPTY
     repeats = [part for part in flat if isinstance(part, _Repeat)]
     for part in repeats:
-        if part.most is None and not part.least:
-            if any(x.item is part.item and x is not part for x in repeats):
-                flat.discard(part)
+        star = part.most is None and not part.least
+        if star and any(x.item is part.item and x is not part for x in repeats):
+            flat.discard(part)
     if not flat:
         return ANYTHING
     if len(flat) == 1:

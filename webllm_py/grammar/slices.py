@@ -48,7 +48,7 @@ class Slice:
         groups: list[list[int]] = [[] for _ in range(max(sizes, default=0) + 1)]
         for size, (_, token) in zip(sizes, tokens, strict=True):
             groups[size].append(token)
-        self._up_to = list(accumulate((bitmap(words, group) for group in groups), or_))
+        self._up_to: list[int] = list(accumulate((bitmap(words, group) for group in groups), or_))
         self.all = self._up_to[-1]
         self._free: dict[Regular, bool] = {}
         self._after: dict[Regular, frozenset[Regular]] = {}

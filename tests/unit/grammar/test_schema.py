@@ -20,7 +20,8 @@ PERSON: dict[str, Any] = {
 }
 TREE = {"$ref": "#/$defs/node", "$defs": {"node": {
     "type": "object",
-    "properties": {"value": {"type": "number"}, "children": {"items": {"$ref": "#/$defs/node"}, "type": "array"}},
+    "properties": {"value": {"type": "number"},
+                   "children": {"items": {"$ref": "#/$defs/node"}, "type": "array"}},
     "required": ["value", "children"], "additionalProperties": False,
 }}}  # fmt: skip
 CASES: list[tuple[Any, list[Any], list[Any]]] = [
@@ -49,7 +50,8 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     ({"type": "object", "minProperties": 1, "maxProperties": 2}, [{"a": 1}, {"a": 1, "b": 2}],
      [{}, {"a": 1, "b": 2, "c": 3}]),
     ({"propertyNames": {"pattern": "^[a-z]$"}}, [{"a": 1}], [{"ab": 1}]),
-    ({"dependentRequired": {"a": ["b"]}}, [{"b": 1}, {"a": 1, "b": 2}, {"b": 2, "a": 1}], [{"a": 1}]),
+    ({"dependentRequired": {"a": ["b"]}}, [{"b": 1}, {"a": 1, "b": 2}, {"b": 2, "a": 1}],
+     [{"a": 1}]),
     ({"if": {"required": ["a"]}, "then": {"required": ["b"]}, "else": {"maxProperties": 1}},
      [{"a": 1, "b": 2}, {"c": 1}, {}], [{"a": 1}, {"c": 1, "d": 2}]),
     ({"oneOf": [{"type": "integer"}, {"minimum": 2}]}, [1, 2.5, "text"], [3, 1.5]),
@@ -73,14 +75,17 @@ def test_keywords(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "valid", "invalid"),
     [
-        ("date", ["2024-02-29", "2000-02-29", "1999-12-31"], ["2023-02-29", "1900-02-29", "0000-01-01"]),
-        ("date-time", ["2020-01-01T00:00:00.5Z", "2020-01-01T23:59:59+01:00"], ["2020-01-01 00:00:00Z"]),
+        ("date", ["2024-02-29", "2000-02-29", "1999-12-31"],
+         ["2023-02-29", "1900-02-29", "0000-01-01"]),
+        ("date-time", ["2020-01-01T00:00:00.5Z", "2020-01-01T23:59:59+01:00"],
+         ["2020-01-01 00:00:00Z"]),
         ("email", ["joe.bloggs@example.com"], ["joe", "a..b@example.com", "@x"]),
         ("hostname", ["a-b.example.com"], ["-a.com", "a" * 64]),
         ("ipv4", ["127.0.0.1", "255.255.255.255"], ["256.1.1.1", "1.2.3", "01.2.3.4"]),
         ("ipv6", ["::1", "1:2:3:4:5:6:7:8", "::ffff:1.2.3.4", "fe80::1:2", "1::"],
          ["1:2:3", "1::2::3", "1:2:3:4:5:6:7::8:9", "::1%eth0"]),
-        ("uri", ["http://a.b/c?d=e#f", "urn:isbn:1", "http://[::1]:80/"], ["//a/b", "a b:c", "http:// x"]),
+        ("uri", ["http://a.b/c?d=e#f", "urn:isbn:1", "http://[::1]:80/"],
+         ["//a/b", "a b:c", "http:// x"]),
         ("uuid", ["123e4567-e89b-12d3-a456-426614174000"], ["123e4567e89b12d3a456426614174000"]),
         ("duration", ["P1DT2H", "P3W", "PT0S"], ["P", "PT", "P1H"]),
         ("time", ["12:30:00Z"], ["24:00:00Z", "12:30Z"]),
@@ -120,7 +125,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(schema: Any, keyword: str, p
     "schema", [{"minLength": "3"}, {"required": [1]}, {"anyOf": []}, 7, {"enum": 3}]
 )
 def test_a_malformed_schema_is_refused(schema: Any) -> None:
-    with pytest.raises(GrammarError, match="wrong value|must be an object"):
+    with pytest.raises(GrammarError, match=r"wrong value|must be an object"):
         schema_grammar(schema)
 
 

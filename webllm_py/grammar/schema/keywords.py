@@ -37,13 +37,29 @@ FOR_KIND = {
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     "string": ("minLength", "maxLength", "pattern", "format"),
     "array": ("minItems", "maxItems", "items", "contains", "uniqueItems"),
-    "object": ("required", "properties", "minProperties", "maxProperties", "propertyNames")
-    + ("dependencies", "dependentRequired", "dependentSchemas"),
+    "object": (
+        *("required", "properties", "minProperties", "maxProperties", "propertyNames"),
+        *("dependencies", "dependentRequired", "dependentSchemas"),
+    ),
 }
 GROUPS = {
     "items": ("items", "prefixItems", "additionalItems"),
     "properties": ("properties", "patternProperties", "additionalProperties"),
 }
+METHODS = {
+    "$ref": "_ref",
+    "type": "_type",
+    "enum": "_enum",
+    "const": "_const",
+    "allOf": "_all_of",
+    "anyOf": "_any_of",
+    "oneOf": "_one_of",
+    "not": "_not",
+    "if": "_if",
+    "items": "_items",
+    "properties": "_properties",
+}
+"""What reads each keyword; the others are limits of their kind."""
 REFUSED = {
     "unevaluatedItems": "which items were evaluated depends on the whole value",
     "unevaluatedProperties": "which properties were evaluated depends on the whole value",
@@ -79,7 +95,7 @@ class Keywords:
             raise GrammarError(f"the schema at {key} must be an object or a boolean")
         if not keyword:
             return self._whole(key, schema, holds, kind)
-        method = getattr(self, f"_{keyword.strip('$')}", None) or getattr(self, f"_{kind}_limit")
+        method = getattr(self, METHODS.get(keyword, f"_{kind}_limit"))
         try:
             found: list[Alternative] = method(key, keyword, schema, holds, kind)
         except UnsupportedSchemaError:
@@ -143,11 +159,11 @@ class Keywords:
             return [((), (Scalar(both(*parts), negative=True),))]
         return [((), (Scalar(complement(_texts(values, kind)), negative=True),))]
 
-    def _allOf(self, key: str, word: str, schema: Any, holds: bool, _: str) -> list[Alternative]:  # noqa: N802
+    def _all_of(self, key: str, word: str, schema: Any, holds: bool, _: str) -> list[Alternative]:
         claims = self._listed(key, word, schema, holds)
         return [(claims, ())] if holds else [((claim,), ()) for claim in claims]
 
-    def _anyOf(self, key: str, word: str, schema: Any, holds: bool, _: str) -> list[Alternative]:  # noqa: N802
+    def _any_of(self, key: str, word: str, schema: Any, holds: bool, _: str) -> list[Alternative]:
         claims = self._listed(key, word, schema, holds)
         return [((claim,), ()) for claim in claims] if holds else [(claims, ())]
 
@@ -157,7 +173,9 @@ class Keywords:
         base = child(key, word)
         return tuple((f"{base}/{index}", "", holds) for index in range(len(schema[word])))
 
-    def _oneOf(self, key: str, word: str, schema: Any, holds: bool, kind: str) -> list[Alternative]:  # noqa: N802
+    def _one_of(
+        self, key: str, word: str, schema: Any, holds: bool, kind: str
+    ) -> list[Alternative]:
         claims = self._listed(key, word, schema, True)
         possible = [x for x in claims if not self.disjoint(x, x, kind)]
         together = [

@@ -72,8 +72,10 @@ FORMATS = {
     "json-pointer": r"(?:/(?:[^~/]|~[01])*)*",
 }
 NOT_ENFORCED = frozenset(
-    ["idn-email", "idn-hostname", "iri", "iri-reference", "uri-template", "regex"]
-    + ["relative-json-pointer"]
+    (
+        *("idn-email", "idn-hostname", "iri", "iri-reference", "uri-template"),
+        *("regex", "relative-json-pointer"),
+    )
 )
 """Formats of the standard that are refused; names outside the standard only describe."""
 
