@@ -132,6 +132,9 @@ class ObjectNode(Node):
         quote = self.marks.quote
         for entry in self.entries:
             entry.text = sequence(quote, entry.key, quote, self.marks.colon)
+        self._own = 0
+        for entry in self.entries:
+            self._own |= entry.own
         self._counted = self.least > 0 or self.most is not None
 
     def enter(self, parent: Frame) -> Iterator[Configuration | Frame]:
@@ -161,35 +164,38 @@ class ObjectNode(Node):
         self, seen: int, count: int, index: int, parent: Frame
     ) -> Iterator[Configuration | Frame]:
         entry = self.entries[index]
-        count = count + 1 if self._counted else 0
+        behind = count + 1 if self._counted else 0
         if self.most is None:
-            count = min(count, self.least)
-        for variant in entry.variants:
+            behind = min(behind, self.least)
+        for variant in self._choices(entry, seen, count):
             now = seen | entry.own | variant.meets
-            if self._can_end(now):
-                state = ("end", now, count, index if self.ordered else 0)
-                yield from variant.value.enter(parent.push(self, state))
+            state = ("end", now, behind, index if self.ordered else 0)
+            yield from variant.value.enter(parent.push(self, state))
 
     def _following(self, seen: int, count: int, start: int) -> Iterator[int]:
-        if self.most is not None and count >= self.most:
-            return
         for index in range(start, len(self.entries)):
             entry = self.entries[index]
-            if entry.own & seen:
-                continue
-            if self.most is not None and not entry.own & self.demands:
-                missing = (self.demands & ~seen).bit_count()
-                if count + 1 + missing > self.most:
-                    continue
-            yield index
-            if self.ordered and entry.own & self.demands:
-                return
+            if not entry.own & seen and self._choices(entry, seen, count):
+                yield index
+                if self.ordered and entry.own & self.demands:
+                    return
+
+    def _choices(self, entry: Entry, seen: int, count: int) -> list[Variant]:
+        """The values of an entry after which the demands that are left can still be met."""
+        found = []
+        for variant in entry.variants:
+            now = seen | entry.own | variant.meets
+            missing = (self.demands & ~now).bit_count()
+            room = self.most is None or count + 1 + missing <= self.most
+            if room and self._can_end(now):
+                found.append(variant)
+        return found
 
     def _can_end(self, seen: int) -> bool:
         """Whether the demands that are left can still be met."""
         missing = self.demands & ~seen
-        if not missing:
-            return True
+        if not missing or not missing & ~self._own:
+            return True  # properties with one name, none of which was used up
         for entry in self.entries:
             if not entry.own & seen:
                 missing &= ~entry.own
