@@ -6,6 +6,7 @@ vocabulary, whatever the grammar.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -105,8 +106,9 @@ class TokenMasks:
         dense = 0
         tokens: list[int] = []
         exits: list[tuple[Trie, list[int]]] = []
+        first = language.first()
         for size, part in self._slices:
-            if size is not short:
+            if size is not short or not first & part.trie.first:
                 continue
             counted = part.of_length(language)
             if counted is not None:
@@ -129,13 +131,22 @@ class TokenMasks:
         return _Part(dense, tokens, exits)
 
 
+_WHOLE = [
+    (
+        ranges,
+        re.compile(f"[{''.join(f'{re.escape(chr(a))}-{re.escape(chr(b))}' for a, b in ranges)}]+"),
+    )
+    for ranges in SLICES
+]
+
+
 def _slice_of(text: bytes) -> Ranges | None:
     """The first of ``SLICES`` that has all characters of a token."""
     try:
-        characters = set(text.decode())
+        characters = text.decode()
     except UnicodeDecodeError:
         return None
-    for ranges in SLICES:
-        if all(any(low <= ord(c) <= high for low, high in ranges) for c in characters):
+    for ranges, whole in _WHOLE:
+        if whole.fullmatch(characters):
             return ranges
     return None

@@ -17,33 +17,42 @@ class Trie:
     Attributes:
         byte: the byte that leads to each node.
         end: the node behind each node's subtree.
+        first: the bytes that tokens begin with, as 256 bits.
         order: the tokens in the order of their nodes.
         rank: how many tokens come before each node; a node's own run up to the next node's rank.
     """
 
     def __init__(self, tokens: Iterable[tuple[bytes, int]]):
         byte = bytearray()
-        self.end = array("i")
-        self.order = array("i")
-        self.rank = array("i")
+        end: list[int] = []
+        rank: list[int] = []
+        order: list[int] = []
         path: list[int] = []
         before = b""
         for text, token in sorted(tokens):
-            common = _common(before, text)
-            for node in path[common:]:
-                self.end[node] = len(byte)
-            del path[common:]
-            for value in text[common:]:
-                path.append(len(byte))
-                byte.append(value)
-                self.end.append(0)
-                self.rank.append(len(self.order))
-            self.order.append(token)
+            common = 0 if text[:1] != before[:1] else _common(before, text)
+            while len(path) > common:
+                end[path.pop()] = len(byte)
+            new = len(text) - common
+            path += range(len(byte), len(byte) + new)
+            byte += text[common:]
+            end += [0] * new
+            rank += [len(order)] * new
+            order.append(token)
             before = text
         for node in path:
-            self.end[node] = len(byte)
-        self.rank.append(len(self.order))
+            end[node] = len(byte)
+        rank.append(len(order))
         self.byte = bytes(byte)
+        self._roots: dict[int, int] = {}
+        node = 0
+        while node < len(byte):
+            self._roots[byte[node]] = node
+            node = end[node]
+        self.first = sum(1 << value for value in self._roots)
+        self.end = array("i", end)
+        self.rank = array("i", rank)
+        self.order = array("i", order)
 
     def within(
         self, language: Regular, free: Callable[[Regular], bool]
@@ -58,10 +67,24 @@ class Trie:
         """
         bounds: list[int] = [0, 0]
         exits: list[int] = []
+        begins = language.first() & self.first
+        while begins:
+            root = self._roots[(begins & -begins).bit_length() - 1]
+            self._from_root(root, language, free, bounds, exits)
+            begins &= begins - 1
+        return bounds, exits
+
+    def _from_root(
+        self,
+        node: int,
+        language: Regular,
+        free: Callable[[Regular], bool],
+        bounds: list[int],
+        exits: list[int],
+    ) -> None:
         stack: list[tuple[Regular, int]] = []
         byte, ends, rank = self.byte, self.end, self.rank
-        node, stop = 0, len(byte)
-        bottom = stop
+        bottom = stop = ends[node]
         while node < bottom:
             while node >= stop:
                 language, stop = stack.pop()
@@ -89,7 +112,6 @@ class Trie:
                 stack.append((language, stop))
                 language, stop = rest, end
             node = below
-        return bounds, exits
 
     def below(self, node: int, state: State, tokens: list[int]) -> None:
         """Add the tokens that go on below a node and are allowed from ``state`` on."""
@@ -117,6 +139,6 @@ def _common(one: bytes, other: bytes) -> int:
     count = 0
     for a, b in zip(one, other, strict=False):
         if a != b:
-            break
+            return count
         count += 1
     return count
