@@ -27,10 +27,13 @@ def gbnf(text: str, root: str = "root") -> Grammar:
     Raises:
         GrammarError: it is malformed, names a rule that is missing, or is left-recursive.
     """
-    rules = _Reader(text).rules()
-    if root not in rules:
-        raise GrammarError(f"the grammar has no rule {root!r} to begin with")
-    _refuse_left_recursion(rules)
+    try:
+        rules = _Reader(text).rules()
+        if root not in rules:
+            raise GrammarError(f"the grammar has no rule {root!r} to begin with")
+        _refuse_left_recursion(rules)
+    except RecursionError:
+        raise GrammarError("a grammar with groups or rules nested too deeply") from None
     return Grammar(rules[root])
 
 
@@ -49,7 +52,6 @@ class _Reader:
     def _places(self) -> dict[str, int]:
         """Where the body of each rule begins, found by reading past all of them once."""
         places: dict[str, int] = {}
-        self.built = {}
         self._skip()
         while self.at < len(self.text):
             head = HEAD.match(self.text, self.at)
@@ -60,7 +62,6 @@ class _Reader:
             if head[1] in places:
                 raise self.error(f"the rule {head[1]!r} is defined twice")
             places[head[1]] = self.at = head.end()
-            self.bodies = {}
             self.at = _body_end(self.text, self.at)
             self._skip()
         return places

@@ -69,13 +69,19 @@ def regex(pattern: str, writer: Writer = utf8) -> Regular:
     Raises:
         GrammarError: the pattern is malformed, or asks for lookaround or back references.
     """
-    return _Meaning(pattern, writer, EPSILON).whole(_Parser(pattern).parsed())
+    return _read(pattern, writer, EPSILON)
 
 
 def searching(pattern: str, writer: Writer = utf8) -> Regular:
     """The texts in which the pattern matches somewhere, as JSON Schema's ``pattern`` has it."""
-    around = repeat(writer(ANY_CHARACTER))
-    return _Meaning(pattern, writer, around).whole(_Parser(pattern).parsed())
+    return _read(pattern, writer, repeat(writer(ANY_CHARACTER)))
+
+
+def _read(pattern: str, writer: Writer, around: Regular) -> Regular:
+    try:
+        return _Meaning(pattern, writer, around).whole(_Parser(pattern).parsed())
+    except RecursionError:
+        raise GrammarError("a pattern with groups nested too deeply") from None
 
 
 class _Parser:

@@ -10,12 +10,15 @@ from itertools import product
 import pytest
 
 from webllm_py.errors import GrammarError
-from webllm_py.grammar.gbnf import gbnf
-from webllm_py.grammar.masks import TokenMasks
-from webllm_py.grammar.matcher import Matcher
-from webllm_py.grammar.pushdown import Grammar, Terminal
-from webllm_py.grammar.regex import regex
-from webllm_py.grammar.schema.compiler import json_grammar, schema_grammar
+from webllm_py.grammar import (
+    Grammar,
+    Matcher,
+    TokenMasks,
+    gbnf,
+    json_grammar,
+    regex_grammar,
+    schema_grammar,
+)
 
 END = 0
 
@@ -72,7 +75,7 @@ GRAMMARS: dict[str, Callable[[], Grammar]] = {
     "email": lambda: schema_grammar({"type": "string", "format": "email"}),
     "numbers": lambda: schema_grammar({"items": {"type": "number", "minimum": 0.5}, "minItems": 1}),
     "gbnf": lambda: gbnf('root ::= (pair | word)+\npair ::= "{" root? "}"\nword ::= [a-z]+ " "?'),
-    "regex": lambda: Grammar(Terminal(regex("(a|na|日本){1,40}"))),
+    "regex": lambda: regex_grammar("(a|na|日本){1,40}"),
 }  # fmt: skip
 
 

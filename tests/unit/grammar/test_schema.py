@@ -9,7 +9,7 @@ import pytest
 from canonical import canonical
 
 from webllm_py.errors import GrammarError, UnsupportedSchemaError
-from webllm_py.grammar.schema.compiler import json_grammar, schema_grammar
+from webllm_py.grammar import gbnf, json_grammar, schema_grammar
 from webllm_py.grammar.schema.strings import FORMATS
 
 PERSON: dict[str, Any] = {
@@ -188,3 +188,19 @@ def test_json_object_is_any_object() -> None:
     assert not grammar.matches(b'{"a": "\\ud83d"}')
     assert not grammar.matches(b'{"a": 01}')
     assert not grammar.matches('{"a": "é"}'.encode("latin-1"))
+
+
+def test_nesting_without_end_is_refused() -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(3000):
+        schema = {"items": schema}
+    with pytest.raises(GrammarError, match="nested too deeply"):
+        schema_grammar(schema)
+    with pytest.raises(GrammarError, match="nested too deeply"):
+        schema_grammar({"type": "string", "pattern": "(" * 5000 + ")" * 5000})
+    with pytest.raises(GrammarError, match="nested too deeply"):
+        gbnf("root ::= " + "(" * 5000 + '"a"' + ")" * 5000)
+
+
+def test_deep_values_are_read() -> None:
+    assert schema_grammar(True).matches(b"[" * 5000 + b"]" * 5000)

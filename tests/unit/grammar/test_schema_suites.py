@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from canonical import canonical
 
 from webllm_py.errors import GrammarError, UnsupportedSchemaError
-from webllm_py.grammar.schema.compiler import schema_grammar
+from webllm_py.grammar import Grammar, schema_grammar
 
 Case = tuple[str, Any, list[tuple[Any, bool]]]
 
@@ -30,6 +32,39 @@ def judged(cases: Iterable[Case]) -> tuple[list[str], list[str], list[str]]:
         exact = all(grammar.matches(canonical(value)) is valid for value, valid in tests)
         (right if exact else wrong).append(name)
     return refused, right, wrong
+
+
+def written(grammar: Grammar, chosen: random.Random) -> bytes | None:
+    """A text that a grammar allows, each byte drawn; None where it grew too long."""
+    state, text = grammar.start(), bytearray()
+    while len(text) < 1500:
+        allowed = [byte for byte in range(256) if state.first() >> byte & 1]
+        if state.complete and (not allowed or chosen.random() < 0.5):
+            return bytes(text)
+        assert allowed, f"a dead end behind {bytes(text)!r}"
+        closing = [byte for byte in allowed if byte in b'"}]']
+        text.append(chosen.choice(closing if closing and chosen.random() < 0.7 else allowed))
+        following = state.step(text[-1])
+        assert following is not None, f"a byte that leads nowhere behind {bytes(text)!r}"
+        state = following
+    return None
+
+
+def test_every_text_under_a_real_schema_can_be_finished(
+    schema_data: Callable[[str], list[Any]],
+) -> None:
+    chosen = random.Random(7)
+    finished = 0
+    for case in schema_data("maskbench-400.jsonl")[::4]:
+        try:
+            grammar = schema_grammar(case["schema"])
+        except UnsupportedSchemaError:
+            continue
+        text = written(grammar, chosen)
+        if text is not None:
+            json.loads(text)
+            finished += 1
+    assert finished > 40
 
 
 def test_maskbench(schema_data: Callable[[str], list[Any]]) -> None:

@@ -49,7 +49,10 @@ def schema_grammar(schema: Any, *, space: str = FLEXIBLE_SPACE, any_order: bool 
         UnsupportedSchemaError: a keyword cannot be honoured; names it and its path.
         GrammarError: the schema is malformed, or no value can satisfy it.
     """
-    return _Compiler(Document(schema), space, any_order).grammar()
+    try:
+        return _Compiler(Document(schema), space, any_order).grammar()
+    except RecursionError:
+        raise GrammarError("a schema nested too deeply") from None
 
 
 class _Compiler:
