@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from webllm_py.grammar.regular import Regular, byte_set, choice, literal, sequence
+from webllm_py.grammar.regular import Regular, byte_set, choice, sequence
+from webllm_py.grammar.words import literal
 
 __all__ = [
     "ANY_CHARACTER",

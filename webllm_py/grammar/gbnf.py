@@ -8,7 +8,7 @@ from webllm_py.errors import GrammarError
 from webllm_py.grammar.characters import ANY_CHARACTER, Ranges, inverted, merged, utf8
 from webllm_py.grammar.parts import Named, alternatives, repeated, series
 from webllm_py.grammar.pushdown import Choice, Grammar, Loop, Node, Reference, Series, Terminal
-from webllm_py.grammar.regular import literal
+from webllm_py.grammar.words import literal
 
 __all__ = ["gbnf"]
 

@@ -10,17 +10,8 @@ import pytest
 from webllm_py.errors import GrammarError
 from webllm_py.grammar.characters import json_escaped, json_text
 from webllm_py.grammar.regex import regex, searching
-from webllm_py.grammar.regular import (
-    ANYTHING,
-    EMPTY,
-    Regular,
-    both,
-    byte_set,
-    complement,
-    literal,
-    literals,
-    repeat,
-)
+from webllm_py.grammar.regular import ANYTHING, EMPTY, Regular, both, byte_set, complement, repeat
+from webllm_py.grammar.words import literal, literals
 
 PATTERNS = [
     r"^[a-z]{2,4}$",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from webllm_py.errors import GrammarError, UnsupportedSchemaError
-from webllm_py.grammar.regular import Regular, both, complement, literals
+from webllm_py.grammar.regular import Regular, both, complement
 from webllm_py.grammar.schema import numbers, strings
 from webllm_py.grammar.schema.documents import Document, child
 from webllm_py.grammar.schema.facts import (
@@ -26,11 +26,18 @@ from webllm_py.grammar.schema.facts import (
     SomeProperty,
     kind_of,
 )
+from webllm_py.grammar.schema.readings import (
+    IMPOSSIBLE,
+    NOTHING_TO_SAY,
+    count,
+    exactly,
+    opposite,
+    required,
+    scalar,
+    texts,
+)
 
 __all__ = ["Keywords"]
-
-NOTHING_TO_SAY: list[Alternative] = [((), ())]
-IMPOSSIBLE: list[Alternative] = []
 
 FOR_ANY = ("$ref", "type", "enum", "const", "allOf", "anyOf", "oneOf", "not", "if")
 FOR_KIND = {
@@ -148,16 +155,16 @@ class Keywords:
     def _values(self, values: list[Any], holds: bool, kind: str) -> list[Alternative]:
         values = [value for value in values if kind_of(value) == kind]
         if kind in ("array", "object"):
-            claims = tuple((self.document.make(_exactly(value)), "", holds) for value in values)
+            claims = tuple((self.document.make(exactly(value)), "", holds) for value in values)
             return [((claim,), ()) for claim in claims] if holds else [(claims, ())]
         if not values:
             return IMPOSSIBLE if holds else NOTHING_TO_SAY
         if holds:
-            return [((), (Scalar(_texts(values, kind)),))]
+            return [((), (Scalar(texts(values, kind)),))]
         if kind == "number":
             parts = [complement(numbers.equal_to(value)) for value in values]
             return [((), (Scalar(both(*parts), negative=True),))]
-        return [((), (Scalar(complement(_texts(values, kind)), negative=True),))]
+        return [((), (Scalar(complement(texts(values, kind)), negative=True),))]
 
     def _all_of(self, key: str, word: str, schema: Any, holds: bool, _: str) -> list[Alternative]:
         claims = self._listed(key, word, schema, holds)
@@ -185,12 +192,12 @@ class Keywords:
             if not self.disjoint(one, other, kind)
         ]
         if not holds:
-            none = tuple(_opposite(claim) for claim in possible)
+            none = tuple(opposite(claim) for claim in possible)
             return [(none, ()), *((pair, ()) for pair in together)]
         found: list[Alternative] = []
         for claim in possible:
             others = [b if a == claim else a for a, b in together if claim in (a, b)]
-            found.append(((claim, *(_opposite(other) for other in others)), ()))
+            found.append(((claim, *(opposite(other) for other in others)), ()))
         return found
 
     def _not(self, key: str, _: str, __: Any, holds: bool, ___: str) -> list[Alternative]:
@@ -225,7 +232,7 @@ class Keywords:
                 language = numbers.above(value) if lower else complement(numbers.at_least(value))
             else:
                 language = numbers.at_least(value) if lower else complement(numbers.above(value))
-        return [((), (_scalar(language, holds),))]
+        return [((), (scalar(language, holds),))]
 
     def _string_limit(
         self, key: str, word: str, schema: Any, holds: bool, _: str
@@ -233,11 +240,11 @@ class Keywords:
         value = schema[word]
         language: Regular | None
         if word == "minLength":
-            language = strings.length(_count(value), None)
-            if _count(value) == 0:
+            language = strings.length(count(value), None)
+            if count(value) == 0:
                 return NOTHING_TO_SAY if holds else IMPOSSIBLE
         elif word == "maxLength":
-            language = strings.length(0, _count(value))
+            language = strings.length(0, count(value))
         elif word == "pattern":
             language = strings.matching(value)
         else:
@@ -247,7 +254,7 @@ class Keywords:
                 raise GrammarError(f"the format {value!r} cannot be enforced") from None
         if language is None:
             return NOTHING_TO_SAY if holds else IMPOSSIBLE
-        return [((), (_scalar(language, holds),))]
+        return [((), (scalar(language, holds),))]
 
     def _array_limit(
         self, key: str, word: str, schema: Any, holds: bool, _: str
@@ -259,12 +266,12 @@ class Keywords:
             return NOTHING_TO_SAY if holds else IMPOSSIBLE
         if word == "contains":
             return self._some_item(key, schema, holds)
-        count = _count(value)
+        number = count(value)
         if (word == "minItems") == holds:
-            return [((), (ItemLimits(count if holds else count + 1, None),))]
-        if count == 0 and not holds:
+            return [((), (ItemLimits(number if holds else number + 1, None),))]
+        if number == 0 and not holds:
             return IMPOSSIBLE
-        return [((), (ItemLimits(0, count if holds else count - 1),))]
+        return [((), (ItemLimits(0, number if holds else number - 1),))]
 
     def _some_item(self, key: str, schema: Any, holds: bool) -> list[Alternative]:
         if "maxContains" in schema or schema.get("minContains", 1) not in (0, 1):
@@ -337,19 +344,19 @@ class Keywords:
     ) -> list[Alternative]:
         value = schema[word]
         if word == "required":
-            return _required(value, holds)
+            return required(value, holds)
         if word == "propertyNames":
             claim = (child(key, word), "", holds)
             if holds:
                 return [((), (Names(claim),))]
             raise GrammarError("it cannot be negated")
         if word in ("minProperties", "maxProperties"):
-            count = _count(value)
+            number = count(value)
             if (word == "minProperties") == holds:
-                return [((), (PropertyLimits(count if holds else count + 1, None),))]
-            if count == 0 and not holds:
+                return [((), (PropertyLimits(number if holds else number + 1, None),))]
+            if number == 0 and not holds:
                 return IMPOSSIBLE
-            return [((), (PropertyLimits(0, count if holds else count - 1),))]
+            return [((), (PropertyLimits(0, number if holds else number - 1),))]
         return self._dependent(key, word, value, holds)
 
     def _dependent(
@@ -360,7 +367,7 @@ class Keywords:
         for name, needed in value.items():
             claims: list[Alternative]
             if isinstance(needed, list):
-                claims = _required(needed, holds)
+                claims = required(needed, holds)
             else:
                 claims = [(((child(child(key, word), name), "", holds),), ())]
             if not holds:
@@ -371,55 +378,3 @@ class Keywords:
             if len(found) > 256:
                 raise GrammarError("too many dependencies at once")
         return found
-
-
-def _required(names: Any, holds: bool) -> list[Alternative]:
-    if isinstance(names, bool):
-        return NOTHING_TO_SAY if holds else IMPOSSIBLE  # draft 3: it belongs to the parent
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError
-    if holds:
-        return [((), (Required(tuple(names)),))]
-    return [((), (Forbidden(name),)) for name in names]
-
-
-def _opposite(claim: Claim) -> Claim:
-    return claim[0], claim[1], not claim[2]
-
-
-def _scalar(language: Regular, holds: bool) -> Scalar:
-    return Scalar(language) if holds else Scalar(complement(language), negative=True)
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or value != int(value) or value < 0:
-        raise TypeError
-    return int(value)
-
-
-def _texts(values: Sequence[Any], kind: str) -> Regular:
-    if kind == "string":
-        return strings.one_of(values)
-    if kind == "number":
-        return literals(numbers.number_text(value).encode() for value in values)
-    names = {None: b"null", True: b"true", False: b"false"}
-    return literals(names[value] for value in values)
-
-
-def _exactly(value: Any) -> dict[str, Any]:
-    """A schema that only this value fulfils."""
-    if isinstance(value, list):
-        return {
-            "type": "array",
-            "prefixItems": [_exactly(item) for item in value],
-            "minItems": len(value),
-            "maxItems": len(value),
-        }
-    if isinstance(value, dict):
-        return {
-            "type": "object",
-            "properties": {name: _exactly(item) for name, item in value.items()},
-            "required": list(value),
-            "additionalProperties": False,
-        }
-    return {"const": value}

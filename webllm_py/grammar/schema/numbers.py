@@ -9,16 +9,8 @@ from decimal import Decimal
 
 from webllm_py.errors import GrammarError
 from webllm_py.grammar.regex import regex
-from webllm_py.grammar.regular import (
-    EMPTY,
-    Regular,
-    both,
-    choice,
-    complement,
-    literal,
-    repeat,
-    sequence,
-)
+from webllm_py.grammar.regular import EMPTY, Regular, both, choice, complement, repeat, sequence
+from webllm_py.grammar.words import literal
 
 __all__ = [
     "FRACTIONAL",
