@@ -24,6 +24,7 @@ from webllm_py.errors import (
     DeviceLostError,
     EngineClosedError,
     GPUOutOfMemoryError,
+    GrammarError,
     MissingFileError,
     NoAdapterError,
     NotAModelError,
@@ -34,6 +35,7 @@ from webllm_py.errors import (
     TemplateError,
     TokenizerError,
     UnsupportedModelError,
+    UnsupportedSchemaError,
     WebLLMError,
 )
 
@@ -54,6 +56,7 @@ __all__ = [
     "Engine",
     "EngineClosedError",
     "GPUOutOfMemoryError",
+    "GrammarError",
     "LoadProgress",
     "MissingFileError",
     "NoAdapterError",
@@ -65,6 +68,7 @@ __all__ = [
     "TemplateError",
     "TokenizerError",
     "UnsupportedModelError",
+    "UnsupportedSchemaError",
     "WebLLMError",
     "__version__",
     "load",

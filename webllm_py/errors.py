@@ -12,6 +12,8 @@
     │   └── MissingFileError        a file that the model needs is not there
     ├── TokenizerError              a tokenizer definition that cannot be used
     ├── TemplateError               a chat template failed or refused the messages
+    ├── GrammarError                a grammar or pattern cannot be used
+    │   └── UnsupportedSchemaError  a JSON Schema has a keyword that cannot be honoured; says which
     ├── DeviceError                 the GPU
     │   ├── NoAdapterError          WebGPU is missing, or offers no adapter
     │   ├── DeviceLimitError        the model or kernel needs more than the adapter's limits
@@ -40,6 +42,7 @@ __all__ = [
     "DeviceLostError",
     "EngineClosedError",
     "GPUOutOfMemoryError",
+    "GrammarError",
     "MissingFileError",
     "NoAdapterError",
     "NotAModelError",
@@ -50,6 +53,7 @@ __all__ = [
     "TemplateError",
     "TokenizerError",
     "UnsupportedModelError",
+    "UnsupportedSchemaError",
     "WebLLMError",
 ]
 
@@ -100,6 +104,24 @@ class TokenizerError(WebLLMError):
 
 class TemplateError(WebLLMError):
     """A chat template failed, or refused the messages."""
+
+
+class GrammarError(WebLLMError):
+    """A grammar, a regular expression or a schema cannot be used."""
+
+
+class UnsupportedSchemaError(GrammarError):
+    """A JSON Schema asks for what a grammar cannot enforce.
+
+    Attributes:
+        keyword: the keyword that cannot be honoured.
+        path: where it stands, as a JSON pointer such as ``#/properties/name``.
+    """
+
+    def __init__(self, message: str, *, keyword: str, path: str):
+        super().__init__(f"{keyword!r} at {path}: {message}")
+        self.keyword = keyword
+        self.path = path
 
 
 class DeviceError(WebLLMError):

@@ -1,0 +1,152 @@
+"""Which tokens of a vocabulary a grammar allows next, as a bitmap.
+
+The part of a mask that depends on one term only, not on the stack, is found once for each term and
+vocabulary, whatever the grammar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from webllm_py.grammar.characters import Ranges
+from webllm_py.grammar.pushdown import State
+from webllm_py.grammar.regular import Regular, capped
+from webllm_py.grammar.slices import SLICES, Slice, bitmap
+from webllm_py.grammar.trie import Trie
+
+__all__ = ["TokenMasks"]
+
+SHORT = 16
+"""Bytes of a short token; counts above it make no difference to short tokens."""
+DENSE = 512
+"""Tokens from which a set is kept as a bitmap."""
+TERMS_KEPT = 4096
+MASKS_KEPT = 1024
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one term allows: a bitmap, single tokens, and where in a tree the term may be over."""
+
+    dense: int
+    tokens: Sequence[int]
+    exits: Sequence[tuple[Trie, list[int]]]
+
+
+class TokenMasks:
+    """Masks over one vocabulary.
+
+    Args:
+        tokens: the bytes of each token by its id; empty for what a grammar never allows, such as
+            special tokens.
+        ends: the tokens that end a text; allowed where the grammar is complete.
+    """
+
+    def __init__(self, tokens: Sequence[bytes], ends: Collection[int] = ()):
+        self.tokens = tokens
+        self.ends = tuple(ends)
+        self.words = (len(tokens) + 31) // 32
+        groups: dict[tuple[Ranges | None, bool], list[tuple[bytes, int]]] = {}
+        for token, text in enumerate(tokens):
+            if text and token not in self.ends:
+                key = _slice_of(text), len(text) <= SHORT
+                groups.setdefault(key, []).append((text, token))
+        self._slices = [
+            (short, Slice(characters, group, self.words))
+            for (characters, short), group in groups.items()
+        ]
+        self._terms: OrderedDict[tuple[Regular, bool], _Part] = OrderedDict()
+        self._masks: OrderedDict[State, bytes] = OrderedDict()
+
+    def mask(self, state: State) -> bytes:
+        """The allowed tokens: bit ``i % 32`` of the little-endian word ``i // 32`` for token i."""
+        found = self._masks.get(state)
+        if found is None:
+            found = self._masks[state] = self._mask(state)
+            if len(self._masks) > MASKS_KEPT:
+                self._masks.popitem(last=False)
+        else:
+            self._masks.move_to_end(state)
+        return found
+
+    def _mask(self, state: State) -> bytes:
+        dense = 0
+        tokens: list[int] = list(self.ends) if state.complete else []
+        for language, frame in state.configurations:
+            behind: State | None = None
+            for part in self._parts(language):
+                dense |= part.dense
+                tokens += part.tokens
+                for trie, nodes in part.exits:
+                    if behind is None:
+                        behind = state.grammar.state(*frame.reached())
+                    for node in nodes:
+                        trie.below(node, behind, tokens)
+        return bitmap(self.words, tokens, dense).to_bytes(4 * self.words, "little")
+
+    def _parts(self, language: Regular) -> tuple[_Part, _Part]:
+        short = language if language.boolean else capped(language, SHORT + 1)
+        return self._part(short, True), self._part(language, False)
+
+    def _part(self, language: Regular, short: bool) -> _Part:
+        key = (language, short)
+        found = self._terms.get(key)
+        if found is None:
+            found = self._terms[key] = self._found(language, short)
+            if len(self._terms) > TERMS_KEPT:
+                self._terms.popitem(last=False)
+        else:
+            self._terms.move_to_end(key)
+        return found
+
+    def _found(self, language: Regular, short: bool) -> _Part:
+        dense = 0
+        tokens: list[int] = []
+        exits: list[tuple[Trie, list[int]]] = []
+        first = language.first()
+        for size, part in self._slices:
+            if size is not short or not first & part.trie.first:
+                continue
+            counted = part.of_length(language)
+            if counted is not None:
+                dense |= counted
+                continue
+            bounds, over = part.trie.within(language, part.free)
+            order = part.trie.order
+            if 2 * sum(bounds[1::2]) - 2 * sum(bounds[::2]) > len(order):
+                refused: list[int] = []
+                for start, stop in zip([0, *bounds[1::2]], [*bounds[::2], len(order)], strict=True):
+                    refused += order[start:stop]
+                dense |= part.all ^ bitmap(self.words, refused)
+            else:
+                for start, stop in zip(bounds[::2], bounds[1::2], strict=True):
+                    tokens += order[start:stop]
+            if over:
+                exits.append((part.trie, over))
+        if len(tokens) >= DENSE:
+            dense, tokens = bitmap(self.words, tokens, dense), []
+        return _Part(dense, tokens, exits)
+
+
+_WHOLE = [
+    (
+        ranges,
+        re.compile(f"[{''.join(f'{re.escape(chr(a))}-{re.escape(chr(b))}' for a, b in ranges)}]+"),
+    )
+    for ranges in SLICES
+]
+
+
+def _slice_of(text: bytes) -> Ranges | None:
+    """The first of ``SLICES`` that has all characters of a token."""
+    try:
+        characters = text.decode()
+    except UnicodeDecodeError:
+        return None
+    for ranges, whole in _WHOLE:
+        if whole.fullmatch(characters):
+            return ranges
+    return None
