@@ -9,6 +9,7 @@
 //           5 winners  out, [rows] a pair a workgroup: the greatest scaled value and its token (lowest
 //                      of equals)
 //           6 step     see epilogue/rope_append.wgsl
+//           7 masks    [slots][ceil(VOCAB / 32)]: bit token % 32 of a word: it may be drawn
 // Dispatch  (ceil(VOCAB / (THREADS * ITEMS)), rows) workgroups; rows past step's do nothing
 //
 // With VERIFY the rows are one sequence: what is drawn from a row counts as generated the tokens of
@@ -29,6 +30,7 @@ override VERIFY: bool = false;
 @group(0) @binding(4) var<storage, read_write> scaled: array<f32>;
 @group(0) @binding(5) var<storage, read_write> winners: array<vec2<u32>>;
 @group(0) @binding(6) var<storage, read> step: array<u32>;
+@group(0) @binding(7) var<storage, read> masks: array<u32>;
 
 ${settings}
 ${best}
@@ -43,6 +45,11 @@ fn penalised(logit: f32, count: u32) -> f32 {
   let repetition = number(6u);
   return select(logit * repetition, logit / repetition, logit > 0.0)
        - number(7u) * f32(generated) - number(8u) * f32(min(generated, 1u));
+}
+
+fn refused(token: u32) -> bool {
+  let word = masks[slot * ((VOCAB + 31u) / 32u) + token / 32u];
+  return ((word >> (token % 32u)) & 1u) == 0u;
 }
 
 fn guessed(m: u32, token: u32) -> u32 {
@@ -85,6 +92,9 @@ fn main(@builtin(local_invocation_index) thread: u32,
         value += bias[of_slot(token)];
       }
       value *= factor;
+      if ((flags & 8u) != 0u && refused(token)) {
+        value = -3.4e38;
+      }
       scaled[scaled_row + token] = value;
       if ((flags & 4u) != 0u) {
         value += gumbel(token, position);

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from webllm_py.api import FinishReason, GenerationRequest, Responses, StopFilter, Timings, Usage
+from webllm_py.grammar import Matcher, TokenMasks
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
@@ -73,6 +74,7 @@ class Answer:
     """Answers one request: one prompt after the other, its ``n`` answers together.
 
     Args:
+        masks: of the vocabulary, for a request with a grammar.
         submitted: when the request was made, ``time.perf_counter`` seconds.
         interrupted: asked now and then; True ends the answer with the finish reason "abort".
     """
@@ -85,6 +87,7 @@ class Answer:
         prompts: Sequence[Prompt],
         responses: Responses[Any, Any],
         *,
+        masks: TokenMasks | None = None,
         submitted: float,
         interrupted: Callable[[], bool],
     ):
@@ -93,6 +96,7 @@ class Answer:
         self.request = request
         self.prompts = prompts
         self.responses = responses
+        self.masks = masks
         self.submitted = submitted
         self.interrupted = interrupted
         self.stats: list[GenerationStats] = []
@@ -149,7 +153,7 @@ class Answer:
     def _groups(self, prompt: Prompt) -> Iterator[list[Choice]]:
         """A prompt's choices, as many at a time as are decoded together."""
         together = 1
-        if not self.request.sampling.logits_processors:
+        if not self.request.sampling.logits_processors and not self.request.grammar:
             together = self.executor.together(len(prompt.tokens), max(1, self._limit(prompt)))
         for first in range(0, self.request.n, together):
             group = [
@@ -186,14 +190,17 @@ class Answer:
                     yield choice, text
         for choice in choices:
             if not choice.finish:
-                complete = choice.stats.generated >= limit
-                yield choice, choice.end("length" if complete else "abort")
+                if choice.stats.generated >= limit:
+                    yield choice, choice.end("length")
+                else:  # a grammar may have no more to say, to a model that has no token for it
+                    yield choice, choice.end("abort" if self.interrupted() else "stop")
 
     async def _drawn(
         self, choices: Sequence[Choice], prompt: Prompt, limit: int
     ) -> AsyncGenerator[tuple[Choice, str], None]:
         """Texts of choices as their tokens are drawn, and the ends of those that stop."""
         ended: set[int] = set()
+        grammar = self.request.grammar
         self.stats += [choice.stats for choice in choices]
         batches = generate(
             self.executor,
@@ -203,6 +210,7 @@ class Answer:
             stats=[choice.stats for choice in choices],
             ended=ended,
             guess=self.request.prompt_lookup,
+            constraint=Matcher(grammar, self.masks) if grammar else None,
             interrupted=self.interrupted,
         )
         async with aclosing(batches):

@@ -231,6 +231,7 @@ class Engine:
                     request,
                     prompts,
                     responses,
+                    masks=model.token_masks if request.grammar else None,
                     submitted=submitted,
                     interrupted=lambda: place.interrupted,
                 )

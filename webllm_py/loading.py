@@ -16,6 +16,7 @@ from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.errors import CorruptCheckpointError, MissingFileError
 from webllm_py.gpu import Device, open_device
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.grammar import TokenMasks
 from webllm_py.models import model_for
 from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.llama import Llama
@@ -106,6 +107,19 @@ class LoadedModel:
             eos_token=token_text(tokenizer, tokenizer.eos_id),
         )
         return PromptBuilder(template)
+
+    @cached_property
+    def token_masks(self) -> TokenMasks:
+        """What grammars know of the vocabulary, made when the first of them needs it: some seconds
+        for a large one in a browser."""
+        tokenizer, size = self.tokenizer, self.executor.model.config.vocab_size
+        hidden = tokenizer.special_ids | tokenizer.end_ids
+        tokens = [
+            b"" if id in hidden else tokenizer.token_bytes(id)
+            for id in range(min(size, tokenizer.vocab_size))
+        ]
+        tokens += [b""] * (size - len(tokens))
+        return TokenMasks(tokens, [id for id in tokenizer.end_ids if id < size])
 
     def describe(self) -> dict[str, Any]:
         """What runs where, as plain values; bytes and counts as whole numbers."""

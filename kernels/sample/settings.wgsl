@@ -2,7 +2,8 @@
 //
 // settings, 12 words a slot: 0 temperature (0: greedy), 1 top_k (0: off), 2 top_p, 3 min_p, 4-5 seed,
 // 6 repetition, 7 frequency, 8 presence penalty, 9 flags (1: penalties, 2: bias, 4: nothing is cut
-// off, so the draw itself happens in sample_prepare.wgsl: winners are of scaled values plus noise).
+// off, so the draw itself happens in sample_prepare.wgsl: winners are of scaled values plus noise,
+// 8: only the mask's tokens may be drawn).
 
 @group(0) @binding(1) var<storage, read> settings: array<u32>;
 

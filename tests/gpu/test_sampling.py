@@ -88,8 +88,11 @@ class Sampler:
         counts: np.ndarray | None = None,
         bias: np.ndarray | None = None,
         position: int = 5,
+        allowed: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         vocab = self.vocab
+        mask = np.zeros(-(-vocab // 32) * 32, bool)
+        mask[:vocab] = True if allowed is None else allowed
         out = await self.runner.run(
             self.prepare,
             {
@@ -100,6 +103,7 @@ class Sampler:
                 "scaled": np.full((3, self.padded), 99, np.float32),
                 "winners": np.zeros((3, self.groups, 2), np.uint32),
                 "step": step_words(position),
+                "masks": of_slot(np.packbits(mask, bitorder="little").view(np.uint32)),
             },
             (self.groups, 3),
         )
@@ -343,9 +347,38 @@ async def test_guesses_count_as_generated_behind_them(runner: Runner) -> None:
             "scaled": np.zeros((4, 52), np.float32),
             "winners": np.zeros((4, 1, 2), np.uint32),
             "step": step,
+            "masks": np.zeros(2, np.uint32),
         },
         (1, 4),
     )
     for row in range(4):
         expected = logits[row] - 0.5 * (counts + np.bincount(guesses[:row], minlength=vocab))
         np.testing.assert_allclose(out["scaled"][row, :vocab], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {},
+        {"temperature": 1.0, "flags": 4},
+        {"temperature": 1.0, "top_k": 40},
+        {"temperature": 1.5, "top_p": 0.9, "min_p": 0.01},
+    ],
+    ids=["greedy", "uncut", "top_k", "top_p"],
+)
+async def test_only_the_masks_tokens_are_drawn(
+    runner: Runner, kind: dict[str, float], rng: np.random.Generator
+) -> None:
+    vocab = 1000
+    sampler = Sampler(runner, vocab)
+    allowed = np.zeros(vocab, bool)
+    allowed[[3, 32, 63, 999]] = True
+    logits = rng.standard_normal(vocab).astype(np.float32)
+    logits[~allowed] += 50
+    words = settings(**{**kind, "flags": int(kind.get("flags", 0)) | 8})  # type: ignore[arg-type]
+    drawn = set()
+    for position in range(12):
+        prepared = await sampler.scaled(logits, words, position=position, allowed=allowed)
+        drawn.add(int((await sampler.draw(prepared, words, position))["ring"][DRAWN]))
+    assert drawn <= set(np.flatnonzero(allowed))
+    assert len(drawn) == 1 if not kind else len(drawn) > 1

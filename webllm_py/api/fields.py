@@ -34,6 +34,7 @@ GENERATION_FIELDS = SAMPLING_FIELDS | {
     "max_tokens",
     "model",
     "n",
+    "response_format",
     "stop",
     "stream",
     "stream_options",
@@ -92,7 +93,6 @@ UNSUPPORTED = frozenset(
         "moderation",
         "no_repeat_ngram_size",
         "parallel_tool_calls",
-        "response_format",
         "suffix",
         "timeout",
         "top_logprobs",
@@ -111,7 +111,6 @@ _ASKS_FOR_NOTHING: Mapping[str, Any] = {
     "logprobs": False,
     "modalities": ["text"],
     "parallel_tool_calls": True,
-    "response_format": {"type": "text"},
 }
 
 

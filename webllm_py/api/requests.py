@@ -19,8 +19,10 @@ from webllm_py.api.checks import (
     wrong_type,
 )
 from webllm_py.api.fields import CHAT_FIELDS, COMPLETION_FIELDS, request_fields
+from webllm_py.api.formats import parse_response_format
 from webllm_py.api.messages import parse_messages, parse_tools
 from webllm_py.api.sampling import MAX_TOKEN_ID, parse_sampling
+from webllm_py.grammar import Grammar
 from webllm_py.runtime.settings import SamplingSettings
 
 __all__ = [
@@ -55,6 +57,7 @@ class GenerationRequest:
         stream: whether the answer is wanted in pieces.
         include_usage: whether a stream ends with a piece that holds the usage.
         sampling: how tokens are chosen.
+        grammar: what a choice's text must be; None for any text.
     """
 
     model: str | None = None
@@ -66,6 +69,7 @@ class GenerationRequest:
     stream: bool = False
     include_usage: bool = False
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    grammar: Grammar | None = None
 
     def check_vocabulary(self, size: int) -> None:
         """Refuse token ids that a vocabulary of ``size`` tokens does not have.
@@ -166,6 +170,9 @@ def parse_completion_request(
 
 def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> dict[str, Any]:
     stream = bool(_switch(present, "stream", False))
+    grammar = parse_response_format(present.get("response_format", {"type": "text"}))
+    if grammar and present.get("ignore_eos"):
+        fail("ignore_eos", "cannot be combined with 'response_format': its texts come to an end.")
     return {
         "model": text(present["model"], "model") if "model" in present else None,
         "n": integer(present.get("n", 1), "n", low=1, high=MAX_CHOICES),
@@ -175,6 +182,7 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "stream": stream,
         "include_usage": _include_usage(present, stream),
         "sampling": parse_sampling(present, defaults),
+        "grammar": grammar,
     }
 
 

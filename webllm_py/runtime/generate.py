@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.processors import processed
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.stepwise import Constraint, stepwise
 
 __all__ = ["GenerationStats", "generate"]
 
@@ -44,6 +44,7 @@ async def generate(
     ended: Container[int] = (),
     most_ahead: int = MOST_AHEAD,
     guess: bool = True,
+    constraint: Constraint | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """Answers to one prompt, decoded together: which one, and tokens drawn for it, as they arrive.
@@ -58,20 +59,14 @@ async def generate(
         ended: answers that need no more tokens; looked at after each yield.
         most_ahead: tokens submitted before the first of them is read; 1 waits for each.
         guess: whether tokens may be guessed from the text so far and verified several at a time.
+        constraint: what the text of an only answer must be.
         interrupted: asked between chunks of the prompt and batches of tokens; True ends it.
     """
     n = len(settings)
     scratch = BufferOwner(executor.device)
-    try:
-        decoder = executor.decoder
-        if n > 1:
-            decoder = Decoder(executor, scratch, n)
-            await executor.device.check()
-    except BaseException:
-        scratch.free_all()
-        raise
+    decoder = await decoder_for(executor, scratch, n)
     for slot, own in enumerate(settings):
-        decoder.sampler.begin(own, prompt, slot)
+        decoder.sampler.begin(own, prompt, slot, masked=constraint is not None)
     sequences = [executor.cache.begin(prompt)]
     run = Run(decoder, sequences, list(prompt), max_tokens, ended, most_ahead)
     try:
@@ -85,7 +80,10 @@ async def generate(
             sequences.append(await executor.cache.fork(sequences[0], slot))
         executor.go_on(sequences[0], n)
         processors = settings[0].logits_processors
-        pieces = processed(run, processors) if processors else run.ahead(guess=guess)
+        if processors or constraint:
+            pieces = stepwise(run, processors, constraint)
+        else:
+            pieces = run.ahead(guess=guess)
         async for index, tokens in pieces:
             stats[index].drew(len(tokens))
             yield index, tokens
@@ -103,3 +101,16 @@ async def generate(
             if decoder is not executor.decoder:
                 executor.drop_plans(decoder)
             scratch.free_all()
+
+
+async def decoder_for(executor: Executor, scratch: BufferOwner, n: int) -> Decoder:
+    """What decodes so many answers together; more than one take memory of ``scratch``."""
+    if n == 1:
+        return executor.decoder
+    try:
+        decoder = Decoder(executor, scratch, n)
+        await executor.device.check()
+    except BaseException:
+        scratch.free_all()
+        raise
+    return decoder

@@ -20,7 +20,7 @@ __all__ = ["RING", "Drawing", "Sampler"]
 RING = 1024
 """Drawn tokens of a slot that the GPU remembers; more are never in flight."""
 IN_PROMPT = 1 << 31
-PENALTIES, BIAS, UNCUT = 1, 2, 4
+PENALTIES, BIAS, UNCUT, MASKED = 1, 2, 4, 8
 # Enough tokens a workgroup that its reduction is worth it, few enough to fill the GPU.
 ITEMS = 4
 SETTINGS_BYTES = 48
@@ -41,7 +41,8 @@ class Sampler:
     """Draws tokens on the GPU for one request, or for sequences that are decoded together.
 
     Attributes:
-        settings, counts, bias: what each slot's draws depend on; see kernels/sample_prepare.wgsl.
+        settings, counts, bias, masks: what each slot's draws depend on; see
+            kernels/sample_prepare.wgsl.
         ring: drawn tokens, (RING, slots).
     """
 
@@ -56,6 +57,8 @@ class Sampler:
         self.settings = owner.create("sampler settings", SETTINGS_BYTES * slots)
         self.counts = owner.create("token counts", 4 * vocab_size * slots)
         self.bias = owner.create("logit bias", 4 * vocab_size * slots)
+        self._mask_bytes = 4 * -(-vocab_size // 32)
+        self.masks = owner.create("token masks", self._mask_bytes * slots)
         self.ring = owner.create("drawn tokens", 4 * RING * slots)
 
     def drawing(
@@ -83,9 +86,16 @@ class Sampler:
             candidates=borrowed(scratch[1], "candidates", 8 * vocab * rows),
         )
 
-    def begin(self, settings: SamplingSettings, prompt: Sequence[int], slot: int = 0) -> None:
-        """Set a slot up for a request."""
-        flags = 0
+    def begin(
+        self,
+        settings: SamplingSettings,
+        prompt: Sequence[int],
+        slot: int = 0,
+        *,
+        masked: bool = False,
+    ) -> None:
+        """Set a slot up for a request; ``masked``: each draw has a mask, see ``mask``."""
+        flags = MASKED if masked else 0
         if (
             settings.repetition_penalty != 1
             or settings.frequency_penalty
@@ -106,6 +116,11 @@ class Sampler:
         if not cut and not settings.greedy:
             flags |= UNCUT
         self.device.write(self.settings, SETTINGS_BYTES * slot, packed(settings, flags))
+
+    def mask(self, allowed: bytes, slot: int = 0) -> None:
+        """Which tokens the next draws may give: of token i, bit ``i % 32`` of the little-endian
+        word ``i // 32``."""
+        self.device.write(self.masks, self._mask_bytes * slot, allowed)
 
     def _write(self, buffer: Buffer, slot: int, values: array[int] | array[float]) -> None:
         self.device.write(buffer, 4 * self.vocab_size * slot, values.tobytes())
@@ -150,6 +165,7 @@ class Sampler:
                 "scaled": drawing.scaled,
                 "winners": drawing.winners,
                 "step": step,
+                "masks": self.masks,
             },
             (self._groups, rows, 1),
         )

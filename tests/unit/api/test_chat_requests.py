@@ -275,7 +275,6 @@ def test_wrong_values_name_their_field(fields: dict[str, Any], param: str) -> No
     [
         ("logprobs", True),
         ("top_logprobs", 3),
-        ("response_format", {"type": "json_object"}),
         ("tool_choice", "required"),
         ("tool_choice", {"type": "function", "function": {"name": "add"}}),
         ("parallel_tool_calls", False),

@@ -1,22 +1,37 @@
-"""Python functions between the logits and the draw: one wait for the GPU a token."""
+"""Decoding where Python has a say in each token: one wait for the GPU a token."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from webllm_py.errors import RequestError
 from webllm_py.runtime.run import Run
 from webllm_py.runtime.settings import LogitsProcessor
 
-__all__ = ["processed"]
+__all__ = ["Constraint", "stepwise"]
 
 
-async def processed(
-    run: Run, processors: Sequence[LogitsProcessor]
+class Constraint(Protocol):
+    """What the text must be, as ``webllm_py.grammar.Matcher`` knows it."""
+
+    def mask(self) -> bytes:
+        """A bitmap of the tokens that may come next; see ``Sampler.mask``."""
+
+    def accept(self, token: int) -> bool:
+        """Take note of a token."""
+
+
+async def stepwise(
+    run: Run, processors: Sequence[LogitsProcessor], constraint: Constraint | None = None
 ) -> AsyncIterator[tuple[int, list[int]]]:
-    """The only answer's tokens: Python sees the logits of each step before the GPU draws."""
+    """The only answer's tokens.
+
+    Args:
+        processors: they see, and may change, the logits of each step before the GPU draws.
+        constraint: only tokens that it allows are drawn; where it allows none, the answer ends.
+    """
     decoder, device = run.decoder, run.device
     vocab = run.executor.model.config.vocab_size
     device.replay(await decoder.plan("head"))
@@ -24,13 +39,22 @@ async def processed(
         if run.issued:
             await run.reserve(0)
             device.replay(await decoder.plan("logits"))
-        logits = float_array(await device.read(decoder.drawing.logits, 0, 4 * vocab))
-        for processor in processors:
-            logits = checked(processor, processor(logits), vocab)
-        device.write(decoder.drawing.logits, 0, logits)
+        # Found while the GPU computes the logits.
+        allowed = constraint.mask() if constraint else b""
+        if constraint and not any(allowed):
+            return
+        if constraint:
+            decoder.sampler.mask(allowed)
+        if processors:
+            logits = float_array(await device.read(decoder.drawing.logits, 0, 4 * vocab))
+            for processor in processors:
+                logits = checked(processor, processor(logits), vocab)
+            device.write(decoder.drawing.logits, 0, logits)
         device.replay(await decoder.plan("sample"))
         run.submitted(1)
         _, read = await run.next_read()
+        if constraint:
+            constraint.accept(read[0][1][0])
         yield read[0]
 
 

@@ -1,0 +1,96 @@
+"""``response_format``: the forms that it takes, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from webllm_py.api import parse_chat_request, parse_completion_request
+from webllm_py.api.formats import parse_response_format
+from webllm_py.errors import RequestError
+from webllm_py.grammar import Matcher
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+PERSON = b'{"name": "Ada", "age": 36}'
+
+
+def allows(value: Any, text: bytes) -> bool:
+    grammar = parse_response_format(value)
+    assert grammar is not None
+    matcher = Matcher(grammar)
+    return matcher.advance(text) and matcher.is_complete
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {
+            "type": "json_schema",
+            "json_schema": {"name": "person", "strict": True, "schema": SCHEMA},
+        },
+        {"type": "json_object", "schema": SCHEMA},
+        {"type": "json_object", "schema": json.dumps(SCHEMA)},
+    ],
+)
+def test_schemas(value: Any) -> None:
+    assert allows(value, PERSON)
+    assert not allows(value, b'{"name": "Ada"}')
+    assert not allows(value, b"[1]")
+
+
+def test_other_forms() -> None:
+    assert parse_response_format({"type": "text"}) is None
+    assert allows({"type": "json_object"}, b'{"anything": [1, null]}')
+    assert not allows({"type": "json_object"}, b"[1]")
+    assert allows({"type": "regex", "regex": "a+b"}, b"aab")
+    assert not allows({"type": "regex", "regex": "a+b"}, b"b")
+    assert allows({"type": "grammar", "grammar": 'root ::= "yes" | "no"'}, b"no")
+
+
+@pytest.mark.parametrize(
+    ("value", "param", "code"),
+    [
+        ("json", "response_format", "invalid_type"),
+        ({}, "response_format.type", "invalid_type"),
+        ({"type": "xml"}, "response_format.type", "invalid_value"),
+        ({"type": "json_schema"}, "response_format.json_schema", "missing_required_parameter"),
+        (
+            {"type": "json_schema", "json_schema": {"name": "x"}},
+            "response_format.json_schema.schema",
+            "missing_required_parameter",
+        ),
+        ({"type": "json_object", "schema": "{"}, "response_format.schema", "invalid_value"),
+        ({"type": "text", "schema": {}}, "response_format.schema", "unknown_parameter"),
+        ({"type": "regex", "regex": "("}, "response_format", "invalid_value"),
+        ({"type": "grammar", "grammar": "root ::= root"}, "response_format", "invalid_value"),
+    ],
+)
+def test_refused(value: Any, param: str, code: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_response_format(value)
+    assert (caught.value.param, caught.value.code) == (param, code)
+
+
+def test_a_schema_that_cannot_be_honoured_names_the_keyword() -> None:
+    schema = {"properties": {"tags": {"type": "array", "uniqueItems": True}}}
+    with pytest.raises(RequestError, match=r"uniqueItems.*#/properties/tags") as caught:
+        parse_response_format({"type": "json_object", "schema": schema})
+    assert caught.value.code == "unsupported_schema"
+
+
+def test_in_both_kinds_of_requests() -> None:
+    messages = [{"role": "user", "content": "x"}]
+    fields: dict[str, Any] = {"response_format": {"type": "json_object"}}
+    assert parse_chat_request({"messages": messages, **fields}).grammar is not None
+    assert parse_completion_request({"prompt": "x", **fields}).grammar is not None
+    assert parse_chat_request({"messages": messages}).grammar is None
+    with pytest.raises(RequestError, match="response_format") as caught:
+        parse_chat_request({"messages": messages, "ignore_eos": True, **fields})
+    assert caught.value.param == "ignore_eos"

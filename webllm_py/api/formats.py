@@ -1,0 +1,103 @@
+"""``response_format``: which texts an answer may be, as a grammar."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from webllm_py.api.checks import boolean, fail, json_object, mapping, one_of, refuse_unknown, text
+from webllm_py.errors import GrammarError, UnsupportedSchemaError
+from webllm_py.grammar import Grammar, gbnf, json_grammar, regex_grammar, schema_grammar
+
+__all__ = ["parse_response_format"]
+
+NAME = "response_format"
+KEPT = 32  # compiled grammars
+
+
+def parse_response_format(value: Any) -> Grammar | None:
+    """The grammar that a request asks for; None for any text.
+
+    OpenAI's ``{"type": "text" | "json_object"}`` and ``{"type": "json_schema", "json_schema":
+    {"name", "schema", "strict", "description"}}``; WebLLM's ``schema`` (an object, or its JSON)
+    beside "json_object" and ``{"type": "grammar", "grammar": GBNF}``; ``{"type": "regex", "regex":
+    pattern}``. A schema is always kept to, ``strict`` or not.
+
+    Raises:
+        RequestError: a form that is none of these, or a grammar that cannot be honoured; of a
+            schema it names the keyword and where it stands.
+    """
+    given = mapping(value, NAME)
+    kind = one_of(given.pop("type", None), f"{NAME}.type", [*_KINDS])
+    fields, read = _KINDS[kind]
+    refuse_unknown(given, fields, NAME)
+    try:
+        return read(given)
+    except UnsupportedSchemaError as error:
+        fail(NAME, f"cannot be honoured: {error}", code="unsupported_schema")
+    except GrammarError as error:
+        fail(NAME, f"cannot be used: {error}")
+
+
+def _text(given: Mapping[str, Any]) -> None:
+    return None
+
+
+def _json(given: Mapping[str, Any]) -> Grammar:
+    schema = given.get("schema")
+    if schema is None:
+        return _any_json()
+    if isinstance(schema, str):
+        try:
+            schema = json.loads(text(schema, f"{NAME}.schema"))
+        except ValueError as error:
+            fail(f"{NAME}.schema", f"is not valid JSON: {error}.")
+    return _schema(schema, f"{NAME}.schema")
+
+
+def _json_schema(given: Mapping[str, Any]) -> Grammar:
+    param = f"{NAME}.json_schema"
+    inner = mapping(_needed(given, "json_schema", NAME), param)
+    refuse_unknown(inner, ["name", "description", "schema", "strict"], param)
+    for name in ("name", "description"):
+        if inner.get(name) is not None:
+            text(inner[name], f"{param}.{name}")
+    if inner.get("strict") is not None:
+        boolean(inner["strict"], f"{param}.strict")
+    return _schema(_needed(inner, "schema", param), f"{param}.schema")
+
+
+def _schema(schema: Any, param: str) -> Grammar:
+    if not isinstance(schema, bool):
+        schema = json_object(schema, param)
+    return _compiled_schema(json.dumps(schema))
+
+
+def _gbnf(given: Mapping[str, Any]) -> Grammar:
+    return _compiled_gbnf(text(_needed(given, "grammar", NAME), f"{NAME}.grammar", empty=False))
+
+
+def _regex(given: Mapping[str, Any]) -> Grammar:
+    return _compiled_regex(text(_needed(given, "regex", NAME), f"{NAME}.regex", empty=False))
+
+
+def _needed(given: Mapping[str, Any], name: str, param: str) -> Any:
+    if given.get(name) is None:
+        fail(f"{param}.{name}", "is missing.", code="missing_required_parameter")
+    return given[name]
+
+
+_any_json = lru_cache(1)(json_grammar)
+_compiled_schema = lru_cache(KEPT)(lambda schema: schema_grammar(json.loads(schema)))
+_compiled_gbnf = lru_cache(KEPT)(gbnf)
+_compiled_regex = lru_cache(KEPT)(regex_grammar)
+
+_KINDS: Mapping[str, tuple[list[str], Callable[[Mapping[str, Any]], Grammar | None]]] = {
+    "text": ([], _text),
+    "json_object": (["schema"], _json),
+    "json_schema": (["json_schema"], _json_schema),
+    "grammar": (["grammar"], _gbnf),
+    "regex": (["regex"], _regex),
+}
