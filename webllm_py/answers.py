@@ -6,14 +6,16 @@ import time
 from collections.abc import AsyncGenerator, Callable, Container, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webllm_py.api import FinishReason, GenerationRequest, Responses, StopFilter, Timings, Usage
-from webllm_py.grammar import Matcher, TokenMasks
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.tokenizer import StreamDecoder, Tokenizer
+
+if TYPE_CHECKING:
+    from webllm_py.grammar import Matcher, TokenMasks
 
 __all__ = ["Answer", "Prompt"]
 
@@ -168,6 +170,14 @@ class Answer:
             self.choices += group
             yield group
 
+    def _constraint(self) -> Matcher | None:
+        """What a choice's text must be."""
+        if self.request.grammar is None:
+            return None
+        from webllm_py.grammar import Matcher  # not before it is needed, see api/requests.py
+
+        return Matcher(self.request.grammar, self.masks)
+
     def _settings(self, choice: Choice) -> SamplingSettings:
         """The request's settings; a prompt's choices draw differently from one seed."""
         sampling = self.request.sampling
@@ -200,7 +210,6 @@ class Answer:
     ) -> AsyncGenerator[tuple[Choice, str], None]:
         """Texts of choices as their tokens are drawn, and the ends of those that stop."""
         ended: set[int] = set()
-        grammar = self.request.grammar
         self.stats += [choice.stats for choice in choices]
         batches = generate(
             self.executor,
@@ -210,7 +219,7 @@ class Answer:
             stats=[choice.stats for choice in choices],
             ended=ended,
             guess=self.request.prompt_lookup,
-            constraint=Matcher(grammar, self.masks) if grammar else None,
+            constraint=self._constraint(),
             interrupted=self.interrupted,
         )
         async with aclosing(batches):

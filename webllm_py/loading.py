@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webllm_py.api import sampling_defaults
 from webllm_py.chat import PromptBuilder, choose_template
@@ -16,7 +16,6 @@ from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.errors import CorruptCheckpointError, MissingFileError
 from webllm_py.gpu import Device, open_device
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.grammar import TokenMasks
 from webllm_py.models import model_for
 from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.llama import Llama
@@ -29,6 +28,9 @@ from webllm_py.runtime.progress import LoadTimes, ProgressCallback, ProgressRepo
 from webllm_py.runtime.storage import FLOATS, Quantize
 from webllm_py.runtime.tuner import Tuner, TuningReport
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
+
+if TYPE_CHECKING:
+    from webllm_py.grammar import TokenMasks
 
 __all__ = [
     "LoadOptions",
@@ -112,6 +114,8 @@ class LoadedModel:
     def token_masks(self) -> TokenMasks:
         """What grammars know of the vocabulary, made when the first of them needs it: some seconds
         for a large one in a browser."""
+        from webllm_py.grammar import TokenMasks  # not before it is needed, see api/requests.py
+
         tokenizer, size = self.tokenizer, self.executor.model.config.vocab_size
         hidden = tokenizer.special_ids | tokenizer.end_ids
         tokens = [

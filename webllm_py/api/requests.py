@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webllm_py.api.checks import (
     boolean,
@@ -19,11 +19,12 @@ from webllm_py.api.checks import (
     wrong_type,
 )
 from webllm_py.api.fields import CHAT_FIELDS, COMPLETION_FIELDS, request_fields
-from webllm_py.api.formats import parse_response_format
 from webllm_py.api.messages import parse_messages, parse_tools
 from webllm_py.api.sampling import MAX_TOKEN_ID, parse_sampling
-from webllm_py.grammar import Grammar
 from webllm_py.runtime.settings import SamplingSettings
+
+if TYPE_CHECKING:
+    from webllm_py.grammar import Grammar
 
 __all__ = [
     "ChatRequest",
@@ -170,9 +171,6 @@ def parse_completion_request(
 
 def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> dict[str, Any]:
     stream = bool(_switch(present, "stream", False))
-    grammar = parse_response_format(present.get("response_format", {"type": "text"}))
-    if grammar and present.get("ignore_eos"):
-        fail("ignore_eos", "cannot be combined with 'response_format': its texts come to an end.")
     return {
         "model": text(present["model"], "model") if "model" in present else None,
         "n": integer(present.get("n", 1), "n", low=1, high=MAX_CHOICES),
@@ -182,8 +180,18 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "stream": stream,
         "include_usage": _include_usage(present, stream),
         "sampling": parse_sampling(present, defaults),
-        "grammar": grammar,
+        "grammar": _grammar(present) if "response_format" in present else None,
     }
+
+
+def _grammar(present: Mapping[str, Any]) -> Grammar | None:
+    # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
+    from webllm_py.api.formats import parse_response_format
+
+    grammar = parse_response_format(present["response_format"])
+    if grammar and present.get("ignore_eos"):
+        fail("ignore_eos", "cannot be combined with 'response_format': its texts come to an end.")
+    return grammar
 
 
 def _switch(present: Mapping[str, Any], name: str, default: bool | None) -> bool | None:
