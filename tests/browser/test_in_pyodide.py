@@ -86,18 +86,29 @@ def test_tokenizer_vectors(python: Any, shared: Path) -> None:
 
 
 def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None:
+    """And then what a schema says, whatever it would rather write."""
     story = (shared / "checkpoints/stories260K/greedy_200.txt").read_text().rstrip("\n")
-    written = python.run_async("""
+    written, constrained = python.run_async("""
         import js, webllm_py
         from pyodide.ffi import to_js
+
+        schema = {"type": "array", "items": {"enum": ["a", 1, None]}, "minItems": 2, "maxItems": 2}
 
         answer = await js.fetch("/shared/checkpoints/stories260K/stories260K.gguf")
         file = js.File.new(to_js([await answer.arrayBuffer()]), "stories260K.gguf")
         async with await webllm_py.load(file) as engine:
             reply = await engine.completions.create(prompt="", max_tokens=200, temperature=0)
-        reply.choices[0].text
+            array = await engine.completions.create(
+                prompt="",
+                max_tokens=60,
+                seed=1,
+                response_format={"type": "json_schema", "json_schema": {"schema": schema}},
+            )
+        [reply.choices[0].text, array.choices[0].text]
         """)
     assert written.strip() == story.strip()
+    found = json.loads(constrained)
+    assert len(found) == 2 and all(item in ("a", 1, None) for item in found)
 
 
 def test_the_host_clock_runs_while_there_is_work(python: Any) -> None:
