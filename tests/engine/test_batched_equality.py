@@ -90,8 +90,9 @@ async def test_steps_in_flight_draw_what_waited_steps_draw(
     engine: Engine, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """60 tokens across two ends of pages, one waited for at a time and up to 64 ahead."""
-    # As if the GPU were fast enough to have 64 steps in flight at once.
-    monkeypatch.setattr("webllm_py.runtime.run.AHEAD_SECONDS", 1e3)
+    # As if the GPU were fast enough for 64 steps in flight, and half of them in a frame.
+    for name_of_time in ("AHEAD_SECONDS", "READ_SECONDS"):
+        monkeypatch.setattr(f"webllm_py.runtime.run.{name_of_time}", 1e3)
     executor = engine.loaded.executor
     prompt = TOKENS[:20]
     executor.cache.pages.clear()
@@ -108,7 +109,7 @@ async def test_steps_in_flight_draw_what_waited_steps_draw(
     ahead, _ = await drawn(engine, prompt, SETTINGS[name], most_ahead=64)
     assert ahead == waited
     assert len(ahead) == 60 and len(set(ahead)) > 5
-    assert sum(reads) == 60 and max(reads) == 8, "the steps were not read in batches"
+    assert sum(reads) == 60 and max(reads) >= 8, "the steps were not read in batches"
 
 
 async def test_a_seed_decides(engine: Engine) -> None:

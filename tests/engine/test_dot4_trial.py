@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_models import SPECS, tokens_of
+from model_files import Files
 from test_fidelity import load, measured
 
+import webllm_py
 from webllm_py.errors import ShaderError
 from webllm_py.gpu import Device
 from webllm_py.runtime import dot4
@@ -67,6 +70,24 @@ async def test_kernels_that_do_not_compile(
 
     tried.setattr(type(device), "compile", compile)
     assert await refuses(checkpoint, device)
+
+
+async def test_rows_that_are_no_whole_blocks(
+    files: Files, device: Device, tried: pytest.MonkeyPatch
+) -> None:
+    """What the plain kernels take for zeros stays zero."""
+    spec = SPECS["llama-7x80"]
+    source = files.huggingface(spec)
+    async with await webllm_py.load(source, device=device, quantize="q8") as engine:
+        assert IN_8_BITS not in engine.info["kernels"]
+        assert np.isfinite(await engine.logits(tokens_of(spec, 20))).all()
+
+
+async def test_where_float32_is_asked_for(
+    checkpoint: Find, device: Device, tried: pytest.MonkeyPatch
+) -> None:
+    async with await load("pocket", checkpoint, device, "f32") as engine:
+        assert IN_8_BITS not in engine.info["kernels"]
 
 
 def test_what_pays() -> None:

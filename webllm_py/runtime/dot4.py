@@ -15,6 +15,7 @@ from dataclasses import replace
 from webllm_py.errors import ShaderError
 from webllm_py.gpu.device import PACKED_DOTS, Device, Dispatch, Plan
 from webllm_py.models.activations import padded
+from webllm_py.models.config import ModelConfig
 from webllm_py.models.linear import DOT4_FORMATS
 from webllm_py.runtime.executor import Executor, consecutive
 from webllm_py.runtime.stopwatch import EXACT, Stopwatch
@@ -48,11 +49,14 @@ class Dot4Trial:
 
     @property
     def possible(self) -> bool:
-        """Whether the device knows such dot products, and the weights' format goes with them."""
+        """Whether the device knows such dot products, the weights go with them, and nobody asked
+        for float32."""
         executor = self.executor
         _, slices = executor.weights.matrices.get(MATRIX, (None, ()))
         return (
             offered(executor.device)
+            and executor.kv_format != "f32"
+            and whole_blocks(executor.model.config)
             and self.rows > executor.tuning.few_rows
             and bool(slices)
             and all(part.format in DOT4_FORMATS for part in slices)
@@ -147,6 +151,13 @@ def offered(device: Device) -> bool:
     """Whether a device has them, and is no CPU that plays a GPU: there a trial takes a second, and
     what it measures depends on what else runs."""
     return PACKED_DOTS in device.info.features and not device.info.is_cpu
+
+
+def whole_blocks(config: ModelConfig) -> bool:
+    """Whether no row of activations is padded: quantized rows borrow their buffers, and would leave
+    something else than zeros there."""
+    rows = (config.hidden_size, config.n_heads * config.head_dim, config.intermediate_size)
+    return all(padded(row) == row for row in rows)
 
 
 def deviation(plain: Sequence[float], others: Sequence[float]) -> float:
