@@ -177,11 +177,11 @@ class Loader:
         """
         self.pieces.sort(key=lambda piece: (piece.tensor.source.name, piece.offset))
         staging = Staging(self.device, self.owner, self.pieces)
-        batch = first_batch(self.pieces, 0, LEAST_BYTES)
+        most = least = min(LEAST_BYTES, staging.most)
+        batch = first_batch(self.pieces, 0, least)
         fetching = asyncio.ensure_future(fetch(batch))
         draining: asyncio.Future[Any] | None = None
         placed = queued = 0
-        most = LEAST_BYTES
         try:
             await asyncio.sleep(0)
             meanwhile()
@@ -191,9 +191,9 @@ class Loader:
                 waited = time.perf_counter() - begun
                 self.waited += waited
                 if waited < QUICK:
-                    most = min(2 * most, MOST_BYTES)
+                    most = min(2 * most, staging.most)
                 elif waited > SLOW:
-                    most = max(most // 2, LEAST_BYTES)
+                    most = max(most // 2, least)
                 placed += len(batch)
                 following = first_batch(self.pieces, placed, most)
                 if following:
@@ -257,15 +257,17 @@ class Staging:
     Attributes:
         headers: for each piece its rows, its first row, and the word of the buffer that it begins
             at; see kernels/repack.wgsl.
+        most: bytes of several pieces that are there at once.
     """
 
     def __init__(self, device: Device, owner: BufferOwner, pieces: Sequence[Piece]):
         self.device, self.owner = device, owner
         largest = max((piece.nbytes for piece in pieces), default=0)
         total = sum(piece.nbytes + 4 for piece in pieces)
-        self.buffer = owner.create(
-            "staging", min(total, max(MOST_BYTES, largest) + 4 * MOST_PIECES)
-        )
+        padding = 4 * MOST_PIECES
+        self.most = min(MOST_BYTES, device.limits.max_storage_buffer_binding_size - padding)
+        size = max(self.most + padding, largest + 4)
+        self.buffer = owner.create("staging", min(total, size))
         self.headers: list[Buffer] = []
         self.clear()
 
