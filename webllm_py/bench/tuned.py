@@ -22,19 +22,21 @@ async def tuned_and_default(
     start = time.perf_counter()
     tuned = executor.tuning
     default = replace(tuned, chosen={})
-    found: dict[int, list[float]] = {id(tuned): [], id(default): []}
+    with_tuned: list[float] = []
+    with_default: list[float] = []
+    turns = [(tuned, with_tuned), (default, with_default)]
     try:
         for run in range(runs + 1):
             if run > 1 and time.perf_counter() - start > long_seconds:
                 break
-            for tuning in (tuned, default) if run % 2 else (default, tuned):
+            for tuning, values in turns if run % 2 else reversed(turns):
                 await executor.retune(tuning)
                 value = await measure()
                 if run:  # the first of each warms up
-                    found[id(tuning)].append(value)
+                    values.append(value)
     finally:
         await executor.retune(tuned)
-    return found[id(tuned)], found[id(default)]
+    return with_tuned, with_default
 
 
 def gain(tuned: list[float], default: list[float]) -> float:

@@ -39,11 +39,10 @@ async def stepwise(
         if run.issued:
             await run.reserve(0)
             device.replay(await decoder.plan("logits"))
-        # Found while the GPU computes the logits.
-        allowed = constraint.mask() if constraint else b""
-        if constraint and not any(allowed):
-            return
         if constraint:
+            allowed = constraint.mask()  # found while the GPU computes the logits
+            if not any(allowed):
+                return
             decoder.sampler.mask(allowed)
         if processors:
             logits = float_array(await device.read(decoder.drawing.logits, 0, 4 * vocab))
