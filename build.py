@@ -157,10 +157,13 @@ def test(arguments: list[str]) -> int:
     if arguments:  # they may name tests, or ask for a debugger
         print("\n--- pytest", flush=True)
         results["pytest"] = run_in_front([*pytest, *arguments])
+    failed = {name: result for name, result in results.items() if result.status}
+    for name, result in failed.items():  # among the lines of the others they are hard to find
+        print("", *result.end, sep=f"\n{name} | ")
     print()
-    for name, (status, seconds) in results.items():
-        print(f"{name:<14} {'passed' if status == 0 else 'FAILED':<8} {seconds:6.1f} s")
-    return max(status != 0 for status, _ in results.values())
+    for name, result in results.items():
+        print(f"{name:<14} {'FAILED' if name in failed else 'passed':<8} {result.seconds:6.1f} s")
+    return 1 if failed else 0
 
 
 def folders_of_tests() -> list[str]:

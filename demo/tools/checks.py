@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,12 +15,17 @@ __all__ = ["Result", "run_in_front", "run_side_by_side"]
 
 Command = Sequence[str | Path]
 
+LAST_LINES = 80
+
 
 class Result(NamedTuple):
-    """How a command ended: its exit status (0 is well), and the seconds that it took."""
+    """How a command ended: its exit status (0 is well), the seconds that it took, and its last
+    lines if they were kept.
+    """
 
     status: int
     seconds: float
+    end: Sequence[str] = ()
 
 
 def run_side_by_side(commands: Mapping[str, Command], at_once: int) -> dict[str, Result]:
@@ -61,7 +67,9 @@ def _run(prefix: str, command: Command) -> Result:
     )
     with process:
         assert process.stdout is not None
+        end: deque[str] = deque(maxlen=LAST_LINES)
         for line in process.stdout:
+            end.append(line.rstrip())
             # One write a line: those of several commands do not mix.
-            print(f"{prefix}{line.rstrip()}\n", end="", flush=True)
-    return Result(process.returncode, time.monotonic() - start)
+            print(f"{prefix}{end[-1]}\n", end="", flush=True)
+    return Result(process.returncode, time.monotonic() - start, tuple(end))

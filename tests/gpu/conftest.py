@@ -20,6 +20,9 @@ VARIANTS = {
     "f16-subgroups": (True, True),
 }
 
+PAIRS = (("f32", "f16-subgroups"), ("f32-subgroups", "f16"))
+MANY_CASES = 4
+
 CHROMIUM_FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -77,15 +80,52 @@ def chromium_runner() -> Iterator[ChromiumRunner]:
     server.server_close()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-variant", action="store_true", help="run every case of a kernel in all variants"
+    )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is marked ``native`` out where Chromium is the runner."""
+    """Leave out what compiles for long and shows little.
 
-    def left_out(item: pytest.Item) -> bool:
-        of_chromium = isinstance(item, pytest.Function) and "[chromium" in item.name
-        return of_chromium and item.get_closest_marker("native") is not None
+    What is marked ``native`` where Chromium is the runner; and two of the four variants of most
+    cases: of those of one test, about half run in the one pair of variants, half in the other. A
+    test of few cases runs all of them.
+    """
+    kept = [item for item in items if not native_in_chromium(item)]
+    if not config.getoption("--every-variant"):
+        left_out = halved(kept)
+        kept = [item for item in kept if item not in left_out]
+    chosen = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = kept
 
-    config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
-    items[:] = [item for item in items if not left_out(item)]
+
+def native_in_chromium(item: pytest.Item) -> bool:
+    return variant_of(item) == "chromium" and item.get_closest_marker("native") is not None
+
+
+def variant_of(item: pytest.Item) -> str | None:
+    """The ``runner`` of a test of kernels."""
+    found: str | None = getattr(item, "callspec", None) and item.callspec.params.get("runner")
+    return found
+
+
+def halved(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Those to leave out, so that cases have two variants."""
+    cases: dict[str, dict[str, list[pytest.Item]]] = {}
+    for item in items:
+        if (variant := variant_of(item)) in VARIANTS:
+            test, _, case = item.nodeid.partition(f"[{variant}")
+            cases.setdefault(test, {}).setdefault(case, []).append(item)
+    left_out = set()
+    for of_a_test in cases.values():
+        if len(of_a_test) >= MANY_CASES:
+            for number, of_a_case in enumerate(of_a_test.values()):
+                pair = PAIRS[number.bit_count() % 2]  # no period that the parameters could share
+                left_out |= {item for item in of_a_case if variant_of(item) not in pair}
+    return left_out
 
 
 @pytest.fixture(params=[*VARIANTS, "chromium"])

@@ -38,6 +38,7 @@ def test_lines_and_status_of_each(capsys: pytest.CaptureFixture[str]) -> None:
     commands = {"good": python("print('one'); print('two')"), "failing": python(fails)}
     results = run_side_by_side(commands, 2)
     assert {name: result.status for name, result in results.items()} == {"good": 0, "failing": 3}
+    assert [*results["good"].end, *results["failing"].end] == ["one", "two", "alas"]
     lines = capsys.readouterr().out.splitlines()
     assert sorted(lines) == ["failing | alas", "good    | one", "good    | two"]
     assert lines.index("good    | one") < lines.index("good    | two")
