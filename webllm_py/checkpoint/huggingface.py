@@ -19,7 +19,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"
 # Other forms of what tokenizer.json says; megabytes that are only read where that one is missing.
-OLDER_TOKENIZERS = ("tokenizer.model", "vocab.json", "merges.txt")
+OLDER_TOKENIZERS = ("tokenizer.model", "vocab.json", "merges.txt", "vocab.txt")
 TEXT_FILES = (
     TOKENIZER,
     "tokenizer_config.json",
