@@ -3,12 +3,13 @@
 //
 // Bindings  0 qkv    [rows][3 * HEADS * HEAD_DIM], f32: q, k and v of each row
 //           1 tiles  4 words each: a tile's first row, the end of its rows, its text's first row and end
-//           2 y      [rows][Y_STRIDE], f32: HEADS * HEAD_DIM of each row
+//           2 y      [rows][Y_STRIDE], f32: HEADS * HEAD_DIM of each row; Y_STRIDE a multiple of 4
 // Dispatch  (tiles, HEADS) workgroups; a tile without rows does nothing
-// Assumes   a tile has at most QUERIES rows; HEAD_DIM a multiple of 8, at most 128
+// Assumes   a tile has at most QUERIES rows; HEAD_DIM a multiple of 4, at most 4 * LANES
 //
-// LANES threads work for a quad of queries: each scores one key of a run of LANES, then sums the
-// dimensions lane, lane + LANES, ... of all their values. A vec4 is a number of each query of the quad.
+// LANES threads work for a quad of queries: each scores one key of a run of LANES, then sums
+// dimensions 4 * part .. + 3 of the values of every SHARES-th key. A vec4 is a number of each query of
+// the quad, but where it is read or written.
 
 ${enables}
 
@@ -16,14 +17,15 @@ override HEADS: u32;
 override HEAD_DIM: u32;
 override SCALE: f32;     // of the scores: 1 / sqrt(HEAD_DIM)
 override Y_STRIDE: u32;
+override SHARES: u32;    // LANES / (HEAD_DIM / 4), rounded down
 override LANES: u32;     // 32
 override THREADS: u32;   // QUERIES / 4 * LANES
 
 const QUERIES = 16u;
 
-@group(0) @binding(0) var<storage, read> qkv: array<f32>;
+@group(0) @binding(0) var<storage, read> qkv: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> tiles: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
 ${lanes}
 
@@ -32,44 +34,55 @@ var<workgroup> p_tile: array<vec4<f32>, THREADS>;                  // [quad][key
 
 // Where a row's q (0), k (1) or v (2) of the head begins.
 fn vector_at(row: u32, which: u32, head: u32) -> u32 {
-  return ((row * 3u + which) * HEADS + head) * HEAD_DIM;
+  return ((row * 3u + which) * HEADS + head) * (HEAD_DIM / 4u);
 }
 
-fn q_read(row: u32, end: u32, head: u32, d: u32) -> f32 {
-  return qkv[vector_at(min(row, end - 1u), 0u, head) + d] * SCALE;
+// Four dimensions of a query, scaled; rows past the tile's end are its last.
+fn q_read(row: u32, end: u32, head: u32, part: u32) -> vec4<f32> {
+  return qkv[vector_at(min(row, end - 1u), 0u, head) + part] * SCALE;
 }
 
-// The element d of a row's value; what lies past a head is read as its last.
-fn value_read(row: u32, head: u32, d: u32) -> f32 {
-  return qkv[vector_at(row, 2u, head) + min(d, HEAD_DIM - 1u)];
-}
-
-fn store(row: u32, end: u32, head: u32, d: u32, value: f32) {
-  if (row < end && d < HEAD_DIM) {
-    y[row * Y_STRIDE + head * HEAD_DIM + d] = value;
+// What all shares of a quad have of one dimension of a part, for share 0.
+fn gathered(sum: vec4<f32>, thread: u32) -> vec4<f32> {
+  p_tile[thread] = sum;
+  workgroupBarrier();
+  var total = vec4<f32>();
+  for (var share = 0u; share < SHARES; share++) {
+    total += p_tile[min(thread + share * (HEAD_DIM / 4u), THREADS - 1u)];
   }
+  workgroupBarrier();
+  return total;
 }
 
-fn store_quad(row: u32, end: u32, head: u32, d: u32, values: vec4<f32>) {
-  store(row, end, head, d, values.x);
-  store(row + 1u, end, head, d, values.y);
-  store(row + 2u, end, head, d, values.z);
-  store(row + 3u, end, head, d, values.w);
+fn store(row: u32, end: u32, at: u32, values: vec4<f32>) {
+  if (row < end) {
+    y[row * (Y_STRIDE / 4u) + at] = values;
+  }
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
   let head = group.y;
   let tile = tiles[group.x];
-  let quad = thread / LANES;
-  let lane = thread % LANES;
-  let row = tile.x + quad * 4u;
   if (tile.x >= tile.y) {
     return;
   }
-  for (var d = lane; d < HEAD_DIM; d += LANES) {
-    q_tile[quad * HEAD_DIM + d] = vec4(q_read(row, tile.y, head, d), q_read(row + 1u, tile.y, head, d),
-                                       q_read(row + 2u, tile.y, head, d), q_read(row + 3u, tile.y, head, d));
+  let parts = HEAD_DIM / 4u;
+  let quad = thread / LANES;
+  let lane = thread % LANES;
+  let part = lane % parts;
+  let share = lane / parts;
+  let row = tile.x + quad * 4u;
+  if (share == 0u) {
+    let a = q_read(row, tile.y, head, part);
+    let b = q_read(row + 1u, tile.y, head, part);
+    let c = q_read(row + 2u, tile.y, head, part);
+    let d = q_read(row + 3u, tile.y, head, part);
+    let at = quad * HEAD_DIM + 4u * part;
+    q_tile[at] = vec4(a.x, b.x, c.x, d.x);
+    q_tile[at + 1u] = vec4(a.y, b.y, c.y, d.y);
+    q_tile[at + 2u] = vec4(a.z, b.z, c.z, d.z);
+    q_tile[at + 3u] = vec4(a.w, b.w, c.w, d.w);
   }
   workgroupBarrier();
   var most = vec4(-1e30);
@@ -79,18 +92,18 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   var s2 = vec4<f32>();
   var s3 = vec4<f32>();
   for (var start = tile.z; start < tile.w; start += LANES) {
-    let there = start + lane < tile.w;
-    let k = vector_at(min(start + lane, tile.w - 1u), 1u, head);
+    let there = vec4(start + lane < tile.w);
+    let key = vector_at(min(start + lane, tile.w - 1u), 1u, head);
     var score = vec4<f32>();
-    for (var d = 0u; d < HEAD_DIM; d += 4u) {
-      let q = quad * HEAD_DIM + d;
-      score += q_tile[q] * qkv[k + d] + q_tile[q + 1u] * qkv[k + d + 1u]
-             + q_tile[q + 2u] * qkv[k + d + 2u] + q_tile[q + 3u] * qkv[k + d + 3u];
+    for (var d = 0u; d < parts; d++) {
+      let k = qkv[key + d];
+      let at = quad * HEAD_DIM + 4u * d;
+      score += q_tile[at] * k.x + q_tile[at + 1u] * k.y + q_tile[at + 2u] * k.z + q_tile[at + 3u] * k.w;
     }
-    score = select(vec4(-1e30), score, vec4(there));
+    score = select(vec4(-1e30), score, there);
     let highest = max(most, lane_max(score, thread));
     let shrink = exp(most - highest);
-    let p = select(vec4<f32>(), exp(score - highest), vec4(there));
+    let p = select(vec4<f32>(), exp(score - highest), there);
     most = highest;
     weight = weight * shrink + p;
     p_tile[thread] = p;
@@ -99,23 +112,27 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     s1 *= shrink;
     s2 *= shrink;
     s3 *= shrink;
-    let keys = min(LANES, tile.w - start);
-    for (var key = 0u; key < keys; key++) {
-      let w = p_tile[quad * LANES + key];
-      s0 += w * value_read(start + key, head, lane);
-      if (HEAD_DIM > LANES) {
-        s1 += w * value_read(start + key, head, lane + LANES);
-      }
-      if (HEAD_DIM > 2u * LANES) {
-        s2 += w * value_read(start + key, head, lane + 2u * LANES);
-        s3 += w * value_read(start + key, head, lane + 3u * LANES);
-      }
+    let keys = select(0u, min(LANES, tile.w - start), share < SHARES);
+    for (var i = share; i < keys; i += SHARES) {
+      let w = p_tile[quad * LANES + i];
+      let v = qkv[vector_at(start + i, 2u, head) + part];
+      s0 += w * v.x;
+      s1 += w * v.y;
+      s2 += w * v.z;
+      s3 += w * v.w;
     }
     workgroupBarrier();
   }
   let scale = 1.0 / lane_sum(weight, thread);
-  store_quad(row, tile.y, head, lane, s0 * scale);
-  store_quad(row, tile.y, head, lane + LANES, s1 * scale);
-  store_quad(row, tile.y, head, lane + 2u * LANES, s2 * scale);
-  store_quad(row, tile.y, head, lane + 3u * LANES, s3 * scale);
+  s0 = gathered(s0, thread) * scale;
+  s1 = gathered(s1, thread) * scale;
+  s2 = gathered(s2, thread) * scale;
+  s3 = gathered(s3, thread) * scale;
+  if (share == 0u) {
+    let at = head * parts + part;
+    store(row, tile.y, at, vec4(s0.x, s1.x, s2.x, s3.x));
+    store(row + 1u, tile.y, at, vec4(s0.y, s1.y, s2.y, s3.y));
+    store(row + 2u, tile.y, at, vec4(s0.z, s1.z, s2.z, s3.z));
+    store(row + 3u, tile.y, at, vec4(s0.w, s1.w, s2.w, s3.w));
+  }
 }

@@ -99,7 +99,7 @@ async def test_attention_of_texts(
         kernel(
             "attention_encoder",
             **{"HEADS": heads, "HEAD_DIM": head_dim, "SCALE": head_dim**-0.5},
-            **{"Y_STRIDE": width + 4, "LANES": 32, "THREADS": 128},
+            **{"Y_STRIDE": width + 4, "SHARES": 128 // head_dim, "LANES": 32, "THREADS": 128},
         ),
         {"qkv": qkv, "tiles": np.array(tiles, np.uint32), "y": np.zeros_like(expected)},
         (len(tiles), heads),
