@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webllm_py.answers import Answer, Prompt
 from webllm_py.errors import (
@@ -16,8 +16,9 @@ from webllm_py.errors import (
     RequestError,
 )
 from webllm_py.loading import LoadedModel, LoadOptions, load_model
+from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
-from webllm_py.resources import Chat, Completions
+from webllm_py.resources import Chat, Completions, Embeddings
 from webllm_py.runtime.executor import longest_context
 from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.progress import ProgressCallback
@@ -26,6 +27,11 @@ from webllm_py.streaming import Stream
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.turns import Line
 from webllm_py.units import counted
+
+if TYPE_CHECKING:
+    from array import array
+
+    from webllm_py.embedding import LoadedEmbedder
 
 __all__ = ["Engine", "load"]
 
@@ -42,7 +48,8 @@ async def load(
     kv_dtype: KVFormat = "f16",
     tune: bool | None = None,
 ) -> Engine:
-    """Load a model. Cancelling the task that awaits this frees everything.
+    """Load a model, one that writes or a text embedder. Cancelling the task that awaits this frees
+    everything.
 
     Args:
         source: a GGUF file or a Hugging Face folder: a path, a URL, a browser ``File`` or folder,
@@ -70,17 +77,19 @@ async def load(
 class Engine:
     """A loaded model. Made by ``webllm_py.load``.
 
-    ``engine.chat.completions.create`` and ``engine.completions.create`` take OpenAI's fields and
-    return OpenAI's shapes. Requests wait for their turn; each is answered alone.
+    ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
+    ``engine.embeddings.create`` take OpenAI's fields and return OpenAI's shapes. Requests wait for
+    their turn; each is answered alone.
     """
 
-    def __init__(self, options: LoadOptions, model: LoadedModel):
+    def __init__(self, options: LoadOptions, model: LoadedModel | LoadedEmbedder):
         self._options = options
-        self._model: LoadedModel | None = model
+        self._model: LoadedModel | LoadedEmbedder | None = model
         self._unloaded = False
         self._line = Line()
         self.chat = Chat(self)
         self.completions = Completions(self)
+        self.embeddings = Embeddings(self)
 
     async def __aenter__(self) -> Engine:
         return self
@@ -89,8 +98,8 @@ class Engine:
         await self.unload()
 
     @property
-    def loaded(self) -> LoadedModel:
-        """The parts that the model runs with.
+    def any_loaded(self) -> LoadedModel | LoadedEmbedder:
+        """The parts that the model runs with, whichever kind it is.
 
         Raises:
             EngineClosedError: it was unloaded, or could not be recovered.
@@ -102,19 +111,55 @@ class Engine:
         return self._model
 
     @property
+    def loaded(self) -> LoadedModel:
+        """The parts that a model that writes runs with.
+
+        Raises:
+            EngineClosedError: it was unloaded, or could not be recovered.
+            RequestError: it is a text embedder.
+        """
+        model = self.any_loaded
+        if not isinstance(model, LoadedModel):
+            raise RequestError(
+                f"{self.name} is a text embedder: it writes nothing. Call engine.embeddings.create "
+                "of it, or load a model that writes",
+                param="model",
+                code="model_not_supported",
+            )
+        return model
+
+    @property
+    def encoder(self) -> LoadedEmbedder:
+        """The parts that a text embedder runs with.
+
+        Raises:
+            EngineClosedError: it was unloaded, or could not be recovered.
+            RequestError: it is no embedder.
+        """
+        model = self.any_loaded
+        if isinstance(model, LoadedModel):
+            raise RequestError(
+                f"{self.name} writes text and was not trained to embed it. Load a text embedder "
+                f"(architectures {', '.join(ENCODERS)}: MiniLM, BGE, E5, Arctic-Embed)",
+                param="model",
+                code="model_not_supported",
+            )
+        return model
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer: ``encode(text)`` and ``decode(ids)``."""
-        return self.loaded.tokenizer
+        return self.any_loaded.tokenizer
 
     @property
     def name(self) -> str:
         """The model's name, as responses give it."""
-        return self.loaded.checkpoint.name
+        return self.any_loaded.checkpoint.name
 
     @property
     def info(self) -> dict[str, Any]:
         """What runs where: name, architecture, quantization, sizes, memory (bytes), adapter."""
-        return self.loaded.describe()
+        return self.any_loaded.describe()
 
     async def logits(self, ids: Sequence[int] | str) -> Any:
         """The logits after every position, float32 of shape (len(ids), vocab).
@@ -148,6 +193,19 @@ class Engine:
         if data is None:
             raise RequestError("interrupted before all logits were there", code="interrupted")
         return shaped(data, len(tokens), vocab)
+
+    async def embed(self, texts: Sequence[Sequence[int]]) -> list[array[float]]:
+        """The vector of each text, given as token ids, in its turn.
+
+        Raises:
+            RequestError: the model is no embedder; or ``interrupt`` or ``unload`` was called
+                meanwhile.
+        """
+        async with self._line.join() as place:
+            found = await self.encoder.embedder.embed(texts, lambda: place.interrupted)
+        if found is None:
+            raise RequestError("interrupted before all texts were embedded", code="interrupted")
+        return found
 
     def interrupt(self) -> None:
         """End the answer whose turn it is, with the finish reason "abort". Others go on."""

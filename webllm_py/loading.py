@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ from webllm_py.chat import PromptBuilder, choose_template
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.errors import CorruptCheckpointError, MissingFileError
 from webllm_py.gpu import Device, open_device
+from webllm_py.gpu.describe import describe_device
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models import model_for
+from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.llama import Llama
 from webllm_py.models.rope import inverse_frequencies
@@ -25,11 +26,13 @@ from webllm_py.runtime.dot4 import Dot4Trial
 from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.loader import Loader, place_weights, read_floats
 from webllm_py.runtime.progress import LoadTimes, ProgressCallback, ProgressReporter
-from webllm_py.runtime.storage import FLOATS, Quantize
+from webllm_py.runtime.storage import Quantize, quantization_label
+from webllm_py.runtime.together import together
 from webllm_py.runtime.tuner import Tuner, TuningReport
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
 if TYPE_CHECKING:
+    from webllm_py.embedding import LoadedEmbedder
     from webllm_py.grammar import TokenMasks
 
 __all__ = [
@@ -37,7 +40,6 @@ __all__ = [
     "LoadedModel",
     "load_model",
     "pocket_model",
-    "quantization_label",
 ]
 
 
@@ -127,12 +129,12 @@ class LoadedModel:
 
     def describe(self) -> dict[str, Any]:
         """What runs where, as plain values; bytes and counts as whole numbers."""
-        model, device = self.executor.model, self.owner.device
-        config, variant = model.config, device.variant
+        model, device = self.executor.model, describe_device(self.owner.device)
+        config = model.config
         return {
             "name": self.checkpoint.name,
             "architecture": config.architecture,
-            "quantization": quantization_label(model, self.quantize),
+            "quantization": quantization_label(model.formats, self.quantize),
             "parameters": model.n_parameters,
             "vocab_size": config.vocab_size,
             "n_layers": config.n_layers,
@@ -143,14 +145,8 @@ class LoadedModel:
             "gpu_memory": self.owner.nbytes,
             "load_times": self.times.seconds,
             "kv_dtype": self.executor.kv_format,
-            "adapter": device.info.name,
-            "vendor": device.info.vendor,
-            "backend": device.info.backend,
-            "features": sorted(device.info.features),
-            "nudged": device.info.nudged,
-            "kernels": f"{'f16' if variant.f16 else 'f32'}, "
-            + (f"subgroups of {variant.subgroups} or more" if variant.subgroups else "no subgroups")
-            + (", prompts in 8 bits" if self.executor.dot4 else ""),
+            **device,
+            "kernels": device["kernels"] + (", prompts in 8 bits" if self.executor.dot4 else ""),
             "tuning": str(self.tuning or "off"),
             "tuned_shapes": {
                 name: list(shape) for name, shape in self.executor.tuning.chosen.items()
@@ -166,12 +162,6 @@ class LoadedModel:
         await self.checkpoint.close()
 
 
-def quantization_label(model: Llama, quantize: Quantize | None) -> str:
-    """The format of most weights: "Q4_0", or "BF16 as q4" if they are quantized while loading."""
-    stored = next(iter(model.formats))
-    return f"{stored} as {quantize}" if quantize and stored in FLOATS else stored
-
-
 def pocket_model() -> Path:
     """The model that ships: inside the wheel, or in demo/ of a source checkout."""
     package = Path(__file__).resolve().parent
@@ -183,8 +173,9 @@ def pocket_model() -> Path:
     )
 
 
-async def load_model(options: LoadOptions) -> LoadedModel:
-    """Load a model. Whatever goes wrong, and when cancelled, nothing is left behind.
+async def load_model(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
+    """Load a decoder, or a text encoder. Whatever goes wrong, and when cancelled, nothing is left
+    behind.
 
     Raises:
         WebLLMError: every error of files, tokenizer and GPU; see ``webllm_py.errors``.
@@ -196,6 +187,8 @@ async def load_model(options: LoadOptions) -> LoadedModel:
     checkpoint = owner = None
     try:
         checkpoint = await open_checkpoint(source)
+        if checkpoint.architecture in ENCODERS:
+            return await load_encoder(checkpoint, opening, options, report)
         model = model_for(checkpoint)
         device = await opening
         report.times.end("header")
@@ -223,6 +216,40 @@ async def load_model(options: LoadOptions) -> LoadedModel:
         await give_back(opening, options)
         if checkpoint:
             await checkpoint.close()
+        raise
+
+
+async def load_encoder(
+    checkpoint: Checkpoint,
+    opening: asyncio.Future[Device],
+    options: LoadOptions,
+    report: ProgressReporter,
+) -> LoadedEmbedder:
+    """The text encoder of a checkpoint; its code is imported for it."""
+    from webllm_py.embedding import load_embedder
+    from webllm_py.models.bert import encoder_for
+
+    model = encoder_for(checkpoint)
+    device = await opening
+    report.times.end("header")
+    owner = BufferOwner(device)
+    try:
+        loaded = await load_embedder(
+            checkpoint,
+            model,
+            owner,
+            report,
+            partial(tokenizer_of, checkpoint, model.config.vocab_size),
+            owns_device=device is not options.device,
+            context_length=options.context_length,
+            quantize=options.quantize,
+        )
+        report.times.end("total")
+        report.stage("ready", "Ready")
+        await asyncio.sleep(0)
+        return loaded
+    except BaseException:
+        owner.free_all()
         raise
 
 
@@ -312,17 +339,6 @@ async def fill(
         await tuner.close()
     times.seconds["waited"] = loader.waited
     return read[0]
-
-
-async def together(*works: Coroutine[Any, Any, None]) -> None:
-    """Run things side by side; when one fails, or this is cancelled, the others are stopped."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:

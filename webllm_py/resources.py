@@ -1,4 +1,4 @@
-"""``engine.chat.completions`` and ``engine.completions``: requests to prompts."""
+"""``engine.chat.completions``, ``.completions``, ``.embeddings``: requests to token ids."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from webllm_py.api import (
     Completion,
     CompletionRequest,
     CompletionResponses,
+    CreateEmbeddingResponse,
     parse_chat_request,
     parse_completion_request,
+    parse_embedding_request,
 )
-from webllm_py.errors import RequestError
+from webllm_py.errors import ContextLengthError, RequestError
 from webllm_py.streaming import Stream
 
 if TYPE_CHECKING:
+    from array import array
+
+    from webllm_py.embedding import LoadedEmbedder
     from webllm_py.loading import LoadedModel
 
-__all__ = ["Chat", "ChatCompletions", "Completions", "Host"]
+__all__ = ["Chat", "ChatCompletions", "Completions", "Embeddings", "Host"]
 
 
 class Host(Protocol):
@@ -35,6 +40,13 @@ class Host(Protocol):
     @property
     def loaded(self) -> LoadedModel:
         """The model."""
+
+    @property
+    def encoder(self) -> LoadedEmbedder:
+        """The model, if it is a text embedder."""
+
+    async def embed(self, texts: Sequence[Sequence[int]]) -> list[array[float]]:
+        """The vector of each text."""
 
     def check_length(self, tokens: Sequence[int], param: str) -> None:
         """Refuse a prompt that leaves no room for an answer."""
@@ -139,3 +151,52 @@ class Completions:
             )
         self._engine.check_length(tokens, "prompt")
         return Prompt(tokens, continues=bool(echo), echo=echo if request.echo else "")
+
+
+class Embeddings:
+    """``engine.embeddings``."""
+
+    def __init__(self, engine: Host):
+        self._engine = engine
+
+    async def create(self, **fields: Any) -> CreateEmbeddingResponse:
+        """Turn texts into vectors: OpenAI's fields ``input`` (a text, token ids, or a list of
+        either), ``encoding_format`` ("float" or "base64"), ``dimensions``, ``model``.
+
+        Special tokens are put around a text as the checkpoint says; token ids are taken as they
+        are. ``dimensions`` keeps so many leading numbers of each vector, and brings what is left to
+        length 1 if the model's vectors are of length 1: worth it for models that were trained so
+        (Matryoshka).
+
+        Raises:
+            RequestError: a field that is unknown or wrong; or the model is no embedder.
+            ContextLengthError: a text is longer than the model's positions; nothing is cut off.
+        """
+        engine = self._engine
+        request = parse_embedding_request(fields)
+        model = engine.encoder
+        config = model.embedder.model.config
+        request.check_model(config.vocab_size, config.hidden_size)
+        texts = [self._tokens(model, text, param) for param, text in request.named_inputs]
+        vectors = await engine.embed(texts)
+        return request.response(
+            vectors,
+            model=engine.name,
+            tokens=sum(map(len, texts)),
+            normalized=config.normalize,
+        )
+
+    def _tokens(
+        self, model: LoadedEmbedder, text: str | tuple[int, ...], param: str
+    ) -> Sequence[int]:
+        tokens = model.tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
+        limit = model.embedder.context_length
+        if len(tokens) > limit:
+            raise ContextLengthError(
+                f"this model embeds texts of up to {limit:,} tokens, and {param} has "
+                f"{len(tokens):,}; cut it into parts",
+                param=param,
+            )
+        if not tokens:
+            raise RequestError(f"'{param}' has no tokens", param=param)
+        return tokens

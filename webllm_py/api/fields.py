@@ -1,7 +1,7 @@
 """Every field that a request may hold, by what becomes of it. A name outside is refused.
 
-The names are OpenAI's (chat completions and completions), with the extensions of WebLLM, vLLM and
-llama.cpp that are in use for the same thing.
+The names are OpenAI's (chat completions, completions, embeddings), with the extensions of WebLLM,
+vLLM and llama.cpp that are in use for the same thing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from webllm_py.api.checks import fail, mapping, refuse_unknown
 from webllm_py.chat.plain import NotPlainError, to_plain
 
-__all__ = ["CHAT_FIELDS", "COMPLETION_FIELDS", "request_fields"]
+__all__ = ["CHAT_FIELDS", "COMPLETION_FIELDS", "EMBEDDING_FIELDS", "request_fields"]
 
 SAMPLING_FIELDS = frozenset(
     {
@@ -49,6 +49,7 @@ CHAT_FIELDS = GENERATION_FIELDS | {
     "tools",
 }
 COMPLETION_FIELDS = GENERATION_FIELDS | {"echo", "prompt"}
+EMBEDDING_FIELDS = frozenset({"dimensions", "encoding_format", "input", "model"})
 
 # They say who asks, what to file the answer under, or how a data centre may go about it: nothing
 # that could change an answer given here.
@@ -125,7 +126,7 @@ def request_fields(
     Args:
         fields: the request as it came.
         supported: names that this kind of request knows.
-        elsewhere: names that only the other kind of request knows; they are refused with that hint.
+        elsewhere: names that only other kinds of request know; they are refused with that hint.
 
     Raises:
         RequestError: a field that is unknown, not supported yet, or given twice.

@@ -32,6 +32,7 @@ __all__ = [
     "GenerationRequest",
     "parse_chat_request",
     "parse_completion_request",
+    "texts_or_token_ids",
 ]
 
 MAX_CHOICES = 128  # OpenAI's limit on n
@@ -162,7 +163,7 @@ def parse_completion_request(
         fail("prompt", "is missing.", code="missing_required_parameter")
     max_tokens = present.get("max_tokens", COMPLETION_TOKENS)
     return CompletionRequest(
-        prompts=_prompts(present["prompt"]),
+        prompts=texts_or_token_ids(present["prompt"], "prompt")[0],
         echo=bool(_switch(present, "echo", False)),
         max_tokens=integer(max_tokens, "max_tokens", low=0, high=MAX_TOKENS),
         **_generation(present, defaults),
@@ -273,22 +274,23 @@ def _enable_thinking(present: Mapping[str, Any], kwargs: dict[str, Any]) -> bool
     return inner
 
 
-def _prompts(value: Any) -> tuple[str | tuple[int, ...], ...]:
-    """A prompt is a text or token ids; a request has one or a list of them."""
+def texts_or_token_ids(value: Any, param: str) -> tuple[tuple[str | tuple[int, ...], ...], bool]:
+    """A text or token ids, or a list of them; and whether it is no list of them but one."""
     if isinstance(value, str):
-        return (text(value, "prompt"),)
+        return (text(value, param),), True
     value = value.tolist() if hasattr(value, "tolist") else value  # numpy's arrays
-    prompts = items(value, "prompt") if isinstance(value, list | tuple) else None
-    if prompts is None:
-        wrong_type("prompt", "a string, token ids, or a list of either", value)
-    if not prompts:
-        fail("prompt", "must not be empty.")
-    if isinstance(prompts[0], str | list | tuple):
-        return tuple(_prompt(prompt, f"prompt[{i}]") for i, prompt in enumerate(prompts))
-    return (_token_ids(prompts, "prompt"),)
+    found = items(value, param) if isinstance(value, list | tuple) else None
+    if found is None:
+        wrong_type(param, "a string, token ids, or a list of either", value)
+    if not found:
+        fail(param, "must not be empty.")
+    if isinstance(found[0], str | list | tuple):
+        each = (_text_or_token_ids(one, f"{param}[{i}]") for i, one in enumerate(found))
+        return tuple(each), False
+    return (_token_ids(found, param),), True
 
 
-def _prompt(value: Any, param: str) -> str | tuple[int, ...]:
+def _text_or_token_ids(value: Any, param: str) -> str | tuple[int, ...]:
     if isinstance(value, str):
         return text(value, param)
     return _token_ids(items(value, param), param)

@@ -19,7 +19,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"
 # Other forms of what tokenizer.json says; megabytes that are only read where that one is missing.
-OLDER_TOKENIZERS = ("tokenizer.model", "vocab.json", "merges.txt")
+OLDER_TOKENIZERS = ("tokenizer.model", "vocab.json", "merges.txt", "vocab.txt")
 TEXT_FILES = (
     TOKENIZER,
     "tokenizer_config.json",
@@ -29,6 +29,9 @@ TEXT_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
+# What sentence-transformers puts beside an encoder: how its rows become one vector.
+EMBEDDERS = ("bert", "roberta", "xlm-roberta")
+EMBEDDER_FILES = ("modules.json", "1_Pooling/config.json")
 MAX_TEXT_BYTES = 64 << 20  # the largest tokenizer.json in use (Gemma's) has 33 MB
 MAX_CONFIG_BYTES = 4 << 20
 MAX_INDEX_BYTES = 16 << 20
@@ -50,6 +53,8 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
     config = parse_object(data, f"{CONFIG} of {folder.name}")
     architecture = _architecture(folder.name, config)
     files = await _text_files(folder)
+    if architecture in EMBEDDERS:
+        files |= await _found(folder, EMBEDDER_FILES)
     default, named = _templates(folder.name, files)
     opened: list[ByteSource] = []
     try:
@@ -107,19 +112,22 @@ async def _read(folder: Folder, filename: str, limit: int) -> bytes | None:
 
 
 async def _text_files(folder: Folder) -> dict[str, bytes]:
+    files = await _found(folder, TEXT_FILES)
+    return files if TOKENIZER in files else files | await _found(folder, OLDER_TOKENIZERS)
+
+
+async def _found(folder: Folder, names: tuple[str, ...]) -> dict[str, bytes]:
+    """Those of the files that are there."""
+    # All at once: over HTTP each is a round trip. What fails is raised when all have ended.
+    found = await asyncio.gather(
+        *(_read(folder, name, MAX_TEXT_BYTES) for name in names), return_exceptions=True
+    )
     files: dict[str, bytes] = {}
-    for names in (TEXT_FILES, OLDER_TOKENIZERS):
-        if TOKENIZER in files:
-            break
-        # All at once: over HTTP each is a round trip. What fails is raised when all have ended.
-        found = await asyncio.gather(
-            *(_read(folder, name, MAX_TEXT_BYTES) for name in names), return_exceptions=True
-        )
-        for name, data in zip(names, found, strict=True):
-            if isinstance(data, BaseException):
-                raise data
-            if data is not None:
-                files[name] = data
+    for name, data in zip(names, found, strict=True):
+        if isinstance(data, BaseException):
+            raise data
+        if data is not None:
+            files[name] = data
     return files
 
 

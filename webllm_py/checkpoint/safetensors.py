@@ -25,6 +25,9 @@ MAX_ELEMENTS = 2**63 - 1
 LENGTH_BYTES = 8
 
 DTYPES: Mapping[str, TensorFormat] = {name: FORMATS[name] for name in ("F32", "F16", "BF16")}
+# Of constants that BERT's files carry: 0, 1, 2, ... No model reads them.
+COUNTING = ("position_ids", "token_type_ids")
+COUNTING_DTYPES: Mapping[str, TensorFormat] = {"I64": TensorFormat("I64", 1, 8)}
 
 
 async def read_safetensors(source: ByteSource) -> dict[str, TensorInfo]:
@@ -81,16 +84,24 @@ def read_index(data: bytes, name: str) -> dict[str, str]:
 
 
 def _refuse_dtypes(name: str, entries: Mapping[str, Any]) -> None:
-    dtypes = Counter(
-        str(e["dtype"]) for e in entries.values() if isinstance(e, dict) and "dtype" in e
+    bad = Counter(
+        str(entry["dtype"])
+        for tensor, entry in entries.items()
+        if isinstance(entry, dict)
+        and "dtype" in entry
+        and str(entry["dtype"]) not in _dtypes_of(tensor)
     )
-    bad = {dtype: count for dtype, count in dtypes.items() if dtype not in DTYPES}
     if bad:
         listed = ", ".join(f"{dtype[:40]} ({count} tensors)" for dtype, count in bad.items())
         raise UnsupportedModelError(
             f"{name} has tensors of types that this version does not run: {listed}. Take the model "
             "in F32, F16 or BF16 (not a quantized conversion of it), or a GGUF file of it."
         )
+
+
+def _dtypes_of(tensor: str) -> Mapping[str, TensorFormat]:
+    """What a tensor of that name may be stored as."""
+    return {**DTYPES, **COUNTING_DTYPES} if tensor.endswith(COUNTING) else DTYPES
 
 
 def _tensor(source: ByteSource, name: str, entry: Any, start: int) -> TensorInfo:
@@ -104,7 +115,7 @@ def _tensor(source: ByteSource, name: str, entry: Any, start: int) -> TensorInfo
         raise corrupt(f"the shape {str(shape)[:80]}")
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise corrupt(f"the data_offsets {str(offsets)[:80]}")
-    format = DTYPES[entry["dtype"]]
+    format = _dtypes_of(name)[entry["dtype"]]
     elements = math.prod(shape)
     if elements > MAX_ELEMENTS:
         raise corrupt(f"the shape {shape}: more than 2^63 elements")

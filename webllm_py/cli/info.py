@@ -17,11 +17,12 @@ from webllm_py.cli.report import report
 from webllm_py.cli.terminal import Style
 from webllm_py.errors import DeviceError, DeviceLimitError, TemplateError
 from webllm_py.gpu import Device
-from webllm_py.loading import pocket_model, quantization_label, token_text, tokenizer_of
+from webllm_py.loading import pocket_model, token_text, tokenizer_of
 from webllm_py.models import model_for
 from webllm_py.models.llama import Llama
 from webllm_py.runtime.choices import kept_choices
 from webllm_py.runtime.memory import SizingDevice, plan_memory
+from webllm_py.runtime.storage import quantization_label
 from webllm_py.tokenizer import Tokenizer
 
 __all__ = ["describe", "info"]
@@ -174,7 +175,7 @@ def memory_of(model: Llama, device: Device | SizingDevice, options: Namespace) -
     except DeviceLimitError as error:
         return {"error": str(error)}
     return {
-        "quantization": quantization_label(model, options.quantize),
+        "quantization": quantization_label(model.formats, options.quantize),
         "kv_dtype": options.kv_dtype,
         "context_length": plan.context_length,
         "weights": plan.weights,

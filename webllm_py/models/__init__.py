@@ -8,10 +8,13 @@ from webllm_py.models.config import config_of
 from webllm_py.models.llama import Llama
 from webllm_py.models.names import gguf_names
 
-__all__ = ["ARCHITECTURES", "model_for"]
+__all__ = ["ARCHITECTURES", "ENCODERS", "model_for"]
 
 # GGUF's general.architecture and config.json's model_type, which agree for these.
 ARCHITECTURES = {"llama": Llama, "qwen2": Llama}
+
+# Those of text encoders: ``models.bert.encoder_for``.
+ENCODERS = ("bert", "roberta", "xlm-roberta")
 
 
 def model_for(checkpoint: Checkpoint) -> Llama:
@@ -25,7 +28,7 @@ def model_for(checkpoint: Checkpoint) -> Llama:
     if family is None:
         raise UnsupportedModelError(
             f"the architecture {checkpoint.architecture!r} is not supported; this version runs "
-            f"{', '.join(ARCHITECTURES)}"
+            f"{', '.join(ARCHITECTURES)}, and as text embedders {', '.join(ENCODERS)}"
         )
     tensors = dict(checkpoint.tensors)
     if checkpoint.kind != "gguf":

@@ -15,6 +15,7 @@ __all__ = [
     "STORAGE",
     "Quantize",
     "SlicePlan",
+    "quantization_label",
     "repack_kernel",
     "slice_plans",
     "storage_format",
@@ -84,13 +85,24 @@ def storage_format(matrix: Matrix, part: Part, quantize: Quantize | None) -> str
     """The format that a part is kept in.
 
     ``quantize`` applies to float tensors: "q8" makes Q8_0 of them, "q4" makes Q4_0 of layers and
-    Q8_0 of the embedding and output tables, whose errors reach every logit directly.
+    Q8_0 of the embedding and output tables, whose errors reach every logit directly. An encoder's
+    small tables of positions and token types stay as they are.
     """
     name = part.tensor.format.name
-    if quantize is None or name not in FLOATS:
+    if quantize is None or name not in FLOATS or matrix.name in ("position_embd", "token_types"):
         return name.lower()
     layers_only = matrix.name in ("token_embd", "output")
     return "q8_0" if quantize == "q8" or layers_only else "q4_0"
+
+
+def quantization_label(formats: Mapping[str, int], quantize: Quantize | None) -> str:
+    """The format of most weights: "Q4_0", or "BF16 as q4" if they are quantized while loading.
+
+    Args:
+        formats: bytes by format, the most first.
+    """
+    stored = next(iter(formats))
+    return f"{stored} as {quantize}" if quantize and stored in FLOATS else stored
 
 
 def slice_plans(

@@ -9,7 +9,7 @@ from webllm_py.errors import MissingFileError, TokenizerError
 from webllm_py.tokenizer.config import FolderConfig
 from webllm_py.tokenizer.from_json import read_tokenizer_json
 from webllm_py.tokenizer.from_sentencepiece import read_sentencepiece
-from webllm_py.tokenizer.from_vocab import read_tiktoken, read_vocab_and_merges
+from webllm_py.tokenizer.from_vocab import read_bert_vocab, read_tiktoken, read_vocab_and_merges
 from webllm_py.tokenizer.tokenizer import Tokenizer
 
 __all__ = ["from_files"]
@@ -24,8 +24,9 @@ def from_files(files: Mapping[str, bytes]) -> Tokenizer:
     Args:
         files: content by name. The first of these that is there is read: tokenizer.json;
             tokenizer.model (SentencePiece or tiktoken ranks); vocab.json with merges.txt;
-            encoder.json with vocab.bpe. tokenizer_config.json, special_tokens_map.json,
-            added_tokens.json, generation_config.json and config.json add to it.
+            encoder.json with vocab.bpe; vocab.txt (WordPiece). tokenizer_config.json,
+            special_tokens_map.json, added_tokens.json, generation_config.json and config.json add
+            to it.
 
     Raises:
         MissingFileError: none of them is there, or only half of a pair.
@@ -50,6 +51,8 @@ def _read(files: Mapping[str, bytes]) -> Tokenizer:
     for vocab, merges in _VOCAB_AND_MERGES:
         if vocab in files or merges in files:
             return read_vocab_and_merges(files, config, vocab, merges)
+    if "vocab.txt" in files:
+        return read_bert_vocab(files["vocab.txt"], config)
     raise MissingFileError(
         "the checkpoint has no tokenizer: put tokenizer.json (or tokenizer.model, or vocab.json "
         "and merges.txt) beside the weights"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import compress, count
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 from webllm_py.errors import TokenizerError
 from webllm_py.tokenizer import normalizers
 from webllm_py.tokenizer.added_tokens import AddedToken
+from webllm_py.tokenizer.bert import bert_normalizer, bert_pre_tokenizer
 from webllm_py.tokenizer.bpe import BPE
 from webllm_py.tokenizer.byte_level import chars_to_bytes
+from webllm_py.tokenizer.charsmap import by_longest_match
 from webllm_py.tokenizer.fields import expect, field, optional, strings
 from webllm_py.tokenizer.from_sentencepiece import (
     CONTROL,
@@ -18,23 +21,26 @@ from webllm_py.tokenizer.from_sentencepiece import (
     UNKNOWN,
     USER_DEFINED,
     sentencepiece_bpe,
-    unique_ids,
+    sentencepiece_unigram,
 )
 from webllm_py.tokenizer.merges import from_merges
 from webllm_py.tokenizer.model import unsupported_model
 from webllm_py.tokenizer.patterns import profile_named
 from webllm_py.tokenizer.tokenizer import SpecialTokens, Tokenizer
-from webllm_py.tokenizer.vocabulary import Vocabulary, piece_to_bytes
+from webllm_py.tokenizer.vocabulary import Vocabulary, piece_to_bytes, unique_ids
+from webllm_py.tokenizer.wordpiece import CONTINUATION, WordPiece, word_bytes
 
 __all__ = ["from_gguf"]
 
-_UNSUPPORTED = {"bert": "WordPiece", "t5": "Unigram", "rwkv": "RWKV", "plamo2": "PLaMo-2"}
+_UNSUPPORTED = {"rwkv": "RWKV", "plamo2": "PLaMo-2"}
 
 # Control tokens that end a turn or a message; files name only one of them as EOS.
 _END_TEXTS = (
     *("<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<end_of_turn>"),
     *("<|endoftext|>", "<|eom_id|>", "<EOT>", "<|end_of_text|>", "<|end_of_turn|>"),
 )
+
+_BRACKETED = re.compile(r"\[\w+\]")  # [CLS] and its like
 
 # Phi-3's special tokens take the white space behind them, except these; GGUF has no place for it.
 _PHI3_NAMES = ("phi-3", "phi3")
@@ -57,6 +63,10 @@ def from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
         return _sentencepiece(keys)
     if kind == "gpt2":
         return _byte_level(keys)
+    if kind == "t5":
+        return _unigram(keys)
+    if kind == "bert":
+        return _wordpiece(keys)
     raise unsupported_model(_UNSUPPORTED.get(kind, kind))
 
 
@@ -87,6 +97,17 @@ class _Keys:
 
     def flag(self, name: str, default: bool) -> bool:
         return optional(self._keys, name, bool, default, "tokenizer.ggml")
+
+    def data(self, name: str) -> bytes:
+        """Bytes, which files write as a list of numbers; none where they are not there."""
+        value = self._keys.get(name)
+        if value is None:
+            return b""
+        try:
+            # numbers from -128 as well: writers differ
+            return bytes(number & 0xFF for number in value)
+        except TypeError:
+            raise TokenizerError(f"tokenizer.ggml.{name} must be a list of bytes") from None
 
     def merges(self) -> list[str]:
         return strings(self._keys.get("merges"), "tokenizer.ggml.merges")
@@ -138,13 +159,27 @@ class _Keys:
             )
         ]
 
+    def class_and_separator(self) -> SpecialTokens:
+        """The roles as BERT has them: CLS before a text, SEP behind it."""
+        first = self.id("cls", self.id("bos", self.ids.get("[CLS]")))
+        # "seperator" is how the format spells it
+        last = self.id("seperator", self.id("eos", self.ids.get("[SEP]")))
+        prefix = () if first is None or not self.flag("add_bos_token", True) else (first,)
+        suffix = () if last is None or not self.flag("add_eos_token", True) else (last,)
+        return SpecialTokens(prefix=prefix, suffix=suffix)
+
     def special_tokens(
-        self, *, bos: int | None = None, eos: int | None = None, add_bos: bool
+        self,
+        *,
+        bos: int | None = None,
+        eos: int | None = None,
+        add_bos: bool,
+        add_eos: bool = False,
     ) -> SpecialTokens:
-        """The roles; ``bos``, ``eos`` and ``add_bos`` for where the file says nothing."""
+        """The roles; the arguments for where the file says nothing."""
         bos, eos = self.id("bos", bos), self.id("eos", eos)
         add_bos = self.flag("add_bos_token", add_bos) and bos is not None
-        add_eos = self.flag("add_eos_token", False) and eos is not None
+        add_eos = self.flag("add_eos_token", add_eos) and eos is not None
         ends = {eos, self.id("eot"), self.id("eom")}
         for text in _END_TEXTS:
             if text in self.ids and self.types[self.ids[text]] == CONTROL:
@@ -177,6 +212,53 @@ def _sentencepiece(keys: _Keys) -> Tokenizer:
         pre_tokenizer=split,
         drop_leading_space=add_prefix,
     )
+
+
+def _unigram(keys: _Keys) -> Tokenizer:
+    model = sentencepiece_unigram(keys.ids, keys.scores(), keys.types, keys.id("unknown", 2))
+    added = keys.added_tokens()
+    add_prefix = keys.flag("add_space_prefix", True)
+    rules = keys.data("precompiled_charsmap")
+    steps = [by_longest_match(rules)] if rules else []
+    if keys.flag("remove_extra_whitespaces", True):
+        steps.append(normalizers.collapse_spaces)
+    steps.append(normalizers.replace(" ", "▁"))
+    if add_prefix:
+        steps.append(normalizers.prepend("▁"))
+    return Tokenizer(
+        model,
+        Vocabulary(keys.ids, piece_to_bytes, added, lambda token: True),
+        added,
+        keys.special_tokens(eos=1, add_bos=False, add_eos=True),
+        normalizer=normalizers.sequence(steps),
+        drop_leading_space=add_prefix,
+    )
+
+
+def _wordpiece(keys: _Keys) -> Tokenizer:
+    ids = dict(zip(map(_plain_wordpiece, keys.pieces), range(len(keys.pieces)), strict=True))
+    if len(ids) < len(keys.pieces):
+        raise TokenizerError("the tokenizer's vocabulary holds a token twice")
+    added = keys.added_tokens()
+    # The file does not say it, but a vocabulary without capitals can only be of a model without.
+    lower = all(piece == piece.lower() or _BRACKETED.fullmatch(piece) for piece in keys.pieces)
+    return Tokenizer(
+        WordPiece(ids, keys.id("unknown", ids.get("[UNK]"))),
+        Vocabulary(ids, word_bytes(), added, lambda token: True),
+        added,
+        keys.class_and_separator(),
+        normalizer=bert_normalizer(strip=lower, lower=lower),
+        pre_tokenizer=bert_pre_tokenizer(),
+        drop_leading_space=True,
+    )
+
+
+def _plain_wordpiece(piece: str) -> str:
+    """As BERT's own vocabulary has it. The format writes "▁" before a word, and nothing before what
+    goes on one."""
+    if _BRACKETED.fullmatch(piece):
+        return piece
+    return piece[1:] if piece.startswith("▁") else CONTINUATION + piece
 
 
 def _byte_level(keys: _Keys) -> Tokenizer:

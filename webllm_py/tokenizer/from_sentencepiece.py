@@ -10,6 +10,7 @@ from webllm_py.errors import TokenizerError, UnsupportedModelError
 from webllm_py.tokenizer import normalizers
 from webllm_py.tokenizer.added_tokens import AddedToken
 from webllm_py.tokenizer.bpe import BPE
+from webllm_py.tokenizer.charsmap import by_longest_match
 from webllm_py.tokenizer.config import FolderConfig
 from webllm_py.tokenizer.merges import by_score
 from webllm_py.tokenizer.model import unsupported_model
@@ -17,7 +18,13 @@ from webllm_py.tokenizer.normalizers import Normalizer
 from webllm_py.tokenizer.pretokenizers import Split, split_at_spaces
 from webllm_py.tokenizer.protobuf import fields
 from webllm_py.tokenizer.tokenizer import Tokenizer
-from webllm_py.tokenizer.vocabulary import Vocabulary, byte_token_ids, piece_to_bytes
+from webllm_py.tokenizer.unigram import Unigram
+from webllm_py.tokenizer.vocabulary import (
+    Vocabulary,
+    byte_token_ids,
+    piece_to_bytes,
+    unique_ids,
+)
 
 __all__ = [
     "BYTE",
@@ -27,13 +34,14 @@ __all__ = [
     "USER_DEFINED",
     "read_sentencepiece",
     "sentencepiece_bpe",
-    "unique_ids",
+    "sentencepiece_unigram",
 ]
 
 # ModelProto.SentencePiece.Type; GGUF's token types are the same numbers.
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, _UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
-_MODEL_TYPES = {1: "Unigram", 2: "BPE", 3: "word", 4: "character"}
+UNIGRAM_MODEL, BPE_MODEL = 1, 2
+_OTHER_MODELS = {3: "word", 4: "character"}
 
 
 @dataclass
@@ -57,14 +65,15 @@ def read_sentencepiece(data: bytes, config: FolderConfig) -> Tokenizer:
 
     Raises:
         TokenizerError: the file is damaged.
-        UnsupportedModelError: it is no BPE model, or normalizes in a way that is not supported.
+        UnsupportedModelError: it is neither a BPE nor a Unigram model, or treats spaces in a way
+            that is not supported.
     """
     definition = _read_definition(memoryview(data))
     _check_supported(definition)
     ids = unique_ids(definition.pieces)
-    model, split = sentencepiece_bpe(
-        ids, definition.scores, definition.types, definition.ids["unk"]
-    )
+    is_bpe = definition.model_type == BPE_MODEL
+    scored = (ids, definition.scores, definition.types, definition.ids["unk"])
+    model, split = sentencepiece_bpe(*scored) if is_bpe else (sentencepiece_unigram(*scored), None)
     added = config.added_tokens(_added_tokens(definition), ids)
     vocabulary = Vocabulary(ids, piece_to_bytes, added, lambda token: token.special)
     bos, eos = (
@@ -75,7 +84,7 @@ def read_sentencepiece(data: bytes, config: FolderConfig) -> Tokenizer:
         model,
         vocabulary,
         added,
-        config.special_tokens(vocabulary, bos=bos, eos=eos, add_bos=True),
+        config.special_tokens(vocabulary, bos=bos, eos=eos, add_bos=is_bpe or None),
         normalizer=_normalizer(definition, config),
         pre_tokenizer=split,
         drop_leading_space=definition.add_prefix,
@@ -108,17 +117,21 @@ def sentencepiece_bpe(
     return model, split_at_spaces(table) if "▁" in normal else None
 
 
-def unique_ids(pieces: Sequence[str]) -> dict[str, int]:
-    """Ids by piece.
-
-    Raises:
-        TokenizerError: a piece occurs twice.
-    """
-    ids = dict(zip(pieces, range(len(pieces)), strict=True))
-    if len(ids) < len(pieces):
-        twice = next(piece for index, piece in enumerate(pieces) if ids[piece] != index)
-        raise TokenizerError(f"the tokenizer's vocabulary holds {twice!r} twice")
-    return ids
+def sentencepiece_unigram(
+    ids: Mapping[str, int], scores: Sequence[float], types: Sequence[int], unknown_id: int | None
+) -> Unigram:
+    """As ``sentencepiece_bpe``, of a model that takes the best-scored pieces. Its text is never
+    split: how a sum is rounded depends on all of it before."""
+    normal = {piece: scores[index] for piece, index in ids.items() if types[index] == NORMAL}
+    known = unknown_id is not None and 0 <= unknown_id < len(ids)
+    return Unigram(
+        normal,
+        ids,
+        unknown_id if known else None,
+        byte_token_ids(ids) if BYTE in types else (),
+        min(normal.values(), default=0.0),
+        single_precision=True,
+    )
 
 
 def _read_definition(data: memoryview) -> _Definition:
@@ -193,10 +206,9 @@ def _read_normalizer(data: memoryview, definition: _Definition) -> None:
 
 def _check_supported(definition: _Definition) -> None:
     kind = definition.model_type
-    if kind != 2:
-        raise unsupported_model(f"SentencePiece {_MODEL_TYPES.get(kind, f'type {kind}')}")
+    if kind not in (UNIGRAM_MODEL, BPE_MODEL):
+        raise unsupported_model(f"SentencePiece {_OTHER_MODELS.get(kind, f'type {kind}')}")
     for is_used, what in (
-        (definition.char_map, "a character map (precompiled_charsmap)"),
         (definition.space_is_suffix, "spaces as suffixes (treat_whitespace_as_suffix)"),
         (not definition.escape_spaces, "spaces as they are (escape_whitespaces off)"),
     ):
@@ -216,6 +228,8 @@ def _added_tokens(definition: _Definition) -> list[AddedToken]:
 
 def _normalizer(definition: _Definition, config: FolderConfig) -> Normalizer:
     steps: list[Normalizer] = []
+    if definition.char_map:
+        steps.append(by_longest_match(definition.char_map))
     if definition.collapse_spaces:
         steps.append(normalizers.collapse_spaces)
     steps.append(normalizers.replace(" ", "▁"))

@@ -14,6 +14,7 @@ from webllm_py.tokenizer.json_steps import (
     prepend_scheme,
     read_step,
 )
+from webllm_py.tokenizer.wordpiece import CONTINUATION
 
 __all__ = ["Decoder", "read_decoder", "read_post_processor"]
 
@@ -27,17 +28,20 @@ class Decoder:
         byte_fallback: "<0x0A>" stands for a byte.
         replacements: what to replace in every token, in order.
         drop_leading_space: a space before the whole text is not part of it.
+        continuation: what tokens that go on a word begin with, where the others begin a new one.
     """
 
     byte_level: bool = False
     byte_fallback: bool = False
     replacements: tuple[tuple[str, str], ...] = ()
     drop_leading_space: bool = False
+    continuation: str | None = None
 
 
 def read_decoder(spec: Json) -> Decoder:
     """The decoder that an object describes."""
     byte_level = byte_fallback = drop_leading_space = False
+    continuation: str | None = None
     replacements: list[tuple[str, str]] = []
     for member in _decoder_members(spec):
         kind = field(member, "type", str, "tokenizer.json: decoder")
@@ -54,9 +58,13 @@ def read_decoder(spec: Json) -> Decoder:
             drop_leading_space |= prepend_scheme(member) != "never"
         elif kind == "Strip":
             drop_leading_space |= _strips_one_space(member)
+        elif kind == "WordPiece":
+            continuation = optional(member, "prefix", str, CONTINUATION, "decoder WordPiece")
+            drop_leading_space = True
         elif kind != "Fuse":
             raise UnsupportedModelError(f"the decoder {kind!r} of tokenizer.json is not supported")
-    return Decoder(byte_level, byte_fallback, tuple(replacements), drop_leading_space)
+    replaced = tuple(replacements)
+    return Decoder(byte_level, byte_fallback, replaced, drop_leading_space, continuation)
 
 
 def _decoder_members(spec: Json) -> list[Json]:

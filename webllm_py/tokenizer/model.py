@@ -11,7 +11,7 @@ __all__ = ["Model", "unsupported_model"]
 
 
 class Model(Protocol):
-    """Turns one pre-tokenized word into ids. ``BPE`` is one; WordPiece and Unigram fit here too."""
+    """Turns one pre-tokenized word into ids. ``BPE``, ``WordPiece`` and ``Unigram`` are such."""
 
     def encode(self, word: str) -> Sequence[int]:
         """The ids of a word.
@@ -25,6 +25,6 @@ class Model(Protocol):
 def unsupported_model(kind: str) -> UnsupportedModelError:
     """The error for a tokenizer model that this version does not run."""
     return UnsupportedModelError(
-        f"the checkpoint's tokenizer is a {kind} model; this version runs BPE "
-        "(byte-level and SentencePiece). Choose a checkpoint with such a tokenizer."
+        f"the checkpoint's tokenizer is a {kind} model; this version runs BPE (byte-level and "
+        "SentencePiece), Unigram and WordPiece. Choose a checkpoint with such a tokenizer."
     )

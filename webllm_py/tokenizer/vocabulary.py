@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from webllm_py.errors import TokenizerError
 from webllm_py.tokenizer.added_tokens import AddedToken
 
-__all__ = ["BYTE_TOKENS", "Vocabulary", "byte_token_ids", "piece_to_bytes"]
+__all__ = ["BYTE_TOKENS", "Vocabulary", "byte_token_ids", "piece_to_bytes", "unique_ids"]
 
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
@@ -118,3 +118,16 @@ def byte_token_ids(ids: Mapping[str, int]) -> list[int]:
     if not all(token in ids for token in BYTE_TOKENS):
         return []
     return [ids[token] for token in BYTE_TOKENS]
+
+
+def unique_ids(pieces: Sequence[str]) -> dict[str, int]:
+    """Ids by piece.
+
+    Raises:
+        TokenizerError: a piece occurs twice.
+    """
+    ids = dict(zip(pieces, range(len(pieces)), strict=True))
+    if len(ids) < len(pieces):
+        twice = next(piece for index, piece in enumerate(pieces) if ids[piece] != index)
+        raise TokenizerError(f"the tokenizer's vocabulary holds {twice!r} twice")
+    return ids

@@ -175,3 +175,58 @@ def sentencepiece_gguf(**changes: Any) -> dict[str, Any]:
         "unknown_token_id": 0,
     }
     return {f"tokenizer.ggml.{name}": value for name, value in (keys | changes).items()}
+
+
+def unigram_gguf(**changes: Any) -> dict[str, Any]:
+    """The same pieces as a Unigram vocabulary."""
+    return sentencepiece_gguf(model="t5", precompiled_charsmap=[4, 0, 0, 0, 0, 0, 0, 0], **changes)
+
+
+# --- WordPiece
+
+WORD_PIECES = [
+    *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    *("the", "em", "##bed", "##ding", "##the", ",", "!", "中", "##!"),
+]
+WORD_SPECIALS = WORD_PIECES[:5]
+
+
+def wordpiece_json(**changes: Any) -> dict[str, Any]:
+    """A tokenizer.json as BERT's is."""
+    return {
+        "version": "1.0",
+        "added_tokens": [
+            added(text, index, special=True) for index, text in enumerate(WORD_SPECIALS)
+        ],
+        "normalizer": {"type": "BertNormalizer", "strip_accents": None, "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {token: index for index, token in enumerate(WORD_PIECES)},
+        },
+    } | changes
+
+
+def wordpiece_gguf(**changes: Any) -> dict[str, Any]:
+    """GGUF metadata of the WordPiece vocabulary."""
+    keys: dict[str, Any] = {
+        "model": "bert",
+        "tokens": [
+            piece
+            if piece in WORD_SPECIALS
+            else piece[2:]
+            if piece.startswith("##")
+            else "▁" + piece
+            for piece in WORD_PIECES
+        ],
+        "token_type": [3] * 5 + [1] * (len(WORD_PIECES) - 5),
+        "unknown_token_id": 1,
+        "cls_token_id": 2,
+        "seperator_token_id": 3,
+    }
+    return {f"tokenizer.ggml.{name}": value for name, value in (keys | changes).items()}

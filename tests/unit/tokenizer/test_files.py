@@ -272,7 +272,7 @@ def test_damaged_files_are_named(files: dict[str, bytes], named: str) -> None:
         from_files(files)
 
 
-@pytest.mark.parametrize(("kind", "name"), [(1, "Unigram"), (3, "word"), (4, "character")])
+@pytest.mark.parametrize(("kind", "name"), [(3, "word"), (4, "character")])
 def test_other_sentencepiece_models_are_named(kind: int, name: str) -> None:
     with pytest.raises(UnsupportedModelError, match=name):
         from_files({"tokenizer.model": definitions.sentencepiece_model(kind=kind)})

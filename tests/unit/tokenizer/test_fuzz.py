@@ -144,6 +144,18 @@ STEPS = {
 JSON_DEFINITIONS = {
     "byte-level": definitions.byte_level_json(),
     "many steps": definitions.byte_level_json(**STEPS),
+    "word pieces": definitions.wordpiece_json(),
+    "unigram": definitions.byte_level_json(
+        **STEPS,
+        added_tokens=[],
+        post_processor=None,
+        model={
+            "type": "Unigram",
+            "unk_id": 0,
+            "byte_fallback": True,
+            "vocab": [[piece, score] for piece, score, _ in definitions.PIECES],
+        },
+    ),
 }
 
 
@@ -170,13 +182,19 @@ def test_mutated_small_files(name: str) -> None:
         survives(lambda content=content: from_files(files | {name: content}))
 
 
-@pytest.mark.parametrize("kind", ["tokenizer.json", "sentencepiece", "tiktoken", "vocab", "merges"])
+@pytest.mark.parametrize(
+    "kind", ["tokenizer.json", "sentencepiece", "unigram", "tiktoken", "vocab", "merges"]
+)
 def test_damaged_bytes(kind: str) -> None:
     rng = random.Random(kind)
     files, name = {
         "tokenizer.json": (definitions.as_file(definitions.byte_level_json()), "tokenizer.json"),
         "sentencepiece": (
             {"tokenizer.model": definitions.sentencepiece_model()},
+            "tokenizer.model",
+        ),
+        "unigram": (
+            {"tokenizer.model": definitions.sentencepiece_model(kind=1)},
             "tokenizer.model",
         ),
         "tiktoken": ({"tokenizer.model": definitions.tiktoken_ranks()}, "tokenizer.model"),
@@ -189,7 +207,15 @@ def test_damaged_bytes(kind: str) -> None:
         survives(lambda data=data: from_files(files | {name: data}))
 
 
-@pytest.mark.parametrize("make", [definitions.byte_level_gguf, definitions.sentencepiece_gguf])
+@pytest.mark.parametrize(
+    "make",
+    [
+        definitions.byte_level_gguf,
+        definitions.sentencepiece_gguf,
+        definitions.unigram_gguf,
+        definitions.wordpiece_gguf,
+    ],
+)
 def test_mutated_gguf_keys(make: Callable[[], dict[str, Any]]) -> None:
     rng = random.Random(make.__name__)
     assert survives(lambda: from_gguf(make()))

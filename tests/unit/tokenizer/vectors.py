@@ -33,6 +33,7 @@ class Case:
 
 CASES = (
     Case("gpt-2", ("tokenizers/gpt-2/ggml-vocab-gpt-2.gguf",)),
+    Case("bert-bge", ("tokenizers/bert-bge/ggml-vocab-bert-bge.gguf",)),
     Case("llama-spm", ("tokenizers/llama-spm/ggml-vocab-llama-spm.gguf",)),
     Case("llama-spm", ("tokenizers/llama2/tokenizer.model",)),
     Case(

@@ -1,0 +1,122 @@
+"""What encoders need besides: LayerNorm, GELU, added embeddings, attention both ways, pooling."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from formats import laid_out
+from runners import Runner, of_native
+from test_linear import padded_rows, snippets, step_words
+
+from webllm_py.gpu.kernels import kernel
+
+
+@pytest.mark.parametrize("bias", [True, False])
+async def test_layernorm(runner: Runner, bias: bool, rng: np.random.Generator) -> None:
+    k = 171
+    x = padded_rows(rng.standard_normal((5, k)) * 3 + 10)
+    weight, added = padded_rows(rng.standard_normal((2, k)))
+    vectors = np.concatenate([weight, added, np.full(4, np.nan, np.float32)])
+    out = await runner.run(
+        kernel("layernorm", BLOCKS=6, K=k, EPS=1e-12, BIAS=bias, BIAS_AT=48, LANES=64, THREADS=64),
+        {"x": x, "vectors": vectors, "y": np.ones_like(x)},
+        (1, 5),
+    )
+    off = x[:, :k] - x[:, :k].mean(1, keepdims=True, dtype=np.float64)
+    normed = off / np.sqrt((off**2).mean(1, keepdims=True) + 1e-12)
+    expected = padded_rows(normed * weight[:k] + (added[:k] if bias else 0))
+    np.testing.assert_allclose(out["y"], expected, rtol=1e-5, atol=1e-5)
+
+
+async def test_gelu(runner: Runner, rng: np.random.Generator) -> None:
+    n, k = 37, 32
+    weight = rng.standard_normal((n, k)).astype(np.float32)
+    x = rng.standard_normal((32, k)).astype(np.float32)
+    x[0] = 0
+    x[1] *= 1e-3
+    x[2] *= 100
+    out = await runner.run(
+        kernel(
+            "gemm",
+            snippets=snippets("gemm", "f32", "gelu"),
+            **{"N": n, "SLICE": n, "UNITS": 4, "Y_STRIDE": n},
+            **{"TM": 32, "TN": 64, "PREFETCH": False, "THREADS": 32},
+        ),
+        {
+            "x": x,
+            **laid_out("f32", weight)[1],
+            "vectors": np.zeros(4, np.float32),
+            "y": np.zeros((32, n), np.float32),
+        },
+        (1, 1),
+    )
+    v = x.astype(np.float64) @ weight.T.astype(np.float64)
+    expected = v / 2 * (1 + np.vectorize(math.erf)(v / math.sqrt(2)))
+    np.testing.assert_allclose(out["y"], expected, rtol=1e-5, atol=5e-6)
+
+
+async def test_embed_adds_the_row_of_a_position(runner: Runner, rng: np.random.Generator) -> None:
+    table, arrays = laid_out("f32", rng.standard_normal((8, 96), np.float32))
+    before = rng.standard_normal((4, 96)).astype(np.float32)
+    out = await runner.run(
+        kernel(
+            "embed",
+            snippets={"quant": "quant/f32"},
+            **{"UNITS": 12, "SLICE": 8, "STEP_ROWS": 4, "WORD": 1, "ADD": True},
+        ),
+        {"step": step_words([5, 0, 7], tokens=[1, 2, 3]), "y": before, **arrays},
+        (1, 4),
+    )
+    np.testing.assert_allclose(out["y"][:3], before[:3] + table[[5, 0, 7]], rtol=1e-6)
+    np.testing.assert_array_equal(out["y"][3], before[3])
+
+
+HEADS = [(3, 8), (12, 32), (2, 64), (1, 96), (2, 128)]
+
+
+@pytest.mark.parametrize(("heads", "head_dim"), of_native(HEADS, [(12, 32), (1, 96)]))
+async def test_attention_of_texts(
+    runner: Runner, heads: int, head_dim: int, rng: np.random.Generator
+) -> None:
+    lengths = [5, 16, 1, 75]
+    rows, width = sum(lengths), heads * head_dim
+    qkv = rng.standard_normal((rows, 3, heads, head_dim)).astype(np.float32)
+    qkv[:, 1] *= 3
+    tiles, expected, first = [], np.zeros((rows + 3, width + 4), np.float32), 0
+    for length in lengths:
+        end = first + length
+        tiles += [(row, min(row + 16, end), first, end) for row in range(first, end, 16)]
+        q, k, v = qkv[first:end].astype(np.float64).swapaxes(0, 1)
+        scores = np.einsum("qhd,khd->hqk", q, k) / math.sqrt(head_dim)
+        p = np.exp(scores - scores.max(2, keepdims=True))
+        found = np.einsum("hqk,khd->qhd", p / p.sum(2, keepdims=True), v)
+        expected[first:end, :width] = found.reshape(length, width)
+        first = end
+    tiles += [(0, 0, 0, 0)] * 2
+    out = await runner.run(
+        kernel(
+            "attention_encoder",
+            **{"HEADS": heads, "HEAD_DIM": head_dim, "SCALE": head_dim**-0.5},
+            **{"Y_STRIDE": width + 4, "SHARES": 128 // head_dim, "LANES": 32, "THREADS": 128},
+        ),
+        {"qkv": qkv, "tiles": np.array(tiles, np.uint32), "y": np.zeros_like(expected)},
+        (len(tiles), heads),
+    )
+    np.testing.assert_allclose(out["y"], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+async def test_pool(runner: Runner, normalize: bool, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((20, 160)).astype(np.float32)
+    texts = [(0, 7), (7, 8), (8, 20), (0, 0)]
+    out = await runner.run(
+        kernel("pool", UNITS=20, NORMALIZE=normalize, LANES=32, THREADS=32),
+        {"x": x, "texts": np.array(texts, np.uint32), "y": np.zeros((4, 160), np.float32)},
+        (1, 4),
+    )
+    expected = np.array([x[first:end].mean(0) for first, end in texts[:3]])
+    if normalize:
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(out["y"][:3], expected, rtol=1e-5, atol=1e-6)
