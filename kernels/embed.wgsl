@@ -1,4 +1,4 @@
-// Token embedding: y[m] = row of the table for the token of row m.
+// Token embedding: y[m] = SCALE * row of the table for the token of row m.
 //
 // Purpose   the first step of every forward pass
 // Bindings  1 quants, 2 scales   the table's rows (the quantization reader declares them)
@@ -14,6 +14,7 @@ override UNITS: u32;       // row length in units of 8 columns
 override ROW0: u32 = 0u;   // the first row that this buffer holds
 override SLICE: u32;       // how many rows it holds
 override STEP_ROWS: u32;
+override SCALE: f32 = 1.0; // of the table's rows
 
 @group(0) @binding(3) var<storage, read> step: array<u32>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
@@ -33,6 +34,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   }
   let w = row_unit(row, u);
   let at = (m * UNITS + u) * 2u;
-  y[at] = w[0];
-  y[at + 1u] = w[1];
+  y[at] = SCALE * w[0];
+  y[at + 1u] = SCALE * w[1];
 }

@@ -18,8 +18,7 @@ from webllm_py.gpu import Device, open_device
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models import model_for
 from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
-from webllm_py.models.llama import Llama
-from webllm_py.models.rope import inverse_frequencies
+from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.dot4 import Dot4Trial
 from webllm_py.runtime.executor import Executor, longest_context
@@ -166,7 +165,7 @@ class LoadedModel:
         await self.checkpoint.close()
 
 
-def quantization_label(model: Llama, quantize: Quantize | None) -> str:
+def quantization_label(model: Transformer, quantize: Quantize | None) -> str:
     """The format of most weights: "Q4_0", or "BF16 as q4" if they are quantized while loading."""
     stored = next(iter(model.formats))
     return f"{stored} as {quantize}" if quantize and stored in FLOATS else stored
@@ -246,7 +245,7 @@ async def device_for(options: LoadOptions) -> Device:
 async def make_executor(
     device: Device,
     owner: BufferOwner,
-    model: Llama,
+    model: Transformer,
     options: LoadOptions,
     report: ProgressReporter,
 ) -> tuple[Executor, Loader]:
@@ -256,12 +255,7 @@ async def make_executor(
     if options.context_length:
         context = min(context, int(options.context_length))
     factors = model.rope_factors()
-    frequencies = inverse_frequencies(
-        config.rotary_dim,
-        config.rope_theta,
-        config.rope_scaling,
-        await read_floats(factors) if factors else None,
-    )
+    rotations = model.rotations(await read_floats(factors) if factors else None)
     weights, loader = place_weights(device, owner, model, report, options.quantize)
     executor = Executor(
         device,
@@ -269,7 +263,7 @@ async def make_executor(
         model,
         weights,
         context_length=context,
-        frequencies=frequencies,
+        rotations=rotations,
         tuning=tuning_for(device),
         kv_format=options.kv_dtype,
     )

@@ -6,11 +6,19 @@ import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 
-__all__ = ["FINE", "RopeScaling", "inverse_frequencies", "rope_table", "scaling_from_gguf"]
+__all__ = [
+    "FINE",
+    "RopeScaling",
+    "Rotation",
+    "inverse_frequencies",
+    "rope_table",
+    "scaling_from_gguf",
+    "scaling_from_huggingface",
+]
 
 # The table holds this many single positions and then multiples of it: see rope_append.wgsl.
 FINE = 64
@@ -30,6 +38,14 @@ class RopeScaling:
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
     original_context: int = 8192
+
+
+class Rotation(NamedTuple):
+    """How queries and keys are rotated: radians a position of each pair, and what their length is
+    multiplied with."""
+
+    frequencies: Sequence[float]
+    length: float = 1.0
 
 
 def positive(source: Mapping[str, Any], key: str, *default: float) -> float:
@@ -115,16 +131,18 @@ def llama3_scaled(frequency: float, scaling: RopeScaling) -> float:
     return frequency * (keep + (1 - keep) / scaling.factor)
 
 
-def rope_table(frequencies: Sequence[float], context_length: int) -> bytes:
-    """float32 (cos, sin) of positions 0 .. FINE-1, then of the multiples of FINE in the context.
+def rope_table(rotation: Rotation, context_length: int) -> bytes:
+    """float32 (cos, sin) of positions 0 .. FINE-1, then of the multiples of FINE in the context,
+    these times the rotation's length.
 
     Shape (FINE + ceil(context_length / FINE), len(frequencies), 2), row-major.
     """
-    positions = [*range(FINE), *range(0, context_length, FINE)]
+    fine, coarse = range(FINE), range(0, context_length, FINE)
     table = array("f")
-    for position in positions:
-        for frequency in frequencies:
-            angle = position * frequency
-            table.append(math.cos(angle))
-            table.append(math.sin(angle))
+    for positions, length in ((fine, 1.0), (coarse, rotation.length)):
+        for position in positions:
+            for frequency in rotation.frequencies:
+                angle = position * frequency
+                table.append(length * math.cos(angle))
+                table.append(length * math.sin(angle))
     return table.tobytes()
