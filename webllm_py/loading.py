@@ -254,8 +254,8 @@ async def make_executor(
     context = min(config.context_length, longest_context(config, device, options.kv_dtype))
     if options.context_length:
         context = min(context, int(options.context_length))
-    factors = model.rope_factors()
-    rotations = model.rotations(await read_floats(factors) if factors else None)
+    factors = model.rope_factors(context)
+    rotations = model.rotations(context, await read_floats(factors) if factors else None)
     weights, loader = place_weights(device, owner, model, report, options.quantize)
     executor = Executor(
         device,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,19 @@ NAMES = {
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
+BEHIND = {
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+MORE_NAMES = {
+    "gemma2": BEHIND,
+    "gemma3": BEHIND,
+    "olmo2": BEHIND,
+    "phi3": {"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"},
+}
+# Whose q and k rows have the two halves of a head alternate.
+ALTERNATING = ("llama", "mistral3", "smollm3")
 LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)")
 
 
@@ -66,7 +80,8 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the converter writes of config.json."""
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
-    rope = config["rope_parameters"]
+    ropes = config["rope_parameters"]
+    rope = ropes.get("full_attention", ropes)
     return {
         "context_length": config["max_position_embeddings"],
         "embedding_length": config["hidden_size"],
@@ -77,21 +92,56 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "attention.key_length": head_dim,
         "attention.value_length": head_dim,
         "attention.layer_norm_rms_epsilon": config["rms_norm_eps"],
+        "attention.sliding_window": config.get("sliding_window"),
+        "attention.temperature_scale": rope.get("llama_4_scaling_beta"),
+        "attn_logit_softcapping": config.get("attn_logit_softcapping"),
+        "final_logit_softcapping": config.get("final_logit_softcapping"),
+        "rope.dimension_count": int(head_dim * rope.get("partial_rotary_factor", 1)),
         "rope.freq_base": rope["rope_theta"],
+        **gguf_scaling(config, rope),
     }
+
+
+def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str, Any]:
+    """Rope scaling."""
+    kind, prefix = rope["rope_type"], "rope.scaling."
+    original = rope.get("original_max_position_embeddings")
+    match kind:
+        case "linear":
+            return {f"{prefix}type": kind, f"{prefix}factor": rope["factor"]}
+        case "yarn":
+            return {
+                f"{prefix}type": kind,
+                f"{prefix}factor": rope["factor"],
+                f"{prefix}original_context_length": original,
+                f"{prefix}yarn_log_multiplier": rope.get("mscale_all_dim"),
+            }
+        case "longrope":
+            original = original or config["original_max_position_embeddings"]
+            scale = config["max_position_embeddings"] / original
+            return {
+                f"{prefix}attn_factor": math.sqrt(1 + math.log(scale) / math.log(original)),
+                f"{prefix}original_context_length": original,
+            }
+    return {}
 
 
 def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights) -> Weights:
     """The tensors as the converter names and changes them."""
     heads = {"attn_q": config["num_attention_heads"], "attn_k": config["num_key_value_heads"]}
+    names = {**NAMES, **MORE_NAMES.get(model.gguf, {})}
     made = {}
     for source, weight in weights.items():
         stem, _, kind = source.rpartition(".")
         layer = LAYER.fullmatch(stem)
-        name = NAMES[layer[2] if layer else stem]
-        if model.gguf == "llama" and name in heads:
+        name = names[layer[2] if layer else stem]
+        if model.gguf in ALTERNATING and name in heads:
             weight = interleaved(weight, heads[name])
         if model.centered and "norm" in name:
             weight = weight + np.float32(1)
         made[f"blk.{layer[1]}.{name}.{kind}" if layer else f"{name}.{kind}"] = weight
+    rope = config["rope_parameters"]
+    for length in ("long", "short"):
+        if f"{length}_factor" in rope:
+            made[f"rope_factors_{length}.weight"] = np.float32(rope[f"{length}_factor"])
     return made

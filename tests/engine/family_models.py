@@ -27,10 +27,11 @@ class FamilyModel:
     """A model's config.json, as far as it is not transformers' default.
 
     Attributes:
-        gguf: GGUF's name of the architecture.
+        gguf: GGUF's name of the architecture; "" if its files cannot say what the model needs.
         prompts: lengths of the texts whose logits are compared: the first is longer than a chunk
             of a CPU's prefill, and than any sliding window.
         centered: whether norms' weights are stored less 1.
+        context: what the engine is loaded for.
     """
 
     name: str
@@ -39,6 +40,7 @@ class FamilyModel:
     gguf: str = ""
     prompts: tuple[int, ...] = (150, 45, 7)
     centered: bool = False
+    context: int | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -116,14 +118,116 @@ SIZES = {
     "pad_token_id": None,
 }
 
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 48,
+}
+LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0}
+PHI = {"num_attention_heads": 3, "num_key_value_heads": 3, "hidden_size": 96}
+FACTORS = [1.0 + 0.1 * i for i in range(16)]
+
 FAMILY_MODELS = {
     model.name: model
     for model in (
+        FamilyModel("mistral", "mistral", {"sliding_window": 40}, gguf="llama"),
         FamilyModel(
-            "qwen3",
-            "qwen3",
-            {"head_dim": 40, "tie_word_embeddings": True, "rms_norm_eps": 1e-6},
-            gguf="qwen3",
+            "ministral3",
+            "ministral3",
+            {
+                "head_dim": 32,
+                "rope_parameters": {
+                    **YARN,
+                    "mscale": 1.0,
+                    "mscale_all_dim": 1.0,
+                    "llama_4_scaling_beta": 0.1,
+                },
+            },
+            gguf="mistral3",
         ),
+        FamilyModel("smollm3", "smollm3", {"num_hidden_layers": 8}, gguf="smollm3"),
+        FamilyModel(
+            "qwen2-window",
+            "qwen2",
+            {
+                "use_sliding_window": True,
+                "sliding_window": 24,
+                "max_window_layers": 2,
+                "num_hidden_layers": 4,
+            },
+        ),
+        FamilyModel("qwen2-yarn", "qwen2", {"rope_parameters": YARN}, gguf="qwen2"),
+        FamilyModel("qwen3", "qwen3", {"head_dim": 40, "tie_word_embeddings": True}, gguf="qwen3"),
+        FamilyModel("gemma", "gemma", {"head_dim": 32}, gguf="gemma", centered=True),
+        FamilyModel(
+            "gemma2",
+            "gemma2",
+            {
+                "head_dim": 256,
+                "num_hidden_layers": 4,
+                "num_attention_heads": 2,
+                "num_key_value_heads": 1,
+                "sliding_window": 33,
+                "query_pre_attn_scalar": 256,
+                "attn_logit_softcapping": 3.0,
+                "final_logit_softcapping": 2.0,
+            },
+            gguf="gemma2",
+            centered=True,
+        ),
+        FamilyModel(
+            "gemma3",
+            "gemma3_text",
+            {
+                "head_dim": 64,
+                "num_hidden_layers": 12,
+                "sliding_window": 40,
+                "query_pre_attn_scalar": 64,
+                "rope_parameters": {
+                    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                },
+            },
+            gguf="gemma3",
+            centered=True,
+        ),
+        # Its context is loaded within the original one, so that the short factors apply.
+        FamilyModel(
+            "phi3",
+            "phi3",
+            {
+                **PHI,
+                "sliding_window": 60,
+                "original_max_position_embeddings": 256,
+                "rope_parameters": {
+                    **LONGROPE,
+                    "short_factor": FACTORS,
+                    "long_factor": FACTORS[::-1],
+                },
+            },
+            gguf="phi3",
+            context=200,
+        ),
+        FamilyModel(
+            "phi4-mini",
+            "phi3",
+            {
+                **PHI,
+                "num_key_value_heads": 1,
+                "tie_word_embeddings": True,
+                "partial_rotary_factor": 0.75,
+                "original_max_position_embeddings": 32,
+                "rope_parameters": {
+                    **LONGROPE,
+                    "partial_rotary_factor": 0.75,
+                    "short_factor": FACTORS[:12],
+                    "long_factor": FACTORS[:3:-1],
+                },
+            },
+            gguf="phi3",
+            prompts=(150, 45, 33),
+        ),
+        FamilyModel("olmo2", "olmo2", {"num_hidden_layers": 2}, gguf="olmo2"),
     )
 }

@@ -315,6 +315,22 @@ async def test_rmsnorm(runner: Runner, rng: np.random.Generator) -> None:
     np.testing.assert_allclose(out["y"], expected, rtol=1e-5, atol=1e-6)
 
 
+async def test_layernorm(runner: Runner, rng: np.random.Generator) -> None:
+    """With a bias, and added to what is there. The mean is far from 0."""
+    k = 172
+    x = padded_rows(rng.standard_normal((5, k)) + 40)
+    weight, bias, start = (padded_rows(rng.standard_normal((n, k))) for n in (1, 1, 5))
+    flags = {"CENTERED": True, "BIAS": True, "ADD": True}
+    out = await runner.run(
+        kernel("norm", BLOCKS=6, K=k, EPS=1e-5, LANES=64, THREADS=64, **flags),
+        {"x": x, "weight": np.concatenate([weight[0], bias[0]]), "y": start},
+        (1, 5),
+    )
+    mean, var = x[:, :k].mean(1, keepdims=True), x[:, :k].var(1, keepdims=True)
+    expected = start + (x - mean) / np.sqrt(var + 1e-5) * weight + bias
+    np.testing.assert_allclose(out["y"], expected, rtol=0, atol=1e-4)
+
+
 async def test_pick_row(runner: Runner, rng: np.random.Generator) -> None:
     x = rng.standard_normal((4, 96)).astype(np.float32)
     for row in (0, 2):

@@ -9,7 +9,11 @@ from typing import Any, Literal, TypeAlias
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.models.numbers import Numbers
-from webllm_py.models.rope import RopeScaling, scaling_from_gguf, scaling_from_huggingface
+from webllm_py.models.rope_scaling import (
+    RopeScaling,
+    scaling_from_gguf,
+    scaling_from_huggingface,
+)
 
 __all__ = ["Activation", "Family", "LayerKind", "ModelConfig", "config_of"]
 
@@ -46,14 +50,16 @@ class ModelConfig:
     Attributes:
         context_length: the positions that it was trained for (with its rope scaling).
         rotary_dim: leading elements of a head that are rotated.
-        adjacent_pairs: whether the file's q and k rows have rotary pairs side by side (GGUF's
-            llama) rather than half a head apart (everybody else).
+        adjacent_pairs: whether the file's q and k rows have rotary pairs side by side (some of
+            GGUF's) rather than half a head apart (everybody else's).
         layer_kinds: of each layer; empty if all are ``LayerKind()``.
         local_rope_theta: of layers whose rope is "local".
         norm_plus: what the norms' stored weights are short of.
         qk_norm: RMSNorm of queries and keys, of each head or of all together.
         embedding_scale: of the embedding table's rows.
         attention_scale: of scores; 0 for 1 / sqrt(head_dim).
+        query_growth: queries grow by so much with the logarithm of how many original contexts their
+            position is from the start (Llama 4's attention temperature).
         attention_softcap, output_softcap: bounds of scores and logits (arXiv 2408.00118); 0 for
             none.
         pre_norm, post_norm: whether attention and MLP have norms before them, and behind them.
@@ -82,6 +88,7 @@ class ModelConfig:
     post_norm: bool = False
     embedding_scale: float = 1.0
     attention_scale: float = 0.0
+    query_growth: float = 0.0
     attention_softcap: float = 0.0
     output_softcap: float = 0.0
 
@@ -140,7 +147,7 @@ COUNTS = (
     "context_length",
 )
 POSITIVE = ("norm_eps", "rope_theta", "local_rope_theta", "embedding_scale")
-NOT_NEGATIVE = ("attention_scale", "attention_softcap", "output_softcap")
+NOT_NEGATIVE = ("attention_scale", "query_growth", "attention_softcap", "output_softcap")
 
 
 def nothing(numbers: Numbers) -> Mapping[str, Any]:
@@ -194,7 +201,7 @@ def config_of(
     scaling = (
         scaling_from_gguf(n.architecture, n.metadata)
         if n.gguf
-        else scaling_from_huggingface(rope or n.get("rope_scaling", "", None))
+        else scaling_from_huggingface(rope or n.get("rope_scaling", "", None), n.metadata)
     )
     eps, context = ((), ()) if n.gguf else ((1e-6,), (2048,))
     fields: dict[str, Any] = {
@@ -209,7 +216,7 @@ def config_of(
         "context_length": n.get("max_position_embeddings", "context_length", *context),
         "rope_theta": rope.get("rope_theta", n.get("rope_theta", "rope.freq_base", 10000.0)),
         "rope_scaling": scaling,
-        "adjacent_pairs": n.gguf and n.architecture == "llama",
+        "adjacent_pairs": False,
         "activation": "silu" if n.gguf else activation(n.get("hidden_act", "", "silu")),
     }
     fields |= family.differences(n)

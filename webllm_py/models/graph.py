@@ -100,12 +100,17 @@ class Graph:
             "kv": buffers.kv_rows if quantized else buffers.kv[layer],
         }
         words = writer_words(self.kv_format)
-        constants = {
+        constants: dict[str, float] = {
             "HEADS": config.n_heads,
             "ROTARY": 0 if rope == "none" else config.rotary_dim,
             "FINE": FINE,
             **self.page_constants(),
         }
+        if config.query_growth and config.rope_scaling:
+            constants |= {
+                "GROWTH": config.query_growth,
+                "ORIGINAL": config.rope_scaling.original_context,
+            }
         x = {"x": buffers.hidden}
         if config.qk_norm is None:
             self.linear(name, x, "rope_append", targets, snippets=words, **constants)

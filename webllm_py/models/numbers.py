@@ -77,5 +77,13 @@ class Numbers:
             return rope.get("full_attention") or {}, rope.get("sliding_attention") or {}
         return rope, {}
 
+    def sliding(self, every: int) -> list[bool]:
+        """Which layers have a sliding window: those that config.json says, else all but the last of
+        every so many."""
+        types = None if self.gguf else self.metadata.get("layer_types")
+        if isinstance(types, list):
+            return [kind == "sliding_attention" for kind in types]
+        return [bool((i + 1) % every) for i in range(self.layers)]
+
 
 MEANT = {"hidden_size": "hidden size", "num_attention_heads": "number of heads"}

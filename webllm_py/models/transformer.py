@@ -31,7 +31,9 @@ class Transformer:
             parts += [*vector.norm, *vector.biases]
         expected = {part.tensor.name for part in parts}
         unknown = sorted(
-            name for name, t in self.tensors.items() if t.name not in expected and name != ROPE
+            name
+            for name, tensor in self.tensors.items()
+            if tensor.name not in expected and name not in ROPE_TENSORS
         )
         if unknown:
             raise UnsupportedModelError(
@@ -96,21 +98,30 @@ class Transformer:
         made.append(Vector("token_embd" if self.tied else "output", c.hidden_size, (norm,)))
         return made
 
-    def rope_factors(self) -> TensorInfo | None:
-        """Divisors of the rotary frequencies that the file itself carries (Llama 3.1's GGUF)."""
-        if ROPE not in self.tensors:
-            return None
-        return self.checked.shaped(ROPE, self.config.rotary_dim // 2)
+    def rope_factors(self, context_length: int) -> TensorInfo | None:
+        """Divisors of the rotary frequencies that the file itself carries: GGUF's, of Llama 3.1 and
+        of longrope, which has others for a longer context than the original one."""
+        c = self.config
+        original = c.rope_scaling.original_context if c.rope_scaling else c.context_length
+        by_length = LONG if context_length > original else SHORT
+        for name in (ROPE, by_length):
+            if name in self.tensors:
+                return self.checked.shaped(name, c.rotary_dim // 2)
+        return None
 
-    def rotations(self, factors: Sequence[float] | None = None) -> dict[str, Rotation]:
+    def rotations(
+        self, context_length: int, factors: Sequence[float] | None = None
+    ) -> dict[str, Rotation]:
         """How queries and keys are rotated, by ``LayerKind.rope``.
 
         Args:
+            context_length: the most positions that a sequence may have.
             factors: what ``rope_factors`` holds.
         """
-        c = self.config
-        frequencies = inverse_frequencies(c.rotary_dim, c.rope_theta, c.rope_scaling, factors)
-        made = {"global": Rotation(frequencies)}
+        c, scaling = self.config, self.config.rope_scaling
+        factors = factors or (scaling.factors(context_length) if scaling else None)
+        frequencies = inverse_frequencies(c.rotary_dim, c.rope_theta, scaling, factors)
+        made = {"global": Rotation(frequencies, scaling.length if scaling else 1.0)}
         if any(kind.rope == "local" for kind in c.layer_kinds):
             made["local"] = Rotation(inverse_frequencies(c.rotary_dim, c.local_rope_theta))
         return made
@@ -127,3 +138,5 @@ class Transformer:
 
 
 ROPE = "rope_freqs.weight"
+LONG, SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
+ROPE_TENSORS = (ROPE, LONG, SHORT)

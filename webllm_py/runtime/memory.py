@@ -102,13 +102,14 @@ def plan_memory(
     longest = min(config.context_length, longest_context(config, sizing, kv_format))
     weights, _ = place_weights(sizing, owner, model, ProgressReporter(None), quantize)
     weight_bytes = owner.nbytes
+    context = min(context_length or longest, longest)
     executor = Executor(
         sizing,
         owner,
         model,
         weights,
-        context_length=min(context_length or longest, longest),
-        rotations=model.rotations(),
+        context_length=context,
+        rotations=model.rotations(context),
         tuning=tuning_for(sizing),
         kv_format=kv_format,
     )

@@ -95,7 +95,7 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
             model,
             weights,
             context_length=4096,
-            rotations=model.rotations(),
+            rotations=model.rotations(4096),
             tuning=tuning_for(device),
             kv_format=kv_format,
         )

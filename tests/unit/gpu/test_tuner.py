@@ -62,7 +62,7 @@ async def executor_on(device: TimedDevice) -> Executor:
         model,
         weights,
         context_length=512,
-        rotations=model.rotations(),
+        rotations=model.rotations(4096),
         tuning=tuning_for(device),
     )
 

@@ -13,8 +13,18 @@ __all__ = ["FAMILIES", "family_of"]
 # GGUF's general.architecture, or config.json's model_type -> the family's file here.
 FAMILIES: Mapping[str, str] = {
     "llama": "llama",
+    "mistral": "llama",
+    "ministral3": "ministral3",
+    "mistral3": "ministral3",
+    "smollm3": "smollm3",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
+    "gemma": "gemma",
+    "gemma2": "gemma2",
+    "gemma3": "gemma3",
+    "gemma3_text": "gemma3",
+    "phi3": "phi3",
+    "olmo2": "olmo2",
 }
 
 

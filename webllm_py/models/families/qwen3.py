@@ -9,19 +9,19 @@ from webllm_py.models.config import Family
 from webllm_py.models.families import qwen2
 from webllm_py.models.numbers import Numbers
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "NAMES"]
+
+NAMES = {
+    "model.layers.{}.self_attn.q_norm": "blk.{}.attn_q_norm",
+    "model.layers.{}.self_attn.k_norm": "blk.{}.attn_k_norm",
+}
 
 
 def differences(n: Numbers) -> Mapping[str, Any]:
-    """Heads need not be hidden / heads long: config.json's default is 128."""
-    head_dim = {} if n.gguf else {"head_dim": n.get("head_dim", "", 128)}
-    return {**qwen2.differences(n), **head_dim, "qk_norm": "head"}
+    """Heads need not be hidden / heads long."""
+    head_dim = n.get("head_dim", "attention.key_length", 128)
+    norm = {"qk_norm": "head", "head_dim": head_dim, "rotary_dim": head_dim}
+    return {**qwen2.differences(n), **norm}
 
 
-FAMILY = Family(
-    differences,
-    names={
-        "model.layers.{}.self_attn.q_norm": "blk.{}.attn_q_norm",
-        "model.layers.{}.self_attn.k_norm": "blk.{}.attn_k_norm",
-    },
-)
+FAMILY = Family(differences, names=NAMES)
