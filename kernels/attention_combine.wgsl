@@ -23,6 +23,8 @@ override THREADS: u32;   // 64 * PARTS
 @group(0) @binding(1) var<storage, read> step: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
+${attention/span}
+
 var<workgroup> maxima: array<f32, SPLITS>;
 var<workgroup> factors: array<f32, SPLITS>;
 var<workgroup> weights: array<f32, SPLITS>;
@@ -34,7 +36,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   if (m >= step[0]) {
     return;  // rows past the last one
   }
-  let tiles = (step[STEP_ROWS + 4u * m + 1u] + KEYS) / KEYS;
+  let tiles = tiles_of(step[STEP_ROWS + 4u * m + 1u], KEYS);
   let tiles_each = (tiles + SPLITS - 1u) / SPLITS;
   let splits = (tiles + tiles_each - 1u) / tiles_each;
   let row = (m * HEADS + group.x) * SPLITS * (HEAD_DIM + 4u);

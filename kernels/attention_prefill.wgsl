@@ -30,6 +30,8 @@ override THREADS: u32;   // QUERIES / 4 * LANES
 
 ${pages}
 ${kv_read}
+${attention/span}
+${attention/softcap}
 
 // Eight dimensions.
 struct Part {
@@ -92,9 +94,14 @@ fn scores(quad: u32, lane: u32, page: u32, kv_head: u32) -> Scores {
   return s;
 }
 
-// A key's score for the queries that may see it; none may see those past the page's end.
+// A key's score for the queries that may see it; none may see those past the page's end. What a query
+// makes of pages without a key for it is undone by the first one that has one.
 fn masked(score: vec4<f32>, key: u32, start: u32, asking: vec4<u32>) -> vec4<f32> {
-  return select(vec4(-1e30), score, (vec4(start + key) <= asking) & vec4(key < PAGE));
+  var seen = (vec4(start + key) <= asking) & vec4(key < PAGE);
+  if (WINDOW > 0u) {
+    seen = seen & (vec4(start + key + WINDOW) > asking);
+  }
+  return select(vec4(-1e30), capped(score), seen);
 }
 
 fn weigh(score: vec4<f32>, most: vec4<f32>, key: u32, quad: u32) -> vec4<f32> {
@@ -157,7 +164,7 @@ fn main(@builtin(local_invocation_index) thread: u32,
   var most = vec4(-1e30);
   var weight = vec4<f32>();
   var sums = Part();
-  for (var start = 0u; start <= last; start += PAGE) {
+  for (var start = first_key(position_of(m0)) / PAGE * PAGE; start <= last; start += PAGE) {
     let page = page_of(m0, start);
     let found = scores(quad, lane, page, kv_head);
     let s0 = masked(found.k0, lane, start, asking);

@@ -26,6 +26,8 @@ override THREADS: u32;   // a power of two; keys a tile
 
 ${pages}
 ${kv_read}
+${attention/span}
+${attention/softcap}
 ${lanes}
 
 var<workgroup> q_tile: array<vec4<f32>, HEAD_DIM>;  // element d of four heads
@@ -83,7 +85,8 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     return;  // rows past the last one
   }
   let keys = position_of(m) + 1u;
-  let tiles = (keys + THREADS - 1u) / THREADS;
+  let first_seen = first_key(keys - 1u);
+  let tiles = tiles_of(keys - 1u, THREADS);
   let tiles_each = (tiles + SPLITS - 1u) / SPLITS;
   let first_tile = group.x * tiles_each;
   if (first_tile >= tiles) {
@@ -113,18 +116,19 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   var weight = vec4<f32>();
   var sums = Sums();
   for (var tile = first_tile; tile < min(first_tile + tiles_each, tiles); tile++) {
-    let start = tile * THREADS;
+    let start = (first_seen / THREADS + tile) * THREADS;
     let position = start + thread;
     let page = page_of(m, min(position, keys - 1u));
     if (thread % PAGE == 0u) {
       pages[thread / PAGE] = page;
     }
     var score = vec4(-1e30);
-    if (position < keys) {
-      score = key_scores(page, kv_head, position);
+    let seen = position >= first_seen && position < keys;
+    if (seen) {
+      score = capped(key_scores(page, kv_head, position));
     }
     let highest = max(most, lane_max(score, thread));
-    let p = select(vec4<f32>(), exp(score - highest), vec4(position < keys));
+    let p = select(vec4<f32>(), exp(score - highest), vec4(seen));
     let shrink = exp(most - highest);
     most = highest;
     weight = weight * shrink + p;

@@ -1,4 +1,4 @@
-// Embedding: y[m] = row of the table for the token of row m, or for another of the row's words.
+// Embedding: y[m] = SCALE * row of the table for the token of row m, or for another of its words.
 //
 // Purpose   the first step of every forward pass; encoders add learned positions and token types
 // Bindings  1 quants, 2 scales   the table's rows (the quantization reader declares them)
@@ -16,6 +16,7 @@ override SLICE: u32;       // how many rows it holds
 override STEP_ROWS: u32;
 override WORD: u32 = 0u;     // which word of a step's row names the table's: 0 token, 1 position
 override ADD: bool = false;  // to what stands in y
+override SCALE: f32 = 1.0;   // of the table's rows
 
 @group(0) @binding(3) var<storage, read> step: array<u32>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
@@ -36,10 +37,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let w = row_unit(row, u);
   let at = (m * UNITS + u) * 2u;
   if (ADD) {
-    y[at] += w[0];
-    y[at + 1u] += w[1];
+    y[at] += SCALE * w[0];
+    y[at + 1u] += SCALE * w[1];
   } else {
-    y[at] = w[0];
-    y[at + 1u] = w[1];
+    y[at] = SCALE * w[0];
+    y[at + 1u] = SCALE * w[1];
   }
 }

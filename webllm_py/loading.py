@@ -19,8 +19,7 @@ from webllm_py.gpu.describe import describe_device
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
-from webllm_py.models.llama import Llama
-from webllm_py.models.rope import inverse_frequencies
+from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.dot4 import Dot4Trial
 from webllm_py.runtime.executor import Executor, longest_context
@@ -273,7 +272,7 @@ async def device_for(options: LoadOptions) -> Device:
 async def make_executor(
     device: Device,
     owner: BufferOwner,
-    model: Llama,
+    model: Transformer,
     options: LoadOptions,
     report: ProgressReporter,
 ) -> tuple[Executor, Loader]:
@@ -282,13 +281,8 @@ async def make_executor(
     context = min(config.context_length, longest_context(config, device, options.kv_dtype))
     if options.context_length:
         context = min(context, int(options.context_length))
-    factors = model.rope_factors()
-    frequencies = inverse_frequencies(
-        config.rotary_dim,
-        config.rope_theta,
-        config.rope_scaling,
-        await read_floats(factors) if factors else None,
-    )
+    factors = model.rope_factors(context)
+    rotations = model.rotations(context, await read_floats(factors) if factors else None)
     weights, loader = place_weights(device, owner, model, report, options.quantize)
     executor = Executor(
         device,
@@ -296,7 +290,7 @@ async def make_executor(
         model,
         weights,
         context_length=context,
-        frequencies=frequencies,
+        rotations=rotations,
         tuning=tuning_for(device),
         kv_format=options.kv_dtype,
     )

@@ -6,11 +6,15 @@
 //       from STEP_PAGES: a page table of MAX_PAGES entries a slot.
 // rope: (cos, sin) of FINE positions 0,1,2,..., then of multiples of FINE; ROTARY / 2 pairs each.
 //       A position's angle is the sum of a coarse and a fine one, so the table stays small and exact.
+// GROWTH: queries are multiplied with 1 + GROWTH * log(1 + position / ORIGINAL, rounded down), Llama 4's
+// attention temperature.
 // Virtual rows: HEADS * HEAD_DIM of q, then KV_HEADS * HEAD_DIM of k, then as many of v.
 
 override HEADS: u32;
 override ROTARY: u32;
 override FINE: u32;
+override GROWTH: f32 = 0.0;
+override ORIGINAL: u32 = 1u;
 
 @group(0) @binding(4) var<storage, read> step: array<u32>;
 @group(0) @binding(5) var<storage, read> rope: array<vec2<f32>>;
@@ -39,7 +43,10 @@ fn emit(m: u32, n: u32, v: vec2<f32>) {
   let head = n / HEAD_DIM;
   let d = n % HEAD_DIM;
   if (head < HEADS) {
-    let q = rotate(v, d, position);
+    var q = rotate(v, d, position);
+    if (GROWTH > 0.0) {
+      q *= 1.0 + GROWTH * log(f32(1u + position / ORIGINAL));
+    }
     let at = m * (HEADS * HEAD_DIM) + n;
     q_out[at] = q.x;
     q_out[at + 1u] = q.y;

@@ -1,10 +1,13 @@
-// Epilogue: y[m][n] = v. Needs Y_STRIDE, the row length of y.
+// Epilogue: y[m][n] = v, of logits within a softcap. Needs Y_STRIDE, the row length of y.
 
 override Y_STRIDE: u32;
 
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-fn emit(m: u32, n: u32, v: vec2<f32>) {
+${attention/softcap}
+
+fn emit(m: u32, n: u32, value: vec2<f32>) {
+  let v = capped(value.xyxy);
   y[m * Y_STRIDE + n] = v.x;
   if (n + 1u < N) {
     y[m * Y_STRIDE + n + 1u] = v.y;

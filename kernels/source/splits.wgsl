@@ -13,6 +13,8 @@ override STEP_ROWS: u32;
 @group(0) @binding(0) var<storage, read> partial: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> step: array<u32>;
 
+${attention/span}
+
 var<workgroup> maxima: array<f32, HEADS * SPLITS>;
 var<workgroup> factors: array<f32, HEADS * SPLITS>;  // what a split's sums count for
 var<private> splits: u32;                             // those that have keys
@@ -23,7 +25,7 @@ fn split_at(head: u32, s: u32) -> u32 {
 }
 
 fn source_ready(thread: u32) {
-  let tiles = (step[STEP_ROWS + 1u] + KEYS) / KEYS;
+  let tiles = tiles_of(step[STEP_ROWS + 1u], KEYS);
   let tiles_each = (tiles + SPLITS - 1u) / SPLITS;
   splits = (tiles + tiles_each - 1u) / tiles_each;
   for (var i = thread; i < HEADS * splits; i += THREADS) {

@@ -15,7 +15,17 @@ from reference import rotary_frequencies
 
 from webllm_py.checkpoint import GGUFWriter, ValueType
 
-__all__ = ["Files", "gguf_writer", "write_folder", "write_gguf"]
+__all__ = [
+    "TYPES",
+    "Files",
+    "gguf_writer",
+    "interleaved",
+    "tokenizer_json",
+    "tokenizer_keys",
+    "write_folder",
+    "write_gguf",
+    "write_safetensors",
+]
 
 BYTES = 256
 
@@ -158,6 +168,13 @@ def gguf_metadata(spec: Spec) -> dict[str, Any]:
         "general.architecture": spec.architecture,
         "general.name": spec.name,
         **{f"{spec.architecture}.{key}": value for key, value in numbers.items()},
+        **tokenizer_keys(),
+    }
+
+
+def tokenizer_keys() -> dict[str, Any]:
+    """The tokenizer, as GGUF has it."""
+    return {
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "gpt-2",
         "tokenizer.ggml.tokens": [*byte_characters(), "<s>", "</s>"],

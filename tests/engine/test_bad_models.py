@@ -57,10 +57,10 @@ class TestFolders:
         [
             ({"model_type": "mamba"}, UnsupportedModelError, "'mamba' is not supported"),
             ({"model_type": None}, UnsupportedModelError, "names no model_type"),
-            ({"hidden_act": "gelu"}, UnsupportedModelError, "activation 'gelu'"),
-            ({"use_sliding_window": True}, UnsupportedModelError, "sliding-window"),
+            ({"hidden_act": "relu2"}, UnsupportedModelError, "activation 'relu2'"),
             ({"quantization_config": {"quant_method": "gptq"}}, UnsupportedModelError, "'gptq'"),
-            ({"rope_scaling": {"type": "yarn"}}, UnsupportedModelError, "'yarn'"),
+            ({"rope_scaling": {"type": "dynamic"}}, UnsupportedModelError, "'dynamic'"),
+            ({"rope_scaling": {"type": "yarn"}}, CorruptCheckpointError, "factor = None"),
             ({"rope_scaling": "linear"}, CorruptCheckpointError, "rope_scaling = 'linear'"),
             ({"rope_scaling": {"type": "linear"}}, CorruptCheckpointError, "factor = None"),
             ({"head_dim": 12}, UnsupportedModelError, "12 elements"),

@@ -123,16 +123,27 @@ class Cache:
         }
 
 
-def attention(q: np.ndarray, keys: np.ndarray, values: np.ndarray, first: int) -> np.ndarray:
+def attention(
+    q: np.ndarray,
+    keys: np.ndarray,
+    values: np.ndarray,
+    first: int,
+    window: int = 0,
+    softcap: float = 0.0,
+) -> np.ndarray:
     """Causal attention in float64: q (rows, heads, d) at positions first, first + 1, ..."""
     out = np.zeros(q.shape)
     per_kv = q.shape[1] // keys.shape[1]
     for m in range(len(q)):
+        end = first + m + 1
+        seen = slice(max(0, end - window) if window else 0, end)
         for h in range(q.shape[1]):
-            k = keys[: first + m + 1, h // per_kv].astype(np.float64)
+            k = keys[seen, h // per_kv].astype(np.float64)
             s = k @ q[m, h] / np.sqrt(q.shape[2])
+            if softcap:
+                s = softcap * np.tanh(s / softcap)
             p = np.exp(s - s.max())
-            out[m, h] = p @ values[: first + m + 1, h // per_kv] / p.sum()
+            out[m, h] = p @ values[seen, h // per_kv] / p.sum()
     return out
 
 
@@ -167,6 +178,7 @@ def rotated(x: np.ndarray, position: int, rotary: int) -> np.ndarray:
 @pytest.mark.parametrize("keys", [1, 63, 200, 500])
 async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int) -> None:
     """Put together by a kernel of its own, or by the GEMV that multiplies with the result."""
+    window, softcap = {200: (90, 0.8), 500: (300, 0.0)}.get(keys, (0, 0.0))
     rng = np.random.default_rng(keys)
     cache = Cache(shape, kv, rng)
     made = rng.standard_normal((2, keys, shape.kv_heads, shape.head_dim)).astype(np.float32)
@@ -185,6 +197,8 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
             SCALE=shape.head_dim**-0.5,
             LANES=threads,
             THREADS=threads,
+            WINDOW=window,
+            SOFTCAP=softcap,
             **cache.words,
         ),
         {
@@ -195,12 +209,13 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
         },
         (splits, shape.kv_heads * quads, 1),
     )
-    expected = attention(q, k, v, keys - 1)
+    expected = attention(q, k, v, keys - 1, window, softcap)
     words = {
         "HEADS": shape.heads,
         "HEAD_DIM": shape.head_dim,
         "SPLITS": splits,
         "KEYS": threads,
+        "WINDOW": window,
         "STEP_ROWS": ROWS_AT,
     }
     given = {"partial": partial["partial"], "step": step}
@@ -247,6 +262,7 @@ async def test_prefill_attention(
     rng = np.random.default_rng(first + rows)
     cache = Cache(shape, kv, rng)
     n = first + rows
+    window, softcap = (33, 0.8) if first else (0, 0.0)
     made = rng.standard_normal((2, n, shape.kv_heads, shape.head_dim)).astype(np.float32)
     k, v = (cache.kept(x) for x in made)
     q = rng.standard_normal((rows, shape.heads, shape.head_dim)).astype(np.float32)
@@ -266,6 +282,8 @@ async def test_prefill_attention(
             SHARES=shares,
             LANES=lanes,
             THREADS=queries // 4 * lanes,
+            WINDOW=window,
+            SOFTCAP=softcap,
             **cache.words,
         ),
         {
@@ -276,7 +294,8 @@ async def test_prefill_attention(
         },
         (-(-rows // queries), shape.heads),
     )
-    np.testing.assert_allclose(narrow(out["y"], q), attention(q, k, v, first), rtol=0, atol=3e-6)
+    expected = attention(q, k, v, first, window, softcap)
+    np.testing.assert_allclose(narrow(out["y"], q), expected, rtol=0, atol=3e-6)
 
 
 @pytest.mark.parametrize(
@@ -357,6 +376,58 @@ async def test_rope_and_append(runner: Runner, name: str, shape: Shape, kv: str)
         expected = cache.pages(keys, values, first).astype(np.float32)
     got = out["kv"].astype(np.float32)
     np.testing.assert_allclose(got, expected, rtol=0, atol=0.02 if kv == "f16" else 3e-5)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_head_norm(runner: Runner, whole: bool) -> None:
+    """q and k normed, rotated and stored; v stored."""
+    rng = np.random.default_rng(whole)
+    shape, first, rows, eps, growth = SHAPES[2], 29, 5, 1e-5, 0.5
+    cache = Cache(shape, "f32", rng)
+    heads, kv_heads, d = shape.heads, shape.kv_heads, shape.head_dim
+    x = rng.standard_normal((8, heads + 2 * kv_heads, d)).astype(np.float32) * 3
+    weight = rng.standard_normal((heads + kv_heads if whole else 2, d)).astype(np.float32)
+    out = await runner.run(
+        kernel(
+            "head_norm",
+            snippets={
+                "epilogue": "epilogue/rope_append",
+                "pages": "kv/pages",
+                "append": "kv/write_pages",
+                "kv_write": "kv/write_f32",
+            },
+            EPS=eps,
+            WHOLE=whole,
+            LANES=32,
+            THREADS=32,
+            HEADS=heads,
+            ROTARY=shape.rotary,
+            FINE=FINE,
+            GROWTH=growth,
+            ORIGINAL=16,
+            **cache.words,
+        ),
+        {
+            "x": x,
+            "weight": weight,
+            "step": cache.step(range(first, first + rows)),
+            "rope": rope_table(shape.rotary),
+            "q_out": np.zeros((8, heads, d), np.float32),
+            "kv": cache.pages(x[:0, :kv_heads], x[:0, :kv_heads]),
+        },
+        (3 if whole else heads + 2 * kv_heads, 8),
+    )
+    q, k, v = np.split(x[:rows].astype(np.float64), (heads, heads + kv_heads), 1)
+    axes = (1, 2) if whole else 2
+    of_q, of_k = (weight[:heads], weight[heads:]) if whole else weight
+    q = q / np.sqrt((q**2).mean(axes, keepdims=True) + eps) * of_q
+    k = k / np.sqrt((k**2).mean(axes, keepdims=True) + eps) * of_k
+    for m in range(rows):
+        q[m], k[m] = (rotated(part[m], first + m, shape.rotary) for part in (q, k))
+        q[m] *= 1 + growth * np.log(1 + (first + m) // 16)
+    np.testing.assert_allclose(out["q_out"][:rows], q, rtol=0, atol=3e-5)
+    assert not out["q_out"][rows:].any(), "rows past the chunk's end were written"
+    np.testing.assert_allclose(out["kv"], cache.pages(k, v, first), rtol=0, atol=3e-5)
 
 
 @pytest.mark.parametrize("shape", [SHAPES[0], *Q8_SHAPES, Shape(5, 5, 80, 80)], ids=str)

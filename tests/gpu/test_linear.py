@@ -1,6 +1,8 @@
-"""gemv, gemm, embed and rmsnorm against numpy, for every weight format and epilogue."""
+"""gemv, gemm, embed and norm against numpy, for every weight format and epilogue."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
@@ -223,12 +225,23 @@ async def test_slices_and_residual(runner: Runner, name: str, rng: np.random.Gen
     np.testing.assert_array_equal(y[rows:], start[rows:])
 
 
-@pytest.mark.parametrize("name", ["gemv", "gemm"])
-async def test_silu_mul(runner: Runner, name: str, rng: np.random.Generator) -> None:
+def activated(activation: str, v: np.ndarray) -> np.ndarray:
+    if activation == "silu":
+        return v / (1 + np.exp(-v))
+    if activation == "gelu":
+        return np.vectorize(lambda x: 0.5 * x * (1 + math.erf(x / 2**0.5)))(v)
+    return 0.5 * v * (1 + np.tanh((2 / np.pi) ** 0.5 * (v + 0.044715 * v**3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    [("gemv", "silu"), ("gemm", "silu"), ("gemv", "gelu_tanh"), ("gemv", "gelu")],
+)
+async def test_glu(runner: Runner, name: str, activation: str, rng: np.random.Generator) -> None:
     f, k = 21, 64
     gate, up = rng.standard_normal((2, f, k)).astype(np.float32) / 4
     weight = np.stack([gate, up], 1).reshape(2 * f, k)
-    x = rng.standard_normal((32, k)).astype(np.float32)
+    x = rng.standard_normal((32, k)).astype(np.float32) * 3
     sizes = {"N": 2 * f, "SLICE": 2 * f, "UNITS": 8, "Y_STRIDE": f}
     if name == "gemv":
         sizes |= {"K": k, "LANES": 2, "GROUPS": 4, "QUADS": 1, "UNROLL": 2, "THREADS": 8}
@@ -239,7 +252,7 @@ async def test_silu_mul(runner: Runner, name: str, rng: np.random.Generator) -> 
     out = await runner.run(
         kernel(
             name,
-            snippets=snippets(name, "f32", "silu_mul"),
+            snippets=snippets(name, "f32", "glu") | {"activation": f"activation/{activation}"},
             **sizes,
         ),
         {
@@ -251,9 +264,9 @@ async def test_silu_mul(runner: Runner, name: str, rng: np.random.Generator) -> 
         groups,
     )
     g, u = x @ gate.T, x @ up.T
-    expected = g / (1 + np.exp(-g)) * u
+    expected = activated(activation, g) * u
     rows = 1 if name == "gemv" else 32
-    np.testing.assert_allclose(out["y"][:rows], expected[:rows], rtol=0, atol=3e-5)
+    np.testing.assert_allclose(out["y"][:rows], expected[:rows], rtol=1e-5, atol=3e-5)
 
 
 @pytest.mark.parametrize("fmt", LAID_OUT)
@@ -294,12 +307,28 @@ async def test_rmsnorm(runner: Runner, rng: np.random.Generator) -> None:
     x = padded_rows(rng.standard_normal((5, k)) * 10)
     weight = padded_rows(rng.standard_normal((1, k)))
     out = await runner.run(
-        kernel("rmsnorm", BLOCKS=6, K=k, EPS=1e-6, LANES=64, THREADS=64),
+        kernel("norm", BLOCKS=6, K=k, EPS=1e-6, LANES=64, THREADS=64),
         {"x": x, "weight": weight[0], "y": np.ones_like(x)},
         (1, 5),
     )
     expected = x / np.sqrt((x**2).sum(1, keepdims=True) / k + 1e-6) * weight
     np.testing.assert_allclose(out["y"], expected, rtol=1e-5, atol=1e-6)
+
+
+async def test_layernorm(runner: Runner, rng: np.random.Generator) -> None:
+    """With a bias, and added to what is there. The mean is far from 0."""
+    k = 172
+    x = padded_rows(rng.standard_normal((5, k)) + 40)
+    weight, bias, start = (padded_rows(rng.standard_normal((n, k))) for n in (1, 1, 5))
+    flags = {"CENTERED": True, "BIAS": True, "ADD": True}
+    out = await runner.run(
+        kernel("norm", BLOCKS=6, K=k, EPS=1e-5, LANES=64, THREADS=64, **flags),
+        {"x": x, "weight": np.concatenate([weight[0], bias[0]]), "y": start},
+        (1, 5),
+    )
+    mean, var = x[:, :k].mean(1, keepdims=True), x[:, :k].var(1, keepdims=True)
+    expected = start + (x - mean) / np.sqrt(var + 1e-5) * weight + bias
+    np.testing.assert_allclose(out["y"], expected, rtol=0, atol=1e-4)
 
 
 async def test_pick_row(runner: Runner, rng: np.random.Generator) -> None:

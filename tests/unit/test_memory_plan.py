@@ -12,7 +12,7 @@ from webllm_py.checkpoint import open_checkpoint
 from webllm_py.errors import DeviceLimitError
 from webllm_py.gpu.device import Limits
 from webllm_py.models import model_for
-from webllm_py.models.llama import Llama
+from webllm_py.models.transformer import Transformer
 from webllm_py.runtime.memory import SizingDevice, plan_memory
 from webllm_py.runtime.pages import Sequence
 
@@ -26,7 +26,7 @@ def path_of(name: str) -> Path:
     return path
 
 
-async def opened(name: str) -> Llama:
+async def opened(name: str) -> Transformer:
     checkpoint = await open_checkpoint(path_of(name))
     await checkpoint.close()
     return model_for(checkpoint)

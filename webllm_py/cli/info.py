@@ -19,7 +19,7 @@ from webllm_py.errors import DeviceError, DeviceLimitError, TemplateError
 from webllm_py.gpu import Device
 from webllm_py.loading import pocket_model, token_text, tokenizer_of
 from webllm_py.models import model_for
-from webllm_py.models.llama import Llama
+from webllm_py.models.transformer import Transformer
 from webllm_py.runtime.choices import kept_choices
 from webllm_py.runtime.memory import SizingDevice, plan_memory
 from webllm_py.runtime.storage import quantization_label
@@ -65,7 +65,7 @@ async def describe(options: Namespace) -> dict[str, Any]:
     }
 
 
-def describe_model(model: Llama) -> dict[str, Any]:
+def describe_model(model: Transformer) -> dict[str, Any]:
     """Its numbers."""
     config = model.config
     scaling = config.rope_scaling
@@ -130,7 +130,9 @@ def describe_template(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str,
     }
 
 
-async def on_this_gpu(model: Llama, options: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+async def on_this_gpu(
+    model: Transformer, options: Namespace
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The GPU, and the memory that the model would take on it."""
     try:
         device = await open_gpu(options)
@@ -162,7 +164,9 @@ def describe_gpu(device: Device) -> dict[str, Any]:
     }
 
 
-def memory_of(model: Llama, device: Device | SizingDevice, options: Namespace) -> dict[str, Any]:
+def memory_of(
+    model: Transformer, device: Device | SizingDevice, options: Namespace
+) -> dict[str, Any]:
     """What loading with these options takes, in bytes; or why it cannot be loaded."""
     try:
         plan = plan_memory(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from webllm_py.gpu.device import Buffer
@@ -17,12 +17,14 @@ class Activations:
     Shapes, float32 unless said: hidden and normed (rows, hidden), q and attended
     (rows, heads * head_dim), gated (rows, intermediate), rows padded to whole blocks of 32;
     partial (rows, heads, splits, head_dim + 4); logits (rows, vocab). ``step``: models/step.py.
-    ``rope``: models/rope.py. ``kv``: one a layer, kernels/kv/pages.wgsl. ``kv_rows``: keys and
-    values on their way to "q8" pages, kernels/kv/write_rows.wgsl.
+    ``rope``: models/rope.py, by ``LayerKind.rope``. ``kv``: one a layer, kernels/kv/pages.wgsl.
+    ``kv_rows``: keys and values on their way to "q8" pages, kernels/kv/write_rows.wgsl. ``qkv``:
+    q, k and v before their heads are normed. ``projected``: (rows, hidden), what is normed before
+    it is added to hidden.
     """
 
     step: Buffer
-    rope: Buffer
+    rope: Mapping[str, Buffer]
     hidden: Buffer
     normed: Buffer
     q: Buffer
@@ -32,6 +34,8 @@ class Activations:
     logits: Buffer
     zeros: Buffer
     kv_rows: Buffer
+    qkv: Buffer
+    projected: Buffer
     kv: Sequence[Buffer]
 
 

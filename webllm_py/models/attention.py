@@ -83,6 +83,7 @@ class Attention:
             "SPLITS": shape.splits,
             "KEYS": shape.threads,
             "STEP_ROWS": ROWS_AT,
+            "WINDOW": self.window,
         }
 
     def tiled(self, rows: int) -> Dispatch:
@@ -117,7 +118,13 @@ class Attention:
         """What the speed of one row's depends on, if it is not fused: "attention 14/2x64 f16"."""
         config = self.config
         heads = f"{config.n_heads}/{config.n_kv_heads}x{config.head_dim}"
-        return f"attention {heads} {self.kv_format}"
+        within = f" within {self.window}" if self.window else ""
+        return f"attention {heads} {self.kv_format}{within}"
+
+    @property
+    def window(self) -> int:
+        """Keys that a position attends to; 0 for all."""
+        return self.config.kind(self.layer).window
 
     def reader(self, name: str, **constants: float) -> Kernel:
         """One of the kernels that read keys and values, with the constants that both have."""
@@ -126,7 +133,9 @@ class Attention:
             name,
             snippets=reader_words(self.kv_format),
             HEADS=config.n_heads,
-            SCALE=config.head_dim**-0.5,
+            SCALE=config.attention_scale or config.head_dim**-0.5,
+            SOFTCAP=config.attention_softcap,
+            WINDOW=self.window,
             **self.pages,
             **constants,
         )

@@ -2,26 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
-from webllm_py.models.rope import RopeScaling, scaling_from_gguf, scaling_from_huggingface
+from webllm_py.models.numbers import Numbers
+from webllm_py.models.rope_scaling import (
+    RopeScaling,
+    scaling_from_gguf,
+    scaling_from_huggingface,
+)
 
-__all__ = ["ModelConfig", "config_of"]
+__all__ = ["Activation", "Family", "LayerKind", "ModelConfig", "config_of"]
+
+Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh"]
+"""A file of kernels/activation."""
+# As config.json names them.
+ACTIVATIONS: Mapping[str, Activation] = {
+    "silu": "silu",
+    "swish": "silu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+}
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """What may differ from layer to layer.
+
+    Attributes:
+        window: keys that a position attends to, its own among them; 0 for all.
+        rope: which rotation queries and keys get.
+    """
+
+    window: int = 0
+    rope: Literal["global", "local", "none"] = "global"
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Hyper-parameters of a decoder.
+    """Hyper-parameters of a decoder. What has a default is llama's.
 
     Attributes:
         context_length: the positions that it was trained for (with its rope scaling).
         rotary_dim: leading elements of a head that are rotated.
-        adjacent_pairs: whether the file's q and k rows have rotary pairs side by side (GGUF's
-            llama) rather than half a head apart (everybody else).
+        adjacent_pairs: whether the file's q and k rows have rotary pairs side by side (some of
+            GGUF's) rather than half a head apart (everybody else's).
+        layer_kinds: of each layer; empty if all are ``LayerKind()``.
+        local_rope_theta: of layers whose rope is "local".
+        norm_plus: what the norms' stored weights are short of.
+        qk_norm: RMSNorm of queries and keys, of each head or of all together.
+        embedding_scale: of the embedding table's rows.
+        attention_scale: of scores; 0 for 1 / sqrt(head_dim).
+        query_growth: queries grow by so much with the logarithm of how many original contexts their
+            position is from the start (Llama 4's attention temperature).
+        attention_softcap, output_softcap: bounds of scores and logits (arXiv 2408.00118); 0 for
+            none.
+        pre_norm, post_norm: whether attention and MLP have norms before them, and behind them.
     """
 
     architecture: str
@@ -38,6 +79,18 @@ class ModelConfig:
     rope_theta: float
     rope_scaling: RopeScaling | None
     adjacent_pairs: bool
+    layer_kinds: tuple[LayerKind, ...] = ()
+    local_rope_theta: float = 10000.0
+    activation: Activation = "silu"
+    norm_plus: float = 0.0
+    qk_norm: Literal["head", "whole"] | None = None
+    pre_norm: bool = True
+    post_norm: bool = False
+    embedding_scale: float = 1.0
+    attention_scale: float = 0.0
+    query_growth: float = 0.0
+    attention_softcap: float = 0.0
+    output_softcap: float = 0.0
 
     def __post_init__(self) -> None:
         for name in COUNTS:
@@ -59,10 +112,27 @@ class ModelConfig:
             raise CorruptCheckpointError(
                 f"rotary embedding over {self.rotary_dim} of a head's {self.head_dim} elements"
             )
-        for name in ("norm_eps", "rope_theta"):
+        for name in POSITIVE:
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not 0 < value < float("inf"):
                 raise CorruptCheckpointError(f"the checkpoint says {name} = {value!r}")
+        for name in NOT_NEGATIVE:
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+                raise CorruptCheckpointError(f"the checkpoint says {name} = {value!r}")
+        if self.layer_kinds and len(self.layer_kinds) != self.n_layers:
+            raise CorruptCheckpointError(
+                f"the checkpoint tells the kinds of {len(self.layer_kinds)} layers, and has "
+                f"{self.n_layers}"
+            )
+        for kind in self.layer_kinds:
+            window = kind.window
+            if not isinstance(window, int) or isinstance(window, bool) or not 0 <= window < 2**31:
+                raise CorruptCheckpointError(f"the checkpoint says sliding_window = {window!r}")
+
+    def kind(self, layer: int) -> LayerKind:
+        """A layer's kind."""
+        return self.layer_kinds[layer] if self.layer_kinds else LayerKind()
 
 
 COUNTS = (
@@ -76,13 +146,29 @@ COUNTS = (
     "rotary_dim",
     "context_length",
 )
+POSITIVE = ("norm_eps", "rope_theta", "local_rope_theta", "embedding_scale")
+NOT_NEGATIVE = ("attention_scale", "query_growth", "attention_softcap", "output_softcap")
 
 
-def config_of(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) -> ModelConfig:
-    """The config of a checkpoint whose tensors already have GGUF's names."""
-    if checkpoint.kind == "gguf":
-        return from_gguf(checkpoint, tensors)
-    return from_huggingface(checkpoint, tensors)
+def nothing(numbers: Numbers) -> Mapping[str, Any]:
+    """A family whose numbers are llama's."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Family:
+    """What sets models of some architectures apart from llama.
+
+    Attributes:
+        differences: fields of ``ModelConfig`` that are not as ``config_of`` finds them for all.
+        names: Hugging Face's tensor names as GGUF has them, where ``models/names.py`` does not say
+            it or says something else.
+        keys: names of config.json's numbers that differ from most families'.
+    """
+
+    differences: Callable[[Numbers], Mapping[str, Any]] = nothing
+    names: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 def vocab_size_of(tensors: Mapping[str, TensorInfo]) -> int:
@@ -95,84 +181,59 @@ def vocab_size_of(tensors: Mapping[str, TensorInfo]) -> int:
     )
 
 
-def from_gguf(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) -> ModelConfig:
-    """From GGUF's ``<architecture>.*`` keys (its specification, "Standardized key-value pairs")."""
-    architecture, metadata = checkpoint.architecture, checkpoint.metadata
+def config_of(
+    checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo], family: Family
+) -> ModelConfig:
+    """The config of a checkpoint whose tensors already have GGUF's names.
 
-    def get(key: str, *default: Any) -> Any:
-        full = f"{architecture}.{key}"
-        if full not in metadata and not default:
-            raise CorruptCheckpointError(f"the GGUF file lacks the key {full}")
-        return metadata.get(full, *default)
-
-    if get("expert_count", 0):
+    Defaults are those of transformers' own config classes.
+    """
+    n = Numbers(checkpoint, family.keys)
+    if n.gguf and n.get("", "expert_count", 0):
         raise UnsupportedModelError("mixtures of experts are not supported yet")
-    n_heads, hidden = get("attention.head_count"), get("embedding_length")
-    if isinstance(n_heads, list):
+    if isinstance(n.get("num_attention_heads", "attention.head_count", None), list):
         raise UnsupportedModelError("layers with different numbers of heads are not supported")
-    check_divides(hidden, n_heads)
-    head_dim = get("attention.key_length", hidden // n_heads)
-    if get("attention.value_length", head_dim) != head_dim:
+    heads = n.count("num_attention_heads", "attention.head_count")
+    head_dim = n.get("head_dim", "attention.key_length", n.hidden // heads)
+    if n.get("v_head_dim", "attention.value_length", head_dim) != head_dim:
         raise UnsupportedModelError("keys and values of different lengths are not supported")
-    return ModelConfig(
-        architecture=architecture,
-        vocab_size=vocab_size_of(tensors),
-        hidden_size=hidden,
-        intermediate_size=get("feed_forward_length"),
-        n_layers=get("block_count"),
-        n_heads=n_heads,
-        n_kv_heads=get("attention.head_count_kv", n_heads),
-        head_dim=head_dim,
-        rotary_dim=get("rope.dimension_count", head_dim),
-        norm_eps=get("attention.layer_norm_rms_epsilon"),
-        context_length=get("context_length"),
-        rope_theta=get("rope.freq_base", 10000.0),
-        rope_scaling=scaling_from_gguf(architecture, metadata),
-        adjacent_pairs=architecture == "llama",
+    rope, _ = n.ropes
+    scaling = (
+        scaling_from_gguf(n.architecture, n.metadata)
+        if n.gguf
+        else scaling_from_huggingface(rope or n.get("rope_scaling", "", None), n.metadata)
     )
+    eps, context = ((), ()) if n.gguf else ((1e-6,), (2048,))
+    fields: dict[str, Any] = {
+        "hidden_size": n.hidden,
+        "intermediate_size": n.get("intermediate_size", "feed_forward_length"),
+        "n_layers": n.get("num_hidden_layers", "block_count"),
+        "n_heads": heads,
+        "n_kv_heads": n.get("num_key_value_heads", "attention.head_count_kv", heads),
+        "head_dim": head_dim,
+        "rotary_dim": rotary_dim(n, head_dim),
+        "norm_eps": n.get("rms_norm_eps", "attention.layer_norm_rms_epsilon", *eps),
+        "context_length": n.get("max_position_embeddings", "context_length", *context),
+        "rope_theta": rope.get("rope_theta", n.get("rope_theta", "rope.freq_base", 10000.0)),
+        "rope_scaling": scaling,
+        "adjacent_pairs": False,
+        "activation": "silu" if n.gguf else activation(n.get("hidden_act", "", "silu")),
+    }
+    fields |= family.differences(n)
+    return ModelConfig(checkpoint.architecture, vocab_size_of(tensors), **fields)
 
 
-def from_huggingface(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) -> ModelConfig:
-    """From config.json, with the defaults that transformers' own config classes have."""
-    config = checkpoint.metadata
-
-    def get(key: str, *default: Any) -> Any:
-        value = config.get(key)
-        if value is None:
-            if not default:
-                raise CorruptCheckpointError(f"config.json lacks {key}")
-            return default[0]
-        return value
-
-    if get("hidden_act", "silu") not in ("silu", "swish"):
-        raise UnsupportedModelError(f"the activation {get('hidden_act')!r} is not supported")
-    if get("use_sliding_window", False):
-        raise UnsupportedModelError("sliding-window attention is not supported yet")
-    n_heads, hidden = get("num_attention_heads"), get("hidden_size")
-    check_divides(hidden, n_heads)
-    head_dim = get("head_dim", hidden // n_heads)
-    # transformers 5 moved both into one dictionary.
-    rope = get("rope_parameters", {}) or {}
-    return ModelConfig(
-        architecture=checkpoint.architecture,
-        vocab_size=vocab_size_of(tensors),
-        hidden_size=hidden,
-        intermediate_size=get("intermediate_size"),
-        n_layers=get("num_hidden_layers"),
-        n_heads=n_heads,
-        n_kv_heads=get("num_key_value_heads", n_heads),
-        head_dim=head_dim,
-        rotary_dim=int(head_dim * get("partial_rotary_factor", 1)),
-        norm_eps=get("rms_norm_eps", 1e-6),
-        context_length=get("max_position_embeddings", 2048),
-        rope_theta=rope.get("rope_theta", get("rope_theta", 10000.0)),
-        rope_scaling=scaling_from_huggingface(rope or get("rope_scaling", None)),
-        adjacent_pairs=False,
-    )
+def activation(name: Any) -> Activation:
+    """The kernels' name of an activation function of config.json."""
+    if name not in ACTIVATIONS:
+        raise UnsupportedModelError(f"the activation {name!r} is not supported")
+    return ACTIVATIONS[name]
 
 
-def check_divides(hidden: Any, n_heads: Any) -> None:
-    """Both are positive whole numbers, as the head size derived from them needs."""
-    for name, value in (("hidden size", hidden), ("number of heads", n_heads)):
-        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-            raise CorruptCheckpointError(f"the checkpoint says the {name} is {value!r}")
+def rotary_dim(n: Numbers, head_dim: int) -> int:
+    """Elements of a head that are rotated."""
+    if n.gguf:
+        return int(n.get("", "rope.dimension_count", head_dim))
+    rope, _ = n.ropes
+    share = rope.get("partial_rotary_factor", n.get("partial_rotary_factor", "", 1))
+    return int(head_dim * share)

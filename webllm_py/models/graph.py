@@ -79,6 +79,7 @@ class Graph:
                         ROW0=part.row0,
                         SLICE=part.rows,
                         STEP_ROWS=ROWS_AT,
+                        SCALE=self.config.embedding_scale,
                     ),
                     {**part.buffers, "step": self.buffers.step, "y": self.buffers.hidden},
                     (-(-matrix.units // 64), self.rows, 1),
@@ -87,31 +88,70 @@ class Graph:
             )
 
     def project_qkv(self, name: str, layer: int) -> None:
-        """q, and the layer's pages, from the normed hidden rows: projected, biased, rotated."""
+        """q, and the layer's pages, from the normed hidden rows: projected, biased, normed by
+        head, rotated."""
         config, buffers = self.config, self.buffers
         quantized = self.kv_format == "q8"
-        self.linear(
-            name,
-            {"x": buffers.hidden},
-            "rope_append",
-            {
-                "step": buffers.step,
-                "rope": buffers.rope,
-                "q_out": buffers.q,
-                "kv": buffers.kv_rows if quantized else buffers.kv[layer],
-            },
-            snippets=writer_words(self.kv_format),
-            HEADS=config.n_heads,
-            ROTARY=config.rotary_dim,
-            FINE=FINE,
+        rope = config.kind(layer).rope
+        targets = {
+            "step": buffers.step,
+            "rope": buffers.rope["global" if rope == "none" else rope],
+            "q_out": buffers.q,
+            "kv": buffers.kv_rows if quantized else buffers.kv[layer],
+        }
+        words = writer_words(self.kv_format)
+        constants: dict[str, float] = {
+            "HEADS": config.n_heads,
+            "ROTARY": 0 if rope == "none" else config.rotary_dim,
+            "FINE": FINE,
             **self.page_constants(),
-        )
+        }
+        if config.query_growth and config.rope_scaling:
+            constants |= {
+                "GROWTH": config.query_growth,
+                "ORIGINAL": config.rope_scaling.original_context,
+            }
+        x = {"x": buffers.hidden}
+        if config.qk_norm is None:
+            self.linear(name, x, "rope_append", targets, snippets=words, **constants)
+        else:
+            width = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim
+            self.linear(name, x, "store", {"y": buffers.qkv}, Y_STRIDE=width)
+            self.norm_heads(f"{name}_norm", targets, words, constants)
         if quantized:
             moved = {"rows": buffers.kv_rows, "step": buffers.step, "kv": buffers.kv[layer]}
             self.dispatches.append(quantize_rows(self.rows, moved, self.page_constants()))
 
-    def add_attention(self, name: str, layer: int) -> None:
-        """hidden += the projection of the attention of q over the sequence's keys and values."""
+    def norm_heads(
+        self,
+        name: str,
+        targets: Mapping[str, Buffer],
+        words: Mapping[str, str],
+        constants: Mapping[str, float],
+    ) -> None:
+        """What rope_append does, of q, k and v whose q and k are normed first."""
+        config = self.config
+        whole = config.qk_norm == "whole"
+        _, weight = self.weights.vectors[name]
+        self.dispatches.append(
+            Dispatch(
+                kernel(
+                    "head_norm",
+                    snippets={**words, "epilogue": "epilogue/rope_append"},
+                    EPS=config.norm_eps,
+                    WHOLE=whole,
+                    LANES=64,
+                    THREADS=64,
+                    **constants,
+                ),
+                {"x": self.buffers.qkv, "weight": weight, **targets},
+                (3 if whole else config.n_heads + 2 * config.n_kv_heads, self.rows, 1),
+                name,
+            )
+        )
+
+    def attend(self, layer: int) -> None:
+        """The attention of q over the sequence's keys and values, for ``add_attended``."""
         attention = Attention(
             self.config,
             self.tuning,
@@ -122,47 +162,70 @@ class Graph:
             self.fused,
         )
         self.attentions.append(attention)
-        if not self.fused:
+        if self.fused:
+            self.dispatches.append(attention.split(1))
+        else:
             self.dispatches += attention.dispatches(self.rows)
-            self.add_linear(name, self.buffers.attended)
+
+    def add_attended(self, name: str, post_norm: str) -> None:
+        """hidden += the projection of what ``attend`` left, as ``add_linear`` does it."""
+        if not self.fused:
+            self.add_linear(name, self.buffers.attended, post_norm)
             return
-        self.dispatches.append(attention.split(1))
-        self.linear(
+        self.add_projected(
             name,
             {"partial": self.buffers.partial, "step": self.buffers.step},
-            "residual",
-            {"y": self.buffers.hidden},
+            post_norm,
             snippets={"source": "source/splits"},
-            Y_STRIDE=padded(self.config.hidden_size),
-            **attention.splits(1),
+            **self.attentions[-1].splits(1),
         )
 
-    def add_linear(self, name: str, source: Buffer) -> None:
-        """hidden += the projection of ``source``."""
+    def add_linear(self, name: str, source: Buffer, post_norm: str) -> None:
+        """hidden += the projection of ``source``, behind the norm of that name if there is one."""
+        self.add_projected(name, {"x": source}, post_norm)
+
+    def add_projected(
+        self,
+        name: str,
+        sources: Mapping[str, Buffer],
+        post_norm: str,
+        *,
+        snippets: Mapping[str, str] | None = None,
+        **constants: float,
+    ) -> None:
+        """See ``add_linear``."""
+        buffers = self.buffers
+        behind = post_norm in self.weights.vectors
+        epilogue, target = ("store", buffers.projected) if behind else ("residual", buffers.hidden)
+        stride = padded(self.config.hidden_size)
         self.linear(
-            name,
-            {"x": source},
-            "residual",
-            {"y": self.buffers.hidden},
-            Y_STRIDE=padded(self.config.hidden_size),
+            name, sources, epilogue, {"y": target}, snippets=snippets, Y_STRIDE=stride, **constants
         )
+        if behind:
+            self.norm(post_norm, buffers.projected, buffers.hidden, add=True)
 
     def gated_linear(self, name: str) -> None:
-        """gated = silu(gate) * up of the normed hidden rows."""
+        """gated = activated(gate) * up of the normed hidden rows."""
         self.linear(
             name,
             {"x": self.buffers.hidden},
-            "silu_mul",
+            "glu",
             {"y": self.buffers.gated},
+            snippets=self.activation,
             Y_STRIDE=padded(self.config.intermediate_size),
         )
 
     def gate_linears(self, gate: str, up: str) -> None:
         """As ``gated_linear``, from two matrices."""
         source, target = {"x": self.buffers.hidden}, {"y": self.buffers.gated}
-        for name, epilogue in ((gate, "store"), (up, "gate")):
-            stride = padded(self.config.intermediate_size)
-            self.linear(name, source, epilogue, target, Y_STRIDE=stride)
+        stride = padded(self.config.intermediate_size)
+        self.linear(gate, source, "store", target, Y_STRIDE=stride)
+        self.linear(up, source, "gate", target, snippets=self.activation, Y_STRIDE=stride)
+
+    @property
+    def activation(self) -> dict[str, str]:
+        """The snippet of the MLP's epilogue."""
+        return {"activation": f"activation/{self.config.activation}"}
 
     def pick_row(self) -> None:
         """Move the hidden row that the step names to row 0, which one row's ``output`` reads."""
@@ -183,6 +246,7 @@ class Graph:
             "store",
             {"y": self.buffers.logits},
             Y_STRIDE=self.config.vocab_size,
+            SOFTCAP=self.config.output_softcap,
         )
 
     def linear(
@@ -203,7 +267,7 @@ class Graph:
         if dot4:
             sources = {"x": self.quantize(matrix, sources["x"], vectors, normed=normed)}
         elif normed and not self.few:
-            self.normalize(matrix, vectors)
+            self.norm(name, sources["x"], self.buffers.normed)
             sources = {"x": self.buffers.normed}
         shared = {
             "epilogue": f"epilogue/{epilogue}",
@@ -248,21 +312,24 @@ class Graph:
         )
         return target
 
-    def normalize(self, matrix: Matrix, weight: Buffer) -> None:
-        """normed = RMSNorm of the hidden rows."""
+    def norm(self, name: str, source: Buffer, target: Buffer, *, add: bool = False) -> None:
+        """target = the norm of that name of the rows of source; or target += it."""
+        vector, weight = self.weights.vectors[name]
         threads = min(self.tuning.reduce_threads, 128)
         self.dispatches.append(
             Dispatch(
                 kernel(
-                    "rmsnorm",
-                    BLOCKS=matrix.blocks,
-                    K=matrix.columns,
+                    "norm",
+                    BLOCKS=padded(vector.columns) // 32,
+                    K=vector.columns,
                     EPS=self.config.norm_eps,
+                    ADD=add,
                     LANES=threads,
                     THREADS=threads,
                 ),
-                {"x": self.buffers.hidden, "weight": weight, "y": self.buffers.normed},
+                {"x": source, "weight": weight, "y": target},
                 (1, self.rows, 1),
+                name,
             )
         )
 

@@ -60,7 +60,7 @@ class Linear:
 
     @property
     def problem(self) -> str:
-        """What the speed of a GEMV depends on: "gemv q4_0 row 9728x896 silu_mul norm"."""
+        """What the speed of a GEMV depends on: "gemv q4_0 row 9728x896 glu norm"."""
         size = f"{self.part.rows}x{self.matrix.columns}"
         epilogue = self.words["epilogue"].removeprefix("epilogue/")
         source = self.words.get("source", "").removeprefix("source/")

@@ -31,10 +31,11 @@ IGNORED = re.compile(r"\.(rotary_emb\.inv_freq|attn_rot_embd(\.weight)?|masked_b
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
-def gguf_names(
-    tensors: Mapping[str, TensorInfo], names: Mapping[str, str] = HUGGINGFACE_NAMES
-) -> dict[str, TensorInfo]:
-    """The tensors under GGUF's names. Names that the map does not know stay as they are.
+def gguf_names(tensors: Mapping[str, TensorInfo], more: Mapping[str, str]) -> dict[str, TensorInfo]:
+    """The tensors under GGUF's names. Names that no map knows stay as they are.
+
+    Args:
+        more: a family's own names, which come before ``HUGGINGFACE_NAMES``.
 
     Raises:
         CorruptCheckpointError: two tensors come to the same name.
@@ -46,7 +47,7 @@ def gguf_names(
         stem, dot, kind = name.rpartition(".")
         layer = NUMBER.search(stem)
         pattern = NUMBER.sub("{}", stem, count=1) if layer else stem
-        known = names.get(pattern)
+        known = more.get(pattern, HUGGINGFACE_NAMES.get(pattern))
         new = name if known is None else known.format(layer and layer.group()) + dot + kind
         if new in renamed:
             raise CorruptCheckpointError(f"two tensors of the checkpoint are {new}")

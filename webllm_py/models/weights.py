@@ -15,10 +15,15 @@ BLOCK = 32
 
 @dataclass(frozen=True)
 class Part:
-    """One tensor's rows within a matrix: row r goes to ``base + stride * r``.
+    """Rows ``first .. first + rows - 1`` of a tensor within a matrix: of them, row r goes to
+    ``base + stride * r``. A vector's elements are rows too.
 
     With ``rotary_dim``, the rows of each head are reordered first so that rotary pairs that lie
     half of ``rotary_dim`` apart come to lie side by side.
+
+    Attributes:
+        count: how many rows; None for all that follow ``first``.
+        plus: added to each element of a vector.
     """
 
     tensor: TensorInfo
@@ -26,6 +31,14 @@ class Part:
     stride: int = 1
     head_dim: int = 1
     rotary_dim: int = 2
+    first: int = 0
+    count: int | None = None
+    plus: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the tensor they are."""
+        return self.tensor.shape[0] - self.first if self.count is None else self.count
 
 
 @dataclass(frozen=True)
@@ -50,22 +63,28 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Vector:
-    """float32 elements beside a matrix: a norm's weight (of its input), then biases (of its rows).
+    """float32 elements beside a matrix: a norm of its input, then biases of its rows.
 
-    ``norm`` takes ``columns`` elements, padded with zeros to whole blocks. A bias part goes where
-    its matrix part's rows go; rows without one have bias 0.
+    ``norm`` is the norm's weight, and for a LayerNorm that has one its bias: each takes ``columns``
+    elements, padded with zeros to whole blocks. A bias part goes where its matrix part's rows go;
+    rows without one have bias 0.
     """
 
     name: str
     columns: int = 0
-    norm: TensorInfo | None = None
+    norm: tuple[Part, ...] = ()
     rows: int = 0
     biases: tuple[Part, ...] = ()
 
     @property
     def bias_at(self) -> int:
         """Elements before the biases."""
-        return -(-self.columns // BLOCK) * BLOCK if self.norm else 0
+        return self.columns_padded * len(self.norm)
+
+    @property
+    def columns_padded(self) -> int:
+        """Elements of each of the norm's parts."""
+        return -(-self.columns // BLOCK) * BLOCK
 
     @property
     def length(self) -> int:

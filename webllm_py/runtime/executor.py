@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,9 +17,9 @@ from webllm_py.models.attention import SPLIT_END, fused_keys
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
 from webllm_py.models.kv_cache import KVFormat, page_bytes, row_bytes
-from webllm_py.models.llama import Llama
-from webllm_py.models.rope import rope_table
+from webllm_py.models.rope import Rotation, rope_table
 from webllm_py.models.step import PAGE, SLOTS, Row, StepLayout
+from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
 from webllm_py.runtime.cache import KVCache
@@ -36,7 +36,7 @@ class Executor:
 
     Args:
         context_length: the most positions a sequence may have.
-        frequencies: rotary frequencies, radians a position.
+        rotations: of queries and keys, by ``LayerKind.rope``.
 
     Attributes:
         usual_prompts: tokens of those whose kernels are compiled while loading.
@@ -46,11 +46,11 @@ class Executor:
         self,
         device: Device,
         owner: BufferOwner,
-        model: Llama,
+        model: Transformer,
         weights: Weights,
         *,
         context_length: int,
-        frequencies: Sequence[float],
+        rotations: Mapping[str, Rotation],
         tuning: Tuning,
         kv_format: KVFormat = "f16",
     ):
@@ -73,7 +73,9 @@ class Executor:
             bindable=longest_context(config, device, kv_format) // PAGE,
             on_growth=self.drop_plans,
         )
-        self._rope_table = rope_table(frequencies, context_length)
+        self._rope_tables = {
+            name: rope_table(rotation, context_length) for name, rotation in rotations.items()
+        }
         self.buffers = self._activations(config, step)
         self.decoder = Decoder(self, owner, logits=self.buffers.logits)
         self.fused_keys = fused_keys(config, tuning)
@@ -85,6 +87,7 @@ class Executor:
         make = self.owner.create
         hidden = padded(config.hidden_size)
         heads = padded(config.n_heads * config.head_dim)
+        qkv = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim
         rows = 4 * self.chunk
         # Within a layer, of each pair one is read for the last time before the other is written.
         # What the one is multiplied with in 8 bits is kept in the other.
@@ -94,7 +97,7 @@ class Executor:
         partial = 4 * config.n_heads * self.tuning.partials * (config.head_dim + SPLIT_END)
         return Activations(
             step=step,
-            rope=make("rope table", len(self._rope_table)),
+            rope={n: make(f"{n} rope table", len(t)) for n, t in self._rope_tables.items()},
             hidden=make("hidden", rows * hidden),
             normed=normed_or_attended,
             q=q_or_gated,
@@ -104,12 +107,15 @@ class Executor:
             logits=make("logits", 4 * config.vocab_size),
             zeros=make("zeros", 16),
             kv_rows=make("kv rows", self.chunk * row_bytes(config, self.kv_format)),
+            qkv=make("q, k and v", rows * qkv if config.qk_norm else 0),
+            projected=make("projected", rows * hidden if config.post_norm else 0),
             kv=self.cache.buffers,
         )
 
     async def prepare(self) -> None:
         """Make the first pages, compile the kernels and record the first plans."""
-        self.device.write(self.buffers.rope, 0, self._rope_table)
+        for name, table in self._rope_tables.items():
+            self.device.write(self.buffers.rope[name], 0, table)
         await self.cache.prepare()
         await self.record_usual()
 

@@ -58,7 +58,7 @@ class Declaration(Protocol):
 class Piece:
     """Bytes that one kernel places, and what to do with them.
 
-    ``rows`` and ``first_row`` say which of the tensor's rows they are; a vector is one piece.
+    ``rows`` and ``first_row`` say which of the part's rows they are; a vector's part is one piece.
     """
 
     tensor: TensorInfo
@@ -143,25 +143,25 @@ class Loader:
 
     def add_pieces(self, target: MatrixTarget) -> None:
         """Cut a part's rows of one slice into pieces."""
-        tensor = target.part.tensor
+        tensor, part = target.part.tensor, target.part
         row_bytes = tensor.format.nbytes(tensor.shape[1])
         most = max(1, PIECE_BYTES // row_bytes)
-        first, end = target.plan.source_rows(target.part)
+        first, end = target.plan.source_rows(part)
         for row in range(first, end, most):
             rows = min(most, end - row)
-            self.pieces.append(
-                Piece(tensor, tensor.offset + row * row_bytes, rows * row_bytes, target, rows, row)
-            )
+            offset = tensor.offset + (part.first + row) * row_bytes
+            self.pieces.append(Piece(tensor, offset, rows * row_bytes, target, rows, row))
 
     def place_vector(self, vector: Vector) -> Vector:
         """Make a vector's buffer and note the pieces that fill it."""
         self.vectors[vector.name] = self.owner.create(f"{vector.name} vectors", vector.length * 4)
         parts = [VectorTarget(vector, part, vector.bias_at) for part in vector.biases]
-        if vector.norm:
-            parts.append(VectorTarget(vector, Part(vector.norm), 0))
+        for i, part in enumerate(vector.norm):
+            parts.append(VectorTarget(vector, part, i * vector.columns_padded))
         for target in parts:
-            tensor = target.part.tensor
-            self.pieces.append(Piece(tensor, tensor.offset, tensor.nbytes, target))
+            tensor, part = target.part.tensor, target.part
+            offset = tensor.offset + tensor.format.nbytes(part.first)
+            self.pieces.append(Piece(tensor, offset, tensor.format.nbytes(part.rows), target))
         return vector
 
     @property
@@ -246,10 +246,13 @@ class Loader:
         """Write a norm's weight or a bias, reordered as its matrix's rows are."""
         part, vector = target.part, target.vector
         buffer = self.vectors[vector.name]
-        if part.tensor.format.name == "F32" and part.rotary_dim <= 2 and part.stride == 1:
+        as_they_are = part.rotary_dim <= 2 and part.stride == 1 and not part.plus
+        if part.tensor.format.name == "F32" and as_they_are:
             self.device.write(buffer, 4 * (target.at + part.base), data)
             return
         values = to_floats(part.tensor, bytes_of(data))
+        if part.plus:
+            values = [value + part.plus for value in values]
         if part.rotary_dim > 2:
             values = adjacent_pairs(values, part.head_dim, part.rotary_dim)
         if part.stride == 1:

@@ -14,9 +14,8 @@ from webllm_py.gpu.device import AdapterInfo, Buffer, Device, Limits, checked_si
 from webllm_py.gpu.kernels import Variant
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.kv_cache import KVFormat
-from webllm_py.models.llama import Llama
-from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.step import PAGE
+from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.cache import FIRST_PAGES
 from webllm_py.runtime.executor import Executor, longest_context
@@ -85,7 +84,7 @@ class SizingDevice:
 
 
 def plan_memory(
-    model: Llama,
+    model: Transformer,
     device: Device | SizingDevice,
     *,
     context_length: int | None = None,
@@ -103,13 +102,14 @@ def plan_memory(
     longest = min(config.context_length, longest_context(config, sizing, kv_format))
     weights, _ = place_weights(sizing, owner, model, ProgressReporter(None), quantize)
     weight_bytes = owner.nbytes
+    context = min(context_length or longest, longest)
     executor = Executor(
         sizing,
         owner,
         model,
         weights,
-        context_length=min(context_length or longest, longest),
-        frequencies=inverse_frequencies(config.rotary_dim, config.rope_theta),
+        context_length=context,
+        rotations=model.rotations(context),
         tuning=tuning_for(sizing),
         kv_format=kv_format,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, prod
+from math import ceil, inf, prod
 from typing import TYPE_CHECKING
 
 from webllm_py.gpu.device import Dispatch
@@ -104,7 +104,9 @@ def gemv_dispatches(
 
 
 def attention_problem(executor: Executor, attentions: Sequence[Attention]) -> Problem:
-    """Split attention of a row, and the splits put together."""
+    """Split attention of a row, and the splits put together, in the layers that see the most."""
+    most = max(attentions, key=lambda attention: attention.window or inf).problem
+    attentions = [attention for attention in attentions if attention.problem == most]
     first, tuning = attentions[0], executor.tuning
     default = tuning.attention(1)
     pages = -(-tuned_positions(executor) // PAGE)

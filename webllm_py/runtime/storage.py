@@ -74,9 +74,9 @@ class SlicePlan:
     parts: tuple[Part, ...]
 
     def source_rows(self, part: Part) -> tuple[int, int]:
-        """First row and end of a part's rows that go to this slice."""
+        """First and end of a part's own rows that go to this slice."""
         return tuple(  # type: ignore[return-value]
-            min(part.tensor.shape[0], max(0, -(-(row - part.base) // part.stride)))
+            min(part.rows, max(0, -(-(row - part.base) // part.stride)))
             for row in (self.row0, self.row0 + self.rows)
         )
 
@@ -118,7 +118,7 @@ def slice_plans(
             start = last.row0
         else:
             start = min(part.base for part in group)
-        end = start + sum(part.tensor.shape[0] for part in group)
+        end = start + sum(part.rows for part in group)
         plans.append(SlicePlan(fmt, start, end - start, group))
     columns = matrix.blocks * BLOCK
     return tuple(cut for plan in plans for cut in cut_to_limit(plan, columns, binding_limit))

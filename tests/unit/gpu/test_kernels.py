@@ -15,7 +15,6 @@ from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose, kernel, kern
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.kv_cache import KV_FORMATS
 from webllm_py.models.linear import DOT4_FORMATS
-from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.step import PAGE, SLOTS
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.decoder import Decoder, Verifier
@@ -96,7 +95,7 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
             model,
             weights,
             context_length=4096,
-            frequencies=inverse_frequencies(model.config.rotary_dim, 1e4),
+            rotations=model.rotations(4096),
             tuning=tuning_for(device),
             kv_format=kv_format,
         )

@@ -18,7 +18,6 @@ from webllm_py.fetch.store import FolderStore
 from webllm_py.gpu.device import Dispatch, Limits
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models.rope import inverse_frequencies
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime import choices
 from webllm_py.runtime.choices import keep_choices, kept_choices
@@ -63,7 +62,7 @@ async def executor_on(device: TimedDevice) -> Executor:
         model,
         weights,
         context_length=512,
-        frequencies=inverse_frequencies(model.config.rotary_dim, 1e4),
+        rotations=model.rotations(4096),
         tuning=tuning_for(device),
     )
 

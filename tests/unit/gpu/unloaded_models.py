@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from webllm_py.checkpoint.checkpoint import FORMATS, TensorInfo
 from webllm_py.models.config import ModelConfig
-from webllm_py.models.llama import Llama
+from webllm_py.models.transformer import Transformer
 
 __all__ = ["SHAPES", "model_of"]
 
@@ -18,7 +18,7 @@ SHAPES = {
 }
 
 
-def model_of(shape: str, fmt: str, *, biased: bool) -> Llama:
+def model_of(shape: str, fmt: str, *, biased: bool) -> Transformer:
     """One layer of a named shape; tensors without bytes."""
     vocab, hidden, ffn, heads, kv_heads, head_dim = SHAPES[shape]
     config = ModelConfig(
@@ -57,4 +57,4 @@ def model_of(shape: str, fmt: str, *, biased: bool) -> Llama:
         name: TensorInfo(name, dims, FORMATS[fmt if len(dims) == 2 else "F32"], None, 0, 0)  # type: ignore[arg-type]
         for name, dims in shapes.items()
     }
-    return Llama(config, tensors)
+    return Transformer(config, tensors)

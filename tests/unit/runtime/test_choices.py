@@ -17,7 +17,7 @@ from webllm_py.runtime import choices
 from webllm_py.runtime.choices import MOST_CHOICES, Choices, keep_choices, kept_choices
 from webllm_py.runtime.memory import SizingDevice
 
-FOUND: Choices = {"gemv q4_0 9728x896 silu_mul norm": (32, 4, 1, 1), "attention": (64, 32)}
+FOUND: Choices = {"gemv q4_0 9728x896 glu norm": (32, 4, 1, 1), "attention": (64, 32)}
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,124 @@
+"""A model of every family in every format, against transformers in float32."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine_tools import generation_logits
+from family_files import write_family_folder, write_family_gguf
+from family_models import FAMILY_MODELS, FamilyModel, Recorded
+from made_models import SPECS, checksum
+from test_readme import README
+
+import webllm_py
+from webllm_py import Engine, loading
+from webllm_py.gpu import Device
+from webllm_py.models.families import FAMILIES
+from webllm_py.models.kv_cache import KVFormat
+from webllm_py.models.tuning import Tuning
+from webllm_py.runtime import dot4, executor
+
+# Of the first prompt, prefilled in two chunks on a CPU; the others are decoded one by one.
+PREFILLED = 140
+TOLERANCE = 5e-5  # the issue asks for 2e-3
+
+
+@pytest.fixture(autouse=True)
+def few_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kernels are compiled for prompts that nobody sends."""
+    monkeypatch.setattr(executor, "USUAL_PROMPTS", ())
+
+
+@pytest.fixture(params=FAMILY_MODELS.values(), ids=FAMILY_MODELS)
+def model(request: pytest.FixtureRequest) -> FamilyModel:
+    found: FamilyModel = request.param
+    return found
+
+
+async def errors(engine: Engine, model: FamilyModel, recorded: Recorded) -> list[float]:
+    """Of every prompt's logits."""
+    return [
+        expected.error(await engine.logits(model.tokens(i)))
+        for i, expected in enumerate(recorded.expected)
+    ]
+
+
+async def test_safetensors(model: FamilyModel, tmp_path: Path, plain_device: Device) -> None:
+    """Logits at once, and as generation sees them: prefilled in chunks, then decoded."""
+    recorded = Recorded.load(model.name)
+    weights = model.weights(recorded.shapes)
+    assert checksum(weights) == recorded.checksum, "these are not the fixture's weights"
+    folder = write_family_folder(tmp_path / model.name, recorded, weights)
+    async with await webllm_py.load(
+        folder, device=plain_device, kv_dtype="f32", context_length=model.context
+    ) as engine:
+        found = await errors(engine, model, recorded)
+        seen = await generation_logits(engine, model.tokens(0), PREFILLED)
+    generated = recorded.expected[0].error(seen, first=PREFILLED - 1)
+    print(f"{model.name}: {max(found):.1e}, generation {generated:.1e}")
+    assert max(found) < TOLERANCE and generated < TOLERANCE
+
+
+async def test_gguf(model: FamilyModel, tmp_path: Path, plain_device: Device) -> None:
+    if not model.gguf:
+        pytest.skip("GGUF cannot say what sets the model apart")
+    recorded = Recorded.load(model.name)
+    weights = model.weights(recorded.shapes)
+    path = write_family_gguf(tmp_path / f"{model.name}.gguf", model, recorded, weights)
+    async with await webllm_py.load(
+        path, device=plain_device, kv_dtype="f32", context_length=model.context
+    ) as engine:
+        found = await errors(engine, model, recorded)
+    print(f"{model.name}: {max(found):.1e}")
+    assert max(found) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("name", "kv_dtype", "tolerance"), [("gemma3", "f32", TOLERANCE), ("olmo2", "q8", 0.1)]
+)
+async def test_as_a_gpu_runs_it(
+    name: str,
+    kv_dtype: KVFormat,
+    tolerance: float,
+    tmp_path: Path,
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Kernels' shapes that a CPU is spared, and splits that the next GEMV puts together."""
+    monkeypatch.setattr(loading, "tuning_for", lambda device: Tuning())
+    model, recorded = FAMILY_MODELS[name], Recorded.load(name)
+    folder = write_family_folder(tmp_path / name, recorded, model.weights(recorded.shapes))
+    async with await webllm_py.load(folder, device=device, kv_dtype=kv_dtype) as engine:
+        seen = await generation_logits(engine, model.tokens(0), PREFILLED)
+    assert recorded.expected[0].error(seen, first=PREFILLED - 1) < tolerance
+
+
+async def test_chunks_in_8_bits(
+    tmp_path: Path, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What rounds activations rounds no more than that, with norms behind and norms of heads."""
+    monkeypatch.setattr(dot4, "offered", lambda _: True)
+    monkeypatch.setattr(dot4, "pays", lambda times: True)
+    model, recorded = FAMILY_MODELS["gemma3"], Recorded.load("gemma3")
+    folder = write_family_folder(tmp_path / "model", recorded, model.weights(recorded.shapes))
+    tokens = model.tokens(0)
+    async with await webllm_py.load(folder, device=device, quantize="q8") as engine:
+        assert engine.loaded.executor.dot4
+        exact = await engine.logits(tokens)
+        seen = await generation_logits(engine, tokens, PREFILLED)
+    error = np.abs(seen - exact[PREFILLED - 1 :]).max()
+    print(f"{error:.1e}")
+    assert 1e-5 < error < 0.3
+
+
+def test_every_architecture_is_compared() -> None:
+    """What a model may call itself, and what the README says of it."""
+    made = [*FAMILY_MODELS.values()]
+    compared = {(model.model_type, model.gguf) for model in made if model.gguf}
+    compared |= {(spec.architecture, spec.architecture) for spec in SPECS.values()}
+    assert {name for pair in compared for name in pair} == set(FAMILIES)
+    rows = re.findall(r"^\| .+ \| `(\w+)` \| `(\w+)` \|$", README.read_text("utf-8"), re.MULTILINE)
+    assert set(rows) == compared and len(rows) == len(compared)

@@ -1,0 +1,23 @@
+"""Gemma (arXiv 2403.08295): larger embeddings, norms stored less 1 (but in GGUF), GELU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.models.config import Family
+from webllm_py.models.numbers import Numbers
+
+__all__ = ["FAMILY", "differences"]
+
+
+def differences(n: Numbers) -> Mapping[str, Any]:
+    """What all generations share. Older config.json files say "gelu" and mean its tanh form."""
+    return {
+        "embedding_scale": n.hidden**0.5,
+        "norm_plus": 0.0 if n.gguf else 1.0,
+        "activation": "gelu_tanh",
+    }
+
+
+FAMILY = Family(differences)

@@ -1,0 +1,49 @@
+"""Gemma 2 (arXiv 2408.00118): norms behind attention and MLP, softcaps, a window in every second
+layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.models.config import Family, LayerKind
+from webllm_py.models.families import gemma
+from webllm_py.models.numbers import Numbers
+
+__all__ = ["FAMILY", "NAMES", "differences", "scale"]
+
+NAMES = {
+    "model.layers.{}.post_attention_layernorm": "blk.{}.post_attention_norm",
+    "model.layers.{}.pre_feedforward_layernorm": "blk.{}.ffn_norm",
+    "model.layers.{}.post_feedforward_layernorm": "blk.{}.post_ffw_norm",
+}
+LARGEST = 46
+"""Layers of Gemma 2 27B."""
+
+
+def scale(n: Numbers, largest: int) -> float:
+    """Of scores. GGUF does not have it: all but the largest model divide by sqrt(head_dim)."""
+    if not n.gguf:
+        return float(n.get("query_pre_attn_scalar", "", 256) ** -0.5)
+    if n.layers == largest:
+        return float((n.hidden / n.count("", "attention.head_count")) ** -0.5)
+    return 0.0
+
+
+def differences(n: Numbers) -> Mapping[str, Any]:
+    """A window in the first layer, none in the second, and so on."""
+    window = n.get("sliding_window", "attention.sliding_window", 4096) or 0
+    head_dim = n.get("head_dim", "attention.key_length", 256)
+    return {
+        **gemma.differences(n),
+        "head_dim": head_dim,
+        "rotary_dim": head_dim,
+        "post_norm": True,
+        "attention_scale": scale(n, LARGEST),
+        "attention_softcap": n.get("attn_logit_softcapping", "attn_logit_softcapping", 0.0),
+        "output_softcap": n.get("final_logit_softcapping", "final_logit_softcapping", 0.0),
+        "layer_kinds": tuple(LayerKind(window if s else 0) for s in n.sliding(2)),
+    }
+
+
+FAMILY = Family(differences, names=NAMES)

@@ -1,0 +1,27 @@
+"""Phi-3, Phi-3.5-mini (arXiv 2404.14219), Phi-4-mini (2503.01743): q, k and v in one tensor, gate
+and up in another; longrope; a part of each head rotated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.models.config import Family, LayerKind
+from webllm_py.models.numbers import Numbers
+
+__all__ = ["FAMILY"]
+
+
+def differences(n: Numbers) -> Mapping[str, Any]:
+    """Every layer has the window."""
+    window = n.get("sliding_window", "attention.sliding_window", 0)
+    return {"layer_kinds": (LayerKind(window),) * n.layers if window else ()}
+
+
+FAMILY = Family(
+    differences,
+    names={
+        "model.layers.{}.self_attn.qkv_proj": "blk.{}.attn_qkv",
+        "model.layers.{}.mlp.gate_up_proj": "blk.{}.ffn_up",
+    },
+)

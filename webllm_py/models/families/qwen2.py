@@ -1,0 +1,22 @@
+"""Qwen2 and Qwen2.5 (arXiv 2407.10671): biases of q, k and v, found by their tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.models.config import Family, LayerKind
+from webllm_py.models.numbers import Numbers
+
+__all__ = ["FAMILY", "differences"]
+
+
+def differences(n: Numbers) -> Mapping[str, Any]:
+    """Layers from ``max_window_layers`` on may have a window."""
+    if n.gguf or not n.get("use_sliding_window", "", False):
+        return {}
+    window, full = n.get("sliding_window", "", 4096), n.get("max_window_layers", "", 28)
+    return {"layer_kinds": tuple(LayerKind(window if i >= full else 0) for i in range(n.layers))}
+
+
+FAMILY = Family(differences)

@@ -1,0 +1,25 @@
+"""SmolLM3: Llama whose every fourth layer does not rotate (NoPE, arXiv 2501.18795)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.errors import UnsupportedModelError
+from webllm_py.models.config import Family, LayerKind
+from webllm_py.models.numbers import Numbers
+
+__all__ = ["FAMILY"]
+
+
+def differences(n: Numbers) -> Mapping[str, Any]:
+    """config.json says which layers rotate; GGUF does not."""
+    if not n.gguf and n.get("use_sliding_window", "", False):
+        raise UnsupportedModelError("sliding windows of smollm3 are not supported")
+    every = n.get("no_rope_layer_interval", "", 4)
+    rotate = n.get("no_rope_layers", "", [(i + 1) % every for i in range(n.layers)])
+    kinds = tuple(LayerKind(rope="global" if rotates else "none") for rotates in rotate)
+    return {"adjacent_pairs": n.gguf, "layer_kinds": kinds}
+
+
+FAMILY = Family(differences)

@@ -1,0 +1,188 @@
+"""A layer of a decoder: attention and an MLP, each added to what goes in.
+
+LLaMA (arXiv 2302.13971) and the families that differ from it as ``ModelConfig`` says. Biases are
+found by their tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.graph import Graph
+from webllm_py.models.tensors import Tensors
+from webllm_py.models.weights import Matrix, Part, Vector
+
+__all__ = ["Layer"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Which tensors make a layer's matrices and vectors, and the pass over them."""
+
+    config: ModelConfig
+    tensors: Tensors
+    index: int
+
+    @property
+    def name(self) -> str:
+        """What its tensors' names begin with."""
+        return f"blk.{self.index}"
+
+    def forward(self, g: Graph) -> None:
+        """hidden += attention, then hidden += the MLP."""
+        name = self.name
+        g.project_qkv(f"{name}.qkv", self.index)
+        g.attend(self.index)
+        g.add_attended(f"{name}.attn_output", f"{name}.post_attention_norm")
+        if self.gated_at_once:
+            g.gated_linear(f"{name}.gate_up")
+        else:
+            g.gate_linears(f"{name}.ffn_gate", f"{name}.ffn_up")
+        g.add_linear(f"{name}.ffn_down", g.buffers.gated, f"{name}.post_ffw_norm")
+
+    def matrices(self) -> list[Matrix]:
+        """q, k and v fused; gate and up."""
+        c = self.config
+        qkv = self.qkv_parts("weight", c.hidden_size)
+        return [
+            Matrix(f"{self.name}.qkv", self.qkv_rows, c.hidden_size, qkv),
+            self.plain_matrix("attn_output", c.hidden_size, c.n_heads * c.head_dim),
+            *self.gate_up_matrices(),
+            self.plain_matrix("ffn_down", c.hidden_size, c.intermediate_size),
+        ]
+
+    def plain_matrix(self, name: str, rows: int, columns: int) -> Matrix:
+        """A matrix that is one tensor."""
+        tensor = self.tensors.shaped(f"{self.name}.{name}.weight", rows, columns)
+        return Matrix(f"{self.name}.{name}", rows, columns, (Part(tensor),))
+
+    @property
+    def qkv_rows(self) -> int:
+        """Rows of q, k and v together."""
+        c = self.config
+        return (c.n_heads + 2 * c.n_kv_heads) * c.head_dim
+
+    def qkv_parts(self, kind: str, *columns: int) -> tuple[Part, ...]:
+        """q, k and v of one kind (weight or bias), below each other, rotary pairs side by side.
+
+        They are tensors of their own, or one below each other.
+        """
+        c = self.config
+        fused = f"{self.name}.attn_qkv.{kind}"
+        parts, base = [], 0
+        for name, heads in (("q", c.n_heads), ("k", c.n_kv_heads), ("v", c.n_kv_heads)):
+            rows = heads * c.head_dim
+            if fused in self.tensors:
+                tensor, first = self.tensors.shaped(fused, self.qkv_rows, *columns), base
+            else:
+                stored = f"{self.name}.attn_{name}.{kind}"
+                tensor, first = self.tensors.shaped(stored, rows, *columns), 0
+            head_dim, rotary_dim = (1, 2) if name == "v" else self.pairs
+            parts.append(Part(tensor, base, 1, head_dim, rotary_dim, first, rows))
+            base += rows
+        return tuple(parts)
+
+    @property
+    def pairs(self) -> tuple[int, int]:
+        """Head size and rotated part of the heads whose pairs have to be brought together."""
+        c = self.config
+        return (1, 2) if c.adjacent_pairs else (c.head_dim, c.rotary_dim)
+
+    def gate_up_matrices(self) -> list[Matrix]:
+        """Gate and up fused, row by row, if they are stored alike."""
+        c = self.config
+        parts = self.gate_up_parts("weight", c.hidden_size)
+        if self.gated_at_once:
+            rows = 2 * c.intermediate_size
+            return [Matrix(f"{self.name}.gate_up", rows, c.hidden_size, alternating(parts))]
+        return [
+            Matrix(f"{self.name}.{name}", c.intermediate_size, c.hidden_size, (part,))
+            for name, part in zip(("ffn_gate", "ffn_up"), parts, strict=True)
+        ]
+
+    def gate_up_parts(self, kind: str, *columns: int) -> tuple[Part, Part]:
+        """The gate and the up projection of one kind (weight or bias): tensors of their own, or one
+        below the other in the latter's."""
+        rows = self.config.intermediate_size
+        gate, up = f"{self.name}.ffn_gate.{kind}", f"{self.name}.ffn_up.{kind}"
+        fused = self.tensors.get(up) if gate not in self.tensors else None
+        if fused and fused.shape == (2 * rows, *columns):
+            return Part(fused, first=0, count=rows), Part(fused, first=rows, count=rows)
+        return (
+            Part(self.tensors.shaped(gate, rows, *columns)),
+            Part(self.tensors.shaped(up, rows, *columns)),
+        )
+
+    @property
+    def gated_at_once(self) -> bool:
+        """Whether gate and up are one matrix: their rows alternate, so one format holds both."""
+        gate, up = self.gate_up_parts("weight", self.config.hidden_size)
+        return gate.tensor.format == up.tensor.format
+
+    def vectors(self) -> list[Vector]:
+        """Norm weights and biases, each by the matrix that they go with; norms behind by their own
+        names."""
+        c = self.config
+        qkv = self.qkv_parts("bias") if self.biased("attn_q", "attn_qkv") else ()
+        made = [
+            self.vector("qkv", "attn_norm", self.qkv_rows, qkv),
+            *self.gate_up_vectors(),
+        ]
+        for name in ("attn_output", "ffn_down"):
+            if self.biased(name):
+                bias = self.tensors.shaped(f"{self.name}.{name}.bias", c.hidden_size)
+                made.append(Vector(f"{self.name}.{name}", rows=c.hidden_size, biases=(Part(bias),)))
+        if c.post_norm:
+            for name in ("post_attention_norm", "post_ffw_norm"):
+                norm = self.norm_parts(name)
+                made.append(Vector(f"{self.name}.{name}", c.hidden_size, norm))
+        if c.qk_norm:
+            made.append(self.qk_norm())
+        return made
+
+    def biased(self, *names: str) -> bool:
+        """Whether one of these has a bias."""
+        return any(f"{self.name}.{name}.bias" in self.tensors for name in names)
+
+    def vector(self, matrix: str, norm: str, rows: int, biases: tuple[Part, ...]) -> Vector:
+        """A matrix's: the norm of its input, if that is normed, and biases."""
+        parts = self.norm_parts(norm) if self.config.pre_norm else ()
+        return Vector(f"{self.name}.{matrix}", self.config.hidden_size, parts, rows, biases)
+
+    def norm_parts(self, name: str) -> tuple[Part, ...]:
+        """The weight of a norm of hidden rows."""
+        c = self.config
+        weight = self.tensors.shaped(f"{self.name}.{name}.weight", c.hidden_size)
+        return (Part(weight, plus=c.norm_plus),)
+
+    def gate_up_vectors(self) -> list[Vector]:
+        """The MLP's norm, and biases of gate and up where a checkpoint has them."""
+        rows = self.config.intermediate_size
+        biases = self.gate_up_parts("bias") if self.biased("ffn_gate") else ()
+        if self.gated_at_once:
+            return [self.vector("gate_up", "ffn_norm", 2 * rows, alternating(biases))]
+        return [
+            self.vector(name, "ffn_norm", rows, biases[i : i + 1])
+            for i, name in enumerate(("ffn_gate", "ffn_up"))
+        ]
+
+    def qk_norm(self) -> Vector:
+        """The weights of the norms of queries and keys, reordered as these are."""
+        c = self.config
+        head_dim, rotary_dim = self.pairs
+        parts, base = [], 0
+        for name, heads in (("attn_q_norm", c.n_heads), ("attn_k_norm", c.n_kv_heads)):
+            size = c.head_dim * (heads if c.qk_norm == "whole" else 1)
+            weight = self.tensors.shaped(f"{self.name}.{name}.weight", size)
+            parts.append(Part(weight, base, 1, head_dim, rotary_dim, plus=c.norm_plus))
+            base += size
+        return Vector(f"{self.name}.qkv_norm", rows=base, biases=tuple(parts))
+
+
+def alternating(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Parts whose rows alternate."""
+    return tuple(
+        Part(part.tensor, i, len(parts), first=part.first, count=part.count)
+        for i, part in enumerate(parts)
+    )

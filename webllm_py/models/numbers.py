@@ -1,0 +1,89 @@
+"""A checkpoint's own numbers, whichever file they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.checkpoint.checkpoint import Checkpoint
+from webllm_py.errors import CorruptCheckpointError
+
+__all__ = ["Numbers"]
+
+
+class Numbers:
+    """Hyper-parameters by the names of either format.
+
+    Args:
+        renamed: what a family's config.json calls the keys that most others call so.
+
+    Attributes:
+        gguf: whether they are GGUF's ``<architecture>.*`` keys (its specification, "Standardized
+            key-value pairs"), or else config.json's.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, renamed: Mapping[str, str]):
+        self.architecture = checkpoint.architecture
+        self.metadata = checkpoint.metadata
+        self.gguf = checkpoint.kind == "gguf"
+        self.renamed = renamed
+
+    def get(self, huggingface: str, gguf: str, *default: Any) -> Any:
+        """A value: ``huggingface`` of config.json, or ``gguf`` after the architecture's name.
+
+        Raises:
+            CorruptCheckpointError: it is not there, and there is no default.
+        """
+        name = self.renamed.get(huggingface, huggingface)
+        value = self.metadata.get(f"{self.architecture}.{gguf}" if self.gguf else name)
+        if value is not None:
+            return value
+        if not default:
+            raise CorruptCheckpointError(
+                f"the GGUF file lacks the key {self.architecture}.{gguf}"
+                if self.gguf
+                else f"config.json lacks {name}"
+            )
+        return default[0]
+
+    def count(self, huggingface: str, gguf: str, *default: Any) -> int:
+        """A positive whole number, which others are made of."""
+        value = self.get(huggingface, gguf, *default)
+        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+            raise CorruptCheckpointError(
+                f"the checkpoint says the {MEANT.get(huggingface, huggingface)} is {value!r}"
+            )
+        return value
+
+    @property
+    def layers(self) -> int:
+        """How many layers there are."""
+        return self.count("num_hidden_layers", "block_count")
+
+    @property
+    def hidden(self) -> int:
+        """Elements of a row between layers."""
+        return self.count("hidden_size", "embedding_length")
+
+    @property
+    def ropes(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """config.json's ``rope_parameters``, of full and of sliding attention.
+
+        transformers 5 gathers there what were single keys; families with two kinds of attention
+        have one such dictionary for each.
+        """
+        rope = {} if self.gguf else self.metadata.get("rope_parameters") or {}
+        if "full_attention" in rope or "sliding_attention" in rope:
+            return rope.get("full_attention") or {}, rope.get("sliding_attention") or {}
+        return rope, {}
+
+    def sliding(self, every: int) -> list[bool]:
+        """Which layers have a sliding window: those that config.json says, else all but the last of
+        every so many."""
+        types = None if self.gguf else self.metadata.get("layer_types")
+        if isinstance(types, list):
+            return [kind == "sliding_attention" for kind in types]
+        return [bool((i + 1) % every) for i in range(self.layers)]
+
+
+MEANT = {"hidden_size": "hidden size", "num_attention_heads": "number of heads"}

@@ -1,0 +1,42 @@
+"""A checkpoint's tensors by GGUF's names, checked when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from webllm_py.checkpoint.checkpoint import TensorInfo
+from webllm_py.errors import CorruptCheckpointError
+
+__all__ = ["Tensors"]
+
+
+class Tensors(Mapping[str, TensorInfo]):
+    """Tensors by name."""
+
+    def __init__(self, tensors: Mapping[str, TensorInfo]):
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> TensorInfo:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def shaped(self, name: str, *shape: int) -> TensorInfo:
+        """A tensor of the shape that the config asks for.
+
+        Raises:
+            CorruptCheckpointError: there is none, or it has another shape.
+        """
+        tensor = self._tensors.get(name)
+        if tensor is None:
+            raise CorruptCheckpointError(f"the checkpoint lacks the tensor {name}")
+        if tensor.shape != shape:
+            raise CorruptCheckpointError(
+                f"the tensor {name} has shape {tensor.shape}; the checkpoint's own numbers ask for "
+                f"{shape}"
+            )
+        return tensor

@@ -1,0 +1,142 @@
+"""A decoder's declaration, whichever family it is of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from webllm_py.checkpoint.checkpoint import TensorInfo
+from webllm_py.errors import UnsupportedModelError
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.graph import Graph
+from webllm_py.models.layer import Layer
+from webllm_py.models.rope import Rotation, inverse_frequencies
+from webllm_py.models.tensors import Tensors
+from webllm_py.models.weights import Matrix, Part, Vector
+
+__all__ = ["Transformer"]
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Which tensors make which matrices, and the pass over them."""
+
+    config: ModelConfig
+    tensors: Mapping[str, TensorInfo]
+
+    def __post_init__(self) -> None:
+        parts = [part for matrix in self.matrices() for part in matrix.parts]
+        for vector in self.vectors():
+            parts += [*vector.norm, *vector.biases]
+        expected = {part.tensor.name for part in parts}
+        unknown = sorted(
+            name
+            for name, tensor in self.tensors.items()
+            if tensor.name not in expected and name not in ROPE_TENSORS
+        )
+        if unknown:
+            raise UnsupportedModelError(
+                f"the checkpoint has {len(unknown)} tensors that {self.config.architecture} models "
+                f"do not use ({', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''}): "
+                "it is of another architecture than it says, or a newer variant"
+            )
+
+    @property
+    def checked(self) -> Tensors:
+        """The tensors, checked when they are asked for."""
+        return Tensors(self.tensors)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order."""
+        return [Layer(self.config, self.checked, i) for i in range(self.config.n_layers)]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors, as the file stores them."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers in its tensors."""
+        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
+
+    @property
+    def formats(self) -> dict[str, int]:
+        """Bytes of its tensors by the format that stores them, the most first."""
+        sizes: dict[str, int] = {}
+        for tensor in self.tensors.values():
+            sizes[tensor.format.name] = sizes.get(tensor.format.name, 0) + tensor.nbytes
+        return dict(sorted(sizes.items(), key=lambda item: -item[1]))
+
+    @property
+    def tied(self) -> bool:
+        """Whether one table serves as embedding and output layer."""
+        return not {"token_embd.weight", "output.weight"} <= set(self.tensors)
+
+    def matrices(self) -> list[Matrix]:
+        """Every matrix, in the order of the pass."""
+        embedding = "token_embd.weight" if "token_embd.weight" in self.tensors else "output.weight"
+        made = [self.table("token_embd", embedding)]
+        for layer in self.layers:
+            made += layer.matrices()
+        if not self.tied:
+            made.append(self.table("output", "output.weight"))
+        return made
+
+    def table(self, name: str, tensor: str) -> Matrix:
+        """A matrix with a row for each token."""
+        shape = (self.config.vocab_size, self.config.hidden_size)
+        return Matrix(name, *shape, (Part(self.checked.shaped(tensor, *shape)),))
+
+    def vectors(self) -> list[Vector]:
+        """Norm weights and biases; see ``Layer.vectors``."""
+        c = self.config
+        made = [vector for layer in self.layers for vector in layer.vectors()]
+        norm = Part(self.checked.shaped("output_norm.weight", c.hidden_size), plus=c.norm_plus)
+        made.append(Vector("token_embd" if self.tied else "output", c.hidden_size, (norm,)))
+        return made
+
+    def rope_factors(self, context_length: int) -> TensorInfo | None:
+        """Divisors of the rotary frequencies that the file itself carries: GGUF's, of Llama 3.1 and
+        of longrope, which has others for a longer context than the original one."""
+        c = self.config
+        original = c.rope_scaling.original_context if c.rope_scaling else c.context_length
+        by_length = LONG if context_length > original else SHORT
+        for name in (ROPE, by_length):
+            if name in self.tensors:
+                return self.checked.shaped(name, c.rotary_dim // 2)
+        return None
+
+    def rotations(
+        self, context_length: int, factors: Sequence[float] | None = None
+    ) -> dict[str, Rotation]:
+        """How queries and keys are rotated, by ``LayerKind.rope``.
+
+        Args:
+            context_length: the most positions that a sequence may have.
+            factors: what ``rope_factors`` holds.
+        """
+        c, scaling = self.config, self.config.rope_scaling
+        factors = factors or (scaling.factors(context_length) if scaling else None)
+        frequencies = inverse_frequencies(c.rotary_dim, c.rope_theta, scaling, factors)
+        made = {"global": Rotation(frequencies, scaling.length if scaling else 1.0)}
+        if any(kind.rope == "local" for kind in c.layer_kinds):
+            made["local"] = Rotation(inverse_frequencies(c.rotary_dim, c.local_rope_theta))
+        return made
+
+    def forward(self, g: Graph) -> None:
+        """Tokens to hidden rows."""
+        g.embed("token_embd")
+        for layer in self.layers:
+            layer.forward(g)
+
+    def head(self, g: Graph) -> None:
+        """Hidden rows to logits."""
+        g.output("token_embd" if self.tied else "output")
+
+
+ROPE = "rope_freqs.weight"
+LONG, SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
+ROPE_TENSORS = (ROPE, LONG, SHORT)
