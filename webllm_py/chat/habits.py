@@ -87,6 +87,18 @@ class TemplateHabits:
         return _shown(self._render(self._tool_use(form, argument="argument", result=_PROBE)))
 
     @cached_property
+    def several_calls(self) -> bool:
+        """Whether the second call of one message shows up."""
+        if self.call_form is None:
+            return True  # they are written into the text
+        first = self._tool_use(self.call_form, argument="argument", result="answer")
+        second = self._tool_use(self.call_form, argument=_PROBE, result="answer", id="probe0002")
+        calls = [*first[1]["tool_calls"], *second[1]["tool_calls"]]
+        return _shown(
+            self._render([first[0], {**first[1], "tool_calls": calls}, first[2], second[2]])
+        )
+
+    @cached_property
     def short_ids(self) -> bool:
         """Whether ids of calls must have nine letters and digits (Mistral)."""
         form = self.call_form

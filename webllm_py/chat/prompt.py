@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
+from itertools import takewhile
 from typing import Any, NoReturn, Protocol
 
 from webllm_py.chat.habits import CallForm, TemplateHabits
@@ -39,7 +40,8 @@ class PromptBuilder:
     - text parts are joined with a newline, or a text is made a part;
     - arguments of tool calls become objects; text that is no JSON object stays text;
     - the role ``developer`` becomes ``system`` where the template does not name it;
-    - tools, calls and results that it has no place for are written into the texts of messages;
+    - tools, calls and results that it has no place for are written into the texts of messages, and
+      several calls become one after the other where it shows one;
     - reasoning in earlier answers is taken out where it does not do so itself.
 
     What else a template would leave out of the prompt without a word is refused.
@@ -83,7 +85,7 @@ class PromptBuilder:
         """
         variables = variables or {}
         self._check_known(variables)
-        messages = self._with_results(messages)
+        messages = self._with_results(self._with_single_calls(messages))
         if tools and "tools" not in self.template.variables:
             messages, tools = self._with_tools(messages, tools), ()
         prepared = [self._prepared(message, f"messages[{i}]") for i, message in enumerate(messages)]
@@ -114,6 +116,25 @@ class PromptBuilder:
         if self._habits.shows_system:
             return [{"role": "system", "content": text}, *messages]
         return [{**first, "content": f"{text}\n\n{_joined(first['content'])}"}, *rest]
+
+    def _with_single_calls(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The conversation with one call a message, its results behind it, where the template
+        shows no more (Llama 3, gpt-oss)."""
+        waiting, found = list(messages), list[Mapping[str, Any]]()
+        while waiting:
+            message = waiting.pop(0)
+            calls = message.get("tool_calls", ())
+            if len(calls) < 2 or self._habits.several_calls:
+                found.append(message)
+                continue
+            for call in calls:
+                found.append({**message, "tool_calls": [call]})
+                message = {"role": "assistant", "content": None}  # the text stands once
+                for result in takewhile(lambda m: m["role"] == "tool", [*waiting]):
+                    if result["tool_call_id"] == call["id"]:
+                        waiting.remove(result)
+                        found.append(result)
+        return found
 
     def _with_results(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """The conversation with results of tools as the user's words where the template does not

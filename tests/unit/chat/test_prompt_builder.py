@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from webllm_py.chat import ChatTemplate, PromptBuilder, choose_template
-from webllm_py.chat.reasoning import MARKS
+from webllm_py.chat import ChatTemplate, Dialect, PromptBuilder, choose_template
+from webllm_py.chat.reasoning import MARKS, find_marks
 from webllm_py.errors import RequestError, TemplateError
 
 SYSTEM = {"role": "system", "content": "SYSTEM TEXT"}
@@ -94,6 +94,29 @@ class TestPublishedTemplates:
             text, "get_weather", "OSLO", "THREE DEGREES", "FIRST ANSWER", "SECOND QUESTION"
         )
         assert "{'city'" not in text  # a dict as Python prints it
+
+    def test_several_calls(self, model_template: Path) -> None:
+        (call,) = CALL["tool_calls"]
+        function = {"name": "get_time", "arguments": '{"city": "ROME"}'}
+        second = {**call, "id": "jklmnopqr", "function": function}
+        both = {**CALL, "tool_calls": [call, second]}
+        later = {**RESULT, "content": "TEN", "tool_call_id": "jklmnopqr"}
+        text = builder(model_template).build([USER, both, RESULT, later], tools=[TOOL])
+        text = text[text.index("FIRST QUESTION") :]
+        assert in_order(text, "OSLO", "THREE DEGREES") and in_order(text, "ROME", "TEN")
+        assert in_order(text, "get_weather", "OSLO", "get_time", "ROME")
+
+    def test_reasoning_of_earlier_turns_is_left_out(self, model_template: Path) -> None:
+        source = model_template.read_text(encoding="utf-8")
+        prompts = Dialect(ChatTemplate(source)).prompts
+        marks = find_marks(source, lambda _: False)
+        if marks:
+            thought = f"{marks.opening}\nSECRET\n{marks.closing}\n\nFIRST ANSWER"
+            text = prompts.build([USER, {**ANSWER, "content": thought}, SECOND])
+            assert in_order(text, "FIRST QUESTION", "FIRST ANSWER", "SECOND QUESTION")
+            assert "SECRET" not in text
+        fields = {**ANSWER, "reasoning_content": "SECRET"}
+        assert "SECRET" not in prompts.build([USER, fields, SECOND])
 
 
 def test_thinking_can_be_switched_off(templates_folder: Path) -> None:
