@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.api import sampling_defaults
-from webllm_py.chat import Dialect, choose_template
+from webllm_py.chat import choose_template
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, TemplateError
 from webllm_py.gpu import Device, open_device
@@ -32,6 +32,7 @@ from webllm_py.runtime.tuner import Tuner, TuningReport
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
 if TYPE_CHECKING:
+    from webllm_py.chat.dialect import Dialect
     from webllm_py.embedding import LoadedEmbedder
     from webllm_py.grammar import TokenMasks
 
@@ -103,6 +104,8 @@ class LoadedModel:
         Raises:
             TemplateError: the checkpoint's template cannot be used.
         """
+        from webllm_py.chat.dialect import Dialect  # not before it is needed, see webllm_py.chat
+
         tokenizer = self.tokenizer
         template = choose_template(
             self.checkpoint.chat_template,

@@ -22,7 +22,7 @@ from webllm_py.api.fields import CHAT_FIELDS, COMPLETION_FIELDS, request_fields
 from webllm_py.api.messages import parse_messages
 from webllm_py.api.sampling import MAX_TOKEN_ID, parse_sampling
 from webllm_py.api.tool_choice import parse_tool_fields
-from webllm_py.chat.dialect import CallRules
+from webllm_py.chat import CallRules
 from webllm_py.runtime.settings import SamplingSettings
 
 if TYPE_CHECKING:

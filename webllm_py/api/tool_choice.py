@@ -7,7 +7,7 @@ from typing import Any
 
 from webllm_py.api.checks import boolean, fail, items, mapping, one_of, refuse_unknown, text
 from webllm_py.api.messages import parse_tools
-from webllm_py.chat.dialect import CallRules
+from webllm_py.chat import CallRules
 
 __all__ = ["parse_tool_fields"]
 

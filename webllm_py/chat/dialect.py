@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from webllm_py.chat.harmony import HARMONY, Harmony
 from webllm_py.chat.pieces import Parser, Plain
 from webllm_py.chat.prompt import PromptBuilder
 from webllm_py.chat.reasoning import ReasoningParser, find_marks
+from webllm_py.chat.rules import CallRules
 from webllm_py.chat.template import ChatTemplate
 from webllm_py.chat.tools import syntax
 from webllm_py.chat.tools.syntax import Syntax
@@ -19,39 +19,9 @@ from webllm_py.chat.tools.syntax import Syntax
 if TYPE_CHECKING:
     from webllm_py.grammar import Grammar
 
-__all__ = ["CallRules", "Dialect", "find_syntax"]
-
-Json = Mapping[str, Any]
+__all__ = ["Dialect", "find_syntax"]
 
 KEPT = 32  # grammars of answers
-
-
-@dataclass(frozen=True)
-class CallRules:
-    """Which calls an answer may, or must, hold.
-
-    Attributes:
-        functions: those that may be called, in OpenAI's form.
-        required: the answer is a call.
-        parallel: there may be several.
-        strict: names of functions whose schema must be kept to; where a call is required, all are.
-    """
-
-    functions: Sequence[Json] = ()
-    required: bool = False
-    parallel: bool = True
-    strict: frozenset[str] = frozenset()
-
-    @property
-    def schemas(self) -> dict[str, Any]:
-        """The JSON Schema of each function's arguments."""
-        return {
-            function["name"]: function.get("parameters", NO_ARGUMENTS)
-            for function in self.functions
-        }
-
-
-NO_ARGUMENTS: Json = {"type": "object", "properties": {}}  # what OpenAI takes absent ones for
 
 
 def find_syntax(

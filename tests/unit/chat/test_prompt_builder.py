@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from webllm_py.chat import ChatTemplate, Dialect, PromptBuilder, choose_template
+from webllm_py.chat import ChatTemplate, choose_template
+from webllm_py.chat.dialect import Dialect
+from webllm_py.chat.prompt import PromptBuilder
 from webllm_py.chat.reasoning import MARKS, find_marks
 from webllm_py.errors import RequestError, TemplateError
 

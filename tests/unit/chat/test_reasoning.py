@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from webllm_py.chat import CallRules, ChatTemplate, Dialect
+from webllm_py.chat import CallRules, ChatTemplate
+from webllm_py.chat.dialect import Dialect
 from webllm_py.chat.harmony import HarmonyParser
 from webllm_py.chat.pieces import Parser, Plain, Reply
 from webllm_py.chat.reasoning import MARKS, ReasoningParser, find_marks

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from webllm_py.chat.dialect import CallRules, find_syntax
+from webllm_py.chat import CallRules
+from webllm_py.chat.dialect import find_syntax
 from webllm_py.chat.harmony import HARMONY, Harmony
 from webllm_py.chat.pieces import Parser, Reply
 from webllm_py.chat.tools import syntax as syntaxes

@@ -21,7 +21,7 @@ from webllm_py.grammar.free import free_text
 from webllm_py.grammar.pushdown import Node
 
 if TYPE_CHECKING:
-    from webllm_py.chat.dialect import CallRules
+    from webllm_py.chat.rules import CallRules
 
 __all__ = ["answer_grammar"]
 
