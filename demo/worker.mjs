@@ -12,6 +12,7 @@
 //   {type: "stop"}                          end the latest job
 // Messages to the page about a job; the second group ends it
 //   {type: "progress", id, stage, loaded, total, rate}   as webllm_py.load reports it
+//   {type: "thought", id, text}             of the reasoning before an answer
 //   {type: "delta", id, text}
 //
 //   {type: "loaded", id, info}              a model answers from now on

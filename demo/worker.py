@@ -106,10 +106,12 @@ class Session:
                 usage = chunk.usage or usage
                 for choice in chunk.choices:
                     finish = choice.finish_reason or finish
-                    if choice.delta.content:
+                    thought, text = choice.delta.reasoning_content, choice.delta.content
+                    if thought or text:
                         last = time.perf_counter()
                         first = first or last
-                        self._send(type="delta", id=number, text=choice.delta.content)
+                        kind = "thought" if thought else "delta"
+                        self._send(type=kind, id=number, text=thought or text)
         counts = _counts(usage)
         return {
             "type": "done",

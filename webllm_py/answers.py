@@ -28,11 +28,13 @@ class Prompt:
         continues: whether the answer goes on with a text that is already there, so that a leading
             space stays.
         echo: text that comes before the answer.
+        shown: control tokens whose text is part of the answer's.
     """
 
     tokens: Sequence[int]
     continues: bool = False
     echo: str = ""
+    shown: frozenset[int] = frozenset()
 
 
 class Choice:
@@ -113,10 +115,11 @@ class Answer:
                         yield piece
                 async with aclosing(self._texts(choices, prompt)) as texts:
                     async for choice, text in texts:
-                        if text:
-                            yield self.responses.text(choice.index, text)
+                        for piece in self.responses.text(choice.index, text) if text else ():
+                            yield piece
                         if choice.finish:
-                            yield self.responses.finish(choice.index, choice.finish)
+                            for piece in self.responses.finish(choice.index, choice.finish):
+                                yield piece
         if self.request.include_usage:
             yield self.responses.usage(self.usage())
 
@@ -161,7 +164,7 @@ class Answer:
             group = [
                 Choice(
                     len(self.choices) + i,
-                    self.tokenizer.decoder(continues=prompt.continues),
+                    self.tokenizer.decoder(continues=prompt.continues, shown=prompt.shown),
                     StopFilter(self.request.stop),
                     frozenset() if self.request.ignore_eos else self.tokenizer.end_ids,
                 )

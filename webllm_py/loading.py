@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.api import sampling_defaults
-from webllm_py.chat import PromptBuilder, choose_template
+from webllm_py.chat import choose_template
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
-from webllm_py.errors import CorruptCheckpointError, MissingFileError
+from webllm_py.errors import CorruptCheckpointError, MissingFileError, TemplateError
 from webllm_py.gpu import Device, open_device
 from webllm_py.gpu.describe import describe_device
 from webllm_py.gpu.owner import BufferOwner
@@ -31,6 +31,7 @@ from webllm_py.runtime.tuner import Tuner, TuningReport
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
 if TYPE_CHECKING:
+    from webllm_py.chat.dialect import Dialect
     from webllm_py.embedding import LoadedEmbedder
     from webllm_py.grammar import TokenMasks
 
@@ -96,12 +97,14 @@ class LoadedModel:
     tuning: TuningReport | None = None
 
     @cached_property
-    def prompts(self) -> PromptBuilder:
-        """The chat template, made when the first chat needs it: text completions need none.
+    def dialect(self) -> Dialect:
+        """How the model talks, made when the first chat needs it: text completions need none.
 
         Raises:
             TemplateError: the checkpoint's template cannot be used.
         """
+        from webllm_py.chat.dialect import Dialect  # not before it is needed, see webllm_py.chat
+
         tokenizer = self.tokenizer
         template = choose_template(
             self.checkpoint.chat_template,
@@ -109,13 +112,29 @@ class LoadedModel:
             bos_token=token_text(tokenizer, tokenizer.bos_id),
             eos_token=token_text(tokenizer, tokenizer.eos_id),
         )
-        return PromptBuilder(template)
+        return Dialect(
+            template,
+            lambda text: tokenizer.token_id(text) is not None,
+            lambda text: tokenizer.token_id(text) in tokenizer.special_ids - tokenizer.end_ids,
+        )
+
+    @cached_property
+    def controls(self) -> dict[int, int]:
+        """Control tokens that mean something in an answer, and the byte of each in grammars."""
+        try:
+            found = self.dialect.controls
+        except TemplateError:  # which chats get to see; a text completion has nothing to do with it
+            return {}
+        ids = {self.tokenizer.token_id(text): byte for text, byte in found.items()}
+        return {id: byte for id, byte in ids.items() if id is not None}
 
     @cached_property
     def token_masks(self) -> TokenMasks:
         """What grammars know of the vocabulary, made when the first of them needs it: some seconds
         for a large one in a browser."""
-        from webllm_py.grammar import TokenMasks  # not before it is needed, see api/requests.py
+        # not before it is needed, see api/requests.py
+        from webllm_py.grammar import TokenMasks
+        from webllm_py.grammar.free import CONTROL_BYTES
 
         tokenizer, size = self.tokenizer, self.executor.model.config.vocab_size
         hidden = tokenizer.special_ids | tokenizer.end_ids
@@ -123,7 +142,11 @@ class LoadedModel:
             b"" if id in hidden else tokenizer.token_bytes(id)
             for id in range(min(size, tokenizer.vocab_size))
         ]
+        # What no text has stands for control tokens; a vocabulary may have such bytes as tokens.
+        tokens = [b"" if text.translate(None, CONTROL_BYTES) != text else text for text in tokens]
         tokens += [b""] * (size - len(tokens))
+        for id, byte in self.controls.items():
+            tokens[id] = bytes([byte])
         return TokenMasks(tokens, [id for id in tokenizer.end_ids if id < size])
 
     def describe(self) -> dict[str, Any]:

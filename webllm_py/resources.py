@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from webllm_py.answers import Prompt
@@ -94,7 +96,8 @@ class ChatCompletions:
         model = engine.loaded
         request = parse_chat_request(fields, defaults=model.sampling)
         request.check_vocabulary(model.executor.model.config.vocab_size)
-        text = model.prompts.build(
+        dialect = model.dialect
+        text = dialect.prompts.build(
             request.messages,
             tools=request.tools,
             variables=request.template_kwargs,
@@ -104,8 +107,14 @@ class ChatCompletions:
         if not tokens:
             raise RequestError("the conversation is empty", param="messages")
         engine.check_length(tokens, "messages")
+        if not request.ignore_eos:
+            grammar = dialect.grammar(text, request.calls, request.grammar)
+            request = replace(request, grammar=grammar)
+        parser = partial(dialect.parser, text, request.calls)
         return await engine.respond(  # type: ignore[no-any-return]
-            request, [Prompt(tokens)], ChatResponses(request.model or engine.name)
+            request,
+            [Prompt(tokens, shown=frozenset(model.controls))],
+            ChatResponses(request.model or engine.name, parser),
         )
 
 

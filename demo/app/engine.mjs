@@ -35,9 +35,10 @@ export class Engine extends EventTarget {
     return this.#begin({ type: "recover" }, onProgress);
   }
 
-  /** Answer a conversation; `onText` gets each new piece of text. */
-  chat(messages, options, onText) {
-    return this.#begin({ type: "chat", messages, options }, ({ text }) => onText(text));
+  /** Answer a conversation; `onThought` and `onText` get each new piece of reasoning and text. */
+  chat(messages, options, onThought, onText) {
+    const onUpdate = ({ type, text }) => (type === "thought" ? onThought : onText)(text);
+    return this.#begin({ type: "chat", messages, options }, onUpdate);
   }
 
   /** End the job under way. */

@@ -5,11 +5,14 @@ import { render } from "./markdown.mjs";
 
 export class Exchange {
   answer = "";
+  thought = ""; // the reasoning before it, which is shown but not part of the conversation
   isWaiting = false;
   #asked = item("user", "You");
   #answered = item("assistant", "Model");
   #frame = 0;
   #isBehind = false; // not all of the answer is shown
+  #thinking = null; // the element with the reasoning
+  #isAnswering = false; // the reasoning is over
 
   /**
    * `replaced`: the exchange that this one stands in for, because its question was edited or is
@@ -49,6 +52,11 @@ export class Exchange {
     this.isWaiting = false;
     this.#answered.element.dataset.busy = "";
     this.#note("");
+  }
+
+  think(text) {
+    this.thought += text;
+    this.#frame ||= requestAnimationFrame(() => this.#draw());
   }
 
   extend(text) {
@@ -98,6 +106,25 @@ export class Exchange {
     this.#frame = 0;
     this.#isBehind = isSelected(this.#answered.body.lastElementChild);
     if (!this.#isBehind) render(this.#answered.body, this.answer);
+    if (this.thought) this.#drawThought();
+  }
+
+  /** Open while there is no answer yet, unless the reader wants it otherwise. */
+  #drawThought() {
+    if (!this.#thinking) {
+      this.#thinking = document.createElement("details");
+      this.#thinking.className = "thought";
+      this.#thinking.open = true;
+      const [summary, text] = ["summary", "div"].map((tag) => document.createElement(tag));
+      summary.textContent = "Thinking";
+      text.dir = "auto";
+      this.#thinking.append(summary, text);
+      this.#answered.body.before(this.#thinking);
+    }
+    const text = this.#thinking.lastElementChild;
+    if (text.textContent !== this.thought) text.textContent = this.thought;
+    if (this.answer && !this.#isAnswering) this.#thinking.open = false;
+    this.#isAnswering = Boolean(this.answer);
   }
 }
 

@@ -171,7 +171,9 @@ async function answer(exchange) {
   notice.hide();
   exchange.begin();
   const messages = conversation.messages(settings.system, exchange);
-  const work = engine.chat(messages, settings.options, (text) => exchange.extend(text));
+  const work = engine.chat(
+    messages, settings.options, (text) => exchange.think(text), (text) => exchange.extend(text),
+  );
   enter("answering", work);
   announce("Answering");
   const end = await work;

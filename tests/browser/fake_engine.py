@@ -80,6 +80,9 @@ class FakeEngine:
         try:
             count = 0
             yield chunk("", None)
+            if "think" in question:
+                yield chunk("", None, "Hm, <b>so</b>\n")
+                yield chunk("", None, "it is.")
             for piece in pieces(question, options):
                 if self._interrupted:
                     break
@@ -113,8 +116,9 @@ def finish_of(question: str) -> str:
     return "length" if "fill" in question or "cut" in question else "stop"
 
 
-def chunk(text: str, finish: str | None) -> Any:
-    choice = SimpleNamespace(delta=SimpleNamespace(content=text), finish_reason=finish)
+def chunk(text: str, finish: str | None, thought: str | None = None) -> Any:
+    delta = SimpleNamespace(content=text, reasoning_content=thought)
+    choice = SimpleNamespace(delta=delta, finish_reason=finish)
     return SimpleNamespace(choices=[choice], usage=None)
 
 

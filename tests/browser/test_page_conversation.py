@@ -25,6 +25,17 @@ def fill(page: Page) -> None:
         page.ask("\n".join(["a long question"] * 8) + str(number))
 
 
+# --- reasoning
+
+
+def test_reasoning_is_shown_beside_the_answer(ready: Page) -> None:
+    ready.ask("think of it")
+    shown = "return document.querySelector('.thought > div').textContent"
+    assert ready.js(shown) == "Hm, <b>so</b>\nit is."
+    assert not ready.js("return document.querySelector('.thought').open")
+    assert "Hm" not in ready.js("return document.querySelector('.assistant > .body').textContent")
+
+
 # --- editing
 
 

@@ -13,6 +13,7 @@ import pytest
 from engine_tools import said
 
 from webllm_py import ContextLengthError, Engine, RequestError, TemplateError
+from webllm_py.chat import ChatTemplate
 
 
 @pytest.fixture(autouse=True)
@@ -83,17 +84,11 @@ async def test_chat(engine: Engine, fields: dict[str, Any], param: str) -> None:
     assert caught.value.param is not None and caught.value.param.startswith(param)
 
 
-async def test_a_template_that_refuses(engine: Engine) -> None:
-    """The fallback for models without a template has no form for tool calls."""
-    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    with pytest.raises(TemplateError, match="no form for tool calls"):
-        await engine.chat.completions.create(
-            messages=[
-                {"role": "user", "content": "x"},
-                {"role": "assistant", "content": None, "tool_calls": [call]},
-                {"role": "tool", "tool_call_id": "1", "content": "y"},
-            ]
-        )
+async def test_a_template_that_refuses(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = ChatTemplate("{{ raise_exception('Not like this.') }}")
+    monkeypatch.setattr(engine.loaded.dialect.prompts, "template", refusing)
+    with pytest.raises(TemplateError, match="Not like this"):
+        await engine.chat.completions.create(messages=[{"role": "user", "content": "x"}])
 
 
 @pytest.mark.parametrize("length", [500, 501, 5000])

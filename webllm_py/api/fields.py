@@ -44,6 +44,7 @@ CHAT_FIELDS = GENERATION_FIELDS | {
     "enable_thinking",
     "max_completion_tokens",
     "messages",
+    "parallel_tool_calls",
     "reasoning_effort",
     "tool_choice",
     "tools",
@@ -93,7 +94,6 @@ UNSUPPORTED = frozenset(
         "modalities",
         "moderation",
         "no_repeat_ngram_size",
-        "parallel_tool_calls",
         "suffix",
         "timeout",
         "top_logprobs",
@@ -111,7 +111,6 @@ _ASKS_FOR_NOTHING: Mapping[str, Any] = {
     "enable_latency_breakdown": False,
     "logprobs": False,
     "modalities": ["text"],
-    "parallel_tool_calls": True,
 }
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from webllm_py.api.checks import boolean, fail, json_object, mapping, one_of, refuse_unknown, text
+from webllm_py.api.structural_tag import structural_grammar
 from webllm_py.errors import GrammarError, UnsupportedSchemaError
 from webllm_py.grammar import Grammar, gbnf, json_grammar, regex_grammar, schema_grammar
 
@@ -23,7 +24,8 @@ def parse_response_format(value: Any) -> Grammar | None:
     OpenAI's ``{"type": "text" | "json_object"}`` and ``{"type": "json_schema", "json_schema":
     {"name", "schema", "strict", "description"}}``; WebLLM's ``schema`` (an object, or its JSON)
     beside "json_object" and ``{"type": "grammar", "grammar": GBNF}``; ``{"type": "regex", "regex":
-    pattern}``. A schema is always kept to, ``strict`` or not.
+    pattern}``; ``{"type": "structural_tag", ...}`` as WebLLM, XGrammar and vLLM have it. A schema
+    is always kept to, ``strict`` or not.
 
     Raises:
         RequestError: a form that is none of these, or a grammar that cannot be honoured; of a
@@ -83,6 +85,26 @@ def _regex(given: Mapping[str, Any]) -> Grammar:
     return _compiled_regex(text(_needed(given, "regex", NAME), f"{NAME}.regex", empty=False))
 
 
+def _structural_tag(given: Mapping[str, Any]) -> Grammar:
+    """WebLLM has the tag inside of ``structural_tag``, as an object or its JSON; vLLM beside."""
+    inner, param = dict(given), NAME
+    if given.get("structural_tag") is not None:
+        param = f"{NAME}.structural_tag"
+        inner = _object(given["structural_tag"], param)
+        inner.pop("type", None)
+    refuse_unknown(inner, ["format", "structures", "triggers"], param)
+    return _compiled_tag(json.dumps(json_object(inner, param)), param)
+
+
+def _object(value: Any, param: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(text(value, param))
+        except ValueError as error:
+            fail(param, f"is not valid JSON: {error}.")
+    return mapping(value, param)
+
+
 def _needed(given: Mapping[str, Any], name: str, param: str) -> Any:
     if given.get(name) is None:
         fail(f"{param}.{name}", "is missing.", code="missing_required_parameter")
@@ -93,6 +115,7 @@ _any_json = lru_cache(1)(json_grammar)
 _compiled_schema = lru_cache(KEPT)(lambda schema: schema_grammar(json.loads(schema)))
 _compiled_gbnf = lru_cache(KEPT)(gbnf)
 _compiled_regex = lru_cache(KEPT)(regex_grammar)
+_compiled_tag = lru_cache(KEPT)(lambda tag, param: structural_grammar(json.loads(tag), param))
 
 _KINDS: Mapping[str, tuple[list[str], Callable[[Mapping[str, Any]], Grammar | None]]] = {
     "text": ([], _text),
@@ -100,4 +123,5 @@ _KINDS: Mapping[str, tuple[list[str], Callable[[Mapping[str, Any]], Grammar | No
     "json_schema": (["json_schema"], _json_schema),
     "grammar": (["grammar"], _gbnf),
     "regex": (["regex"], _regex),
+    "structural_tag": (["structural_tag", "format", "structures", "triggers"], _structural_tag),
 }

@@ -14,6 +14,7 @@ other key that is null:
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from webllm_py.api.checks import (
@@ -63,7 +64,12 @@ def parse_tools(value: Any) -> tuple[Json, ...]:
     Raises:
         RequestError: its ``param`` names the place, as in ``tools[0].function.name``.
     """
-    return tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(items(value, "tools")))
+    tools = tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(items(value, "tools")))
+    names = [tool["function"]["name"] for tool in tools]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            fail(f"tools[{i}].function.name", f"{name!r} is given twice.")
+    return tools
 
 
 def _message(value: Any, param: str) -> Json:
@@ -166,7 +172,10 @@ def _tool(value: Any, param: str) -> Json:
     function = json_object(tool.get("function"), f"{param}.function")
     path = f"{param}.function"
     refuse_unknown(function, ["name", "description", "parameters", "strict", "return"], path)
-    checked: Json = {"name": _required(function, "name", path)}
+    name = _required(function, "name", path)
+    if not re.fullmatch(r"[\w.-]{1,128}", name):
+        fail(f"{path}.name", "may have up to 128 letters, digits, '_', '-' and '.' only.")
+    checked: Json = {"name": name}
     if function.get("description") is not None:
         checked["description"] = text(function["description"], f"{path}.description")
     if function.get("parameters") is not None:
@@ -174,7 +183,7 @@ def _tool(value: Any, param: str) -> Json:
     if function.get("return") is not None:  # what transformers' get_json_schema adds
         checked["return"] = mapping(function["return"], f"{path}.return")
     if function.get("strict") is not None and boolean(function["strict"], f"{path}.strict"):
-        fail(f"{path}.strict", "is not supported yet.", code="unsupported_parameter")
+        checked["strict"] = True
     return {"type": "function", "function": checked}
 
 

@@ -19,8 +19,10 @@ from webllm_py.api.checks import (
     wrong_type,
 )
 from webllm_py.api.fields import CHAT_FIELDS, COMPLETION_FIELDS, request_fields
-from webllm_py.api.messages import parse_messages, parse_tools
+from webllm_py.api.messages import parse_messages
 from webllm_py.api.sampling import MAX_TOKEN_ID, parse_sampling
+from webllm_py.api.tool_choice import parse_tool_fields
+from webllm_py.chat import CallRules
 from webllm_py.runtime.settings import SamplingSettings
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class ChatRequest(GenerationRequest):
     Attributes:
         messages: the conversation, in the normal form that ``webllm_py.api.messages`` describes.
         tools: functions shown to the model; empty if none, or with ``tool_choice: "none"``.
+        calls: which of them the answer may, or must, call.
         template_kwargs: variables for the chat template (``chat_template_kwargs``,
             ``reasoning_effort``), which it has to know.
         enable_thinking: WebLLM's switch; None leaves it to the model. Models that do not think
@@ -99,6 +102,7 @@ class ChatRequest(GenerationRequest):
 
     messages: tuple[dict[str, Any], ...]
     tools: tuple[dict[str, Any], ...] = ()
+    calls: CallRules = field(default_factory=CallRules)
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     enable_thinking: bool | None = None
 
@@ -141,9 +145,11 @@ def parse_chat_request(
     if "messages" not in present:
         fail("messages", "is missing.", code="missing_required_parameter")
     kwargs = _template_kwargs(present)
+    tools, calls = parse_tool_fields(present)
     return ChatRequest(
         messages=parse_messages(present["messages"]),
-        tools=_tools(present),
+        tools=tools,
+        calls=calls,
         enable_thinking=_enable_thinking(present, kwargs),
         template_kwargs=kwargs,
         max_tokens=_chat_max_tokens(present),
@@ -237,17 +243,6 @@ def _chat_max_tokens(present: Mapping[str, Any]) -> int | None:
     if len(set(given.values())) > 1:
         fail("max_tokens", "differs from 'max_completion_tokens'; give one of them.")
     return next(iter(given.values()), None)
-
-
-def _tools(present: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The tools that the model may see. With ``tool_choice: "none"`` it sees none: a model that
-    does not know of a tool does not call it."""
-    tools = parse_tools(present["tools"]) if "tools" in present else ()
-    choice = present.get("tool_choice", "auto")
-    if isinstance(choice, Mapping) or (isinstance(choice, str) and choice == "required"):
-        problem = "other than 'auto' and 'none' is not supported yet."
-        fail("tool_choice", problem, code="unsupported_value")
-    return tools if one_of(choice, "tool_choice", ["auto", "none"]) == "auto" else ()
 
 
 def _template_kwargs(present: Mapping[str, Any]) -> dict[str, Any]:

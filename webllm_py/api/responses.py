@@ -1,7 +1,7 @@
 """Responses in OpenAI's shapes: its field names, its types, its values of ``object``.
 
-Two extensions: ``usage.timings`` (WebLLM's ``usage.extra``, with its names), and the finish reason
-``abort`` for a generation that was interrupted (WebLLM's too).
+Extensions: ``usage.timings`` (WebLLM's ``usage.extra``, with its names), the finish reason
+``abort`` for a generation that was interrupted (WebLLM's too), and ``reasoning_content``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ __all__ = [
     "CompletionChoice",
     "FinishReason",
     "FunctionCall",
+    "FunctionCallDelta",
     "PromptTokensDetails",
     "Timings",
     "ToolCall",
+    "ToolCallDelta",
     "Usage",
+    "new_call_id",
     "new_id",
     "now",
 ]
@@ -41,6 +44,11 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "abort"]
 def new_id(prefix: str) -> str:
     """A fresh response id: ``chatcmpl-...`` or ``cmpl-...``."""
     return f"{prefix}-{uuid.uuid4().hex}"
+
+
+def new_call_id() -> str:
+    """A fresh id of a call: nine letters and digits, which every model's template takes."""
+    return uuid.uuid4().hex[:9]
 
 
 def now() -> int:
@@ -152,12 +160,31 @@ class ToolCall(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class FunctionCallDelta(Record):
+    """What a piece of a stream adds to a call: first its name, then arguments."""
+
+    arguments: str | None = field(default=None, metadata=OPTIONAL)
+    name: str | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, eq=False)
+class ToolCallDelta(Record):
+    """A piece of the call with this index; the first one has its id and the function's name."""
+
+    index: int
+    function: FunctionCallDelta
+    id: str | None = field(default=None, metadata=OPTIONAL)
+    type: Literal["function"] | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, eq=False)
 class ChatCompletionMessage(Record):
-    """What the model said."""
+    """What the model said, and, as DeepSeek and vLLM have it, what it thought before."""
 
     content: str | None
     refusal: str | None = None
     role: Literal["assistant"] = "assistant"
+    reasoning_content: str | None = field(default=None, metadata=OPTIONAL)
     tool_calls: list[ToolCall] | None = field(default=None, metadata=OPTIONAL)
 
 
@@ -195,7 +222,8 @@ class ChoiceDelta(Record):
     content: str | None = field(default=None, metadata=OPTIONAL)
     refusal: str | None = field(default=None, metadata=OPTIONAL)
     role: Literal["assistant"] | None = field(default=None, metadata=OPTIONAL)
-    tool_calls: list[ToolCall] | None = field(default=None, metadata=OPTIONAL)
+    reasoning_content: str | None = field(default=None, metadata=OPTIONAL)
+    tool_calls: list[ToolCallDelta] | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)

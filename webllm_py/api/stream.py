@@ -7,7 +7,7 @@ kinds of request have the same methods, so one loop serves them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from webllm_py.api.responses import (
@@ -20,10 +20,16 @@ from webllm_py.api.responses import (
     Completion,
     CompletionChoice,
     FinishReason,
+    FunctionCall,
+    FunctionCallDelta,
+    ToolCall,
+    ToolCallDelta,
     Usage,
+    new_call_id,
     new_id,
     now,
 )
+from webllm_py.chat.pieces import Kind, Parser, Plain, Reply
 
 __all__ = ["ChatResponses", "CompletionResponses", "Responses"]
 
@@ -37,10 +43,10 @@ class Responses(Protocol[WholeT, PieceT]):
     def opening(self, index: int) -> list[PieceT]:
         """Pieces that come before the text of a choice."""
 
-    def text(self, index: int, text: str) -> PieceT:
-        """The next text of a choice."""
+    def text(self, index: int, text: str) -> list[PieceT]:
+        """The next text of a choice; what is held back comes later."""
 
-    def finish(self, index: int, reason: FinishReason) -> PieceT:
+    def finish(self, index: int, reason: FinishReason) -> list[PieceT]:
         """The end of a choice."""
 
     def usage(self, usage: Usage) -> PieceT:
@@ -51,21 +57,32 @@ class Responses(Protocol[WholeT, PieceT]):
 
 
 class ChatResponses:
-    """Responses of a chat request. A choice opens with its role, as OpenAI's streams do."""
+    """Responses of a chat request. A choice opens with its role, as OpenAI's streams do.
 
-    def __init__(self, model: str) -> None:
+    Args:
+        parser: makes what tells reasoning, content and calls of a choice's text apart.
+    """
+
+    def __init__(self, model: str, parser: Callable[[], Parser] = Plain) -> None:
         self._id = new_id("chatcmpl")
         self._created = now()
         self._model = model
+        self._parser = parser
+        self._deltas: dict[int, Deltas] = {}
 
     def opening(self, index: int) -> list[ChatCompletionChunk]:
+        self._deltas[index] = Deltas(self._parser())
         return [self._chunk(ChunkChoice(ChoiceDelta(content="", role="assistant"), index))]
 
-    def text(self, index: int, text: str) -> ChatCompletionChunk:
-        return self._chunk(ChunkChoice(ChoiceDelta(content=text), index))
+    def text(self, index: int, text: str) -> list[ChatCompletionChunk]:
+        deltas = self._deltas[index].push(text)
+        return [self._chunk(ChunkChoice(delta, index)) for delta in deltas]
 
-    def finish(self, index: int, reason: FinishReason) -> ChatCompletionChunk:
-        return self._chunk(ChunkChoice(ChoiceDelta(), index, reason))
+    def finish(self, index: int, reason: FinishReason) -> list[ChatCompletionChunk]:
+        ending = self._deltas.pop(index)
+        last = [ChunkChoice(delta, index) for delta in ending.end()]
+        reason = reason_of(reason, called=ending.calls > 0)
+        return [self._chunk(c) for c in (*last, ChunkChoice(ChoiceDelta(), index, reason))]
 
     def usage(self, usage: Usage) -> ChatCompletionChunk:
         return self._chunk(usage=usage)
@@ -73,17 +90,63 @@ class ChatResponses:
     def whole(self, choices: Sequence[tuple[str, FinishReason]], usage: Usage) -> ChatCompletion:
         return ChatCompletion(
             id=self._id,
-            choices=[
-                Choice(reason, index, ChatCompletionMessage(text))
-                for index, (text, reason) in enumerate(choices)
-            ],
+            choices=[self._choice(*choice, index) for index, choice in enumerate(choices)],
             created=self._created,
             model=self._model,
             usage=usage,
         )
 
+    def _choice(self, text: str, reason: FinishReason, index: int) -> Choice:
+        parser = self._parser()
+        reply = Reply.of([*parser.push(text), *parser.end()])
+        calls = [ToolCall(new_call_id(), FunctionCall(given, name)) for name, given in reply.calls]
+        message = ChatCompletionMessage(
+            reply.content or (None if calls else ""),
+            reasoning_content=reply.reasoning or None,
+            tool_calls=calls or None,
+        )
+        return Choice(reason_of(reason, called=bool(calls)), index, message)
+
     def _chunk(self, *choices: ChunkChoice, usage: Usage | None = None) -> ChatCompletionChunk:
         return ChatCompletionChunk(self._id, list(choices), self._created, self._model, usage=usage)
+
+
+class Deltas:
+    """What each text adds to the message of one choice.
+
+    Attributes:
+        calls: how many have begun.
+    """
+
+    def __init__(self, parser: Parser):
+        self.calls = 0
+        self._parser = parser
+
+    def push(self, text: str) -> list[ChoiceDelta]:
+        """Take the next text."""
+        return [self._delta(*piece) for piece in self._parser.push(text)]
+
+    def end(self) -> list[ChoiceDelta]:
+        """What was held back."""
+        return [self._delta(*piece) for piece in self._parser.end()]
+
+    def _delta(self, kind: Kind, text: str) -> ChoiceDelta:
+        if kind == "content":
+            return ChoiceDelta(content=text)
+        if kind == "reasoning":
+            return ChoiceDelta(reasoning_content=text)
+        if kind == "name":
+            self.calls += 1
+            call = FunctionCallDelta("", text)
+            begun = ToolCallDelta(self.calls - 1, call, new_call_id(), "function")
+            return ChoiceDelta(tool_calls=[begun])
+        more = ToolCallDelta(self.calls - 1, FunctionCallDelta(text))
+        return ChoiceDelta(tool_calls=[more])
+
+
+def reason_of(reason: FinishReason, *, called: bool) -> FinishReason:
+    """Why a choice ended, once it is known whether it calls functions."""
+    return "tool_calls" if called and reason == "stop" else reason
 
 
 class CompletionResponses:
@@ -97,11 +160,11 @@ class CompletionResponses:
     def opening(self, index: int) -> list[Completion]:
         return []
 
-    def text(self, index: int, text: str) -> Completion:
-        return self._completion([CompletionChoice(None, index, text)])
+    def text(self, index: int, text: str) -> list[Completion]:
+        return [self._completion([CompletionChoice(None, index, text)])]
 
-    def finish(self, index: int, reason: FinishReason) -> Completion:
-        return self._completion([CompletionChoice(reason, index, "")])
+    def finish(self, index: int, reason: FinishReason) -> list[Completion]:
+        return [self._completion([CompletionChoice(reason, index, "")])]
 
     def usage(self, usage: Usage) -> Completion:
         return self._completion([], usage)

@@ -1,10 +1,12 @@
-"""Messages to text: chat templates, and what to do where a checkpoint has none.
+"""Messages to text and back: chat templates, and fallbacks for what they do not do; tool calls and
+reasoning in answers.
 
-Knows no model, no tokenizer and no GPU. Jinja is imported when the first template is made.
+Knows no model, no tokenizer and no GPU. Jinja is imported when the first template is made, what a
+page's start needs nothing of (``chat.dialect``, ``chat.tools``) with the first chat.
 """
 
 from webllm_py.chat.fallback import choose_template
-from webllm_py.chat.prompt import PromptBuilder
+from webllm_py.chat.rules import CallRules
 from webllm_py.chat.template import ChatTemplate
 
-__all__ = ["ChatTemplate", "PromptBuilder", "choose_template"]
+__all__ = ["CallRules", "ChatTemplate", "choose_template"]

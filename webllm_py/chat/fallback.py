@@ -9,16 +9,8 @@ from webllm_py.chat.template import ChatTemplate
 
 __all__ = ["CHATML", "PLAIN", "choose_template"]
 
-_REFUSE_TOOL_CALLS = """\
-{%- for message in messages if message.tool_calls %}
-    {{- raise_exception('This model has no chat template, so no form for tool calls.') }}
-{%- endfor %}
-"""
-
 # OpenAI's ChatML, the form that most models without a template of their own were tuned with.
-CHATML = (
-    _REFUSE_TOOL_CALLS
-    + """\
+CHATML = """\
 {{- bos_token }}
 {%- for message in messages %}
     {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
@@ -26,12 +18,9 @@ CHATML = (
 {%- if add_generation_prompt %}
     {{- '<|im_start|>assistant\\n' }}
 {%- endif %}"""
-)
 
 # For models that never saw a conversation: something that reads like one.
-PLAIN = (
-    _REFUSE_TOOL_CALLS
-    + """\
+PLAIN = """\
 {{- bos_token }}
 {%- for message in messages %}
     {{- message.role + ': ' + message.content + '\\n' }}
@@ -39,7 +28,6 @@ PLAIN = (
 {%- if add_generation_prompt %}
     {{- 'assistant:' }}
 {%- endif %}"""
-)
 
 
 def choose_template(

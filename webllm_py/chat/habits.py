@@ -57,28 +57,66 @@ class TemplateHabits:
     @cached_property
     def drops_system(self) -> bool:
         """Whether system messages are left out of the prompt without a word."""
-        text = self._render([{"role": "system", "content": self._text(_PROBE)}, self._question])
-        return text is not None and not _shown(text)
+        return self._system_prompt is not None and not _shown(self._system_prompt)
+
+    @cached_property
+    def shows_system(self) -> bool:
+        """Whether system messages reach the prompt."""
+        return _shown(self._system_prompt)
+
+    @cached_property
+    def system_tools(self) -> bool:
+        """Whether tools are shown that come as text inside of the system message (Phi-4-mini)."""
+        system = {"role": "system", "content": self._text("text"), "tools": _PROBE}
+        return _shown(self._render([system, self._question]))
 
     @cached_property
     def call_form(self) -> CallForm | None:
-        """The form in which tool calls show up; None if they are left out without a word."""
-        silent = False
+        """The form in which tool calls show up; None if they are left out or refused."""
         for argument_text in (False, True):
             for content in ("", None):
                 form = CallForm(content, argument_text)
-                text = self._render(self._tool_use(form, argument=_PROBE, result="answer"))
-                if _shown(text):
+                if _shown(self._render(self._tool_use(form, argument=_PROBE, result="answer"))):
                     return form
-                silent = silent or text is not None
-        return None if silent else CallForm("", False)
+        return None
 
     @cached_property
-    def drops_tool_results(self) -> bool:
-        """Whether messages of the role ``tool`` are left out of the prompt without a word."""
+    def shows_tool_results(self) -> bool:
+        """Whether messages of the role ``tool`` reach the prompt."""
         form = self.call_form or CallForm("", False)
-        text = self._render(self._tool_use(form, argument="argument", result=_PROBE))
-        return text is not None and not _shown(text)
+        return _shown(self._render(self._tool_use(form, argument="argument", result=_PROBE)))
+
+    @cached_property
+    def several_calls(self) -> bool:
+        """Whether the second call of one message shows up."""
+        if self.call_form is None:
+            return True  # they are written into the text
+        first = self._tool_use(self.call_form, argument="argument", result="answer")
+        second = self._tool_use(self.call_form, argument=_PROBE, result="answer", id="probe0002")
+        calls = [*first[1]["tool_calls"], *second[1]["tool_calls"]]
+        return _shown(
+            self._render([first[0], {**first[1], "tool_calls": calls}, first[2], second[2]])
+        )
+
+    @cached_property
+    def short_ids(self) -> bool:
+        """Whether ids of calls must have nine letters and digits (Mistral)."""
+        form = self.call_form
+        return form is not None and not _shown(
+            self._render(
+                self._tool_use(form, argument=_PROBE, result="answer", id="call_probe0001")
+            )
+        )
+
+    def keeps(self, opening: str, closing: str) -> bool:
+        """Whether reasoning between these marks stays in earlier answers."""
+        answer = f"{opening}\n{_PROBE}\n{closing}\n\nanswer"
+        messages = [self._question, {"role": "assistant", "content": answer}, self._question]
+        return _shown(self._render(messages))
+
+    @cached_property
+    def _system_prompt(self) -> str | None:
+        return self._render([{"role": "system", "content": self._text(_PROBE)}, self._question])
 
     @property
     def _question(self) -> Json:
@@ -87,13 +125,14 @@ class TemplateHabits:
     def _text(self, text: str) -> Any:
         return [{"type": "text", "text": text}] if self.text_parts else text
 
-    def _tool_use(self, form: CallForm, *, argument: str, result: str) -> list[Json]:
+    def _tool_use(
+        self, form: CallForm, *, argument: str, result: str, id: str = "probe0001"
+    ) -> list[Json]:
         arguments: Any = {argument: argument}
         if form.argument_text:
             arguments = json.dumps(arguments)
-        # Mistral's templates take only ids of nine letters and digits.
         call = {
-            "id": "probe0001",
+            "id": id,
             "type": "function",
             "function": {"name": "function", "arguments": arguments},
         }

@@ -5,18 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from functools import cached_property
+from hashlib import sha256
+from itertools import takewhile
+from typing import Any, NoReturn, Protocol
 
 from webllm_py.chat.habits import CallForm, TemplateHabits
 from webllm_py.chat.plain import MAX_DEPTH
+from webllm_py.chat.reasoning import Marks
 from webllm_py.chat.template import ChatTemplate
+from webllm_py.chat.tools.syntax import GENERIC
 from webllm_py.errors import RequestError
 
 __all__ = ["PromptBuilder"]
 
 Json = dict[str, Any]
 
+THINKING = "message.thinking"  # what gpt-oss's template calls the reasoning
 PART_SEPARATOR = "\n"  # between the text parts of a message, as vLLM and llama.cpp join them
+
+
+class CallWriter(Protocol):
+    """A ``Syntax``, or ``Harmony``."""
+
+    def written(self, calls: Sequence[tuple[str, str]]) -> str:
+        """Calls as the model writes them."""
 
 
 class PromptBuilder:
@@ -26,14 +39,28 @@ class PromptBuilder:
 
     - text parts are joined with a newline, or a text is made a part;
     - arguments of tool calls become objects; text that is no JSON object stays text;
-    - the role ``developer`` becomes ``system`` where the template does not name it.
+    - the role ``developer`` becomes ``system`` where the template does not name it;
+    - tools, calls and results that it has no place for are written into the texts of messages, and
+      several calls become one after the other where it shows one;
+    - reasoning in earlier answers is taken out where it does not do so itself.
 
-    What a template would leave out of the prompt without a word is refused.
+    What else a template would leave out of the prompt without a word is refused.
+
+    Args:
+        syntax: how the model writes calls.
+        reasoning: the marks of its reasoning.
     """
 
-    def __init__(self, template: ChatTemplate) -> None:
+    def __init__(
+        self,
+        template: ChatTemplate,
+        syntax: CallWriter = GENERIC,
+        reasoning: Marks | None = None,
+    ) -> None:
         self.template = template
         self._habits = TemplateHabits(template)
+        self._syntax = syntax
+        self._reasoning = reasoning
 
     def build(
         self,
@@ -53,20 +80,19 @@ class PromptBuilder:
                 not think need not know it.
 
         Raises:
-            RequestError: the template has no place for a message, the tools or a variable.
+            RequestError: the template has no place for a message or a variable.
             TemplateError: the template refused the conversation, or failed.
         """
         variables = variables or {}
-        self._check_known(tools, variables)
+        self._check_known(variables)
+        messages = self._with_results(self._with_single_calls(messages))
+        if tools and "tools" not in self.template.variables:
+            messages, tools = self._with_tools(messages, tools), ()
         prepared = [self._prepared(message, f"messages[{i}]") for i, message in enumerate(messages)]
         switch = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
         return self.template.render(prepared, tools=tools, **variables, **switch)
 
-    def _check_known(
-        self, tools: Sequence[Mapping[str, Any]], variables: Mapping[str, Any]
-    ) -> None:
-        if tools and "tools" not in self.template.variables:
-            _refuse("tools", "describe the functions in a message instead")
+    def _check_known(self, variables: Mapping[str, Any]) -> None:
         for name in variables:
             if name not in self.template.variables:
                 names = ", ".join(sorted(self.template.variables))
@@ -74,21 +100,105 @@ class PromptBuilder:
                 field = name if name == "reasoning_effort" else f"chat_template_kwargs.{name}"
                 _refuse(field, f"it knows the variables {names}")
 
+    def _with_tools(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> list[Mapping[str, Any]]:
+        """The conversation with the tools in a message."""
+        first, *rest = messages
+        system = first["role"] in ("system", "developer")
+        if self._habits.system_tools:
+            described = json.dumps([tool["function"] for tool in tools], ensure_ascii=False)
+            given = first if system else {"role": "system", "content": ""}
+            return [{**given, "tools": described}, *(rest if system else messages)]
+        text = instructions(tools, self._syntax)
+        if system:
+            return [{**first, "content": f"{_joined(first['content'])}\n\n{text}"}, *rest]
+        if self._habits.shows_system:
+            return [{"role": "system", "content": text}, *messages]
+        return [{**first, "content": f"{text}\n\n{_joined(first['content'])}"}, *rest]
+
+    def _with_single_calls(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The conversation with one call a message, its results behind it, where the template
+        shows no more (Llama 3, gpt-oss)."""
+        waiting, found = list(messages), list[Mapping[str, Any]]()
+        while waiting:
+            message = waiting.pop(0)
+            calls = message.get("tool_calls", ())
+            if len(calls) < 2 or self._habits.several_calls:
+                found.append(message)
+                continue
+            for call in calls:
+                found.append({**message, "tool_calls": [call]})
+                message = {"role": "assistant", "content": None}  # the text stands once
+                for result in takewhile(lambda m: m["role"] == "tool", [*waiting]):
+                    if result["tool_call_id"] == call["id"]:
+                        waiting.remove(result)
+                        found.append(result)
+        return found
+
+    def _with_results(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The conversation with results of tools as the user's words where the template does not
+        show the role ``tool``; results in a row are one message."""
+        found: list[Mapping[str, Any]] = []
+        written = False
+        for message in messages:
+            result = message["role"] == "tool" and not self._habits.shows_tool_results
+            if result:
+                text = f"<tool_response>\n{_joined(message['content'])}\n</tool_response>"
+                if written:
+                    text = f"{found.pop()['content']}\n{text}"
+                message = {"role": "user", "content": text}
+            found.append(message)
+            written = result
+        return found
+
     def _prepared(self, message: Mapping[str, Any], param: str) -> Json:
         prepared = dict(message)
         if prepared["role"] == "developer" and not self._habits.developer:
             prepared["role"] = "system"
         if prepared["role"] == "system" and self._habits.drops_system:
             _refuse(f"{param}.role", "write the instructions into the first user message instead")
-        if prepared["role"] == "tool" and self._habits.drops_tool_results:
-            _refuse(f"{param}.role", "write the result of a tool into a user message instead")
+        if prepared["role"] == "assistant":
+            self._prepare_answer(prepared)
+        if "tool_call_id" in prepared and self._habits.short_ids:
+            prepared["tool_call_id"] = _short(prepared["tool_call_id"])
         prepared["content"] = _content(prepared["content"], self._habits.text_parts)
-        if "tool_calls" in prepared:
+        return prepared
+
+    def _prepare_answer(self, message: Json) -> None:
+        if self._reasoning and self._keeps_reasoning and message["content"]:
+            thought, message["content"] = self._reasoning.split(_joined(message["content"]))
+            if thought:
+                message.setdefault("reasoning_content", thought)
+        if "tool_calls" in message:
             form = self._habits.call_form
             if form is None:
-                _refuse(f"{param}.tool_calls", "write the calls into the message's text instead")
-            _use_call_form(prepared, form)
-        return prepared
+                calls = [call["function"] for call in message.pop("tool_calls")]
+                text = self._syntax.written([(c["name"], c["arguments"]) for c in calls])
+                before = _joined(message["content"] or "")
+                message["content"] = f"{before}\n{text}" if before else text
+            else:
+                _use_call_form(message, form, self._habits.short_ids)
+        both = message["content"] and "tool_calls" in message  # of which gpt-oss's takes one
+        if "reasoning_content" in message and THINKING in self.template.source and not both:
+            message["thinking"] = message["reasoning_content"]
+
+    @cached_property
+    def _keeps_reasoning(self) -> bool:
+        marks = self._reasoning
+        return marks is not None and self._habits.keeps(marks.opening, marks.closing)
+
+
+def instructions(tools: Sequence[Mapping[str, Any]], syntax: CallWriter) -> str:
+    """Tools, and how to call them, for models whose template says nothing of it."""
+    described = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
+    example = syntax.written([("NAME", '{"ARGUMENT": "VALUE"}')])
+    return (
+        "You can call functions. Each is described by its name and the JSON Schema of its "
+        f"arguments:\n{described}\n\nTo call one, answer with nothing but this, with its name and "
+        f"its arguments filled in:\n{example.strip()}\nOnly call a function where it helps; you "
+        "will get its result. Else answer as usual."
+    )
 
 
 def _refuse(param: str, advice: str) -> NoReturn:
@@ -99,19 +209,37 @@ def _refuse(param: str, advice: str) -> NoReturn:
     )
 
 
+def _joined(content: Any) -> str:
+    """A message's content as one text."""
+    if isinstance(content, str):
+        return content
+    return PART_SEPARATOR.join(part["text"] for part in content or ())
+
+
 def _content(content: Any, text_parts: bool) -> Any:
     if isinstance(content, str) and text_parts:
         return [{"type": "text", "text": content}]
     if isinstance(content, list) and not text_parts:
-        return PART_SEPARATOR.join(part["text"] for part in content)
+        return _joined(content)
     return content
 
 
-def _use_call_form(message: Json, form: CallForm) -> None:
+def _use_call_form(message: Json, form: CallForm, short_ids: bool) -> None:
     if not message["content"]:
         message["content"] = form.content
     if not form.argument_text:
         message["tool_calls"] = [_with_object(call) for call in message["tool_calls"]]
+    if short_ids:
+        message["tool_calls"] = [
+            {**call, "id": _short(call["id"])} for call in message["tool_calls"]
+        ]
+
+
+def _short(id: str) -> str:
+    """The id itself if it has nine letters and digits, else nine that it gives."""
+    if re.fullmatch("[a-zA-Z0-9]{9}", id):
+        return id
+    return sha256(id.encode()).hexdigest()[:9]
 
 
 def _with_object(call: Json) -> Json:

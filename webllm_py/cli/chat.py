@@ -207,6 +207,7 @@ class Answer:
         self.style = style
         self.on_terminal = on_terminal
         self.text = ""
+        self.thought = ""
         self.usage: Any = None
         self.finish: str | None = None
         self.seconds = 0.0
@@ -224,19 +225,29 @@ class Answer:
                 self.usage = piece.usage or self.usage
                 for choice in piece.choices:
                     self.finish = choice.finish_reason or self.finish
+                    self.think(choice.delta.reasoning_content or "")
                     self.write(choice.delta.content or "")
         self.seconds = time.perf_counter() - start
+
+    def think(self, text: str) -> None:
+        """Show more of the reasoning before it, where somebody watches."""
+        if text and self.on_terminal:
+            self.thought += text
+            sys.stdout.write(self.style.dim(printable(text)))
+            sys.stdout.flush()
 
     def write(self, text: str) -> None:
         """Show more of it; white space at its beginning is nobody's wish."""
         text = text if self.text else text.lstrip()
+        if text and self.thought and not self.text:
+            print("\n")
         self.text += text
         sys.stdout.write(printable(text) if self.on_terminal else text)
         sys.stdout.flush()
 
     def end_line(self) -> None:
         """The next output begins a line."""
-        if not self.text.endswith("\n"):
+        if not (self.text or self.thought).endswith("\n"):
             print(flush=True)
 
     def summary(self) -> str:

@@ -10,6 +10,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from webllm_py.grammar.characters import Ranges
 from webllm_py.grammar.pushdown import State
@@ -49,17 +50,21 @@ class TokenMasks:
         self.tokens = tokens
         self.ends = tuple(ends)
         self.words = (len(tokens) + 31) // 32
+        self._terms: OrderedDict[tuple[Regular, bool], _Part] = OrderedDict()
+        self._masks: OrderedDict[State, bytes] = OrderedDict()
+
+    @cached_property
+    def _slices(self) -> list[tuple[bool, Slice]]:
+        """Parts of the vocabulary. Texts that are read, but not masked, never need them."""
         groups: dict[tuple[Ranges | None, bool], list[tuple[bytes, int]]] = {}
-        for token, text in enumerate(tokens):
+        for token, text in enumerate(self.tokens):
             if text and token not in self.ends:
                 key = _slice_of(text), len(text) <= SHORT
                 groups.setdefault(key, []).append((text, token))
-        self._slices = [
+        return [
             (short, Slice(characters, group, self.words))
             for (characters, short), group in groups.items()
         ]
-        self._terms: OrderedDict[tuple[Regular, bool], _Part] = OrderedDict()
-        self._masks: OrderedDict[State, bytes] = OrderedDict()
 
     def mask(self, state: State) -> bytes:
         """The allowed tokens: bit ``i % 32`` of the little-endian word ``i // 32`` for token i."""

@@ -161,6 +161,7 @@ def closure(due: list[Configuration | Frame]) -> tuple[frozenset[Configuration],
             language, frame = item
             if language is not EPSILON:
                 found.add(item)
+                complete = complete or language.ends
             if language.nullable:
                 due.append(frame)
     return frozenset(found), complete
@@ -192,6 +193,7 @@ class State:
                 continue
             if rest is not EPSILON:
                 found.add((rest, frame))
+                complete = complete or rest.ends
             if rest.nullable:
                 behind, ends = frame.reached()
                 found |= behind

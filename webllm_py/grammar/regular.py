@@ -23,6 +23,7 @@ __all__ = [
     "capped",
     "choice",
     "complement",
+    "refine",
     "repeat",
     "sequence",
     "until",
@@ -39,7 +40,10 @@ class Regular:
     Attributes:
         nullable: the empty string is in the language.
         boolean: an intersection or complement is inside, so that emptiness needs a search.
+        ends: the whole text may end inside this term, whatever was to follow it.
     """
+
+    ends = False
 
     __slots__ = (
         "__weakref__",
@@ -179,7 +183,7 @@ class _Sequence(Regular):
 
     def partition(self) -> tuple[int, ...]:
         if self.head.nullable:
-            return _refine([self.head.classes(), self.tail.classes()])
+            return refine([self.head.classes(), self.tail.classes()])
         return self.head.classes()
 
     def derivative(self, byte: int) -> Regular:
@@ -195,7 +199,7 @@ class _Choice(Regular):
         self.options = options
 
     def partition(self) -> tuple[int, ...]:
-        return _refine([option.classes() for option in self.options])
+        return refine([option.classes() for option in self.options])
 
     def derivative(self, byte: int) -> Regular:
         return choice(*(option.step(byte) for option in self.options))
@@ -228,7 +232,7 @@ class _Until(Regular):
         self.after = after
 
     def partition(self) -> tuple[int, ...]:
-        return _refine([self.found.classes(), self.after.classes()])
+        return refine([self.found.classes(), self.after.classes()])
 
     def derivative(self, byte: int) -> Regular:
         return until(self.found.step(byte), self.after.step(byte))
@@ -269,7 +273,7 @@ class _Complement(Regular):
         return complement(self.inner.step(byte))
 
 
-def _refine(partitions: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+def refine(partitions: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
     """The coarsest sets that lie within or outside each set of each partition."""
     found: list[int] = []
     for partition in partitions:

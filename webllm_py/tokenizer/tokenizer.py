@@ -121,17 +121,24 @@ class Tokenizer:
         decoder = self.decoder(skip_special=skip_special)
         return "".join(map(decoder.push, ids)) + decoder.flush()
 
-    def decoder(self, *, skip_special: bool = True, continues: bool = False) -> StreamDecoder:
+    def decoder(
+        self,
+        *,
+        skip_special: bool = True,
+        continues: bool = False,
+        shown: frozenset[int] = frozenset(),
+    ) -> StreamDecoder:
         """A decoder for ids that come one by one.
 
         Args:
             skip_special: give nothing for control tokens.
             continues: the ids go on with a text that is already shown. SentencePiece writes a
                 space before the first word of a text, which decoding drops; here it is kept.
+            shown: control tokens that are not skipped.
         """
         return StreamDecoder(
             self._vocabulary.token_bytes,
-            hidden=self.special_ids if skip_special else frozenset(),
+            hidden=self.special_ids - shown if skip_special else frozenset(),
             drop_leading_space=self._drop_leading_space and not continues,
         )
 

@@ -8,11 +8,20 @@ import numpy as np
 import pytest
 
 from webllm_py.api import ChatRequest, parse_chat_request
+from webllm_py.chat import CallRules
 from webllm_py.errors import RequestError
 from webllm_py.runtime.settings import SamplingSettings
 
 USER = {"role": "user", "content": "hi"}
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+
+
+OTHER = {"type": "function", "function": {"name": "sub"}}
+NAMED = {"type": "function", "function": {"name": "add"}}
+
+
+def allowed(mode: str = "auto", tools: Any = (NAMED,)) -> dict[str, Any]:
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list(tools)}}
 
 
 def parse(**fields: Any) -> ChatRequest:
@@ -29,6 +38,7 @@ def test_defaults_are_those_of_openai() -> None:
     assert parse() == ChatRequest(
         messages=(USER,),
         tools=(),
+        calls=CallRules((), required=False, parallel=True, strict=frozenset()),
         template_kwargs={},
         enable_thinking=None,
         model=None,
@@ -86,6 +96,7 @@ def test_every_field_arrives() -> None:
     assert request == ChatRequest(
         messages=(USER,),
         tools=(TOOL,),
+        calls=CallRules((TOOL["function"],)),
         template_kwargs={"date": "today", "deep": [{"a": None}], "reasoning_effort": "low"},
         enable_thinking=False,
         model="pocket",
@@ -148,6 +159,32 @@ def test_other_spellings(fields: dict[str, Any], attribute: str, value: Any) -> 
 )
 def test_other_spellings_of_sampling(fields: dict[str, Any], attribute: str, value: Any) -> None:
     assert getattr(parse(**fields).sampling, attribute) == value
+
+
+@pytest.mark.parametrize(
+    ("fields", "names", "required", "parallel"),
+    [
+        ({}, "add sub", False, True),
+        ({"tool_choice": "auto", "parallel_tool_calls": False}, "add sub", False, False),
+        ({"tool_choice": "none"}, "", False, True),
+        ({"tool_choice": "required"}, "add sub", True, True),
+        ({"tool_choice": NAMED}, "add", True, False),
+        ({"tool_choice": allowed()}, "add", False, True),
+        ({"tool_choice": allowed("required", [NAMED, OTHER, NAMED])}, "add sub", True, True),
+    ],
+)
+def test_tool_choice(fields: dict[str, Any], names: str, required: bool, parallel: bool) -> None:
+    request = parse(tools=[TOOL, OTHER], **fields)
+    functions = tuple(t["function"] for t in (TOOL, OTHER) if t["function"]["name"] in names)
+    assert request.calls == CallRules(functions, required, parallel)
+    assert request.tools == (() if fields.get("tool_choice") == "none" else (TOOL, OTHER))
+
+
+def test_strict_functions_are_remembered_but_not_shown() -> None:
+    strict = {"type": "function", "function": {**TOOL["function"], "strict": True}}
+    request = parse(tools=[strict, OTHER])
+    assert request.calls.strict == {"add"}
+    assert request.tools == (TOOL, OTHER)
 
 
 def test_null_is_absent_for_every_optional_field() -> None:
@@ -257,6 +294,17 @@ def test_fields_that_cannot_change_the_answer_change_nothing() -> None:
         ({"extra_body": []}, "extra_body"),
         ({"temperature": 1, "extra_body": {"temperature": 1}}, "extra_body.temperature"),
         ({"tool_choice": "maybe"}, "tool_choice"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "function": {"name": "add"}}}, "tool_choice"),
+        ({"tool_choice": {"type": "custom"}}, "tool_choice.type"),
+        ({"tool_choice": {"type": "function"}}, "tool_choice.function"),
+        ({"tool_choice": {"type": "function", "name": "add"}}, "tool_choice.name"),
+        ({"tools": [TOOL], "tool_choice": {**NAMED, "function": {"name": "sub"}}}, "tool_choice"),
+        ({"tool_choice": allowed(mode="none")}, "tool_choice.allowed_tools.mode"),
+        ({"tool_choice": allowed(tools=[])}, "tool_choice.allowed_tools.tools"),
+        ({"tool_choice": allowed(tools=[{}])}, "tool_choice.allowed_tools.tools[0].type"),
+        ({"tools": [TOOL], "tool_choice": "required", "ignore_eos": True}, "ignore_eos"),
+        ({"parallel_tool_calls": 1}, "parallel_tool_calls"),
         ({"tools": {}}, "tools"),
         ({"messages": None}, "messages"),
         ({"messages": "hi"}, "messages"),
@@ -275,9 +323,6 @@ def test_wrong_values_name_their_field(fields: dict[str, Any], param: str) -> No
     [
         ("logprobs", True),
         ("top_logprobs", 3),
-        ("tool_choice", "required"),
-        ("tool_choice", {"type": "function", "function": {"name": "add"}}),
-        ("parallel_tool_calls", False),
         ("audio", {"voice": "x"}),
         ("modalities", ["text", "audio"]),
         ("functions", []),

@@ -169,10 +169,11 @@ def test_tools_are_copied_in_openais_form() -> None:
             "set",
         ),
         (
-            {"type": "function", "function": {"name": "f", "strict": True}},
+            {"type": "function", "function": {"name": "f", "strict": 1}},
             ".function.strict",
-            "not supported yet",
+            "true or false",
         ),
+        ({"type": "function", "function": {"name": 'a"b'}}, ".function.name", "letters"),
     ],
 )
 def test_wrong_tools_name_the_place(tool: Any, param: str, words: str) -> None:
@@ -180,6 +181,12 @@ def test_wrong_tools_name_the_place(tool: Any, param: str, words: str) -> None:
         parse_tools([tool])
     assert caught.value.param == f"tools[0]{param}"
     assert words in str(caught.value)
+
+
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(RequestError, match="given twice") as caught:
+        parse_tools([{"type": "function", "function": {"name": "f"}}] * 2)
+    assert caught.value.param == "tools[1].function.name"
 
 
 def test_endless_nesting_is_refused() -> None:

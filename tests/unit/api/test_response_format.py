@@ -54,6 +54,65 @@ def test_other_forms() -> None:
     assert allows({"type": "grammar", "grammar": 'root ::= "yes" | "no"'}, b"no")
 
 
+NUMBER = {"type": "json_schema", "json_schema": {"type": "integer"}}
+TAG = {"begin": "<n>", "content": NUMBER, "end": "</n>"}
+TAGS = {"type": "triggered_tags", "triggers": ["<n"], "tags": [TAG]}
+
+
+def tag(format: Any) -> dict[str, Any]:
+    return {"type": "structural_tag", "structural_tag": {"format": format}}
+
+
+def test_structural_tags() -> None:
+    old = {
+        "triggers": ["<n"],
+        "structures": [{"begin": "<n>", "schema": {"type": "integer"}, "end": "</n>"}],
+    }
+    for value in (
+        tag(TAGS),
+        {"type": "structural_tag", "format": TAGS},
+        {"type": "structural_tag", **old},
+        {"type": "structural_tag", "structural_tag": json.dumps({"type": "structural_tag", **old})},
+    ):
+        assert allows(value, b"One <n>1</n> and <n>2</n>, no more.")
+        assert allows(value, b"none")
+        assert not allows(value, b"<n>one</n>")
+    assert not allows(tag({**TAGS, "at_least_one": True}), b"none")
+    assert not allows(tag({**TAGS, "stop_after_first": True}), b"<n>1</n>.")
+
+
+def test_other_structural_formats() -> None:
+    yes = {"type": "const_string", "value": "yes"}
+    sequence = {"type": "sequence", "elements": [yes, {"type": "regex", "pattern": "[0-9]"}, TAGS]}
+    assert allows(tag(sequence), b"yes5 or <n>3</n>") and not allows(tag(sequence), b"yes")
+    either = {"type": "or", "elements": [yes, {"type": "grammar", "grammar": 'root ::= "no"'}]}
+    assert allows(tag(either), b"no") and not allows(tag(either), b"yesno")
+    thought = {"type": "tag", "begin": "<t>", "content": {"type": "any_text"}, "end": "</t>"}
+    after = {"type": "sequence", "elements": [thought, yes]}
+    assert allows(tag(after), b"<t>a <b </t>yes") and not allows(tag(after), b"<t>yes")
+    listed = {"type": "tags_with_separator", "tags": [TAG], "separator": ","}
+    assert allows(tag(listed), b"<n>1</n>,<n>2</n>") and allows(tag(listed), b"")
+    assert allows(tag({"type": "any_text"}), b"anything")
+
+
+@pytest.mark.parametrize(
+    ("format", "param"),
+    [
+        (None, ".format"),
+        ({"type": "xml"}, ".format.type"),
+        ({"type": "sequence", "elements": [{"type": "any_text"}, NUMBER]}, ".format.elements[0]"),
+        ({**TAGS, "tags": []}, ".format.tags"),
+        ({**TAGS, "tags": [{**TAG, "end": 1}]}, ".format.tags[0].end"),
+        ({**TAGS, "triggers": [""]}, ".format.triggers[0]"),
+        ({**TAGS, "at_least_one": "yes"}, ".format.at_least_one"),
+    ],
+)
+def test_wrong_structural_tags_name_the_place(format: Any, param: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_response_format(tag(format))
+    assert caught.value.param == f"response_format.structural_tag{param}"
+
+
 @pytest.mark.parametrize(
     ("value", "param", "code"),
     [
@@ -68,6 +127,7 @@ def test_other_forms() -> None:
         ),
         ({"type": "json_object", "schema": "{"}, "response_format.schema", "invalid_value"),
         ({"type": "text", "schema": {}}, "response_format.schema", "unknown_parameter"),
+        (tag({**TAGS, "triggers": ["x"]}), "response_format", "invalid_value"),
         ({"type": "regex", "regex": "("}, "response_format", "invalid_value"),
         ({"type": "grammar", "grammar": "root ::= root"}, "response_format", "invalid_value"),
     ],

@@ -22,6 +22,9 @@ from webllm_py.api.responses import (
     Usage,
 )
 from webllm_py.api.stream import ChatResponses, CompletionResponses
+from webllm_py.chat.pieces import Parser
+from webllm_py.chat.reasoning import MARKS, ReasoningParser
+from webllm_py.chat.tools.syntax import HERMES
 
 USAGE = Usage.count(10, 5, cached_tokens=2)
 USAGE_JSON = {
@@ -68,8 +71,8 @@ def test_a_chat_stream() -> None:
     responses = ChatResponses("m")
     chunks = [
         *responses.opening(0),
-        responses.text(0, "hi"),
-        responses.finish(0, "stop"),
+        *responses.text(0, "hi"),
+        *responses.finish(0, "stop"),
         responses.usage(USAGE),
     ]
     choice = {"index": 0, "logprobs": None, "finish_reason": None}
@@ -85,13 +88,77 @@ def test_a_chat_stream() -> None:
     assert len({(chunk.id, chunk.created) for chunk in chunks}) == 1
 
 
+def calling() -> Parser:
+    return ReasoningParser(MARKS[0], True, HERMES.parser({}))
+
+
+THOUGHT = "Hm.\n</think>\n\n"
+SAID = "Look:\n"
+CALLED = '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
+
+
+def test_a_chat_completion_that_reasons_and_calls() -> None:
+    for said, content in ((SAID, "Look:"), ("", None)):
+        reply = ChatResponses("m", calling).whole([(THOUGHT + said + CALLED, "stop")], USAGE)
+        (choice,) = without_identity(reply.to_dict())["choices"]
+        (call,) = choice["message"]["tool_calls"]
+        assert re.fullmatch("[a-z0-9]{9}", call.pop("id"))
+        assert choice == {
+            "finish_reason": "tool_calls",
+            "index": 0,
+            "logprobs": None,
+            "message": {
+                "content": content,
+                "refusal": None,
+                "role": "assistant",
+                "reasoning_content": "Hm.",
+                "tool_calls": [
+                    {"type": "function", "function": {"arguments": '{"a": 1}', "name": "f"}}
+                ],
+            },
+        }
+    cut = ChatResponses("m", calling).whole([(THOUGHT + CALLED[:40], "length")], USAGE)
+    assert cut.choices[0].finish_reason == "length"
+
+
+def test_a_chat_stream_that_reasons_and_calls() -> None:
+    responses = ChatResponses("m", calling)
+    chunks = [*responses.opening(0)]
+    for text in (THOUGHT, SAID, CALLED[:42], CALLED[42:], CALLED):
+        chunks += responses.text(0, text)
+    chunks += responses.finish(0, "stop")
+    deltas = [chunk.to_dict()["choices"][0]["delta"] for chunk in chunks]
+    ids = [call.pop("id") for d in deltas for call in d.get("tool_calls", ()) if "id" in call]
+    assert len(set(ids)) == 2
+
+    def begun(index: int) -> dict[str, Any]:
+        call = {"index": index, "type": "function", "function": {"arguments": "", "name": "f"}}
+        return {"tool_calls": [call]}
+
+    def more(index: int, arguments: str) -> dict[str, Any]:
+        return {"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}
+
+    assert deltas == [
+        {"content": "", "role": "assistant"},
+        {"reasoning_content": "Hm."},
+        {"content": "Look:"},
+        begun(0),
+        more(0, '{"a'),
+        more(0, '": 1}'),
+        begun(1),
+        more(1, '{"a": 1}'),
+        {},
+    ]
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+
+
 def test_a_completion_and_its_stream() -> None:
     responses = CompletionResponses("m")
     assert responses.opening(0) == []
     pieces = [
         responses.whole([("a", "stop"), ("b", "abort")], USAGE),
-        responses.text(1, "b"),
-        responses.finish(1, "length"),
+        *responses.text(1, "b"),
+        *responses.finish(1, "length"),
         responses.usage(USAGE),
     ]
 
@@ -111,7 +178,7 @@ def test_a_completion_and_its_stream() -> None:
 
 
 def test_two_requests_have_two_ids() -> None:
-    ids = {ChatResponses("m").text(0, "").id for _ in range(100)}
+    ids = {ChatResponses("m").opening(0)[0].id for _ in range(100)}
     assert len(ids) == 100
 
 
@@ -134,7 +201,9 @@ def test_attributes_and_keys_are_the_same() -> None:
 
 
 def test_a_field_left_out_is_no_key_but_reads_as_none() -> None:
-    delta = ChatResponses("m").finish(0, "stop").choices[0].delta
+    responses = ChatResponses("m")
+    responses.opening(0)
+    delta = responses.finish(0, "stop")[-1].choices[0].delta
     assert delta.content is None
     assert delta["content"] is None
     assert "content" not in delta

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from webllm_py.chat import ChatTemplate, PromptBuilder, choose_template
+from webllm_py.chat import ChatTemplate, choose_template
+from webllm_py.chat.dialect import Dialect
+from webllm_py.chat.prompt import PromptBuilder
+from webllm_py.chat.reasoning import MARKS, find_marks
 from webllm_py.errors import RequestError, TemplateError
 
 SYSTEM = {"role": "system", "content": "SYSTEM TEXT"}
@@ -43,18 +47,6 @@ TOOL = {
     },
 }
 
-NO_TOOLS = {
-    "HuggingFaceTB-SmolLM3-3B",
-    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
-    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B",
-    "google-gemma-2-2b-it",
-    "microsoft-Phi-3.5-mini-instruct",
-}
-NO_TOOL_CALLS = {
-    "HuggingFaceTB-SmolLM3-3B",
-    "google-gemma-2-2b-it",
-    "microsoft-Phi-3.5-mini-instruct",
-}
 NO_SYSTEM = {"google-gemma-2-2b-it"}
 
 
@@ -92,29 +84,41 @@ class TestPublishedTemplates:
             assert in_order(prompts.build(messages), "SYSTEM TEXT", "FIRST QUESTION")
 
     def test_tools(self, model_template: Path) -> None:
-        prompts = builder(model_template)
-        if model_template.stem in NO_TOOLS:
-            with pytest.raises(RequestError, match="no place for 'tools'") as caught:
-                prompts.build([USER], tools=[TOOL])
-            assert caught.value.param == "tools"
-        else:
-            text = prompts.build([USER], tools=[TOOL])
-            assert all(word in text for word in ("get_weather", "CITY NAME", "FIRST QUESTION"))
+        text = builder(model_template).build([USER], tools=[TOOL])
+        assert all(word in text for word in ("get_weather", "CITY NAME", "FIRST QUESTION"))
 
     def test_tool_results(self, model_template: Path) -> None:
         prompts = builder(model_template)
-        tools = [] if model_template.stem in NO_TOOLS else [TOOL]
         messages = [USER, CALL, RESULT, ANSWER, SECOND]
-        if model_template.stem in NO_TOOL_CALLS:
-            with pytest.raises((RequestError, TemplateError)):
-                prompts.build(messages, tools=tools)
-        else:
-            text = prompts.build(messages, tools=tools)
-            text = text[text.index("FIRST QUESTION") :]
-            assert in_order(
-                text, "get_weather", "OSLO", "THREE DEGREES", "FIRST ANSWER", "SECOND QUESTION"
-            )
-            assert "{'city'" not in text  # a dict as Python prints it
+        text = prompts.build(messages, tools=[TOOL])
+        text = text[text.index("FIRST QUESTION") :]
+        assert in_order(
+            text, "get_weather", "OSLO", "THREE DEGREES", "FIRST ANSWER", "SECOND QUESTION"
+        )
+        assert "{'city'" not in text  # a dict as Python prints it
+
+    def test_several_calls(self, model_template: Path) -> None:
+        (call,) = CALL["tool_calls"]
+        function = {"name": "get_time", "arguments": '{"city": "ROME"}'}
+        second = {**call, "id": "jklmnopqr", "function": function}
+        both = {**CALL, "tool_calls": [call, second]}
+        later = {**RESULT, "content": "TEN", "tool_call_id": "jklmnopqr"}
+        text = builder(model_template).build([USER, both, RESULT, later], tools=[TOOL])
+        text = text[text.index("FIRST QUESTION") :]
+        assert in_order(text, "OSLO", "THREE DEGREES") and in_order(text, "ROME", "TEN")
+        assert in_order(text, "get_weather", "OSLO", "get_time", "ROME")
+
+    def test_reasoning_of_earlier_turns_is_left_out(self, model_template: Path) -> None:
+        source = model_template.read_text(encoding="utf-8")
+        prompts = Dialect(ChatTemplate(source)).prompts
+        marks = find_marks(source, lambda _: False)
+        if marks:
+            thought = f"{marks.opening}\nSECRET\n{marks.closing}\n\nFIRST ANSWER"
+            text = prompts.build([USER, {**ANSWER, "content": thought}, SECOND])
+            assert in_order(text, "FIRST QUESTION", "FIRST ANSWER", "SECOND QUESTION")
+            assert "SECRET" not in text
+        fields = {**ANSWER, "reasoning_content": "SECRET"}
+        assert "SECRET" not in prompts.build([USER, fields, SECOND])
 
 
 def test_thinking_can_be_switched_off(templates_folder: Path) -> None:
@@ -177,17 +181,70 @@ def test_arguments_of_tool_calls(shown: str, arguments: str, expected: str | Non
     assert call["function"]["arguments"] == arguments  # the request is left as it was
 
 
+ONLY_USERS = (
+    "{% for m in messages if m.role != 'tool' and m.role != 'system' %}"
+    "{{ m.role }}={{ m.content }};{% endfor %}"
+)
+
+
 def test_what_a_template_would_drop_without_a_word_is_refused() -> None:
-    only_users = "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}"
-    prompts = make(only_users)
-    for messages, param in (
-        ([SYSTEM, USER], "messages[0].role"),
-        ([USER, CALL], "messages[1].tool_calls"),
-        ([USER, RESULT], "messages[1].role"),
+    with pytest.raises(RequestError, match="has no place for") as caught:
+        make(ONLY_USERS).build([SYSTEM, USER])
+    assert caught.value.param == "messages[0].role"
+
+
+def test_calls_and_results_become_text_where_the_template_drops_them() -> None:
+    other = {**RESULT, "content": [{"type": "text", "text": "FOUR"}]}
+    written = '{"name": "get_weather", "arguments": {"city": "OSLO"}}'
+    assert make(ONLY_USERS).build([USER, {**CALL, "content": "Look."}, RESULT, other, SECOND]) == (
+        f"user=FIRST QUESTION;assistant=Look.\n{written};"
+        "user=<tool_response>\nTHREE DEGREES\n</tool_response>\n"
+        "<tool_response>\nFOUR\n</tool_response>;user=SECOND QUESTION;"
+    )
+
+
+def test_tools_go_into_the_system_message_else_into_the_first() -> None:
+    both = "{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}"
+    for messages, begin in (
+        ([SYSTEM, USER], "system=SYSTEM TEXT\n\nYou can call functions."),
+        ([USER], "system=You can call functions."),
     ):
-        with pytest.raises(RequestError, match="has no place for") as caught:
-            prompts.build(messages)
-        assert caught.value.param == param
+        text = make(both).build(messages, tools=[TOOL])
+        assert text.startswith(begin) and text.endswith(";user=FIRST QUESTION;")
+        assert '{"name": "NAME", "arguments": {"ARGUMENT": "VALUE"}}' in text
+    text = make(ONLY_USERS).build([USER], tools=[TOOL])
+    assert text.startswith("user=You can call") and text.endswith("\n\nFIRST QUESTION;")
+
+
+def test_tools_as_text_of_the_system_message() -> None:
+    """As Phi-4-mini's template has them."""
+    phi = (
+        "{% for m in messages %}{% if m.role == 'system' and 'tools' in m %}"
+        "{{ m.content + '<|tool|>' + m.tools + '<|/tool|>' }}{% else %}{{ m.content }}{% endif %}"
+        "{% endfor %}"
+    )
+    text = make(phi).build([SYSTEM, USER], tools=[TOOL])
+    assert text.startswith('SYSTEM TEXT<|tool|>[{"name": "get_weather", "description"')
+    assert text.endswith("<|/tool|>FIRST QUESTION")
+
+
+def test_ids_of_calls_are_made_short_where_a_template_wants_them_so(templates_folder: Path) -> None:
+    prompts = builder(templates_folder / "jinja" / "mistralai-Mistral-Nemo-Instruct-2407.jinja")
+    call = {**CALL, "tool_calls": [{**CALL["tool_calls"][0], "id": "call_0123456789"}]}
+    text = prompts.build([USER, call, {**RESULT, "tool_call_id": "call_0123456789"}])
+    (first, second) = re.findall(r'"(?:call_)?id": "([a-z0-9]{9})"', text)
+    assert first == second
+
+
+def test_reasoning_in_earlier_answers_is_left_out() -> None:
+    answer = {"role": "assistant", "content": "<think>\nSECRET\n</think>\n\nFIRST ANSWER"}
+    source = "{% for m in messages %}{{ m.content }};{{ m.reasoning_content }}.{% endfor %}"
+    marks = MARKS[0]
+    prompts = PromptBuilder(ChatTemplate(source), reasoning=marks)
+    assert prompts.build([USER, answer]) == "FIRST QUESTION;.FIRST ANSWER;SECRET."
+    assert prompts.build([USER, {**answer, "reasoning_content": "MINE"}]).endswith("MINE.")
+    keeps = PromptBuilder(ChatTemplate(source))  # a model that does not reason
+    assert "<think>\nSECRET" in keeps.build([USER, answer])
 
 
 def test_variables_have_to_be_known_to_the_template() -> None:
@@ -234,9 +291,8 @@ def test_without_both_plain_lines(tokens: set[str]) -> None:
 
 
 @pytest.mark.parametrize("chatml", [True, False])
-def test_the_fallbacks_refuse_tool_calls_rather_than_lose_them(chatml: bool) -> None:
+def test_the_fallbacks_write_tools_and_calls_into_the_text(chatml: bool) -> None:
     prompts = PromptBuilder(choose_template(None, lambda _: chatml))
-    with pytest.raises(TemplateError, match="no form for tool calls"):
-        prompts.build([USER, CALL, RESULT])
-    with pytest.raises(RequestError):
-        prompts.build([USER], tools=[TOOL])
+    text = prompts.build([USER, CALL, RESULT], tools=[TOOL])
+    call = '{"name": "get_weather", "arguments": {"city": "OSLO"}}'
+    assert in_order(text, "CITY NAME", "FIRST QUESTION", call, "THREE DEGREES")

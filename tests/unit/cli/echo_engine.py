@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from webllm_py.api import ChatResponses, Timings, Usage
+from webllm_py.chat.pieces import Plain
+from webllm_py.chat.reasoning import MARKS, ReasoningParser
 from webllm_py.errors import ContextLengthError, DeviceLostError, EngineClosedError
 from webllm_py.streaming import Stream
 
@@ -60,7 +62,7 @@ class EchoEngine:
         return Stream(self.pieces(text, len(fields["messages"])))
 
     async def pieces(self, text: str, messages: int) -> AsyncIterator[Any]:
-        responses = ChatResponses("echo")
+        responses = ChatResponses("echo", lambda: ReasoningParser(MARKS[0], None, Plain()))
         words = ["", "\n You", " said:", *(f" {word}" for word in text.split(" "))]
         words += {
             "for ever": [" on"] * 100_000,
@@ -70,14 +72,20 @@ class EchoEngine:
         }.get(text, [])
         if text == "nothing":
             words = []
+        if text == "think":
+            words = ["<think>\n", "Hm", ".\n</think>\n\n", *words]
         shown = 0
+        for piece in responses.opening(0):
+            yield piece
         for word in words:
             await asyncio.sleep(0.001)
             if self._interrupted and text != "stuck":
                 break
             shown += 1
-            yield responses.text(0, word)
-        yield responses.finish(0, "abort" if self._interrupted else "stop")
+            for piece in responses.text(0, word):
+                yield piece
+        for piece in responses.finish(0, "abort" if self._interrupted else "stop"):
+            yield piece
         timings = Timings(decode_tokens_per_s=100.0, time_to_first_token_s=0.0123)
         yield responses.usage(Usage.count(10 * messages, shown, timings=timings))
 

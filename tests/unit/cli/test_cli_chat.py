@@ -41,6 +41,8 @@ def test_a_conversation_on_a_terminal() -> None:
         # White space at the beginning of an answer is not shown.
         assert answer.startswith("good morning\r\nYou said: good morning\r\n")
         assert "5 tokens · 100 tokens/s · first after 12 ms" in answer
+        terminal.type("think\n")
+        assert "Hm.\r\n\r\nYou said: think\r\n" in terminal.wait_for(PROMPT)
         terminal.type(CTRL_D)
         assert terminal.ends() == 0
         assert "\x1b[" not in terminal.text.replace("\x1b[?2004", "")  # readline's bracketed paste
@@ -168,6 +170,10 @@ def test_a_pipe_gets_answers_and_nothing_else() -> None:
     done = over_pipe("one\n\ntwo three\n//usr\n")
     assert done.stdout == "You said: one\nYou said: two three\nYou said: /usr\n"
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_pipe_gets_no_reasoning() -> None:
+    assert over_pipe("think\n").stdout == "You said: think\n"
 
 
 def test_an_error_over_a_pipe_is_one_line_on_standard_error() -> None:
