@@ -340,10 +340,11 @@ async def fill(
             await loader.run(read_tokenizer)
         report.stage("kernels", "Compiling the kernels")
 
-    trial = Dot4Trial(tuner.executor)
+    trial = Dot4Trial(tuner.executor, keep=not tuner.off)
 
     async def prepare() -> None:
         with times.measure("kernels"):
+            await trial.recall()
             await asyncio.gather(tuner.prepare(), trial.compile())
 
     try:

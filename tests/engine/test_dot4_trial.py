@@ -14,17 +14,19 @@ from test_fidelity import load, measured
 
 import webllm_py
 from webllm_py.errors import ShaderError
+from webllm_py.fetch.store import FolderStore
 from webllm_py.gpu import Device
-from webllm_py.runtime import dot4
+from webllm_py.runtime import choices, dot4
 
 Find = Callable[[str], Path]
 IN_8_BITS = "prompts in 8 bits"
 
 
 @pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """CPUs that play a GPU are asked as well, and every trial is won."""
 
+    monkeypatch.setattr(choices, "open_store", lambda kind: FolderStore(tmp_path / kind))
     monkeypatch.setattr(dot4, "offered", lambda _: True)
     monkeypatch.setattr(dot4, "pays", lambda times: min(map(min, times)) > 0)
     return monkeypatch
@@ -88,6 +90,24 @@ async def test_where_float32_is_asked_for(
 ) -> None:
     async with await load("pocket", checkpoint, device, "f32") as engine:
         assert IN_8_BITS not in engine.info["kernels"]
+
+
+@pytest.mark.parametrize("pays", [True, False])
+async def test_the_answer_is_kept(
+    checkpoint: Find, device: Device, tried: pytest.MonkeyPatch, pays: bool
+) -> None:
+    """For this adapter and these matrices; unless nothing is to be kept."""
+    tried.setattr(dot4, "pays", lambda times: pays)
+    async with await load("pocket", checkpoint, device, "f16") as first:
+        assert (IN_8_BITS in first.info["kernels"]) is pays
+
+    asked = []
+    tried.setattr(dot4, "pays", lambda times: asked.append(times) or not pays)
+    async with await load("pocket", checkpoint, device, "f16") as second:
+        assert (IN_8_BITS in second.info["kernels"]) is pays and not asked
+        assert await measured(second, "pocket") < (2e-3 if pays else 1e-5)
+    async with await webllm_py.load(device=device, tune=False) as third:
+        assert (IN_8_BITS in third.info["kernels"]) is not pays and asked
 
 
 def test_what_pays() -> None:

@@ -2,7 +2,7 @@
 
 Activations of 8 bits and dot products of 4 bytes are faster than float32 on most GPUs, and slower
 where they are only imitated. They round, and so are taken only where they clearly pay, and where
-the results are those of the plain kernels but for that.
+the results are those of the plain kernels but for that. What was decided is kept for the next load.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from webllm_py.gpu.device import PACKED_DOTS, Device, Dispatch, Plan
 from webllm_py.models.activations import padded
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.linear import DOT4_FORMATS
+from webllm_py.runtime.choices import keep_choices, kept_choices
 from webllm_py.runtime.executor import Executor, consecutive
 from webllm_py.runtime.stopwatch import EXACT, Stopwatch
 
@@ -36,10 +37,18 @@ SLOW_SECONDS = 0.05  # of a pass: one round is clear enough, and takes long enou
 
 
 class Dot4Trial:
-    """Compares the two on one matrix: ``compile`` while weights load, ``run`` afterwards."""
+    """Compares the two on one matrix: ``compile`` while weights load, ``run`` afterwards.
 
-    def __init__(self, executor: Executor):
+    Args:
+        executor: not prepared yet.
+        keep: whether to go by what an earlier load decided on this adapter, and keep what this one
+            decides.
+    """
+
+    def __init__(self, executor: Executor, *, keep: bool = True):
         self.executor = executor
+        self.keep = keep
+        self.decided = False
         self.rows = min(ROWS, executor.chunk)
         self._usual = executor.usual_prompts
         if self.possible:
@@ -62,9 +71,24 @@ class Dot4Trial:
             and all(part.format in DOT4_FORMATS for part in slices)
         )
 
+    @property
+    def problem(self) -> str:
+        """What the answer depends on besides the adapter: "dot4 q4_0 512x9728x896"."""
+        matrix, slices = self.executor.weights.matrices[MATRIX]
+        formats = "+".join(sorted({part.format for part in slices}))
+        return f"dot4 {formats} {self.rows}x{matrix.rows}x{matrix.columns}"
+
+    async def recall(self) -> None:
+        """Decide as an earlier load did, if it did: before the executor is prepared."""
+        if not (self.possible and self.keep):
+            return
+        kept = (await kept_choices(self.executor.device)).get(self.problem)
+        if kept in ((0,), (1,)):
+            self.decide(bool(kept[0]))
+
     async def compile(self) -> None:
         """Compile what the trial and a prompt of its length need."""
-        if not self.possible:
+        if self.decided or not self.possible:
             return
         executor = self.executor
         prompt = executor.forward(self.rows, head=False, dot4=True)
@@ -74,10 +98,10 @@ class Dot4Trial:
         except ShaderError:
             return  # ``run`` will meet it
 
-    async def run(self) -> bool:
-        """Try both, and have the executor take the better one: whether that is in 8 bits."""
-        if not self.possible:
-            return False
+    async def run(self) -> None:
+        """Try both, and have the executor take the better one."""
+        if self.decided or not self.possible:
+            return
         executor, device = self.executor, self.executor.device
         plans: list[Plan] = []
         try:
@@ -86,19 +110,25 @@ class Dot4Trial:
             await self.embed()
             plain, rounded = [await self.results(plan) for plan in plans]
             right = deviation(plain, rounded) < MOST_DEVIATION
-            executor.dot4 = right and pays(await self.times(plans))
+            self.decide(right and pays(await self.times(plans)))
+            if self.keep:
+                await keep_choices(device, {self.problem: (int(executor.dot4),)})
         except ShaderError:
-            pass  # the plain kernels do without
+            self.decide(False)  # the plain kernels do without
         finally:
             for plan in plans:
                 device.drop(plan)
-            executor.usual_prompts = self._usual
-        if executor.dot4:
+        await executor.prepare_prompts()
+
+    def decide(self, dot4: bool) -> None:
+        """Have the executor multiply this way from now on."""
+        executor = self.executor
+        executor.usual_prompts = self._usual
+        executor.dot4, self.decided = dot4, True
+        if dot4:
             few = min(executor.tuning.few_rows, executor.tuning.dot4_rows)
             executor.tuning = replace(executor.tuning, few_rows=few)
             executor.drop_plans(executor)
-        await executor.prepare_prompts()
-        return executor.dot4
 
     def layer(self, *, dot4: bool) -> Sequence[Dispatch]:
         """The matrix times the normed hidden rows, one way or the other."""
