@@ -45,11 +45,38 @@ MORE_NAMES = {
     "gemma2": BEHIND,
     "gemma3": BEHIND,
     "olmo2": BEHIND,
+    "phi2": {
+        "model.final_layernorm": "output_norm",
+        "self_attn.dense": "attn_output",
+        "mlp.fc1": "ffn_up",
+        "mlp.fc2": "ffn_down",
+    },
+    "gptneox": {
+        "gpt_neox.embed_in": "token_embd",
+        "gpt_neox.final_layer_norm": "output_norm",
+        "embed_out": "output",
+        "post_attention_layernorm": "ffn_norm",
+        "attention.query_key_value": "attn_qkv",
+        "attention.dense": "attn_output",
+        "mlp.dense_h_to_4h": "ffn_up",
+        "mlp.dense_4h_to_h": "ffn_down",
+    },
+    "gpt2": {
+        "transformer.wte": "token_embd",
+        "transformer.wpe": "position_embd",
+        "transformer.ln_f": "output_norm",
+        "ln_1": "attn_norm",
+        "attn.c_attn": "attn_qkv",
+        "attn.c_proj": "attn_output",
+        "ln_2": "ffn_norm",
+        "mlp.c_fc": "ffn_up",
+        "mlp.c_proj": "ffn_down",
+    },
     "phi3": {"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"},
 }
 # Whose q and k rows have the two halves of a head alternate.
 ALTERNATING = ("llama", "mistral3", "smollm3")
-LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)")
+LAYER = re.compile(r"(?:model\.layers|gpt_neox\.layers|transformer\.h)\.(\d+)\.(.+)")
 
 
 def write_family_folder(folder: Path, recorded: Recorded, weights: Weights) -> Path:
@@ -78,6 +105,15 @@ def write_family_gguf(path: Path, model: FamilyModel, recorded: Recorded, weight
 
 def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the converter writes of config.json."""
+    if "n_embd" in config:
+        return {
+            "context_length": config["n_positions"],
+            "embedding_length": config["n_embd"],
+            "block_count": config["n_layer"],
+            "feed_forward_length": config["n_inner"],
+            "attention.head_count": config["n_head"],
+            "attention.layer_norm_epsilon": config["layer_norm_epsilon"],
+        }
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
     ropes = config["rope_parameters"]
@@ -88,10 +124,12 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "block_count": config["num_hidden_layers"],
         "feed_forward_length": config["intermediate_size"],
         "attention.head_count": heads,
-        "attention.head_count_kv": config["num_key_value_heads"],
-        "attention.key_length": head_dim,
-        "attention.value_length": head_dim,
-        "attention.layer_norm_rms_epsilon": config["rms_norm_eps"],
+        "attention.head_count_kv": config.get("num_key_value_heads"),
+        "attention.key_length": config.get("head_dim"),
+        "attention.value_length": config.get("head_dim"),
+        "attention.layer_norm_rms_epsilon": config.get("rms_norm_eps"),
+        "attention.layer_norm_epsilon": config.get("layer_norm_eps"),
+        "use_parallel_residual": config.get("use_parallel_residual"),
         "attention.sliding_window": config.get("sliding_window"),
         "attention.temperature_scale": rope.get("llama_4_scaling_beta"),
         "attn_logit_softcapping": config.get("attn_logit_softcapping"),
@@ -128,19 +166,25 @@ def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str
 
 def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights) -> Weights:
     """The tensors as the converter names and changes them."""
-    heads = {"attn_q": config["num_attention_heads"], "attn_k": config["num_key_value_heads"]}
     names = {**NAMES, **MORE_NAMES.get(model.gguf, {})}
     made = {}
     for source, weight in weights.items():
         stem, _, kind = source.rpartition(".")
         layer = LAYER.fullmatch(stem)
         name = names[layer[2] if layer else stem]
-        if model.gguf in ALTERNATING and name in heads:
-            weight = interleaved(weight, heads[name])
+        if model.gguf in ALTERNATING and name in ("attn_q", "attn_k"):
+            key = {"attn_q": "num_attention_heads", "attn_k": "num_key_value_heads"}[name]
+            weight = interleaved(weight, config[key])
+        if model.gguf == "gptneox" and name == "attn_qkv":
+            # From q, k and v of each head to all of q, of k, and of v.
+            heads = weight.reshape(config["num_attention_heads"], 3, -1, *weight.shape[1:])
+            weight = np.ascontiguousarray(heads.swapaxes(0, 1).reshape(weight.shape))
+        if model.gguf == "gpt2" and weight.ndim == 2 and not name.endswith("embd"):
+            weight = np.ascontiguousarray(weight.T)
         if model.centered and "norm" in name:
             weight = weight + np.float32(1)
         made[f"blk.{layer[1]}.{name}.{kind}" if layer else f"{name}.{kind}"] = weight
-    rope = config["rope_parameters"]
+    rope = config.get("rope_parameters", {})
     for length in ("long", "short"):
         if f"{length}_factor" in rope:
             made[f"rope_factors_{length}.weight"] = np.float32(rope[f"{length}_factor"])

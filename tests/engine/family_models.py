@@ -65,7 +65,13 @@ class FamilyModel:
             around = 1 if is_norm and not self.centered and name.endswith("weight") else 0
             return around + small_steps(seed, shape[0], 0.2)
         # Queries and keys large enough that attention picks, instead of averaging everything.
-        gain = 1.5 if "q_proj" in name or "k_proj" in name else 1.2 if "qkv" in name else 1.0
+        gain = (
+            1.5
+            if "q_proj" in name or "k_proj" in name
+            else 1.2
+            if "qkv" in name or "query_key_value" in name
+            else 1.0
+        )
         return noise(seed, *shape) * np.float32(gain / shape[-1] ** 0.5)
 
 
@@ -126,6 +132,7 @@ YARN = {
 }
 LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0}
 PHI = {"num_attention_heads": 3, "num_key_value_heads": 3, "hidden_size": 96}
+PARTIAL = {"hidden_size": 128, "num_key_value_heads": 4, "partial_rotary_factor": 0.5}
 FACTORS = [1.0 + 0.1 * i for i in range(16)]
 
 FAMILY_MODELS = {
@@ -228,6 +235,13 @@ FAMILY_MODELS = {
             gguf="phi3",
             prompts=(150, 45, 33),
         ),
-        FamilyModel("olmo2", "olmo2", {"num_hidden_layers": 2}, gguf="olmo2"),
+        FamilyModel("olmo2", "olmo2", gguf="olmo2"),
+        FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
+        FamilyModel("phi", "phi", PARTIAL, gguf="phi2"),
+        FamilyModel("gpt-neox", "gpt_neox", PARTIAL, gguf="gptneox"),
+        FamilyModel(
+            "redpajama", "gpt_neox", {"use_parallel_residual": False, **PARTIAL}, gguf="gptneox"
+        ),
+        FamilyModel("gpt2", "gpt2", {"n_inner": 128, "num_key_value_heads": 4}, gguf="gpt2"),
     )
 }

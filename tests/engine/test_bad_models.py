@@ -181,7 +181,7 @@ class TestGGUF:
     @pytest.mark.parametrize(
         ("keys", "error", "match"),
         [
-            ({"general.architecture": "gemma"}, UnsupportedModelError, "'gemma' is not supported"),
+            ({"general.architecture": "mamba"}, UnsupportedModelError, "'mamba' is not supported"),
             ({"general.architecture": None}, CorruptCheckpointError, "general.architecture"),
             ({"llama.embedding_length": None}, CorruptCheckpointError, "llama.embedding_length"),
             ({"llama.embedding_length": 64}, CorruptCheckpointError, "has shape"),
@@ -196,7 +196,7 @@ class TestGGUF:
             ({"llama.rope.dimension_count": 64}, CorruptCheckpointError, "over 64 of a head's 32"),
             ({"llama.rope.dimension_count": 31}, CorruptCheckpointError, "over 31"),
             ({"llama.rope.freq_base": -1.0}, CorruptCheckpointError, "rope_theta = -1.0"),
-            ({"llama.rope.scaling.type": "yarn"}, UnsupportedModelError, "'yarn'"),
+            ({"llama.rope.scaling.type": "dynamic"}, UnsupportedModelError, "'dynamic'"),
             ({"llama.expert_count": 8}, UnsupportedModelError, "experts"),
             ({"tokenizer.ggml.model": None}, TokenizerError, "model"),
             ({"tokenizer.ggml.model": "rwkv"}, UnsupportedModelError, "RWKV"),

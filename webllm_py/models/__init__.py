@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webllm_py.checkpoint.checkpoint import Checkpoint
+from webllm_py.checkpoint.transposed import transposed
 from webllm_py.models.config import config_of
 from webllm_py.models.families import ENCODERS, family_of
 from webllm_py.models.names import gguf_names
@@ -22,6 +23,9 @@ def model_for(checkpoint: Checkpoint) -> Transformer:
     tensors = dict(checkpoint.tensors)
     if checkpoint.kind != "gguf":
         tensors = gguf_names(tensors, family.names)
+        for name, tensor in tensors.items():
+            if name.endswith(".weight") and name.split(".")[-2] in family.transposed:
+                tensors[name] = transposed(tensor)
         if checkpoint.metadata.get("tie_word_embeddings") and "token_embd.weight" in tensors:
             tensors.pop("output.weight", None)  # some exporters store the tied table twice
     return Transformer(config_of(checkpoint, tensors, family), tensors)

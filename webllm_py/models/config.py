@@ -54,7 +54,12 @@ class ModelConfig:
             GGUF's) rather than half a head apart (everybody else's).
         layer_kinds: of each layer; empty if all are ``LayerKind()``.
         local_rope_theta: of layers whose rope is "local".
+        norm: RMSNorm or LayerNorm.
         norm_plus: what the norms' stored weights are short of.
+        gated: whether the MLP has a gate.
+        parallel: whether the MLP's input is the layer's, without its attention.
+        learned_positions: whether there is a table of positions beside that of tokens.
+        qkv_by_head: whether a tensor of q, k and v has these three of a head next to each other.
         qk_norm: RMSNorm of queries and keys, of each head or of all together.
         embedding_scale: of the embedding table's rows.
         attention_scale: of scores; 0 for 1 / sqrt(head_dim).
@@ -82,7 +87,12 @@ class ModelConfig:
     layer_kinds: tuple[LayerKind, ...] = ()
     local_rope_theta: float = 10000.0
     activation: Activation = "silu"
+    norm: Literal["rms", "layer"] = "rms"
     norm_plus: float = 0.0
+    gated: bool = True
+    parallel: bool = False
+    learned_positions: bool = False
+    qkv_by_head: bool = False
     qk_norm: Literal["head", "whole"] | None = None
     pre_norm: bool = True
     post_norm: bool = False
@@ -164,11 +174,16 @@ class Family:
         names: Hugging Face's tensor names as GGUF has them, where ``models/names.py`` does not say
             it or says something else.
         keys: names of config.json's numbers that differ from most families'.
+        defaults: what config.json's numbers are where it does not say it, by most families' names;
+            or what finds it from the others.
+        transposed: tensors of a layer that safetensors hold the other way round.
     """
 
     differences: Callable[[Numbers], Mapping[str, Any]] = nothing
     names: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    transposed: tuple[str, ...] = ()
 
 
 def vocab_size_of(tensors: Mapping[str, TensorInfo]) -> int:
@@ -188,7 +203,7 @@ def config_of(
 
     Defaults are those of transformers' own config classes.
     """
-    n = Numbers(checkpoint, family.keys)
+    n = Numbers(checkpoint, family.keys, family.defaults)
     if n.gguf and n.get("", "expert_count", 0):
         raise UnsupportedModelError("mixtures of experts are not supported yet")
     if isinstance(n.get("num_attention_heads", "attention.head_count", None), list):
@@ -212,7 +227,7 @@ def config_of(
         "n_kv_heads": n.get("num_key_value_heads", "attention.head_count_kv", heads),
         "head_dim": head_dim,
         "rotary_dim": rotary_dim(n, head_dim),
-        "norm_eps": n.get("rms_norm_eps", "attention.layer_norm_rms_epsilon", *eps),
+        "norm_eps": n.get("rms_norm_eps", norm_key(n), *eps),
         "context_length": n.get("max_position_embeddings", "context_length", *context),
         "rope_theta": rope.get("rope_theta", n.get("rope_theta", "rope.freq_base", 10000.0)),
         "rope_scaling": scaling,
@@ -228,6 +243,12 @@ def activation(name: Any) -> Activation:
     if name not in ACTIVATIONS:
         raise UnsupportedModelError(f"the activation {name!r} is not supported")
     return ACTIVATIONS[name]
+
+
+def norm_key(n: Numbers) -> str:
+    """GGUF's key of the norms' epsilon."""
+    layer = "attention.layer_norm_epsilon"
+    return layer if n.get("", layer, None) else "attention.layer_norm_rms_epsilon"
 
 
 def rotary_dim(n: Numbers, head_dim: int) -> int:

@@ -13,7 +13,7 @@ from webllm_py.models.graph import Graph
 from webllm_py.models.tensors import Tensors
 from webllm_py.models.weights import Matrix, Part, Vector
 
-__all__ = ["Layer"]
+__all__ = ["Layer", "norm_parts"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,22 @@ class Layer:
         name = self.name
         g.project_qkv(f"{name}.qkv", self.index)
         g.attend(self.index)
+        if self.config.parallel:
+            self.widen(g)
         g.add_attended(f"{name}.attn_output", f"{name}.post_attention_norm")
-        if self.gated_at_once:
+        if not self.config.parallel:
+            self.widen(g)
+        g.add_linear(f"{name}.ffn_down", g.buffers.gated, f"{name}.post_ffw_norm")
+
+    def widen(self, g: Graph) -> None:
+        """gated = the MLP's first half."""
+        name = self.name
+        if not self.config.gated:
+            g.activated_linear(f"{name}.ffn_up")
+        elif self.gated_at_once:
             g.gated_linear(f"{name}.gate_up")
         else:
             g.gate_linears(f"{name}.ffn_gate", f"{name}.ffn_up")
-        g.add_linear(f"{name}.ffn_down", g.buffers.gated, f"{name}.post_ffw_norm")
 
     def matrices(self) -> list[Matrix]:
         """q, k and v fused; gate and up."""
@@ -71,17 +81,24 @@ class Layer:
         c = self.config
         fused = f"{self.name}.attn_qkv.{kind}"
         parts, base = [], 0
-        for name, heads in (("q", c.n_heads), ("k", c.n_kv_heads), ("v", c.n_kv_heads)):
-            rows = heads * c.head_dim
-            if fused in self.tensors:
-                tensor, first = self.tensors.shaped(fused, self.qkv_rows, *columns), base
-            else:
+        for i, (name, heads) in enumerate(zip("qkv", self.heads, strict=True)):
+            rows, run, apart = heads * c.head_dim, 0, 0
+            if fused not in self.tensors:
                 stored = f"{self.name}.attn_{name}.{kind}"
                 tensor, first = self.tensors.shaped(stored, rows, *columns), 0
-            head_dim, rotary_dim = (1, 2) if name == "v" else self.pairs
-            parts.append(Part(tensor, base, 1, head_dim, rotary_dim, first, rows))
+            else:
+                tensor, first = self.tensors.shaped(fused, self.qkv_rows, *columns), base
+                if c.qkv_by_head:
+                    first, run, apart = i * c.head_dim, c.head_dim, 3 * c.head_dim
+            pairs = (1, 2) if name == "v" else self.pairs
+            parts.append(Part(tensor, base, 1, *pairs, first, rows, run=run, apart=apart))
             base += rows
         return tuple(parts)
+
+    @property
+    def heads(self) -> tuple[int, int, int]:
+        """Heads of q, k and v."""
+        return self.config.n_heads, self.config.n_kv_heads, self.config.n_kv_heads
 
     @property
     def pairs(self) -> tuple[int, int]:
@@ -90,8 +107,10 @@ class Layer:
         return (1, 2) if c.adjacent_pairs else (c.head_dim, c.rotary_dim)
 
     def gate_up_matrices(self) -> list[Matrix]:
-        """Gate and up fused, row by row, if they are stored alike."""
+        """Gate and up fused, row by row, if they are stored alike; without a gate, up."""
         c = self.config
+        if not c.gated:
+            return [self.plain_matrix("ffn_up", c.intermediate_size, c.hidden_size)]
         parts = self.gate_up_parts("weight", c.hidden_size)
         if self.gated_at_once:
             rows = 2 * c.intermediate_size
@@ -130,9 +149,8 @@ class Layer:
             *self.gate_up_vectors(),
         ]
         for name in ("attn_output", "ffn_down"):
-            if self.biased(name):
-                bias = self.tensors.shaped(f"{self.name}.{name}.bias", c.hidden_size)
-                made.append(Vector(f"{self.name}.{name}", rows=c.hidden_size, biases=(Part(bias),)))
+            if biases := self.bias_parts(name, c.hidden_size):
+                made.append(Vector(f"{self.name}.{name}", rows=c.hidden_size, biases=biases))
         if c.post_norm:
             for name in ("post_attention_norm", "post_ffw_norm"):
                 norm = self.norm_parts(name)
@@ -145,20 +163,28 @@ class Layer:
         """Whether one of these has a bias."""
         return any(f"{self.name}.{name}.bias" in self.tensors for name in names)
 
+    def bias_parts(self, name: str, rows: int) -> tuple[Part, ...]:
+        """A tensor's bias, if it has one."""
+        if not self.biased(name):
+            return ()
+        return (Part(self.tensors.shaped(f"{self.name}.{name}.bias", rows)),)
+
     def vector(self, matrix: str, norm: str, rows: int, biases: tuple[Part, ...]) -> Vector:
         """A matrix's: the norm of its input, if that is normed, and biases."""
         parts = self.norm_parts(norm) if self.config.pre_norm else ()
         return Vector(f"{self.name}.{matrix}", self.config.hidden_size, parts, rows, biases)
 
     def norm_parts(self, name: str) -> tuple[Part, ...]:
-        """The weight of a norm of hidden rows."""
-        c = self.config
-        weight = self.tensors.shaped(f"{self.name}.{name}.weight", c.hidden_size)
-        return (Part(weight, plus=c.norm_plus),)
+        """A norm of hidden rows. A parallel MLP may share attention's."""
+        if self.config.parallel and f"{self.name}.{name}.weight" not in self.tensors:
+            name = "attn_norm"
+        return norm_parts(self.config, self.tensors, f"{self.name}.{name}")
 
     def gate_up_vectors(self) -> list[Vector]:
         """The MLP's norm, and biases of gate and up where a checkpoint has them."""
         rows = self.config.intermediate_size
+        if not self.config.gated:
+            return [self.vector("ffn_up", "ffn_norm", rows, self.bias_parts("ffn_up", rows))]
         biases = self.gate_up_parts("bias") if self.biased("ffn_gate") else ()
         if self.gated_at_once:
             return [self.vector("gate_up", "ffn_norm", 2 * rows, alternating(biases))]
@@ -178,6 +204,15 @@ class Layer:
             parts.append(Part(weight, base, 1, head_dim, rotary_dim, plus=c.norm_plus))
             base += size
         return Vector(f"{self.name}.qkv_norm", rows=base, biases=tuple(parts))
+
+
+def norm_parts(config: ModelConfig, tensors: Tensors, name: str) -> tuple[Part, ...]:
+    """The weight of a norm of hidden rows, and a LayerNorm's bias if it has one."""
+    weight = tensors.shaped(f"{name}.weight", config.hidden_size)
+    parts = (Part(weight, plus=config.norm_plus),)
+    if config.norm == "rms" or f"{name}.bias" not in tensors:
+        return parts
+    return (*parts, Part(tensors.shaped(f"{name}.bias", config.hidden_size)))
 
 
 def alternating(parts: tuple[Part, ...]) -> tuple[Part, ...]:

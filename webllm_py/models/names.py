@@ -27,7 +27,9 @@ HUGGINGFACE_NAMES: Mapping[str, str] = {
 }
 
 # Constants that some exporters stored, and that are computed here.
-IGNORED = re.compile(r"\.(rotary_emb\.inv_freq|attn_rot_embd(\.weight)?|masked_bias)$")
+IGNORED = re.compile(
+    r"\.(rotary_emb\.inv_freq|attn_rot_embd(\.weight)?|masked_bias|(attn|attention)\.bias)$"
+)
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 

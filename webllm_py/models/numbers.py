@@ -16,17 +16,20 @@ class Numbers:
 
     Args:
         renamed: what a family's config.json calls the keys that most others call so.
+        defaults: a family's own, of such keys.
 
     Attributes:
         gguf: whether they are GGUF's ``<architecture>.*`` keys (its specification, "Standardized
             key-value pairs"), or else config.json's.
     """
 
-    def __init__(self, checkpoint: Checkpoint, renamed: Mapping[str, str]):
+    def __init__(
+        self, checkpoint: Checkpoint, renamed: Mapping[str, str], defaults: Mapping[str, Any]
+    ):
         self.architecture = checkpoint.architecture
         self.metadata = checkpoint.metadata
         self.gguf = checkpoint.kind == "gguf"
-        self.renamed = renamed
+        self.renamed, self.defaults = renamed, defaults
 
     def get(self, huggingface: str, gguf: str, *default: Any) -> Any:
         """A value: ``huggingface`` of config.json, or ``gguf`` after the architecture's name.
@@ -38,6 +41,9 @@ class Numbers:
         value = self.metadata.get(f"{self.architecture}.{gguf}" if self.gguf else name)
         if value is not None:
             return value
+        if not self.gguf and huggingface in self.defaults:
+            found = self.defaults[huggingface]
+            return found(self) if callable(found) else found
         if not default:
             raise CorruptCheckpointError(
                 f"the GGUF file lacks the key {self.architecture}.{gguf}"

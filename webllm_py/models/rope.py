@@ -39,7 +39,7 @@ def inverse_frequencies(
     if factors:
         if len(factors) != len(frequencies) or not all(0 < f < math.inf for f in factors):
             raise CorruptCheckpointError(
-                f"the divisors of rotary frequencies must be {len(frequencies)} positive numbers"
+                f"rope_freqs, or longrope's factors, must be {len(frequencies)} positive numbers"
             )
         frequencies = [f / factor for f, factor in zip(frequencies, factors, strict=True)]
     if scaling is None or scaling.kind == "longrope":

@@ -10,7 +10,7 @@ from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
-from webllm_py.models.layer import Layer
+from webllm_py.models.layer import Layer, norm_parts
 from webllm_py.models.rope import Rotation, inverse_frequencies
 from webllm_py.models.tensors import Tensors
 from webllm_py.models.weights import Matrix, Part, Vector
@@ -79,6 +79,8 @@ class Transformer:
         """Every matrix, in the order of the pass."""
         embedding = "token_embd.weight" if "token_embd.weight" in self.tensors else "output.weight"
         made = [self.table("token_embd", embedding)]
+        if self.config.learned_positions:
+            made.append(self.positions())
         for layer in self.layers:
             made += layer.matrices()
         if not self.tied:
@@ -94,9 +96,17 @@ class Transformer:
         """Norm weights and biases; see ``Layer.vectors``."""
         c = self.config
         made = [vector for layer in self.layers for vector in layer.vectors()]
-        norm = Part(self.checked.shaped("output_norm.weight", c.hidden_size), plus=c.norm_plus)
-        made.append(Vector("token_embd" if self.tied else "output", c.hidden_size, (norm,)))
+        norm = norm_parts(c, self.checked, "output_norm")
+        biased = "output.bias" in self.tensors
+        biases = (Part(self.checked.shaped("output.bias", c.vocab_size)),) if biased else ()
+        name = "token_embd" if self.tied else "output"
+        made.append(Vector(name, c.hidden_size, norm, c.vocab_size, biases))
         return made
+
+    def positions(self) -> Matrix:
+        """The table of positions."""
+        shape = (self.config.context_length, self.config.hidden_size)
+        return Matrix("position_embd", *shape, (Part(self.checked.shaped(POSITIONS, *shape)),))
 
     def rope_factors(self, context_length: int) -> TensorInfo | None:
         """Divisors of the rotary frequencies that the file itself carries: GGUF's, of Llama 3.1 and
@@ -129,6 +139,8 @@ class Transformer:
     def forward(self, g: Graph) -> None:
         """Tokens to hidden rows."""
         g.embed("token_embd")
+        if self.config.learned_positions:
+            g.embed_positions("position_embd")
         for layer in self.layers:
             layer.forward(g)
 
@@ -137,6 +149,7 @@ class Transformer:
         g.output("token_embd" if self.tied else "output")
 
 
+POSITIONS = "position_embd.weight"
 ROPE = "rope_freqs.weight"
 LONG, SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
 ROPE_TENSORS = (ROPE, LONG, SHORT)

@@ -15,14 +15,16 @@ BLOCK = 32
 
 @dataclass(frozen=True)
 class Part:
-    """Rows ``first .. first + rows - 1`` of a tensor within a matrix: of them, row r goes to
-    ``base + stride * r``. A vector's elements are rows too.
+    """Rows of a tensor within a matrix: of them, row r goes to ``base + stride * r``. A vector's
+    elements are rows too.
 
     With ``rotary_dim``, the rows of each head are reordered first so that rotary pairs that lie
     half of ``rotary_dim`` apart come to lie side by side.
 
     Attributes:
-        count: how many rows; None for all that follow ``first``.
+        first, count: where they begin, and how many they are; None for all that follow.
+        run, apart: how many lie together, if not all, and how far from the first of such a run it
+            is to the next's.
         plus: added to each element of a vector.
     """
 
@@ -34,11 +36,17 @@ class Part:
     first: int = 0
     count: int | None = None
     plus: float = 0.0
+    run: int = 0
+    apart: int = 0
 
     @property
     def rows(self) -> int:
         """How many rows of the tensor they are."""
         return self.tensor.shape[0] - self.first if self.count is None else self.count
+
+    def source(self, row: int) -> int:
+        """The tensor's row that is a row of the part."""
+        return self.first + (row // self.run * self.apart + row % self.run if self.run else row)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ class Dot4Trial:
         return (
             offered(executor.device)
             and executor.kv_format != "f32"
+            and executor.model.config.norm == "rms"
+            and not executor.model.config.parallel
             and whole_blocks(executor.model.config)
             and self.rows > executor.tuning.few_rows
             and bool(slices)

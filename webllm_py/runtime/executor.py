@@ -108,7 +108,9 @@ class Executor:
             zeros=make("zeros", 16),
             kv_rows=make("kv rows", self.chunk * row_bytes(config, self.kv_format)),
             qkv=make("q, k and v", rows * qkv if config.qk_norm else 0),
-            projected=make("projected", rows * hidden if config.post_norm else 0),
+            projected=make(
+                "projected", rows * hidden if config.post_norm or config.parallel else 0
+            ),
             kv=self.cache.buffers,
         )
 

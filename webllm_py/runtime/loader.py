@@ -147,10 +147,12 @@ class Loader:
         row_bytes = tensor.format.nbytes(tensor.shape[1])
         most = max(1, PIECE_BYTES // row_bytes)
         first, end = target.plan.source_rows(part)
-        for row in range(first, end, most):
-            rows = min(most, end - row)
-            offset = tensor.offset + (part.first + row) * row_bytes
+        row = first
+        while row < end:
+            rows = min(most, end - row, part.run - row % part.run if part.run else end)
+            offset = tensor.offset + part.source(row) * row_bytes
             self.pieces.append(Piece(tensor, offset, rows * row_bytes, target, rows, row))
+            row += rows
 
     def place_vector(self, vector: Vector) -> Vector:
         """Make a vector's buffer and note the pieces that fill it."""
@@ -161,7 +163,8 @@ class Loader:
         for target in parts:
             tensor, part = target.part.tensor, target.part
             offset = tensor.offset + tensor.format.nbytes(part.first)
-            self.pieces.append(Piece(tensor, offset, tensor.format.nbytes(part.rows), target))
+            length = part.source(part.rows - 1) + 1 - part.first
+            self.pieces.append(Piece(tensor, offset, tensor.format.nbytes(length), target))
         return vector
 
     @property
@@ -246,11 +249,13 @@ class Loader:
         """Write a norm's weight or a bias, reordered as its matrix's rows are."""
         part, vector = target.part, target.vector
         buffer = self.vectors[vector.name]
-        as_they_are = part.rotary_dim <= 2 and part.stride == 1 and not part.plus
+        as_they_are = part.rotary_dim <= 2 and part.stride == 1 and not part.plus and not part.run
         if part.tensor.format.name == "F32" and as_they_are:
             self.device.write(buffer, 4 * (target.at + part.base), data)
             return
         values = to_floats(part.tensor, bytes_of(data))
+        if part.run:
+            values = [values[part.source(row) - part.first] for row in range(part.rows)]
         if part.plus:
             values = [value + part.plus for value in values]
         if part.rotary_dim > 2:

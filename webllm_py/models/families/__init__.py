@@ -25,6 +25,12 @@ FAMILIES: Mapping[str, str] = {
     "gemma3_text": "gemma3",
     "phi3": "phi3",
     "olmo2": "olmo2",
+    "stablelm": "stablelm",
+    "phi": "phi",
+    "phi2": "phi",
+    "gpt_neox": "gpt_neox",
+    "gptneox": "gpt_neox",
+    "gpt2": "gpt2",
 }
 
 # Those of text encoders: ``models.bert.encoder_for``.

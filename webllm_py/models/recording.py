@@ -1,0 +1,183 @@
+"""What a forward pass is written down in: tables, linear layers and norms as dispatches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from webllm_py.gpu.device import Buffer, Device, Dispatch
+from webllm_py.gpu.kernels import kernel
+from webllm_py.models.activations import Activations, padded
+from webllm_py.models.attention import Attention
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.kv_cache import KVFormat
+from webllm_py.models.linear import DOT4_FORMATS, Linear, scales_at
+from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
+from webllm_py.models.tuning import Tuning
+from webllm_py.models.weights import Matrix, Weights
+
+__all__ = ["Recording"]
+
+
+class Recording:
+    """Collects the dispatches of one pass over ``rows`` rows.
+
+    Args:
+        rows: how many; beyond the tuning's ``few_rows`` a multiple of 32, up to there a power of 2
+            or a multiple of 8.
+        fused: of a row that attends to ``models.attention.fused_keys`` keys at most.
+        dot4: multiply more rows than that in 8 bits, where the weight's format allows it.
+
+    Attributes:
+        linears, attentions: what the dispatches were made of, in their order.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        *,
+        config: ModelConfig,
+        weights: Weights,
+        buffers: Activations,
+        layout: StepLayout,
+        device: Device,
+        tuning: Tuning,
+        kv_format: KVFormat,
+        fused: bool = False,
+        dot4: bool = False,
+    ):
+        self.rows = rows
+        self.config = config
+        self.weights = weights
+        self.buffers = buffers
+        self.layout = layout
+        self.device = device
+        self.tuning = tuning
+        self.kv_format = kv_format
+        self.few = rows <= tuning.few_rows
+        self.fused = fused
+        self.dot4 = dot4 and not self.few
+        self.dispatches: list[Dispatch] = []
+        self.linears: list[Linear] = []
+        self.attentions: list[Attention] = []
+
+    def look_up(self, name: str, **constants: float) -> None:
+        """Rows of a table to hidden."""
+        matrix, slices = self.weights.matrices[name]
+        for part in slices:
+            self.dispatches.append(
+                Dispatch(
+                    kernel(
+                        "embed",
+                        snippets={"quant": f"quant/{part.format}"},
+                        UNITS=matrix.units,
+                        ROW0=part.row0,
+                        SLICE=part.rows,
+                        STEP_ROWS=ROWS_AT,
+                        **constants,
+                    ),
+                    {**part.buffers, "step": self.buffers.step, "y": self.buffers.hidden},
+                    (-(-matrix.units // 64), self.rows, 1),
+                    name,
+                )
+            )
+
+    def linear(
+        self,
+        name: str,
+        sources: Mapping[str, Buffer],
+        epilogue: str,
+        targets: Mapping[str, Buffer],
+        *,
+        snippets: Mapping[str, str] | None = None,
+        **constants: float,
+    ) -> None:
+        """A matrix times rows of "x", normed first and biased if its vector says so."""
+        matrix, slices = self.weights.matrices[name]
+        vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
+        normed = bool(vector and vector.norm)
+        in_kernel = normed and self.few and self.config.norm == "rms"
+        dot4 = self.dot4 and all(part.format in DOT4_FORMATS for part in slices)
+        if dot4:
+            sources = {"x": self.quantize(matrix, sources["x"], vectors, normed=normed)}
+        elif normed and not in_kernel:
+            # A parallel MLP finds attention's result where other rows are normed to.
+            parallel = self.config.parallel
+            target = self.buffers.projected if parallel else self.buffers.normed
+            self.norm(name, sources["x"], target)
+            sources = {"x": target}
+        shared = {
+            "epilogue": f"epilogue/{epilogue}",
+            "finish": "linear/finish",
+            **({"source": "source/row"} if self.rows == 1 else {}),
+            **(snippets or {}),
+        }
+        if vector and vector.biases:
+            constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}
+        if in_kernel:
+            constants |= {"NORM": True, "EPS": self.config.norm_eps}
+        across = self.device.limits.max_compute_workgroups_per_dimension
+        for part in slices:
+            buffers = {**sources, "vectors": vectors, **part.buffers, **targets}
+            words = {**shared, "quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
+            layer = Linear(matrix, part, buffers, words, constants, self.tuning, across)
+            self.linears.append(layer)
+            most = self.layout.max_rows
+            made = layer.gemm_dot4(self.rows, most) if dot4 else layer.dispatch(self.rows)
+            self.dispatches.append(made)
+
+    def quantize(self, matrix: Matrix, source: Buffer, vectors: Buffer, *, normed: bool) -> Buffer:
+        """Rows of ``source`` in 8 bits, normed first if need be; where they are then."""
+        buffers = self.buffers
+        target = buffers.q if source is buffers.attended else buffers.normed
+        threads = min(self.tuning.reduce_threads, 128)
+        self.dispatches.append(
+            Dispatch(
+                kernel(
+                    "x_quantize",
+                    BLOCKS=matrix.blocks,
+                    K=matrix.columns,
+                    SCALES_AT=scales_at(matrix, self.layout.max_rows) // 4,
+                    NORM=normed,
+                    EPS=self.config.norm_eps,
+                    LANES=threads,
+                    THREADS=threads,
+                ),
+                {"x": source, "vectors": vectors, "y": target},
+                (1, self.rows // 4, 1),
+            )
+        )
+        return target
+
+    def norm(self, name: str, source: Buffer, target: Buffer, *, add: bool = False) -> None:
+        """target = the norm of that name of the rows of source; or target += it."""
+        vector, weight = self.weights.vectors[name]
+        threads = min(self.tuning.reduce_threads, 128)
+        self.dispatches.append(
+            Dispatch(
+                kernel(
+                    "norm",
+                    BLOCKS=padded(vector.columns) // 32,
+                    K=vector.columns,
+                    EPS=self.config.norm_eps,
+                    CENTERED=self.config.norm == "layer",
+                    BIAS=len(vector.norm) > 1,
+                    ADD=add,
+                    LANES=threads,
+                    THREADS=threads,
+                ),
+                {"x": source, "weight": weight, "y": target},
+                (1, self.rows, 1),
+                name,
+            )
+        )
+
+    def page_constants(self) -> dict[str, int]:
+        """What kernels/kv/pages.wgsl needs to find a position's keys and values."""
+        return {
+            "KV_HEADS": self.config.n_kv_heads,
+            "HEAD_DIM": self.config.head_dim,
+            "PAGE": PAGE,
+            "STEP_ROWS": ROWS_AT,
+            "STEP_PAGES": self.layout.pages_at,
+            "MAX_PAGES": self.layout.max_pages,
+        }
