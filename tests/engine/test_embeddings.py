@@ -27,6 +27,7 @@ from made_models import checksum
 
 import webllm_py
 from webllm_py import ContextLengthError, Engine, RequestError
+from webllm_py.cli import main
 from webllm_py.errors import CorruptCheckpointError, EngineClosedError, UnsupportedModelError
 from webllm_py.gpu import Device
 
@@ -231,6 +232,21 @@ async def test_what_it_is(embedder: Engine) -> None:
     assert (info["architecture"], info["pooling"], info["normalized"]) == ("bert", "mean", True)
     assert (info["hidden_size"], info["context_length"]) == (MEAN.hidden, MEAN.positions)
     assert info["gpu_memory"] == embedder.encoder.owner.nbytes > info["file_bytes"] / 2
+
+
+def test_info(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(folder), "--json", "--context", "16"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["pooling"], found["normalized"], found["n_layers"]) == ("mean", True, 2)
+    assert found["parameters"] == sum(
+        weight.size for name, weight in weights_of(MEAN).items() if not name.startswith("pooler")
+    )
+    assert found["memory"]["whole"] == found["memory"]["weights"] + found["memory"]["work"]
+    assert found["memory"]["context_length"] == 16
+    assert main(["info", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "  vectors         80 numbers, of length 1: the mean of all tokens\n" in shown
+    assert "chat template" not in shown
 
 
 async def test_interrupted_and_unloaded(tmp_path: Path, device: Device) -> None:
