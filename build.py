@@ -137,6 +137,7 @@ def test(arguments: list[str]) -> int:
         environment.make(steps)
     with steps.step("The project and its test needs"):
         environment.install_project(steps)
+        environment.install_test_weights(steps)
     with steps.step("Chromium"):
         browsers.ensure_chromium(environment, steps)
     with steps.step("Firefox"):

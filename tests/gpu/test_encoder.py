@@ -1,4 +1,4 @@
-"""What encoders need besides: LayerNorm, GELU, added embeddings, attention both ways, pooling."""
+"""What encoders need besides: added embeddings, attention both ways, pooling."""
 
 from __future__ import annotations
 
@@ -8,53 +8,9 @@ import numpy as np
 import pytest
 from formats import laid_out
 from runners import Runner, of_native
-from test_linear import padded_rows, snippets, step_words
+from test_linear import step_words
 
 from webllm_py.gpu.kernels import kernel
-
-
-@pytest.mark.parametrize("bias", [True, False])
-async def test_layernorm(runner: Runner, bias: bool, rng: np.random.Generator) -> None:
-    k = 171
-    x = padded_rows(rng.standard_normal((5, k)) * 3 + 10)
-    weight, added = padded_rows(rng.standard_normal((2, k)))
-    vectors = np.concatenate([weight, added, np.full(4, np.nan, np.float32)])
-    out = await runner.run(
-        kernel("layernorm", BLOCKS=6, K=k, EPS=1e-12, BIAS=bias, BIAS_AT=48, LANES=64, THREADS=64),
-        {"x": x, "vectors": vectors, "y": np.ones_like(x)},
-        (1, 5),
-    )
-    off = x[:, :k] - x[:, :k].mean(1, keepdims=True, dtype=np.float64)
-    normed = off / np.sqrt((off**2).mean(1, keepdims=True) + 1e-12)
-    expected = padded_rows(normed * weight[:k] + (added[:k] if bias else 0))
-    np.testing.assert_allclose(out["y"], expected, rtol=1e-5, atol=1e-5)
-
-
-async def test_gelu(runner: Runner, rng: np.random.Generator) -> None:
-    n, k = 37, 32
-    weight = rng.standard_normal((n, k)).astype(np.float32)
-    x = rng.standard_normal((32, k)).astype(np.float32)
-    x[0] = 0
-    x[1] *= 1e-3
-    x[2] *= 100
-    out = await runner.run(
-        kernel(
-            "gemm",
-            snippets=snippets("gemm", "f32", "gelu"),
-            **{"N": n, "SLICE": n, "UNITS": 4, "Y_STRIDE": n},
-            **{"TM": 32, "TN": 64, "PREFETCH": False, "THREADS": 32},
-        ),
-        {
-            "x": x,
-            **laid_out("f32", weight)[1],
-            "vectors": np.zeros(4, np.float32),
-            "y": np.zeros((32, n), np.float32),
-        },
-        (1, 1),
-    )
-    v = x.astype(np.float64) @ weight.T.astype(np.float64)
-    expected = v / 2 * (1 + np.vectorize(math.erf)(v / math.sqrt(2)))
-    np.testing.assert_allclose(out["y"], expected, rtol=1e-5, atol=5e-6)
 
 
 async def test_embed_adds_the_row_of_a_position(runner: Runner, rng: np.random.Generator) -> None:

@@ -18,10 +18,11 @@ from webllm_py.cli.terminal import Style
 from webllm_py.errors import DeviceError, DeviceLimitError, TemplateError
 from webllm_py.gpu import Device
 from webllm_py.loading import pocket_model, token_text, tokenizer_of
-from webllm_py.models import model_for
+from webllm_py.models import ENCODERS, model_for
+from webllm_py.models.bert import Bert, encoder_for
 from webllm_py.models.transformer import Transformer
 from webllm_py.runtime.choices import kept_choices
-from webllm_py.runtime.memory import SizingDevice, plan_memory
+from webllm_py.runtime.memory import SizingDevice, plan_encoder_memory, plan_memory
 from webllm_py.runtime.storage import quantization_label
 from webllm_py.tokenizer import Tokenizer
 
@@ -46,7 +47,8 @@ async def describe(options: Namespace) -> dict[str, Any]:
         source = pocket_model() if options.source is None else options.source
         checkpoint = await open_checkpoint(source)
         try:
-            model = model_for(checkpoint)
+            encodes = checkpoint.architecture in ENCODERS
+            model = encoder_for(checkpoint) if encodes else model_for(checkpoint)
             tokenizer = tokenizer_of(checkpoint, model.config.vocab_size)
         finally:
             await checkpoint.close()
@@ -57,9 +59,9 @@ async def describe(options: Namespace) -> dict[str, Any]:
     return {
         "name": checkpoint.name,
         "kind": checkpoint.kind,
-        **describe_model(model),
+        **(describe_encoder(model) if isinstance(model, Bert) else describe_model(model)),
         "tokenizer": describe_tokenizer(checkpoint, tokenizer),
-        "chat_template": describe_template(checkpoint, tokenizer),
+        "chat_template": None if encodes else describe_template(checkpoint, tokenizer),
         "memory": memory,
         "gpu": gpu,
     }
@@ -88,6 +90,27 @@ def describe_model(model: Transformer) -> dict[str, Any]:
     }
 
 
+def describe_encoder(model: Bert) -> dict[str, Any]:
+    """The numbers of a text embedder."""
+    config = model.config
+    return {
+        "architecture": config.architecture,
+        "parameters": model.n_parameters,
+        "file_bytes": model.nbytes,
+        "bytes_by_format": model.formats,
+        "n_layers": config.n_layers,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "n_heads": config.n_heads,
+        "n_kv_heads": config.n_heads,
+        "head_dim": config.head_dim,
+        "vocab_size": config.vocab_size,
+        "trained_context_length": config.context_length,
+        "pooling": config.pooling,
+        "normalized": config.normalize,
+    }
+
+
 def describe_tokenizer(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, Any]:
     """Its kind, its size, its special tokens."""
     return {
@@ -102,11 +125,17 @@ def describe_tokenizer(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str
 def tokenizer_kind(checkpoint: Checkpoint) -> str:
     """What it was read from."""
     if checkpoint.kind == "gguf":
-        kinds = {"llama": "SentencePiece BPE", "gpt2": "byte-level BPE"}
+        kinds = {
+            **{"llama": "SentencePiece BPE", "gpt2": "byte-level BPE"},
+            **{"bert": "WordPiece", "t5": "Unigram"},
+        }
         name = str(checkpoint.metadata.get("tokenizer.ggml.model"))
         split = checkpoint.metadata.get("tokenizer.ggml.pre")
         return kinds.get(name, name) + (f", {split}" if split else "")
-    for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "encoder.json"):
+    for name in (
+        *("tokenizer.json", "tokenizer.model", "vocab.json", "encoder.json"),
+        "vocab.txt",
+    ):
         if name in checkpoint.files:
             return f"from {name}"
     return "unknown"
@@ -131,7 +160,7 @@ def describe_template(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str,
 
 
 async def on_this_gpu(
-    model: Transformer, options: Namespace
+    model: Transformer | Bert, options: Namespace
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The GPU, and the memory that the model would take on it."""
     try:
@@ -165,10 +194,12 @@ def describe_gpu(device: Device) -> dict[str, Any]:
 
 
 def memory_of(
-    model: Transformer, device: Device | SizingDevice, options: Namespace
+    model: Transformer | Bert, device: Device | SizingDevice, options: Namespace
 ) -> dict[str, Any]:
     """What loading with these options takes, in bytes; or why it cannot be loaded."""
     try:
+        if isinstance(model, Bert):
+            return encoder_memory(model, device, options)
         plan = plan_memory(
             model,
             device,
@@ -187,5 +218,21 @@ def memory_of(
         "cache_1000_tokens": plan.cache(1000),
         "cache_whole_context": plan.cache(plan.context_length),
         "loaded": plan.loaded,
+        "whole": plan.whole,
+    }
+
+
+def encoder_memory(
+    model: Bert, device: Device | SizingDevice, options: Namespace
+) -> dict[str, Any]:
+    """As ``memory_of``, of a text embedder, which has no cache."""
+    plan = plan_encoder_memory(
+        model, device, context_length=options.context, quantize=options.quantize
+    )
+    return {
+        "quantization": quantization_label(model.formats, options.quantize),
+        "context_length": plan.context_length,
+        "weights": plan.weights,
+        "work": plan.work,
         "whole": plan.whole,
     }

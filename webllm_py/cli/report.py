@@ -39,11 +39,23 @@ def model_rows(found: Mapping[str, Any]) -> Rows:
     yield "layers", f"{found['n_layers']} of {found['hidden_size']:,} wide"
     yield "attention", attention(found)
     yield "feed-forward", f"{found['intermediate_size']:,} wide"
+    if "pooling" in found:
+        yield from embedder_rows(found)
+        return
     tied = "tied to the output layer" if found["tied_embeddings"] else "not tied"
     yield "embedding", f"{found['vocab_size']:,} tokens, {tied}"
     scaling = f", scaled {found['rope_scaling']}" if found["rope_scaling"] else ""
     theta = f"rotary base {found['rope_theta']:,.0f}"
     yield "context", f"{found['trained_context_length']:,} tokens, {theta}{scaling}"
+
+
+def embedder_rows(found: Mapping[str, Any]) -> Rows:
+    """What a text embedder has besides."""
+    yield "vocabulary", f"{found['vocab_size']:,} tokens"
+    yield "texts", f"up to {found['trained_context_length']:,} tokens"
+    pooled = {"mean": "the mean of all tokens", "cls": "the first token", "last": "the last token"}
+    length = ", of length 1" if found["normalized"] else ""
+    yield "vectors", f"{found['hidden_size']:,} numbers{length}: {pooled[found['pooling']]}"
 
 
 def attention(found: Mapping[str, Any]) -> str:
@@ -60,6 +72,8 @@ def text_rows(found: Mapping[str, Any]) -> Rows:
     if tokenizer["bos"]:
         added = "put before every text" if tokenizer["adds_bos"] else "not put before texts"
         yield "begins with", f"{tokenizer['bos']} ({added})"
+    if template is None:
+        return  # a text embedder writes nothing
     yield "ends with", ", ".join(tokenizer["ends"]) or "nothing: only max_tokens ends a text"
     if "error" in template:
         yield "chat template", template["error"]
@@ -79,6 +93,9 @@ def memory_rows(memory: Mapping[str, Any]) -> Rows:
     context = f"{memory['context_length']:,} tokens"
     yield "weights", f"{size(memory['weights'])}, {memory['quantization']}"
     yield "work buffers", size(memory["work"])
+    if "loaded" not in memory:
+        yield "together", f"{size(memory['whole'])}, for texts of up to {context}"
+        return
     yield "KV cache", f"{size(memory['cache_1000_tokens'])} a 1,000 tokens, {memory['kv_dtype']}"
     yield "after loading", size(memory["loaded"])
     yield "at most", f"{size(memory['whole'])}, with a conversation of {context}"

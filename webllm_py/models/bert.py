@@ -6,15 +6,13 @@ BERT (arXiv 1810.04805), RoBERTa (1907.11692), XLM-R (1911.02116); as text embed
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
-from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
-from webllm_py.models.activations import padded
 from webllm_py.models.bert_config import BertConfig, bert_config_of
+from webllm_py.models.declaration import Declaration
 from webllm_py.models.encoder import EncoderGraph
 from webllm_py.models.names import gguf_names
 from webllm_py.models.weights import Matrix, Part, Vector
@@ -56,53 +54,14 @@ def encoder_for(checkpoint: Checkpoint) -> Bert:
 
 
 @dataclass(frozen=True)
-class Bert:
+class Bert(Declaration):
     """An encoder's declaration: which tensors make which matrices, and the pass over them."""
 
     config: BertConfig
     tensors: Mapping[str, TensorInfo]
 
     def __post_init__(self) -> None:
-        parts = [part for matrix in self.matrices() for part in matrix.parts]
-        parts += [part for vector in self.vectors() for part in vector.biases]
-        expected = {part.tensor.name for part in parts}
-        unknown = sorted(n for n, tensor in self.tensors.items() if tensor.name not in expected)
-        if unknown:
-            raise UnsupportedModelError(
-                f"the checkpoint has {len(unknown)} tensors that {self.config.architecture} models "
-                f"do not use ({', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''}): "
-                "it is of another architecture than it says, or a newer variant"
-            )
-
-    def tensor(self, name: str, *shape: int) -> TensorInfo:
-        """A tensor, checked against the shape that the config asks for."""
-        tensor = self.tensors.get(name)
-        if tensor is None:
-            raise CorruptCheckpointError(f"the checkpoint lacks the tensor {name}")
-        if tensor.shape != shape:
-            raise CorruptCheckpointError(
-                f"the tensor {name} has shape {tensor.shape}; the checkpoint's own numbers ask for "
-                f"{shape}"
-            )
-        return tensor
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its tensors, as the file stores them."""
-        return sum(tensor.nbytes for tensor in self.tensors.values())
-
-    @property
-    def n_parameters(self) -> int:
-        """Numbers in its tensors."""
-        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
-
-    @property
-    def formats(self) -> dict[str, int]:
-        """Bytes of its tensors by the format that stores them, the most first."""
-        sizes: dict[str, int] = {}
-        for tensor in self.tensors.values():
-            sizes[tensor.format.name] = sizes.get(tensor.format.name, 0) + tensor.nbytes
-        return dict(sorted(sizes.items(), key=lambda item: -item[1]))
+        self.check_all_used(self.config.architecture)
 
     def matrices(self) -> list[Matrix]:
         """Every matrix, in the order of the pass."""
@@ -125,14 +84,16 @@ class Bert:
 
     def plain_matrix(self, name: str, rows: int, columns: int) -> Matrix:
         """A matrix that is one tensor."""
-        return Matrix(name, rows, columns, (Part(self.tensor(f"{name}.weight", rows, columns)),))
+        return Matrix(
+            name, rows, columns, (Part(self.checked.shaped(f"{name}.weight", rows, columns)),)
+        )
 
     def qkv(self, layer: str, kind: str) -> tuple[Part, ...]:
         """q, k and v of one kind (weight or bias), below each other."""
         hidden = self.config.hidden_size
         shape = (hidden, hidden) if kind == "weight" else (hidden,)
         return tuple(
-            Part(self.tensor(f"{layer}.attn_{name}.{kind}", *shape), i * hidden)
+            Part(self.checked.shaped(f"{layer}.attn_{name}.{kind}", *shape), i * hidden)
             for i, name in enumerate("qkv")
         )
 
@@ -154,16 +115,13 @@ class Bert:
 
     def bias(self, name: str, rows: int) -> Vector:
         """A matrix's bias."""
-        return Vector(name, rows=rows, biases=(Part(self.tensor(f"{name}.bias", rows)),))
+        return Vector(name, rows=rows, biases=(Part(self.checked.shaped(f"{name}.bias", rows)),))
 
     def norm(self, name: str) -> Vector:
-        """A LayerNorm: its weight, then its bias, each padded to whole blocks."""
+        """A LayerNorm: its weight and its bias."""
         hidden = self.config.hidden_size
-        parts = (
-            Part(self.tensor(f"{name}.{kind}", hidden), i * padded(hidden))
-            for i, kind in enumerate(("weight", "bias"))
-        )
-        return Vector(name, rows=2 * padded(hidden), biases=tuple(parts))
+        parts = (Part(self.checked.shaped(f"{name}.{kind}", hidden)) for kind in ("weight", "bias"))
+        return Vector(name, hidden, tuple(parts))
 
     def forward(self, g: EncoderGraph) -> None:
         """Tokens to one vector a text."""

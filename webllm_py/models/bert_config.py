@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
+from webllm_py.models.numbers import Numbers
 
 __all__ = ["MOST_HEAD_DIM", "BertConfig", "Pooling", "bert_config_of"]
 
@@ -112,8 +113,17 @@ def bert_config_of(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) ->
             ("n_types", "token_types.weight"),
         )
     }
-    made = from_gguf if checkpoint.kind == "gguf" else from_huggingface
-    return BertConfig(architecture=checkpoint.architecture, **rows, **made(checkpoint))
+    n = Numbers(checkpoint, {})
+    return BertConfig(
+        architecture=checkpoint.architecture,
+        **rows,
+        hidden_size=n.get("hidden_size", "embedding_length"),
+        intermediate_size=n.get("intermediate_size", "feed_forward_length"),
+        n_layers=n.get("num_hidden_layers", "block_count"),
+        n_heads=n.get("num_attention_heads", "attention.head_count"),
+        norm_eps=n.get("layer_norm_eps", "attention.layer_norm_epsilon", 1e-12),
+        **(said_by_gguf(n) if n.gguf else said_by_folder(n, checkpoint.files)),
+    )
 
 
 def rows_of(tensors: Mapping[str, TensorInfo], name: str) -> int:
@@ -123,57 +133,26 @@ def rows_of(tensors: Mapping[str, TensorInfo], name: str) -> int:
     return tensors[name].shape[0]
 
 
-def from_gguf(checkpoint: Checkpoint) -> dict[str, Any]:
-    """From GGUF's ``<architecture>.*`` keys."""
-    architecture, metadata = checkpoint.architecture, checkpoint.metadata
-
-    def get(key: str) -> Any:
-        full = f"{architecture}.{key}"
-        if full not in metadata:
-            raise CorruptCheckpointError(f"the GGUF file lacks the key {full}")
-        return metadata[full]
-
-    pooling = metadata.get(f"{architecture}.pooling_type", 1)
+def said_by_gguf(n: Numbers) -> dict[str, Any]:
+    """What else the keys of a GGUF file say."""
+    pooling = n.get("", "pooling_type", 1)
     if pooling not in GGUF_POOLING:
         raise UnsupportedModelError(
             f"this model pools by type {pooling!r}: a reranker, or something newer; of embedders, "
             "those that pool by mean, CLS or last token are run"
         )
-    return {
-        "hidden_size": get("embedding_length"),
-        "intermediate_size": get("feed_forward_length"),
-        "n_layers": get("block_count"),
-        "n_heads": get("attention.head_count"),
-        "norm_eps": get("attention.layer_norm_epsilon"),
-        "pooling": GGUF_POOLING[pooling],
-    }
+    return {"pooling": GGUF_POOLING[pooling]}
 
 
-def from_huggingface(checkpoint: Checkpoint) -> dict[str, Any]:
-    """From config.json, and what sentence-transformers' files beside it say."""
-    config = checkpoint.metadata
-
-    def get(key: str) -> Any:
-        if config.get(key) is None:
-            raise CorruptCheckpointError(f"config.json lacks {key}")
-        return config[key]
-
+def said_by_folder(n: Numbers, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """What else config.json says, and sentence-transformers' files beside it."""
     for key, known in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
-        if config.get(key, known) != known:
-            raise UnsupportedModelError(f"{key} = {config[key]!r} is not supported in an encoder")
-    pooling, normalize = steps_of(checkpoint.files)
+        if n.get(key, "", known) != known:
+            raise UnsupportedModelError(f"{key} = {n.get(key, '')!r} is not run in an encoder")
+    pooling, normalize = steps_of(files)
     # RoBERTa's positions begin behind that of padding.
-    padding = 0 if checkpoint.architecture == "bert" else config.get("pad_token_id", 1) + 1
-    return {
-        "hidden_size": get("hidden_size"),
-        "intermediate_size": get("intermediate_size"),
-        "n_layers": get("num_hidden_layers"),
-        "n_heads": get("num_attention_heads"),
-        "norm_eps": config.get("layer_norm_eps", 1e-12),
-        "first_position": padding,
-        "pooling": pooling,
-        "normalize": normalize,
-    }
+    first = 0 if n.architecture == "bert" else n.get("pad_token_id", "", 1) + 1
+    return {"first_position": first, "pooling": pooling, "normalize": normalize}
 
 
 def steps_of(files: Mapping[str, bytes]) -> tuple[Pooling, bool]:

@@ -7,7 +7,7 @@ what comes out for a text does not depend on the texts beside it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from webllm_py.gpu.device import Buffer, Device, Dispatch
@@ -142,18 +142,19 @@ class EncoderGraph:
     def norm(self, name: str, source: Buffer, target: Buffer) -> None:
         """target = LayerNorm of the rows of source."""
         hidden = self.config.hidden_size
-        _, vectors = self.weights.vectors[name]
+        _, weight = self.weights.vectors[name]
         threads = min(self.tuning.reduce_threads, 128)
         made = kernel(
-            "layernorm",
+            "norm",
             BLOCKS=padded(hidden) // 32,
             K=hidden,
             EPS=self.config.norm_eps,
-            BIAS_AT=padded(hidden) // 4,
+            CENTERED=True,
+            BIAS=True,
             LANES=threads,
             THREADS=threads,
         )
-        bound = {"x": source, "vectors": vectors, "y": target}
+        bound = {"x": source, "weight": weight, "y": target}
         self.dispatches.append(Dispatch(made, bound, (1, self.rows, 1), name))
 
     def attend(self, name: str) -> None:
@@ -177,13 +178,22 @@ class EncoderGraph:
     def widen(self, name: str) -> None:
         """inner = gelu of the projection of the summed rows."""
         width = padded(self.config.intermediate_size)
-        self.linear(name, self.buffers.summed, "gelu", self.buffers.inner, width)
+        words = {"activation": "activation/gelu"}
+        self.linear(name, self.buffers.summed, "activate", self.buffers.inner, width, words)
 
     def add_linear(self, name: str, source: Buffer, target: Buffer) -> None:
         """target += the projection of ``source``."""
         self.linear(name, source, "residual", target, padded(self.config.hidden_size))
 
-    def linear(self, name: str, source: Buffer, epilogue: str, target: Buffer, stride: int) -> None:
+    def linear(
+        self,
+        name: str,
+        source: Buffer,
+        epilogue: str,
+        target: Buffer,
+        stride: int,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         """A matrix times rows, and its bias, into rows of so many elements."""
         matrix, slices = self.weights.matrices[name]
         vector, vectors = self.weights.vectors[name]
@@ -194,6 +204,7 @@ class EncoderGraph:
                 "epilogue": f"epilogue/{epilogue}",
                 "finish": "linear/finish",
                 "quant": f"quant/{part.format}",
+                **(more or {}),
             }
             bound = {"x": source, "vectors": vectors, "y": target, **part.buffers}
             layer = Linear(matrix, part, bound, words, constants, self.tuning, across)

@@ -2,73 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
-from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.config import ModelConfig
+from webllm_py.models.declaration import Declaration
 from webllm_py.models.graph import Graph
 from webllm_py.models.layer import Layer, norm_parts
 from webllm_py.models.rope import Rotation, inverse_frequencies
-from webllm_py.models.tensors import Tensors
 from webllm_py.models.weights import Matrix, Part, Vector
 
 __all__ = ["Transformer"]
 
 
 @dataclass(frozen=True)
-class Transformer:
+class Transformer(Declaration):
     """Which tensors make which matrices, and the pass over them."""
 
     config: ModelConfig
     tensors: Mapping[str, TensorInfo]
 
     def __post_init__(self) -> None:
-        parts = [part for matrix in self.matrices() for part in matrix.parts]
-        for vector in self.vectors():
-            parts += [*vector.norm, *vector.biases]
-        expected = {part.tensor.name for part in parts}
-        unknown = sorted(
-            name
-            for name, tensor in self.tensors.items()
-            if tensor.name not in expected and name not in ROPE_TENSORS
-        )
-        if unknown:
-            raise UnsupportedModelError(
-                f"the checkpoint has {len(unknown)} tensors that {self.config.architecture} models "
-                f"do not use ({', '.join(unknown[:3])}{', ...' if len(unknown) > 3 else ''}): "
-                "it is of another architecture than it says, or a newer variant"
-            )
-
-    @property
-    def checked(self) -> Tensors:
-        """The tensors, checked when they are asked for."""
-        return Tensors(self.tensors)
+        self.check_all_used(self.config.architecture, ROPE_TENSORS)
 
     @property
     def layers(self) -> list[Layer]:
         """The layers in order."""
         return [Layer(self.config, self.checked, i) for i in range(self.config.n_layers)]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its tensors, as the file stores them."""
-        return sum(tensor.nbytes for tensor in self.tensors.values())
-
-    @property
-    def n_parameters(self) -> int:
-        """Numbers in its tensors."""
-        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
-
-    @property
-    def formats(self) -> dict[str, int]:
-        """Bytes of its tensors by the format that stores them, the most first."""
-        sizes: dict[str, int] = {}
-        for tensor in self.tensors.values():
-            sizes[tensor.format.name] = sizes.get(tensor.format.name, 0) + tensor.nbytes
-        return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
     @property
     def tied(self) -> bool:

@@ -13,7 +13,7 @@ import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import CorruptCheckpointError
@@ -21,6 +21,7 @@ from webllm_py.fetch.source import Chunk, bytes_of, part_of
 from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.declaration import Declaration
 from webllm_py.models.weights import Matrix, Part, Slice, Vector, Weights
 from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.storage import (
@@ -42,16 +43,6 @@ MOST_PIECES = 64
 MOST_APART = 4096  # bytes between pieces that are fetched and not used
 # Queued copies take memory of their own until the GPU is done with them.
 QUEUED_BYTES = 64 << 20
-
-
-class Declaration(Protocol):
-    """What is asked of a model."""
-
-    def matrices(self) -> list[Matrix]:
-        """Every matrix."""
-
-    def vectors(self) -> list[Vector]:
-        """Every vector."""
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,19 @@ from webllm_py.fetch.source import Chunk
 from webllm_py.gpu.device import AdapterInfo, Buffer, Device, Limits, checked_size
 from webllm_py.gpu.kernels import Variant
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.bert import Bert
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.step import PAGE
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.cache import FIRST_PAGES
+from webllm_py.runtime.embedder import Embedder
 from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.storage import Quantize
 
-__all__ = ["MemoryPlan", "SizingDevice", "plan_memory"]
+__all__ = ["EncoderMemory", "MemoryPlan", "SizingDevice", "plan_encoder_memory", "plan_memory"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,26 @@ class MemoryPlan:
     def whole(self) -> int:
         """With a conversation that fills the context."""
         return self.weights + self.work + self.cache(self.context_length)
+
+
+@dataclass(frozen=True)
+class EncoderMemory:
+    """Bytes on the GPU of a text encoder, which keeps nothing between texts.
+
+    Attributes:
+        weights: the model's matrices and vectors, as the kernels read them.
+        work: what a pass works in.
+        context_length: the most tokens of a text.
+    """
+
+    weights: int
+    work: int
+    context_length: int
+
+    @property
+    def whole(self) -> int:
+        """All of it."""
+        return self.weights + self.work
 
 
 class SizingDevice:
@@ -120,3 +142,21 @@ def plan_memory(
         page=executor.cache.bytes_a_page,
         context_length=executor.context_length,
     )
+
+
+def plan_encoder_memory(
+    model: Bert,
+    device: Device | SizingDevice,
+    *,
+    context_length: int | None = None,
+    quantize: Quantize | None = None,
+) -> EncoderMemory:
+    """As ``plan_memory``, of a text encoder."""
+    sizing = cast(Device, SizingDevice(device.limits, device.info, device.variant))
+    owner = BufferOwner(sizing)
+    weights, _ = place_weights(sizing, owner, model, ProgressReporter(None), quantize)
+    weight_bytes = owner.nbytes
+    longest = model.config.context_length
+    context = min(context_length or longest, longest)
+    Embedder(sizing, owner, model, weights, context_length=context, tuning=tuning_for(sizing))
+    return EncoderMemory(weight_bytes, owner.nbytes - weight_bytes, context)

@@ -252,6 +252,23 @@ async def test_dtypes_that_are_not_run_are_all_named() -> None:
         await opened({"model.safetensors": weights})
 
 
+async def test_constants_that_count_are_no_obstacle() -> None:
+    ids = {"embeddings.position_ids": ("I64", (1, 4)), "a": ("F32", (1,))}
+    checkpoint = await opened({"model.safetensors": safetensors_bytes(ids)})
+    assert set(checkpoint.tensors) == set(ids)
+    with pytest.raises(UnsupportedModelError, match=r"F64 \(1 tensors\)"):
+        await opened({"model.safetensors": safetensors_bytes({"position_ids": ("F64", (4,))})})
+
+
+@pytest.mark.parametrize("names", [("modules.json",), ("modules.json", "1_Pooling/config.json")])
+@pytest.mark.parametrize("architecture", ["bert", "llama"])
+async def test_files_of_text_embedders(architecture: str, names: tuple[str, ...]) -> None:
+    config = json.dumps({"model_type": architecture}).encode()
+    files = {"config.json": config, "model.safetensors": safetensors_bytes(TENSORS)}
+    checkpoint = await opened(files | dict.fromkeys(names, b"{}"))
+    assert set(checkpoint.files) == (set(names) if architecture == "bert" else set())
+
+
 @pytest.mark.parametrize(
     ("index", "error", "message"),
     [
