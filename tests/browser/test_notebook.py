@@ -33,6 +33,7 @@ def test_it_is_a_clean_notebook_of_format_4_5() -> None:
 def check(printed: str) -> None:
     """What the cells must have printed, in whichever Python."""
     assert "Tokyo." in printed
+    assert "get_weather {'city': 'Oslo'}" in printed and "12" in printed
     bars = [line for line in printed.splitlines() if "█" in line]
     assert bars, printed
     assert len(bars) >= 5, "several words are about as likely"
