@@ -24,12 +24,15 @@ class Numbers:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, renamed: Mapping[str, str], defaults: Mapping[str, Any]
+        self,
+        checkpoint: Checkpoint,
+        renamed: Mapping[str, str] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ):
         self.architecture = checkpoint.architecture
         self.metadata = checkpoint.metadata
         self.gguf = checkpoint.kind == "gguf"
-        self.renamed, self.defaults = renamed, defaults
+        self.renamed, self.defaults = renamed or {}, defaults or {}
 
     def get(self, huggingface: str, gguf: str, *default: Any) -> Any:
         """A value: ``huggingface`` of config.json, or ``gguf`` after the architecture's name.
