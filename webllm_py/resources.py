@@ -103,6 +103,7 @@ class ChatCompletions:
             variables=request.template_kwargs,
             enable_thinking=request.enable_thinking,
         )
+        request = replace(request, stop=(*request.stop, *dialect.prompts.stop))
         tokens = model.tokenizer.encode(text)
         if not tokens:
             raise RequestError("the conversation is empty", param="messages")

@@ -8,7 +8,6 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from webllm_py.chat import choose_template
 from webllm_py.chat.habits import TemplateHabits
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.cli.opening import open_gpu
@@ -17,7 +16,7 @@ from webllm_py.cli.report import report
 from webllm_py.cli.terminal import Style
 from webllm_py.errors import DeviceError, DeviceLimitError, TemplateError
 from webllm_py.gpu import Device
-from webllm_py.loading import pocket_model, token_text, tokenizer_of
+from webllm_py.loading import pocket_model, template_of, token_text, tokenizer_of
 from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.bert import Bert, encoder_for
 from webllm_py.models.transformer import Transformer
@@ -144,16 +143,11 @@ def tokenizer_kind(checkpoint: Checkpoint) -> str:
 def describe_template(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, Any]:
     """Whether the checkpoint brings a chat template, and what that knows."""
     try:
-        template = choose_template(
-            checkpoint.chat_template,
-            lambda text: tokenizer.token_id(text) is not None,
-            bos_token=token_text(tokenizer, tokenizer.bos_id),
-            eos_token=token_text(tokenizer, tokenizer.eos_id),
-        )
+        template = template_of(checkpoint, tokenizer)
     except TemplateError as error:
         return {"from_checkpoint": True, "error": str(error)}
     return {
-        "from_checkpoint": checkpoint.chat_template is not None,
+        "from_checkpoint": bool(checkpoint.chat_template or checkpoint.conversation),
         "system": not TemplateHabits(template).drops_system,
         "tools": "tools" in template.variables,
     }

@@ -31,8 +31,8 @@ def report(found: Mapping[str, Any], style: Style) -> str:
 
 def model_rows(found: Mapping[str, Any]) -> Rows:
     """Architecture and sizes."""
-    kinds = {"gguf": "GGUF", "huggingface": "Hugging Face folder"}
-    yield "architecture", f"{found['architecture']}, from a {kinds[found['kind']]}"
+    kinds = {"gguf": "a GGUF", "huggingface": "a Hugging Face folder", "mlc": "an MLC folder"}
+    yield "architecture", f"{found['architecture']}, from {kinds[found['kind']]}"
     yield "parameters", count(found["parameters"])
     formats = ", ".join(f"{name} {size(n)}" for name, n in found["bytes_by_format"].items())
     yield "weights", f"{size(found['file_bytes'])} ({formats})"

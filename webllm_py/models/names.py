@@ -1,4 +1,4 @@
-"""Hugging Face's tensor names, as GGUF has them: the names that models use throughout."""
+"""Hugging Face's and MLC's tensor names, as GGUF has them: the names that models use throughout."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ HUGGINGFACE_NAMES: Mapping[str, str] = {
     "model.layers.{}.self_attn.q_proj": "blk.{}.attn_q",
     "model.layers.{}.self_attn.k_proj": "blk.{}.attn_k",
     "model.layers.{}.self_attn.v_proj": "blk.{}.attn_v",
+    "model.layers.{}.self_attn.qkv_proj": "blk.{}.attn_qkv",  # MLC's
+    "model.layers.{}.self_attn.c_attn": "blk.{}.attn_qkv",  # MLC's of qwen2
     "model.layers.{}.self_attn.o_proj": "blk.{}.attn_output",
     "model.layers.{}.post_attention_layernorm": "blk.{}.ffn_norm",
     "model.layers.{}.mlp.gate_proj": "blk.{}.ffn_gate",
     "model.layers.{}.mlp.up_proj": "blk.{}.ffn_up",
+    "model.layers.{}.mlp.gate_up_proj": "blk.{}.ffn_up",  # MLC's, with the gate above
     "model.layers.{}.mlp.down_proj": "blk.{}.ffn_down",
 }
 

@@ -1,0 +1,99 @@
+"""mlc-chat-config.json in the terms of Hugging Face's files, which all else is written for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.checkpoint.mlc_format import QUANTIZATIONS, Quantization
+from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
+
+__all__ = ["generation_config", "model_config", "quantization_of", "tokenizer_files"]
+
+SAMPLING = (
+    "temperature",
+    "top_p",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+)
+OTHER_FILES = ("tokenizer.json", "tokenizer_config.json")  # where the config does not list any
+
+
+def quantization_of(config: Mapping[str, Any], name: str) -> Quantization:
+    """What the weights were quantized to.
+
+    Raises:
+        UnsupportedModelError: a quantization that this version does not run.
+    """
+    label = config.get("quantization")
+    if not isinstance(label, str) or label not in QUANTIZATIONS:
+        raise UnsupportedModelError(
+            f"{name} is quantized to {label!r}, which this version does not run. It runs "
+            f"{', '.join(QUANTIZATIONS)}."
+        )
+    return QUANTIZATIONS[label]
+
+
+def model_config(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What config.json of the original model would say.
+
+    Raises:
+        CorruptCheckpointError: a field that is needed is missing or of another kind.
+    """
+    numbers = config.get("model_config")
+    model_type = config.get("model_type")
+    if not isinstance(numbers, dict) or not isinstance(model_type, str) or not model_type:
+        raise CorruptCheckpointError(f"{name} has no model_type and model_config.")
+    made = dict(numbers)
+    if isinstance(nested := made.pop("text_config", None), dict):
+        made = {**made, **nested}
+    made["model_type"] = model_type
+    theta = made.pop("position_embedding_base", None)
+    if theta:
+        made["rope_theta"] = theta
+    window = _window(config, made, "sliding_window_size")
+    context = _window(config, made, "context_window_size")
+    made["sliding_window"] = window
+    # Within the window, attention to all positions is attention to the window.
+    made["max_position_embeddings"] = context or window
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        if config.get(key) is not None:
+            made[key] = config[key]
+    return made
+
+
+def _window(config: Mapping[str, Any], numbers: Mapping[str, Any], key: str) -> int | None:
+    """A number of positions; the config stands before the model's own, and -1 for none."""
+    for source in (config, numbers):
+        value = source.get(key)
+        if isinstance(value, int) and value > 0:
+            return value
+        if value is not None and value != -1:
+            raise CorruptCheckpointError(f"mlc-chat-config.json says {key} = {value!r}.")
+    return None
+
+
+def generation_config(config: Mapping[str, Any]) -> bytes:
+    """What generation_config.json of the original model would say: sampling, and what ends a text:
+    also the ids at which a conversation's turn ends."""
+    made = {key: config[key] for key in SAMPLING if config.get(key) is not None}
+    ends = config.get("eos_token_id")
+    ids = list(ends) if isinstance(ends, list) else [] if ends is None else [ends]
+    template = config.get("conv_template")
+    if isinstance(template, dict) and isinstance(template.get("stop_token_ids"), list):
+        ids += [token for token in template["stop_token_ids"] if token not in ids]
+    if ids:
+        made["eos_token_id"] = ids
+    if config.get("bos_token_id") is not None:
+        made["bos_token_id"] = config["bos_token_id"]
+    return json.dumps(made).encode()
+
+
+def tokenizer_files(config: Mapping[str, Any], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the files that the config lists and that are of use."""
+    listed = config.get("tokenizer_files")
+    if not isinstance(listed, list) or not listed:
+        return OTHER_FILES
+    return tuple(name for name in known if name in listed)
