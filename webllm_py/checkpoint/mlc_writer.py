@@ -37,13 +37,17 @@ class MLCWriter:
         quantization: one of ``mlc_format.QUANTIZATIONS``: of matrices, but for q4f16_2's embedding
             and output. Vectors become float16, or what float32 keeps of them in bfloat16.
         config: the other fields of mlc-chat-config.json.
+        raw: keep all of float32, for q0f32: mlc_llm's own files do not.
     """
 
-    def __init__(self, quantization: str, config: Mapping[str, Any]):
+    def __init__(self, quantization: str, config: Mapping[str, Any], *, raw: bool = False):
         if quantization not in QUANTIZATIONS:
             raise ValueError(
                 f"quantization must be one of {', '.join(QUANTIZATIONS)}, not {quantization!r}"
             )
+        if raw and quantization != "q0f32":
+            raise ValueError(f"{quantization} has no float32 to keep raw")
+        self._raw = raw
         self._label = quantization
         self._config = config
         self._floats = ROUND_TO[quantization[2:].partition("_")[0]]
@@ -101,10 +105,12 @@ class MLCWriter:
         self._tensors[name] = (dtype, shape, data)
 
     def _rounded(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Floats as the file has them, 16 bits each, and their values: of float32 the upper half,
-        rounded to even."""
+        """Floats as the file has them, and their values: of float32 the upper half, rounded to
+        even."""
         import numpy as np
 
+        if self._raw:
+            return np.ascontiguousarray(values, np.float32), values
         if self._floats == "float16":
             halves = values.astype(np.float16)
             return halves, halves.astype(np.float32)
@@ -136,7 +142,7 @@ class MLCWriter:
                     "name": name,
                     "shape": list(shape),
                     "dtype": dtype,
-                    "format": "f32-to-bf16",
+                    "format": "raw" if self._raw else "f32-to-bf16",
                     "nbytes": len(data),
                     "byteOffset": len(shard),
                 }
