@@ -10,6 +10,7 @@ import pytest
 from groups import GROUPS
 from runners import Runner, of_native
 from test_block_formats import embedded, multiplied
+from test_dot4 import buffer_of, dot4, quantized
 from test_linear import snippets
 from test_repack import staged
 
@@ -206,3 +207,26 @@ async def test_many_rows(runner: Runner, name: str, rng: np.random.Generator) ->
     )
     expected = x[:, :k].astype(np.float64) @ stored.values.T
     np.testing.assert_allclose(out["y"], expected, rtol=0, atol=3e-6 * k)
+
+
+@pytest.mark.parametrize("name", of_native(("Q4F16_1", "Q4F32_1"), ("Q4F32_1",)))
+async def test_in_8_bits(runner: Runner, name: str, rng: np.random.Generator) -> None:
+    """Any codes, also 15, which stands for 8."""
+    m, n, k, tile = 32, 70, 416, (32, 64, 1, False)
+    codes = rng.integers(0, 16, (n, k), np.uint32)
+    scales = GROUPS[name].rounded(rng.uniform(-1, 1, (n, k // 32)).astype(np.float32))
+    stored = Stored(name, codes, scales)
+    fmt, arrays = await whole(runner, stored.info, stored.data)
+    x, steps = quantized(rng.standard_normal((m, k)).astype(np.float32))
+    out = await runner.run(
+        dot4(fmt, "store", x.shape, tile, N=n, SLICE=n, Y_STRIDE=n),
+        {
+            "x": buffer_of(x, steps),
+            "vectors": np.zeros(4, np.float32),
+            "y": np.zeros((m, n), np.float32),
+            **arrays,
+        },
+        (2, 1),
+    )
+    expected = (x * np.repeat(steps, 32, axis=1)).astype(np.float64) @ stored.values.T
+    np.testing.assert_allclose(out["y"], expected, rtol=0, atol=k * 4e-6)
