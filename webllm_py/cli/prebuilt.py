@@ -7,7 +7,8 @@ from typing import Any
 
 from webllm_py.errors import SourceError
 from webllm_py.fetch.prebuilt import Prebuilt, prebuilt_models
-from webllm_py.models import ARCHITECTURES, ENCODERS
+from webllm_py.models import ENCODERS
+from webllm_py.models.families import FAMILIES
 from webllm_py.units import size
 
 __all__ = ["describe_prebuilt", "find_prebuilt", "prebuilt_rows"]
@@ -24,7 +25,7 @@ def describe_prebuilt(record: Prebuilt, error: SourceError) -> dict[str, Any]:
         "name": record.id,
         "kind": "prebuilt",
         "architecture": record.family,
-        "runs": record.family in ARCHITECTURES or record.family in ENCODERS,
+        "runs": record.family in FAMILIES or record.family in ENCODERS,
         "quantization": record.quantization,
         "repository": record.repository,
         "memory": {"webllm_count": record.memory, "context_length": record.context},
