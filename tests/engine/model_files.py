@@ -14,7 +14,7 @@ from made_models import Spec, Weights, gguf_tensor_name, weights_of
 from reference import rotary_frequencies
 
 from webllm_py.checkpoint import GGUFWriter, ValueType
-from webllm_py.checkpoint.mlc_export import chat_config, fused
+from webllm_py.checkpoint.mlc_export import chat_config, exported
 from webllm_py.checkpoint.mlc_writer import MLCWriter
 
 __all__ = [
@@ -252,7 +252,7 @@ def write_mlc(
 ) -> Path:
     """An MLC folder; returns it."""
     writer = MLCWriter(quantization, chat_config(spec.config, conversation=conversation))
-    for name, weight in fused(weights, spec.architecture).items():
+    for name, weight in exported(weights, spec.architecture).items():
         writer.add(name, weight)
     writer.write(folder)
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))

@@ -20,7 +20,7 @@ from reference import forward
 import webllm_py
 from webllm_py import Engine
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
-from webllm_py.checkpoint.mlc_export import chat_config, fused
+from webllm_py.checkpoint.mlc_export import chat_config, exported
 from webllm_py.checkpoint.mlc_writer import MLCWriter
 from webllm_py.errors import CorruptCheckpointError
 from webllm_py.gpu import Device
@@ -206,7 +206,7 @@ class Exports:
     def mlc(self, label: str, *, raw: bool = False) -> Path:
         folder = self.folder / f"mlc {label} {raw}"
         writer = MLCWriter(label, chat_config(self.config, conversation=CONVERSATION), raw=raw)
-        for name, weight in fused(self.weights, "llama").items():
+        for name, weight in exported(self.weights, "llama").items():
             writer.add(name, weight)
         writer.write(folder)
         self.finished(folder)

@@ -18,6 +18,7 @@ SAMPLING = (
     "frequency_penalty",
     "presence_penalty",
 )
+WINDOWS = 8  # of a context that is not told, as Mistral 7B has it: 4,096 and 32,768
 OTHER_FILES = ("tokenizer.json", "tokenizer_config.json")  # where the config does not list any
 
 
@@ -53,11 +54,14 @@ def model_config(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     theta = made.pop("position_embedding_base", None)
     if theta:
         made["rope_theta"] = theta
+    if not made.get("rope_scaling", True):
+        del made["rope_scaling"]  # Gemma 3's is 0
     window = _window(config, made, "sliding_window_size")
     context = _window(config, made, "context_window_size")
-    made["sliding_window"] = window
-    # Within the window, attention to all positions is attention to the window.
-    made["max_position_embeddings"] = context or window
+    if window:
+        made["sliding_window"] = window
+        context = context or WINDOWS * window
+    made["max_position_embeddings"] = made.get("max_position_embeddings") or context
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
         if config.get(key) is not None:
             made[key] = config[key]

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["chat_config", "fused"]
+__all__ = ["chat_config", "exported"]
 
-FUSED = {
-    "q_proj": ("q_proj", "k_proj", "v_proj"),
-    "gate_proj": ("gate_proj", "up_proj"),
+QKV = ("q_proj", "k_proj", "v_proj")
+GATE_UP = ("gate_proj", "up_proj")
+PHI3 = {
+    "model.embed_tokens": "transformer.embd",
+    "model.norm": "transformer.norm",
+    "input_layernorm": "ln",
+    "self_attn.qkv_proj": "mixer.qkv_proj",
+    "self_attn.o_proj": "mixer.out_proj",
 }
 NUMBERS = (
     "hidden_size",
@@ -30,31 +35,55 @@ NUMBERS = (
     "rope_scaling",
     "head_dim",
     "attention_bias",
+    "hidden_act",
+    "hidden_activation",
+    "partial_rotary_factor",
+    "original_max_position_embeddings",
+    "query_pre_attn_scalar",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
 )
 IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
-def fused(weights: Mapping[str, np.ndarray], model_type: str) -> dict[str, np.ndarray]:
-    """The weights, those of q, k and v below each other, and gate and up.
+def exported(weights: Mapping[str, np.ndarray], model_type: str) -> dict[str, np.ndarray]:
+    """The weights by mlc_llm's names: q, k and v below each other, and gate and up.
 
     Args:
         weights: by Hugging Face's names.
-        model_type: as in config.json; qwen2 and qwen3 have another name for the first three.
+        model_type: as in config.json.
     """
     import numpy as np
 
-    qkv = "c_attn" if model_type.startswith("qwen") else "qkv_proj"
+    qkv = "c_attn" if model_type in ("qwen2", "qwen3") else "qkv_proj"
+    fusions: dict[tuple[str, ...], str] = {GATE_UP: "gate_up_proj"}
+    if model_type != "gemma3_text":
+        fusions[QKV] = qkv
     made = {}
     for name, weight in weights.items():
-        match = re.fullmatch(r"(.*\.)(\w+_proj)(\.\w+)", name)
-        if match is None or not any(match[2] in parts for parts in FUSED.values()):
-            made[name] = weight
-        elif match[2] in FUSED:
-            new = qkv if match[2] == "q_proj" else "gate_up_proj"
-            parts = [weights[match[1] + part + match[3]] for part in FUSED[match[2]]]
-            made[match[1] + new + match[3]] = np.concatenate(parts)
-    return made
+        stem, _, kind = name.rpartition(".")
+        parent, _, last = stem.rpartition(".")
+        for parts, fused in fusions.items():
+            if last == parts[0]:
+                below = [weights[f"{parent}.{part}.{kind}"] for part in parts]
+                made[f"{parent}.{fused}.{kind}"] = np.concatenate(below)
+        if not any(last in parts for parts in fusions):
+            centered = model_type.startswith("gemma") and "norm" in last
+            made[name] = weight + np.float32(1) if centered else weight
+    return {_renamed(name, model_type): weight for name, weight in made.items()}
+
+
+def _renamed(name: str, model_type: str) -> str:
+    if model_type == "gemma3_text":
+        return f"language_model.{name}"
+    if model_type != "phi3":
+        return name
+    stem, _, kind = name.rpartition(".")
+    layer = re.fullmatch(r"model\.layers\.(\d+)\.(.+)", stem)
+    if layer is None:
+        return f"{PHI3.get(stem, stem)}.{kind}"
+    return f"transformer.h.{layer[1]}.{PHI3.get(layer[2], layer[2])}.{kind}"
 
 
 def chat_config(
@@ -72,9 +101,12 @@ def chat_config(
     """
     numbers = {key: config[key] for key in NUMBERS if config.get(key) is not None}
     rope = config.get("rope_parameters") or {}
+    rope = rope.get("full_attention", rope)
     theta = rope.get("rope_theta", config.get("rope_theta", 10000))
-    if "rope_type" in rope and rope["rope_type"] != "default":
-        numbers["rope_scaling"] = {k: v for k, v in rope.items() if k != "rope_theta"}
+    if rope.get("rope_type", "default") != "default":
+        kept = {key: value for key, value in rope.items() if key != "rope_theta"}
+        # Ministral's stay where transformers has them.
+        numbers["rope_parameters" if "mscale" in rope else "rope_scaling"] = kept
     windows = {
         "context_window_size": config.get("max_position_embeddings", -1),
         "sliding_window_size": config.get("sliding_window") or -1,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import CorruptCheckpointError
 
-__all__ = ["HUGGINGFACE_NAMES", "gguf_names"]
+__all__ = ["HUGGINGFACE_NAMES", "MLC_NAMES", "MLC_PREFIX", "gguf_names"]
 
 # Of llama and the many families that kept its names. "{}" is the layer's number.
 HUGGINGFACE_NAMES: Mapping[str, str] = {
@@ -19,15 +19,29 @@ HUGGINGFACE_NAMES: Mapping[str, str] = {
     "model.layers.{}.self_attn.q_proj": "blk.{}.attn_q",
     "model.layers.{}.self_attn.k_proj": "blk.{}.attn_k",
     "model.layers.{}.self_attn.v_proj": "blk.{}.attn_v",
-    "model.layers.{}.self_attn.qkv_proj": "blk.{}.attn_qkv",  # MLC's
-    "model.layers.{}.self_attn.c_attn": "blk.{}.attn_qkv",  # MLC's of qwen2
     "model.layers.{}.self_attn.o_proj": "blk.{}.attn_output",
     "model.layers.{}.post_attention_layernorm": "blk.{}.ffn_norm",
     "model.layers.{}.mlp.gate_proj": "blk.{}.ffn_gate",
     "model.layers.{}.mlp.up_proj": "blk.{}.ffn_up",
-    "model.layers.{}.mlp.gate_up_proj": "blk.{}.ffn_up",  # MLC's, with the gate above
     "model.layers.{}.mlp.down_proj": "blk.{}.ffn_down",
 }
+
+# MLC's where they are others: q, k and v, and gate and up, are one tensor each. Phi's are older.
+MLC_NAMES: Mapping[str, str] = {
+    "model.layers.{}.self_attn.qkv_proj": "blk.{}.attn_qkv",
+    "model.layers.{}.self_attn.c_attn": "blk.{}.attn_qkv",
+    "model.layers.{}.mlp.gate_up_proj": "blk.{}.ffn_up",
+    "transformer.embd": "token_embd",
+    "transformer.norm": "output_norm",
+    "transformer.h.{}.ln": "blk.{}.attn_norm",
+    "transformer.h.{}.mixer.qkv_proj": "blk.{}.attn_qkv",
+    "transformer.h.{}.mixer.out_proj": "blk.{}.attn_output",
+    "transformer.h.{}.post_attention_layernorm": "blk.{}.ffn_norm",
+    "transformer.h.{}.mlp.gate_up_proj": "blk.{}.ffn_up",
+    "transformer.h.{}.mlp.down_proj": "blk.{}.ffn_down",
+}
+# Of Gemma 3, which MLC takes for a part of a model that sees.
+MLC_PREFIX = "language_model."
 
 # Constants that some exporters stored, and that are computed here.
 IGNORED = re.compile(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from webllm_py.checkpoint.mlc_export import chat_config, fused
+from webllm_py.checkpoint.mlc_export import chat_config, exported
 from webllm_py.checkpoint.mlc_writer import MLCWriter
 from webllm_py.cli import main
 
@@ -57,7 +57,7 @@ def written(folder: Path) -> dict[str, bytes]:
     }
     weights = {f"{name}.weight": np.ones(shape, np.float32) for name, shape in shapes.items()}
     writer = MLCWriter("q4f16_1", chat_config(CONFIG, conversation=CHATML))
-    for name, weight in fused(weights, "llama").items():
+    for name, weight in exported(weights, "llama").items():
         writer.add(name, weight)
     writer.write(folder)
     (folder / "tokenizer.json").write_text(json.dumps({"model": VOCAB}))
