@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from webllm_py.chat import ConversationTemplate, PromptBuilder, choose_template
+from webllm_py.chat import ConversationTemplate, choose_template
+from webllm_py.chat.prompt import PromptBuilder
 from webllm_py.errors import RequestError, TemplateError
 
 ROLES = {"user": "{user_message}", "assistant": "{assistant_message}", "tool": "{tool_message}"}
@@ -155,8 +156,10 @@ def test_prompts_of_requests() -> None:
     messages = [{"role": "developer", "content": "D"}, {"role": "user", "content": parts}]
     assert builder.build(messages) == "<s>[INST] Da\nb [/INST]"
     assert builder.stop == ("</s>",)
-    with pytest.raises(RequestError, match="no place for 'tools'"):
-        builder.build(ONE, tools=[{"type": "function", "function": {"name": "f"}}])
+    tools = [{"type": "function", "function": {"name": "find_it", "parameters": {}}}]
+    assert "find_it" in builder.build(ONE, tools=tools)
+    with pytest.raises(RequestError, match=r"no place for 'chat_template_kwargs\.mood'"):
+        builder.build(ONE, variables={"mood": "good"})
 
 
 def test_it_stands_in_for_a_missing_template() -> None:
