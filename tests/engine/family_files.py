@@ -196,7 +196,7 @@ def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights
 def write_family_mlc(folder: Path, recorded: Recorded, weights: Weights) -> Path:
     """An MLC folder that holds all of float32; returns it."""
     writer = MLCWriter("q0f32", chat_config(recorded.config), raw=True)
-    for name, weight in exported(weights, recorded.config["model_type"]).items():
+    for name, weight in exported(weights, recorded.config).items():
         writer.add(name, weight)
     writer.write(folder)
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))

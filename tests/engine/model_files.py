@@ -252,7 +252,7 @@ def write_mlc(
 ) -> Path:
     """An MLC folder; returns it."""
     writer = MLCWriter(quantization, chat_config(spec.config, conversation=conversation))
-    for name, weight in exported(weights, spec.architecture).items():
+    for name, weight in exported(weights, spec.config).items():
         writer.add(name, weight)
     writer.write(folder)
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))

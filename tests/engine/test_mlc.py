@@ -206,7 +206,7 @@ class Exports:
     def mlc(self, label: str, *, raw: bool = False) -> Path:
         folder = self.folder / f"mlc {label} {raw}"
         writer = MLCWriter(label, chat_config(self.config, conversation=CONVERSATION), raw=raw)
-        for name, weight in exported(self.weights, "llama").items():
+        for name, weight in exported(self.weights, self.config).items():
             writer.add(name, weight)
         writer.write(folder)
         self.finished(folder)

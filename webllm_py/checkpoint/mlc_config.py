@@ -18,6 +18,17 @@ SAMPLING = (
     "frequency_penalty",
     "presence_penalty",
 )
+# Of Phi before transformers had it, and of StableLM.
+OLD_KEYS = {
+    "n_embd": "hidden_size",
+    "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads",
+    "n_head_kv": "num_key_value_heads",
+    "n_inner": "intermediate_size",
+    "n_positions": "max_position_embeddings",
+    "layer_norm_epsilon": "layer_norm_eps",
+}
+OLD_TYPES = {"phi-msft": "phi", "stablelm_epoch": "stablelm"}
 WINDOWS = 8  # of a context that is not told, as Mistral 7B has it: 4,096 and 32,768
 OTHER_FILES = ("tokenizer.json", "tokenizer_config.json")  # where the config does not list any
 
@@ -50,10 +61,13 @@ def model_config(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     made = dict(numbers)
     if isinstance(nested := made.pop("text_config", None), dict):
         made = {**made, **nested}
-    made["model_type"] = model_type
-    theta = made.pop("position_embedding_base", None)
-    if theta:
-        made["rope_theta"] = theta
+    made = {OLD_KEYS.get(key, key): value for key, value in made.items()}
+    made["model_type"] = OLD_TYPES.get(model_type, model_type)
+    if theta := made.pop("position_embedding_base", None):
+        made["rope_theta"] = made["rotary_emb_base"] = theta  # which GPT-NeoX calls so
+    rotated, head_dim = made.pop("rotary_dim", None), made.get("head_dim")
+    if isinstance(rotated, int) and isinstance(head_dim, int) and head_dim > 0:
+        made["partial_rotary_factor"] = rotated / head_dim
     if not made.get("rope_scaling", True):
         del made["rope_scaling"]  # Gemma 3's is 0
     window = _window(config, made, "sliding_window_size")

@@ -35,10 +35,15 @@ MLC_NAMES: Mapping[str, str] = {
     "transformer.norm": "output_norm",
     "transformer.h.{}.ln": "blk.{}.attn_norm",
     "transformer.h.{}.mixer.qkv_proj": "blk.{}.attn_qkv",
+    "transformer.h.{}.mixer.Wqkv": "blk.{}.attn_qkv",
     "transformer.h.{}.mixer.out_proj": "blk.{}.attn_output",
     "transformer.h.{}.post_attention_layernorm": "blk.{}.ffn_norm",
     "transformer.h.{}.mlp.gate_up_proj": "blk.{}.ffn_up",
     "transformer.h.{}.mlp.down_proj": "blk.{}.ffn_down",
+    "transformer.h.{}.mlp.fc1": "blk.{}.ffn_up",
+    "transformer.h.{}.mlp.fc2": "blk.{}.ffn_down",
+    "lm_head.ln": "output_norm",
+    "lm_head.linear": "output",
 }
 # Of Gemma 3, which MLC takes for a part of a model that sees.
 MLC_PREFIX = "language_model."

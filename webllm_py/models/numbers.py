@@ -21,7 +21,7 @@ class Numbers:
     Attributes:
         gguf: whether they are GGUF's ``<architecture>.*`` keys (its specification, "Standardized
             key-value pairs"), or else config.json's.
-        centered: whether norms' weights may be stored less 1, as transformers has Gemma's.
+        as_transformers: whether tensors hold what transformers saves, Gemma's norms less 1 for one.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Numbers:
         self.architecture = checkpoint.architecture
         self.metadata = checkpoint.metadata
         self.gguf = checkpoint.kind == "gguf"
-        self.centered = checkpoint.kind == "huggingface"
+        self.as_transformers = checkpoint.kind == "huggingface"
         self.renamed, self.defaults = renamed or {}, defaults or {}
 
     def get(self, huggingface: str, gguf: str, *default: Any) -> Any:

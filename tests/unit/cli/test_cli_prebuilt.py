@@ -57,7 +57,7 @@ def written(folder: Path) -> dict[str, bytes]:
     }
     weights = {f"{name}.weight": np.ones(shape, np.float32) for name, shape in shapes.items()}
     writer = MLCWriter("q4f16_1", chat_config(CONFIG, conversation=CHATML))
-    for name, weight in exported(weights, "llama").items():
+    for name, weight in exported(weights, CONFIG).items():
         writer.add(name, weight)
     writer.write(folder)
     (folder / "tokenizer.json").write_text(json.dumps({"model": VOCAB}))

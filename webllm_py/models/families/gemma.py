@@ -15,7 +15,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     """What all generations share. Older config.json files say "gelu" and mean its tanh form."""
     return {
         "embedding_scale": n.hidden**0.5,
-        "norm_plus": 1.0 if n.centered else 0.0,
+        "norm_plus": 1.0 if n.as_transformers else 0.0,
         "activation": "gelu_tanh",
     }
 
