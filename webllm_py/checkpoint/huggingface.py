@@ -17,7 +17,7 @@ from webllm_py.checkpoint.text_files import (
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource, Folder, base_name
 
-__all__ = ["CONFIG", "INDEX", "WEIGHTS", "open_huggingface"]
+__all__ = ["CONFIG", "EMBEDDERS", "INDEX", "WEIGHTS", "open_huggingface"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
+from webllm_py.checkpoint.huggingface import EMBEDDERS
 from webllm_py.checkpoint.json_text import parse_object
 from webllm_py.checkpoint.mlc_config import (
     generation_config,
     model_config,
+    pooling_files,
     quantization_of,
     tokenizer_files,
 )
@@ -53,6 +55,8 @@ async def open_mlc(folder: Folder) -> Checkpoint:
     }
     await _check_shards(folder, sources)
     files = await read_texts(folder, tokenizer_files(config, TEXT_FILES))
+    if metadata["model_type"] in EMBEDDERS:
+        files |= pooling_files(config)
     template, named = chat_templates(folder.name, files)
     conversation = config.get("conv_template")
     return Checkpoint(

@@ -9,7 +9,13 @@ from typing import Any
 from webllm_py.checkpoint.mlc_format import QUANTIZATIONS, Quantization
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 
-__all__ = ["generation_config", "model_config", "quantization_of", "tokenizer_files"]
+__all__ = [
+    "generation_config",
+    "model_config",
+    "pooling_files",
+    "quantization_of",
+    "tokenizer_files",
+]
 
 SAMPLING = (
     "temperature",
@@ -107,6 +113,22 @@ def generation_config(config: Mapping[str, Any]) -> bytes:
     if config.get("bos_token_id") is not None:
         made["bos_token_id"] = config["bos_token_id"]
     return json.dumps(made).encode()
+
+
+def pooling_files(config: Mapping[str, Any]) -> dict[str, bytes]:
+    """What sentence-transformers would have beside a text encoder, by the files' names.
+
+    WebLLM takes the row of the first token; whether it is brought to length 1, its caller sees to.
+    """
+    said = config.get("embedding_metadata")
+    said = said if isinstance(said, dict) else {}
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if said.get("normalize", True) else [])]
+    modules = [{"type": kind, "path": kind if kind == "Pooling" else ""} for kind in kinds]
+    pooling = {"pooling_mode": said.get("pooling_strategy", "cls")}
+    return {
+        "modules.json": json.dumps(modules).encode(),
+        "Pooling/config.json": json.dumps(pooling).encode(),
+    }
 
 
 def tokenizer_files(config: Mapping[str, Any], known: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["chat_config", "exported"]
 
 QKV = ("q_proj", "k_proj", "v_proj")
+BERT_QKV = ("query", "key", "value")
 GATE_UP = ("gate_proj", "up_proj")
 PHI3 = {
     "model.embed_tokens": "transformer.embd",
@@ -70,7 +71,7 @@ def exported(weights: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> di
     import numpy as np
 
     model_type = config["model_type"]
-    fusions: dict[tuple[str, ...], str] = {GATE_UP: "gate_up_proj"}
+    fusions: dict[tuple[str, ...], str] = {GATE_UP: "gate_up_proj", BERT_QKV: "qkv"}
     if model_type != "gemma3_text":
         fusions[QKV] = "c_attn" if model_type in ("qwen2", "qwen3") else "qkv_proj"
     made = {}

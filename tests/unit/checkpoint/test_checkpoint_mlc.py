@@ -182,6 +182,52 @@ async def test_windows() -> None:
     assert (metadata["sliding_window"], metadata["max_position_embeddings"]) == (128, 1024)
 
 
+async def test_older_names() -> None:
+    """Of Phi, before transformers had it."""
+    config, index, shards = small()
+    numbers = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_inner": 128, "n_positions": 2048}
+    more = {"rotary_dim": 8, "head_dim": 16, "layer_norm_epsilon": 1e-5}
+    config |= {"model_type": "phi-msft", "model_config": {**numbers, **more}}
+    checkpoint = await opened(config, index, shards)
+    assert checkpoint.architecture == "phi"
+    known = {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "max_position_embeddings": 2048,
+        "partial_rotary_factor": 0.5,
+        "layer_norm_eps": 1e-5,
+    }
+    assert known.items() <= dict(checkpoint.metadata).items()
+
+
+async def test_nested_numbers() -> None:
+    """Of Gemma 3, whose rope scaling of none is 0."""
+    config, index, shards = small()
+    config["model_config"] = {
+        "vocab_size": 3,
+        "text_config": {"hidden_size": 64, "rope_scaling": 0},
+    }
+    metadata = (await opened(config, index, shards)).metadata
+    assert (metadata["vocab_size"], metadata["hidden_size"]) == (3, 64)
+    assert "rope_scaling" not in metadata
+
+
+@pytest.mark.parametrize(
+    ("said", "modules", "pooling"),
+    [
+        ({}, 3, "cls"),
+        ({"embedding_metadata": {"pooling_strategy": "mean", "normalize": False}}, 2, "mean"),
+    ],
+)
+async def test_embedders(said: dict[str, Any], modules: int, pooling: str) -> None:
+    config, index, shards = small()
+    files = (await opened({**config, "model_type": "bert", **said}, index, shards)).files
+    assert len(json.loads(files["modules.json"])) == modules
+    assert json.loads(files["Pooling/config.json"])["pooling_mode"] == pooling
+
+
 Change = Callable[[dict[str, Any], dict[str, Any], Files], Any]
 
 
