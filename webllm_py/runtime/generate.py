@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Container, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.runtime.decoder import Decoder
@@ -12,6 +13,7 @@ from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.runtime.stepwise import Constraint, stepwise
+from webllm_py.runtime.verified import verified
 
 __all__ = ["GenerationStats", "generate"]
 
@@ -80,8 +82,11 @@ async def generate(
             sequences.append(await executor.cache.fork(sequences[0], slot))
         executor.go_on(sequences[0], n)
         processors = settings[0].logits_processors
-        if processors or constraint:
-            pieces = stepwise(run, processors, constraint)
+        by_step = partial(stepwise, run, processors, constraint)
+        if constraint and constraint.is_free and settings[0].memoryless and not processors:
+            pieces = verified(run, constraint, by_step, guess=guess)
+        elif processors or constraint:
+            pieces = by_step()
         else:
             pieces = run.ahead(guess=guess)
         async for index, tokens in pieces:

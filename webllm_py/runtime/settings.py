@@ -51,6 +51,12 @@ class SamplingSettings:
     logits_processors: tuple[LogitsProcessor, ...] = ()
 
     @property
+    def memoryless(self) -> bool:
+        """Whether the logits alone decide about a draw, whatever was drawn before."""
+        penalties = self.frequency_penalty, self.presence_penalty
+        return self.repetition_penalty == 1 and not any(penalties)
+
+    @property
     def greedy(self) -> bool:
         """Whether the most likely token is taken, so that no random number is needed."""
         return self.temperature < COLDEST or self.top_k == 1

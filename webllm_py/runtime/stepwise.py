@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
 from webllm_py.errors import RequestError
@@ -16,16 +16,20 @@ __all__ = ["Constraint", "stepwise"]
 class Constraint(Protocol):
     """What the text must be, as ``webllm_py.grammar.Matcher`` knows it."""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether hardly a token is refused, and the text may end."""
+
     def mask(self) -> bytes:
         """A bitmap of the tokens that may come next; see ``Sampler.mask``."""
 
     def accept(self, token: int) -> bool:
-        """Take note of a token."""
+        """Take note of a token; False, and nothing happens, where it is not allowed."""
 
 
 async def stepwise(
     run: Run, processors: Sequence[LogitsProcessor], constraint: Constraint | None = None
-) -> AsyncIterator[tuple[int, list[int]]]:
+) -> AsyncGenerator[tuple[int, list[int]], None]:
     """The only answer's tokens.
 
     Args:
