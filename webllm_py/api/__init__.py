@@ -3,12 +3,6 @@
 Knows no model, no tokenizer and no GPU; the engine calls it.
 """
 
-from webllm_py.api.embeddings import (
-    CreateEmbeddingResponse,
-    Embedding,
-    EmbeddingRequest,
-    parse_embedding_request,
-)
 from webllm_py.api.requests import (
     ChatRequest,
     CompletionRequest,
@@ -36,9 +30,6 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "CompletionResponses",
-    "CreateEmbeddingResponse",
-    "Embedding",
-    "EmbeddingRequest",
     "FinishReason",
     "GenerationRequest",
     "Responses",
@@ -47,6 +38,5 @@ __all__ = [
     "Usage",
     "parse_chat_request",
     "parse_completion_request",
-    "parse_embedding_request",
     "sampling_defaults",
 ]
