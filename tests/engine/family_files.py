@@ -35,6 +35,9 @@ NAMES = {
     "self_attn.o_proj": "attn_output",
     "post_attention_layernorm": "ffn_norm",
     "mlp.gate_proj": "ffn_gate",
+    "mlp.gate_proj_exps": "ffn_gate_exps",
+    "mlp.up_proj_exps": "ffn_up_exps",
+    "mlp.down_proj_exps": "ffn_down_exps",
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
@@ -74,6 +77,7 @@ MORE_NAMES = {
         "mlp.c_fc": "ffn_up",
         "mlp.c_proj": "ffn_down",
     },
+    "qwen3moe": {"mlp.gate": "ffn_gate_inp"},
     "phi3": {"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"},
 }
 # Whose q and k rows have the two halves of a head alternate.
@@ -136,6 +140,9 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "attention.temperature_scale": rope.get("llama_4_scaling_beta"),
         "attn_logit_softcapping": config.get("attn_logit_softcapping"),
         "final_logit_softcapping": config.get("final_logit_softcapping"),
+        "expert_count": config.get("num_local_experts"),
+        "expert_used_count": config.get("num_experts_per_tok"),
+        "expert_feed_forward_length": config.get("moe_intermediate_size"),
         "rope.dimension_count": int(head_dim * rope.get("partial_rotary_factor", 1)),
         "rope.freq_base": rope["rope_theta"],
         **gguf_scaling(config, rope),
@@ -166,11 +173,26 @@ def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str
     return {}
 
 
+EXPERT = re.compile(r"(model\.layers\.\d+\.mlp\.)experts\.(\d+)\.(\w+)(\.weight)")
+
+
+def with_experts_together(weights: Weights) -> Weights:
+    """The same, but a tensor for what each expert has one of."""
+    found: dict[str, list[np.ndarray]] = {}
+    others = {}
+    for name, weight in sorted(weights.items()):
+        if expert := EXPERT.fullmatch(name):
+            found.setdefault(f"{expert[1]}{expert[3]}_exps{expert[4]}", []).append(weight)
+        else:
+            others[name] = weight
+    return {**others, **{name: np.stack(experts) for name, experts in found.items()}}
+
+
 def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights) -> Weights:
     """The tensors as the converter names and changes them."""
     names = {**NAMES, **MORE_NAMES.get(model.gguf, {})}
     made = {}
-    for source, weight in weights.items():
+    for source, weight in with_experts_together(weights).items():
         stem, _, kind = source.rpartition(".")
         layer = LAYER.fullmatch(stem)
         name = names[layer[2] if layer else stem]

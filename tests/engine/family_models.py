@@ -166,6 +166,18 @@ FAMILY_MODELS = {
         ),
         FamilyModel("qwen2-yarn", "qwen2", {"rope_parameters": YARN}, gguf="qwen2"),
         FamilyModel("qwen3", "qwen3", {"head_dim": 40, "tie_word_embeddings": True}, gguf="qwen3"),
+        FamilyModel(
+            "qwen3-moe",
+            "qwen3_moe",
+            {
+                "head_dim": 40,
+                "num_experts": 7,
+                "num_experts_per_tok": 3,
+                "moe_intermediate_size": 44,
+                "norm_topk_prob": True,
+            },
+            gguf="qwen3moe",
+        ),
         FamilyModel("gemma", "gemma", {"head_dim": 32}, gguf="gemma", centered=True),
         FamilyModel(
             "gemma2",

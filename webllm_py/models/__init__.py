@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from webllm_py.checkpoint.checkpoint import Checkpoint
 from webllm_py.checkpoint.transposed import transposed
-from webllm_py.models.config import config_of
 from webllm_py.models.families import ENCODERS, family_of
+from webllm_py.models.family import config_of
 from webllm_py.models.names import MLC_NAMES, MLC_PREFIX, gguf_names
 from webllm_py.models.transformer import Transformer
 

@@ -177,6 +177,33 @@ class Graph(Recording):
             Y_STRIDE=padded(self.config.intermediate_size),
         )
 
+    def route(self, norm: str, router: str) -> None:
+        """normed = the norm of the hidden rows; route = the experts that each goes to."""
+        config, buffers = self.config, self.buffers
+        self.norm(norm, buffers.hidden, buffers.normed)
+        scores = {"y": buffers.scores}
+        self.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.n_experts)
+        made = kernel(
+            "route",
+            EXPERTS=config.n_experts,
+            TOP=config.n_experts_used,
+            NORMALIZED=config.experts_normalized,
+        )
+        bound = {"scores": buffers.scores, "route": buffers.route}
+        self.dispatches.append(Dispatch(made, bound, (1, self.rows, 1), router))
+
+    def gated_experts(self, name: str) -> None:
+        """gated = activated(gate) * up of the normed rows, for each of a row's experts."""
+        words = {"epilogue": "epilogue/glu", **self.activation}
+        stride = padded(self.config.expert_size)
+        self.expert_linear(name, self.buffers.normed, self.buffers.gated, words, stride)
+
+    def add_experts(self, name: str) -> None:
+        """hidden += the weighted projections of what ``gated_experts`` left."""
+        words, stride = {"epilogue": "epilogue/residual"}, padded(self.config.hidden_size)
+        buffers = self.buffers
+        self.expert_linear(name, buffers.gated, buffers.hidden, words, stride, SUM=True)
+
     @property
     def activation(self) -> dict[str, str]:
         """The snippet of the MLP's epilogue."""

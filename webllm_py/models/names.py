@@ -10,7 +10,7 @@ from webllm_py.errors import CorruptCheckpointError
 
 __all__ = ["HUGGINGFACE_NAMES", "MLC_NAMES", "MLC_PREFIX", "gguf_names"]
 
-# Of llama and the many families that kept its names. "{}" is the layer's number.
+# Of llama and the many families that kept its names. "{}" is a number: the layer's, an expert's.
 HUGGINGFACE_NAMES: Mapping[str, str] = {
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
@@ -69,10 +69,9 @@ def gguf_names(tensors: Mapping[str, TensorInfo], more: Mapping[str, str]) -> di
         if IGNORED.search(name):
             continue
         stem, dot, kind = name.rpartition(".")
-        layer = NUMBER.search(stem)
-        pattern = NUMBER.sub("{}", stem, count=1) if layer else stem
+        pattern = NUMBER.sub("{}", stem)
         known = more.get(pattern, HUGGINGFACE_NAMES.get(pattern))
-        new = name if known is None else known.format(layer and layer.group()) + dot + kind
+        new = name if known is None else known.format(*NUMBER.findall(stem)) + dot + kind
         if new in renamed:
             raise CorruptCheckpointError(f"two tensors of the checkpoint are {new}")
         renamed[new] = tensor
