@@ -45,6 +45,8 @@ class ModelConfig:
         n_experts, n_experts_used, expert_size: of a mixture of experts, which layers with a router
             have: how many, how many a row goes to, how wide they are.
         experts_normalized: whether the weights of a row's experts add up to 1.
+        glu_limit: what gpt-oss clamps gate and up of experts to; 0 for a plain gate.
+        sinks: whether heads have a score without a value.
         learned_positions: whether there is a table of positions beside that of tokens.
         qkv_by_head: whether a tensor of q, k and v has these three of a head next to each other.
         qk_norm: RMSNorm of queries and keys, of each head or of all together.
@@ -82,6 +84,8 @@ class ModelConfig:
     n_experts_used: int = 0
     expert_size: int = 0
     experts_normalized: bool = True
+    glu_limit: float = 0.0
+    sinks: bool = False
     learned_positions: bool = False
     qkv_by_head: bool = False
     qk_norm: Literal["head", "whole"] | None = None
@@ -170,4 +174,10 @@ COUNTS = (
     "context_length",
 )
 POSITIVE = ("norm_eps", "rope_theta", "local_rope_theta", "embedding_scale")
-NOT_NEGATIVE = ("attention_scale", "query_growth", "attention_softcap", "output_softcap")
+NOT_NEGATIVE = (
+    "glu_limit",
+    "attention_scale",
+    "query_growth",
+    "attention_softcap",
+    "output_softcap",
+)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
-from webllm_py.models.tensors import Tensors
+from webllm_py.models.tensors import Tensors, norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
 
 __all__ = ["Experts"]
@@ -32,9 +32,14 @@ class Experts:
         """The matrix that scores experts."""
         return f"{self.name}.ffn_gate_inp"
 
+    @property
+    def norm(self) -> str:
+        """The norm before it."""
+        return f"{self.name}.ffn_norm"
+
     def forward(self, g: Graph) -> None:
         """hidden += the weighted answers of the experts that each row goes to."""
-        g.route(f"{self.name}.ffn_norm", self.router)
+        g.route(self.norm, self.router)
         g.gated_experts(f"{self.name}.gate_up_exps")
         g.add_experts(f"{self.name}.down_exps")
 
@@ -42,25 +47,12 @@ class Experts:
         """The router; gate and up of the experts, row by row; down."""
         c = self.config
         router = self.tensors.shaped(f"{self.router}.weight", c.n_experts, c.hidden_size)
-        rows = 2 * c.n_experts * c.expert_size
-        gate, up = (
-            self.parts(name, c.expert_size, c.hidden_size) for name in ("ffn_gate", "ffn_up")
-        )
-        pairs = [
-            replace(part, base=2 * part.base + i, stride=2)
-            for i, parts in enumerate((gate, up))
-            for part in parts
-        ]
-        down = self.parts("ffn_down", c.hidden_size, c.expert_size)
+        gate_up = self.gate_up("weight", c.hidden_size)
+        down = self.parts("ffn_down", "weight", c.hidden_size, c.expert_size)
+        width = 2 * c.expert_size
         return [
             Matrix(self.router, c.n_experts, c.hidden_size, (Part(router),)),
-            Matrix(
-                f"{self.name}.gate_up_exps",
-                rows,
-                c.hidden_size,
-                tuple(pairs),
-                2 * c.expert_size,
-            ),
+            Matrix(f"{self.name}.gate_up_exps", c.n_experts * width, c.hidden_size, gate_up, width),
             Matrix(
                 f"{self.name}.down_exps",
                 c.n_experts * c.hidden_size,
@@ -70,24 +62,50 @@ class Experts:
             ),
         ]
 
-    def parts(self, name: str, rows: int, columns: int) -> tuple[Part, ...]:
-        """A projection of all experts: one tensor (GGUF's), or one for each expert."""
-        stem, count = f"{self.name}.{name}_exps", self.config.n_experts
-        if f"{stem}.weight" in self.tensors:
-            tensor = self.tensors.shaped(f"{stem}.weight", count, rows, columns)
-            return (Part(flat(tensor)),)
+    def vectors(self) -> list[Vector]:
+        """The norm before it, and biases where a checkpoint has them."""
+        c = self.config
+        stored = self.norm
+        if f"{stored}.weight" not in self.tensors:
+            # gpt-oss's GGUF files call it after what it follows.
+            stored = f"{self.name}.post_attention_norm"
+        made = [Vector(self.norm, c.hidden_size, norm_parts(c, self.tensors, stored))]
+        if f"{self.router}.bias" in self.tensors:
+            bias = self.tensors.shaped(f"{self.router}.bias", c.n_experts)
+            made.append(Vector(self.router, rows=c.n_experts, biases=(Part(bias),)))
+        if f"{self.name}.ffn_down_exps.bias" in self.tensors:
+            gate_up, down = self.gate_up("bias"), self.parts("ffn_down", "bias", c.hidden_size)
+            rows = 2 * c.n_experts * c.expert_size
+            made += [
+                Vector(f"{self.name}.gate_up_exps", rows=rows, biases=gate_up),
+                Vector(f"{self.name}.down_exps", rows=c.n_experts * c.hidden_size, biases=down),
+            ]
+        return made
+
+    def gate_up(self, kind: str, *columns: int) -> tuple[Part, ...]:
+        """Gate and up of one kind (weight or bias), row by row: so in one tensor, or in two."""
+        c = self.config
+        if f"{self.name}.ffn_gate_up_exps.{kind}" in self.tensors:
+            return self.parts("ffn_gate_up", kind, 2 * c.expert_size, *columns)
+        both = (self.parts(name, kind, c.expert_size, *columns) for name in ("ffn_gate", "ffn_up"))
         return tuple(
-            Part(self.tensors.shaped(f"{stem}.{i}.weight", rows, columns), i * rows)
+            replace(part, base=2 * part.base + i, stride=2)
+            for i, parts in enumerate(both)
+            for part in parts
+        )
+
+    def parts(self, name: str, kind: str, rows: int, *columns: int) -> tuple[Part, ...]:
+        """A projection of all experts: one tensor, or one for each expert."""
+        stem, count = f"{self.name}.{name}_exps", self.config.n_experts
+        if f"{stem}.{kind}" in self.tensors:
+            return (Part(flat(self.tensors.shaped(f"{stem}.{kind}", count, rows, *columns))),)
+        return tuple(
+            Part(self.tensors.shaped(f"{stem}.{i}.{kind}", rows, *columns), i * rows)
             for i in range(count)
         )
 
-    def vectors(self) -> list[Vector]:
-        """The norm before it."""
-        c = self.config
-        norm = self.tensors.shaped(f"{self.name}.ffn_norm.weight", c.hidden_size)
-        return [Vector(f"{self.name}.ffn_norm", c.hidden_size, (Part(norm, plus=c.norm_plus),))]
-
 
 def flat(tensor: TensorInfo) -> TensorInfo:
-    """A tensor of matrices as one matrix, each behind the other."""
-    return replace(tensor, shape=(tensor.shape[0] * tensor.shape[1], tensor.shape[2]))
+    """The experts' matrices, or vectors, as one: each behind the other."""
+    experts, rows, *columns = tensor.shape
+    return replace(tensor, shape=(experts * rows, *columns))

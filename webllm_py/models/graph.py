@@ -94,8 +94,13 @@ class Graph(Recording):
             )
         )
 
-    def attend(self, layer: int) -> None:
-        """The attention of q over the sequence's keys and values, for ``add_attended``."""
+    def attend(self, layer: int, sinks_name: str) -> None:
+        """The attention of q over the sequence's keys and values, for ``add_attended``.
+
+        Args:
+            sinks_name: a vector of scores without values, if there is one of that name.
+        """
+        _, sinks = self.weights.vectors.get(sinks_name, (None, None))
         attention = Attention(
             self.config,
             self.tuning,
@@ -104,6 +109,7 @@ class Graph(Recording):
             self.buffers,
             layer,
             self.fused,
+            sinks,
         )
         self.attentions.append(attention)
         if self.fused:
@@ -194,9 +200,11 @@ class Graph(Recording):
 
     def gated_experts(self, name: str) -> None:
         """gated = activated(gate) * up of the normed rows, for each of a row's experts."""
-        words = {"epilogue": "epilogue/glu", **self.activation}
-        stride = padded(self.config.expert_size)
-        self.expert_linear(name, self.buffers.normed, self.buffers.gated, words, stride)
+        buffers, stride = self.buffers, padded(self.config.expert_size)
+        words, limit = {"epilogue": "epilogue/glu", **self.activation}, {}
+        if self.config.glu_limit:
+            words, limit = {"epilogue": "epilogue/clamped_glu"}, {"LIMIT": self.config.glu_limit}
+        self.expert_linear(name, buffers.normed, buffers.gated, words, stride, **limit)
 
     def add_experts(self, name: str) -> None:
         """hidden += the weighted projections of what ``gated_experts`` left."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.experts import Experts
 from webllm_py.models.graph import Graph
-from webllm_py.models.tensors import Tensors
+from webllm_py.models.tensors import Tensors, norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
 
-__all__ = ["Layer", "norm_parts"]
+__all__ = ["Layer"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Layer:
         """hidden += attention, then hidden += the MLP."""
         name = self.name
         g.project_qkv(f"{name}.qkv", self.index)
-        g.attend(self.index)
+        g.attend(self.index, f"{name}.attn_sinks")
         if self.config.parallel:
             self.widen(g)
         g.add_attended(f"{name}.attn_output", f"{name}.post_attention_norm")
@@ -171,6 +171,9 @@ class Layer:
                 made.append(Vector(f"{self.name}.{name}", c.hidden_size, norm))
         if c.qk_norm:
             made.append(self.qk_norm())
+        if c.sinks:
+            sinks = self.tensors.shaped(f"{self.name}.attn_sinks.weight", c.n_heads)
+            made.append(Vector(f"{self.name}.attn_sinks", rows=c.n_heads, biases=(Part(sinks),)))
         return made
 
     def biased(self, *names: str) -> bool:
@@ -218,15 +221,6 @@ class Layer:
             parts.append(Part(weight, base, 1, head_dim, rotary_dim, plus=c.norm_plus))
             base += size
         return Vector(f"{self.name}.qkv_norm", rows=base, biases=tuple(parts))
-
-
-def norm_parts(config: ModelConfig, tensors: Tensors, name: str) -> tuple[Part, ...]:
-    """The weight of a norm of hidden rows, and a LayerNorm's bias if it has one."""
-    weight = tensors.shaped(f"{name}.weight", config.hidden_size)
-    parts = (Part(weight, plus=config.norm_plus),)
-    if config.norm == "rms" or f"{name}.bias" not in tensors:
-        return parts
-    return (*parts, Part(tensors.shaped(f"{name}.bias", config.hidden_size)))
 
 
 def alternating(parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -137,6 +137,7 @@ class Recording:
         """The experts' part of a matrix times rows, into rows of so many elements; see
         kernels/expert_gemv.wgsl."""
         matrix, slices = self.weights.matrices[name]
+        vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
         rows, top = matrix.together, self.config.n_experts_used
         shape = self.tuning.gemv(rows * top, matrix.units)
         across = 1 if constants.get("SUM") else top
@@ -154,10 +155,11 @@ class Recording:
                 GROUPS=shape.groups,
                 THREADS=shape.threads,
                 Y_STRIDE=stride,
+                BIAS=vector is not None,
                 **{"SUM": False, **constants},
             )
             bound = {"x": source, "y": target, "route": self.buffers.route, **part.buffers}
-            bound["vectors"] = self.buffers.zeros
+            bound["vectors"] = vectors
             groups = (-(-rows // (4 * shape.groups)), across, self.rows)
             self.dispatches.append(Dispatch(made, bound, groups, name))
 

@@ -9,8 +9,9 @@ from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.declaration import Declaration
 from webllm_py.models.graph import Graph
-from webllm_py.models.layer import Layer, norm_parts
+from webllm_py.models.layer import Layer
 from webllm_py.models.rope import Rotation, inverse_frequencies
+from webllm_py.models.tensors import norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
 
 __all__ = ["Transformer"]

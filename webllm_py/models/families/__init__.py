@@ -27,6 +27,8 @@ FAMILIES: Mapping[str, str] = {
     "gemma3_text": "gemma3",
     "phi3": "phi3",
     "olmo2": "olmo2",
+    "gpt_oss": "gpt_oss",
+    "gpt-oss": "gpt_oss",
     "stablelm": "stablelm",
     "phi": "phi",
     "phi2": "phi",
