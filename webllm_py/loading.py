@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.api import sampling_defaults
-from webllm_py.chat import ChatTemplate, ConversationTemplate, choose_template
+from webllm_py.chat import choose_template
+from webllm_py.chat.template import Template
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, TemplateError
 from webllm_py.gpu import Device, open_device
@@ -374,9 +375,7 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def template_of(
-    checkpoint: Checkpoint, tokenizer: Tokenizer
-) -> ChatTemplate | ConversationTemplate:
+def template_of(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Template:
     """The checkpoint's chat template, or what stands in for one.
 
     Raises:

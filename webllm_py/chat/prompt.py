@@ -10,11 +10,10 @@ from hashlib import sha256
 from itertools import takewhile
 from typing import Any, NoReturn, Protocol
 
-from webllm_py.chat.conversation import ConversationTemplate
 from webllm_py.chat.habits import CallForm, TemplateHabits
 from webllm_py.chat.plain import MAX_DEPTH
 from webllm_py.chat.reasoning import Marks
-from webllm_py.chat.template import ChatTemplate
+from webllm_py.chat.template import Template
 from webllm_py.chat.tools.syntax import GENERIC
 from webllm_py.errors import RequestError
 
@@ -54,7 +53,7 @@ class PromptBuilder:
 
     def __init__(
         self,
-        template: ChatTemplate | ConversationTemplate,
+        template: Template,
         syntax: CallWriter = GENERIC,
         reasoning: Marks | None = None,
     ) -> None:
@@ -66,7 +65,7 @@ class PromptBuilder:
     @property
     def stop(self) -> tuple[str, ...]:
         """Texts at which every answer ends, whatever the request says."""
-        return self.template.stop if isinstance(self.template, ConversationTemplate) else ()
+        return self.template.stop
 
     def build(
         self,
