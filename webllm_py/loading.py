@@ -125,24 +125,15 @@ class LoadedModel:
 
     @cached_property
     def token_masks(self) -> TokenMasks:
-        """What grammars know of the vocabulary, made when the first of them needs it: some seconds
-        for a large one in a browser."""
-        # not before it is needed, see api/requests.py
+        """What grammars know of the vocabulary; the first mask takes some seconds for a large one
+        in a browser."""
+        # not before they are needed, see api/requests.py
         from webllm_py.grammar import TokenMasks
-        from webllm_py.grammar.free import CONTROL_BYTES
+        from webllm_py.token_texts import TokenTexts
 
-        tokenizer, size = self.tokenizer, self.executor.model.config.vocab_size
-        hidden = tokenizer.special_ids | tokenizer.end_ids
-        tokens = [
-            b"" if id in hidden else tokenizer.token_bytes(id)
-            for id in range(min(size, tokenizer.vocab_size))
-        ]
-        # What no text has stands for control tokens; a vocabulary may have such bytes as tokens.
-        tokens = [b"" if text.translate(None, CONTROL_BYTES) != text else text for text in tokens]
-        tokens += [b""] * (size - len(tokens))
-        for id, byte in self.controls.items():
-            tokens[id] = bytes([byte])
-        return TokenMasks(tokens, [id for id in tokenizer.end_ids if id < size])
+        size = self.executor.model.config.vocab_size
+        texts = TokenTexts(self.tokenizer, size, self.controls)
+        return TokenMasks(texts, [id for id in self.tokenizer.end_ids if id < size])
 
     def describe(self) -> dict[str, Any]:
         """What runs where, as plain values; bytes and counts as whole numbers."""

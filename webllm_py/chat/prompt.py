@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
 from itertools import takewhile
@@ -15,7 +16,7 @@ from webllm_py.chat.plain import MAX_DEPTH
 from webllm_py.chat.reasoning import Marks
 from webllm_py.chat.template import Template
 from webllm_py.chat.tools.syntax import GENERIC
-from webllm_py.errors import RequestError
+from webllm_py.errors import RequestError, TemplateError
 
 __all__ = ["PromptBuilder"]
 
@@ -91,11 +92,20 @@ class PromptBuilder:
         variables = variables or {}
         self._check_known(variables)
         messages = self._with_results(self._with_single_calls(messages))
-        if tools and "tools" not in self.template.variables:
-            messages, tools = self._with_tools(messages, tools), ()
-        prepared = [self._prepared(message, f"messages[{i}]") for i, message in enumerate(messages)]
         switch = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
-        return self.template.render(prepared, tools=tools, **variables, **switch)
+
+        def rendered(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = ()) -> str:
+            prepared = [self._prepared(each, f"messages[{i}]") for i, each in enumerate(messages)]
+            return self.template.render(prepared, tools=tools, **variables, **switch)
+
+        if not tools:
+            return rendered(messages)
+        if "tools" in self.template.variables:
+            # Templates fail where a tool has no description, or a schema that they did not expect.
+            for form in (tools, [_completed(tool) for tool in tools]):
+                with suppress(TemplateError):
+                    return rendered(messages, form)
+        return rendered(self._with_tools(messages, tools))
 
     def _check_known(self, variables: Mapping[str, Any]) -> None:
         for name in variables:
@@ -212,6 +222,12 @@ def _refuse(param: str, advice: str) -> NoReturn:
         param=param,
         code="unsupported_parameter",
     )
+
+
+def _completed(tool: Mapping[str, Any]) -> Json:
+    """A tool with everything that it need not have."""
+    nothing = {"description": "", "parameters": {"type": "object", "properties": {}}}
+    return {**tool, "function": {**nothing, **tool["function"]}}
 
 
 def _joined(content: Any) -> str:
