@@ -15,7 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import (
+    AddressError,
     CancelledLoadError,
+    CannotSuspendError,
     CheckpointError,
     ContextLengthError,
     CorruptCheckpointError,
@@ -26,9 +28,12 @@ from webllm_py.errors import (
     GPUOutOfMemoryError,
     GrammarError,
     MissingFileError,
+    MissingPackageError,
     NoAdapterError,
     NotAModelError,
+    QueueFullError,
     RequestError,
+    ServerError,
     SeveralModelsError,
     ShaderError,
     SourceError,
@@ -42,11 +47,14 @@ from webllm_py.errors import (
 if TYPE_CHECKING:
     from webllm_py.engine import Engine, load
     from webllm_py.runtime.progress import LoadProgress
+    from webllm_py.serving.client import openai_client
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddressError",
     "CancelledLoadError",
+    "CannotSuspendError",
     "CheckpointError",
     "ContextLengthError",
     "CorruptCheckpointError",
@@ -59,9 +67,12 @@ __all__ = [
     "GrammarError",
     "LoadProgress",
     "MissingFileError",
+    "MissingPackageError",
     "NoAdapterError",
     "NotAModelError",
+    "QueueFullError",
     "RequestError",
+    "ServerError",
     "SeveralModelsError",
     "ShaderError",
     "SourceError",
@@ -72,6 +83,7 @@ __all__ = [
     "WebLLMError",
     "__version__",
     "load",
+    "openai_client",
 ]
 
 # Imported when first used: the command line answers `--help` and wrong arguments without them.
@@ -79,6 +91,7 @@ _LATER = {
     "Engine": "webllm_py.engine",
     "LoadProgress": "webllm_py.runtime.progress",
     "load": "webllm_py.engine",
+    "openai_client": "webllm_py.serving.client",
 }
 
 

@@ -161,6 +161,11 @@ class Engine:
         """What runs where: name, architecture, quantization, sizes, memory (bytes), adapter."""
         return self.any_loaded.describe()
 
+    @property
+    def waiting(self) -> int:
+        """Requests whose turn has not come yet."""
+        return self._line.waiting
+
     async def logits(self, ids: Sequence[int] | str) -> Any:
         """The logits after every position, float32 of shape (len(ids), vocab).
 

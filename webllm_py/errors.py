@@ -23,7 +23,12 @@
     ├── RequestError                a request field is wrong; OpenAI-shaped (see ``to_openai``)
     │   └── ContextLengthError      prompt (and completion) do not fit the context
     ├── CancelledLoadError          loading was cancelled by the caller
-    └── EngineClosedError           the engine was unloaded
+    ├── EngineClosedError           the engine was unloaded
+    ├── MissingPackageError         an optional package is not installed; says which, and how
+    ├── CannotSuspendError          ``webllm_py.sync`` where the browser cannot make Python wait
+    └── ServerError                 serving
+        ├── AddressError            the server cannot listen at its address
+        └── QueueFullError          more requests wait than may; try again later
 
 Messages say what was wrong and what to do about it.
 """
@@ -33,7 +38,9 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AddressError",
     "CancelledLoadError",
+    "CannotSuspendError",
     "CheckpointError",
     "ContextLengthError",
     "CorruptCheckpointError",
@@ -44,9 +51,12 @@ __all__ = [
     "GPUOutOfMemoryError",
     "GrammarError",
     "MissingFileError",
+    "MissingPackageError",
     "NoAdapterError",
     "NotAModelError",
+    "QueueFullError",
     "RequestError",
+    "ServerError",
     "SeveralModelsError",
     "ShaderError",
     "SourceError",
@@ -188,3 +198,23 @@ class CancelledLoadError(WebLLMError):
 
 class EngineClosedError(WebLLMError):
     """The engine was unloaded."""
+
+
+class MissingPackageError(WebLLMError):
+    """An optional package is not installed."""
+
+
+class CannotSuspendError(WebLLMError):
+    """Python cannot wait here without an ``await``."""
+
+
+class ServerError(WebLLMError):
+    """Something about serving."""
+
+
+class AddressError(ServerError):
+    """The server cannot listen at its address."""
+
+
+class QueueFullError(ServerError):
+    """More requests wait than may; a later one may find room."""

@@ -71,11 +71,11 @@ class ChatCompletions:
 
     @overload
     async def create(
-        self, *, stream: Literal[True], **fields: Any
+        self, /, *, stream: Literal[True], **fields: Any
     ) -> Stream[ChatCompletionChunk]: ...
     @overload
-    async def create(self, **fields: Any) -> ChatCompletion: ...
-    async def create(self, **fields: Any) -> ChatCompletion | Stream[ChatCompletionChunk]:
+    async def create(self, /, **fields: Any) -> ChatCompletion: ...
+    async def create(self, /, **fields: Any) -> ChatCompletion | Stream[ChatCompletionChunk]:
         """Answer a conversation: OpenAI's fields, and this package's own.
 
         Besides OpenAI's: ``top_k``, ``min_p``, ``repetition_penalty``, ``ignore_eos``,
@@ -125,10 +125,10 @@ class Completions:
         self._engine = engine
 
     @overload
-    async def create(self, *, stream: Literal[True], **fields: Any) -> Stream[Completion]: ...
+    async def create(self, /, *, stream: Literal[True], **fields: Any) -> Stream[Completion]: ...
     @overload
-    async def create(self, **fields: Any) -> Completion: ...
-    async def create(self, **fields: Any) -> Completion | Stream[Completion]:
+    async def create(self, /, **fields: Any) -> Completion: ...
+    async def create(self, /, **fields: Any) -> Completion | Stream[Completion]:
         """Go on with a text: no template, BOS as the checkpoint says.
 
         Returns and raises as ``chat.completions.create`` does.
@@ -168,7 +168,7 @@ class Embeddings:
     def __init__(self, engine: Host):
         self._engine = engine
 
-    async def create(self, **fields: Any) -> CreateEmbeddingResponse:
+    async def create(self, /, **fields: Any) -> CreateEmbeddingResponse:
         """Turn texts into vectors: OpenAI's fields ``input`` (a text, token ids, or a list of
         either), ``encoding_format`` ("float" or "base64"), ``dimensions``, ``model``.
 
