@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from webllm_py.chat.dialect import Dialect
     from webllm_py.embedding import LoadedEmbedder
     from webllm_py.grammar import TokenMasks
+    from webllm_py.runtime.embeds import Embeds
 
 __all__ = [
     "LoadOptions",
@@ -142,6 +143,17 @@ class LoadedModel:
         for id, byte in self.controls.items():
             tokens[id] = bytes([byte])
         return TokenMasks(tokens, [id for id in tokenizer.end_ids if id < size])
+
+    @cached_property
+    def embedder(self) -> Embeds | None:
+        """What embeds texts, if the model was trained for that.
+
+        Raises:
+            UnsupportedModelError: it pools in a way that this version does not run.
+        """
+        from webllm_py.runtime.decoder_embedder import embedder_of  # not before it is needed
+
+        return embedder_of(self.checkpoint, self.executor)
 
     def describe(self) -> dict[str, Any]:
         """What runs where, as plain values; bytes and counts as whole numbers."""
