@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from webllm_py.chat.dialect import Dialect
     from webllm_py.embedding import LoadedEmbedder
     from webllm_py.grammar import TokenMasks
+    from webllm_py.runtime.embeds import Embeds
 
 __all__ = [
     "LoadOptions",
@@ -134,6 +135,17 @@ class LoadedModel:
         size = self.executor.model.config.vocab_size
         texts = TokenTexts(self.tokenizer, size, self.controls)
         return TokenMasks(texts, [id for id in self.tokenizer.end_ids if id < size])
+
+    @cached_property
+    def embedder(self) -> Embeds | None:
+        """What embeds texts, if the model was trained for that.
+
+        Raises:
+            UnsupportedModelError: it pools in a way that this version does not run.
+        """
+        from webllm_py.runtime.decoder_embedder import embedder_of  # not before it is needed
+
+        return embedder_of(self.checkpoint, self.executor)
 
     def describe(self) -> dict[str, Any]:
         """What runs where, as plain values; bytes and counts as whole numbers."""

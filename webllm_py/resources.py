@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from array import array
 
     from webllm_py.api.embeddings import CreateEmbeddingResponse
-    from webllm_py.embedding import LoadedEmbedder
     from webllm_py.loading import LoadedModel
+    from webllm_py.runtime.embeds import Embeds
+    from webllm_py.tokenizer import Tokenizer
 
 __all__ = ["Chat", "ChatCompletions", "Completions", "Embeddings", "Host"]
 
@@ -43,8 +44,12 @@ class Host(Protocol):
         """The model."""
 
     @property
-    def encoder(self) -> LoadedEmbedder:
-        """The model, if it is a text embedder."""
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+
+    @property
+    def embedder(self) -> Embeds:
+        """What embeds texts, if the model is a text embedder."""
 
     async def embed(self, texts: Sequence[Sequence[int]]) -> list[array[float]]:
         """The vector of each text."""
@@ -186,23 +191,21 @@ class Embeddings:
 
         engine = self._engine
         request = parse_embedding_request(fields)
-        model = engine.encoder
-        config = model.embedder.model.config
-        request.check_model(config.vocab_size, config.hidden_size)
-        texts = [self._tokens(model, text, param) for param, text in request.named_inputs]
+        embedder = engine.embedder
+        request.check_model(embedder.vocab_size, embedder.hidden_size)
+        limit = embedder.context_length
+        texts = [self._tokens(text, param, limit) for param, text in request.named_inputs]
         vectors = await engine.embed(texts)
         return request.response(
             vectors,
             model=engine.name,
             tokens=sum(map(len, texts)),
-            normalized=config.normalize,
+            normalized=embedder.normalized,
         )
 
-    def _tokens(
-        self, model: LoadedEmbedder, text: str | tuple[int, ...], param: str
-    ) -> Sequence[int]:
-        tokens = model.tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
-        limit = model.embedder.context_length
+    def _tokens(self, text: str | tuple[int, ...], param: str, limit: int) -> Sequence[int]:
+        tokenizer = self._engine.tokenizer
+        tokens = tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
         if len(tokens) > limit:
             raise ContextLengthError(
                 f"this model embeds texts of up to {limit:,} tokens, and {param} has "

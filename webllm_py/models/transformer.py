@@ -110,6 +110,10 @@ class Transformer(Declaration):
         """Hidden rows to logits."""
         g.output("token_embd" if self.tied else "output")
 
+    def last_norm(self, g: Graph) -> None:
+        """Hidden rows to normed ones, which logits are made of: those that embedders pool."""
+        g.norm("token_embd" if self.tied else "output", g.buffers.hidden, g.buffers.normed)
+
 
 POSITIONS = "position_embd.weight"
 ROPE = "rope_freqs.weight"
