@@ -82,8 +82,8 @@ class PromptBuilder:
             messages: in the normal form of ``webllm_py.api.messages``.
             tools: functions that the model may call.
             variables: for the template, which has to know them.
-            enable_thinking: handed to the template if not None; a template of a model that does
-                not think need not know it.
+            enable_thinking: handed to the template if not None. Where it does not know it, False
+                ends the prompt with reasoning that is over, and nothing else has an effect.
 
         Raises:
             RequestError: the template has no place for a message or a variable.
@@ -91,6 +91,19 @@ class PromptBuilder:
         """
         variables = variables or {}
         self._check_known(variables)
+        text = self._rendered(messages, tools, variables, enable_thinking)
+        known = "enable_thinking" in self.template.variables
+        if enable_thinking is False and self._reasoning and not known:
+            return self._reasoning.closed(text)
+        return text
+
+    def _rendered(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        variables: Mapping[str, Any],
+        enable_thinking: bool | None,
+    ) -> str:
         messages = self._with_results(self._with_single_calls(messages))
         switch = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
 

@@ -13,7 +13,6 @@ from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.runtime.stepwise import Constraint, stepwise
-from webllm_py.runtime.verified import verified
 
 __all__ = ["GenerationStats", "generate"]
 
@@ -84,6 +83,8 @@ async def generate(
         processors = settings[0].logits_processors
         by_step = partial(stepwise, run, processors, constraint)
         if constraint and constraint.is_free and settings[0].memoryless and not processors:
+            from webllm_py.runtime.verified import verified  # not before it is needed
+
             pieces = verified(run, constraint, by_step, guess=guess)
         elif processors or constraint:
             pieces = by_step()
