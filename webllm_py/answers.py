@@ -44,7 +44,14 @@ class Choice:
         finish: why it ended; None while it goes on.
     """
 
-    def __init__(self, index: int, decoder: StreamDecoder, stops: StopFilter, ends: Container[int]):
+    def __init__(
+        self,
+        index: int,
+        decoder: StreamDecoder,
+        stops: StopFilter,
+        ends: Container[int],
+        least: int = 0,
+    ):
         self.index = index
         self.stats = GenerationStats()
         self.text: list[str] = []
@@ -52,6 +59,7 @@ class Choice:
         self._decoder = decoder
         self._stops = stops
         self._ends = ends
+        self._least = least  # tokens before which no stop string counts
 
     def push(self, tokens: Sequence[int]) -> str:
         """Text of the next tokens that may be shown; ``finish`` is set where it ends in them."""
@@ -59,7 +67,9 @@ class Choice:
         for used, token in enumerate(tokens, start=1):
             stopped = token in self._ends
             if not stopped:
-                shown, stopped = self._stops.push(self._decoder.push(token))
+                shown = self._decoder.push(token)
+                if self.stats.generated - len(tokens) + used > self._least:
+                    shown, stopped = self._stops.push(shown)
                 text += shown
             if stopped:
                 self.stats.generated -= len(tokens) - used
@@ -158,7 +168,7 @@ class Answer:
     def _groups(self, prompt: Prompt) -> Iterator[list[Choice]]:
         """A prompt's choices, as many at a time as are decoded together."""
         together = 1
-        if not self.request.sampling.logits_processors and not self.request.grammar:
+        if not self.request.sampling.reads_text and not self.request.grammar:
             together = self.executor.together(len(prompt.tokens), max(1, self._limit(prompt)))
         for first in range(0, self.request.n, together):
             group = [
@@ -167,6 +177,7 @@ class Answer:
                     self.tokenizer.decoder(continues=prompt.continues, shown=prompt.shown),
                     StopFilter(self.request.stop),
                     frozenset() if self.request.ignore_eos else self.tokenizer.end_ids,
+                    self.request.sampling.min_tokens,
                 )
                 for i in range(min(together, self.request.n - first))
             ]
@@ -223,6 +234,7 @@ class Answer:
             ended=ended,
             guess=self.request.prompt_lookup,
             constraint=self._constraint(),
+            vocabulary=self.tokenizer,
             interrupted=self.interrupted,
         )
         async with aclosing(batches):

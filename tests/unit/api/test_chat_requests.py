@@ -10,7 +10,7 @@ import pytest
 from webllm_py.api import ChatRequest, parse_chat_request
 from webllm_py.chat import CallRules
 from webllm_py.errors import RequestError
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.settings import Dry, SamplingSettings
 
 USER = {"role": "user", "content": "hi"}
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
@@ -155,6 +155,29 @@ def test_other_spellings(fields: dict[str, Any], attribute: str, value: Any) -> 
         ({"seed": 2**63 - 1}, "seed", 2**63 - 1),
         ({"logits_processors": []}, "logits_processors", ()),
         ({"logits_processors": [abs, len]}, "logits_processors", (abs, len)),
+        ({"typical_p": 0.7}, "typical_p", 0.7),
+        ({"xtc_probability": 0.5}, "xtc_probability", 0.5),
+        ({"xtc_threshold": 0.2}, "xtc_threshold", 0.2),
+        ({"mirostat": 2}, "mirostat_tau", 5.0),
+        ({"mirostat": 2, "mirostat_tau": 3}, "mirostat_tau", 3.0),
+        ({"mirostat": 0, "mirostat_tau": 3}, "mirostat_tau", 0.0),
+        ({"mirostat": 2, "mirostat_eta": 0.3}, "mirostat_eta", 0.3),
+        ({"min_tokens": 5}, "min_tokens", 5),
+        ({"no_repeat_ngram_size": 3}, "no_repeat_ngram_size", 3),
+        ({"dry_multiplier": 0.8}, "dry", Dry(multiplier=0.8)),
+        ({"dry_multiplier": 0, "dry_base": 2}, "dry", None),
+        ({"dry_multiplier": 1, "dry_penalty_last_n": 0}, "dry", None),
+        (
+            {
+                "dry_multiplier": 1,
+                "dry_base": 2,
+                "dry_allowed_length": 3,
+                "dry_penalty_last_n": 64,
+                "dry_sequence_breakers": ["x"],
+            },
+            "dry",
+            Dry(multiplier=1.0, base=2.0, allowed_length=3, last_n=64, breakers=("x",)),
+        ),
     ],
 )
 def test_other_spellings_of_sampling(fields: dict[str, Any], attribute: str, value: Any) -> None:
@@ -241,6 +264,21 @@ def test_fields_that_cannot_change_the_answer_change_nothing() -> None:
         ({"repetition_penalty": float("inf")}, "repetition_penalty"),
         ({"frequency_penalty": 2.5}, "frequency_penalty"),
         ({"presence_penalty": -2.5}, "presence_penalty"),
+        ({"typical_p": -0.1}, "typical_p"),
+        ({"xtc_probability": 2}, "xtc_probability"),
+        ({"xtc_threshold": "x"}, "xtc_threshold"),
+        ({"mirostat": 1}, "mirostat"),
+        ({"mirostat": 3}, "mirostat"),
+        ({"mirostat_tau": 0}, "mirostat_tau"),
+        ({"mirostat_eta": 1.5}, "mirostat_eta"),
+        ({"min_tokens": -1}, "min_tokens"),
+        ({"no_repeat_ngram_size": 2.0}, "no_repeat_ngram_size"),
+        ({"dry_multiplier": -1}, "dry_multiplier"),
+        ({"dry_base": 0.5}, "dry_base"),
+        ({"dry_allowed_length": 0}, "dry_allowed_length"),
+        ({"dry_penalty_last_n": -2}, "dry_penalty_last_n"),
+        ({"dry_sequence_breakers": "x"}, "dry_sequence_breakers"),
+        ({"dry_sequence_breakers": ["a", ""]}, "dry_sequence_breakers[1]"),
         ({"n": 0}, "n"),
         ({"n": 129}, "n"),
         ({"n": True}, "n"),
@@ -328,8 +366,6 @@ def test_wrong_values_name_their_field(fields: dict[str, Any], param: str) -> No
         ("functions", []),
         ("function_call", "auto"),
         ("web_search_options", {}),
-        ("min_tokens", 5),
-        ("typical_p", 0.5),
         ("timeout", 10),
         ("best_of", True),
         ("modalities", np.array(["text"])),
