@@ -9,6 +9,7 @@ from webllm_py.api.embeddings import (
     EmbeddingRequest,
     parse_embedding_request,
 )
+from webllm_py.api.logprobs import ScoredToken, Scores
 from webllm_py.api.requests import (
     ChatRequest,
     CompletionRequest,
@@ -26,7 +27,7 @@ from webllm_py.api.responses import (
 )
 from webllm_py.api.sampling import sampling_defaults
 from webllm_py.api.stops import StopFilter
-from webllm_py.api.stream import ChatResponses, CompletionResponses, Responses
+from webllm_py.api.stream import ChatResponses, CompletionResponses, Finished, Responses
 
 __all__ = [
     "ChatCompletion",
@@ -40,8 +41,11 @@ __all__ = [
     "Embedding",
     "EmbeddingRequest",
     "FinishReason",
+    "Finished",
     "GenerationRequest",
     "Responses",
+    "ScoredToken",
+    "Scores",
     "StopFilter",
     "Timings",
     "Usage",

@@ -21,6 +21,7 @@ __all__ = ["PromptBuilder"]
 
 Json = dict[str, Any]
 
+END_MARK = "\ue000webllm_py\ue001"  # private use: no text that anybody writes
 THINKING = "message.thinking"  # what gpt-oss's template calls the reasoning
 PART_SEPARATOR = "\n"  # between the text parts of a message, as vLLM and llama.cpp join them
 
@@ -69,6 +70,8 @@ class PromptBuilder:
         tools: Sequence[Mapping[str, Any]] = (),
         variables: Mapping[str, Any] | None = None,
         enable_thinking: bool | None = None,
+        add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
     ) -> str:
         """The prompt, ending with the opening of the model's turn.
 
@@ -78,6 +81,8 @@ class PromptBuilder:
             variables: for the template, which has to know them.
             enable_thinking: handed to the template if not None; a template of a model that does
                 not think need not know it.
+            add_generation_prompt: whether to open the model's turn.
+            continue_final_message: end within the last message instead, right behind its text.
 
         Raises:
             RequestError: the template has no place for a message or a variable.
@@ -90,7 +95,21 @@ class PromptBuilder:
             messages, tools = self._with_tools(messages, tools), ()
         prepared = [self._prepared(message, f"messages[{i}]") for i, message in enumerate(messages)]
         switch = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
-        return self.template.render(prepared, tools=tools, **variables, **switch)
+        if continue_final_message and prepared[-1]["content"]:
+            prepared[-1]["content"] = _marked(prepared[-1]["content"])
+        text = self.template.render(
+            prepared,
+            tools=tools,
+            add_generation_prompt=add_generation_prompt,
+            **variables,
+            **switch,
+        )
+        if not continue_final_message:
+            return text
+        begun, mark, _ = text.rpartition(END_MARK)
+        if not mark:
+            _refuse("continue_final_message", "it changes the text of a message")
+        return begun
 
     def _check_known(self, variables: Mapping[str, Any]) -> None:
         for name in variables:
@@ -199,6 +218,14 @@ def instructions(tools: Sequence[Mapping[str, Any]], syntax: CallWriter) -> str:
         f"its arguments filled in:\n{example.strip()}\nOnly call a function where it helps; you "
         "will get its result. Else answer as usual."
     )
+
+
+def _marked(content: Any) -> Any:
+    """The content with a mark at its end, where templates that trim texts leave white space."""
+    if isinstance(content, str):
+        return content + END_MARK
+    *parts, last = content
+    return [*parts, {**last, "text": last["text"] + END_MARK}]
 
 
 def _refuse(param: str, advice: str) -> NoReturn:

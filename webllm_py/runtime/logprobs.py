@@ -27,11 +27,11 @@ class TokenLogprob:
     """A token's log-probability among all, and the most likely tokens with theirs, by likelihood.
 
     Natural logarithms of the softmax of the model's own logits: before penalties, bias,
-    temperature, cuts, and masks.
+    temperature, cuts, and masks. A text's first token has none: nothing is before it.
     """
 
     token: int
-    logprob: float
+    logprob: float | None
     top: tuple[tuple[int, float], ...] = ()
 
 

@@ -136,12 +136,25 @@ def test_every_field_arrives() -> None:
         ({"chat_template_kwargs": {"enable_thinking": True}}, "enable_thinking", True),
         ({"chat_template_kwargs": {"enable_thinking": True}}, "template_kwargs", {}),
         ({"enable_thinking": False}, "enable_thinking", False),
+        ({"logprobs": True}, "logprobs", 0),
+        ({"logprobs": True, "top_logprobs": 20}, "logprobs", 20),
+        ({"logprobs": False}, "logprobs", None),
+        ({"timeout": 5}, "timeout", 5.0),
+        ({"add_generation_prompt": False}, "add_generation_prompt", False),
+        ({"grammar": 'root ::= "a"'}, "n", 1),
         ({"stream": True, "stream_options": {"include_usage": False}}, "include_usage", False),
         ({"stream": True, "stream_options": {"include_obfuscation": False}}, "stream", True),
     ],
 )
 def test_other_spellings(fields: dict[str, Any], attribute: str, value: Any) -> None:
     assert getattr(parse(**fields), attribute) == value
+
+
+def test_a_last_message_to_continue() -> None:
+    begun = {"role": "assistant", "content": "The capital"}
+    request = parse_chat_request({"messages": [USER, begun], "continue_final_message": True})
+    assert (request.continue_final_message, request.add_generation_prompt) == (True, False)
+    assert not parse_chat_request({"messages": [USER, begun]}).continue_final_message
 
 
 @pytest.mark.parametrize(
@@ -233,11 +246,13 @@ def test_fields_that_cannot_change_the_answer_change_nothing() -> None:
             extra_headers={"a": "b"},
             extra_query={},
             # the values of unsupported fields that ask for nothing
-            logprobs=False,
             response_format={"type": "text"},
             modalities=["text"],
             parallel_tool_calls=True,
-            best_of=1,
+            # and of others
+            logprobs=False,
+            add_generation_prompt=True,
+            continue_final_message=False,
         )
         == parse()
     )
@@ -315,6 +330,21 @@ def test_fields_that_cannot_change_the_answer_change_nothing() -> None:
         ({"ignore_eos": "no"}, "ignore_eos"),
         ({"prompt_lookup": 3}, "prompt_lookup"),
         ({"model": 5}, "model"),
+        ({"logprobs": 3}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": "5"}, "timeout"),
+        ({"grammar": "root ::= a"}, "grammar"),
+        ({"grammar": 'root ::= "a"', "response_format": {"type": "json_object"}}, "grammar"),
+        ({"grammar": 'root ::= "a"', "ignore_eos": True}, "ignore_eos"),
+        ({"continue_final_message": True}, "continue_final_message"),
+        (
+            {"continue_final_message": True, "add_generation_prompt": True},
+            "continue_final_message",
+        ),
+        ({"best_of": 2}, "best_of"),
+        ({"suffix": "x"}, "suffix"),
         ({"reasoning_effort": "huge"}, "reasoning_effort"),
         (
             {"reasoning_effort": "low", "chat_template_kwargs": {"reasoning_effort": "high"}},
@@ -359,15 +389,12 @@ def test_wrong_values_name_their_field(fields: dict[str, Any], param: str) -> No
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("logprobs", True),
-        ("top_logprobs", 3),
         ("audio", {"voice": "x"}),
         ("modalities", ["text", "audio"]),
         ("functions", []),
         ("function_call", "auto"),
         ("web_search_options", {}),
-        ("timeout", 10),
-        ("best_of", True),
+        ("enable_latency_breakdown", True),
         ("modalities", np.array(["text"])),
     ],
 )
