@@ -17,6 +17,8 @@ __all__ = ["MOST_TOP", "Logprobs", "TokenLogprob"]
 
 MOST_TOP = 20
 """Most alternatives of a token, as with OpenAI."""
+# What OpenAI writes for a logarithm of 0, which JSON has no number for.
+LEAST = -9999.0
 # Few numbers, so that kernels are compiled for few.
 TOPS = (1, 5, MOST_TOP)
 ITEMS = 8
@@ -128,6 +130,8 @@ class Logprobs:
         for i, token in enumerate(tokens):
             at = (i * self._slots + slot) * size
             pairs = range(at + 1, at + 1 + 2 * self.top, 2)
-            top = tuple((words[p], numbers[p + 1]) for p in pairs if words[p] < self._vocab)
-            found.append(TokenLogprob(token, numbers[at], top))
+            top = tuple(
+                (words[p], max(numbers[p + 1], LEAST)) for p in pairs if words[p] < self._vocab
+            )
+            found.append(TokenLogprob(token, max(numbers[at], LEAST), top))
         return found

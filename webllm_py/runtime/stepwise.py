@@ -15,6 +15,10 @@ from webllm_py.runtime.settings import LogitsProcessor, SamplingSettings
 __all__ = ["Constraint", "Stepwise"]
 
 
+# A pass over one row or two takes as long as a step or two, which have been begun already.
+FEWEST = 2
+
+
 class Constraint(Protocol):
     """What the text must be, as ``webllm_py.grammar.Matcher`` knows it."""
 
@@ -120,8 +124,8 @@ class Stepwise:
         text = whole_characters(self.constraint.forced())
         tokens = self.vocabulary.encode(text, parse_special=False)[:-1]
         spelled = b"".join(map(self.vocabulary.token_bytes, tokens))
-        if not text.encode().startswith(spelled):
-            return []  # a tokenizer that changes the text, or puts a space before it
+        if len(tokens) < FEWEST or not text.encode().startswith(spelled):
+            return []  # not worth it; or a tokenizer that changes texts, or begins them with a space
         return tokens[: self.run.max_tokens - self.run.issued]
 
     async def _process(self) -> None:
