@@ -88,7 +88,7 @@ async def test_of_a_chat_streamed_and_whole_and_several(engine: Engine, top: int
         "logit_bias": PRINTABLE_ONLY,
     }
     whole = await engine.chat.completions.create(**fields)
-    prompt = engine.tokenizer.encode(engine.loaded.prompts.build(messages))
+    prompt = engine.tokenizer.encode(engine.loaded.dialect.prompts.build(messages))
     for choice in whole.choices:
         tokens = list(choice.message.content.encode())
         assert len(tokens) == 12

@@ -20,7 +20,7 @@ GREEDY: dict[str, Any] = {"temperature": 0, "logit_bias": PRINTABLE_ONLY, "max_t
 
 async def test_the_last_message_is_continued(engine: Engine) -> None:
     """The prompt is what precedes, byte for byte, and the answer what follows."""
-    template = engine.loaded.prompts
+    template = engine.loaded.dialect.prompts
     opened = template.build([USER])
     text = template.build([USER, LAST], add_generation_prompt=False, continue_final_message=True)
     assert text == opened + " The capital "
