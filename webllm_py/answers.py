@@ -21,7 +21,6 @@ from webllm_py.api import (
 from webllm_py.choice import Choice, Placed
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
-from webllm_py.runtime.logits import all_logprobs
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.tokenizer import Tokenizer
 
@@ -196,6 +195,8 @@ class Answer:
         """Log-probabilities of the tokens of the text before an answer, if they are wanted."""
         if not prompt.echoed or self.request.logprobs is None:
             return []
+        from webllm_py.runtime.scores import all_logprobs  # not before: a page's snapshot is small
+
         top = self.request.logprobs
         found = await all_logprobs(self.executor, prompt.tokens, top, self.interrupted)
         decoder, offset = self.tokenizer.decoder(skip_special=False), 0

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from webllm_py.api import FinishReason, StopFilter
 from webllm_py.runtime.generate import GenerationStats
-from webllm_py.runtime.logprobs import TokenLogprob
 from webllm_py.tokenizer import StreamDecoder
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.logprobs import TokenLogprob
 
 __all__ = ["Choice", "Placed"]
 
-# A token's log-probability behind so many characters of the text.
-Placed = tuple[int, TokenLogprob]
+Placed: TypeAlias = "tuple[int, TokenLogprob]"
+"""A token's log-probability, behind so many characters of the text."""
 
 
 class Choice:

@@ -14,12 +14,15 @@ const [folder, wheels, out] = process.argv.slice(2);
 const IMPORTS = `
 import asyncio, gc, json, random, sys, time, traceback
 import jinja2.sandbox
-import webllm_py.engine
 from webllm_py.tokenizer.patterns import profile_named
 
+# Compiled once for all pages: that takes half a second. First of all, for it also takes memory that
+# what is imported behind it can have again.
 for name in ("gpt-2", "llama-bpe", "qwen2"):
-    profile_named(name).pre_tokenizer()  # compiled once for all pages: that takes half a second
+    profile_named(name).pre_tokenizer()
 del name, profile_named
+gc.collect()
+import webllm_py.engine
 
 held = [name for name in sys.modules if name.startswith("webllm_py.") and name.endswith(".browser")]
 if held:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from webllm_py.gpu.device import Buffer, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.runtime.logprobs import Logprobs
 from webllm_py.runtime.sampler import RING, Sampler
 
 if TYPE_CHECKING:
     from webllm_py.runtime.executor import Executor
+    from webllm_py.runtime.logprobs import Logprobs
 
 __all__ = ["Decoder", "Verifier"]
 
@@ -44,6 +44,8 @@ class Decoder:
         Args:
             processed: whether the logits are changed before tokens are drawn.
         """
+        from webllm_py.runtime.logprobs import Logprobs  # not before: a page's snapshot is small
+
         executor = self.executor
         self.logprobs = Logprobs(
             executor.device,

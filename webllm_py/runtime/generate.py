@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Container, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.logprobs import TokenLogprob
 from webllm_py.runtime.pages import Sequence as CachedSequence
-from webllm_py.runtime.repeats import Vocabulary
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings
-from webllm_py.runtime.stepwise import Constraint, Stepwise
+from webllm_py.runtime.stepwise import Constraint, Stepwise, Vocabulary
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.logprobs import TokenLogprob
 
 __all__ = ["GenerationStats", "generate"]
 

@@ -1,4 +1,4 @@
-"""What a model makes of every position of a text: its logits, its tokens' log-probabilities."""
+"""The logits of every position of a text: what ``engine.logits`` returns."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TypeAlias
 
-from webllm_py.gpu.device import Buffer, Plan
+from webllm_py.gpu.device import Buffer
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.kv_cache import page_bytes
-from webllm_py.models.step import PAGE, Row
+from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor, consecutive
-from webllm_py.runtime.logprobs import Logprobs, TokenLogprob
 
-__all__ = ["all_logits", "all_logprobs"]
+__all__ = ["ROWS", "all_logits", "all_parts"]
 
 # All rows of a chunk at a time would need vocab * chunk floats: fewer do.
 ROWS = 32
@@ -39,41 +38,6 @@ async def all_logits(
                 return None
             logits += await executor.device.read(target, 0, size * len(part))
     return logits
-
-
-async def all_logprobs(
-    executor: Executor, tokens: Sequence[int], top: int, interrupted: Callable[[], bool]
-) -> list[TokenLogprob]:
-    """How likely each token was behind those before it, with so many alternatives each.
-
-    As exact as ``all_logits``. Interrupted, it says nothing of the last ones.
-
-    Raises:
-        GPUOutOfMemoryError: no memory for the keys and values.
-    """
-    device, vocab = executor.device, executor.model.config.vocab_size
-    found = [TokenLogprob(tokens[0], None)]
-    rows = min(ROWS, executor.chunk)
-    plan: Plan | None = None
-    async with all_parts(executor, tokens) as (parts, scratch):
-        logprobs = Logprobs(device, scratch, vocab, executor.tuning, ring=rows, top=top, rows=rows)
-        try:
-            async for part, target in parts:
-                if interrupted():
-                    break
-                if plan is None:
-                    found_by = logprobs.dispatches(target, executor.buffers.step, rows)
-                    plan = await device.record("all logprobs", found_by)
-                following = tokens[len(found) : len(found) + len(part)]
-                # As if each row had drawn the token that follows.
-                executor.write_rows([Row(t, 0, 0, i) for i, t in enumerate(following, start=1)])
-                device.replay(plan)
-                data = await logprobs.read(0, len(part))
-                found += logprobs.of_slot(data, 0, following)
-        finally:
-            if plan:
-                device.drop(plan)
-    return found + [TokenLogprob(token, None) for token in tokens[len(found) :]]
 
 
 Parts: TypeAlias = AsyncGenerator[tuple[Sequence[int], Buffer], None]

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from webllm_py.runtime.settings import Dry, SamplingSettings
 
-__all__ = ["DryRule", "NoRepeatedNgrams", "TextRules", "Vocabulary"]
+if TYPE_CHECKING:
+    from webllm_py.runtime.stepwise import Vocabulary
+
+__all__ = ["DryRule", "NoRepeatedNgrams", "TextRules"]
 
 BANNED = -1e30
 """A bias after which a token is not drawn; finite, for it is multiplied."""
-
-
-class Vocabulary(Protocol):
-    """What is known of tokens, as ``webllm_py.tokenizer.Tokenizer`` knows it."""
-
-    @property
-    def end_ids(self) -> Collection[int]:
-        """Tokens that end a text."""
-
-    def token_bytes(self, id: int) -> bytes:
-        """The bytes a token stands for."""
-
-    def encode(self, text: str, *, parse_special: bool) -> list[int]:
-        """The tokens of a text."""
 
 
 class NoRepeatedNgrams:

@@ -11,13 +11,16 @@ import time
 from array import array
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Container, Sequence
+from typing import TYPE_CHECKING
 
 from webllm_py.models.step import Row
 from webllm_py.runtime.decoder import Decoder
-from webllm_py.runtime.logprobs import TokenLogprob
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.sampler import RING
 from webllm_py.runtime.speculation import Speculation
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.logprobs import TokenLogprob
 
 __all__ = ["MOST_AHEAD", "Run"]
 

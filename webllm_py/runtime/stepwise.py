@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import codecs
 from array import array
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Collection
+from typing import TYPE_CHECKING, Any, Protocol
 
 from webllm_py.errors import RequestError
-from webllm_py.runtime.repeats import TextRules, Vocabulary
 from webllm_py.runtime.run import Run
 from webllm_py.runtime.settings import LogitsProcessor, SamplingSettings
 
-__all__ = ["Constraint", "Stepwise"]
+if TYPE_CHECKING:
+    from webllm_py.runtime.repeats import TextRules
+
+__all__ = ["Constraint", "Stepwise", "Vocabulary"]
 
 
 # A pass over one row or two takes as long as a step or two, which have been begun already.
@@ -30,6 +32,20 @@ class Constraint(Protocol):
 
     def forced(self) -> bytes:
         """The bytes that must come next, whatever is chosen later."""
+
+
+class Vocabulary(Protocol):
+    """What is known of tokens, as ``webllm_py.tokenizer.Tokenizer`` knows it."""
+
+    @property
+    def end_ids(self) -> Collection[int]:
+        """Tokens that end a text."""
+
+    def token_bytes(self, id: int) -> bytes:
+        """The bytes a token stands for."""
+
+    def encode(self, text: str, *, parse_special: bool) -> list[int]:
+        """The tokens of a text."""
 
 
 class Stepwise:
@@ -58,10 +74,11 @@ class Stepwise:
         self.sampler = run.decoder.sampler
         self.constraint = constraint
         self.vocabulary = vocabulary
-        self.rules = TextRules(settings, run.prompt, vocabulary) if settings.has_rules else None
+        self.rules = rules_of(settings, run.prompt, vocabulary)
         self._processors = settings.logits_processors
         self._vocab = run.executor.model.config.vocab_size
         self._least = settings.min_tokens
+        self._each_token = bool(self._processors or run.decoder.logprobs)
 
     @property
     def needed(self) -> bool:
@@ -117,15 +134,16 @@ class Stepwise:
     def _certain(self) -> list[int]:
         """Tokens that spell what must come next. The last of them is left out: it may become
         another, longer one with what follows."""
-        if not self.constraint or not self.vocabulary:
+        # Processors and log-probabilities are about each token's logits.
+        if not self.constraint or not self.vocabulary or self._each_token:
             return []
-        if self._processors or self.run.decoder.logprobs:
-            return []  # they are about each token's logits
         text = whole_characters(self.constraint.forced())
         tokens = self.vocabulary.encode(text, parse_special=False)[:-1]
         spelled = b"".join(map(self.vocabulary.token_bytes, tokens))
-        if len(tokens) < FEWEST or not text.encode().startswith(spelled):
-            return []  # not worth it; or a tokenizer that changes texts, or begins them with a space
+        if not text.encode().startswith(spelled):
+            self._each_token = True  # a tokenizer that changes texts, or begins them with a space
+        if len(tokens) < FEWEST or self._each_token:
+            return []
         return tokens[: self.run.max_tokens - self.run.issued]
 
     async def _process(self) -> None:
@@ -139,6 +157,17 @@ class Stepwise:
         for processor in self._processors:
             logits = checked(processor, processor(logits), self._vocab)
         device.write(drawn_from, 0, logits)
+
+
+def rules_of(
+    settings: SamplingSettings, prompt: list[int], vocabulary: Vocabulary | None
+) -> TextRules | None:
+    """The settings' rules about repetitions, if they have any."""
+    if not settings.has_rules:
+        return None
+    from webllm_py.runtime.repeats import TextRules  # not before: a page's snapshot is small
+
+    return TextRules(settings, prompt, vocabulary)
 
 
 def both(one: bytes, other: bytes) -> bytes:
