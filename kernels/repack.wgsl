@@ -6,6 +6,7 @@
 //           2 quants, 3 scales   out: the format's buffers, zeros at first (it declares them)
 // Dispatch  a thread a block of 32 columns
 //
+// The order says which block a thread has: repack/by_rows, or repack/by_columns.
 // The format's file has store_block(source, row, unit): it takes block number source of the piece to
 // a target row, whose first unit there it is given; the row's place in a unit is row % 4. Targets lie
 // in quads of rows and units of 4 rows x 8 columns: see quant/f32.wgsl.
@@ -24,6 +25,7 @@ override ROTARY: u32 = 2u;
 @group(0) @binding(0) var<storage, read> staged: array<u32>;
 @group(0) @binding(1) var<storage, read> piece: array<u32>;
 
+${order}
 ${format}
 
 fn target_row(row: u32) -> u32 {
@@ -59,9 +61,9 @@ fn word_at(byte: u32) -> u32 {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (id.x / BLOCKS >= piece[0]) {
+  if (id.x >= blocks_of_piece()) {
     return;
   }
-  let row = target_row(piece[1] + id.x / BLOCKS);
-  store_block(id.x, row, (row / 4u * BLOCKS + id.x % BLOCKS) * 4u);
+  let row = target_row(row_of(id.x));
+  store_block(id.x, row, (row / 4u * BLOCKS + block_of(id.x)) * 4u);
 }

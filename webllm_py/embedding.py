@@ -107,6 +107,7 @@ async def load_embedder(
     async def load_weights() -> None:
         with times.measure("weights"):
             await loader.run(tokenizer)
+            await checkpoint.verify()
         report.stage("kernels", "Compiling the kernels")
 
     async def prepare() -> None:

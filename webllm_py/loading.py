@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.api import sampling_defaults
-from webllm_py.chat import choose_template
+from webllm_py.chat import ChatTemplate, ConversationTemplate, choose_template
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, TemplateError
 from webllm_py.gpu import Device, open_device
@@ -106,14 +106,8 @@ class LoadedModel:
         from webllm_py.chat.dialect import Dialect  # not before it is needed, see webllm_py.chat
 
         tokenizer = self.tokenizer
-        template = choose_template(
-            self.checkpoint.chat_template,
-            lambda text: tokenizer.token_id(text) is not None,
-            bos_token=token_text(tokenizer, tokenizer.bos_id),
-            eos_token=token_text(tokenizer, tokenizer.eos_id),
-        )
         return Dialect(
-            template,
+            template_of(self.checkpoint, tokenizer),
             lambda text: tokenizer.token_id(text) is not None,
             lambda text: tokenizer.token_id(text) in tokenizer.special_ids - tokenizer.end_ids,
         )
@@ -338,6 +332,7 @@ async def fill(
     async def load_weights() -> None:
         with times.measure("weights"):
             await loader.run(read_tokenizer)
+            await checkpoint.verify()
         report.stage("kernels", "Compiling the kernels")
 
     trial = Dot4Trial(tuner.executor, keep=not tuner.off)
@@ -377,6 +372,24 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
         )
     tokenizer.pad(vocab_size)
     return tokenizer
+
+
+def template_of(
+    checkpoint: Checkpoint, tokenizer: Tokenizer
+) -> ChatTemplate | ConversationTemplate:
+    """The checkpoint's chat template, or what stands in for one.
+
+    Raises:
+        TemplateError: the checkpoint's own cannot be used.
+    """
+    return choose_template(
+        checkpoint.chat_template,
+        lambda text: tokenizer.token_id(text) is not None,
+        conversation=checkpoint.conversation,
+        token_text=lambda token: token_text(tokenizer, token),
+        bos_token=token_text(tokenizer, tokenizer.bos_id),
+        eos_token=token_text(tokenizer, tokenizer.eos_id),
+    )
 
 
 def token_text(tokenizer: Tokenizer, token: int | None) -> str:

@@ -15,10 +15,8 @@ from webllm_py.api import (
     Completion,
     CompletionRequest,
     CompletionResponses,
-    CreateEmbeddingResponse,
     parse_chat_request,
     parse_completion_request,
-    parse_embedding_request,
 )
 from webllm_py.errors import ContextLengthError, RequestError
 from webllm_py.streaming import Stream
@@ -26,6 +24,7 @@ from webllm_py.streaming import Stream
 if TYPE_CHECKING:
     from array import array
 
+    from webllm_py.api.embeddings import CreateEmbeddingResponse
     from webllm_py.embedding import LoadedEmbedder
     from webllm_py.loading import LoadedModel
 
@@ -109,6 +108,7 @@ class ChatCompletions:
             add_generation_prompt=request.add_generation_prompt,
             continue_final_message=request.continue_final_message,
         )
+        request = replace(request, stop=(*request.stop, *dialect.prompts.stop))
         tokens = model.tokenizer.encode(text)
         if not tokens:
             raise RequestError("the conversation is empty", param="messages")
@@ -232,6 +232,9 @@ class Embeddings:
             RequestError: a field that is unknown or wrong; or the model is no embedder.
             ContextLengthError: a text is longer than the model's positions; nothing is cut off.
         """
+        # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
+        from webllm_py.api.embeddings import parse_embedding_request
+
         engine = self._engine
         request = parse_embedding_request(fields)
         model = engine.encoder

@@ -1,5 +1,5 @@
 // 5-bit codes. A block of a quad takes 5 vec4, a word a row: the nibbles of each of its units as in
-// quant/q4_0.wgsl, then the highest bits of all (quant/bits.wgsl).
+// quant/fours.wgsl, then the highest bits of all (quant/bits.wgsl).
 
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
 

@@ -1,5 +1,5 @@
 // Nibbles that stand for 16 numbers: VALUES holds them, each plus ZERO, as bytes, which is quicker than
-// an array that a GPU keeps in memory. A unit is one vec4, as in quant/q4_0.wgsl.
+// an array that a GPU keeps in memory. A unit is one vec4, as in quant/fours.wgsl.
 
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
 

@@ -1,24 +1,16 @@
 // Reader of Q3_K: 16 weights of a row = d * (scale - 32) * (code - 4), 3 bits a code, 6 the scale, f16 d
 // of 256 weights.
-// See quant/f32.wgsl for what a reader does. A block of a quad takes 3 vec4, a word a row: the lower
-// bits of two units each, then the highest bits of all four (quant/bits.wgsl). Scales: a super-block of
-// a quad takes 4 vec4: d as f32; the lower four bits of scales 0 .. 7, of scales 8 .. 15; the upper two
-// of all.
+// See quant/f32.wgsl for what a reader does, quant/threes.wgsl for how codes lie. Scales: a super-block
+// of a quad takes 4 vec4: d as f32; the lower four bits of scales 0 .. 7, of scales 8 .. 15; the upper
+// two of all.
 
-@group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read> scales: array<vec4<u32>>;
 
-${quant/bytes}
-${quant/bits}
+${quant/threes}
 ${quant/scaled}
 
 fn unscaled_columns(unit: u32) -> array<vec4<f32>, 8> {
-  let block = unit / 4u * 3u;
-  let q = shifted_pairs(quants[block + unit % 4u / 2u], unit);
-  let h = shifted_bits(quants[block + 2u], unit);
-  let low = (q & vec4(0x03030303u)) | ((h << vec4(2u)) & vec4(0x04040404u));
-  let high = ((q >> vec4(2u)) & vec4(0x03030303u)) | ((h << vec4(1u)) & vec4(0x04040404u));
-  return columns_in(low, high, 7u, 4.0);
+  return codes_of(unit, 4.0);
 }
 
 fn scales_of(unit: u32) -> vec4<f32> {

@@ -1,5 +1,5 @@
 // Reader of Q4_1: 32 weights of a row = scale * nibble + minimum, f16 each, one pair a block.
-// See quant/f32.wgsl for what a reader does, quant/q4_0.wgsl for how units lie and nibbles become
+// See quant/f32.wgsl for what a reader does, quant/fours.wgsl for how units lie and nibbles become
 // floats. Scales: quad by quad, block by block, a word (scale, minimum) a row.
 
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;

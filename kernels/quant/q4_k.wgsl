@@ -1,6 +1,6 @@
 // Reader of Q4_K: 32 weights of a row = d * scale * nibble - m * minimum, 6 bits the scale and the
 // minimum, f16 d and m of 256 weights.
-// See quant/f32.wgsl for what a reader does. A unit is one vec4, as in quant/q4_0.wgsl.
+// See quant/f32.wgsl for what a reader does. A unit is one vec4, as in quant/fours.wgsl.
 
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
 

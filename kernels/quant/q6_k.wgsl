@@ -1,7 +1,7 @@
 // Reader of Q6_K: 16 weights of a row = d * scale * (code - 32), 6 bits a code, 8 signed bits the scale,
 // f16 d of 256 weights.
 // See quant/f32.wgsl for what a reader does. A block of a quad takes 6 vec4, a word a row: the nibbles
-// of each of its units as in quant/q4_0.wgsl, then the upper bits of two units each (quant/bits.wgsl).
+// of each of its units as in quant/fours.wgsl, then the upper bits of two units each (quant/bits.wgsl).
 // Scales: a super-block of a quad takes 5 vec4: d as f32; then scales 4j .. 4j + 3, each plus 128.
 
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;

@@ -1,4 +1,4 @@
-// GGUF's Q4_0 blocks (f16 scale; 16 bytes) to the layout of quant/q4_0.wgsl.
+// GGUF's Q4_0 blocks (f16 scale; 16 bytes) to the layout of quant/fours.wgsl.
 
 const VECTORS = 4u;
 

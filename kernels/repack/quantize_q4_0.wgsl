@@ -1,4 +1,4 @@
-// Quantization at load: float rows to Q4_0 (quant/q4_0.wgsl), as ggml's reference
+// Quantization at load: float rows to Q4_0 (quant/fours.wgsl), as ggml's reference
 // does it: the element of greatest magnitude becomes -8, scale = that element / -8.
 
 const VECTORS = 4u;

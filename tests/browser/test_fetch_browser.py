@@ -7,10 +7,12 @@ headers that the Fetch standard lets it see.
 from __future__ import annotations
 
 import json
+import random
 import sys
 import textwrap
 import zlib
 from collections.abc import Callable, Iterator
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +266,37 @@ def test_picked_file_that_changes_on_disk(run: Run, selenium: Any, tmp_path: Pat
     name, text, _, _ = run("await failure(picked.read(0, 900))")
     assert name == "SourceError"
     assert "short-lived.gguf changed or went away since it was picked: pick it again" in text
+
+
+def test_picked_mlc_folder(run: Run, selenium: Any, tmp_path: Path) -> None:
+    """Its shards are verified, of which a part at a time comes to Python."""
+    data = random.Random(3).randbytes(3_000_000)
+    record = {"name": "a.weight", "shape": [1500, 1000], "dtype": "float16", "byteOffset": 0}
+    shard = {"dataPath": "params_shard_0.bin", "nbytes": len(data), "md5sum": md5(data).hexdigest()}
+    index = {"records": [{**shard, "records": [{**record, "nbytes": len(data)}]}]}
+    config = {"model_type": "llama", "quantization": "q0f16", "model_config": {}}
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "mlc-chat-config.json").write_text(json.dumps(config))
+    (folder / "ndarray-cache.json").write_text(json.dumps(index))
+    results = []
+    for damage in (b"", b"!"):
+        (folder / "params_shard_0.bin").write_bytes(data[: len(data) - len(damage)] + damage)
+        pick(selenium, folder, folder=True)
+        results.append(
+            run("""
+                files = js.document.getElementById("picker").files
+                checkpoint = await open_checkpoint(files)
+                tensor = checkpoint.tensors["a.weight"]
+                chunk = await tensor.source.read_chunk(70, 1_100_000)
+                checked = await failure(checkpoint.verify())
+                await checkpoint.close()
+                [checkpoint.kind, chunk.constructor.name, chunk.length, *checked[:2]]
+                """)
+        )
+    assert results[0] == ["mlc", "Uint8Array", 1_100_000, "no error", ""]
+    assert results[1][3] == "CorruptCheckpointError"
+    assert "tiny/params_shard_0.bin is damaged: its MD5 is" in results[1][4]
 
 
 @pytest.mark.parametrize("form", ["files", "js.Array.from_(files)", "list(files)"])

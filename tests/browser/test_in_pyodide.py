@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from served import ROOT
 
+sys.path[:0] = [str(ROOT / "tests" / "engine"), str(ROOT / "tests" / "gpu")]
+
+from made_embedders import (  # noqa: E402 - they lie beside the engine's tests
+    EMBEDDERS,
+    FIXTURE,
+    texts_of,
+    write_embedder_gguf,
+)
+
+SMALLEST = EMBEDDERS["bert-3x32"]
 VECTORS = ROOT / "tests" / "unit" / "tokenizer" / "vectors.py"
 
 
@@ -109,6 +122,26 @@ def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None
     assert written.strip() == story.strip()
     found = json.loads(constrained)
     assert len(found) == 2 and all(item in ("a", 1, None) for item in found)
+
+
+def test_an_embedder_s_vectors(python: Any, tmp_path: Path) -> None:
+    with np.load(FIXTURE) as file:
+        expected = file[SMALLEST.name]
+    path = write_embedder_gguf(tmp_path / "embedder.gguf", SMALLEST)
+    content = base64.b64encode(path.read_bytes()).decode()
+    found = python.run_async(f"""
+        import base64, json, js, webllm_py
+        from pyodide.ffi import to_js
+
+        file = js.File.new(to_js([base64.b64decode("{content}")]), "embedder.gguf")
+        async with await webllm_py.load(file) as engine:
+            reply = await engine.embeddings.create(input={texts_of(SMALLEST)[:3]})
+            packed = await engine.embeddings.create(input="ab", encoding_format="base64")
+        json.dumps([[entry.embedding for entry in reply.data], packed.data[0].embedding])
+        """)
+    vectors, packed = json.loads(found)
+    np.testing.assert_allclose(vectors, expected[:3], rtol=0, atol=1e-5)
+    assert len(base64.b64decode(packed)) == 4 * SMALLEST.hidden
 
 
 def test_the_host_clock_runs_while_there_is_work(python: Any) -> None:

@@ -16,8 +16,10 @@ from made_models import Weights
 from model_files import TYPES, interleaved, tokenizer_json, tokenizer_keys, write_safetensors
 
 from webllm_py.checkpoint import GGUFWriter
+from webllm_py.checkpoint.mlc_export import chat_config, exported
+from webllm_py.checkpoint.mlc_writer import MLCWriter
 
-__all__ = ["write_family_folder", "write_family_gguf"]
+__all__ = ["write_family_folder", "write_family_gguf", "write_family_mlc"]
 
 # GGUF's tensor names (its specification, "Standardized tensor names").
 NAMES = {
@@ -189,3 +191,13 @@ def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights
         if f"{length}_factor" in rope:
             made[f"rope_factors_{length}.weight"] = np.float32(rope[f"{length}_factor"])
     return made
+
+
+def write_family_mlc(folder: Path, recorded: Recorded, weights: Weights) -> Path:
+    """An MLC folder that holds all of float32; returns it."""
+    writer = MLCWriter("q0f32", chat_config(recorded.config), raw=True)
+    for name, weight in exported(weights, recorded.config).items():
+        writer.add(name, weight)
+    writer.write(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
+    return folder

@@ -22,6 +22,7 @@ __all__ = [
     "EmbedderSpec",
     "stored_as",
     "texts_of",
+    "tokenizer_json",
     "weights_of",
     "write_embedder",
     "write_embedder_gguf",

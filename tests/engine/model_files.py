@@ -14,6 +14,8 @@ from made_models import Spec, Weights, gguf_tensor_name, weights_of
 from reference import rotary_frequencies
 
 from webllm_py.checkpoint import GGUFWriter, ValueType
+from webllm_py.checkpoint.mlc_export import chat_config, exported
+from webllm_py.checkpoint.mlc_writer import MLCWriter
 
 __all__ = [
     "TYPES",
@@ -24,6 +26,7 @@ __all__ = [
     "tokenizer_keys",
     "write_folder",
     "write_gguf",
+    "write_mlc",
     "write_safetensors",
 ]
 
@@ -237,6 +240,23 @@ def write_gguf(path: Path, spec: Spec, weights: Weights, fmt: str = "F32") -> Pa
     with path.open("wb") as file:
         gguf_writer(spec, weights, fmt).write(file)
     return path
+
+
+def write_mlc(
+    folder: Path,
+    spec: Spec,
+    weights: Weights,
+    quantization: str,
+    *,
+    conversation: Mapping[str, Any] | None = None,
+) -> Path:
+    """An MLC folder; returns it."""
+    writer = MLCWriter(quantization, chat_config(spec.config, conversation=conversation))
+    for name, weight in exported(weights, spec.config).items():
+        writer.add(name, weight)
+    writer.write(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
+    return folder
 
 
 class Files:

@@ -19,6 +19,7 @@ from made_embedders import (
     WORDS,
     EmbedderSpec,
     texts_of,
+    tokenizer_json,
     weights_of,
     write_embedder,
     write_embedder_gguf,
@@ -27,6 +28,8 @@ from made_models import checksum
 
 import webllm_py
 from webllm_py import ContextLengthError, Engine, RequestError
+from webllm_py.checkpoint.mlc_export import chat_config, exported
+from webllm_py.checkpoint.mlc_writer import MLCWriter
 from webllm_py.cli import main
 from webllm_py.errors import CorruptCheckpointError, EngineClosedError, UnsupportedModelError
 from webllm_py.gpu import Device
@@ -95,6 +98,19 @@ async def test_gguf_files(
     path = write_embedder_gguf(tmp_path / "model.gguf", CLS, fmt)
     name = CLS.name if fmt == "F32" else f"{CLS.name} {fmt.lower()}"
     assert await error_of(path, device, CLS, expected[name]) < 2e-5
+
+
+async def test_an_mlc_folder(
+    device: Device, expected: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    """By MLC's names, with the row of the first token as WebLLM takes it."""
+    writer = MLCWriter("q0f32", chat_config(CLS.config), raw=True)
+    weights = {n: w for n, w in weights_of(CLS).items() if not n.startswith("pooler")}
+    for name, weight in exported(weights, CLS.config).items():
+        writer.add(name, weight)
+    writer.write(tmp_path / "model")
+    (tmp_path / "model" / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
+    assert await error_of(tmp_path / "model", device, CLS, expected[CLS.name]) < 2e-5
 
 
 async def test_quantized_while_loading(

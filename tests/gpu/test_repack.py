@@ -20,7 +20,8 @@ REPACK = {
 
 
 def repack(fmt: str, **sizes: int) -> Kernel:
-    return kernel("repack", snippets={"format": f"repack/{REPACK[fmt]}"}, **sizes)
+    snippets = {"format": f"repack/{REPACK[fmt]}", "order": "repack/by_rows"}
+    return kernel("repack", snippets=snippets, **sizes)
 
 
 def staged(data: bytes) -> np.ndarray:
@@ -125,6 +126,7 @@ async def test_quantization_at_load(
             "repack",
             snippets={
                 "format": f"repack/quantize_{fmt}",
+                "order": "repack/by_rows",
                 "source": f"repack/source_{source}",
             },
             BLOCKS=6,

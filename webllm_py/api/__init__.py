@@ -3,12 +3,6 @@
 Knows no model, no tokenizer and no GPU; the engine calls it.
 """
 
-from webllm_py.api.embeddings import (
-    CreateEmbeddingResponse,
-    Embedding,
-    EmbeddingRequest,
-    parse_embedding_request,
-)
 from webllm_py.api.logprobs import ScoredToken, Scores
 from webllm_py.api.requests import (
     ChatRequest,
@@ -37,9 +31,6 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "CompletionResponses",
-    "CreateEmbeddingResponse",
-    "Embedding",
-    "EmbeddingRequest",
     "FinishReason",
     "Finished",
     "GenerationRequest",
@@ -51,6 +42,5 @@ __all__ = [
     "Usage",
     "parse_chat_request",
     "parse_completion_request",
-    "parse_embedding_request",
     "sampling_defaults",
 ]

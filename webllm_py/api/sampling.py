@@ -41,7 +41,15 @@ def sampling_defaults(generation_config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         CorruptCheckpointError: a value that no sampler can follow.
     """
-    names = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+    names = (
+        "temperature",
+        "top_k",
+        "top_p",
+        "min_p",
+        "repetition_penalty",
+        "frequency_penalty",
+        "presence_penalty",
+    )
     given = {n: generation_config[n] for n in names if generation_config.get(n) is not None}
     if generation_config.get("do_sample") is False and "temperature" not in given:
         given["temperature"] = 0.0

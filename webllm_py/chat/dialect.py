@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from webllm_py.chat.conversation import ConversationTemplate
 from webllm_py.chat.harmony import HARMONY, Harmony
 from webllm_py.chat.pieces import Parser, Plain
 from webllm_py.chat.prompt import PromptBuilder
@@ -70,7 +71,7 @@ class Dialect:
 
     def __init__(
         self,
-        template: ChatTemplate,
+        template: ChatTemplate | ConversationTemplate,
         has_token: Callable[[str], bool] = lambda _: False,
         is_control: Callable[[str], bool] = lambda _: False,
     ):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from webllm_py.chat.conversation import ConversationTemplate
 from webllm_py.chat.template import ChatTemplate
 
 __all__ = ["CHATML", "PLAIN", "choose_template"]
@@ -31,12 +32,19 @@ PLAIN = """\
 
 
 def choose_template(
-    checkpoint_template: str | None, has_token: Callable[[str], bool], **options: Any
-) -> ChatTemplate:
+    checkpoint_template: str | None,
+    has_token: Callable[[str], bool],
+    *,
+    conversation: Mapping[str, Any] | None = None,
+    token_text: Callable[[int], str] = str,
+    **options: Any,
+) -> ChatTemplate | ConversationTemplate:
     """The checkpoint's own template; else ChatML, if the tokenizer has its tokens; else ``PLAIN``.
 
     Args:
         checkpoint_template: Jinja source, or None if the checkpoint has none.
+        conversation: the form that stands for it in MLC's files, or None.
+        token_text: see ``ConversationTemplate``.
         has_token: whether a text is one token of the vocabulary.
         options: handed to ``ChatTemplate``: ``bos_token``, ``eos_token``, ...
 
@@ -45,5 +53,7 @@ def choose_template(
     """
     if checkpoint_template is not None:
         return ChatTemplate(checkpoint_template, **options)
+    if conversation is not None:
+        return ConversationTemplate(conversation, token_text)
     chatml = has_token("<|im_start|>") and has_token("<|im_end|>")
     return ChatTemplate(CHATML if chatml else PLAIN, **options)

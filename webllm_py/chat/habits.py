@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from webllm_py.chat.conversation import ConversationTemplate
 from webllm_py.chat.template import ChatTemplate
 from webllm_py.errors import TemplateError
 
@@ -38,7 +39,7 @@ class CallForm:
 class TemplateHabits:
     """Each property is found out when it is first asked for, and kept."""
 
-    def __init__(self, template: ChatTemplate) -> None:
+    def __init__(self, template: ChatTemplate | ConversationTemplate) -> None:
         self._template = template
 
     @cached_property

@@ -49,9 +49,10 @@ class HarmonyParser:
 
     def _heading(self) -> list[Piece]:
         header, found, rest = self._text.partition(MESSAGE)
+        if self._headless(self._text) or len(header) > LONGEST_HEADER:
+            self._header, self._kind = None, "content"
+            return []
         if not found:
-            if self._headless(self._text) or len(self._text) > LONGEST_HEADER:
-                self._header, self._kind = None, "content"
             return []
         self._text, self._header, self._blank = rest, None, True
         recipient = RECIPIENT.search(header)

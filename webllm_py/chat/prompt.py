@@ -10,6 +10,7 @@ from hashlib import sha256
 from itertools import takewhile
 from typing import Any, NoReturn, Protocol
 
+from webllm_py.chat.conversation import ConversationTemplate
 from webllm_py.chat.habits import CallForm, TemplateHabits
 from webllm_py.chat.plain import MAX_DEPTH
 from webllm_py.chat.reasoning import Marks
@@ -54,7 +55,7 @@ class PromptBuilder:
 
     def __init__(
         self,
-        template: ChatTemplate,
+        template: ChatTemplate | ConversationTemplate,
         syntax: CallWriter = GENERIC,
         reasoning: Marks | None = None,
     ) -> None:
@@ -62,6 +63,11 @@ class PromptBuilder:
         self._habits = TemplateHabits(template)
         self._syntax = syntax
         self._reasoning = reasoning
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Texts at which every answer ends, whatever the request says."""
+        return self.template.stop if isinstance(self.template, ConversationTemplate) else ()
 
     def build(
         self,

@@ -7,25 +7,35 @@ streams them to the GPU.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from webllm_py.fetch.source import ByteSource
+from webllm_py.fetch.verified import VerifiedFile
 
 __all__ = ["FORMATS", "Checkpoint", "TensorFormat", "TensorInfo"]
 
 
 @dataclass(frozen=True)
 class TensorFormat:
-    """How a tensor's elements are stored: ``block_bytes`` for each ``block_size`` of a row."""
+    """How a tensor's elements are stored: ``block_bytes`` for each ``block_size`` of a row.
+
+    Rows follow one another. ``by_columns``: the first blocks of all rows do, word by word (the
+    first of each row, then the second), then all second blocks, and so on.
+    """
 
     name: str
     block_size: int
     block_bytes: int
+    by_columns: bool = False
 
     def nbytes(self, elements: int) -> int:
         """Bytes of so many elements (a multiple of ``block_size``)."""
         return elements // self.block_size * self.block_bytes
+
+    def blocks(self, columns: int) -> int:
+        """Blocks of a row; the last one may be wider than what is left."""
+        return -(-columns // self.block_size)
 
 
 # Names and block layouts of the GGUF specification (ggml's type table): what a block holds is told
@@ -55,7 +65,12 @@ FORMATS: Mapping[str, TensorFormat] = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor: its shape outermost dimension first (as numpy has it) and where its bytes lie."""
+    """One tensor: its shape outermost dimension first (as numpy has it) and where its bytes lie.
+
+    Attributes:
+        companions: tensors that belong to the elements of this one, by the buffer of kernels/quant
+            that they fill: "scales". Theirs is a row for each of its rows.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -63,6 +78,26 @@ class TensorInfo:
     source: ByteSource
     offset: int
     nbytes: int
+    companions: Mapping[str, TensorInfo] = field(default_factory=dict)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of its elements and of its companions'."""
+        return self.nbytes + sum(tensor.nbytes for tensor in self.companions.values())
+
+    def fitted(self, shape: tuple[int, ...]) -> TensorInfo:
+        """This tensor with rows of another length, if as many whole blocks hold them; else itself.
+
+        Files that store nothing but whole blocks do not say how long their rows were.
+        """
+        if (
+            self.format.block_size == 1
+            or len(shape) != 2
+            or shape[0] != self.shape[0]
+            or self.format.blocks(shape[1]) != self.format.blocks(self.shape[1])
+        ):
+            return self
+        return replace(self, shape=shape)
 
 
 @dataclass(frozen=True)
@@ -74,16 +109,17 @@ class Checkpoint:
         name: a short name for the model (GGUF's general.name, or the folder's or file's name).
         architecture: as the file names it: GGUF's general.architecture ("llama", "qwen2") or
             config.json's model_type.
-        metadata: GGUF's key-value pairs, or config.json.
+        metadata: GGUF's key-value pairs, or config.json (for MLC: what it would say).
         tensors: by the name that the file uses.
         files: the small text files that lie beside the weights of a folder (tokenizer.json,
             tokenizer_config.json, generation_config.json, ...), empty for GGUF.
         chat_template: Jinja source of the chat template, if the files have one.
+        conversation: MLC's conv_template, for where there is no Jinja template.
         named_templates: further templates by name ("tool_use", "rag"), where the files have them.
         sources: everything opened; ``close`` closes them.
     """
 
-    kind: Literal["gguf", "huggingface"]
+    kind: Literal["gguf", "huggingface", "mlc"]
     name: str
     architecture: str
     metadata: Mapping[str, Any]
@@ -91,12 +127,24 @@ class Checkpoint:
     files: Mapping[str, bytes] = field(default_factory=dict)
     chat_template: str | None = None
     named_templates: Mapping[str, str] = field(default_factory=dict)
+    conversation: Mapping[str, Any] | None = None
     sources: tuple[ByteSource, ...] = ()
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors, as stored."""
-        return sum(t.nbytes for t in self.tensors.values())
+        return sum(t.stored_bytes for t in self.tensors.values())
+
+    async def verify(self) -> None:
+        """Compare the digests of the files that have one, once their tensors have been read.
+
+        Raises:
+            CorruptCheckpointError: a file is damaged; says which.
+            SourceError: the bytes cannot be had.
+        """
+        for source in self.sources:
+            if isinstance(source, VerifiedFile):
+                await source.verify()
 
     async def close(self) -> None:
         """Close every source."""

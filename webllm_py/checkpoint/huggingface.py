@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.checkpoint.json_text import parse_object
 from webllm_py.checkpoint.safetensors import read_index, read_safetensors
+from webllm_py.checkpoint.text_files import (
+    chat_templates,
+    read_file,
+    read_files,
+    read_texts,
+)
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource, Folder, base_name
 
-__all__ = ["CONFIG", "INDEX", "WEIGHTS", "open_huggingface"]
+__all__ = ["CONFIG", "EMBEDDERS", "INDEX", "WEIGHTS", "open_huggingface"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-TOKENIZER = "tokenizer.json"
-# Other forms of what tokenizer.json says; megabytes that are only read where that one is missing.
-OLDER_TOKENIZERS = ("tokenizer.model", "vocab.json", "merges.txt", "vocab.txt")
-TEXT_FILES = (
-    TOKENIZER,
-    "tokenizer_config.json",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "generation_config.json",
-    "chat_template.jinja",
-    "chat_template.json",
-)
 # What sentence-transformers puts beside an encoder: how its rows become one vector.
 EMBEDDERS = ("bert", "roberta", "xlm-roberta")
 EMBEDDER_FILES = ("modules.json", "1_Pooling/config.json")
-MAX_TEXT_BYTES = 64 << 20  # the largest tokenizer.json in use (Gemma's) has 33 MB
 MAX_CONFIG_BYTES = 4 << 20
 MAX_INDEX_BYTES = 16 << 20
 NESTED_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
@@ -47,15 +39,15 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
         UnsupportedModelError: a kind of model or tensor that this version does not run.
         SourceError: the bytes cannot be had.
     """
-    data = await _read(folder, CONFIG, MAX_CONFIG_BYTES)
+    data = await read_file(folder, CONFIG, MAX_CONFIG_BYTES)
     if data is None:
         raise MissingFileError(f"{folder.name} holds no {CONFIG}.")
     config = parse_object(data, f"{CONFIG} of {folder.name}")
     architecture = _architecture(folder.name, config)
-    files = await _text_files(folder)
+    files = await read_texts(folder)
     if architecture in EMBEDDERS:
-        files |= await _found(folder, EMBEDDER_FILES)
-    default, named = _templates(folder.name, files)
+        files |= await read_files(folder, EMBEDDER_FILES)
+    default, named = chat_templates(folder.name, files)
     opened: list[ByteSource] = []
     try:
         tensors = await _tensors(folder, opened)
@@ -99,74 +91,6 @@ def _architecture(name: str, config: Mapping[str, Any]) -> str:
     return model_type
 
 
-async def _read(folder: Folder, filename: str, limit: int) -> bytes | None:
-    """The file's bytes; None if there is no such file."""
-    try:
-        source = await folder.open(filename)
-    except MissingFileError:
-        return None
-    try:
-        return await source.read_all(limit)
-    finally:
-        await source.close()
-
-
-async def _text_files(folder: Folder) -> dict[str, bytes]:
-    files = await _found(folder, TEXT_FILES)
-    return files if TOKENIZER in files else files | await _found(folder, OLDER_TOKENIZERS)
-
-
-async def _found(folder: Folder, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Those of the files that are there."""
-    # All at once: over HTTP each is a round trip. What fails is raised when all have ended.
-    found = await asyncio.gather(
-        *(_read(folder, name, MAX_TEXT_BYTES) for name in names), return_exceptions=True
-    )
-    files: dict[str, bytes] = {}
-    for name, data in zip(names, found, strict=True):
-        if isinstance(data, BaseException):
-            raise data
-        if data is not None:
-            files[name] = data
-    return files
-
-
-def _templates(name: str, files: Mapping[str, bytes]) -> tuple[str | None, dict[str, str]]:
-    """The default chat template and the others by name; the last file that has one wins."""
-    named: dict[str, str] = {}
-    for filename in ("chat_template.json", "tokenizer_config.json"):
-        if filename in files:
-            title = f"{filename} of {name}"
-            template = parse_object(files[filename], title).get("chat_template")
-            named |= _named_templates(template, title)
-    if "chat_template.jinja" in files:
-        try:
-            named["default"] = files["chat_template.jinja"].decode()
-        except UnicodeDecodeError as error:
-            raise CorruptCheckpointError(
-                f"chat_template.jinja of {name} is not valid UTF-8 ({error.reason})."
-            ) from error
-    return named.pop("default", None), named
-
-
-def _named_templates(template: Any, title: str) -> dict[str, str]:
-    if template is None:
-        return {}
-    if isinstance(template, str):
-        return {"default": template}
-    entries = template if isinstance(template, list) else [template]
-    named = {}
-    for entry in entries:
-        match entry:
-            case {"name": str(key), "template": str(text)}:
-                named[key] = text
-            case _:
-                raise CorruptCheckpointError(
-                    f"{title}: chat_template is neither a text nor a list of named texts."
-                )
-    return named
-
-
 async def _tensors(folder: Folder, opened: list[ByteSource]) -> dict[str, TensorInfo]:
     """The tensors of all weight files; each file that is opened is added to ``opened``."""
     try:
@@ -177,7 +101,7 @@ async def _tensors(folder: Folder, opened: list[ByteSource]) -> dict[str, Tensor
 
 
 async def _sharded_tensors(folder: Folder, opened: list[ByteSource]) -> dict[str, TensorInfo]:
-    data = await _read(folder, INDEX, MAX_INDEX_BYTES)
+    data = await read_file(folder, INDEX, MAX_INDEX_BYTES)
     if data is None:
         raise MissingFileError(
             f"{folder.name} holds neither {WEIGHTS} nor {INDEX}: the model's weights are missing."

@@ -10,6 +10,7 @@ from webllm_py.checkpoint.gguf import open_gguf
 from webllm_py.checkpoint.gguf_format import MAGIC
 from webllm_py.checkpoint.gguf_parts import Opener, is_later_part
 from webllm_py.checkpoint.huggingface import CONFIG, INDEX, WEIGHTS, open_huggingface
+from webllm_py.checkpoint.mlc import MLC_CONFIG, open_mlc
 from webllm_py.errors import (
     CheckpointError,
     CorruptCheckpointError,
@@ -24,7 +25,6 @@ from webllm_py.fetch.source import ByteSource, Folder, base_name
 __all__ = ["open_checkpoint"]
 
 HEAD_BYTES = 16  # enough to tell every kind; no GGUF or safetensors file is shorter
-MLC_CONFIG = "mlc-chat-config.json"
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 PICKLE_REASON = (
     "a PyTorch pickle, which can run any code on the machine that opens it; it is never read. "
@@ -37,8 +37,8 @@ async def open_checkpoint(source: Any) -> Checkpoint:
     """Open a model's files and check them; no tensor is read yet.
 
     Args:
-        source: a .gguf file (any part, if the model is split) or a Hugging Face folder, as
-            ``fetch.resolve`` takes it.
+        source: a .gguf file (any part, if the model is split), a Hugging Face folder or an MLC
+            folder, as ``fetch.resolve`` takes it.
 
     Raises:
         SourceError: the bytes cannot be had.
@@ -110,10 +110,7 @@ async def _open_folder(folder: Folder) -> Checkpoint:
     if has_config and (await has(WEIGHTS) or await has(INDEX)):
         return await open_huggingface(folder)
     if await has(MLC_CONFIG):
-        raise UnsupportedModelError(
-            f"{folder.name} is an MLC model, which a later version will run. Take the model as "
-            "safetensors (its original folder) or as GGUF."
-        )
+        return await open_mlc(folder)
     if names is not None:
         ggufs = [name for name in names if name.lower().endswith(".gguf")]
         models = [name for name in ggufs if not is_later_part(name)]

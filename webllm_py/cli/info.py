@@ -8,16 +8,16 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from webllm_py.chat import choose_template
 from webllm_py.chat.habits import TemplateHabits
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.cli.opening import open_gpu
+from webllm_py.cli.prebuilt import describe_prebuilt, find_prebuilt
 from webllm_py.cli.progress import ProgressLine
 from webllm_py.cli.report import report
 from webllm_py.cli.terminal import Style
-from webllm_py.errors import DeviceError, DeviceLimitError, TemplateError
+from webllm_py.errors import DeviceError, DeviceLimitError, SourceError, TemplateError
 from webllm_py.gpu import Device
-from webllm_py.loading import pocket_model, token_text, tokenizer_of
+from webllm_py.loading import pocket_model, template_of, token_text, tokenizer_of
 from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.bert import Bert, encoder_for
 from webllm_py.models.transformer import Transformer
@@ -45,7 +45,13 @@ async def describe(options: Namespace) -> dict[str, Any]:
     progress.say("Reading the model's header ...")
     try:
         source = pocket_model() if options.source is None else options.source
-        checkpoint = await open_checkpoint(source)
+        record = find_prebuilt(source)
+        try:
+            checkpoint = await open_checkpoint(source)
+        except SourceError as error:
+            if record is None:
+                raise
+            return {**describe_prebuilt(record, error), "gpu": await this_gpu(options)}
         try:
             encodes = checkpoint.architecture in ENCODERS
             model = encoder_for(checkpoint) if encodes else model_for(checkpoint)
@@ -144,16 +150,11 @@ def tokenizer_kind(checkpoint: Checkpoint) -> str:
 def describe_template(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str, Any]:
     """Whether the checkpoint brings a chat template, and what that knows."""
     try:
-        template = choose_template(
-            checkpoint.chat_template,
-            lambda text: tokenizer.token_id(text) is not None,
-            bos_token=token_text(tokenizer, tokenizer.bos_id),
-            eos_token=token_text(tokenizer, tokenizer.eos_id),
-        )
+        template = template_of(checkpoint, tokenizer)
     except TemplateError as error:
         return {"from_checkpoint": True, "error": str(error)}
     return {
-        "from_checkpoint": checkpoint.chat_template is not None,
+        "from_checkpoint": bool(checkpoint.chat_template or checkpoint.conversation),
         "system": not TemplateHabits(template).drops_system,
         "tools": "tools" in template.variables,
     }
@@ -168,15 +169,26 @@ async def on_this_gpu(
     except DeviceError as error:
         return {"error": str(error)}, memory_of(model, SizingDevice(), options)
     try:
-        tuned = {name: list(shape) for name, shape in (await kept_choices(device)).items()}
-        gpu = {**describe_gpu(device), "tuned_shapes": tuned}
-        return gpu, memory_of(model, device, options)
+        return await describe_gpu(device), memory_of(model, device, options)
     finally:
         device.close()
 
 
-def describe_gpu(device: Device) -> dict[str, Any]:
+async def this_gpu(options: Namespace) -> dict[str, Any]:
+    """The GPU, without a model."""
+    try:
+        device = await open_gpu(options)
+    except DeviceError as error:
+        return {"error": str(error)}
+    try:
+        return await describe_gpu(device)
+    finally:
+        device.close()
+
+
+async def describe_gpu(device: Device) -> dict[str, Any]:
     """The adapter, what the kernels use of it, and its limits."""
+    tuned = {name: list(shape) for name, shape in (await kept_choices(device)).items()}
     adapter, limits, variant = device.info, device.limits, device.variant
     return {
         "adapter": adapter.name,
@@ -190,6 +202,7 @@ def describe_gpu(device: Device) -> dict[str, Any]:
         "max_binding_bytes": limits.max_storage_buffer_binding_size,
         "max_workgroup_bytes": limits.max_compute_workgroup_storage_size,
         "max_workgroup_threads": limits.max_compute_invocations_per_workgroup,
+        "tuned_shapes": tuned,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from webllm_py.cli.prebuilt import prebuilt_rows
 from webllm_py.cli.terminal import Style
 from webllm_py.units import count, counted, size
 
@@ -16,12 +17,15 @@ Rows = Iterator[tuple[str, str]]
 
 def report(found: Mapping[str, Any], style: Style) -> str:
     """The text of everything that ``info.describe`` found."""
-    sections = (
-        (found["name"], model_rows(found)),
-        ("Text", text_rows(found)),
-        ("Memory on the GPU", memory_rows(found["memory"])),
-        ("GPU", gpu_rows(found["gpu"])),
-    )
+    if found["kind"] == "prebuilt":
+        sections = [(found["name"], prebuilt_rows(found))]
+    else:
+        sections = [
+            (found["name"], model_rows(found)),
+            ("Text", text_rows(found)),
+            ("Memory on the GPU", memory_rows(found["memory"])),
+        ]
+    sections.append(("GPU", gpu_rows(found["gpu"])))
     lines: list[str] = []
     for title, rows in sections:
         lines += ["", style.bold(title)]
@@ -31,8 +35,8 @@ def report(found: Mapping[str, Any], style: Style) -> str:
 
 def model_rows(found: Mapping[str, Any]) -> Rows:
     """Architecture and sizes."""
-    kinds = {"gguf": "GGUF", "huggingface": "Hugging Face folder"}
-    yield "architecture", f"{found['architecture']}, from a {kinds[found['kind']]}"
+    kinds = {"gguf": "a GGUF", "huggingface": "a Hugging Face folder", "mlc": "an MLC folder"}
+    yield "architecture", f"{found['architecture']}, from {kinds[found['kind']]}"
     yield "parameters", count(found["parameters"])
     formats = ", ".join(f"{name} {size(n)}" for name, n in found["bytes_by_format"].items())
     yield "weights", f"{size(found['file_bytes'])} ({formats})"

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch.local import LocalFile, LocalFolder
+from webllm_py.fetch.prebuilt import looks_prebuilt, prebuilt_models
 from webllm_py.fetch.source import ByteSource, Folder
 from webllm_py.fetch.url import HttpFolder, is_file_url, quote_url
 
@@ -21,8 +22,9 @@ HUB_SOURCE = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([^:]+))?(?::(.+))?")
 HUB_PAGE = re.compile(r"/([\w.-]+/[\w.-]+)(?:/(?:tree|blob|resolve)/([^/]+)/?(.*))?/?")
 ACCEPTED = (
     "A model is given as the path of a .gguf file or of a folder, as an http(s) address of either "
-    "(a folder's ends with '/'), as hf:org/name[@revision][:file], or in the browser as a File, "
-    "a list of Files or a directory handle."
+    "(a folder's ends with '/'), as hf:org/name[@revision][:file], by WebLLM's name of it "
+    "(Llama-3.2-1B-Instruct-q4f16_1-MLC), or in the browser as a File, a list of Files or a "
+    "directory handle."
 )
 
 
@@ -35,10 +37,11 @@ async def resolve(source: Any) -> ByteSource | Folder:
     """Open what ``source`` names; nothing is read yet.
 
     Args:
-        source: a path, an http(s) address, ``hf:org/name[@revision][:file]``, a browser ``File``,
-            a list of them or a directory handle, or a ``ByteSource`` or ``Folder`` itself. An
-            address is a folder if it ends with ``/`` or has no file extension. In the browser a
-            text that is no existing path is an address relative to the page or worker.
+        source: a path, an http(s) address, ``hf:org/name[@revision][:file]``, the name of one of
+            WebLLM's prebuilt models, a browser ``File``, a list of them or a directory handle, or a
+            ``ByteSource`` or ``Folder`` itself. An address is a folder if it ends with ``/`` or has
+            no file extension. In the browser any other text that is no existing path is an address
+            relative to the page or worker.
 
     Raises:
         SourceError: nothing of that name, or not one of the above; says what is accepted.
@@ -89,6 +92,8 @@ def _from_text(text: str) -> ByteSource | Folder:
         return _from_hub(text)
     if scheme is not None and scheme[0].lower() in ("http:", "https:"):
         return _from_url(text)
+    if looks_prebuilt(text) and text in prebuilt_models() and not Path(text).exists():
+        return _hub(prebuilt_models()[text].repository, "main", "")
     if in_browser() and not Path(text).exists():
         from webllm_py.fetch.browser import absolute_url
 

@@ -42,6 +42,12 @@ class Matcher:
             raise GrammarError("this matcher was made without a vocabulary; give it TokenMasks")
         return self._masks
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the text is free, up to a trigger."""
+        state = self._states[-1]
+        return not self.is_ended and any(term.ends for term, _ in state.configurations)
+
     def allowed_bytes(self) -> list[int]:
         """The bytes that may come next."""
         first = 0 if self.is_ended else self._states[-1].first()

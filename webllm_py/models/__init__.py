@@ -6,7 +6,7 @@ from webllm_py.checkpoint.checkpoint import Checkpoint
 from webllm_py.checkpoint.transposed import transposed
 from webllm_py.models.config import config_of
 from webllm_py.models.families import ENCODERS, family_of
-from webllm_py.models.names import gguf_names
+from webllm_py.models.names import MLC_NAMES, MLC_PREFIX, gguf_names
 from webllm_py.models.transformer import Transformer
 
 __all__ = ["ENCODERS", "model_for"]
@@ -22,7 +22,11 @@ def model_for(checkpoint: Checkpoint) -> Transformer:
     family = family_of(checkpoint.architecture)
     tensors = dict(checkpoint.tensors)
     if checkpoint.kind != "gguf":
-        tensors = gguf_names(tensors, family.names)
+        names = family.names
+        if checkpoint.kind == "mlc":
+            names = {**MLC_NAMES, **names}
+            tensors = {name.removeprefix(MLC_PREFIX): t for name, t in tensors.items()}
+        tensors = gguf_names(tensors, names)
         for name, tensor in tensors.items():
             if name.endswith(".weight") and name.split(".")[-2] in family.transposed:
                 tensors[name] = transposed(tensor)

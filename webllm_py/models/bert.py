@@ -27,6 +27,7 @@ BERT_NAMES: Mapping[str, str] = {
     "encoder.layer.{}.attention.self.query": "blk.{}.attn_q",
     "encoder.layer.{}.attention.self.key": "blk.{}.attn_k",
     "encoder.layer.{}.attention.self.value": "blk.{}.attn_v",
+    "encoder.layer.{}.attention.self.qkv": "blk.{}.attn_qkv",  # MLC's
     "encoder.layer.{}.attention.output.dense": "blk.{}.attn_output",
     "encoder.layer.{}.attention.output.LayerNorm": "blk.{}.attn_output_norm",
     "encoder.layer.{}.intermediate.dense": "blk.{}.ffn_up",
@@ -89,9 +90,11 @@ class Bert(Declaration):
         )
 
     def qkv(self, layer: str, kind: str) -> tuple[Part, ...]:
-        """q, k and v of one kind (weight or bias), below each other."""
+        """q, k and v of one kind (weight or bias), below each other; or one tensor of all."""
         hidden = self.config.hidden_size
         shape = (hidden, hidden) if kind == "weight" else (hidden,)
+        if f"{layer}.attn_qkv.{kind}" in self.tensors:
+            return (Part(self.checked.shaped(f"{layer}.attn_qkv.{kind}", 3 * hidden, *shape[1:])),)
         return tuple(
             Part(self.checked.shaped(f"{layer}.attn_{name}.{kind}", *shape), i * hidden)
             for i, name in enumerate("qkv")

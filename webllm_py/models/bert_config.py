@@ -113,7 +113,7 @@ def bert_config_of(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) ->
             ("n_types", "token_types.weight"),
         )
     }
-    n = Numbers(checkpoint, {})
+    n = Numbers(checkpoint)
     return BertConfig(
         architecture=checkpoint.architecture,
         **rows,

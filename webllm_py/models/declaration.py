@@ -64,7 +64,7 @@ class Declaration(ABC):
     @property
     def nbytes(self) -> int:
         """Bytes of its tensors, as the file stores them."""
-        return sum(tensor.nbytes for tensor in self.tensors.values())
+        return sum(tensor.stored_bytes for tensor in self.tensors.values())
 
     @property
     def n_parameters(self) -> int:
@@ -76,5 +76,5 @@ class Declaration(ABC):
         """Bytes of its tensors by the format that stores them, the most first."""
         sizes: dict[str, int] = {}
         for tensor in self.tensors.values():
-            sizes[tensor.format.name] = sizes.get(tensor.format.name, 0) + tensor.nbytes
+            sizes[tensor.format.name] = sizes.get(tensor.format.name, 0) + tensor.stored_bytes
         return dict(sorted(sizes.items(), key=lambda item: -item[1]))

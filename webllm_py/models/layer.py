@@ -126,7 +126,8 @@ class Layer:
         rows = self.config.intermediate_size
         gate, up = f"{self.name}.ffn_gate.{kind}", f"{self.name}.ffn_up.{kind}"
         fused = self.tensors.get(up) if gate not in self.tensors else None
-        if fused and fused.shape == (2 * rows, *columns):
+        if fused and fused.shape[0] == 2 * rows:
+            fused = self.tensors.shaped(up, 2 * rows, *columns)
             return Part(fused, first=0, count=rows), Part(fused, first=rows, count=rows)
         return (
             Part(self.tensors.shaped(gate, rows, *columns)),

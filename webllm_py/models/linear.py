@@ -12,7 +12,7 @@ from webllm_py.models.weights import Matrix, Slice
 
 __all__ = ["DOT4_FORMATS", "Linear", "scales_at"]
 
-DOT4_FORMATS = ("q4_0", "q8_0")
+DOT4_FORMATS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1")
 """What kernels/dot4 reads."""
 
 

@@ -1,4 +1,4 @@
-"""Hugging Face's tensor names, as GGUF has them: the names that models use throughout."""
+"""Hugging Face's and MLC's tensor names, as GGUF has them: the names that models use throughout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import CorruptCheckpointError
 
-__all__ = ["HUGGINGFACE_NAMES", "gguf_names"]
+__all__ = ["HUGGINGFACE_NAMES", "MLC_NAMES", "MLC_PREFIX", "gguf_names"]
 
 # Of llama and the many families that kept its names. "{}" is the layer's number.
 HUGGINGFACE_NAMES: Mapping[str, str] = {
@@ -25,6 +25,28 @@ HUGGINGFACE_NAMES: Mapping[str, str] = {
     "model.layers.{}.mlp.up_proj": "blk.{}.ffn_up",
     "model.layers.{}.mlp.down_proj": "blk.{}.ffn_down",
 }
+
+# MLC's where they are others: q, k and v, and gate and up, are one tensor each. Phi's are older.
+MLC_NAMES: Mapping[str, str] = {
+    "model.layers.{}.self_attn.qkv_proj": "blk.{}.attn_qkv",
+    "model.layers.{}.self_attn.c_attn": "blk.{}.attn_qkv",
+    "model.layers.{}.mlp.gate_up_proj": "blk.{}.ffn_up",
+    "transformer.embd": "token_embd",
+    "transformer.norm": "output_norm",
+    "transformer.h.{}.ln": "blk.{}.attn_norm",
+    "transformer.h.{}.mixer.qkv_proj": "blk.{}.attn_qkv",
+    "transformer.h.{}.mixer.Wqkv": "blk.{}.attn_qkv",
+    "transformer.h.{}.mixer.out_proj": "blk.{}.attn_output",
+    "transformer.h.{}.post_attention_layernorm": "blk.{}.ffn_norm",
+    "transformer.h.{}.mlp.gate_up_proj": "blk.{}.ffn_up",
+    "transformer.h.{}.mlp.down_proj": "blk.{}.ffn_down",
+    "transformer.h.{}.mlp.fc1": "blk.{}.ffn_up",
+    "transformer.h.{}.mlp.fc2": "blk.{}.ffn_down",
+    "lm_head.ln": "output_norm",
+    "lm_head.linear": "output",
+}
+# Of Gemma 3, which MLC takes for a part of a model that sees.
+MLC_PREFIX = "language_model."
 
 # Constants that some exporters stored, and that are computed here.
 IGNORED = re.compile(

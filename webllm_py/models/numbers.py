@@ -21,15 +21,20 @@ class Numbers:
     Attributes:
         gguf: whether they are GGUF's ``<architecture>.*`` keys (its specification, "Standardized
             key-value pairs"), or else config.json's.
+        as_transformers: whether tensors hold what transformers saves, Gemma's norms less 1 for one.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, renamed: Mapping[str, str], defaults: Mapping[str, Any]
+        self,
+        checkpoint: Checkpoint,
+        renamed: Mapping[str, str] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ):
         self.architecture = checkpoint.architecture
         self.metadata = checkpoint.metadata
         self.gguf = checkpoint.kind == "gguf"
-        self.renamed, self.defaults = renamed, defaults
+        self.as_transformers = checkpoint.kind == "huggingface"
+        self.renamed, self.defaults = renamed or {}, defaults or {}
 
     def get(self, huggingface: str, gguf: str, *default: Any) -> Any:
         """A value: ``huggingface`` of config.json, or ``gguf`` after the architecture's name.

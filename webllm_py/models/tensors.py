@@ -34,6 +34,7 @@ class Tensors(Mapping[str, TensorInfo]):
         tensor = self._tensors.get(name)
         if tensor is None:
             raise CorruptCheckpointError(f"the checkpoint lacks the tensor {name}")
+        tensor = tensor.fitted(shape)
         if tensor.shape != shape:
             raise CorruptCheckpointError(
                 f"the tensor {name} has shape {tensor.shape}; the checkpoint's own numbers ask for "

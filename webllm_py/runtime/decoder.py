@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from webllm_py.gpu.device import Buffer, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.activations import padded
 from webllm_py.runtime.sampler import RING, Sampler
 
 if TYPE_CHECKING:
@@ -67,9 +68,16 @@ class Decoder:
             self.logprobs = None
 
     @property
-    def scratch(self) -> tuple[Buffer, Buffer]:
-        """Activations that nobody needs once the logits are there."""
-        buffers = self.executor.buffers
+    def scratch(self) -> tuple[Buffer, ...]:
+        """Activations that nobody needs once the logits are there.
+
+        None where rows are padded: draws leave anything there, infinities too, and what lies beyond
+        a row's end is multiplied with zeros.
+        """
+        config, buffers = self.executor.model.config, self.executor.buffers
+        rows = (config.n_heads * config.head_dim, config.intermediate_size)
+        if any(padded(row) != row for row in rows):
+            return ()
         return buffers.normed, buffers.gated
 
     async def plan(self, name: str, rows: int = 1) -> Plan:

@@ -14,6 +14,7 @@ from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.runtime.stepwise import Constraint, Stepwise, Vocabulary
+from webllm_py.runtime.verified import verified
 
 if TYPE_CHECKING:
     from webllm_py.runtime.logprobs import TokenLogprob
@@ -105,7 +106,14 @@ async def generate(
             sequences.append(await executor.cache.fork(sequences[0], slot))
         executor.go_on(sequences[0], n)
         guess = guess and not settings[0].mirostat_tau
-        async for index, tokens in steps.tokens() if steps.needed else run.ahead(guess=guess):
+        masks_rarely = settings[0].memoryless and logprobs is None
+        if constraint and constraint.is_free and masks_rarely:
+            pieces = verified(run, constraint, steps.tokens, guess=guess)
+        elif steps.needed:
+            pieces = steps.tokens()
+        else:
+            pieces = run.ahead(guess=guess)
+        async for index, tokens in pieces:
             stats[index].drew(len(tokens))
             yield index, tokens
             if interrupted():

@@ -27,8 +27,9 @@ from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.storage import (
     STORAGE,
     Quantize,
+    Repack,
     SlicePlan,
-    repack_kernel,
+    repacks,
     slice_plans,
 )
 
@@ -49,7 +50,8 @@ QUEUED_BYTES = 64 << 20
 class Piece:
     """Bytes that one kernel places, and what to do with them.
 
-    ``rows`` and ``first_row`` say which of the part's rows they are; a vector's part is one piece.
+    ``rows`` and ``first_row`` say which of the part's rows they are, or which groups of all rows
+    where the tensor is stored by columns; a vector's part is one piece.
     """
 
     tensor: TensorInfo
@@ -62,13 +64,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class MatrixTarget:
-    """A part's place in a slice of a matrix, and the kernel that brings it there."""
+    """A slice of a matrix, and the kernel that brings a tensor's rows there.
 
-    matrix: Matrix
-    plan: SlicePlan
-    part: Part
+    ``blocks`` of 32 columns are what the kernel places for each of a piece's rows.
+    """
+
     buffers: Mapping[str, Buffer]
     kernel: Kernel
+    blocks: int
 
 
 @dataclass(frozen=True)
@@ -128,16 +131,31 @@ class Loader:
             buffers = {n: self.owner.create(f"{label} {n}", size) for n, size in sizes.items()}
             slices.append(Slice(plan.format, plan.row0, plan.rows, buffers))
             for part in plan.parts:
-                repack = repack_kernel(matrix, plan, part)
-                self.add_pieces(MatrixTarget(matrix, plan, part, buffers, repack))
+                for repack in repacks(matrix, plan, part):
+                    self.add_pieces(matrix, plan, part, repack, buffers)
         return matrix, tuple(slices)
 
-    def add_pieces(self, target: MatrixTarget) -> None:
-        """Cut a part's rows of one slice into pieces."""
-        tensor, part = target.part.tensor, target.part
-        row_bytes = tensor.format.nbytes(tensor.shape[1])
+    def add_pieces(
+        self,
+        matrix: Matrix,
+        plan: SlicePlan,
+        part: Part,
+        repack: Repack,
+        buffers: Mapping[str, Buffer],
+    ) -> None:
+        """Cut a tensor's rows of one slice into pieces."""
+        tensor = repack.tensor
+        bound = {name: buffers[name] for name in repack.buffers}
+        first, end = plan.source_rows(part)
+        groups = tensor.format.blocks(tensor.shape[1])
+        if tensor.format.by_columns:
+            target = MatrixTarget(bound, repack.kernel, end - first)
+            row_bytes = tensor.shape[0] * tensor.format.block_bytes
+            part, first, end = Part(tensor), 0, groups
+        else:
+            target = MatrixTarget(bound, repack.kernel, matrix.blocks)
+            row_bytes = groups * tensor.format.block_bytes
         most = max(1, PIECE_BYTES // row_bytes)
-        first, end = target.plan.source_rows(part)
         row = first
         while row < end:
             rows = min(most, end - row, part.run - row % part.run if part.run else end)
@@ -294,8 +312,7 @@ class Staging:
         self.used_headers += 1
         self.used += -(-piece.nbytes // 4) * 4
         buffers = {"staged": self.buffer, "piece": header, **target.buffers}
-        blocks = piece.rows * target.matrix.blocks
-        return Dispatch(target.kernel, buffers, (-(-blocks // 64), 1, 1))
+        return Dispatch(target.kernel, buffers, (-(-piece.rows * target.blocks // 64), 1, 1))
 
     def free(self) -> None:
         """Give the memory back."""
@@ -323,9 +340,9 @@ def first_batch(pieces: Sequence[Piece], start: int, most: int) -> Sequence[Piec
 
 async def fetch(batch: Sequence[Piece]) -> Chunk:
     """A batch's bytes, and those between its pieces."""
-    first, last = batch[0], batch[-1]
-    length = last.offset + last.nbytes - first.offset
-    return await first.tensor.source.read_chunk(first.offset, length)
+    first = batch[0]
+    end = max(piece.offset + piece.nbytes for piece in batch)
+    return await first.tensor.source.read_chunk(first.offset, end - first.offset)
 
 
 async def read_floats(tensor: TensorInfo) -> Sequence[float]:

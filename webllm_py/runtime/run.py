@@ -10,7 +10,7 @@ import asyncio
 import time
 from array import array
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Container, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Container, Sequence
 from typing import TYPE_CHECKING
 
 from webllm_py.models.step import Row
@@ -69,7 +69,7 @@ class Run:
         self.logprobs: list[list[TokenLogprob]] = [[] for _ in self.active]
         self.speculation = Speculation(self)
 
-    async def ahead(self, *, guess: bool) -> AsyncIterator[tuple[int, list[int]]]:
+    async def ahead(self, *, guess: bool) -> AsyncGenerator[tuple[int, list[int]], None]:
         """Answers and their tokens, until ``max_tokens``: the host reads behind the GPU."""
         self.device.replay(await self.decoder.plan("head"))
         self.device.replay(await self.decoder.plan("first", len(self.active)))

@@ -67,25 +67,27 @@ class Sampler:
         self,
         owner: BufferOwner,
         rows: int,
-        scratch: tuple[Buffer, Buffer],
+        scratch: Sequence[Buffer],
         logits: Buffer | None = None,
     ) -> Drawing:
         """Buffers to draw from so many rows.
 
         Args:
-            scratch: two buffers that are free while tokens are drawn: used where they are enough.
+            scratch: two buffers that are free while tokens are drawn: used where they are enough;
+                or none.
             logits: where the logits are, if there is room already.
         """
 
-        def borrowed(buffer: Buffer, label: str, size: int) -> Buffer:
-            return buffer if buffer.size >= size else owner.create(label, size)
+        def borrowed(i: int, label: str, size: int) -> Buffer:
+            enough = i < len(scratch) and scratch[i].size >= size
+            return scratch[i] if enough else owner.create(label, size)
 
         vocab = self.vocab_size
         return Drawing(
             logits=logits or owner.create("logits", 4 * vocab * rows),
-            scaled=borrowed(scratch[0], "scaled logits", 4 * (-(-vocab // 4) * 4) * rows),
+            scaled=borrowed(0, "scaled logits", 4 * (-(-vocab // 4) * 4) * rows),
             winners=owner.create("winners", 8 * self._groups * rows),
-            candidates=borrowed(scratch[1], "candidates", 8 * vocab * rows),
+            candidates=borrowed(1, "candidates", 8 * vocab * rows),
         )
 
     def begin(

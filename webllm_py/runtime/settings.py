@@ -91,6 +91,13 @@ class SamplingSettings:
     logits_processors: tuple[LogitsProcessor, ...] = ()
 
     @property
+    def memoryless(self) -> bool:
+        """Whether the logits alone decide about a draw, whatever was drawn before."""
+        penalties = self.frequency_penalty, self.presence_penalty, self.has_rules
+        counted = self.min_tokens, self.mirostat_tau, self.logits_processors
+        return self.repetition_penalty == 1 and not any((*penalties, *counted))
+
+    @property
     def greedy(self) -> bool:
         """Whether the most likely token is taken, so that no random number is needed."""
         return self.temperature < COLDEST or (self.top_k == 1 and not self.mirostat_tau)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from array import array
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from typing import TYPE_CHECKING, Any, Protocol
 
 from webllm_py.errors import RequestError
@@ -24,11 +24,15 @@ FEWEST = 2
 class Constraint(Protocol):
     """What the text must be, as ``webllm_py.grammar.Matcher`` knows it."""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether hardly a token is refused, and the text may end."""
+
     def mask(self) -> bytes:
         """A bitmap of the tokens that may come next; see ``Sampler.mask``."""
 
     def accept(self, token: int) -> bool:
-        """Take note of a token."""
+        """Take note of a token; False, and nothing happens, where it is not allowed."""
 
     def forced(self) -> bytes:
         """The bytes that must come next, whatever is chosen later."""
@@ -85,7 +89,7 @@ class Stepwise:
         """Whether Python has a say in each token."""
         return bool(self._processors or self.rules or self.constraint)
 
-    async def tokens(self) -> AsyncIterator[tuple[int, list[int]]]:
+    async def tokens(self) -> AsyncGenerator[tuple[int, list[int]], None]:
         """The answer's number and its tokens, one at a time or as many as are certain.
 
         Processors see, and may change, the logits of each step before the GPU draws.

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from webllm_py.errors import DeviceLimitError
+from webllm_py.checkpoint.checkpoint import TensorInfo
+from webllm_py.errors import DeviceLimitError, UnsupportedModelError
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.weights import BLOCK, Matrix, Part
 
@@ -14,9 +15,10 @@ __all__ = [
     "FLOATS",
     "STORAGE",
     "Quantize",
+    "Repack",
     "SlicePlan",
     "quantization_label",
-    "repack_kernel",
+    "repacks",
     "slice_plans",
     "storage_format",
 ]
@@ -26,22 +28,31 @@ Quantize: TypeAlias = Literal["q4", "q8"]
 
 @dataclass(frozen=True)
 class Storage:
-    """A format of kernels/quant: bytes of a row's ``block`` columns in each of its buffers."""
+    """A format of kernels/quant: bytes of a row's ``block`` columns in each of its buffers.
+
+    ``group`` columns share a scale where that is not a block.
+    """
 
     quants: int
     scales: int = 0
     block: int = BLOCK
+    group: int | None = None
 
     def sizes(self, rows: int, columns: int) -> dict[str, int]:
         """Bytes of each buffer for rows of so many columns, padded; rows lie in whole quads."""
-        count = -(-rows // 4) * 4 * (columns // self.block)
-        sizes = {"quants": count * self.quants, "scales": count * self.scales}
+        rows = -(-rows // 4) * 4
+        groups = -(-columns // (self.group or self.block))
+        sizes = {
+            "quants": rows * (columns // self.block) * self.quants,
+            "scales": rows * groups * self.scales,
+        }
         return {name: size for name, size in sizes.items() if size}
 
 
 SUPERBLOCK = 8 * BLOCK
-# A new format is a row here and in checkpoint.FORMATS, a reader in kernels/quant, and a file in
-# kernels/repack that takes it from the checkpoint's layout to the reader's.
+# A new format is a row here and in checkpoint.FORMATS (or in checkpoint/mlc_format.py), a reader in
+# kernels/quant, and a file in kernels/repack that takes it from the checkpoint's layout to the
+# reader's.
 STORAGE: Mapping[str, Storage] = {
     "f32": Storage(4 * BLOCK),
     "f16": Storage(2 * BLOCK),
@@ -59,9 +70,23 @@ STORAGE: Mapping[str, Storage] = {
     "iq4_nl": Storage(16, 2),
     "iq4_xs": Storage(128, 12, SUPERBLOCK),
     "mxfp4": Storage(16, 1),
+    "q4f16_1": Storage(16, 2),
+    "q4f32_1": Storage(16, 2),
+    "q3f16_1": Storage(12, 2, group=40),
 }
+# Formats that differ from another one in the file alone.
+SAME: Mapping[str, str] = {"q4f16_0": "q4f16_1", "q4f32_0": "q4f32_1"}
 FLOATS = ("F32", "F16", "BF16")
-COPIES = {"f32": "copy32", "f16": "copy16", "bf16": "copy16"}
+FLOAT_FORMATS = tuple(name.lower() for name in FLOATS)
+# The files of kernels/repack that are not called as the format.
+REPACK = {
+    "f32": "copy32",
+    "f16": "copy16",
+    "bf16": "copy16",
+    "q4f16_1": "codes4",
+    "q4f32_1": "codes4",
+    "q3f16_1": "codes3",
+}
 
 
 @dataclass(frozen=True)
@@ -90,7 +115,7 @@ def storage_format(matrix: Matrix, part: Part, quantize: Quantize | None) -> str
     """
     name = part.tensor.format.name
     if quantize is None or name not in FLOATS or matrix.name in ("position_embd", "token_types"):
-        return name.lower()
+        return SAME.get(name.lower(), name.lower())
     layers_only = matrix.name in ("token_embd", "output")
     return "q8_0" if quantize == "q8" or layers_only else "q4_0"
 
@@ -152,20 +177,66 @@ def cut_to_limit(plan: SlicePlan, columns: int, binding_limit: int) -> list[Slic
     ]
 
 
-def repack_kernel(matrix: Matrix, plan: SlicePlan, part: Part) -> Kernel:
-    """The kernel that takes a part's bytes, as stored in the file, to its rows of a slice."""
-    source = part.tensor.format.name.lower()
-    constants = {
-        "BLOCKS": matrix.blocks,
-        "K": matrix.columns,
-        "BASE": (part.base - plan.row0) % 2**32,  # wraps where the part begins before the slice
-        "STRIDE": part.stride,
-        "HEAD_DIM": part.head_dim,
-        "ROTARY": part.rotary_dim,
-    }
-    if source == plan.format:
-        snippets = {"format": f"repack/{COPIES.get(source, source)}"}
-    else:
-        quantized = f"repack/quantize_{plan.format}"
-        snippets = {"format": quantized, "source": f"repack/source_{source}"}
-    return kernel("repack", snippets=snippets, **constants)
+@dataclass(frozen=True)
+class Repack:
+    """What takes the bytes of one tensor, as the file has them, to a part's rows of a slice.
+
+    ``buffers`` of the slice are those that the kernel binds.
+    """
+
+    tensor: TensorInfo
+    kernel: Kernel
+    buffers: tuple[str, ...]
+
+
+def repacks(matrix: Matrix, plan: SlicePlan, part: Part) -> list[Repack]:
+    """For a part's own bytes, and for those of each of its companions."""
+    tensor = part.tensor
+    own = STORAGE[plan.format].sizes(plan.rows, 8 * matrix.units).keys() - tensor.companions.keys()
+    words = {"format": f"repack/{REPACK.get(plan.format, plan.format)}"}
+    source = tensor.format.name.lower()
+    if source in FLOAT_FORMATS and source != plan.format:
+        words = {"format": f"repack/quantize_{plan.format}", "source": f"repack/source_{source}"}
+    made = [Repack(tensor, placing(matrix, plan, part, tensor, words), tuple(sorted(own)))]
+    for buffer, companion in tensor.companions.items():
+        words = {"format": f"repack/group_{buffer}"}
+        group = tensor.format.block_size
+        kernel = placing(matrix, plan, part, companion, words, GROUP=group)
+        made.append(Repack(companion, kernel, (buffer,)))
+    return made
+
+
+def placing(
+    matrix: Matrix,
+    plan: SlicePlan,
+    part: Part,
+    tensor: TensorInfo,
+    words: Mapping[str, str],
+    **constants: int,
+) -> Kernel:
+    """kernels/repack.wgsl, for a tensor that belongs to a part."""
+    order = "by_rows"
+    if tensor.format.by_columns:
+        if part.run:
+            raise UnsupportedModelError(
+                f"{tensor.name} is stored the other way round, and its rows are of several parts"
+            )
+        order = "by_columns"
+        first, end = plan.source_rows(part)
+        constants |= {
+            "ROWS": end - first,
+            "FIRST": first,
+            "STORED": tensor.shape[0],
+            "FROM": part.first,
+        }
+    return kernel(
+        "repack",
+        snippets={**words, "order": f"repack/{order}"},
+        BLOCKS=matrix.blocks,
+        K=matrix.columns,
+        BASE=(part.base - plan.row0) % 2**32,  # wraps where the part begins before the slice
+        STRIDE=part.stride,
+        HEAD_DIM=part.head_dim,
+        ROTARY=part.rotary_dim,
+        **constants,
+    )

@@ -9,7 +9,7 @@ from webllm_py.errors import MissingFileError, TokenizerError
 from webllm_py.tokenizer.config import FolderConfig
 from webllm_py.tokenizer.from_json import read_tokenizer_json
 from webllm_py.tokenizer.from_sentencepiece import read_sentencepiece
-from webllm_py.tokenizer.from_vocab import read_bert_vocab, read_tiktoken, read_vocab_and_merges
+from webllm_py.tokenizer.from_vocab import read_tiktoken, read_vocab_and_merges
 from webllm_py.tokenizer.tokenizer import Tokenizer
 
 __all__ = ["from_files"]
@@ -52,6 +52,9 @@ def _read(files: Mapping[str, bytes]) -> Tokenizer:
         if vocab in files or merges in files:
             return read_vocab_and_merges(files, config, vocab, merges)
     if "vocab.txt" in files:
+        # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
+        from webllm_py.tokenizer.from_bert_vocab import read_bert_vocab
+
         return read_bert_vocab(files["vocab.txt"], config)
     raise MissingFileError(
         "the checkpoint has no tokenizer: put tokenizer.json (or tokenizer.model, or vocab.json "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import compress, count
 from typing import Any
@@ -10,10 +9,8 @@ from typing import Any
 from webllm_py.errors import TokenizerError
 from webllm_py.tokenizer import normalizers
 from webllm_py.tokenizer.added_tokens import AddedToken
-from webllm_py.tokenizer.bert import bert_normalizer, bert_pre_tokenizer
 from webllm_py.tokenizer.bpe import BPE
 from webllm_py.tokenizer.byte_level import chars_to_bytes
-from webllm_py.tokenizer.charsmap import by_longest_match
 from webllm_py.tokenizer.fields import expect, field, optional, strings
 from webllm_py.tokenizer.from_sentencepiece import (
     CONTROL,
@@ -21,7 +18,6 @@ from webllm_py.tokenizer.from_sentencepiece import (
     UNKNOWN,
     USER_DEFINED,
     sentencepiece_bpe,
-    sentencepiece_unigram,
 )
 from webllm_py.tokenizer.infill import Infill, infill_from
 from webllm_py.tokenizer.merges import from_merges
@@ -29,7 +25,6 @@ from webllm_py.tokenizer.model import unsupported_model
 from webllm_py.tokenizer.patterns import profile_named
 from webllm_py.tokenizer.tokenizer import SpecialTokens, Tokenizer
 from webllm_py.tokenizer.vocabulary import Vocabulary, piece_to_bytes, unique_ids
-from webllm_py.tokenizer.wordpiece import CONTINUATION, WordPiece, word_bytes
 
 __all__ = ["from_gguf"]
 
@@ -40,8 +35,6 @@ _END_TEXTS = (
     *("<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<end_of_turn>"),
     *("<|endoftext|>", "<|eom_id|>", "<EOT>", "<|end_of_text|>", "<|end_of_turn|>"),
 )
-
-_BRACKETED = re.compile(r"\[\w+\]")  # [CLS] and its like
 
 # Phi-3's special tokens take the white space behind them, except these; GGUF has no place for it.
 _PHI3_NAMES = ("phi-3", "phi3")
@@ -58,20 +51,21 @@ def from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
         TokenizerError: the keys are missing or damaged.
         UnsupportedModelError: a tokenizer model or pre-tokenizer that this version does not run.
     """
-    keys = _Keys(metadata)
+    keys = Keys(metadata)
     kind = keys.text("model")
     if kind == "llama":
         return _sentencepiece(keys)
     if kind == "gpt2":
         return _byte_level(keys)
-    if kind == "t5":
-        return _unigram(keys)
-    if kind == "bert":
-        return _wordpiece(keys)
+    if kind in ("t5", "bert"):
+        # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
+        from webllm_py.tokenizer.gguf_encoders import unigram, wordpiece
+
+        return unigram(keys) if kind == "t5" else wordpiece(keys)
     raise unsupported_model(_UNSUPPORTED.get(kind, kind))
 
 
-class _Keys:
+class Keys:
     """The ``tokenizer.ggml`` keys, checked, with what all kinds share."""
 
     def __init__(self, metadata: Mapping[str, Any]):
@@ -208,7 +202,7 @@ class _Keys:
         )
 
 
-def _sentencepiece(keys: _Keys) -> Tokenizer:
+def _sentencepiece(keys: Keys) -> Tokenizer:
     model, split = sentencepiece_bpe(keys.ids, keys.scores(), keys.types, keys.id("unknown", 0))
     added = keys.added_tokens()
     add_prefix = keys.flag("add_space_prefix", True)
@@ -226,54 +220,7 @@ def _sentencepiece(keys: _Keys) -> Tokenizer:
     )
 
 
-def _unigram(keys: _Keys) -> Tokenizer:
-    model = sentencepiece_unigram(keys.ids, keys.scores(), keys.types, keys.id("unknown", 2))
-    added = keys.added_tokens()
-    add_prefix = keys.flag("add_space_prefix", True)
-    rules = keys.data("precompiled_charsmap")
-    steps = [by_longest_match(rules)] if rules else []
-    if keys.flag("remove_extra_whitespaces", True):
-        steps.append(normalizers.collapse_spaces)
-    steps.append(normalizers.replace(" ", "▁"))
-    if add_prefix:
-        steps.append(normalizers.prepend("▁"))
-    return Tokenizer(
-        model,
-        Vocabulary(keys.ids, piece_to_bytes, added, lambda token: True),
-        added,
-        keys.special_tokens(eos=1, add_bos=False, add_eos=True),
-        normalizer=normalizers.sequence(steps),
-        drop_leading_space=add_prefix,
-    )
-
-
-def _wordpiece(keys: _Keys) -> Tokenizer:
-    ids = dict(zip(map(_plain_wordpiece, keys.pieces), range(len(keys.pieces)), strict=True))
-    if len(ids) < len(keys.pieces):
-        raise TokenizerError("the tokenizer's vocabulary holds a token twice")
-    added = keys.added_tokens()
-    # The file does not say it, but a vocabulary without capitals can only be of a model without.
-    lower = all(piece == piece.lower() or _BRACKETED.fullmatch(piece) for piece in keys.pieces)
-    return Tokenizer(
-        WordPiece(ids, keys.id("unknown", ids.get("[UNK]"))),
-        Vocabulary(ids, word_bytes(), added, lambda token: True),
-        added,
-        keys.class_and_separator(),
-        normalizer=bert_normalizer(strip=lower, lower=lower),
-        pre_tokenizer=bert_pre_tokenizer(),
-        drop_leading_space=True,
-    )
-
-
-def _plain_wordpiece(piece: str) -> str:
-    """As BERT's own vocabulary has it. The format writes "▁" before a word, and nothing before what
-    goes on one."""
-    if _BRACKETED.fullmatch(piece):
-        return piece
-    return piece[1:] if piece.startswith("▁") else CONTINUATION + piece
-
-
-def _byte_level(keys: _Keys) -> Tokenizer:
+def _byte_level(keys: Keys) -> Tokenizer:
     profile = profile_named(keys.text("pre", "default"))
     priorities, joiner = from_merges(keys.merges(), keys.ids)
     added = keys.added_tokens()

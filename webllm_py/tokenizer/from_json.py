@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from webllm_py.errors import TokenizerError, UnsupportedModelError
+from webllm_py.errors import UnsupportedModelError
 from webllm_py.tokenizer.added_tokens import AddedToken
 from webllm_py.tokenizer.bpe import BPE
 from webllm_py.tokenizer.byte_level import chars_to_bytes
@@ -19,14 +20,12 @@ from webllm_py.tokenizer.model import Model, unsupported_model
 from webllm_py.tokenizer.normalizers import Normalizer
 from webllm_py.tokenizer.pretokenizers import PreTokenizer, sequence, split_at_spaces
 from webllm_py.tokenizer.tokenizer import Tokenizer
-from webllm_py.tokenizer.unigram import Unigram
 from webllm_py.tokenizer.vocabulary import (
     Vocabulary,
     byte_token_ids,
     piece_to_bytes,
-    unique_ids,
+    word_bytes,
 )
-from webllm_py.tokenizer.wordpiece import CONTINUATION, MOST_CHARS, WordPiece, word_bytes
 
 __all__ = ["read_tokenizer_json"]
 
@@ -98,45 +97,6 @@ def _with_pattern(token: AddedToken, normalizer: Normalizer | None) -> AddedToke
     return replace(token, pattern=normalizer(token.text, True))
 
 
-def _read_wordpiece(spec: Mapping[str, Any], byte_level: bool) -> _Part:
-    where = "tokenizer.json: model"
-    ids = token_ids(field(spec, "vocab", dict, where), f"{where}: vocab")
-    model = WordPiece(
-        ids,
-        ids.get(optional(spec, "unk_token", str, "[UNK]", where)),
-        optional(spec, "continuing_subword_prefix", str, CONTINUATION, where),
-        optional(spec, "max_input_chars_per_word", int, MOST_CHARS, where),
-    )
-    return model, ids, None
-
-
-def _read_unigram(spec: Mapping[str, Any], byte_level: bool) -> _Part:
-    where = "tokenizer.json: model"
-    pairs = field(spec, "vocab", list, where)
-    if not all(isinstance(pair, list) and list(map(type, pair)) == [str, float] for pair in pairs):
-        pairs = [_scored(pair, where) for pair in pairs]
-    ids = unique_ids([piece for piece, _ in pairs])
-    unknown = optional(spec, "unk_id", int, -1, where)
-    if unknown >= len(ids):
-        raise TokenizerError(f"{where}: unk_id is {unknown}, but there are {len(ids)} tokens")
-    model = Unigram(
-        dict(pairs),
-        ids,
-        None if unknown < 0 else unknown,
-        byte_token_ids(ids) if optional(spec, "byte_fallback", bool, False, where) else (),
-        min((score for _, score in pairs), default=0.0),
-    )
-    return model, ids, None
-
-
-def _scored(pair: Any, where: str) -> tuple[str, float]:
-    """A piece and its score, which JSON may write as a whole number."""
-    match pair:
-        case [str(piece), float() | int() as score] if not isinstance(score, bool):
-            return piece, float(score)
-    raise TokenizerError(f"{where}: vocab must hold pairs of a token and its score, not {pair!r}")
-
-
 def _read_bpe(spec: Mapping[str, Any], byte_level: bool) -> _Part:
     where = "tokenizer.json: model"
     for name in ("continuing_subword_prefix", "end_of_word_suffix", "dropout"):
@@ -161,10 +121,18 @@ def _read_bpe(spec: Mapping[str, Any], byte_level: bool) -> _Part:
     return model, ids, None if whole_text else split_at_spaces(merged_tokens(priorities, joiner))
 
 
+def _read_other(spec: Mapping[str, Any], byte_level: bool) -> _Part:
+    # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
+    from webllm_py.tokenizer.json_models import read_unigram, read_wordpiece
+
+    read = read_unigram if spec["type"] == "Unigram" else read_wordpiece
+    return *read(spec), None
+
+
 _MODELS: dict[str, Callable[[Mapping[str, Any], bool], _Part]] = {
     "BPE": _read_bpe,
-    "Unigram": _read_unigram,
-    "WordPiece": _read_wordpiece,
+    "Unigram": _read_other,
+    "WordPiece": _read_other,
 }
 
 
@@ -172,7 +140,7 @@ def _to_bytes(decoder: Decoder) -> Callable[[str], bytes]:
     if decoder.byte_level:
         return chars_to_bytes
     if decoder.continuation is not None:
-        return word_bytes(decoder.continuation)
+        return partial(word_bytes, decoder.continuation)
     replacements = decoder.replacements
     if decoder.byte_fallback and replacements == (("▁", " "),):
         return piece_to_bytes

@@ -5,20 +5,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from webllm_py.errors import TokenizerError, UnsupportedModelError
 from webllm_py.tokenizer import normalizers
 from webllm_py.tokenizer.added_tokens import AddedToken
 from webllm_py.tokenizer.bpe import BPE
-from webllm_py.tokenizer.charsmap import by_longest_match
 from webllm_py.tokenizer.config import FolderConfig
 from webllm_py.tokenizer.merges import by_score
-from webllm_py.tokenizer.model import unsupported_model
+from webllm_py.tokenizer.model import Model, unsupported_model
 from webllm_py.tokenizer.normalizers import Normalizer
 from webllm_py.tokenizer.pretokenizers import Split, split_at_spaces
 from webllm_py.tokenizer.protobuf import fields
 from webllm_py.tokenizer.tokenizer import Tokenizer
-from webllm_py.tokenizer.unigram import Unigram
 from webllm_py.tokenizer.vocabulary import (
     Vocabulary,
     byte_token_ids,
@@ -34,7 +33,6 @@ __all__ = [
     "USER_DEFINED",
     "read_sentencepiece",
     "sentencepiece_bpe",
-    "sentencepiece_unigram",
 ]
 
 # ModelProto.SentencePiece.Type; GGUF's token types are the same numbers.
@@ -73,7 +71,7 @@ def read_sentencepiece(data: bytes, config: FolderConfig) -> Tokenizer:
     ids = unique_ids(definition.pieces)
     is_bpe = definition.model_type == BPE_MODEL
     scored = (ids, definition.scores, definition.types, definition.ids["unk"])
-    model, split = sentencepiece_bpe(*scored) if is_bpe else (sentencepiece_unigram(*scored), None)
+    model, split = sentencepiece_bpe(*scored) if is_bpe else (_unigram(*scored), None)
     added = config.added_tokens(_added_tokens(definition), ids)
     vocabulary = Vocabulary(ids, piece_to_bytes, added, lambda token: token.special)
     bos, eos = (
@@ -117,21 +115,11 @@ def sentencepiece_bpe(
     return model, split_at_spaces(table) if "▁" in normal else None
 
 
-def sentencepiece_unigram(
-    ids: Mapping[str, int], scores: Sequence[float], types: Sequence[int], unknown_id: int | None
-) -> Unigram:
-    """As ``sentencepiece_bpe``, of a model that takes the best-scored pieces. Its text is never
-    split: how a sum is rounded depends on all of it before."""
-    normal = {piece: scores[index] for piece, index in ids.items() if types[index] == NORMAL}
-    known = unknown_id is not None and 0 <= unknown_id < len(ids)
-    return Unigram(
-        normal,
-        ids,
-        unknown_id if known else None,
-        byte_token_ids(ids) if BYTE in types else (),
-        min(normal.values(), default=0.0),
-        single_precision=True,
-    )
+def _unigram(*scored: Any) -> Model:
+    # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
+    from webllm_py.tokenizer.sentencepiece_unigram import sentencepiece_unigram
+
+    return sentencepiece_unigram(*scored)
 
 
 def _read_definition(data: memoryview) -> _Definition:
@@ -229,6 +217,8 @@ def _added_tokens(definition: _Definition) -> list[AddedToken]:
 def _normalizer(definition: _Definition, config: FolderConfig) -> Normalizer:
     steps: list[Normalizer] = []
     if definition.char_map:
+        from webllm_py.tokenizer.charsmap import by_longest_match
+
         steps.append(by_longest_match(definition.char_map))
     if definition.collapse_spaces:
         steps.append(normalizers.collapse_spaces)

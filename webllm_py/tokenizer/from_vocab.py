@@ -1,4 +1,4 @@
-"""Reads vocabularies without steps of their own: vocab + merges, tiktoken ranks, BERT's vocab.txt.
+"""Reads vocabularies without steps of their own: vocab + merges, and tiktoken ranks.
 
 Their pre-tokenizer is a matter of the tokenizer's class, which the small files name; without them
 it is told by the number of tokens, else it is GPT-2's.
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from webllm_py.errors import TokenizerError
 from webllm_py.tokenizer import merges as tables
 from webllm_py.tokenizer.added_tokens import AddedToken
-from webllm_py.tokenizer.bert import bert_normalizer, bert_pre_tokenizer
 from webllm_py.tokenizer.bpe import BPE
 from webllm_py.tokenizer.byte_level import bytes_to_chars, chars_to_bytes
 from webllm_py.tokenizer.config import FolderConfig
@@ -22,9 +21,8 @@ from webllm_py.tokenizer.normalizers import unicode_form
 from webllm_py.tokenizer.patterns import PROFILES
 from webllm_py.tokenizer.tokenizer import Tokenizer
 from webllm_py.tokenizer.vocabulary import Vocabulary
-from webllm_py.tokenizer.wordpiece import WordPiece, word_bytes
 
-__all__ = ["read_bert_vocab", "read_tiktoken", "read_vocab_and_merges"]
+__all__ = ["read_tiktoken", "read_vocab_and_merges"]
 
 
 @dataclass(frozen=True)
@@ -121,44 +119,6 @@ def read_tiktoken(data: bytes, name: str, config: FolderConfig) -> Tokenizer:
     family = _BY_SIZE.get(len(ids), _LLAMA3)  # the format is that of Meta's Llama 3
     model = BPE(ids, ids, "", byte_level=True, whole_words=True)
     return _byte_level_tokenizer(model, ids, config, family)
-
-
-_BERT_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-
-def read_bert_vocab(data: bytes, config: FolderConfig) -> Tokenizer:
-    """The tokenizer of a vocab.txt: a WordPiece token a line, in order of id.
-
-    Raises:
-        TokenizerError: the file is damaged, or is no such vocabulary.
-    """
-    try:
-        lines = data.decode().removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise TokenizerError(f"vocab.txt is not UTF-8 text: {error}") from None
-    ids = {line.rstrip("\r"): index for index, line in enumerate(lines)}  # the last of equal lines
-    if not {"[UNK]", "[CLS]", "[SEP]"} <= ids.keys():
-        raise TokenizerError(
-            "vocab.txt has no [UNK], [CLS] and [SEP]: it is no WordPiece vocabulary of BERT's kind"
-        )
-    own = [AddedToken(ids[text], text, special=True) for text in _BERT_SPECIALS if text in ids]
-    added = config.added_tokens(own, ids)
-    vocabulary = Vocabulary(ids, word_bytes(), added, lambda token: token.special)
-    lower = config.flag("do_lower_case") is not False
-    strip = config.flag("strip_accents")
-    return Tokenizer(
-        WordPiece(ids, ids["[UNK]"]),
-        vocabulary,
-        added,
-        config.special_tokens(vocabulary, prefix=(ids["[CLS]"],), suffix=(ids["[SEP]"],)),
-        normalizer=bert_normalizer(
-            part_chinese=config.flag("tokenize_chinese_chars") is not False,
-            strip=lower if strip is None else strip,
-            lower=lower,
-        ),
-        pre_tokenizer=bert_pre_tokenizer(),
-        drop_leading_space=True,
-    )
 
 
 def _byte_level_tokenizer(

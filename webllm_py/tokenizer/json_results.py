@@ -14,7 +14,7 @@ from webllm_py.tokenizer.json_steps import (
     prepend_scheme,
     read_step,
 )
-from webllm_py.tokenizer.wordpiece import CONTINUATION
+from webllm_py.tokenizer.vocabulary import CONTINUATION
 
 __all__ = ["Decoder", "read_decoder", "read_post_processor"]
 

@@ -5,16 +5,13 @@ Each part is a tree of objects with a "type"; a type that is not known is an err
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, cast
 
 from webllm_py.errors import TokenizerError, UnsupportedModelError
 from webllm_py.tokenizer import normalizers, pretokenizers
-from webllm_py.tokenizer.bert import bert_normalizer, bert_pre_tokenizer, strip_accents
 from webllm_py.tokenizer.charset import CharSet
-from webllm_py.tokenizer.charsmap import by_grapheme
 from webllm_py.tokenizer.fields import expect, field, optional
 from webllm_py.tokenizer.normalizers import Normalizer
 from webllm_py.tokenizer.patterns import PROFILES
@@ -88,24 +85,17 @@ def _strip(spec: Json) -> Normalizer:
     )
 
 
-def _bert(spec: Json) -> Normalizer:
-    where = "normalizer BertNormalizer"
-    lower = optional(spec, "lowercase", bool, True, where)
-    return bert_normalizer(
-        clean=optional(spec, "clean_text", bool, True, where),
-        part_chinese=optional(spec, "handle_chinese_chars", bool, True, where),
-        strip=optional(spec, "strip_accents", bool, lower, where),
-        lower=lower,
-    )
+def _of_encoders(spec: Json) -> Normalizer:
+    # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
+    from webllm_py.tokenizer.encoder_steps import NORMALIZERS
+
+    return NORMALIZERS[spec["type"]](spec)
 
 
-def _precompiled(spec: Json) -> Normalizer:
-    where = "normalizer Precompiled"
-    try:
-        data = binascii.a2b_base64(optional(spec, "precompiled_charsmap", str, "", where))
-    except ValueError as error:
-        raise TokenizerError(f"{where}: {error}") from None
-    return by_grapheme(data) if data else normalizers.sequence([])
+def _bert_pre_tokenizer(spec: Json) -> list[PreTokenizer]:
+    from webllm_py.tokenizer.bert import bert_pre_tokenizer
+
+    return [bert_pre_tokenizer()]
 
 
 _NORMALIZERS: dict[str, Callable[[Json], Normalizer]] = {
@@ -116,10 +106,7 @@ _NORMALIZERS: dict[str, Callable[[Json], Normalizer]] = {
     "Replace": _replace,
     "Strip": _strip,
     "Lowercase": lambda spec: normalizers.lowercase,
-    "StripAccents": lambda spec: strip_accents,
-    "BertNormalizer": _bert,
-    "Precompiled": _precompiled,
-    "Nmt": lambda spec: normalizers.plain_spaces,
+    **dict.fromkeys(("StripAccents", "BertNormalizer", "Precompiled", "Nmt"), _of_encoders),
     "NFC": lambda spec: normalizers.unicode_form("NFC"),
     "NFD": lambda spec: normalizers.unicode_form("NFD"),
     "NFKC": lambda spec: normalizers.unicode_form("NFKC"),
@@ -224,7 +211,7 @@ _PRE_TOKENIZERS: dict[str, Callable[[Json], list[PreTokenizer]]] = {
         r"[!-/:-@\[-`{-~\p{P}]", _behavior(spec, "pre-tokenizer Punctuation")
     ),
     "Whitespace": lambda spec: [Split(_words_and_signs(), "Removed", invert=True)],
-    "BertPreTokenizer": lambda spec: [bert_pre_tokenizer()],
+    "BertPreTokenizer": _bert_pre_tokenizer,
     "WhitespaceSplit": lambda spec: _split_on(r"\s+", "Removed"),
     "CharDelimiterSplit": _delimiter,
 }

@@ -16,7 +16,6 @@ __all__ = [
     "Normalizer",
     "collapse_spaces",
     "lowercase",
-    "plain_spaces",
     "prepend",
     "replace",
     "replace_pattern",
@@ -66,20 +65,6 @@ def unicode_form(form: Literal["NFC", "NFD", "NFKC", "NFKD"]) -> Normalizer:
 def lowercase(text: str, at_start: bool) -> str:
     """Lower case, each character for itself (no final sigma)."""
     return "".join(map(str.lower, text))
-
-
-# SentencePiece's rules "nmt": control characters go, separators and joiners are spaces.
-_CONTROLS = (*range(0x01, 0x09), 0x0B, *range(0x0E, 0x20), 0x7F, 0x8F, 0x9F)
-_SEPARATORS = (0x09, 0x0A, 0x0C, 0x0D, 0x1680, *range(0x200B, 0x2010), 0x2028, 0x2029, 0x2581)
-_PLAIN_SPACES = {
-    **dict.fromkeys(_CONTROLS),
-    **dict.fromkeys((*_SEPARATORS, 0xFEFF, 0xFFFD), " "),
-}
-
-
-def plain_spaces(text: str, at_start: bool) -> str:
-    """tokenizer.json's Nmt."""
-    return text.translate(_PLAIN_SPACES)
 
 
 def strip(*, left: bool, right: bool) -> Normalizer:

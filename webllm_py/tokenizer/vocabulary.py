@@ -8,8 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from webllm_py.errors import TokenizerError
 from webllm_py.tokenizer.added_tokens import AddedToken
 
-__all__ = ["BYTE_TOKENS", "Vocabulary", "byte_token_ids", "piece_to_bytes", "unique_ids"]
+__all__ = [
+    "BYTE_TOKENS",
+    "CONTINUATION",
+    "Vocabulary",
+    "byte_token_ids",
+    "piece_to_bytes",
+    "unique_ids",
+    "word_bytes",
+]
 
+CONTINUATION = "##"
+"""What tokens begin with that go on a word of WordPiece's."""
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
 _BYTE_TOKEN = re.compile("<0x([0-9A-F]{2})>")
@@ -111,6 +121,14 @@ def piece_to_bytes(piece: str) -> bytes:
     """The bytes of a SentencePiece token: "▁" is a space, "<0x0A>" is a byte."""
     byte = _BYTE_TOKEN.fullmatch(piece)
     return bytes([int(byte[1], 16)]) if byte else piece.replace("▁", " ").encode()
+
+
+def word_bytes(prefix: str, piece: str) -> bytes:
+    """The bytes of a WordPiece token: a new word, with a space before it, unless it has the prefix
+    of those that go on one."""
+    if prefix and piece.startswith(prefix):
+        return piece.removeprefix(prefix).encode()
+    return b" " + piece.encode()
 
 
 def byte_token_ids(ids: Mapping[str, int]) -> list[int]:

@@ -6,14 +6,14 @@ Devlin et al. 2018 (BERT, arXiv 1810.04805).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from webllm_py.errors import TokenizerError
+from webllm_py.tokenizer.vocabulary import CONTINUATION
 
-__all__ = ["CONTINUATION", "MOST_CHARS", "WordPiece", "word_bytes"]
+__all__ = ["MOST_CHARS", "WordPiece"]
 
-CONTINUATION = "##"
 MOST_CHARS = 100
 _CACHED_WORDS = 1 << 15
 
@@ -75,14 +75,3 @@ class WordPiece:
                 f"the vocabulary has no tokens for {word[:40]!r}, and no unknown token to put there"
             )
         return [self.unknown_id]
-
-
-def word_bytes(prefix: str = CONTINUATION) -> Callable[[str], bytes]:
-    """What a token stands for: a new word, with a space before it, unless it has the prefix."""
-
-    def to_bytes(piece: str) -> bytes:
-        if prefix and piece.startswith(prefix):
-            return piece.removeprefix(prefix).encode()
-        return b" " + piece.encode()
-
-    return to_bytes

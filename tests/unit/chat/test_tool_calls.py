@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -130,6 +131,29 @@ def test_calls_are_read_whatever_pieces_they_come_in(case: int, size: int) -> No
 def test_other_texts_are_left_as_they_are(syntax: Syntax, text: str, size: int) -> None:
     reply = in_pieces(syntax.parser(TOOLS), text, size)
     assert (reply.content, reply.calls) == (text, [])
+
+
+WORDS = re.split(
+    "#",
+    '{"name": "f", "arguments": #{"name": "#f#g#"#{#}#[#]#,#(#)#=#1# #\n#\\#é#<#```json'
+    "#<tool_call>#</tool_call>#<function=f>#<parameter=a>#</parameter>#</function>#[TOOL_CALLS]"
+    "#[ARGS]#<|tool_call|>#<|python_tag|>#<|channel|>#analysis#final#<|message|>#<|end|>"
+    "#<|start|>#assistant"
+    "# to=functions.f#<｜tool▁calls▁begin｜>#<｜tool▁call▁begin｜>function<｜tool▁sep｜>f"
+    '#<｜tool▁call▁end｜>#"arguments": #\'',
+)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_garbage_is_read_alike_in_any_pieces_and_nothing_is_lost(name: str) -> None:
+    rng = random.Random(name)
+    for _ in range(250):
+        text = "".join(rng.choice(WORDS) for _ in range(rng.randrange(1, 14)))
+        whole = in_pieces(ALL[name].parser(TOOLS), text, len(text))
+        for size in (1, 5):
+            assert in_pieces(ALL[name].parser(TOOLS), text, size) == whole, text
+        if name != "HARMONY" and not whole.calls:
+            assert whole.content == text
 
 
 def test_text_is_held_back_only_while_it_may_become_a_call() -> None:

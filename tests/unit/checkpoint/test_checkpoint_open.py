@@ -15,6 +15,7 @@ from checkpoint_files import (
 
 from webllm_py.checkpoint import open_checkpoint
 from webllm_py.errors import (
+    CorruptCheckpointError,
     MissingFileError,
     NotAModelError,
     SeveralModelsError,
@@ -80,7 +81,7 @@ async def test_folders(files: dict[str, bytes], kind: str) -> None:
         (["config.json"], MissingFileError, r"holds no model\.safetensors"),
         (["model.safetensors"], MissingFileError, r"holds no config\.json"),
         (["a.gguf", "b.GGUF"], SeveralModelsError, r"2 \.gguf files; give one .*a\.gguf, b\.GGUF"),
-        (["mlc-chat-config.json"], UnsupportedModelError, "MLC model, which a later version"),
+        (["mlc-chat-config.json"], CorruptCheckpointError, "no model_type and model_config"),
         (["config.json", "pytorch_model.bin"], UnsupportedModelError, "model.bin.*any code"),
         (["config.json", "a.onnx"], UnsupportedModelError, "ONNX model"),
     ],
@@ -93,7 +94,7 @@ async def test_folders_that_are_no_model(
 
 
 async def test_folders_that_cannot_be_listed() -> None:
-    with pytest.raises(UnsupportedModelError, match="MLC model"):
+    with pytest.raises(CorruptCheckpointError, match=r"mlc-chat-config\.json of .*model_config"):
         await open_checkpoint(MemoryFolder({"mlc-chat-config.json": b"{}"}, lists=False))
     with pytest.raises(MissingFileError, match=r"holds no config\.json"):
         await open_checkpoint(MemoryFolder({"a.gguf": GGUF}, lists=False))

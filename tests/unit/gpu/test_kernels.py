@@ -21,7 +21,7 @@ from webllm_py.runtime.decoder import Decoder, Verifier
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.progress import ProgressReporter
-from webllm_py.runtime.storage import repack_kernel, slice_plans
+from webllm_py.runtime.storage import repacks, slice_plans
 
 VARIANTS = [Variant(f16, subgroups) for f16 in (False, True) for subgroups in (0, 4, 32)]
 PICK = {"BLOCKS": 1}
@@ -115,7 +115,7 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
     used |= {d.kernel for d in Verifier(executor.decoder, owner, SLOTS).dispatches()}
     for matrix in model.matrices():
         for plan in slice_plans(matrix, None, 1 << 34):
-            used |= {repack_kernel(matrix, plan, part) for part in plan.parts}
+            used |= {made.kernel for part in plan.parts for made in repacks(matrix, plan, part)}
     return used
 
 

@@ -83,7 +83,7 @@ class ObjectReader(Reader):
                 at = end
             else:
                 self._mark(text[at])
-                at += 1
+                at += not self.failed
         self.rest = text[at:]
         if self.done:
             pieces += self._last()

@@ -15,8 +15,8 @@ class Reader:
     Attributes:
         named: the name was given out, so that it is a call for good.
         done: the call is complete.
-        failed: it is no call.
-        rest: what follows the call, of the text that was read last.
+        failed: it is no call, or not one to the end.
+        rest: what follows the call, or what is wrong, of the text that was read last.
     """
 
     def __init__(self) -> None:
@@ -62,6 +62,7 @@ class CallParser:
         self._raw = ""  # behind the last content, as long as it may be content after all
         self._between = anchored
         self._behind = False  # a call
+        self._called = False  # there was one
 
     def push(self, text: str) -> list[Piece]:
         self._held += text
@@ -83,7 +84,8 @@ class CallParser:
         cut = self._behind or (self._reader is not None and self._reader.named)
         left = "" if cut else self._raw + self._held
         self._held = self._raw = ""
-        return pieces + ([Piece("content", left)] if left.strip() else [])
+        wanted = left if not self._called else left.strip()
+        return pieces + ([Piece("content", left)] if wanted else [])
 
     def _content(self) -> list[Piece]:
         text = self._held
@@ -114,9 +116,7 @@ class CallParser:
                 self._keep(self._held[:size])
                 self._held = self._held[size:]
                 return []
-        self._between = self._behind = False
-        released, self._raw = self._raw, ""
-        return [Piece("content", released)] if released.strip() else []  # a mark without a call
+        return self._released()  # a mark without a call
 
     def _keep(self, text: str) -> None:
         """Text that belongs to calls; content after all if none follows the first mark."""
@@ -127,17 +127,21 @@ class CallParser:
         text, self._held = self._held, ""
         pieces = reader.read(text)
         if reader.named:
-            self._raw = ""
+            self._raw, self._called = "", True
         else:
             self._raw += text
         if reader.done:
             self._reader, self._held = None, reader.rest
             self._between = self._behind = True
         elif reader.failed:
-            self._reader, self._between, self._behind = None, False, False
-            released, self._raw = self._raw, ""
-            if released:
-                pieces.append(Piece("content", released))
-            elif reader.rest:
-                self._held = reader.rest
+            self._reader, self._held = None, reader.rest if reader.named else ""
+            pieces += self._released()
         return pieces
+
+    def _released(self) -> list[Piece]:
+        """What looked like a call is content; white space at its end may stand before another."""
+        shown = self._raw.rstrip()
+        self._held = self._raw[len(shown) :] + self._held
+        self._raw = ""
+        self._between = self._behind = False
+        return [Piece("content", shown)] if shown else []

@@ -1,4 +1,4 @@
-"""Gemma (arXiv 2403.08295): larger embeddings, norms stored less 1 (but in GGUF), GELU."""
+"""Gemma (arXiv 2403.08295): larger embeddings, norms stored less 1 (by transformers), GELU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     """What all generations share. Older config.json files say "gelu" and mean its tanh form."""
     return {
         "embedding_scale": n.hidden**0.5,
-        "norm_plus": 0.0 if n.gguf else 1.0,
+        "norm_plus": 1.0 if n.as_transformers else 0.0,
         "activation": "gelu_tanh",
     }
 

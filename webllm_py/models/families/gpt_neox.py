@@ -1,5 +1,5 @@
 """GPT-NeoX (arXiv 2204.06745), Pythia, RedPajama-INCITE: LayerNorm, MLPs without a gate, q, k and v
-of a head next to each other (but in GGUF)."""
+of a head next to each other (in transformers' files)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
         "norm": "layer",
         "parallel": bool(n.get("use_parallel_residual", "use_parallel_residual", True)),
         "gated": False,
-        "qkv_by_head": not n.gguf,
+        "qkv_by_head": n.as_transformers,
         **({"activation": "gelu"} if n.gguf else {}),
     }
 

@@ -1,0 +1,151 @@
+"""Files whose length and MD5 are known before: checked while they are read."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+from webllm_py.errors import CorruptCheckpointError, SourceError
+from webllm_py.fetch.local import HAS_THREADS, THREAD_FROM
+from webllm_py.fetch.source import ByteSource, Chunk, Folder, bytes_of, check_range, part_of
+
+__all__ = ["VerifiedFile"]
+
+BLOCK_BYTES = 1 << 20
+
+
+class VerifiedFile:
+    """A file of a folder, as a ``ByteSource``; opened when it is first read, let go at its end.
+
+    Its digest grows as it is read forwards; what is skipped is read for it. The read that comes to
+    the file's end raises if the digest is wrong; ``verify`` reads what is left.
+
+    Args:
+        nbytes: its length.
+        md5: its digest in hexadecimal digits; None if it is not known.
+    """
+
+    def __init__(self, folder: Folder, filename: str, nbytes: int, md5: str | None):
+        self.name = f"{folder.name.rstrip('/')}/{filename}"
+        self._folder = folder
+        self._filename = filename
+        self._nbytes = nbytes
+        self._md5 = md5
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._digested = 0
+        self._source: ByteSource | None = None
+        self._lock = asyncio.Lock()
+        self._closed = False
+
+    async def size(self) -> int:
+        """Length in bytes."""
+        return self._nbytes
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """See ``ByteSource``."""
+        return bytes_of(await self.read_chunk(offset, length))
+
+    async def read_chunk(self, offset: int, length: int) -> Chunk:
+        """See ``ByteSource``.
+
+        Raises:
+            CorruptCheckpointError: the file has another length or digest.
+        """
+        check_range(self.name, self._nbytes, offset, length)
+        async with self._lock:
+            await self._digest_to(offset)
+            return await self._read(offset, length)
+
+    async def read_all(self, limit: int) -> bytes:
+        """See ``ByteSource``."""
+        if self._nbytes > limit:
+            raise SourceError(f"{self.name} has {self._nbytes} bytes; at most {limit} are expected")
+        return await self.read(0, self._nbytes)
+
+    async def check_size(self) -> None:
+        """See whether the file is there and of its length.
+
+        Raises:
+            MissingFileError: it is not there.
+            CorruptCheckpointError: it has another length.
+        """
+        async with self._lock:
+            await self._open()
+            await self._let_go()
+
+    async def verify(self) -> None:
+        """Read what was not read yet, for the digest.
+
+        Raises:
+            CorruptCheckpointError: the file has another length or digest.
+        """
+        async with self._lock:
+            await self._digest_to(self._nbytes)
+
+    async def pause(self) -> None:
+        """See ``ByteSource``."""
+        if self._source is not None:
+            await self._source.pause()
+
+    async def close(self) -> None:
+        """See ``ByteSource``."""
+        self._closed = True
+        await self._let_go()
+
+    async def _open(self) -> ByteSource:
+        if self._closed:
+            raise SourceError(f"{self.name} was closed")
+        if self._source is None:
+            self._source = await self._folder.open(self._filename)
+            size = await self._source.size()
+            if size is not None and size != self._nbytes:
+                await self._let_go()
+                what = "is incomplete" if size < self._nbytes else "is damaged"
+                raise CorruptCheckpointError(
+                    f"{self.name} {what}: it has {size} bytes, the model's index says "
+                    f"{self._nbytes}. Download it again."
+                )
+        return self._source
+
+    async def _let_go(self) -> None:
+        if self._source is not None:
+            source, self._source = self._source, None
+            await source.close()
+
+    async def _digest_to(self, offset: int) -> None:
+        """Read for the digest up to a place."""
+        while self._md5 and self._digested < offset:
+            length = min(BLOCK_BYTES, offset - self._digested)
+            await self._read(self._digested, length)
+
+    async def _read(self, offset: int, length: int) -> Chunk:
+        source = await self._open()
+        chunk = await source.read_chunk(offset, length)
+        new = offset + length - self._digested
+        if self._md5 and offset <= self._digested and new > 0:
+            await self._add(part_of(chunk, length - new, length), new)
+            if self._digested == self._nbytes:
+                self._compare(self._md5)
+        if offset + length == self._nbytes:
+            await self._let_go()
+        return chunk
+
+    async def _add(self, chunk: Chunk, length: int) -> None:
+        if HAS_THREADS:
+            if length < THREAD_FROM:
+                self._digest.update(chunk)
+            else:
+                await asyncio.to_thread(self._digest.update, chunk)
+        else:  # a piece at a time, so that Python's memory does not grow
+            for start in range(0, length, BLOCK_BYTES):
+                stop = min(start + BLOCK_BYTES, length)
+                self._digest.update(bytes_of(part_of(chunk, start, stop)))
+        self._digested += length
+
+    def _compare(self, expected: str) -> None:
+        found = self._digest.hexdigest()
+        if found != expected.lower():
+            raise CorruptCheckpointError(
+                f"{self.name} is damaged: its MD5 is {found}, the model's index says {expected}. "
+                "Download it again."
+            )
