@@ -76,6 +76,8 @@ fn main(@builtin(local_invocation_index) thread: u32,
   let temperature = number(0u);
   let factor = select(1.0, 1.0 / temperature, temperature > 0.0);
   let position = step[row + 1u] + 1u;
+  let drawn = select(step[row + 3u], step[STEP_ROWS + 3u] + m, VERIFY);
+  let masked = (flags & 8u) != 0u && drawn < setting(10u);
   var best = Best(-3.4e38, VOCAB);
   for (var i = 0u; i < ITEMS; i++) {
     let token = (group.x * ITEMS + i) * THREADS + thread;
@@ -92,7 +94,7 @@ fn main(@builtin(local_invocation_index) thread: u32,
         value += bias[of_slot(token)];
       }
       value *= factor;
-      if ((flags & 8u) != 0u && refused(token)) {
+      if (masked && refused(token)) {
         value = -3.4e38;
       }
       scaled[scaled_row + token] = value;

@@ -9,18 +9,17 @@
 //           5 ring                [RING][SLOTS] tokens, by how many were drawn before
 //           6 candidates          scratch, [rows] VOCAB pairs: tokens that may be drawn, each behind
 //                                 its key
+//           7 mirostat            [slots] f32: mu, moved by each draw that mirostat cuts
 // Dispatch  (rows) workgroups; rows past step's do nothing
 //
-// With VERIFY nothing changes but ring, which is [rows]: sample_accept.wgsl goes on from there.
+// With VERIFY nothing changes but ring, which is [rows]: sample_accept.wgsl goes on from there. What
+// mirostat cuts is not for it: mu is of the draw before.
 //
 // Top-k, then top-p over what it left, then min-p are all thresholds on the distance from the
-// maximum. A key is that distance in steps of 2e-6, 24 bits; what lies 32 or further away has no
-// weight that a float32 could tell from 0. Top-k cannot reach past the k-th of the workgroups'
-// winners; otherwise one pass over the vocabulary counts keys in 256 bins and finds the bin where
-// the cut falls. Another pass gathers the tokens up to there. Among these, a few are ranked against
-// each other, many are cut 8 bits of the key at a time.
-// Probabilities are added up as integers, so the order of the atomic additions does not matter and
-// a seed gives the same token each time.
+// maximum; sample/shape.wgsl cuts what is left in other ways. Top-k cannot reach past the k-th of the
+// workgroups' winners; otherwise one pass over the vocabulary counts keys in 256 bins and finds the bin
+// where the cut falls. Another pass gathers the tokens up to there. Among these, a few are ranked
+// against each other, many are cut 8 bits of the key at a time.
 // Among what is left, argmax(scaled + Gumbel noise) draws from the softmax exactly.
 
 ${enables}
@@ -39,96 +38,24 @@ override THREADS: u32 = 256u;  // also the number of bins
 @group(0) @binding(4) var<storage, read_write> step: array<u32>;
 @group(0) @binding(5) var<storage, read_write> ring: array<u32>;
 @group(0) @binding(6) var<storage, read_write> candidates: array<vec2<u32>>;
+@group(0) @binding(7) var<storage, read_write> mirostat: array<f32>;
 
 ${settings}
 ${best}
 ${gumbel}
+${sample/cuts}
+${sample/shape}
 
-const LAST_KEY = 16777215u;
-const KEY_STEPS = 524288.0;   // 2^19 steps a unit of distance
 const RANKED = 512u;          // most candidates that are ranked against each other
 const RANKED_MASS = 4194304.0;  // 2^22: RANKED of them fit in 32 bits
 
-var<workgroup> bin_low: array<atomic<u32>, THREADS>;
-var<workgroup> bin_high: array<atomic<u32>, THREADS>;
-var<workgroup> running: array<f32, THREADS>;
-var<workgroup> chosen_bin: atomic<u32>;
 var<workgroup> n_gathered: atomic<u32>;
 var<workgroup> kept_mass: atomic<u32>;
 var<workgroup> cut: atomic<u32>;
-var<workgroup> told: u32;
 var<workgroup> ranked: array<vec2<u32>, RANKED>;  // key, mass
 
-var<private> scaled_row: u32;      // where the row begins in scaled, winners and candidates
+var<private> scaled_row: u32;   // where the row begins in scaled and winners
 var<private> winners_row: u32;
-var<private> candidates_row: u32;
-
-fn key_of(value: f32, most: f32) -> u32 {
-  let key = u32(clamp((most - value) * KEY_STEPS, 0.0, 16777215.0));
-  return select(LAST_KEY, key, value <= most);  // NaN is not
-}
-
-// The probability of a key relative to the greatest, 0 to 1.
-fn mass_of(key: u32) -> f32 {
-  return exp(f32(key) / -KEY_STEPS);
-}
-
-// Adds to a bin: 1, or a probability to its 64-bit sum.
-fn add_to_bin(bin: u32, key: u32, by_mass: bool) {
-  if (!by_mass) {
-    atomicAdd(&bin_low[bin], 1u);
-    return;
-  }
-  let amount = u32(mass_of(key) * 2147483648.0);
-  let before = atomicAdd(&bin_low[bin], amount);
-  if (before + amount < before) {
-    atomicAdd(&bin_high[bin], 1u);
-  }
-}
-
-// What thread 0 says, told to all. (Not every compiler has workgroupUniformLoad of an atomic.)
-fn uniform_word(thread: u32, word: u32) -> u32 {
-  if (thread == 0u) {
-    told = word;
-  }
-  return workgroupUniformLoad(&told);
-}
-
-fn clear_bins(thread: u32) {
-  atomicStore(&bin_low[thread], 0u);
-  atomicStore(&bin_high[thread], 0u);
-  atomicStore(&chosen_bin, THREADS);
-  workgroupBarrier();
-}
-
-// Running sums of the bins, from `before` on, into `running`.
-fn scan_bins(thread: u32, before: f32, by_mass: bool) {
-  workgroupBarrier();
-  var sum = f32(atomicLoad(&bin_low[thread]));
-  if (by_mass) {
-    sum = sum / 2147483648.0 + f32(atomicLoad(&bin_high[thread])) * 2.0;
-  }
-  running[thread] = sum + select(0.0, before, thread == 0u);
-  workgroupBarrier();
-  for (var offset = 1u; offset < THREADS; offset *= 2u) {
-    var total = running[thread];
-    if (thread >= offset) {
-      total += running[thread - offset];
-    }
-    workgroupBarrier();
-    running[thread] = total;
-    workgroupBarrier();
-  }
-}
-
-// The first bin at which the running sum reaches an amount; THREADS if none does.
-fn first_bin(thread: u32, amount: f32) -> u32 {
-  if (running[thread] >= amount) {
-    atomicMin(&chosen_bin, thread);
-  }
-  workgroupBarrier();
-  return uniform_word(thread, atomicLoad(&chosen_bin));
-}
 
 // The last key of the bin, of the keys' top 8 bits, in which top-k (by count) or top-p (by mass) ends.
 fn coarse_cut(thread: u32, most: f32, by_mass: bool, amount: f32) -> u32 {
@@ -137,10 +64,10 @@ fn coarse_cut(thread: u32, most: f32, by_mass: bool, amount: f32) -> u32 {
     let values = scaled[scaled_row + i];
     for (var j = 0u; j < min(4u, VOCAB - i * 4u); j++) {
       let key = key_of(values[j], most);
-      add_to_bin(key >> 16u, key, by_mass);
+      add_to_bin(key >> 16u, select(1u, mass_steps(key), by_mass));
     }
   }
-  scan_bins(thread, 0.0, by_mass);
+  scan_bins(thread, 0.0, select(NUMBER_STEP, MASS_STEP, by_mass));
   let bin = first_bin(thread, amount * select(1.0, running[THREADS - 1u], by_mass));
   return min(bin * 65536u + 65535u, LAST_KEY);
 }
@@ -194,53 +121,27 @@ fn gather(thread: u32, most: f32, last_key: u32) -> u32 {
   return uniform_word(thread, atomicLoad(&n_gathered));
 }
 
-// The least key such that the candidates up to it, none past `limit`, reach an amount: their number,
-// or (by_mass) their probability; a negative amount is a fraction of what they all have.
-// `limit` if all do not.
-fn threshold(thread: u32, n: u32, by_mass: bool, amount: f32, limit: u32) -> u32 {
-  var needed = amount;
-  var before = 0.0;
-  var prefix = 0u;
-  for (var shift = 16u; ; shift -= 8u) {
-    clear_bins(thread);
-    for (var i = thread; i < n; i += THREADS) {
-      let key = candidates[candidates_row + i].x;
-      if (key <= limit && (key >> shift) / 256u == prefix) {
-        add_to_bin((key >> shift) % 256u, key, by_mass);
-      }
-    }
-    scan_bins(thread, before, by_mass);
-    if (needed < 0.0) {
-      needed *= -running[THREADS - 1u];
-    }
-    let bin = first_bin(thread, needed);
-    if (bin == THREADS) {
-      return limit;
-    }
-    before = select(before, running[max(bin, 1u) - 1u], bin > 0u);
-    prefix = prefix * 256u + bin;
-    workgroupBarrier();
-    if (shift == 0u) {
-      break;
-    }
-  }
-  return min(prefix, limit);
-}
-
-// Cuts many candidates, and draws. `whole` is the probability that top-p is a share of, relative to
-// the greatest; with top-k that is what it leaves.
-fn draw_of_many(thread: u32, n: u32, top_k: u32, top_p: f32, whole: f32, position: u32) -> Best {
+// Cuts many candidates, or odd ones, and draws. `whole` is the probability that top-p is a share of,
+// relative to the greatest; with top-k that is what it leaves. `own` is where the settings begin.
+fn draw_of_many(thread: u32, n: u32, own: u32, top_k: u32, top_p: f32, whole: f32,
+                position: u32) -> Best {
   var limit = LAST_KEY;
   if (top_k < VOCAB) {
     limit = threshold(thread, n, false, f32(top_k), limit);
   }
   if (top_p < 1.0) {
-    limit = threshold(thread, n, true, select(top_p * whole, -top_p, top_k < VOCAB), limit);
+    let share = select(top_p * whole, -top_p, top_k < VOCAB);
+    limit = min(limit, threshold(thread, n, true, share, limit));
   }
   limit = min(limit, min_p_key());
+  var window = vec2(0u, limit);
+  if ((settings[own + 9u] & 16u) != 0u) {
+    window = shaped_window(thread, n, own, limit, position);
+  }
   var drawn = Best(-3.4e38, VOCAB);
   for (var i = thread; i < n; i += THREADS) {
-    if (candidates[candidates_row + i].x <= limit) {
+    let key = candidates[candidates_row + i].x;
+    if (key >= window.x && key <= window.y) {
       drawn = better(drawn, noisy(candidates[candidates_row + i], position));
     }
   }
@@ -294,10 +195,7 @@ fn noisy(candidate: vec2<u32>, position: u32) -> Best {
 // The last key that min-p leaves.
 fn min_p_key() -> u32 {
   let min_p = number(3u);
-  if (min_p <= 0.0) {
-    return LAST_KEY;
-  }
-  return u32(clamp(-log(min_p) * KEY_STEPS, 0.0, 16777215.0));
+  return select(LAST_KEY, key_of_mass(min_p), min_p > 0.0);
 }
 
 @compute @workgroup_size(THREADS)
@@ -322,14 +220,21 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   // Nobody may still read what thread 0 writes in the end.
   workgroupBarrier();
 
-  let own = own_slot * 12u;
-  if (bitcast<f32>(settings[own]) > 0.0 && (settings[own + 9u] & 4u) == 0u) {
+  let own = own_slot * SETTINGS;
+  let flags = settings[own + 9u];
+  let follows_surprise = (flags & 16u) != 0u && bitcast<f32>(settings[own + 14u]) > 0.0;
+  if (bitcast<f32>(settings[own]) > 0.0 && (flags & 4u) == 0u) {
     let most = best.value;
     let top_p = bitcast<f32>(settings[own + 2u]);
     let top_k = select(settings[own + 1u], VOCAB, settings[own + 1u] == 0u);
+    var mu = 0.0;
     var whole = 1e9;
     var last_key = min_p_key();
-    if (top_k <= WINNERS) {
+    if (follows_surprise) {
+      _ = coarse_cut(thread, most, true, 1.0);
+      mu = mirostat[own_slot];
+      last_key = mirostat_key(mu, running[THREADS - 1u]);
+    } else if (top_k <= WINNERS) {
       last_key = min(last_key, winners_cut(thread, most, top_k));
     } else if (top_k < VOCAB) {
       last_key = min(last_key, coarse_cut(thread, most, false, f32(top_k)));
@@ -338,12 +243,19 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
       whole = running[THREADS - 1u];
     }
     let n = gather(thread, most, last_key);
-    if (n <= RANKED) {
+    if (n <= RANKED && (flags & 16u) == 0u) {
       best = draw_of_few(thread, n, top_k, top_p, whole, position);
     } else {
-      best = draw_of_many(thread, n, top_k, top_p, whole, position);
+      best = draw_of_many(thread, n, own, top_k, top_p, whole, position);
     }
     best = best_of_workgroup(best, thread);
+    if (follows_surprise) {
+      let mass = window_sum(thread, n, vec2(0u, LAST_KEY), false);
+      if (thread == 0u && best.token < VOCAB) {
+        let value = scaled[scaled_row + best.token / 4u][best.token % 4u];
+        mirostat[own_slot] = mirostat_next(mu, own, key_of(value, most), mass);
+      }
+    }
   }
 
   if (thread == 0u) {

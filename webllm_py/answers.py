@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Container, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.api import FinishReason, GenerationRequest, Responses, StopFilter, Timings, Usage
+from webllm_py.api import (
+    Finished,
+    GenerationRequest,
+    Responses,
+    ScoredToken,
+    Scores,
+    StopFilter,
+    Timings,
+    Usage,
+)
+from webllm_py.choice import Choice, Placed
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
-from webllm_py.tokenizer import StreamDecoder, Tokenizer
+from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from webllm_py.grammar import Matcher, TokenMasks
@@ -29,49 +39,16 @@ class Prompt:
             space stays.
         echo: text that comes before the answer.
         shown: control tokens whose text is part of the answer's.
+        echoed: places of that text's tokens in the prompt.
+        ends: tokens that end this answer, besides those that end any.
     """
 
     tokens: Sequence[int]
     continues: bool = False
     echo: str = ""
     shown: frozenset[int] = frozenset()
-
-
-class Choice:
-    """One of a request's answers, as far as it has come.
-
-    Attributes:
-        finish: why it ended; None while it goes on.
-    """
-
-    def __init__(self, index: int, decoder: StreamDecoder, stops: StopFilter, ends: Container[int]):
-        self.index = index
-        self.stats = GenerationStats()
-        self.text: list[str] = []
-        self.finish: FinishReason | None = None
-        self._decoder = decoder
-        self._stops = stops
-        self._ends = ends
-
-    def push(self, tokens: Sequence[int]) -> str:
-        """Text of the next tokens that may be shown; ``finish`` is set where it ends in them."""
-        text = ""
-        for used, token in enumerate(tokens, start=1):
-            stopped = token in self._ends
-            if not stopped:
-                shown, stopped = self._stops.push(self._decoder.push(token))
-                text += shown
-            if stopped:
-                self.stats.generated -= len(tokens) - used
-                self.finish = "stop"
-                break
-        return text
-
-    def end(self, finish: FinishReason) -> str:
-        """Text that was held back, once no more tokens come."""
-        shown, stopped = self._stops.push(self._decoder.flush())
-        self.finish = self.finish or ("stop" if stopped else finish)
-        return shown + self._stops.flush()
+    echoed: range = range(0)
+    ends: frozenset[int] = frozenset()
 
 
 class Answer:
@@ -109,14 +86,16 @@ class Answer:
     async def pieces(self) -> AsyncGenerator[Any, None]:
         """The pieces of a streamed answer."""
         for prompt in self.prompts:
-            for choices in self._groups(prompt):
+            async for choices in self._groups(prompt):
                 for choice in choices:
                     for piece in self.responses.opening(choice.index):
                         yield piece
                 async with aclosing(self._texts(choices, prompt)) as texts:
                     async for choice, text in texts:
-                        for piece in self.responses.text(choice.index, text) if text else ():
-                            yield piece
+                        scores = self._scores(choice)
+                        if text or scores:
+                            for piece in self.responses.text(choice.index, text, scores):
+                                yield piece
                         if choice.finish:
                             for piece in self.responses.finish(choice.index, choice.finish):
                                 yield piece
@@ -126,12 +105,41 @@ class Answer:
     async def whole(self) -> Any:
         """The answer in one."""
         for prompt in self.prompts:
-            for choices in self._groups(prompt):
+            async for choices in self._groups(prompt):
                 async with aclosing(self._texts(choices, prompt)) as texts:
                     async for choice, text in texts:
                         choice.text.append(text)
-        finished = [("".join(c.text), c.finish or "length") for c in self.choices]
+        finished = [
+            Finished("".join(choice.text), choice.finish or "length", self._scores(choice))
+            for choice in self._best()
+        ]
         return self.responses.whole(finished, self.usage())
+
+    def _best(self) -> list[Choice]:
+        """The choices to give: of each prompt's the likeliest, where more were made than asked."""
+        n, drawn = self.request.n, self.request.drawn
+        if n == drawn:
+            return self.choices
+        found = []
+        for first in range(0, len(self.choices), drawn):
+            made = self.choices[first : first + drawn]
+            found += sorted(made, key=lambda choice: -choice.logprob)[:n]
+        return found
+
+    def _scores(self, choice: Choice) -> Scores:
+        """Log-probabilities of the tokens in a choice's new text, if they are wanted."""
+        if self.request.logprobs is None:
+            return None
+        data = self.tokenizer.token_bytes
+        return [
+            ScoredToken(
+                offset,
+                data(found.token),
+                found.logprob,
+                [(data(token), logprob) for token, logprob in found.top],
+            )
+            for offset, found in choice.placed()
+        ]
 
     def usage(self) -> Usage:
         """Tokens and times of everything so far."""
@@ -147,31 +155,56 @@ class Answer:
             prefilled_tokens=sum(s.prompt_tokens - s.cached_tokens for s in self.stats[:1]),
             completion_tokens=drawn,
         )
-        cached = sum(s.cached_tokens for s in self.stats[:: self.request.n])
+        cached = sum(s.cached_tokens for s in self.stats[:: self.request.drawn])
         return Usage.count(prompt_tokens, drawn, cached_tokens=cached, timings=timings)
+
+    @property
+    def _logprobs(self) -> int | None:
+        """How many alternatives the tokens' log-probabilities are found with, if they are."""
+        chosen_by_them = self.request.drawn > self.request.n
+        return self.request.logprobs or 0 if chosen_by_them else self.request.logprobs
 
     def _limit(self, prompt: Prompt) -> int:
         """Most tokens of an answer."""
         room = self.executor.context_length - len(prompt.tokens)
         return room if self.request.max_tokens is None else min(room, self.request.max_tokens)
 
-    def _groups(self, prompt: Prompt) -> Iterator[list[Choice]]:
+    async def _groups(self, prompt: Prompt) -> AsyncIterator[list[Choice]]:
         """A prompt's choices, as many at a time as are decoded together."""
+        request, tokenizer = self.request, self.tokenizer
         together = 1
-        if not self.request.sampling.logits_processors and not self.request.grammar:
+        if not request.sampling.reads_text and not request.grammar:
             together = self.executor.together(len(prompt.tokens), max(1, self._limit(prompt)))
-        for first in range(0, self.request.n, together):
+        echo = prompt.echo, await self._echoed(prompt)
+        for first in range(0, request.drawn, together):
             group = [
                 Choice(
                     len(self.choices) + i,
-                    self.tokenizer.decoder(continues=prompt.continues, shown=prompt.shown),
-                    StopFilter(self.request.stop),
-                    frozenset() if self.request.ignore_eos else self.tokenizer.end_ids,
+                    tokenizer.decoder(continues=prompt.continues, shown=prompt.shown),
+                    StopFilter(request.stop),
+                    frozenset() if request.ignore_eos else tokenizer.end_ids | prompt.ends,
+                    echo=echo,
+                    least=request.sampling.min_tokens,
                 )
-                for i in range(min(together, self.request.n - first))
+                for i in range(min(together, request.drawn - first))
             ]
             self.choices += group
             yield group
+
+    async def _echoed(self, prompt: Prompt) -> list[Placed]:
+        """Log-probabilities of the tokens of the text before an answer, if they are wanted."""
+        if not prompt.echoed or self.request.logprobs is None:
+            return []
+        from webllm_py.runtime.scores import all_logprobs  # not before: a page's snapshot is small
+
+        top = self.request.logprobs
+        found = await all_logprobs(self.executor, prompt.tokens, top, self.interrupted)
+        decoder, offset = self.tokenizer.decoder(skip_special=False), 0
+        placed = []
+        for place in prompt.echoed:
+            placed.append((offset, found[place]))
+            offset += len(decoder.push(prompt.tokens[place]))
+        return placed
 
     def _constraint(self) -> Matcher | None:
         """What a choice's text must be."""
@@ -184,7 +217,7 @@ class Answer:
     def _settings(self, choice: Choice) -> SamplingSettings:
         """The request's settings; a prompt's choices draw differently from one seed."""
         sampling = self.request.sampling
-        number = choice.index % self.request.n
+        number = choice.index % self.request.drawn
         if sampling.seed is None or number == 0:
             return sampling
         return replace(sampling, seed=sampling.seed + number)
@@ -223,6 +256,8 @@ class Answer:
             ended=ended,
             guess=self.request.prompt_lookup,
             constraint=self._constraint(),
+            vocabulary=self.tokenizer,
+            logprobs=self._logprobs,
             interrupted=self.interrupted,
         )
         async with aclosing(batches):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from webllm_py.errors import (
     DeviceLostError,
     EngineClosedError,
     RequestError,
+    RequestTimeoutError,
 )
 from webllm_py.loading import LoadedModel, LoadOptions, load_model
 from webllm_py.models import ENCODERS
@@ -289,7 +291,7 @@ class Engine:
 
         @asynccontextmanager
         async def turn() -> AsyncIterator[Answer]:
-            async with place:
+            async with time_limit(request.timeout), place:
                 model = self.loaded
                 yield Answer(
                     model.executor,
@@ -311,6 +313,23 @@ class Engine:
             return Stream(pieces(), at_end=place.leave)
         async with turn() as answer:
             return await answer.whole()
+
+
+@asynccontextmanager
+async def time_limit(seconds: float | None) -> AsyncIterator[None]:
+    """So long may what is inside take.
+
+    Raises:
+        RequestTimeoutError: it did not end in time, and was cancelled.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if seconds is None or not limit.expired():
+            raise
+        raise RequestTimeoutError(seconds) from None
 
 
 def shaped(data: bytearray, rows: int, columns: int) -> Any:

@@ -21,7 +21,8 @@
     │   ├── ShaderError             a kernel did not compile; carries the compiler's lines
     │   └── DeviceLostError         the device went away; Engine.recover() starts again
     ├── RequestError                a request field is wrong; OpenAI-shaped (see ``to_openai``)
-    │   └── ContextLengthError      prompt (and completion) do not fit the context
+    │   ├── ContextLengthError      prompt (and completion) do not fit the context
+    │   └── RequestTimeoutError     the answer took longer than the request's ``timeout``
     ├── CancelledLoadError          loading was cancelled by the caller
     ├── EngineClosedError           the engine was unloaded
     ├── MissingPackageError         an optional package is not installed; says which, and how
@@ -56,6 +57,7 @@ __all__ = [
     "NotAModelError",
     "QueueFullError",
     "RequestError",
+    "RequestTimeoutError",
     "ServerError",
     "SeveralModelsError",
     "ShaderError",
@@ -190,6 +192,20 @@ class ContextLengthError(RequestError):
 
     def __init__(self, message: str, *, param: str = "messages"):
         super().__init__(message, param=param, code="context_length_exceeded")
+
+
+class RequestTimeoutError(RequestError):
+    """The answer was not there in time; what there was of it went with a stream's pieces only."""
+
+    type = "timeout_error"
+
+    def __init__(self, seconds: float):
+        super().__init__(
+            f"the answer took longer than the {seconds:g} s of 'timeout'; allow more, ask for "
+            "fewer tokens, or stream it and keep what comes",
+            param="timeout",
+            code="timeout",
+        )
 
 
 class CancelledLoadError(WebLLMError):

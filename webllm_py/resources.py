@@ -83,8 +83,11 @@ class ChatCompletions:
     async def create(self, /, **fields: Any) -> ChatCompletion | Stream[ChatCompletionChunk]:
         """Answer a conversation: OpenAI's fields, and this package's own.
 
-        Besides OpenAI's: ``top_k``, ``min_p``, ``repetition_penalty``, ``ignore_eos``,
-        ``prompt_lookup``, ``logits_processors``, ``chat_template_kwargs``, ``enable_thinking``.
+        Besides OpenAI's: ``top_k``, ``min_p``, ``typical_p``, ``repetition_penalty``,
+        ``no_repeat_ngram_size``, ``dry_*``, ``xtc_*``, ``mirostat*``, ``min_tokens``, ``grammar``,
+        ``ignore_eos``, ``prompt_lookup``, ``logits_processors``, ``timeout``,
+        ``chat_template_kwargs``, ``enable_thinking``, ``add_generation_prompt``,
+        ``continue_final_message`` (the answer goes on with the last message, an assistant's).
         What spells a special token in a message becomes that token, as with Hugging Face's
         templates.
 
@@ -95,6 +98,7 @@ class ChatCompletions:
             RequestError: a field that is unknown or wrong.
             ContextLengthError: the conversation is longer than the context.
             TemplateError: the model's chat template refused the messages.
+            RequestTimeoutError: it took longer than ``timeout`` seconds; a stream raises it too.
         """
         engine = self._engine
         model = engine.loaded
@@ -106,6 +110,8 @@ class ChatCompletions:
             tools=request.tools,
             variables=request.template_kwargs,
             enable_thinking=request.enable_thinking,
+            add_generation_prompt=request.add_generation_prompt,
+            continue_final_message=request.continue_final_message,
         )
         request = replace(request, stop=(*request.stop, *dialect.prompts.stop))
         tokens = model.tokenizer.encode(text)
@@ -118,7 +124,13 @@ class ChatCompletions:
         parser = partial(dialect.parser, text, request.calls)
         return await engine.respond(  # type: ignore[no-any-return]
             request,
-            [Prompt(tokens, shown=frozenset(model.controls))],
+            [
+                Prompt(
+                    tokens,
+                    continues=request.continue_final_message,
+                    shown=frozenset(model.controls),
+                )
+            ],
             ChatResponses(request.model or engine.name, parser),
         )
 
@@ -150,12 +162,16 @@ class Completions:
     def _prompt(
         self, model: LoadedModel, request: CompletionRequest, prompt: str | tuple[int, ...]
     ) -> Prompt:
+        if request.suffix is not None:
+            return self._infill_prompt(model, request, prompt)
         tokenizer = model.tokenizer
+        before = 0
         if isinstance(prompt, str):
             tokens = tokenizer.encode(prompt, add_special=True)
             if tokenizer.add_eos and tokens and tokens[-1] == tokenizer.eos_id:
                 tokens.pop()  # the text is to go on
             echo = prompt
+            before = len(tokens) - len(tokenizer.encode(prompt))
         else:
             tokens, echo = list(prompt), tokenizer.decode(prompt)
         if not tokens:
@@ -164,7 +180,42 @@ class Completions:
                 param="prompt",
             )
         self._engine.check_length(tokens, "prompt")
-        return Prompt(tokens, continues=bool(echo), echo=echo if request.echo else "")
+        return Prompt(
+            tokens,
+            continues=bool(echo),
+            echo=echo if request.echo else "",
+            echoed=range(before, len(tokens)) if request.echo else range(0),
+        )
+
+    def _infill_prompt(
+        self, model: LoadedModel, request: CompletionRequest, prompt: str | tuple[int, ...]
+    ) -> Prompt:
+        """A prompt and what is to come behind the model's text.
+
+        Raises:
+            RequestError: the model has no tokens for this.
+        """
+        tokenizer, infill = model.tokenizer, model.tokenizer.infill
+        if infill is None:
+            raise RequestError(
+                "this model has no tokens for filling in text before a 'suffix'; leave it out, or "
+                "load a model that has them, as many models for code do",
+                param="suffix",
+                code="unsupported_parameter",
+            )
+        text = tokenizer.decode(prompt) if not isinstance(prompt, str) else prompt
+        before = list(prompt) if not isinstance(prompt, str) else tokenizer.encode(prompt)
+        begin = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
+        tokens = [*begin, *infill.prompt(before, tokenizer.encode(request.suffix or ""))]
+        self._engine.check_length(tokens, "prompt")
+        first = len(begin) + 1
+        return Prompt(
+            tokens,
+            continues=True,
+            echo=text if request.echo else "",
+            echoed=range(first, first + len(before)) if request.echo else range(0),
+            ends=infill.ends,
+        )
 
 
 class Embeddings:

@@ -24,3 +24,9 @@ fn gumbel(token: u32, position: u32) -> f32 {
   let series = t * (1.0 + t * (0.5 + t * (0.33333333 + t * 0.25)));
   return -log(select(-log(1.0 - t), series, t < 0.01));
 }
+
+// A number from 0 to 1, less than 1, for a position: another than any token's noise has.
+fn uniform_number(position: u32) -> f32 {
+  let bits = pcg4d(vec4(0xffffffffu, position, setting(4u), setting(5u)));
+  return f32(bits.x >> 8u) * 0x1p-24;
+}

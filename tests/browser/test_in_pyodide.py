@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from served import ROOT
 
 sys.path[:0] = [str(ROOT / "tests" / "engine"), str(ROOT / "tests" / "gpu")]
@@ -99,10 +100,10 @@ def test_tokenizer_vectors(python: Any, shared: Path) -> None:
 
 
 def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None:
-    """And then what a schema says, whatever it would rather write."""
+    """And then what a schema says, whatever it would rather write; and how likely a text is."""
     story = (shared / "checkpoints/stories260K/greedy_200.txt").read_text().rstrip("\n")
-    written, constrained = python.run_async("""
-        import js, webllm_py
+    written, constrained, found, expected = python.run_async("""
+        import js, math, webllm_py
         from pyodide.ffi import to_js
 
         schema = {"type": "array", "items": {"enum": ["a", 1, None]}, "minItems": 2, "maxItems": 2}
@@ -117,11 +118,28 @@ def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None
                 seed=1,
                 response_format={"type": "json_schema", "json_schema": {"schema": schema}},
             )
-        [reply.choices[0].text, array.choices[0].text]
+            seen = []
+
+            def see(logits):
+                seen.append(list(logits))
+                return logits
+
+            scored = await engine.completions.create(
+                prompt="Once upon",
+                max_tokens=5,
+                temperature=0,
+                logprobs=2,
+                logits_processors=[see],
+                timeout=120,
+            )
+            found = scored.choices[0].logprobs.token_logprobs
+            expected = [-math.log(sum(math.exp(z - max(row)) for z in row)) for row in seen]
+        [reply.choices[0].text, array.choices[0].text, found, expected]
         """)
     assert written.strip() == story.strip()
-    found = json.loads(constrained)
-    assert len(found) == 2 and all(item in ("a", 1, None) for item in found)
+    array = json.loads(constrained)
+    assert len(array) == 2 and all(item in ("a", 1, None) for item in array)
+    assert len(found) == 5 and found == pytest.approx(expected, abs=1e-3)
 
 
 def test_an_embedder_s_vectors(python: Any, tmp_path: Path) -> None:

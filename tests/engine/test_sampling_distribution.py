@@ -61,6 +61,10 @@ CORNERS: Mapping[str, Mapping[str, Any]] = {
     "top_p, then min_p": {"top_p": 0.95, "min_p": 0.05, "temperature": 1.3},
     "min_p of all": {"min_p": 1.0},
     "repetition wanted": {"repetition_penalty": 0.7},
+    "typical": {"typical_p": 0.6},
+    "typical of top_p": {"typical_p": 0.8, "top_p": 0.9, "temperature": 1.3},
+    "xtc": {"xtc_probability": 0.4, "xtc_threshold": 0.05},
+    "typical, then xtc": {"typical_p": 0.9, "xtc_probability": 1.0, "xtc_threshold": 0.03},
 }
 
 
@@ -77,7 +81,8 @@ def adjusted(logits: np.ndarray, s: SamplingSettings, generated: Mapping[int, in
 
 
 def probabilities(s: SamplingSettings) -> np.ndarray:
-    """What a draw should follow: top-k of all, top-p of those, min-p of those."""
+    """What a draw should follow: top-k of all, top-p of those, min-p of those, the typical of
+    those, and now and then those without the top choices."""
     z = adjusted(LOGITS, s, GENERATED)
     order = np.argsort(-z)
     p = np.exp(z[order] - z.max())
@@ -85,8 +90,18 @@ def probabilities(s: SamplingSettings) -> np.ndarray:
     before = np.cumsum(p) - p
     p[1:][before[1:] / p.sum() >= s.top_p] = 0  # the most likely one always stays
     p[p < s.min_p * p[0]] = 0
+    p /= p.sum()
+    if s.typical_p < 1:
+        surprise = -np.log(np.where(p > 0, p, 1e-300))
+        nearest = np.argsort(np.abs(surprise - (p * surprise).sum()))
+        p[nearest[1:][np.cumsum(p[nearest])[:-1] >= s.typical_p]] = 0
+        p /= p.sum()
+    if (top := np.flatnonzero(p >= s.xtc_threshold)).size > 1:
+        narrow = p.copy()
+        narrow[top[:-1]] = 0
+        p = (1 - s.xtc_probability) * p + s.xtc_probability * narrow / narrow.sum()
     result = np.empty_like(p)
-    result[order] = p / p.sum()
+    result[order] = p
     return result
 
 
@@ -195,6 +210,24 @@ async def test_draws_of_odd_settings(drawer: Drawer, name: str) -> None:
     settings = SamplingSettings(seed=-7, **CORNERS[name])
     drawer.begin(settings)
     check(await drawer.at_following_positions(2000), probabilities(settings))
+
+
+async def test_mirostat_steers_to_its_surprise(drawer: Drawer) -> None:
+    """Mean surprise of the draws, each of what mirostat left for it, is tau once it has settled."""
+    settings = SamplingSettings(seed=5, mirostat_tau=3.0, mirostat_eta=0.1)
+    drawer.begin(settings)
+    drawn = await drawer.at_following_positions(2000)
+    z = adjusted(LOGITS, settings, GENERATED)
+    p = np.exp(z - z.max())
+    p /= p.sum()
+    assert abs(-np.log2(p[drawn]).mean() - 3.0) > 0.3, "the model alone has another surprise"
+    mu, seen = 2 * 3.0, []
+    for token in drawn:
+        kept = (-np.log2(p) <= mu) | (p == p.max())
+        assert kept[token]
+        seen.append(-np.log2(p[token] / p[kept].sum()))
+        mu -= 0.1 * (seen[-1] - 3.0)
+    assert abs(np.mean(seen[200:]) - 3.0) < 0.02
 
 
 async def test_draws_of_many_requests(drawer: Drawer) -> None:

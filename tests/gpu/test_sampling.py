@@ -24,13 +24,18 @@ def settings(
     frequency: float = 0.0,
     presence: float = 0.0,
     flags: int = 0,
+    masks: int = 2**32 - 1,
+    typical_p: float = 1.0,
+    xtc: tuple[float, float] = (0.0, 0.1),
+    mirostat: tuple[float, float] = (0.0, 0.1),
 ) -> np.ndarray:
-    words = np.zeros(12, np.uint32)
+    words = np.zeros(16, np.uint32)
     floats = words.view(np.float32)
     floats[0], words[1], floats[2], floats[3] = temperature, top_k, top_p, min_p
     words[4], words[5] = seed & 0xFFFFFFFF, seed >> 32
     floats[6], floats[7], floats[8] = repetition, frequency, presence
-    words[9] = flags
+    words[9], words[10] = flags, masks
+    floats[11], floats[12:14], floats[14:16] = typical_p, xtc, mirostat
     return words
 
 
@@ -111,7 +116,7 @@ class Sampler:
         return {"scaled": out["scaled"][1, :vocab], "all": out["scaled"], **out_but(out, "scaled")}
 
     async def draw(
-        self, prepared: dict[str, np.ndarray], words: np.ndarray, position: int = 5
+        self, prepared: dict[str, np.ndarray], words: np.ndarray, position: int = 5, mu: float = 0.0
     ) -> dict[str, np.ndarray]:
         out = await self.runner.run(
             self.select,
@@ -123,6 +128,7 @@ class Sampler:
                 "step": step_words(position),
                 "candidates": np.zeros((3, self.vocab, 2), np.uint32),
                 "ring": np.zeros((RING, SLOTS), np.uint32),
+                "mirostat": np.full(SLOTS, mu, np.float32),
             },
             (3,),
         )
@@ -132,6 +138,7 @@ class Sampler:
             "ring": out["ring"][:, SLOT],
             "step": out["step"],
             "beside": out["ring"][:, 1],
+            "mirostat": out["mirostat"],
         }
 
 
@@ -224,8 +231,8 @@ async def test_only_allowed_tokens_are_drawn_and_all_of_them(
     assert set(np.flatnonzero(likely)) <= drawn
 
 
-def gumbel(token: np.ndarray, position: int, seed: int) -> np.ndarray:
-    """The kernel's noise, in numpy."""
+def hashed(token: np.ndarray, position: int, seed: int) -> np.ndarray:
+    """Four words for each token at a position (PCG4D)."""
     v = np.stack(
         np.broadcast_arrays(
             token.astype(np.uint32),
@@ -243,8 +250,19 @@ def gumbel(token: np.ndarray, position: int, seed: int) -> np.ndarray:
             v[3] += v[1] * v[2]
             if not last:
                 v ^= v >> np.uint32(16)
+    return v
+
+
+def gumbel(token: np.ndarray, position: int, seed: int) -> np.ndarray:
+    """The kernel's noise, in numpy."""
+    v = hashed(token, position, seed)
     t = (v[0] >> 8) * 2.0**-24 + (v[1] >> 8) * 2.0**-48 + 2.0**-49
     return -np.log(-np.log1p(-t))
+
+
+def chance(position: int, seed: int) -> float:
+    """A number from 0 to 1 for a position."""
+    return float(hashed(np.array([2**32 - 1], np.uint32), position, seed)[0, 0] >> 8) * 2.0**-24
 
 
 async def test_draw_is_the_gumbel_argmax(runner: Runner) -> None:
@@ -275,6 +293,96 @@ async def test_an_uncut_draw_happens_in_the_first_kernel(runner: Runner) -> None
         out = await sampler.draw(prepared, words, position=seed)
         noise = gumbel(np.arange(vocab), seed + 1, seed)
         assert out["ring"][DRAWN] == (prepared["scaled"].astype(np.float64) + noise).argmax()
+
+
+def typical(p: np.ndarray, share: float) -> np.ndarray:
+    """Locally typical sampling, as arXiv 2202.00666 defines it: which tokens stay (float64)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        surprise = -np.log(p)
+        entropy = np.nansum(p * surprise)
+    order = np.argsort(np.abs(surprise - entropy), kind="stable")
+    n = int(np.argmax(np.cumsum(p[order]) >= share)) + 1
+    return np.isin(np.arange(len(p)), order[:n])
+
+
+def without_top_choices(p: np.ndarray, least: float) -> np.ndarray:
+    """XTC, as llama.cpp's documentation says it: all from the threshold on but the least."""
+    above = np.flatnonzero(p >= least)
+    removed = above[np.argsort(-p[above])][:-1]
+    return ~np.isin(np.arange(len(p)), removed)
+
+
+@pytest.mark.parametrize(
+    "case",
+    of_native(
+        ["typical", "typical of top_k", "xtc", "xtc of min_p", "xtc of one", "both"], ["both"]
+    ),
+)
+async def test_cuts_that_are_no_lists_head(
+    runner: Runner, case: str, rng: np.random.Generator
+) -> None:
+    """With noise that is known, the draw is the noisiest of those that numpy leaves."""
+    vocab = 1000
+    logits = (rng.standard_normal(vocab) * (0.7 if case == "xtc" else 2)).astype(np.float32)
+    options: dict[str, float] = {}
+    if case == "xtc of one":
+        logits[33] = 12
+    if case == "typical of top_k":
+        options["top_k"] = 50
+    if case == "xtc of min_p":
+        options["min_p"] = 0.05
+    share = 0.6 if "typical" in case or case == "both" else 1.0
+    xtc = (0.5, 0.001 if case == "xtc" else 0.02) if share == 1 or case == "both" else (0.0, 0.1)
+    words = settings(temperature=1.0, seed=3, flags=16, typical_p=share, xtc=xtc, **options)  # type: ignore[arg-type]
+    sampler = Sampler(runner, vocab)
+    prepared = await sampler.scaled(logits, words)
+    kept = allowed(logits, int(options.get("top_k", 0)), 1.0, options.get("min_p", 0.0))
+    p = np.where(kept, np.exp(logits.astype(np.float64)), 0)
+    if share < 1:
+        p = np.where(typical(p / p.sum(), share), p, 0)
+    narrow = np.where(without_top_choices(p / p.sum(), xtc[1]), p, 0)
+    assert case in ("xtc of one", "typical", "typical of top_k") or (narrow != p).sum() > 1
+    changed = 0
+    for position in range(12):
+        out = await sampler.draw(prepared, words, position)
+        noise = gumbel(np.arange(vocab), position + 1, 3)
+        left = narrow if chance(position + 1, 3) < xtc[0] else p
+        with np.errstate(divide="ignore"):
+            assert out["ring"][DRAWN] == (np.log(left) + noise).argmax()
+            changed += (np.log(left) + noise).argmax() != (np.log(p) + noise).argmax()
+    assert changed or case not in ("xtc", "xtc of min_p")
+
+
+@pytest.mark.parametrize("mu", of_native([10.0, 4.0, 0.5], [4.0]))
+async def test_mirostat(runner: Runner, mu: float, rng: np.random.Generator) -> None:
+    """Version 2 of arXiv 2007.14966: what it cuts, what it draws, and where mu goes."""
+    vocab, tau, eta = 1000, 3.0, 0.2
+    logits = (rng.standard_normal(vocab) * 2).astype(np.float32)
+    words = settings(temperature=1.0, seed=8, flags=16, mirostat=(tau, eta))
+    sampler = Sampler(runner, vocab)
+    prepared = await sampler.scaled(logits, words)
+    p = np.exp(logits.astype(np.float64))
+    surprise = -np.log2(p / p.sum())
+    p[(surprise > mu) & (surprise > surprise.min())] = 0
+    for position in range(4):
+        out = await sampler.draw(prepared, words, position, mu)
+        with np.errstate(divide="ignore"):
+            token = int((np.log(p) + gumbel(np.arange(vocab), position + 1, 8)).argmax())
+        assert out["ring"][DRAWN] == token
+        moved = mu - eta * (-np.log2(p[token] / p.sum()) - tau)
+        np.testing.assert_allclose(out["mirostat"], [mu, mu, mu, moved], rtol=1e-4)
+
+
+async def test_a_mask_for_the_first_draws(runner: Runner, rng: np.random.Generator) -> None:
+    """The slot drew ``DRAWN`` tokens before: the mask holds as long as it is for more."""
+    vocab = 1000
+    logits = rng.standard_normal(vocab).astype(np.float32)
+    best, other = np.argsort(-logits)[:2]
+    sampler = Sampler(runner, vocab)
+    for masks, token in ((DRAWN + 1, other), (DRAWN, best)):
+        words = settings(flags=8, masks=masks)
+        prepared = await sampler.scaled(logits, words, allowed=np.arange(vocab) != best)
+        assert (await sampler.draw(prepared, words))["ring"][DRAWN] == token
 
 
 @pytest.mark.parametrize("top_p", of_native([0.1, 0.5, 0.9, 0.99], [0.1, 0.9]))

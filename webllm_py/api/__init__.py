@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from webllm_py.api.logprobs import ScoredToken, Scores
 from webllm_py.api.requests import (
     ChatRequest,
     CompletionRequest,
@@ -25,7 +26,7 @@ from webllm_py.api.responses import (
 )
 from webllm_py.api.sampling import sampling_defaults
 from webllm_py.api.stops import StopFilter
-from webllm_py.api.stream import ChatResponses, CompletionResponses, Responses
+from webllm_py.api.stream import ChatResponses, CompletionResponses, Finished, Responses
 
 if TYPE_CHECKING:
     from webllm_py.api.embeddings import (
@@ -47,8 +48,11 @@ __all__ = [
     "Embedding",
     "EmbeddingRequest",
     "FinishReason",
+    "Finished",
     "GenerationRequest",
     "Responses",
+    "ScoredToken",
+    "Scores",
     "StopFilter",
     "Timings",
     "Usage",

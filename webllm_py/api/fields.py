@@ -16,31 +16,50 @@ __all__ = ["CHAT_FIELDS", "COMPLETION_FIELDS", "EMBEDDING_FIELDS", "request_fiel
 
 SAMPLING_FIELDS = frozenset(
     {
+        "dry_allowed_length",
+        "dry_base",
+        "dry_multiplier",
+        "dry_penalty_last_n",
+        "dry_sequence_breakers",
         "frequency_penalty",
         "logit_bias",
         "logits_processors",
         "min_p",
+        "min_tokens",
+        "mirostat",
+        "mirostat_eta",
+        "mirostat_tau",
+        "no_repeat_ngram_size",
         "presence_penalty",
         "repetition_penalty",
         "seed",
         "temperature",
         "top_k",
         "top_p",
+        "typical_p",
+        "xtc_probability",
+        "xtc_threshold",
     }
 )
 GENERATION_FIELDS = SAMPLING_FIELDS | {
+    "grammar",
     "ignore_eos",
-    "prompt_lookup",
+    "logprobs",
     "max_tokens",
     "model",
     "n",
+    "prompt_lookup",
     "response_format",
     "stop",
     "stream",
     "stream_options",
+    "timeout",
+    "top_logprobs",
 }
 CHAT_FIELDS = GENERATION_FIELDS | {
+    "add_generation_prompt",
     "chat_template_kwargs",
+    "continue_final_message",
     "enable_thinking",
     "max_completion_tokens",
     "messages",
@@ -49,7 +68,7 @@ CHAT_FIELDS = GENERATION_FIELDS | {
     "tool_choice",
     "tools",
 }
-COMPLETION_FIELDS = GENERATION_FIELDS | {"echo", "prompt"}
+COMPLETION_FIELDS = GENERATION_FIELDS | {"best_of", "echo", "prompt", "suffix"}
 EMBEDDING_FIELDS = frozenset({"dimensions", "encoding_format", "input", "model"})
 
 # They say who asks, what to file the answer under, or how a data centre may go about it: nothing
@@ -73,43 +92,18 @@ WITHOUT_EFFECT = frozenset(
 # Known elsewhere, not done here. Each is accepted at the values below that ask for nothing.
 UNSUPPORTED = frozenset(
     {
-        "add_generation_prompt",
         "audio",
-        "best_of",
-        "continue_final_message",
-        "dry_allowed_length",
-        "dry_base",
-        "dry_multiplier",
-        "dry_penalty_last_n",
-        "dry_sequence_breakers",
         "enable_latency_breakdown",
         "function_call",
         "functions",
-        "grammar",
-        "logprobs",
-        "min_tokens",
-        "mirostat",
-        "mirostat_eta",
-        "mirostat_tau",
         "modalities",
         "moderation",
-        "no_repeat_ngram_size",
-        "suffix",
-        "timeout",
-        "top_logprobs",
-        "typical_p",
         "verbosity",
         "web_search_options",
-        "xtc_probability",
-        "xtc_threshold",
     }
 )
 _ASKS_FOR_NOTHING: Mapping[str, Any] = {
-    "add_generation_prompt": True,
-    "best_of": 1,
-    "continue_final_message": False,
     "enable_latency_breakdown": False,
-    "logprobs": False,
     "modalities": ["text"],
 }
 

@@ -12,7 +12,7 @@ from webllm_py.api.structural_tag import structural_grammar
 from webllm_py.errors import GrammarError, UnsupportedSchemaError
 from webllm_py.grammar import Grammar, gbnf, json_grammar, regex_grammar, schema_grammar
 
-__all__ = ["parse_response_format"]
+__all__ = ["parse_grammar", "parse_response_format"]
 
 NAME = "response_format"
 KEPT = 32  # compiled grammars
@@ -41,6 +41,18 @@ def parse_response_format(value: Any) -> Grammar | None:
         fail(NAME, f"cannot be honoured: {error}", code="unsupported_schema")
     except GrammarError as error:
         fail(NAME, f"cannot be used: {error}")
+
+
+def parse_grammar(value: Any) -> Grammar:
+    """llama.cpp's field ``grammar``: GBNF.
+
+    Raises:
+        RequestError: it cannot be used.
+    """
+    try:
+        return _compiled_gbnf(text(value, "grammar", empty=False))
+    except GrammarError as error:
+        fail("grammar", f"cannot be used: {error}")
 
 
 def _text(given: Mapping[str, Any]) -> None:

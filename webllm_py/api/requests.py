@@ -12,14 +12,24 @@ from webllm_py.api.checks import (
     integer,
     items,
     json_object,
-    mapping,
     one_of,
-    refuse_unknown,
     text,
     wrong_type,
 )
 from webllm_py.api.fields import CHAT_FIELDS, COMPLETION_FIELDS, request_fields
 from webllm_py.api.messages import parse_messages
+from webllm_py.api.options import (
+    MAX_CHOICES,
+    best_of,
+    chat_logprobs,
+    completion_logprobs,
+    grammar,
+    include_usage,
+    prompt_ending,
+    stop_strings,
+    switch,
+    timeout,
+)
 from webllm_py.api.sampling import MAX_TOKEN_ID, parse_sampling
 from webllm_py.chat import CallRules
 from webllm_py.runtime.settings import SamplingSettings
@@ -36,8 +46,6 @@ __all__ = [
     "texts_or_token_ids",
 ]
 
-MAX_CHOICES = 128  # OpenAI's limit on n
-MAX_STOPS = 128  # OpenAI allows 4; local programs use more
 MAX_TOKENS = 2**31 - 1
 COMPLETION_TOKENS = 16  # OpenAI's default max_tokens of a text completion
 REASONING_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
@@ -61,6 +69,10 @@ class GenerationRequest:
         include_usage: whether a stream ends with a piece that holds the usage.
         sampling: how tokens are chosen.
         grammar: what a choice's text must be; None for any text.
+        logprobs: how many alternatives of each token are wanted beside its log-probability; None
+            for neither.
+        timeout: seconds after which, from the call on and waiting included, a
+            ``RequestTimeoutError`` is raised; None to wait for as long as it takes.
     """
 
     model: str | None = None
@@ -73,6 +85,13 @@ class GenerationRequest:
     include_usage: bool = False
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     grammar: Grammar | None = None
+    logprobs: int | None = None
+    timeout: float | None = None
+
+    @property
+    def drawn(self) -> int:
+        """How many choices are made of each prompt."""
+        return self.n
 
     def check_vocabulary(self, size: int) -> None:
         """Refuse token ids that a vocabulary of ``size`` tokens does not have.
@@ -97,6 +116,9 @@ class ChatRequest(GenerationRequest):
             ``reasoning_effort``), which it has to know.
         enable_thinking: WebLLM's switch; None leaves it to the model. Models that do not think
             answer as they always do.
+        add_generation_prompt: whether the template opens the model's turn.
+        continue_final_message: whether the answer goes on with the last message, an assistant's,
+            instead.
     """
 
     messages: tuple[dict[str, Any], ...]
@@ -104,6 +126,8 @@ class ChatRequest(GenerationRequest):
     calls: CallRules = field(default_factory=CallRules)
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     enable_thinking: bool | None = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +137,19 @@ class CompletionRequest(GenerationRequest):
     Attributes:
         prompts: each a text or token ids; every one gets ``n`` choices, numbered in this order.
         echo: whether the text starts with the prompt.
+        best_of: how many choices are made, of which the ``n`` with the highest mean
+            log-probability of their tokens are given, the best one first.
+        suffix: text that is to come behind the model's, which fills in what lies between.
     """
 
     prompts: tuple[str | tuple[int, ...], ...]
     echo: bool = False
+    best_of: int = 1
+    suffix: str | None = None
+
+    @property
+    def drawn(self) -> int:
+        return self.best_of
 
     def check_vocabulary(self, size: int) -> None:
         super().check_vocabulary(size)
@@ -145,13 +178,18 @@ def parse_chat_request(
         fail("messages", "is missing.", code="missing_required_parameter")
     kwargs = _template_kwargs(present)
     tools, calls = _tools(present)
+    messages = parse_messages(present["messages"])
+    opens, continues = prompt_ending(present, messages)
     return ChatRequest(
-        messages=parse_messages(present["messages"]),
+        messages=messages,
         tools=tools,
         calls=calls,
         enable_thinking=_enable_thinking(present, kwargs),
         template_kwargs=kwargs,
         max_tokens=_chat_max_tokens(present),
+        logprobs=chat_logprobs(present),
+        add_generation_prompt=opens,
+        continue_final_message=continues,
         **_generation(present, defaults),
     )
 
@@ -167,69 +205,32 @@ def parse_completion_request(
     if "prompt" not in present:
         fail("prompt", "is missing.", code="missing_required_parameter")
     max_tokens = present.get("max_tokens", COMPLETION_TOKENS)
+    generation = _generation(present, defaults)
     return CompletionRequest(
         prompts=texts_or_token_ids(present["prompt"], "prompt")[0],
-        echo=bool(_switch(present, "echo", False)),
+        echo=bool(switch(present, "echo", False)),
+        best_of=best_of(present, generation["n"], generation["stream"]),
+        suffix=text(present["suffix"], "suffix") if "suffix" in present else None,
         max_tokens=integer(max_tokens, "max_tokens", low=0, high=MAX_TOKENS),
-        **_generation(present, defaults),
+        logprobs=completion_logprobs(present),
+        **generation,
     )
 
 
 def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> dict[str, Any]:
-    stream = bool(_switch(present, "stream", False))
+    stream = bool(switch(present, "stream", False))
     return {
         "model": text(present["model"], "model") if "model" in present else None,
         "n": integer(present.get("n", 1), "n", low=1, high=MAX_CHOICES),
-        "stop": _stop(present.get("stop", [])),
-        "ignore_eos": bool(_switch(present, "ignore_eos", False)),
-        "prompt_lookup": bool(_switch(present, "prompt_lookup", True)),
+        "stop": stop_strings(present.get("stop", [])),
+        "ignore_eos": bool(switch(present, "ignore_eos", False)),
+        "prompt_lookup": bool(switch(present, "prompt_lookup", True)),
         "stream": stream,
-        "include_usage": _include_usage(present, stream),
+        "include_usage": include_usage(present, stream),
         "sampling": parse_sampling(present, defaults),
-        "grammar": _grammar(present) if "response_format" in present else None,
+        "grammar": grammar(present),
+        "timeout": timeout(present),
     }
-
-
-def _grammar(present: Mapping[str, Any]) -> Grammar | None:
-    # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
-    from webllm_py.api.formats import parse_response_format
-
-    grammar = parse_response_format(present["response_format"])
-    if grammar and present.get("ignore_eos"):
-        fail("ignore_eos", "cannot be combined with 'response_format': its texts come to an end.")
-    return grammar
-
-
-def _switch(present: Mapping[str, Any], name: str, default: bool | None) -> bool | None:
-    return boolean(present[name], name) if name in present else default
-
-
-def _stop(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (text(value, "stop", empty=False),)
-    if not isinstance(value, list | tuple):
-        wrong_type("stop", "a string or a list of strings", value)
-    if len(value) > MAX_STOPS:
-        fail("stop", f"holds {len(value)} strings; {MAX_STOPS} are allowed.")
-    return tuple(text(stop, f"stop[{i}]", empty=False) for i, stop in enumerate(value))
-
-
-def _include_usage(present: Mapping[str, Any], stream: bool) -> bool:
-    if "stream_options" not in present:
-        return False
-    if not stream:
-        fail("stream_options", "needs 'stream' to be true.")
-    options = mapping(present["stream_options"], "stream_options")
-    refuse_unknown(options, ["include_usage", "include_obfuscation"], "stream_options")
-    given = {
-        name: boolean(value, f"stream_options.{name}")
-        for name, value in options.items()
-        if value is not None
-    }
-    if given.get("include_obfuscation"):
-        param = "stream_options.include_obfuscation"
-        fail(param, "is not supported yet.", code="unsupported_parameter")
-    return given.get("include_usage", False)
 
 
 def _chat_max_tokens(present: Mapping[str, Any]) -> int | None:
@@ -266,12 +267,12 @@ def _template_kwargs(present: Mapping[str, Any]) -> dict[str, Any]:
 
 def _enable_thinking(present: Mapping[str, Any], kwargs: dict[str, Any]) -> bool | None:
     """WebLLM has the switch as a field, vLLM inside ``chat_template_kwargs``; it is taken out."""
-    switch = _switch(present, "enable_thinking", None)
+    outer = switch(present, "enable_thinking", None)
     inner = kwargs.pop("enable_thinking", None)
     if inner is None:
-        return switch
+        return outer
     inner = boolean(inner, "chat_template_kwargs.enable_thinking")
-    if switch not in (None, inner):
+    if outer not in (None, inner):
         fail("enable_thinking", "differs from the one in 'chat_template_kwargs'.")
     return inner
 

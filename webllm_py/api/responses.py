@@ -12,6 +12,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from webllm_py.api.logprobs import ChoiceLogprobs, CompletionLogprobs
 from webllm_py.api.records import OPTIONAL, Record
 
 __all__ = [
@@ -195,7 +196,7 @@ class Choice(Record):
     finish_reason: FinishReason
     index: int
     message: ChatCompletionMessage
-    logprobs: None = None
+    logprobs: ChoiceLogprobs | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +234,7 @@ class ChunkChoice(Record):
     delta: ChoiceDelta
     index: int
     finish_reason: FinishReason | None = None
-    logprobs: None = None
+    logprobs: ChoiceLogprobs | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +257,7 @@ class CompletionChoice(Record):
     finish_reason: FinishReason | None
     index: int
     text: str
-    logprobs: None = None
+    logprobs: CompletionLogprobs | None = None
 
 
 @dataclass(frozen=True, eq=False)

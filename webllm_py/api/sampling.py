@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from webllm_py.api.checks import decimal, fail, integer, wrong_type
+from webllm_py.api.checks import decimal, fail, integer, items, text, wrong_type
 from webllm_py.errors import CorruptCheckpointError, RequestError
-from webllm_py.runtime.settings import LogitsProcessor, SamplingSettings
+from webllm_py.runtime.settings import Dry, LogitsProcessor, SamplingSettings
 
 __all__ = ["parse_sampling", "sampling_defaults"]
 
@@ -29,7 +29,7 @@ def parse_sampling(
     settings.update(
         (name, check(fields[name])) for name, check in _CHECKS.items() if name in fields
     )
-    return SamplingSettings(**settings)
+    return SamplingSettings(**settings, dry=_dry(fields), mirostat_tau=_mirostat_tau(fields))
 
 
 def sampling_defaults(generation_config: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +78,31 @@ def _logit_bias(value: Any) -> dict[int, float]:
     }
 
 
+def _dry(fields: Mapping[str, Any]) -> Dry | None:
+    """``dry_*``, with llama.cpp's defaults; a multiplier or a length of 0 is off."""
+    given = {name: check(fields[name]) for name, check in _DRY.items() if name in fields}
+    settings = {_DRY_NAMES.get(name, name.removeprefix("dry_")): v for name, v in given.items()}
+    dry = Dry(**{"multiplier": 0.0, **settings})
+    return dry if dry.multiplier and dry.last_n else None
+
+
+def _breakers(value: Any) -> tuple[str, ...]:
+    name = "dry_sequence_breakers"
+    return tuple(
+        text(item, f"{name}[{i}]", empty=False) for i, item in enumerate(items(value, name))
+    )
+
+
+def _mirostat_tau(fields: Mapping[str, Any]) -> float:
+    """``mirostat`` is 0 (off) or 2; ``mirostat_tau`` says nothing without it, as in llama.cpp."""
+    tau = decimal(fields.get("mirostat_tau", 5.0), "mirostat_tau", low=1e-3, high=100)
+    version = integer(fields.get("mirostat", 0), "mirostat", low=0, high=2)
+    if version == 1:
+        problem = "1 is not supported; 2 does the same with less work."
+        fail("mirostat", problem, code="unsupported_value")
+    return tau if version else 0.0
+
+
 def _token_id(key: Any) -> int:
     """A token id as JSON has it, a string of digits, or as Python has it."""
     if isinstance(key, str):
@@ -106,6 +131,26 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     ),
     "frequency_penalty": lambda value: decimal(value, "frequency_penalty", low=-2, high=2),
     "presence_penalty": lambda value: decimal(value, "presence_penalty", low=-2, high=2),
+    "typical_p": lambda value: decimal(value, "typical_p", low=0, high=1),
+    "xtc_probability": lambda value: decimal(value, "xtc_probability", low=0, high=1),
+    "xtc_threshold": lambda value: decimal(value, "xtc_threshold", low=0, high=1),
+    "mirostat_eta": lambda value: decimal(value, "mirostat_eta", low=0, high=1),
+    "min_tokens": lambda value: integer(value, "min_tokens", low=0, high=MAX_TOKEN_ID),
+    "no_repeat_ngram_size": lambda value: integer(
+        value, "no_repeat_ngram_size", low=0, high=MAX_TOKEN_ID
+    ),
     "logit_bias": _logit_bias,
     "logits_processors": _logits_processors,
 }
+_DRY: Mapping[str, Callable[[Any], Any]] = {
+    "dry_multiplier": lambda value: decimal(value, "dry_multiplier", low=0, high=MAX_PENALTY),
+    "dry_base": lambda value: decimal(value, "dry_base", low=1, high=MAX_PENALTY),
+    "dry_allowed_length": lambda value: integer(
+        value, "dry_allowed_length", low=1, high=MAX_TOKEN_ID
+    ),
+    "dry_penalty_last_n": lambda value: integer(
+        value, "dry_penalty_last_n", low=-1, high=MAX_TOKEN_ID
+    ),
+    "dry_sequence_breakers": _breakers,
+}
+_DRY_NAMES = {"dry_penalty_last_n": "last_n", "dry_sequence_breakers": "breakers"}

@@ -8,8 +8,15 @@ kinds of request have the same methods, so one loop serves them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
+from webllm_py.api.logprobs import (
+    ChoiceLogprobs,
+    ScoredToken,
+    Scores,
+    chat_logprobs,
+    completion_logprobs,
+)
 from webllm_py.api.responses import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -31,10 +38,18 @@ from webllm_py.api.responses import (
 )
 from webllm_py.chat.pieces import Kind, Parser, Plain, Reply
 
-__all__ = ["ChatResponses", "CompletionResponses", "Responses"]
+__all__ = ["ChatResponses", "CompletionResponses", "Finished", "Responses"]
 
 WholeT = TypeVar("WholeT", covariant=True)
 PieceT = TypeVar("PieceT")
+
+
+class Finished(NamedTuple):
+    """A choice that has ended."""
+
+    text: str
+    reason: FinishReason
+    scores: Scores = None
 
 
 class Responses(Protocol[WholeT, PieceT]):
@@ -43,8 +58,9 @@ class Responses(Protocol[WholeT, PieceT]):
     def opening(self, index: int) -> list[PieceT]:
         """Pieces that come before the text of a choice."""
 
-    def text(self, index: int, text: str) -> list[PieceT]:
-        """The next text of a choice; what is held back comes later."""
+    def text(self, index: int, text: str, scores: Scores = None) -> list[PieceT]:
+        """The next text of a choice, with its tokens' log-probabilities if these are wanted; what
+        is held back comes later."""
 
     def finish(self, index: int, reason: FinishReason) -> list[PieceT]:
         """The end of a choice."""
@@ -52,8 +68,8 @@ class Responses(Protocol[WholeT, PieceT]):
     def usage(self, usage: Usage) -> PieceT:
         """The last piece, without choices, where the request asked for the usage."""
 
-    def whole(self, choices: Sequence[tuple[str, FinishReason]], usage: Usage) -> WholeT:
-        """The response in one, from each choice's text and end."""
+    def whole(self, choices: Sequence[Finished], usage: Usage) -> WholeT:
+        """The response in one, from each choice's text, end, and log-probabilities."""
 
 
 class ChatResponses:
@@ -74,29 +90,38 @@ class ChatResponses:
         self._deltas[index] = Deltas(self._parser())
         return [self._chunk(ChunkChoice(ChoiceDelta(content="", role="assistant"), index))]
 
-    def text(self, index: int, text: str) -> list[ChatCompletionChunk]:
-        deltas = self._deltas[index].push(text)
-        return [self._chunk(ChunkChoice(delta, index)) for delta in deltas]
+    def text(self, index: int, text: str, scores: Scores = None) -> list[ChatCompletionChunk]:
+        deltas = self._deltas[index]
+        deltas.scores += scores or ()
+        return self._pieces(index, deltas, deltas.push(text))
 
     def finish(self, index: int, reason: FinishReason) -> list[ChatCompletionChunk]:
         ending = self._deltas.pop(index)
-        last = [ChunkChoice(delta, index) for delta in ending.end()]
+        pieces = self._pieces(index, ending, ending.end())
         reason = reason_of(reason, called=ending.calls > 0)
-        return [self._chunk(c) for c in (*last, ChunkChoice(ChoiceDelta(), index, reason))]
+        last = ChunkChoice(ChoiceDelta(), index, reason, ending.logprobs())
+        return [*pieces, self._chunk(last)]
+
+    def _pieces(
+        self, index: int, deltas: Deltas, new: Sequence[ChoiceDelta]
+    ) -> list[ChatCompletionChunk]:
+        """A piece for each; the first one has the log-probabilities so far."""
+        return [self._chunk(ChunkChoice(d, index, logprobs=deltas.logprobs())) for d in new]
 
     def usage(self, usage: Usage) -> ChatCompletionChunk:
         return self._chunk(usage=usage)
 
-    def whole(self, choices: Sequence[tuple[str, FinishReason]], usage: Usage) -> ChatCompletion:
+    def whole(self, choices: Sequence[Finished], usage: Usage) -> ChatCompletion:
         return ChatCompletion(
             id=self._id,
-            choices=[self._choice(*choice, index) for index, choice in enumerate(choices)],
+            choices=[self._choice(choice, index) for index, choice in enumerate(choices)],
             created=self._created,
             model=self._model,
             usage=usage,
         )
 
-    def _choice(self, text: str, reason: FinishReason, index: int) -> Choice:
+    def _choice(self, finished: Finished, index: int) -> Choice:
+        text, reason, scores = finished
         parser = self._parser()
         reply = Reply.of([*parser.push(text), *parser.end()])
         calls = [ToolCall(new_call_id(), FunctionCall(given, name)) for name, given in reply.calls]
@@ -105,7 +130,8 @@ class ChatResponses:
             reasoning_content=reply.reasoning or None,
             tool_calls=calls or None,
         )
-        return Choice(reason_of(reason, called=bool(calls)), index, message)
+        reason = reason_of(reason, called=bool(calls))
+        return Choice(reason, index, message, chat_logprobs(scores))
 
     def _chunk(self, *choices: ChunkChoice, usage: Usage | None = None) -> ChatCompletionChunk:
         return ChatCompletionChunk(self._id, list(choices), self._created, self._model, usage=usage)
@@ -116,10 +142,12 @@ class Deltas:
 
     Attributes:
         calls: how many have begun.
+        scores: log-probabilities of tokens that no piece has told yet.
     """
 
     def __init__(self, parser: Parser):
         self.calls = 0
+        self.scores: list[ScoredToken] = []
         self._parser = parser
 
     def push(self, text: str) -> list[ChoiceDelta]:
@@ -129,6 +157,11 @@ class Deltas:
     def end(self) -> list[ChoiceDelta]:
         """What was held back."""
         return [self._delta(*piece) for piece in self._parser.end()]
+
+    def logprobs(self) -> ChoiceLogprobs | None:
+        """Those that no piece has told yet, which the next one does."""
+        scores, self.scores = self.scores, []
+        return chat_logprobs(scores or None)
 
     def _delta(self, kind: Kind, text: str) -> ChoiceDelta:
         if kind == "content":
@@ -160,8 +193,9 @@ class CompletionResponses:
     def opening(self, index: int) -> list[Completion]:
         return []
 
-    def text(self, index: int, text: str) -> list[Completion]:
-        return [self._completion([CompletionChoice(None, index, text)])]
+    def text(self, index: int, text: str, scores: Scores = None) -> list[Completion]:
+        logprobs = completion_logprobs(scores)
+        return [self._completion([CompletionChoice(None, index, text, logprobs)])]
 
     def finish(self, index: int, reason: FinishReason) -> list[Completion]:
         return [self._completion([CompletionChoice(reason, index, "")])]
@@ -169,9 +203,13 @@ class CompletionResponses:
     def usage(self, usage: Usage) -> Completion:
         return self._completion([], usage)
 
-    def whole(self, choices: Sequence[tuple[str, FinishReason]], usage: Usage) -> Completion:
+    def whole(self, choices: Sequence[Finished], usage: Usage) -> Completion:
         return self._completion(
-            [CompletionChoice(reason, i, text) for i, (text, reason) in enumerate(choices)], usage
+            [
+                CompletionChoice(reason, index, text, completion_logprobs(scores))
+                for index, (text, reason, scores) in enumerate(choices)
+            ],
+            usage,
         )
 
     def _completion(

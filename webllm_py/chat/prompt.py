@@ -22,6 +22,7 @@ __all__ = ["PromptBuilder"]
 
 Json = dict[str, Any]
 
+END_MARK = "\ue000webllm_py\ue001"  # private use: no text that anybody writes
 THINKING = "message.thinking"  # what gpt-oss's template calls the reasoning
 PART_SEPARATOR = "\n"  # between the text parts of a message, as vLLM and llama.cpp join them
 
@@ -75,6 +76,8 @@ class PromptBuilder:
         tools: Sequence[Mapping[str, Any]] = (),
         variables: Mapping[str, Any] | None = None,
         enable_thinking: bool | None = None,
+        add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
     ) -> str:
         """The prompt, ending with the opening of the model's turn.
 
@@ -84,6 +87,8 @@ class PromptBuilder:
             variables: for the template, which has to know them.
             enable_thinking: handed to the template if not None. Where it does not know it, False
                 ends the prompt with reasoning that is over, and nothing else has an effect.
+            add_generation_prompt: whether to open the model's turn.
+            continue_final_message: end within the last message instead, right behind its text.
 
         Raises:
             RequestError: the template has no place for a message or a variable.
@@ -91,9 +96,17 @@ class PromptBuilder:
         """
         variables = variables or {}
         self._check_known(variables)
-        text = self._rendered(messages, tools, variables, enable_thinking)
+        variables = {**variables, "add_generation_prompt": add_generation_prompt}
+        if enable_thinking is not None:
+            variables["enable_thinking"] = enable_thinking
+        text = self._rendered(messages, tools, variables, mark_end=continue_final_message)
+        if continue_final_message:
+            begun, mark, _ = text.rpartition(END_MARK)
+            if not mark:
+                _refuse("continue_final_message", "it changes the text of a message")
+            return begun
         known = "enable_thinking" in self.template.variables
-        if enable_thinking is False and self._reasoning and not known:
+        if enable_thinking is False and add_generation_prompt and self._reasoning and not known:
             return self._reasoning.closed(text)
         return text
 
@@ -102,14 +115,17 @@ class PromptBuilder:
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]],
         variables: Mapping[str, Any],
-        enable_thinking: bool | None,
+        *,
+        mark_end: bool,
     ) -> str:
+        """The template's text, with ``END_MARK`` behind the last message's if wanted."""
         messages = self._with_results(self._with_single_calls(messages))
-        switch = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
 
         def rendered(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = ()) -> str:
             prepared = [self._prepared(each, f"messages[{i}]") for i, each in enumerate(messages)]
-            return self.template.render(prepared, tools=tools, **variables, **switch)
+            if mark_end and prepared[-1]["content"]:
+                prepared[-1]["content"] = _marked(prepared[-1]["content"])
+            return self.template.render(prepared, tools=tools, **variables)
 
         if not tools:
             return rendered(messages)
@@ -227,6 +243,14 @@ def instructions(tools: Sequence[Mapping[str, Any]], syntax: CallWriter) -> str:
         f"its arguments filled in:\n{example.strip()}\nOnly call a function where it helps; you "
         "will get its result. Else answer as usual."
     )
+
+
+def _marked(content: Any) -> Any:
+    """The content with a mark at its end, where templates that trim texts leave white space."""
+    if isinstance(content, str):
+        return content + END_MARK
+    *parts, last = content
+    return [*parts, {**last, "text": last["text"] + END_MARK}]
 
 
 def _refuse(param: str, advice: str) -> NoReturn:

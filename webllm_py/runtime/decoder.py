@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from webllm_py.gpu.device import Buffer, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
-from webllm_py.runtime.sampler import Sampler
+from webllm_py.runtime.sampler import RING, Sampler
 
 if TYPE_CHECKING:
     from webllm_py.runtime.executor import Executor
+    from webllm_py.runtime.logprobs import Logprobs
 
 __all__ = ["Decoder", "Verifier"]
 
@@ -22,6 +23,9 @@ class Decoder:
 
     Args:
         logits: where the logits go if there is room already.
+
+    Attributes:
+        logprobs: what finds the log-probabilities of the drawn tokens; None where nobody asked.
     """
 
     def __init__(
@@ -29,10 +33,39 @@ class Decoder:
     ):
         self.executor = executor
         self.slots = slots
+        self.logprobs: Logprobs | None = None
         vocab = executor.model.config.vocab_size
         self.sampler = Sampler(executor.device, owner, vocab, executor.tuning, slots)
         rows = executor.bucket(slots)
         self.drawing = self.sampler.drawing(owner, rows, self.scratch, logits)
+
+    def find_logprobs(self, owner: BufferOwner, top: int, *, processed: bool) -> None:
+        """From now on find the log-probabilities of drawn tokens, with so many alternatives.
+
+        Args:
+            processed: whether the logits are changed before tokens are drawn.
+        """
+        from webllm_py.runtime.logprobs import Logprobs  # not before: a page's snapshot is small
+
+        executor = self.executor
+        self.logprobs = Logprobs(
+            executor.device,
+            owner,
+            self.sampler.vocab_size,
+            executor.tuning,
+            ring=RING,
+            top=top,
+            rows=executor.bucket(self.slots),
+            slots=self.slots,
+        )
+        if processed:
+            self.logprobs.keep_logits()
+
+    def forget_logprobs(self) -> None:
+        """Find them no more."""
+        if self.logprobs:
+            self.executor.drop_plans(self.logprobs)
+            self.logprobs = None
 
     @property
     def scratch(self) -> tuple[Buffer, ...]:
@@ -53,7 +86,7 @@ class Decoder:
         pass and its logits)."""
         rows = self.executor.bucket(rows)
         make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
-        return await self.executor.plan(self, name, rows, make)
+        return await self.executor.plan(self.logprobs or self, name, rows, make)
 
     async def step(self, rows: int, keys: int) -> Plan:
         """The plan of a decode step, a forward pass and draws, whose rows attend to at most so many
@@ -61,7 +94,8 @@ class Decoder:
         rows = self.executor.bucket(rows)
         fused = rows == 1 and keys <= self.executor.fused_keys
         make = partial(self._step, rows, fused)
-        return await self.executor.plan(self, "fused step" if fused else "step", rows, make)
+        name = "fused step" if fused else "step"
+        return await self.executor.plan(self.logprobs or self, name, rows, make)
 
     def _head(self, rows: int) -> Sequence[Dispatch]:
         graph = self.executor.graph(rows, logits=self.drawing.logits)
@@ -70,11 +104,16 @@ class Decoder:
         return graph.dispatches
 
     def _first(self, rows: int) -> Sequence[Dispatch]:
-        step = self.executor.buffers.step
-        return self.sampler.draw(self.drawing, step, rows, shared=rows > 1)
+        return self._draw(rows, shared=rows > 1)
 
     def _sample(self, rows: int) -> Sequence[Dispatch]:
-        return self.sampler.draw(self.drawing, self.executor.buffers.step, rows)
+        return self._draw(rows)
+
+    def _draw(self, rows: int, *, shared: bool = False) -> Sequence[Dispatch]:
+        step, drawing, found = self.executor.buffers.step, self.drawing, list[Dispatch]()
+        if self.logprobs:
+            found = self.logprobs.dispatches(drawing.logits, step, rows, shared=shared)
+        return [*self.sampler.draw(drawing, step, rows, shared=shared), *found]
 
     def _logits(self, rows: int, fused: bool = False) -> Sequence[Dispatch]:
         return self.executor.forward(rows, logits=self.drawing.logits, fused=fused)

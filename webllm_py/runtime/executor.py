@@ -178,10 +178,15 @@ class Executor:
             self._last_row = len(part) - 1
             yield sequence
 
-    def go_on(self, sequence: CachedSequence, slots: int = 1) -> None:
-        """After ``prefill``: a row for each of so many answers, which begin with the last token."""
+    def go_on(self, sequence: CachedSequence, slots: int = 1, drawn: int = 0) -> None:
+        """After ``prefill``: a row for each of so many answers, which begin with the last token.
+
+        Args:
+            drawn: how many tokens count as drawn before.
+        """
         token, position = sequence.tokens[-1], len(sequence.tokens) - 1
-        self.write_rows([Row(token, position, slot) for slot in range(slots)], self._last_row)
+        rows = [Row(token, position, slot, drawn) for slot in range(slots)]
+        self.write_rows(rows, self._last_row)
 
     async def plan(
         self, owner: object, name: str, rows: int, make: Callable[[], Sequence[Dispatch]]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import TypeAlias
 
-from webllm_py.gpu.device import Plan
+from webllm_py.gpu.device import Buffer
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.kv_cache import page_bytes
 from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor, consecutive
 
-__all__ = ["all_logits"]
+__all__ = ["ROWS", "all_logits", "all_parts"]
 
 # All rows of a chunk at a time would need vocab * chunk floats: fewer do.
 ROWS = 32
@@ -28,29 +30,49 @@ async def all_logits(
     Raises:
         GPUOutOfMemoryError: no memory for the keys and values.
     """
+    logits = bytearray()
+    size = 4 * executor.model.config.vocab_size
+    async with all_parts(executor, tokens) as (parts, _):
+        async for part, target in parts:
+            if interrupted():
+                return None
+            logits += await executor.device.read(target, 0, size * len(part))
+    return logits
+
+
+Parts: TypeAlias = AsyncGenerator[tuple[Sequence[int], Buffer], None]
+
+
+@asynccontextmanager
+async def all_parts(
+    executor: Executor, tokens: Sequence[int]
+) -> AsyncIterator[tuple[Parts, BufferOwner]]:
+    """Some tokens after the other, each time with the buffer that has their logits; and what owns
+    the buffers."""
+    scratch = BufferOwner(executor.device)
+    try:
+        async with aclosing(in_parts(executor, tokens, scratch)) as parts:
+            yield parts, scratch
+    finally:
+        scratch.free_all()
+
+
+async def in_parts(executor: Executor, tokens: Sequence[int], scratch: BufferOwner) -> Parts:
     config, device = executor.model.config, executor.device
     rows = min(ROWS, executor.chunk)
     pages = -(-len(tokens) // PAGE)
-    scratch = BufferOwner(device)
-    plan: Plan | None = None
-    logits = bytearray()
+    target = scratch.create("all logits", 4 * config.vocab_size * rows)
+    size = pages * page_bytes(config, "f32")
+    kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
+    await device.check()
+    executor.cache.write_pages([(i, i) for i in range(pages)])
+    dispatches = executor.forward(rows, kv_format="f32", dot4=False, logits=target, kv=kv)
+    plan = await device.record("all logits", dispatches)
     try:
-        target = scratch.create("all logits", 4 * config.vocab_size * rows)
-        size = pages * page_bytes(config, "f32")
-        kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
-        await device.check()
-        executor.cache.write_pages([(i, i) for i in range(pages)])
-        dispatches = executor.forward(rows, kv_format="f32", dot4=False, logits=target, kv=kv)
-        plan = await device.record("all logits", dispatches)
         for start in range(0, len(tokens), rows):
-            if interrupted():
-                return None
             part = tokens[start : start + rows]
             executor.write_rows(consecutive(part, start))
             device.replay(plan)
-            logits += await device.read(target, 0, 4 * config.vocab_size * len(part))
+            yield part, target
     finally:
-        if plan:
-            device.drop(plan)
-        scratch.free_all()
-    return logits
+        device.drop(plan)

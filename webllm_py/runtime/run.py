@@ -11,12 +11,16 @@ import time
 from array import array
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Container, Sequence
+from typing import TYPE_CHECKING
 
 from webllm_py.models.step import Row
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.sampler import RING
 from webllm_py.runtime.speculation import Speculation
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.logprobs import TokenLogprob
 
 __all__ = ["MOST_AHEAD", "Run"]
 
@@ -36,7 +40,8 @@ class Run:
     Attributes:
         active: answers that still need tokens; an answer's number is its slot.
         issued: tokens drawn, or submitted to be, for each of them.
-        newest: the last token that was read for each answer.
+        newest: the last token that was read for each answer; it may have no keys and values yet.
+        logprobs: of each answer's tokens, where the decoder finds them.
     """
 
     def __init__(
@@ -60,7 +65,8 @@ class Run:
         self.newest: dict[int, int] = {}
         self.issued = 0
         self.seconds_a_step = AHEAD_SECONDS  # until measured, one step at a time
-        self.in_flight: deque[tuple[int, Awaitable[bytes]]] = deque()
+        self.in_flight: deque[tuple[int, list[Awaitable[bytes]]]] = deque()
+        self.logprobs: list[list[TokenLogprob]] = [[] for _ in self.active]
         self.speculation = Speculation(self)
 
     async def ahead(self, *, guess: bool) -> AsyncGenerator[tuple[int, list[int]], None]:
@@ -68,7 +74,7 @@ class Run:
         self.device.replay(await self.decoder.plan("head"))
         self.device.replay(await self.decoder.plan("first", len(self.active)))
         self.submitted(1)
-        guess &= self.decoder.slots == 1
+        guess &= self.decoder.slots == 1 and not self.decoder.logprobs
         arrived = 0.0
         while self.active and (self.in_flight or self.issued < self.max_tokens):
             await self.fill(FEW_AHEAD if guess and self.speculation.near else self.most_ahead)
@@ -120,18 +126,24 @@ class Run:
         """Queue the read-back of the last ``count`` steps' tokens."""
         row = 4 * self.decoder.slots
         offset = row * (self.issued % RING)
-        reading = self.device.read(self.decoder.sampler.ring, offset, row * count)
-        self.in_flight.append((count, reading))
+        readings = [self.device.read(self.decoder.sampler.ring, offset, row * count)]
+        if self.decoder.logprobs:
+            readings.append(self.decoder.logprobs.read(self.issued, count))
+        self.in_flight.append((count, readings))
         self.issued += count
 
     async def next_read(self) -> tuple[int, list[tuple[int, list[int]]]]:
         """The oldest steps in flight, once they are there: how many, and each answer's tokens."""
-        count, reading = self.in_flight[0]
-        words = array("I", await reading)
+        count, readings = self.in_flight[0]
+        data = [await reading for reading in readings]
         self.in_flight.popleft()
+        words = array("I", data[0])
         tokens = [(i, list(words[i :: self.decoder.slots])) for i in self.active]
         for index, drawn in tokens:
             self.keep(index, drawn)
+            if self.decoder.logprobs:
+                found = self.decoder.logprobs.of_slot(data[1], index, drawn)
+                self.logprobs[index] += found
         return count, tokens
 
     def keep(self, index: int, drawn: list[int]) -> None:
@@ -142,6 +154,21 @@ class Run:
         known = [*([self.newest[index]] if index in self.newest else []), *drawn]
         self.sequences[index].tokens += known[:-1]
         self.newest[index] = known[-1]
+
+    async def put(self, tokens: Sequence[int]) -> None:
+        """Go on with tokens that need not be drawn, of the only answer, with nothing in flight but
+        the forward pass of the newest token. The logits behind them are computed next."""
+        sequence = self.sequences[0]
+        if self.newest:
+            sequence.tokens.append(self.newest.pop(0))
+        sampler = self.decoder.sampler
+        drawn = sequence.tokens[len(self.prompt) :] + list(tokens)
+        sampler.recount({t: (drawn.count(t), t in self.prompt) for t in tokens})
+        async for _ in self.executor.prefill(sequence, tokens):
+            pass
+        self.issued += len(tokens)
+        self.executor.go_on(sequence, drawn=self.issued)
+        self.device.replay(await self.decoder.plan("head"))
 
     async def regroup(self) -> AsyncIterator[tuple[int, list[int]]]:
         """Go on without the answers that have ended; tokens of the others that were in flight."""
@@ -162,5 +189,6 @@ class Run:
     async def close(self) -> None:
         """Wait for what is in flight, whatever becomes of it."""
         await self.speculation.close()
-        await asyncio.gather(*(reading for _, reading in self.in_flight), return_exceptions=True)
+        readings = [reading for _, several in self.in_flight for reading in several]
+        await asyncio.gather(*readings, return_exceptions=True)
         self.in_flight.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from webllm_py.gpu.device import Buffer, Device, Dispatch
@@ -20,10 +20,11 @@ __all__ = ["RING", "Drawing", "Sampler"]
 RING = 1024
 """Drawn tokens of a slot that the GPU remembers; more are never in flight."""
 IN_PROMPT = 1 << 31
-PENALTIES, BIAS, UNCUT, MASKED = 1, 2, 4, 8
+PENALTIES, BIAS, UNCUT, MASKED, SHAPED = 1, 2, 4, 8, 16
 # Enough tokens a workgroup that its reduction is worth it, few enough to fill the GPU.
 ITEMS = 4
-SETTINGS_BYTES = 48
+SETTINGS_BYTES = 64
+ALWAYS = (1 << 32) - 1
 SNIPPETS = {"settings": "sample/settings", "best": "sample/best", "gumbel": "sample/gumbel"}
 
 
@@ -41,8 +42,8 @@ class Sampler:
     """Draws tokens on the GPU for one request, or for sequences that are decoded together.
 
     Attributes:
-        settings, counts, bias, masks: what each slot's draws depend on; see
-            kernels/sample_prepare.wgsl.
+        settings, counts, bias, masks, mirostat: what each slot's draws depend on; see
+            kernels/sample_prepare.wgsl and sample_select.wgsl.
         ring: drawn tokens, (RING, slots).
     """
 
@@ -59,6 +60,7 @@ class Sampler:
         self.bias = owner.create("logit bias", 4 * vocab_size * slots)
         self._mask_bytes = 4 * -(-vocab_size // 32)
         self.masks = owner.create("token masks", self._mask_bytes * slots)
+        self.mirostat = owner.create("mirostat", 4 * slots)
         self.ring = owner.create("drawn tokens", 4 * RING * slots)
 
     def drawing(
@@ -95,9 +97,17 @@ class Sampler:
         slot: int = 0,
         *,
         masked: bool = False,
+        biased: bool = False,
+        ends: Collection[int] = (),
     ) -> None:
-        """Set a slot up for a request; ``masked``: each draw has a mask, see ``mask``."""
-        flags = MASKED if masked else 0
+        """Set a slot up for a request.
+
+        Args:
+            masked: each draw has a mask, see ``mask``.
+            biased: the bias changes from draw to draw, see ``rebias``.
+            ends: tokens that end a text, which ``settings.min_tokens`` is about.
+        """
+        flags = 0
         if (
             settings.repetition_penalty != 1
             or settings.frequency_penalty
@@ -108,16 +118,45 @@ class Sampler:
             for token in prompt:
                 counts[token] = IN_PROMPT
             self._write(self.counts, slot, counts)
-        if settings.logit_bias:
+        if settings.logit_bias or biased:
             flags |= BIAS
             bias = array("f", bytes(4 * self.vocab_size))
             for token, value in settings.logit_bias.items():
                 bias[token] = value
             self._write(self.bias, slot, bias)
+        if settings.shaped:
+            flags |= SHAPED
+            self.device.write(self.mirostat, 4 * slot, struct.pack("<f", 2 * settings.mirostat_tau))
         cut = 0 < settings.top_k < self.vocab_size or settings.top_p < 1 or settings.min_p > 0
-        if not cut and not settings.greedy:
+        if not cut and not settings.greedy and not settings.shaped:
             flags |= UNCUT
-        self.device.write(self.settings, SETTINGS_BYTES * slot, packed(settings, flags))
+        masks = ALWAYS if masked else settings.min_tokens
+        if masks:
+            flags |= MASKED
+        if masks and not masked:
+            self.mask(self.all_but(ends), slot)
+        self.device.write(self.settings, SETTINGS_BYTES * slot, packed(settings, flags, masks))
+
+    def all_but(self, tokens: Collection[int]) -> bytes:
+        """The mask of all tokens but these."""
+        allowed = bytearray(b"\xff" * self._mask_bytes)
+        for token in tokens:
+            if token < self.vocab_size:
+                allowed[token // 8] &= ~(1 << token % 8)
+        return bytes(allowed)
+
+    def rebias(self, changes: Mapping[int, float], slot: int = 0) -> None:
+        """Other biases of some tokens, for the next draws."""
+        for token, value in changes.items():
+            offset = 4 * (self.vocab_size * slot + token)
+            self.device.write(self.bias, offset, struct.pack("<f", value))
+
+    def recount(self, tokens: Mapping[int, tuple[int, bool]], slot: int = 0) -> None:
+        """How often tokens were generated, and whether they are in the prompt."""
+        for token, (count, in_prompt) in tokens.items():
+            word = count | (IN_PROMPT if in_prompt else 0)
+            offset = 4 * (self.vocab_size * slot + token)
+            self.device.write(self.counts, offset, struct.pack("<I", word))
 
     def mask(self, allowed: bytes, slot: int = 0) -> None:
         """Which tokens the next draws may give: of token i, bit ``i % 32`` of the little-endian
@@ -187,6 +226,7 @@ class Sampler:
                 "step": step,
                 "ring": ring,
                 "candidates": drawing.candidates,
+                "mirostat": self.mirostat,
             },
             (rows, 1, 1),
         )
@@ -196,18 +236,25 @@ class Sampler:
         return kernel(name, snippets=SNIPPETS, VOCAB=vocab, STEP_ROWS=ROWS_AT, **constants)
 
 
-def packed(settings: SamplingSettings, flags: int) -> bytes:
+def packed(settings: SamplingSettings, flags: int, masks: int) -> bytes:
     """The settings as kernels/sample/settings.wgsl lays them out."""
     seed = secrets.randbits(64) if settings.seed is None else settings.seed % 2**64
+    steered = settings.mirostat_tau > 0
     return struct.pack(
-        "<fIffQfffIxxxxxxxx",
+        "<fIffQfffIIfffff",
         0.0 if settings.greedy else settings.temperature,
-        settings.top_k,
-        settings.top_p,
-        settings.min_p,
+        0 if steered else settings.top_k,
+        1.0 if steered else settings.top_p,
+        0.0 if steered else settings.min_p,
         seed,
         settings.repetition_penalty,
         settings.frequency_penalty,
         settings.presence_penalty,
         flags,
+        masks,
+        1.0 if steered else settings.typical_p,
+        0.0 if steered else settings.xtc_probability,
+        settings.xtc_threshold,
+        settings.mirostat_tau,
+        settings.mirostat_eta,
     )

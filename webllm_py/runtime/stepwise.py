@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
 from array import array
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Collection
+from typing import TYPE_CHECKING, Any, Protocol
 
 from webllm_py.errors import RequestError
 from webllm_py.runtime.run import Run
-from webllm_py.runtime.settings import LogitsProcessor
+from webllm_py.runtime.settings import LogitsProcessor, SamplingSettings
 
-__all__ = ["Constraint", "stepwise"]
+if TYPE_CHECKING:
+    from webllm_py.runtime.repeats import TextRules
+
+__all__ = ["Constraint", "Stepwise", "Vocabulary"]
+
+
+# A pass over one row or two takes as long as a step or two, which have been begun already.
+FEWEST = 2
 
 
 class Constraint(Protocol):
@@ -26,39 +34,158 @@ class Constraint(Protocol):
     def accept(self, token: int) -> bool:
         """Take note of a token; False, and nothing happens, where it is not allowed."""
 
+    def forced(self) -> bytes:
+        """The bytes that must come next, whatever is chosen later."""
 
-async def stepwise(
-    run: Run, processors: Sequence[LogitsProcessor], constraint: Constraint | None = None
-) -> AsyncGenerator[tuple[int, list[int]], None]:
-    """The only answer's tokens.
+
+class Vocabulary(Protocol):
+    """What is known of tokens, as ``webllm_py.tokenizer.Tokenizer`` knows it."""
+
+    @property
+    def end_ids(self) -> Collection[int]:
+        """Tokens that end a text."""
+
+    def token_bytes(self, id: int) -> bytes:
+        """The bytes a token stands for."""
+
+    def encode(self, text: str, *, parse_special: bool) -> list[int]:
+        """The tokens of a text."""
+
+
+class Stepwise:
+    """Draws the tokens of a run's only answer with Python in between.
+
+    A step's forward pass is submitted before the token that it begins with is read, so that the GPU
+    computes while Python reads that token and prepares the draw. Text that the constraint leaves no
+    choice about is not drawn: its tokens go through the model together.
 
     Args:
-        processors: they see, and may change, the logits of each step before the GPU draws.
         constraint: only tokens that it allows are drawn; where it allows none, the answer ends.
+        vocabulary: has to be known for DRY, and for text that is not drawn.
+
+    Attributes:
+        rules: what the settings say about repetitions.
     """
-    decoder, device = run.decoder, run.device
-    vocab = run.executor.model.config.vocab_size
-    device.replay(await decoder.plan("head"))
-    while run.issued < run.max_tokens:
-        if run.issued:
-            await run.reserve(0)
-            device.replay(await decoder.plan("logits"))
-        if constraint:
-            allowed = constraint.mask()  # found while the GPU computes the logits
-            if not any(allowed):
+
+    def __init__(
+        self,
+        run: Run,
+        settings: SamplingSettings,
+        constraint: Constraint | None = None,
+        vocabulary: Vocabulary | None = None,
+    ):
+        self.run = run
+        self.sampler = run.decoder.sampler
+        self.constraint = constraint
+        self.vocabulary = vocabulary
+        self.rules = rules_of(settings, run.prompt, vocabulary)
+        self._processors = settings.logits_processors
+        self._vocab = run.executor.model.config.vocab_size
+        self._least = settings.min_tokens
+        self._each_token = bool(self._processors or run.decoder.logprobs)
+
+    @property
+    def needed(self) -> bool:
+        """Whether Python has a say in each token."""
+        return bool(self._processors or self.rules or self.constraint)
+
+    async def tokens(self) -> AsyncGenerator[tuple[int, list[int]], None]:
+        """The answer's number and its tokens, one at a time or as many as are certain.
+
+        Processors see, and may change, the logits of each step before the GPU draws.
+        """
+        run, device = self.run, self.run.device
+        device.replay(await run.decoder.plan("head"))
+        while run.issued < run.max_tokens:
+            if certain := self._certain():
+                await run.put(certain)
+                self._accept(certain)
+                yield 0, certain
+                continue
+            if not self._mask():
                 return
-            decoder.sampler.mask(allowed)
-        if processors:
-            logits = float_array(await device.read(decoder.drawing.logits, 0, 4 * vocab))
-            for processor in processors:
-                logits = checked(processor, processor(logits), vocab)
-            device.write(decoder.drawing.logits, 0, logits)
-        device.replay(await decoder.plan("sample"))
-        run.submitted(1)
-        _, read = await run.next_read()
-        if constraint:
-            constraint.accept(read[0][1][0])
-        yield read[0]
+            if self.rules:
+                self.sampler.rebias(self.rules.changes())
+            if self._processors:
+                await self._process()
+            device.replay(await run.decoder.plan("sample"))
+            run.submitted(1)
+            if run.issued < run.max_tokens:
+                await run.reserve(0)
+                device.replay(await run.decoder.plan("logits"))
+            _, read = await run.next_read()
+            self._accept(read[0][1])
+            yield read[0]
+
+    def _accept(self, tokens: list[int]) -> None:
+        for token in tokens:
+            if self.constraint:
+                self.constraint.accept(token)
+            if self.rules:
+                self.rules.accept(token)
+
+    def _mask(self) -> bool:
+        """Say what may be drawn next; whether there is anything."""
+        if not self.constraint:
+            return True
+        allowed = self.constraint.mask()
+        if self.run.issued < self._least and self.vocabulary:
+            going_on = both(allowed, self.sampler.all_but(self.vocabulary.end_ids))
+            allowed = going_on if any(going_on) else allowed
+        self.sampler.mask(allowed)
+        return any(allowed)
+
+    def _certain(self) -> list[int]:
+        """Tokens that spell what must come next. The last of them is left out: it may become
+        another, longer one with what follows."""
+        # Processors and log-probabilities are about each token's logits.
+        if not self.constraint or not self.vocabulary or self._each_token:
+            return []
+        text = whole_characters(self.constraint.forced())
+        tokens = self.vocabulary.encode(text, parse_special=False)[:-1]
+        spelled = b"".join(map(self.vocabulary.token_bytes, tokens))
+        if not text.encode().startswith(spelled):
+            self._each_token = True  # a tokenizer that changes texts, or begins them with a space
+        if len(tokens) < FEWEST or self._each_token:
+            return []
+        return tokens[: self.run.max_tokens - self.run.issued]
+
+    async def _process(self) -> None:
+        """Let the processors change the logits."""
+        device, decoder = self.run.device, self.run.decoder
+        drawn_from = decoder.drawing.logits
+        data = await device.read(drawn_from, 0, 4 * self._vocab)
+        if decoder.logprobs:
+            decoder.logprobs.take(data)
+        logits = float_array(data)
+        for processor in self._processors:
+            logits = checked(processor, processor(logits), self._vocab)
+        device.write(drawn_from, 0, logits)
+
+
+def rules_of(
+    settings: SamplingSettings, prompt: list[int], vocabulary: Vocabulary | None
+) -> TextRules | None:
+    """The settings' rules about repetitions, if they have any."""
+    if not settings.has_rules:
+        return None
+    from webllm_py.runtime.repeats import TextRules  # not before: a page's snapshot is small
+
+    return TextRules(settings, prompt, vocabulary)
+
+
+def both(one: bytes, other: bytes) -> bytes:
+    """The bits that are set in both."""
+    bits = int.from_bytes(one, "little") & int.from_bytes(other, "little")
+    return bits.to_bytes(len(one), "little")
+
+
+def whole_characters(data: bytes) -> str:
+    """The text of these bytes up to the last whole character; nothing if they begin within one."""
+    try:
+        return codecs.utf_8_decode(data, "strict", False)[0]
+    except UnicodeDecodeError:
+        return ""
 
 
 def float_array(data: bytes) -> Any:

@@ -19,6 +19,7 @@ from webllm_py.tokenizer.from_sentencepiece import (
     USER_DEFINED,
     sentencepiece_bpe,
 )
+from webllm_py.tokenizer.infill import Infill, infill_from
 from webllm_py.tokenizer.merges import from_merges
 from webllm_py.tokenizer.model import unsupported_model
 from webllm_py.tokenizer.patterns import profile_named
@@ -187,6 +188,17 @@ class Keys:
             prefix=(bos,) if add_bos and bos is not None else (),
             suffix=(eos,) if add_eos and eos is not None else (),
             ends=frozenset(index for index in ends if index is not None),
+            infill=self._infill(),
+        )
+
+    def _infill(self) -> Infill | None:
+        """The ids that newer files name; older ones only have the tokens."""
+        ends = ("eot", "fim_pad", "fim_rep", "fim_sep")
+        return infill_from(
+            self.id("fim_pre"),
+            self.id("fim_suf"),
+            self.id("fim_mid"),
+            ends=map(self.id, ends),
         )
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from webllm_py.errors import TokenizerError
 from webllm_py.tokenizer.added_tokens import AddedToken, AddedTokenSplitter
+from webllm_py.tokenizer.infill import Infill, infill_of
 from webllm_py.tokenizer.model import Model
 from webllm_py.tokenizer.normalizers import Normalizer
 from webllm_py.tokenizer.pretokenizers import PreTokenizer
@@ -25,6 +26,7 @@ class SpecialTokens:
         bos, eos: beginning and end of a text; None where the checkpoint names none.
         prefix, suffix: what ``encode(add_special=True)`` puts around the text.
         ends: every id after which generation ends, ``eos`` among them.
+        infill: those around the parts of a text to fill in, where the checkpoint names their ids.
     """
 
     bos: int | None = None
@@ -32,6 +34,7 @@ class SpecialTokens:
     prefix: tuple[int, ...] = ()
     suffix: tuple[int, ...] = ()
     ends: frozenset[int] = frozenset()
+    infill: Infill | None = None
 
 
 class Tokenizer:
@@ -75,6 +78,11 @@ class Tokenizer:
         self.special_ids = frozenset(token.id for token in added if token.special)
         for token_id in {*special.prefix, *special.suffix, *special.ends}:
             vocabulary.token_bytes(token_id)  # raises where it is not in the vocabulary
+
+    @cached_property
+    def infill(self) -> Infill | None:
+        """The tokens around the parts of a text to fill in; None if the model has none."""
+        return self._special.infill or infill_of(self.token_id)
 
     def pad(self, vocab_size: int) -> None:
         """Know as many ids as the model: its tables are often padded with rows that no token has.

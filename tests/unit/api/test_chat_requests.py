@@ -10,7 +10,7 @@ import pytest
 from webllm_py.api import ChatRequest, parse_chat_request
 from webllm_py.chat import CallRules
 from webllm_py.errors import RequestError
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.settings import Dry, SamplingSettings
 
 USER = {"role": "user", "content": "hi"}
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
@@ -136,12 +136,25 @@ def test_every_field_arrives() -> None:
         ({"chat_template_kwargs": {"enable_thinking": True}}, "enable_thinking", True),
         ({"chat_template_kwargs": {"enable_thinking": True}}, "template_kwargs", {}),
         ({"enable_thinking": False}, "enable_thinking", False),
+        ({"logprobs": True}, "logprobs", 0),
+        ({"logprobs": True, "top_logprobs": 20}, "logprobs", 20),
+        ({"logprobs": False}, "logprobs", None),
+        ({"timeout": 5}, "timeout", 5.0),
+        ({"add_generation_prompt": False}, "add_generation_prompt", False),
+        ({"grammar": 'root ::= "a"'}, "n", 1),
         ({"stream": True, "stream_options": {"include_usage": False}}, "include_usage", False),
         ({"stream": True, "stream_options": {"include_obfuscation": False}}, "stream", True),
     ],
 )
 def test_other_spellings(fields: dict[str, Any], attribute: str, value: Any) -> None:
     assert getattr(parse(**fields), attribute) == value
+
+
+def test_a_last_message_to_continue() -> None:
+    begun = {"role": "assistant", "content": "The capital"}
+    request = parse_chat_request({"messages": [USER, begun], "continue_final_message": True})
+    assert (request.continue_final_message, request.add_generation_prompt) == (True, False)
+    assert not parse_chat_request({"messages": [USER, begun]}).continue_final_message
 
 
 @pytest.mark.parametrize(
@@ -155,6 +168,29 @@ def test_other_spellings(fields: dict[str, Any], attribute: str, value: Any) -> 
         ({"seed": 2**63 - 1}, "seed", 2**63 - 1),
         ({"logits_processors": []}, "logits_processors", ()),
         ({"logits_processors": [abs, len]}, "logits_processors", (abs, len)),
+        ({"typical_p": 0.7}, "typical_p", 0.7),
+        ({"xtc_probability": 0.5}, "xtc_probability", 0.5),
+        ({"xtc_threshold": 0.2}, "xtc_threshold", 0.2),
+        ({"mirostat": 2}, "mirostat_tau", 5.0),
+        ({"mirostat": 2, "mirostat_tau": 3}, "mirostat_tau", 3.0),
+        ({"mirostat": 0, "mirostat_tau": 3}, "mirostat_tau", 0.0),
+        ({"mirostat": 2, "mirostat_eta": 0.3}, "mirostat_eta", 0.3),
+        ({"min_tokens": 5}, "min_tokens", 5),
+        ({"no_repeat_ngram_size": 3}, "no_repeat_ngram_size", 3),
+        ({"dry_multiplier": 0.8}, "dry", Dry(multiplier=0.8)),
+        ({"dry_multiplier": 0, "dry_base": 2}, "dry", None),
+        ({"dry_multiplier": 1, "dry_penalty_last_n": 0}, "dry", None),
+        (
+            {
+                "dry_multiplier": 1,
+                "dry_base": 2,
+                "dry_allowed_length": 3,
+                "dry_penalty_last_n": 64,
+                "dry_sequence_breakers": ["x"],
+            },
+            "dry",
+            Dry(multiplier=1.0, base=2.0, allowed_length=3, last_n=64, breakers=("x",)),
+        ),
     ],
 )
 def test_other_spellings_of_sampling(fields: dict[str, Any], attribute: str, value: Any) -> None:
@@ -210,11 +246,13 @@ def test_fields_that_cannot_change_the_answer_change_nothing() -> None:
             extra_headers={"a": "b"},
             extra_query={},
             # the values of unsupported fields that ask for nothing
-            logprobs=False,
             response_format={"type": "text"},
             modalities=["text"],
             parallel_tool_calls=True,
-            best_of=1,
+            # and of others
+            logprobs=False,
+            add_generation_prompt=True,
+            continue_final_message=False,
         )
         == parse()
     )
@@ -241,6 +279,21 @@ def test_fields_that_cannot_change_the_answer_change_nothing() -> None:
         ({"repetition_penalty": float("inf")}, "repetition_penalty"),
         ({"frequency_penalty": 2.5}, "frequency_penalty"),
         ({"presence_penalty": -2.5}, "presence_penalty"),
+        ({"typical_p": -0.1}, "typical_p"),
+        ({"xtc_probability": 2}, "xtc_probability"),
+        ({"xtc_threshold": "x"}, "xtc_threshold"),
+        ({"mirostat": 1}, "mirostat"),
+        ({"mirostat": 3}, "mirostat"),
+        ({"mirostat_tau": 0}, "mirostat_tau"),
+        ({"mirostat_eta": 1.5}, "mirostat_eta"),
+        ({"min_tokens": -1}, "min_tokens"),
+        ({"no_repeat_ngram_size": 2.0}, "no_repeat_ngram_size"),
+        ({"dry_multiplier": -1}, "dry_multiplier"),
+        ({"dry_base": 0.5}, "dry_base"),
+        ({"dry_allowed_length": 0}, "dry_allowed_length"),
+        ({"dry_penalty_last_n": -2}, "dry_penalty_last_n"),
+        ({"dry_sequence_breakers": "x"}, "dry_sequence_breakers"),
+        ({"dry_sequence_breakers": ["a", ""]}, "dry_sequence_breakers[1]"),
         ({"n": 0}, "n"),
         ({"n": 129}, "n"),
         ({"n": True}, "n"),
@@ -277,6 +330,21 @@ def test_fields_that_cannot_change_the_answer_change_nothing() -> None:
         ({"ignore_eos": "no"}, "ignore_eos"),
         ({"prompt_lookup": 3}, "prompt_lookup"),
         ({"model": 5}, "model"),
+        ({"logprobs": 3}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": "5"}, "timeout"),
+        ({"grammar": "root ::= a"}, "grammar"),
+        ({"grammar": 'root ::= "a"', "response_format": {"type": "json_object"}}, "grammar"),
+        ({"grammar": 'root ::= "a"', "ignore_eos": True}, "ignore_eos"),
+        ({"continue_final_message": True}, "continue_final_message"),
+        (
+            {"continue_final_message": True, "add_generation_prompt": True},
+            "continue_final_message",
+        ),
+        ({"best_of": 2}, "best_of"),
+        ({"suffix": "x"}, "suffix"),
         ({"reasoning_effort": "huge"}, "reasoning_effort"),
         (
             {"reasoning_effort": "low", "chat_template_kwargs": {"reasoning_effort": "high"}},
@@ -321,17 +389,12 @@ def test_wrong_values_name_their_field(fields: dict[str, Any], param: str) -> No
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("logprobs", True),
-        ("top_logprobs", 3),
         ("audio", {"voice": "x"}),
         ("modalities", ["text", "audio"]),
         ("functions", []),
         ("function_call", "auto"),
         ("web_search_options", {}),
-        ("min_tokens", 5),
-        ("typical_p", 0.5),
-        ("timeout", 10),
-        ("best_of", True),
+        ("enable_latency_breakdown", True),
         ("modalities", np.array(["text"])),
     ],
 )

@@ -42,13 +42,16 @@ def test_prompts(prompt: Any, prompts: tuple[Any, ...]) -> None:
 def test_fields_arrive() -> None:
     request = parse_completion_request(
         {"prompt": "a", "echo": True, "max_tokens": 0, "n": 2, "stop": "x", "seed": 3,
-         "stream": True, "temperature": 0, "user": "u", "suffix": None, "best_of": 1}
+         "stream": True, "temperature": 0, "user": "u", "suffix": "z", "logprobs": 5}
     )  # fmt: skip
     assert request == CompletionRequest(
         prompts=("a",),
         echo=True,
         max_tokens=0,
         n=2,
+        best_of=2,
+        suffix="z",
+        logprobs=5,
         stop=("x",),
         stream=True,
         sampling=SamplingSettings(temperature=0.0, seed=3),
@@ -73,9 +76,14 @@ def test_fields_arrive() -> None:
         ({"prompt": ["ok", "\ud800"]}, "prompt[1]"),
         ({"prompt": "a", "max_tokens": -1}, "max_tokens"),
         ({"prompt": "a", "echo": 1}, "echo"),
-        ({"prompt": "a", "suffix": "b"}, "suffix"),
-        ({"prompt": "a", "best_of": 2}, "best_of"),
-        ({"prompt": "a", "logprobs": 0}, "logprobs"),
+        ({"prompt": "a", "suffix": 5}, "suffix"),
+        ({"prompt": "a", "best_of": 2, "n": 3}, "best_of"),
+        ({"prompt": "a", "best_of": 2, "stream": True}, "best_of"),
+        ({"prompt": "a", "best_of": 129}, "best_of"),
+        ({"prompt": "a", "logprobs": 21}, "logprobs"),
+        ({"prompt": "a", "logprobs": "5"}, "logprobs"),
+        ({"prompt": "a", "logprobs": 5, "top_logprobs": 2}, "top_logprobs"),
+        ({"prompt": "a", "continue_final_message": True}, "continue_final_message"),
         ({"prompt": "a", "messages": []}, "messages"),
         ({"prompt": "a", "max_completion_tokens": 5}, "max_completion_tokens"),
         ({"prompt": "a", "temperature": 3}, "temperature"),
@@ -85,6 +93,20 @@ def test_wrong_values_name_their_field(fields: dict[str, Any], param: str) -> No
     with pytest.raises(RequestError) as caught:
         parse_completion_request(fields)
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("fields", "attribute", "value"),
+    [
+        ({"logprobs": 0}, "logprobs", 0),
+        ({"logprobs": True, "top_logprobs": 2}, "logprobs", 2),  # WebLLM's
+        ({"best_of": 4, "n": 2}, "best_of", 4),
+        ({"n": 3}, "best_of", 3),
+        ({"suffix": ""}, "suffix", ""),
+    ],
+)
+def test_values_arrive(fields: dict[str, Any], attribute: str, value: Any) -> None:
+    assert getattr(parse_completion_request({"prompt": "a", **fields}), attribute) == value
 
 
 def test_check_vocabulary_looks_at_every_prompt() -> None:

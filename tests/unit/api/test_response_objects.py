@@ -1,6 +1,6 @@
 """Responses: OpenAI's exact shapes, as literals, and how the objects behave in Python.
 
-The literals were validated against the models of the public openai package (3.54, strict mode).
+tests/unit/api/test_openai_models.py holds them to the models of the public openai package.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from webllm_py.api.responses import (
     ToolCall,
     Usage,
 )
-from webllm_py.api.stream import ChatResponses, CompletionResponses
+from webllm_py.api.stream import ChatResponses, CompletionResponses, Finished
 from webllm_py.chat.pieces import Parser
 from webllm_py.chat.reasoning import MARKS, ReasoningParser
 from webllm_py.chat.tools.syntax import HERMES
@@ -44,7 +44,7 @@ def without_identity(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_chat_completion() -> None:
-    reply = ChatResponses("m").whole([("hi", "stop"), ("yo", "length")], USAGE)
+    reply = ChatResponses("m").whole([Finished("hi", "stop"), Finished("yo", "length")], USAGE)
     assert without_identity(reply.to_dict()) == {
         "object": "chat.completion",
         "model": "m",
@@ -99,7 +99,9 @@ CALLED = '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
 
 def test_a_chat_completion_that_reasons_and_calls() -> None:
     for said, content in ((SAID, "Look:"), ("", None)):
-        reply = ChatResponses("m", calling).whole([(THOUGHT + said + CALLED, "stop")], USAGE)
+        reply = ChatResponses("m", calling).whole(
+            [Finished(THOUGHT + said + CALLED, "stop")], USAGE
+        )
         (choice,) = without_identity(reply.to_dict())["choices"]
         (call,) = choice["message"]["tool_calls"]
         assert re.fullmatch("[a-z0-9]{9}", call.pop("id"))
@@ -117,7 +119,7 @@ def test_a_chat_completion_that_reasons_and_calls() -> None:
                 ],
             },
         }
-    cut = ChatResponses("m", calling).whole([(THOUGHT + CALLED[:40], "length")], USAGE)
+    cut = ChatResponses("m", calling).whole([Finished(THOUGHT + CALLED[:40], "length")], USAGE)
     assert cut.choices[0].finish_reason == "length"
 
 
@@ -156,7 +158,7 @@ def test_a_completion_and_its_stream() -> None:
     responses = CompletionResponses("m")
     assert responses.opening(0) == []
     pieces = [
-        responses.whole([("a", "stop"), ("b", "abort")], USAGE),
+        responses.whole([Finished("a", "stop"), Finished("b", "abort")], USAGE),
         *responses.text(1, "b"),
         *responses.finish(1, "length"),
         responses.usage(USAGE),
@@ -183,7 +185,7 @@ def test_two_requests_have_two_ids() -> None:
 
 
 def test_attributes_and_keys_are_the_same() -> None:
-    reply = ChatResponses("m").whole([("hi", "stop")], USAGE)
+    reply = ChatResponses("m").whole([Finished("hi", "stop")], USAGE)
     assert reply.choices[0].message.content == "hi"
     assert reply["choices"][0]["message"]["content"] == "hi"
     assert reply.get("nothing", 5) == 5
@@ -193,7 +195,7 @@ def test_attributes_and_keys_are_the_same() -> None:
     assert len(reply) == len(reply.to_dict())
     assert dict(**reply)["model"] == "m"
     assert reply == reply.to_dict()
-    assert reply != ChatResponses("m").whole([("hi", "stop")], USAGE)
+    assert reply != ChatResponses("m").whole([Finished("hi", "stop")], USAGE)
     assert json.loads(reply.to_json()) == reply.to_dict()
     assert reply.model_dump() == reply.to_dict()
     with pytest.raises(KeyError):
@@ -262,9 +264,9 @@ def test_timings_that_cannot_be_measured_are_none(
 
 def test_notebooks_show_the_text() -> None:
     usage = Usage.count(10, 5, timings=Timings(decode_tokens_per_s=12.34))
-    reply = ChatResponses("m").whole([("**hi**", "stop")], usage)
+    reply = ChatResponses("m").whole([Finished("**hi**", "stop")], usage)
     assert reply._repr_markdown_() == "**hi**\n\n<sub>stop · 5 tokens · 12.3 tokens/s</sub>"
-    two = CompletionResponses("m").whole([("a", "stop"), ("b", "length")], USAGE)
+    two = CompletionResponses("m").whole([Finished("a", "stop"), Finished("b", "length")], USAGE)
     assert two._repr_markdown_() == (
         "**Choice 0**\n\na\n\n**Choice 1**\n\nb\n\n<sub>stop, length · 5 tokens</sub>"
     )

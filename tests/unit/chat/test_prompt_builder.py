@@ -138,6 +138,18 @@ class TestPublishedTemplates:
         fields = {**ANSWER, "reasoning_content": "SECRET"}
         assert "SECRET" not in prompts.build([USER, fields, SECOND])
 
+    def test_the_last_message_can_be_continued(self, model_template: Path) -> None:
+        """The prompt ends with its text, white space too, in the middle of the model's turn."""
+        prompts = builder(model_template)
+        begun = {"role": "assistant", "content": "IT IS "}
+        text = prompts.build(
+            [USER, begun], add_generation_prompt=False, continue_final_message=True
+        )
+        assert text.endswith("IT IS ") and "FIRST QUESTION" in text
+        closed = prompts.build([USER, begun], add_generation_prompt=False)
+        assert len(closed.strip()) >= len(text.strip())
+        assert closed.startswith(text.rstrip())
+
 
 def test_thinking_can_be_switched_off(templates_folder: Path) -> None:
     prompts = builder(templates_folder / "jinja" / "Qwen-Qwen3-0.6B.jinja")

@@ -48,6 +48,25 @@ def test_end_of_turn_and_of_message_end_generation() -> None:
     assert tokenizer.end_ids == {EOS, IM_END, 0x61, 0x62}
 
 
+def test_tokens_for_filling_in() -> None:
+    """By the file's ids, or by names that are in use; none of them for other models."""
+    assert from_gguf(definitions.byte_level_gguf()).infill is None
+    ids = {"fim_pre_token_id": 0x61, "fim_suf_token_id": 0x62, "fim_mid_token_id": 0x63}
+    found = from_gguf(definitions.byte_level_gguf(**ids, fim_pad_token_id=0x64)).infill
+    assert found is not None
+    assert (found.prefix, found.suffix, found.middle, found.ends) == (0x61, 0x62, 0x63, {0x64})
+    assert found.prompt([1, 2], [3]) == [0x61, 1, 2, 0x62, 3, 0x63]
+    names = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|endoftext|>"]
+    size = definitions.vocab_size()
+    metadata = definitions.byte_level_gguf(
+        tokens=[*definitions.byte_level_vocab(), *names], token_type=[1] * size + [3] * 4
+    )
+    found = from_gguf(metadata).infill
+    assert found is not None
+    assert (found.prefix, found.suffix, found.middle) == (size, size + 1, size + 2)
+    assert found.ends == {size + 3}
+
+
 def test_the_end_of_a_message_in_the_harmony_format_goes_on() -> None:
     for extra, expected in (("<|return|>", {"<|return|>"}), ("<|other|>", {"<|end|>"})):
         tokens = [*definitions.byte_level_vocab(), "<|end|>", extra]

@@ -1,0 +1,144 @@
+"""Single fields of a request, or a few that belong together: checked, in their normal form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from webllm_py.api.checks import (
+    boolean,
+    decimal,
+    fail,
+    integer,
+    mapping,
+    refuse_unknown,
+    text,
+    wrong_type,
+)
+
+if TYPE_CHECKING:
+    from webllm_py.grammar import Grammar
+
+__all__ = [
+    "MAX_CHOICES",
+    "best_of",
+    "chat_logprobs",
+    "completion_logprobs",
+    "grammar",
+    "include_usage",
+    "prompt_ending",
+    "stop_strings",
+    "switch",
+    "timeout",
+]
+
+MAX_CHOICES = 128  # OpenAI's limit on n
+MAX_LOGPROBS = 20  # OpenAI's limit in a chat
+MAX_STOPS = 128  # OpenAI allows 4; local programs use more
+
+
+def switch(present: Mapping[str, Any], name: str, default: bool | None) -> bool | None:
+    """A field that is true or false."""
+    return boolean(present[name], name) if name in present else default
+
+
+def stop_strings(value: Any) -> tuple[str, ...]:
+    """``stop``: one string or several."""
+    if isinstance(value, str):
+        return (text(value, "stop", empty=False),)
+    if not isinstance(value, list | tuple):
+        wrong_type("stop", "a string or a list of strings", value)
+    if len(value) > MAX_STOPS:
+        fail("stop", f"holds {len(value)} strings; {MAX_STOPS} are allowed.")
+    return tuple(text(stop, f"stop[{i}]", empty=False) for i, stop in enumerate(value))
+
+
+def include_usage(present: Mapping[str, Any], stream: bool) -> bool:
+    """``stream_options.include_usage``."""
+    if "stream_options" not in present:
+        return False
+    if not stream:
+        fail("stream_options", "needs 'stream' to be true.")
+    options = mapping(present["stream_options"], "stream_options")
+    refuse_unknown(options, ["include_usage", "include_obfuscation"], "stream_options")
+    given = {
+        name: boolean(value, f"stream_options.{name}")
+        for name, value in options.items()
+        if value is not None
+    }
+    if given.get("include_obfuscation"):
+        param = "stream_options.include_obfuscation"
+        fail(param, "is not supported yet.", code="unsupported_parameter")
+    return given.get("include_usage", False)
+
+
+def grammar(present: Mapping[str, Any]) -> Grammar | None:
+    """``response_format``, or llama.cpp's ``grammar``."""
+    names = [name for name in ("response_format", "grammar") if name in present]
+    if not names:
+        return None
+    # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
+    from webllm_py.api.formats import parse_grammar, parse_response_format
+
+    grammars = {"response_format": parse_response_format, "grammar": parse_grammar}
+    found = {name: grammar for name in names if (grammar := grammars[name](present[name]))}
+    if len(found) > 1:
+        fail("grammar", "cannot be combined with 'response_format'; give one of them.")
+    for name in found:
+        if present.get("ignore_eos"):
+            fail("ignore_eos", f"cannot be combined with '{name}': its texts come to an end.")
+    return next(iter(found.values()), None)
+
+
+def timeout(present: Mapping[str, Any]) -> float | None:
+    """Seconds; None for as long as it takes."""
+    if "timeout" not in present:
+        return None
+    return decimal(present["timeout"], "timeout", low=1e-3, high=1e9)
+
+
+def chat_logprobs(present: Mapping[str, Any]) -> int | None:
+    """``logprobs`` says whether, ``top_logprobs`` how many alternatives."""
+    wanted = switch(present, "logprobs", False)
+    if "top_logprobs" not in present:
+        return 0 if wanted else None
+    top = integer(present["top_logprobs"], "top_logprobs", low=0, high=MAX_LOGPROBS)
+    if not wanted:
+        fail("top_logprobs", "needs 'logprobs' to be true.")
+    return top
+
+
+def completion_logprobs(present: Mapping[str, Any]) -> int | None:
+    """How many alternatives, as OpenAI has it; or as in a chat, as WebLLM has it."""
+    value = present.get("logprobs")
+    if value is None or isinstance(value, bool):
+        return chat_logprobs(present)
+    if "top_logprobs" in present:
+        fail("top_logprobs", "is for a 'logprobs' of true; here that says how many.")
+    return integer(value, "logprobs", low=0, high=MAX_LOGPROBS)
+
+
+def best_of(present: Mapping[str, Any], n: int, stream: bool) -> int:
+    """How many choices to make of a prompt, at least ``n``."""
+    made = integer(present.get("best_of", n), "best_of", low=1, high=MAX_CHOICES)
+    if made < n:
+        fail("best_of", f"must be at least 'n', which is {n}.")
+    if made > n and stream:
+        fail("best_of", "cannot be combined with 'stream': which are best shows in the end.")
+    return made
+
+
+def prompt_ending(
+    present: Mapping[str, Any], messages: Sequence[dict[str, Any]]
+) -> tuple[bool, bool]:
+    """How the prompt ends: ``add_generation_prompt`` and ``continue_final_message``, as vLLM has
+    them; who says the second need not say the first."""
+    name = "continue_final_message"
+    continues = bool(switch(present, name, False))
+    opens = bool(switch(present, "add_generation_prompt", not continues))
+    if continues and opens:
+        fail(name, "cannot be combined with 'add_generation_prompt'; give one of them.")
+    last = messages[-1]
+    if continues and (last["role"] != "assistant" or not last["content"] or "tool_calls" in last):
+        fail(name, "needs a last message of the role 'assistant', with a text and no tool calls.")
+    return opens, continues

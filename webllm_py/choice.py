@@ -1,0 +1,102 @@
+"""One of a request's answers: text out of tokens, its end, and where each token stands in it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Container, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from webllm_py.api import FinishReason, StopFilter
+from webllm_py.runtime.generate import GenerationStats
+from webllm_py.tokenizer import StreamDecoder
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.logprobs import TokenLogprob
+
+__all__ = ["Choice", "Placed"]
+
+Placed: TypeAlias = "tuple[int, TokenLogprob]"
+"""A token's log-probability, behind so many characters of the text."""
+
+
+class Choice:
+    """An answer as far as it has come.
+
+    Args:
+        echo: text that comes before it, with the places of its tokens.
+        least: tokens before which no stop string counts.
+
+    Attributes:
+        finish: why it ended; None while it goes on.
+        logprob: the mean of its tokens' log-probabilities, where they are found.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        decoder: StreamDecoder,
+        stops: StopFilter,
+        ends: Container[int],
+        *,
+        echo: tuple[str, Sequence[Placed]] = ("", ()),
+        least: int = 0,
+    ):
+        self.index = index
+        self.stats = GenerationStats()
+        self.text: list[str] = []
+        self.finish: FinishReason | None = None
+        self._decoder = decoder
+        self._stops = stops
+        self._ends = ends
+        self._least = least
+        self._pushed = 0  # tokens
+        self._read = self._shown = len(echo[0])  # characters
+        self._placed = deque(echo[1])
+
+    @property
+    def logprob(self) -> float:
+        found = [entry.logprob or 0.0 for entry in self.stats.logprobs[: self.stats.generated]]
+        return sum(found) / max(1, len(found))
+
+    def push(self, tokens: Sequence[int]) -> str:
+        """Text of the next tokens that may be shown; ``finish`` is set where it ends in them."""
+        text = ""
+        for used, token in enumerate(tokens, start=1):
+            stopped = token in self._ends
+            if not stopped:
+                shown, stopped = self._next(token)
+                text += shown
+            if stopped:
+                self.stats.generated -= len(tokens) - used
+                self.finish = "stop"
+                break
+        self._shown += len(text)
+        return text
+
+    def _next(self, token: int) -> tuple[str, bool]:
+        """The text that may be shown with the next token, and whether a stop string ends it."""
+        if self.stats.logprobs:
+            self._placed.append((self._read, self.stats.logprobs[self._pushed]))
+        self._pushed += 1
+        text = self._decoder.push(token)
+        self._read += len(text)
+        return (text, False) if self._pushed <= self._least else self._stops.push(text)
+
+    def end(self, finish: FinishReason) -> str:
+        """Text that was held back, once no more tokens come."""
+        flushed = self._decoder.flush()
+        shown, stopped = self._stops.push(flushed)
+        self._read += len(flushed)
+        self.finish = self.finish or ("stop" if stopped else finish)
+        shown += self._stops.flush()
+        self._shown += len(shown)
+        return shown
+
+    def placed(self) -> list[Placed]:
+        """Tokens that begin within the text shown so far, or say nothing behind all of it; each is
+        told once."""
+        found = []
+        whole = self.finish and self._shown == self._read
+        while self._placed and (self._placed[0][0] < self._shown or whole):
+            found.append(self._placed.popleft())
+        return found
