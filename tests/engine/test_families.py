@@ -94,6 +94,27 @@ async def test_mlc(name: str, tmp_path: Path, plain_device: Device) -> None:
     assert max(found) < TOLERANCE
 
 
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [("gemma3", "language_model.model."), ("ministral3", "model.language_model.")],
+)
+async def test_a_part_of_a_model_that_sees(
+    name: str, prefix: str, tmp_path: Path, plain_device: Device
+) -> None:
+    """As older and newer versions of transformers name its tensors."""
+    model, recorded = FAMILY_MODELS[name], Recorded.load(name)
+    renamed = {
+        re.sub("^model.", prefix, key): weight
+        for key, weight in model.weights(recorded.shapes).items()
+    }
+    weights = {**renamed, "model.vision_tower.patch.weight": np.ones((4, 3, 2, 2), np.float32)}
+    config = {"model_type": "sees", "text_config": recorded.config, "vision_config": {}}
+    folder = write_family_folder(tmp_path / name, replace(recorded, config=config), weights)
+    async with await webllm_py.load(folder, device=plain_device, kv_dtype="f32") as engine:
+        error = recorded.expected[-1].error(await engine.logits(model.tokens(2)))
+    assert error < TOLERANCE
+
+
 @pytest.mark.parametrize("name", ["qwen3-moe", "gpt2"])
 async def test_mlc_refused(name: str, tmp_path: Path, plain_device: Device) -> None:
     """What nobody compared."""
