@@ -24,6 +24,8 @@ from webllm_py.runtime import dot4, executor
 
 # Of the first prompt, prefilled in two chunks on a CPU; the others are decoded one by one.
 PREFILLED = 140
+# Whose short prompts are prefilled by other kernels in a way of their own.
+FEW = ("mistral", "qwen3-moe", "gpt-oss", "stablelm", "phi")
 TOLERANCE = 5e-5  # the issue asks for 2e-3
 # What MLC's files cannot say is left out: which layers have a window, or no rotation.
 NOT_MLC = ("qwen2-window", "smollm3", "qwen3-moe", "gpt-oss", "gpt2")
@@ -61,7 +63,10 @@ async def test_safetensors(model: FamilyModel, tmp_path: Path, plain_device: Dev
     ) as engine:
         found = await errors(engine, model, recorded)
         seen = await generation_logits(engine, model.tokens(0), PREFILLED)
+        few = await generation_logits(engine, model.tokens(2), 6) if model.name in FEW else None
     generated = recorded.expected[0].error(seen, first=PREFILLED - 1)
+    if few is not None:
+        generated = max(generated, recorded.expected[2].error(few, first=5))
     print(f"{model.name}: {max(found):.1e}, generation {generated:.1e}")
     assert max(found) < TOLERANCE and generated < TOLERANCE
 
