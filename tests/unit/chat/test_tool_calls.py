@@ -201,6 +201,8 @@ def test_the_syntax_is_found_in_the_vocabulary() -> None:
     assert find_syntax(phi, False, {"<|tool_call|>"}.__contains__) is PHI
     assert find_syntax("{{ messages }}", False, {"<tool_call>"}.__contains__) is HERMES
     assert find_syntax("{{ messages }}", False, lambda _: False) is GENERIC
+    granite = "followed by a JSON list: <|tool_call|> {{ tools }}"
+    assert find_syntax(granite, True, lambda _: False) is syntaxes.GRANITE
     llama4 = "[func_name1(params_name1=params_value1, ...)] {{ tools }}"
     assert find_syntax(llama4, True, lambda _: False) is PYTHONIC
 
