@@ -16,9 +16,11 @@ from test_readme import README
 
 import webllm_py
 from webllm_py import Engine, UnsupportedModelError, loading
+from webllm_py.fetch.prebuilt import prebuilt_models
 from webllm_py.gpu import Device
 from webllm_py.models.families import FAMILIES
 from webllm_py.models.kv_cache import KVFormat
+from webllm_py.models.prebuilt import architecture_of
 from webllm_py.models.tuning import Tuning
 from webllm_py.runtime import dot4, executor
 
@@ -27,9 +29,13 @@ PREFILLED = 140
 # Whose short prompts are prefilled by other kernels in a way of their own.
 FEW = ("mistral", "qwen3-moe", "gpt-oss", "stablelm", "phi")
 TOLERANCE = 5e-5  # the issue asks for 2e-3
-# What MLC's files cannot say is left out: which layers have a window, or no rotation.
-NOT_MLC = ("qwen2-window", "smollm3", "qwen3-moe", "gpt-oss", "gpt2")
-MLC = [name for name in FAMILY_MODELS if name not in NOT_MLC]
+# Families that WebLLM has; MLC's files cannot say which layers have a window.
+WEBLLM = {architecture_of(record) for record in prebuilt_models().values()}
+MLC = [
+    name
+    for name, model in FAMILY_MODELS.items()
+    if model.model_type in WEBLLM and name != "qwen2-window"
+]
 
 
 @pytest.fixture(autouse=True)
