@@ -93,6 +93,14 @@ class GenerationRequest:
         """How many choices are made of each prompt."""
         return self.n
 
+    @property
+    def shares(self) -> bool:
+        """Whether its steps may be those of other requests too: nothing has a say in its tokens
+        that each of them would have to wait for, or that counts steps."""
+        sampling = self.sampling
+        plain = not (sampling.reads_text or sampling.min_tokens or self.grammar)
+        return plain and self.logprobs is None and self.drawn == self.n
+
     def check_vocabulary(self, size: int) -> None:
         """Refuse token ids that a vocabulary of ``size`` tokens does not have.
 
