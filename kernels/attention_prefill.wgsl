@@ -5,6 +5,7 @@
 //           1 step  see epilogue/rope_append.wgsl
 //           2 kv    the layer's pages (the reader declares it)
 //           3 y     [rows][Y_STRIDE], f32: HEADS * HEAD_DIM of each row; Y_STRIDE a multiple of 4
+//           4 sinks f32 by head, of models that have them
 // Dispatch  (ceil(rows / QUERIES), HEADS) workgroups
 // Assumes   the rows are consecutive positions of one slot; a tile of keys is a page;
 //           HEAD_DIM a multiple of 8. Rows past the chunk's end write nothing.
@@ -32,6 +33,7 @@ ${pages}
 ${kv_read}
 ${attention/span}
 ${attention/softcap}
+${sinks}
 
 // Eight dimensions.
 struct Part {
@@ -161,8 +163,8 @@ fn main(@builtin(local_invocation_index) thread: u32,
   let part = lane % parts;
   let share = lane / parts;
   let asking = position_of(m0) + quad * 4u + vec4(0u, 1u, 2u, 3u);
-  var most = vec4(-1e30);
-  var weight = vec4<f32>();
+  var most = vec4(sink_of(head));
+  var weight = vec4(select(0.0, 1.0, lane == 0u));  // the sink's
   var sums = Part();
   for (var start = first_key(position_of(m0)) / PAGE * PAGE; start <= last; start += PAGE) {
     let page = page_of(m0, start);

@@ -7,6 +7,7 @@
 //           2 kv       the layer's pages (the reader declares it)
 //           3 partial  [rows][HEADS][SPLITS][HEAD_DIM + 4]: unnormalised sums, then maximum, weight and
 //                      two words that are free
+//           4 sinks    f32 by head, of models that have them
 // Dispatch  (SPLITS, KV_HEADS * QUADS, rows) workgroups; one takes up to 4 query heads of a kv head
 // Assumes   HEAD_DIM a multiple of 8 and at most 8 * THREADS; THREADS a multiple of PAGE, at most 64;
 //           splits past the end write nothing
@@ -28,6 +29,7 @@ ${pages}
 ${kv_read}
 ${attention/span}
 ${attention/softcap}
+${sinks}
 ${lanes}
 
 var<workgroup> q_tile: array<vec4<f32>, HEAD_DIM>;  // element d of four heads
@@ -112,8 +114,11 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   let subs = THREADS / parts;
   let part = thread % parts;
   let sub = thread / parts;
-  var most = vec4(-1e30);
-  var weight = vec4<f32>();
+  // The first split has the heads' sinks.
+  let sink = vec4(sink_of(head), sink_of(head + min(1u, n_heads - 1u)),
+                  sink_of(head + min(2u, n_heads - 1u)), sink_of(head + min(3u, n_heads - 1u)));
+  var most = select(vec4(-1e30), sink, group.x == 0u);
+  var weight = vec4(select(0.0, 1.0, group.x == 0u && thread == 0u));
   var sums = Sums();
   for (var tile = first_tile; tile < min(first_tile + tiles_each, tiles); tile++) {
     let start = (first_seen / THREADS + tile) * THREADS;

@@ -15,7 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import (
+    AddressError,
     CancelledLoadError,
+    CannotSuspendError,
     CheckpointError,
     ContextLengthError,
     CorruptCheckpointError,
@@ -26,10 +28,13 @@ from webllm_py.errors import (
     GPUOutOfMemoryError,
     GrammarError,
     MissingFileError,
+    MissingPackageError,
     NoAdapterError,
     NotAModelError,
+    QueueFullError,
     RequestError,
     RequestTimeoutError,
+    ServerError,
     SeveralModelsError,
     ShaderError,
     SourceError,
@@ -43,11 +48,14 @@ from webllm_py.errors import (
 if TYPE_CHECKING:
     from webllm_py.engine import Engine, load
     from webllm_py.runtime.progress import LoadProgress
+    from webllm_py.serving.client import openai_client
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddressError",
     "CancelledLoadError",
+    "CannotSuspendError",
     "CheckpointError",
     "ContextLengthError",
     "CorruptCheckpointError",
@@ -60,10 +68,13 @@ __all__ = [
     "GrammarError",
     "LoadProgress",
     "MissingFileError",
+    "MissingPackageError",
     "NoAdapterError",
     "NotAModelError",
+    "QueueFullError",
     "RequestError",
     "RequestTimeoutError",
+    "ServerError",
     "SeveralModelsError",
     "ShaderError",
     "SourceError",
@@ -74,6 +85,7 @@ __all__ = [
     "WebLLMError",
     "__version__",
     "load",
+    "openai_client",
 ]
 
 # Imported when first used: the command line answers `--help` and wrong arguments without them.
@@ -81,6 +93,7 @@ _LATER = {
     "Engine": "webllm_py.engine",
     "LoadProgress": "webllm_py.runtime.progress",
     "load": "webllm_py.engine",
+    "openai_client": "webllm_py.serving.client",
 }
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from array import array
 
     from webllm_py.embedding import LoadedEmbedder
+    from webllm_py.runtime.embeds import Embeds
 
 __all__ = ["Engine", "load"]
 
@@ -131,22 +132,24 @@ class Engine:
         return model
 
     @property
-    def encoder(self) -> LoadedEmbedder:
-        """The parts that a text embedder runs with.
+    def embedder(self) -> Embeds:
+        """What embeds texts.
 
         Raises:
             EngineClosedError: it was unloaded, or could not be recovered.
-            RequestError: it is no embedder.
+            RequestError: the model is no embedder.
+            UnsupportedModelError: it is one that this version does not run.
         """
-        model = self.any_loaded
-        if isinstance(model, LoadedModel):
+        embedder = self.any_loaded.embedder
+        if embedder is None:
             raise RequestError(
                 f"{self.name} writes text and was not trained to embed it. Load a text embedder "
-                f"(architectures {', '.join(ENCODERS)}: MiniLM, BGE, E5, Arctic-Embed)",
+                f"(architectures {', '.join(ENCODERS)}: MiniLM, BGE, E5, Arctic-Embed; or one that "
+                "says how it pools, as Qwen3-Embedding does)",
                 param="model",
                 code="model_not_supported",
             )
-        return model
+        return embedder
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -162,6 +165,11 @@ class Engine:
     def info(self) -> dict[str, Any]:
         """What runs where: name, architecture, quantization, sizes, memory (bytes), adapter."""
         return self.any_loaded.describe()
+
+    @property
+    def waiting(self) -> int:
+        """Requests whose turn has not come yet."""
+        return self._line.waiting
 
     async def logits(self, ids: Sequence[int] | str) -> Any:
         """The logits after every position, float32 of shape (len(ids), vocab).
@@ -204,7 +212,7 @@ class Engine:
                 meanwhile.
         """
         async with self._line.join() as place:
-            found = await self.encoder.embedder.embed(texts, lambda: place.interrupted)
+            found = await self.embedder.embed(texts, lambda: place.interrupted)
         if found is None:
             raise RequestError("interrupted before all texts were embedded", code="interrupted")
         return found

@@ -24,7 +24,12 @@
     │   ├── ContextLengthError      prompt (and completion) do not fit the context
     │   └── RequestTimeoutError     the answer took longer than the request's ``timeout``
     ├── CancelledLoadError          loading was cancelled by the caller
-    └── EngineClosedError           the engine was unloaded
+    ├── EngineClosedError           the engine was unloaded
+    ├── MissingPackageError         an optional package is not installed; says which, and how
+    ├── CannotSuspendError          ``webllm_py.sync`` where the browser cannot make Python wait
+    └── ServerError                 serving
+        ├── AddressError            the server cannot listen at its address
+        └── QueueFullError          more requests wait than may; try again later
 
 Messages say what was wrong and what to do about it.
 """
@@ -34,7 +39,9 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AddressError",
     "CancelledLoadError",
+    "CannotSuspendError",
     "CheckpointError",
     "ContextLengthError",
     "CorruptCheckpointError",
@@ -45,10 +52,13 @@ __all__ = [
     "GPUOutOfMemoryError",
     "GrammarError",
     "MissingFileError",
+    "MissingPackageError",
     "NoAdapterError",
     "NotAModelError",
+    "QueueFullError",
     "RequestError",
     "RequestTimeoutError",
+    "ServerError",
     "SeveralModelsError",
     "ShaderError",
     "SourceError",
@@ -204,3 +214,23 @@ class CancelledLoadError(WebLLMError):
 
 class EngineClosedError(WebLLMError):
     """The engine was unloaded."""
+
+
+class MissingPackageError(WebLLMError):
+    """An optional package is not installed."""
+
+
+class CannotSuspendError(WebLLMError):
+    """Python cannot wait here without an ``await``."""
+
+
+class ServerError(WebLLMError):
+    """Something about serving."""
+
+
+class AddressError(ServerError):
+    """The server cannot listen at its address."""
+
+
+class QueueFullError(ServerError):
+    """More requests wait than may; a later one may find room."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.api import sampling_defaults
-from webllm_py.chat import ChatTemplate, ConversationTemplate, choose_template
+from webllm_py.chat import choose_template
+from webllm_py.chat.template import Template
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, TemplateError
 from webllm_py.gpu import Device, open_device
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from webllm_py.chat.dialect import Dialect
     from webllm_py.embedding import LoadedEmbedder
     from webllm_py.grammar import TokenMasks
+    from webllm_py.runtime.embeds import Embeds
 
 __all__ = [
     "LoadOptions",
@@ -124,24 +126,26 @@ class LoadedModel:
 
     @cached_property
     def token_masks(self) -> TokenMasks:
-        """What grammars know of the vocabulary, made when the first of them needs it: some seconds
-        for a large one in a browser."""
-        # not before it is needed, see api/requests.py
+        """What grammars know of the vocabulary; the first mask takes some seconds for a large one
+        in a browser."""
+        # not before they are needed, see api/requests.py
         from webllm_py.grammar import TokenMasks
-        from webllm_py.grammar.free import CONTROL_BYTES
+        from webllm_py.token_texts import TokenTexts
 
-        tokenizer, size = self.tokenizer, self.executor.model.config.vocab_size
-        hidden = tokenizer.special_ids | tokenizer.end_ids
-        tokens = [
-            b"" if id in hidden else tokenizer.token_bytes(id)
-            for id in range(min(size, tokenizer.vocab_size))
-        ]
-        # What no text has stands for control tokens; a vocabulary may have such bytes as tokens.
-        tokens = [b"" if text.translate(None, CONTROL_BYTES) != text else text for text in tokens]
-        tokens += [b""] * (size - len(tokens))
-        for id, byte in self.controls.items():
-            tokens[id] = bytes([byte])
-        return TokenMasks(tokens, [id for id in tokenizer.end_ids if id < size])
+        size = self.executor.model.config.vocab_size
+        texts = TokenTexts(self.tokenizer, size, self.controls)
+        return TokenMasks(texts, [id for id in self.tokenizer.end_ids if id < size])
+
+    @cached_property
+    def embedder(self) -> Embeds | None:
+        """What embeds texts, if the model was trained for that.
+
+        Raises:
+            UnsupportedModelError: it pools in a way that this version does not run.
+        """
+        from webllm_py.runtime.decoder_embedder import embedder_of  # not before it is needed
+
+        return embedder_of(self.checkpoint, self.executor)
 
     def describe(self) -> dict[str, Any]:
         """What runs where, as plain values; bytes and counts as whole numbers."""
@@ -374,9 +378,7 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def template_of(
-    checkpoint: Checkpoint, tokenizer: Tokenizer
-) -> ChatTemplate | ConversationTemplate:
+def template_of(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Template:
     """The checkpoint's chat template, or what stands in for one.
 
     Raises:

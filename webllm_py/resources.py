@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from array import array
 
     from webllm_py.api.embeddings import CreateEmbeddingResponse
-    from webllm_py.embedding import LoadedEmbedder
     from webllm_py.loading import LoadedModel
+    from webllm_py.runtime.embeds import Embeds
+    from webllm_py.tokenizer import Tokenizer
 
 __all__ = ["Chat", "ChatCompletions", "Completions", "Embeddings", "Host"]
 
@@ -43,8 +44,12 @@ class Host(Protocol):
         """The model."""
 
     @property
-    def encoder(self) -> LoadedEmbedder:
-        """The model, if it is a text embedder."""
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+
+    @property
+    def embedder(self) -> Embeds:
+        """What embeds texts, if the model is a text embedder."""
 
     async def embed(self, texts: Sequence[Sequence[int]]) -> list[array[float]]:
         """The vector of each text."""
@@ -71,11 +76,11 @@ class ChatCompletions:
 
     @overload
     async def create(
-        self, *, stream: Literal[True], **fields: Any
+        self, /, *, stream: Literal[True], **fields: Any
     ) -> Stream[ChatCompletionChunk]: ...
     @overload
-    async def create(self, **fields: Any) -> ChatCompletion: ...
-    async def create(self, **fields: Any) -> ChatCompletion | Stream[ChatCompletionChunk]:
+    async def create(self, /, **fields: Any) -> ChatCompletion: ...
+    async def create(self, /, **fields: Any) -> ChatCompletion | Stream[ChatCompletionChunk]:
         """Answer a conversation: OpenAI's fields, and this package's own.
 
         Besides OpenAI's: ``top_k``, ``min_p``, ``typical_p``, ``repetition_penalty``,
@@ -137,10 +142,10 @@ class Completions:
         self._engine = engine
 
     @overload
-    async def create(self, *, stream: Literal[True], **fields: Any) -> Stream[Completion]: ...
+    async def create(self, /, *, stream: Literal[True], **fields: Any) -> Stream[Completion]: ...
     @overload
-    async def create(self, **fields: Any) -> Completion: ...
-    async def create(self, **fields: Any) -> Completion | Stream[Completion]:
+    async def create(self, /, **fields: Any) -> Completion: ...
+    async def create(self, /, **fields: Any) -> Completion | Stream[Completion]:
         """Go on with a text: no template, BOS as the checkpoint says.
 
         Returns and raises as ``chat.completions.create`` does.
@@ -219,7 +224,7 @@ class Embeddings:
     def __init__(self, engine: Host):
         self._engine = engine
 
-    async def create(self, **fields: Any) -> CreateEmbeddingResponse:
+    async def create(self, /, **fields: Any) -> CreateEmbeddingResponse:
         """Turn texts into vectors: OpenAI's fields ``input`` (a text, token ids, or a list of
         either), ``encoding_format`` ("float" or "base64"), ``dimensions``, ``model``.
 
@@ -237,23 +242,21 @@ class Embeddings:
 
         engine = self._engine
         request = parse_embedding_request(fields)
-        model = engine.encoder
-        config = model.embedder.model.config
-        request.check_model(config.vocab_size, config.hidden_size)
-        texts = [self._tokens(model, text, param) for param, text in request.named_inputs]
+        embedder = engine.embedder
+        request.check_model(embedder.vocab_size, embedder.hidden_size)
+        limit = embedder.context_length
+        texts = [self._tokens(text, param, limit) for param, text in request.named_inputs]
         vectors = await engine.embed(texts)
         return request.response(
             vectors,
             model=engine.name,
             tokens=sum(map(len, texts)),
-            normalized=config.normalize,
+            normalized=embedder.normalized,
         )
 
-    def _tokens(
-        self, model: LoadedEmbedder, text: str | tuple[int, ...], param: str
-    ) -> Sequence[int]:
-        tokens = model.tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
-        limit = model.embedder.context_length
+    def _tokens(self, text: str | tuple[int, ...], param: str, limit: int) -> Sequence[int]:
+        tokenizer = self._engine.tokenizer
+        tokens = tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
         if len(tokens) > limit:
             raise ContextLengthError(
                 f"this model embeds texts of up to {limit:,} tokens, and {param} has "

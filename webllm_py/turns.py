@@ -26,6 +26,11 @@ class Line:
         """Whether it is somebody's turn."""
         return bool(self._places)
 
+    @property
+    def waiting(self) -> int:
+        """How many have asked and not entered."""
+        return sum(not place.entered for place in self._places)
+
     def interrupt(self) -> None:
         """Ask the first one, whether it has entered or is about to, to end soon."""
         if self._places:

@@ -35,6 +35,9 @@ NAMES = {
     "self_attn.o_proj": "attn_output",
     "post_attention_layernorm": "ffn_norm",
     "mlp.gate_proj": "ffn_gate",
+    "mlp.gate_proj_exps": "ffn_gate_exps",
+    "mlp.up_proj_exps": "ffn_up_exps",
+    "mlp.down_proj_exps": "ffn_down_exps",
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
@@ -73,6 +76,15 @@ MORE_NAMES = {
         "ln_2": "ffn_norm",
         "mlp.c_fc": "ffn_up",
         "mlp.c_proj": "ffn_down",
+    },
+    "qwen3moe": {"mlp.gate": "ffn_gate_inp"},
+    "gpt-oss": {
+        "mlp.router": "ffn_gate_inp",
+        "post_attention_layernorm": "post_attention_norm",
+        "self_attn.sinks": "attn_sinks",
+        "mlp.gate_exps": "ffn_gate_exps",
+        "mlp.up_exps": "ffn_up_exps",
+        "mlp.down_exps": "ffn_down_exps",
     },
     "phi3": {"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"},
 }
@@ -136,6 +148,11 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "attention.temperature_scale": rope.get("llama_4_scaling_beta"),
         "attn_logit_softcapping": config.get("attn_logit_softcapping"),
         "final_logit_softcapping": config.get("final_logit_softcapping"),
+        "expert_count": config.get("num_local_experts"),
+        "expert_used_count": config.get("num_experts_per_tok"),
+        "expert_feed_forward_length": config.get(
+            "moe_intermediate_size", config["intermediate_size"]
+        ),
         "rope.dimension_count": int(head_dim * rope.get("partial_rotary_factor", 1)),
         "rope.freq_base": rope["rope_theta"],
         **gguf_scaling(config, rope),
@@ -166,11 +183,36 @@ def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str
     return {}
 
 
+EXPERT = re.compile(r"(model\.layers\.\d+\.mlp\.)experts\.(\d+)\.(\w+)(\.weight)")
+
+
+def with_experts_together(weights: Weights) -> Weights:
+    """The same, but one tensor for what each expert has, and two where gate and up alternate."""
+    found: dict[str, list[np.ndarray]] = {}
+    others = {}
+    for name, weight in sorted(weights.items()):
+        if expert := EXPERT.fullmatch(name):
+            found.setdefault(f"{expert[1]}{expert[3]}_exps{expert[4]}", []).append(weight)
+        elif ".experts." in name:
+            stem, _, inner = name.partition("experts.")
+            part, _, kind = inner.partition("_proj")
+            kind = "bias" if kind else "weight"
+            turned = weight if kind == "bias" else np.ascontiguousarray(weight.swapaxes(1, 2))
+            for i, half in enumerate(part.split("_")):
+                step = part.count("_") + 1
+                others[f"{stem}{half}_exps.{kind}"] = np.ascontiguousarray(turned[:, i::step])
+        elif name.endswith(".sinks"):
+            others[f"{name}.weight"] = weight
+        else:
+            others[name] = weight
+    return {**others, **{name: np.stack(experts) for name, experts in found.items()}}
+
+
 def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights) -> Weights:
     """The tensors as the converter names and changes them."""
     names = {**NAMES, **MORE_NAMES.get(model.gguf, {})}
     made = {}
-    for source, weight in weights.items():
+    for source, weight in with_experts_together(weights).items():
         stem, _, kind = source.rpartition(".")
         layer = LAYER.fullmatch(stem)
         name = names[layer[2] if layer else stem]

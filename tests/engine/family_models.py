@@ -60,10 +60,17 @@ class FamilyModel:
     def weight(self, name: str, shape: list[int]) -> np.ndarray:
         """One of them."""
         seed = f"{self.name} {name}"
+        if "sinks" in name:
+            return noise(seed, *shape)
+        if name.endswith("bias") and len(shape) == 2:
+            return small_steps(seed, shape[0] * shape[1], 0.2).reshape(shape)
         if len(shape) == 1:
             is_norm = "norm" in name.lower() or "ln_" in name
             around = 1 if is_norm and not self.centered and name.endswith("weight") else 0
             return around + small_steps(seed, shape[0], 0.2)
+        # Experts' gates beyond what gpt-oss clamps them to.
+        if name.endswith("experts.gate_up_proj"):
+            return noise(seed, *shape) * np.float32(4 / shape[1] ** 0.5)
         # Queries and keys large enough that attention picks, instead of averaging everything.
         gain = (
             1.5
@@ -166,6 +173,32 @@ FAMILY_MODELS = {
         ),
         FamilyModel("qwen2-yarn", "qwen2", {"rope_parameters": YARN}, gguf="qwen2"),
         FamilyModel("qwen3", "qwen3", {"head_dim": 40, "tie_word_embeddings": True}, gguf="qwen3"),
+        FamilyModel(
+            "qwen3-moe",
+            "qwen3_moe",
+            {
+                "head_dim": 40,
+                "num_experts": 7,
+                "num_experts_per_tok": 3,
+                "moe_intermediate_size": 44,
+                "norm_topk_prob": True,
+            },
+            gguf="qwen3moe",
+        ),
+        FamilyModel(
+            "gpt-oss",
+            "gpt_oss",
+            {
+                "head_dim": 32,
+                "intermediate_size": 44,
+                "num_hidden_layers": 4,
+                "num_local_experts": 6,
+                "num_experts_per_tok": 2,
+                "sliding_window": 40,
+                "rope_parameters": {**YARN, "truncate": False},
+            },
+            gguf="gpt-oss",
+        ),
         FamilyModel("gemma", "gemma", {"head_dim": 32}, gguf="gemma", centered=True),
         FamilyModel(
             "gemma2",

@@ -20,6 +20,7 @@ __all__ = [
     "EMBEDDERS",
     "FIXTURE",
     "EmbedderSpec",
+    "add_modules",
     "stored_as",
     "texts_of",
     "tokenizer_json",
@@ -177,26 +178,29 @@ def write_embedder(
     Args:
         prefix: of the tensors' names, as a checkpoint of a model with a head has it.
     """
-    (folder / "1_Pooling").mkdir(parents=True)
+    folder.mkdir()
     names = ["Transformer", "Pooling", *(["Normalize"] if spec.normalize else [])]
-    pooling = {
-        "word_embedding_dimension": spec.hidden,
-        "pooling_mode_cls_token": spec.pooling == "cls",
-        "pooling_mode_mean_tokens": spec.pooling == "mean",
-        "pooling_mode_max_tokens": False,
-    }
-    paths = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
-    modules = [
-        {"idx": i, "path": paths[name], "type": f"sentence_transformers.models.{name}"}
-        for i, name in enumerate(names)
-    ]
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    (folder / "modules.json").write_text(json.dumps(modules))
+    add_modules(folder, spec.hidden, spec.pooling, names)
     (folder / "config.json").write_text(json.dumps(spec.config))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
     weights = {prefix + name: weight for name, weight in weights_of(spec).items()}
     write_safetensors(folder / "model.safetensors", weights, dtype)
     return folder
+
+
+def add_modules(folder: Path, hidden: int, pooling: str, names: list[str]) -> None:
+    """What sentence-transformers writes beside a model: which steps follow it."""
+    flags = ("cls_token", "mean_tokens", "max_tokens", "lasttoken")
+    modes = {f"pooling_mode_{flag}": flag.startswith(pooling) for flag in flags}
+    paths = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    modules = [
+        {"idx": i, "path": paths[name], "type": f"sentence_transformers.models.{name}"}
+        for i, name in enumerate(names)
+    ]
+    (folder / "1_Pooling").mkdir()
+    config = {"word_embedding_dimension": hidden, **modes}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(config))
+    (folder / "modules.json").write_text(json.dumps(modules))
 
 
 GGUF_NAMES = {
@@ -273,7 +277,9 @@ def write_embedder_gguf(
         plain = weight.ndim == 1 or (name in TABLES and fmt not in ("F16", "BF16"))
         stored = "F32" if plain else fmt
         data = [gguf_bytes(stored.lower(), weight)]
-        writer.add_tensor(gguf_tensor_name(name), weight.shape, stored, data)
+        # A table of one row is written without its first dimension, as older converters did.
+        shape = weight.shape[1:] if weight.shape[0] == 1 else weight.shape
+        writer.add_tensor(gguf_tensor_name(name), shape, stored, data)
     with path.open("wb") as file:
         writer.write(file)
     return path

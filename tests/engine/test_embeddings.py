@@ -18,13 +18,16 @@ from made_embedders import (
     FIXTURE,
     WORDS,
     EmbedderSpec,
+    add_modules,
     texts_of,
     tokenizer_json,
     weights_of,
     write_embedder,
     write_embedder_gguf,
 )
-from made_models import checksum
+from made_models import SMALL, checksum
+from made_models import weights_of as decoder_weights
+from model_files import gguf_writer, write_folder
 
 import webllm_py
 from webllm_py import ContextLengthError, Engine, RequestError
@@ -113,6 +116,15 @@ async def test_an_mlc_folder(
     assert await error_of(tmp_path / "model", device, CLS, expected[CLS.name]) < 2e-5
 
 
+async def test_a_gguf_file_of_xlm_roberta(
+    device: Device, expected: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    path = write_embedder_gguf(tmp_path / "model.gguf", ROBERTA)
+    found = expected[ROBERTA.name]
+    unit = found / np.linalg.norm(found, axis=1, keepdims=True)  # as llama.cpp has all of them
+    assert await error_of(path, device, ROBERTA, unit) < 2e-5
+
+
 async def test_quantized_while_loading(
     device: Device, expected: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
@@ -125,7 +137,7 @@ async def test_quantized_while_loading(
 
 async def test_together_is_as_one_by_one(embedder: Engine) -> None:
     texts = [*texts_of(MEAN), *([5, 6, 7, i] for i in range(8, 48)), *texts_of(MEAN)[::-1]]
-    batches = list(embedder.encoder.embedder.batches(texts))
+    batches = list(embedder.embedder.batches(texts))
     assert len(batches) > 2 and max(map(len, batches)) > 5
     assert [text for batch in batches for text in batch] == texts
     together = await vectors(embedder, texts)
@@ -243,11 +255,60 @@ async def test_a_model_that_writes_embeds_nothing(engine: Engine) -> None:
     assert (caught.value.param, caught.value.code) == ("model", "model_not_supported")
 
 
+@pytest.mark.parametrize("kind", ["gguf", "folder"])
+async def test_a_decoder_that_was_trained_to_embed(
+    kind: str, device: Device, tmp_path: Path
+) -> None:
+    """Its vectors, times the tied table, are the logits of the last token."""
+    weights = decoder_weights(SMALL)
+    if kind == "gguf":
+        path = tmp_path / "model.gguf"
+        with path.open("wb") as file:
+            gguf_writer(SMALL, weights, keys={"llama.pooling_type": 3}).write(file)
+    else:
+        bare = {name.removeprefix("model."): weight for name, weight in weights.items()}
+        path = write_folder(tmp_path / "model", SMALL, bare)
+        add_modules(path, SMALL.hidden, "lasttoken", ["Transformer", "Pooling", "Normalize"])
+    texts = [list(b"a text"), list(b"a text that goes on" * 20), list(b"a")]
+    async with await webllm_py.load(path, device=device, kv_dtype="f32") as engine:
+        found = await vectors(engine, texts)
+        for vector, text in zip(found, texts, strict=True):
+            last = (await engine.logits(text))[-1]
+            table = weights["model.embed_tokens.weight"]
+            logits = table @ vector
+            np.testing.assert_allclose(
+                logits / np.linalg.norm(logits), last / np.linalg.norm(last), rtol=0, atol=1e-5
+            )
+            assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+        with pytest.raises(ContextLengthError, match="500 tokens"):
+            await engine.embeddings.create(input=[0] * 501)
+        reply = await engine.completions.create(prompt=texts[0], max_tokens=2)
+        assert reply.usage.completion_tokens == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"llama.pooling_type": 1}, "pools by mean"),
+        ({"llama.pooling_type": 3, "llama.attention.causal": False}, "what follows"),
+    ],
+)
+async def test_a_decoder_that_pools_otherwise_is_named(
+    device: Device, tmp_path: Path, keys: dict[str, Any], named: str
+) -> None:
+    path = tmp_path / "model.gguf"
+    with path.open("wb") as file:
+        gguf_writer(SMALL, decoder_weights(SMALL), keys=keys).write(file)
+    async with await webllm_py.load(path, device=device) as engine:
+        with pytest.raises(UnsupportedModelError, match=named):
+            await engine.embeddings.create(input=[1])
+
+
 async def test_what_it_is(embedder: Engine) -> None:
     info = embedder.info
     assert (info["architecture"], info["pooling"], info["normalized"]) == ("bert", "mean", True)
     assert (info["hidden_size"], info["context_length"]) == (MEAN.hidden, MEAN.positions)
-    assert info["gpu_memory"] == embedder.encoder.owner.nbytes > info["file_bytes"] / 2
+    assert info["gpu_memory"] == embedder.any_loaded.owner.nbytes > info["file_bytes"] / 2
 
 
 def test_info(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

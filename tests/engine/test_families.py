@@ -136,5 +136,7 @@ def test_every_architecture_is_compared() -> None:
     compared = {(model.model_type, model.gguf) for model in made if model.gguf}
     compared |= {(spec.architecture, spec.architecture) for spec in SPECS.values()}
     assert {name for pair in compared for name in pair} == set(FAMILIES)
-    rows = re.findall(r"^\| .+ \| `(\w+)` \| `(\w+)` \|$", README.read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| .+ \| `([\w-]+)` \| `([\w-]+)` \|$", README.read_text("utf-8"), re.MULTILINE
+    )
     assert set(rows) == compared and len(rows) == len(compared)

@@ -130,6 +130,7 @@ def attention(
     first: int,
     window: int = 0,
     softcap: float = 0.0,
+    sinks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Causal attention in float64: q (rows, heads, d) at positions first, first + 1, ..."""
     out = np.zeros(q.shape)
@@ -143,8 +144,18 @@ def attention(
             if softcap:
                 s = softcap * np.tanh(s / softcap)
             p = np.exp(s - s.max())
-            out[m, h] = p @ values[seen, h // per_kv] / p.sum()
+            sink = 0.0 if sinks is None else np.exp(sinks[h] - s.max())
+            out[m, h] = p @ values[seen, h // per_kv] / (p.sum() + sink)
     return out
+
+
+def sinks_of(shape: Shape) -> np.ndarray:
+    """A score of each head that has no value: most are large enough to matter."""
+    return np.linspace(-3, 6, shape.heads).astype(np.float32)
+
+
+def sink_words(sinks: np.ndarray | None) -> dict[str, str]:
+    return {"sinks": "attention/no_sinks" if sinks is None else "attention/sinks"}
 
 
 def wide(q: np.ndarray) -> np.ndarray:
@@ -180,6 +191,7 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     """Put together by a kernel of its own, or by the GEMV that multiplies with the result."""
     window, softcap = {200: (90, 0.8), 500: (300, 0.0)}.get(keys, (0, 0.0))
     rng = np.random.default_rng(keys)
+    sinks = sinks_of(shape) if keys in (1, 500) else None
     cache = Cache(shape, kv, rng)
     made = rng.standard_normal((2, keys, shape.kv_heads, shape.head_dim)).astype(np.float32)
     k, v = (cache.kept(x) for x in made)
@@ -190,7 +202,7 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     partial = await runner.run(
         kernel(
             "attention_split",
-            snippets=cache.reader,
+            snippets={**cache.reader, **sink_words(sinks)},
             HEADS=shape.heads,
             QUADS=quads,
             SPLITS=splits,
@@ -206,10 +218,11 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
             "step": step,
             "kv": cache.pages(*made),
             "partial": np.full((shape.heads, splits, shape.head_dim + 4), np.nan, np.float32),
+            **({} if sinks is None else {"sinks": sinks}),
         },
         (splits, shape.kv_heads * quads, 1),
     )
-    expected = attention(q, k, v, keys - 1, window, softcap)
+    expected = attention(q, k, v, keys - 1, window, softcap, sinks)
     words = {
         "HEADS": shape.heads,
         "HEAD_DIM": shape.head_dim,
@@ -263,6 +276,7 @@ async def test_prefill_attention(
     cache = Cache(shape, kv, rng)
     n = first + rows
     window, softcap = (33, 0.8) if first else (0, 0.0)
+    sinks = sinks_of(shape) if rows > 1 else None
     made = rng.standard_normal((2, n, shape.kv_heads, shape.head_dim)).astype(np.float32)
     k, v = (cache.kept(x) for x in made)
     q = rng.standard_normal((rows, shape.heads, shape.head_dim)).astype(np.float32)
@@ -274,7 +288,7 @@ async def test_prefill_attention(
     out = await runner.run(
         kernel(
             "attention_prefill",
-            snippets=cache.reader,
+            snippets={**cache.reader, **sink_words(sinks)},
             HEADS=shape.heads,
             QUERIES=queries,
             SCALE=shape.head_dim**-0.5,
@@ -291,10 +305,11 @@ async def test_prefill_attention(
             "step": cache.step(range(first, n)),
             "kv": cache.pages(*made),
             "y": wide(q),
+            **({} if sinks is None else {"sinks": sinks}),
         },
         (-(-rows // queries), shape.heads),
     )
-    expected = attention(q, k, v, first, window, softcap)
+    expected = attention(q, k, v, first, window, softcap, sinks)
     np.testing.assert_allclose(narrow(out["y"], q), expected, rtol=0, atol=3e-6)
 
 

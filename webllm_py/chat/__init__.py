@@ -5,9 +5,8 @@ Knows no model, no tokenizer and no GPU. Jinja is imported when the first templa
 page's start needs nothing of (``chat.dialect``, ``chat.tools``) with the first chat.
 """
 
-from webllm_py.chat.conversation import ConversationTemplate
 from webllm_py.chat.fallback import choose_template
 from webllm_py.chat.rules import CallRules
 from webllm_py.chat.template import ChatTemplate
 
-__all__ = ["CallRules", "ChatTemplate", "ConversationTemplate", "choose_template"]
+__all__ = ["CallRules", "ChatTemplate", "choose_template"]

@@ -31,7 +31,6 @@ class ConversationTemplate:
 
     Attributes:
         source: the object as JSON.
-        variables: what ``render`` looks at.
         stop: texts at which an answer ends.
 
     Raises:
@@ -58,7 +57,12 @@ class ConversationTemplate:
         names = {"messages", "add_generation_prompt", "enable_thinking"}
         forms = (self._system, *self._templates.values())
         tools = {"tools"} if any(FUNCTIONS in form for form in forms) else set()
-        self.variables = frozenset(names | tools)
+        self._variables = frozenset(names | tools)
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Names of what ``render`` looks at."""
+        return self._variables
 
     def render(
         self,
@@ -67,7 +71,7 @@ class ConversationTemplate:
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
         add_generation_prompt: bool = True,
-        enable_thinking: bool = True,
+        **variables: Any,
     ) -> str:
         """The prompt of a conversation; see ``ChatTemplate.render``.
 
@@ -90,7 +94,7 @@ class ConversationTemplate:
                 parts.append(self._roles[turn["role"]] + self._content_sep)
             parts.append(self._turn(turn["role"], _content(turn), form))
         if add_generation_prompt:
-            thoughts = "" if enable_thinking else NO_THOUGHTS
+            thoughts = "" if variables.get("enable_thinking", True) else NO_THOUGHTS
             parts.append(self._roles["assistant"] + self._empty_sep + thoughts)
         return "".join(parts)
 

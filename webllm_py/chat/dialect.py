@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.chat.conversation import ConversationTemplate
 from webllm_py.chat.harmony import HARMONY, Harmony
 from webllm_py.chat.pieces import Parser, Plain
 from webllm_py.chat.prompt import PromptBuilder
 from webllm_py.chat.reasoning import ReasoningParser, find_marks
 from webllm_py.chat.rules import CallRules
-from webllm_py.chat.template import ChatTemplate
+from webllm_py.chat.template import Template
 from webllm_py.chat.tools import syntax
 from webllm_py.chat.tools.syntax import Syntax
 
@@ -71,7 +70,7 @@ class Dialect:
 
     def __init__(
         self,
-        template: ChatTemplate | ConversationTemplate,
+        template: Template,
         has_token: Callable[[str], bool] = lambda _: False,
         is_control: Callable[[str], bool] = lambda _: False,
     ):

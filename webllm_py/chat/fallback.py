@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from webllm_py.chat.conversation import ConversationTemplate
-from webllm_py.chat.template import ChatTemplate
+from webllm_py.chat.template import ChatTemplate, Template
 
 __all__ = ["CHATML", "PLAIN", "choose_template"]
 
@@ -38,7 +37,7 @@ def choose_template(
     conversation: Mapping[str, Any] | None = None,
     token_text: Callable[[int], str] = str,
     **options: Any,
-) -> ChatTemplate | ConversationTemplate:
+) -> Template:
     """The checkpoint's own template; else ChatML, if the tokenizer has its tokens; else ``PLAIN``.
 
     Args:
@@ -54,6 +53,8 @@ def choose_template(
     if checkpoint_template is not None:
         return ChatTemplate(checkpoint_template, **options)
     if conversation is not None:
+        from webllm_py.chat.conversation import ConversationTemplate  # MLC's files alone have them
+
         return ConversationTemplate(conversation, token_text)
     chatml = has_token("<|im_start|>") and has_token("<|im_end|>")
     return ChatTemplate(CHATML if chatml else PLAIN, **options)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from webllm_py.chat.conversation import ConversationTemplate
-from webllm_py.chat.template import ChatTemplate
+from webllm_py.chat.template import Template
 from webllm_py.errors import TemplateError
 
 __all__ = ["CallForm", "TemplateHabits"]
@@ -39,7 +38,7 @@ class CallForm:
 class TemplateHabits:
     """Each property is found out when it is first asked for, and kept."""
 
-    def __init__(self, template: ChatTemplate | ConversationTemplate) -> None:
+    def __init__(self, template: Template) -> None:
         self._template = template
 
     @cached_property

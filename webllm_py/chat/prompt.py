@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
 from itertools import takewhile
 from typing import Any, NoReturn, Protocol
 
-from webllm_py.chat.conversation import ConversationTemplate
 from webllm_py.chat.habits import CallForm, TemplateHabits
 from webllm_py.chat.plain import MAX_DEPTH
 from webllm_py.chat.reasoning import Marks
-from webllm_py.chat.template import ChatTemplate
+from webllm_py.chat.template import Template
 from webllm_py.chat.tools.syntax import GENERIC
-from webllm_py.errors import RequestError
+from webllm_py.errors import RequestError, TemplateError
 
 __all__ = ["PromptBuilder"]
 
@@ -55,7 +55,7 @@ class PromptBuilder:
 
     def __init__(
         self,
-        template: ChatTemplate | ConversationTemplate,
+        template: Template,
         syntax: CallWriter = GENERIC,
         reasoning: Marks | None = None,
     ) -> None:
@@ -67,7 +67,7 @@ class PromptBuilder:
     @property
     def stop(self) -> tuple[str, ...]:
         """Texts at which every answer ends, whatever the request says."""
-        return self.template.stop if isinstance(self.template, ConversationTemplate) else ()
+        return self.template.stop
 
     def build(
         self,
@@ -97,25 +97,29 @@ class PromptBuilder:
         variables = variables or {}
         self._check_known(variables)
         messages = self._with_results(self._with_single_calls(messages))
-        if tools and "tools" not in self.template.variables:
-            messages, tools = self._with_tools(messages, tools), ()
-        prepared = [self._prepared(message, f"messages[{i}]") for i, message in enumerate(messages)]
         switch = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
-        if continue_final_message and prepared[-1]["content"]:
-            prepared[-1]["content"] = _marked(prepared[-1]["content"])
-        text = self.template.render(
-            prepared,
-            tools=tools,
-            add_generation_prompt=add_generation_prompt,
-            **variables,
-            **switch,
-        )
-        if not continue_final_message:
-            return text
-        begun, mark, _ = text.rpartition(END_MARK)
-        if not mark:
-            _refuse("continue_final_message", "it changes the text of a message")
-        return begun
+
+        def rendered(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = ()) -> str:
+            prepared = [self._prepared(each, f"messages[{i}]") for i, each in enumerate(messages)]
+            if continue_final_message and prepared[-1]["content"]:
+                prepared[-1]["content"] = _marked(prepared[-1]["content"])
+            text = self.template.render(
+                prepared,
+                tools=tools,
+                add_generation_prompt=add_generation_prompt,
+                **variables,
+                **switch,
+            )
+            return _up_to_mark(text) if continue_final_message else text
+
+        if not tools:
+            return rendered(messages)
+        if "tools" in self.template.variables:
+            # Templates fail where a tool has no description, or a schema that they did not expect.
+            for form in (tools, [_completed(tool) for tool in tools]):
+                with suppress(TemplateError):
+                    return rendered(messages, form)
+        return rendered(self._with_tools(messages, tools))
 
     def _check_known(self, variables: Mapping[str, Any]) -> None:
         for name in variables:
@@ -234,12 +238,25 @@ def _marked(content: Any) -> Any:
     return [*parts, {**last, "text": last["text"] + END_MARK}]
 
 
+def _up_to_mark(text: str) -> str:
+    begun, mark, _ = text.rpartition(END_MARK)
+    if not mark:
+        _refuse("continue_final_message", "it changes the text of a message")
+    return begun
+
+
 def _refuse(param: str, advice: str) -> NoReturn:
     raise RequestError(
         f"This model's chat template has no place for '{param}'; {advice}.",
         param=param,
         code="unsupported_parameter",
     )
+
+
+def _completed(tool: Mapping[str, Any]) -> Json:
+    """A tool with everything that it need not have."""
+    nothing = {"description": "", "parameters": {"type": "object", "properties": {}}}
+    return {**tool, "function": {**nothing, **tool["function"]}}
 
 
 def _joined(content: Any) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from traceback import walk_tb
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from webllm_py.chat.plain import NotPlainError, to_plain
 from webllm_py.errors import TemplateError
@@ -16,9 +16,36 @@ from webllm_py.errors import TemplateError
 if TYPE_CHECKING:
     from webllm_py.chat.budget import Limits
 
-__all__ = ["ChatTemplate"]
+__all__ = ["ChatTemplate", "Template"]
 
 MAX_SOURCE = 1 << 18  # characters; the longest known template has a tenth of it
+
+
+class Template(Protocol):
+    """What renders conversations: ``ChatTemplate``, or MLC's ``ConversationTemplate``.
+
+    Attributes:
+        source: its text.
+        stop: texts at which an answer ends.
+    """
+
+    source: str
+    stop: tuple[str, ...]
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Names of the variables that it looks at."""
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        /,
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+        **variables: Any,
+    ) -> str:
+        """The prompt of a conversation."""
 
 
 class ChatTemplate:
@@ -63,6 +90,7 @@ class ChatTemplate:
                 f"The chat template has {len(source)} characters; {MAX_SOURCE} are allowed."
             )
         self.source = source
+        self.stop: tuple[str, ...] = ()
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token, **(special_tokens or {})}
         self._limits = limits or Limits()
         self._environment = ChatEnvironment(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from webllm_py.fetch.source import ByteSource
-from webllm_py.fetch.verified import VerifiedFile
+
+if TYPE_CHECKING:
+    from webllm_py.fetch.verified import VerifiedFile
 
 __all__ = ["FORMATS", "Checkpoint", "TensorFormat", "TensorInfo"]
 
@@ -117,6 +119,7 @@ class Checkpoint:
         conversation: MLC's conv_template, for where there is no Jinja template.
         named_templates: further templates by name ("tool_use", "rag"), where the files have them.
         sources: everything opened; ``close`` closes them.
+        verified: those whose digests are known.
     """
 
     kind: Literal["gguf", "huggingface", "mlc"]
@@ -129,6 +132,7 @@ class Checkpoint:
     named_templates: Mapping[str, str] = field(default_factory=dict)
     conversation: Mapping[str, Any] | None = None
     sources: tuple[ByteSource, ...] = ()
+    verified: tuple[VerifiedFile, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -142,9 +146,8 @@ class Checkpoint:
             CorruptCheckpointError: a file is damaged; says which.
             SourceError: the bytes cannot be had.
         """
-        for source in self.sources:
-            if isinstance(source, VerifiedFile):
-                await source.verify()
+        for source in self.verified:
+            await source.verify()
 
     async def close(self) -> None:
         """Close every source."""

@@ -17,13 +17,15 @@ from webllm_py.checkpoint.text_files import (
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource, Folder, base_name
 
-__all__ = ["CONFIG", "EMBEDDERS", "INDEX", "WEIGHTS", "open_huggingface"]
+__all__ = ["BARE", "CONFIG", "EMBEDDERS", "INDEX", "WEIGHTS", "open_huggingface"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 # What sentence-transformers puts beside an encoder: how its rows become one vector.
 EMBEDDERS = ("bert", "roberta", "xlm-roberta")
+BARE = "embed_tokens.weight"
+"""A tensor of a decoder that was saved without its head, as those that embed are."""
 EMBEDDER_FILES = ("modules.json", "1_Pooling/config.json")
 MAX_CONFIG_BYTES = 4 << 20
 MAX_INDEX_BYTES = 16 << 20
@@ -51,6 +53,8 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
     opened: list[ByteSource] = []
     try:
         tensors = await _tensors(folder, opened)
+        if BARE in tensors:
+            files |= await read_files(folder, EMBEDDER_FILES)
     except BaseException:
         for source in opened:
             await source.close()

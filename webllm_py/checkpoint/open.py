@@ -10,7 +10,6 @@ from webllm_py.checkpoint.gguf import open_gguf
 from webllm_py.checkpoint.gguf_format import MAGIC
 from webllm_py.checkpoint.gguf_parts import Opener, is_later_part
 from webllm_py.checkpoint.huggingface import CONFIG, INDEX, WEIGHTS, open_huggingface
-from webllm_py.checkpoint.mlc import MLC_CONFIG, open_mlc
 from webllm_py.errors import (
     CheckpointError,
     CorruptCheckpointError,
@@ -24,6 +23,7 @@ from webllm_py.fetch.source import ByteSource, Folder, base_name
 
 __all__ = ["open_checkpoint"]
 
+MLC_CONFIG = "mlc-chat-config.json"
 HEAD_BYTES = 16  # enough to tell every kind; no GGUF or safetensors file is shorter
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 PICKLE_REASON = (
@@ -110,6 +110,8 @@ async def _open_folder(folder: Folder) -> Checkpoint:
     if has_config and (await has(WEIGHTS) or await has(INDEX)):
         return await open_huggingface(folder)
     if await has(MLC_CONFIG):
+        from webllm_py.checkpoint.mlc import open_mlc  # not before it is needed: it is large
+
         return await open_mlc(folder)
     if names is not None:
         ggufs = [name for name in names if name.lower().endswith(".gguf")]

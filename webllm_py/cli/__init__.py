@@ -1,4 +1,4 @@
-"""The command ``webllm-py``: chat, complete, info and bench in a terminal.
+"""The command ``webllm-py``: chat, complete, serve, info and bench in a terminal.
 
 Only the command that runs imports the engine, so that ``--help`` is there at once.
 """

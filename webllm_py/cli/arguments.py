@@ -31,6 +31,7 @@ examples:
   webllm-py chat                                talk to the small model that comes with it
   webllm-py chat model.gguf --temperature 0.7
   webllm-py complete model.gguf --prompt "Once upon a time" --max-tokens 50 > story.txt
+  webllm-py serve model.gguf --port 8000
   webllm-py info hf:Qwen/Qwen2.5-0.5B-Instruct
   webllm-py bench --shape llama-3.2-1b
 """
@@ -86,6 +87,42 @@ def add_complete(parser: ArgumentParser) -> None:
         "--stop", action="append", default=[], metavar="TEXT", help="end before this; repeatable"
     )
     add_sampling(parser, "most tokens to generate (default: 256)", default=256)
+    add_model(parser)
+    add_gpu(parser)
+
+
+def add_serve(parser: ArgumentParser) -> None:
+    """``webllm-py serve``."""
+    add_source(parser)
+    group = parser.add_argument_group("the server")
+    group.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen; 0.0.0.0 for every network (default: 127.0.0.1, this machine only)",
+    )
+    group.add_argument(
+        "--port", type=port, default=8080, metavar="N", help="0: any free one (default: 8080)"
+    )
+    group.add_argument(
+        "--api-key",
+        metavar="KEY",
+        help="what clients must give (default: the variable WEBLLM_PY_API_KEY, else none)",
+    )
+    group.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let web pages from there ask, https://example.org or *; repeatable",
+    )
+    group.add_argument(
+        "--most-waiting",
+        type=count,
+        default=64,
+        metavar="N",
+        help="requests that may wait; more are refused with status 429 (default: 64)",
+    )
     add_model(parser)
     add_gpu(parser)
 
@@ -163,6 +200,7 @@ def add_bench(parser: ArgumentParser) -> None:
 COMMANDS = (
     ("chat", "Talk to a model.", add_chat),
     ("complete", "Go on with a text; standard output gets the new text only.", add_complete),
+    ("serve", "Answer over HTTP, as OpenAI's interface does.", add_serve),
     ("info", "Describe a model and the memory that it needs, without loading it.", add_info),
     ("bench", "Measure how fast a model runs here.", add_bench),
 )  # fmt: skip
@@ -235,6 +273,14 @@ def count(text: str) -> int:
         number = 0
     if number < 1:
         raise ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return number
+
+
+def port(text: str) -> int:
+    """A port's number."""
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= number < 2**16:
+        raise ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
     return number
 
 

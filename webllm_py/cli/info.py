@@ -16,10 +16,12 @@ from webllm_py.cli.progress import ProgressLine
 from webllm_py.cli.report import report
 from webllm_py.cli.terminal import Style
 from webllm_py.errors import DeviceError, DeviceLimitError, SourceError, TemplateError
+from webllm_py.fetch.prebuilt import Prebuilt
 from webllm_py.gpu import Device
 from webllm_py.loading import pocket_model, template_of, token_text, tokenizer_of
 from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.bert import Bert, encoder_for
+from webllm_py.models.prebuilt import imagined
 from webllm_py.models.transformer import Transformer
 from webllm_py.runtime.choices import kept_choices
 from webllm_py.runtime.memory import SizingDevice, plan_encoder_memory, plan_memory
@@ -51,7 +53,7 @@ async def describe(options: Namespace) -> dict[str, Any]:
         except SourceError as error:
             if record is None:
                 raise
-            return {**describe_prebuilt(record, error), "gpu": await this_gpu(options)}
+            return await describe_planned(record, error, options)
         try:
             encodes = checkpoint.architecture in ENCODERS
             model = encoder_for(checkpoint) if encodes else model_for(checkpoint)
@@ -71,6 +73,18 @@ async def describe(options: Namespace) -> dict[str, Any]:
         "memory": memory,
         "gpu": gpu,
     }
+
+
+async def describe_planned(
+    record: Prebuilt, error: SourceError, options: Namespace
+) -> dict[str, Any]:
+    """As much of the same as is known without a prebuilt model's files."""
+    model: Transformer | Bert | None = None
+    if checkpoint := imagined(record):
+        encodes = checkpoint.architecture in ENCODERS
+        model = encoder_for(checkpoint) if encodes else model_for(checkpoint)
+    gpu, memory = await on_this_gpu(model, options)
+    return {**describe_prebuilt(record, error), "memory": memory, "gpu": gpu}
 
 
 def describe_model(model: Transformer) -> dict[str, Any]:
@@ -161,27 +175,17 @@ def describe_template(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str,
 
 
 async def on_this_gpu(
-    model: Transformer | Bert, options: Namespace
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    model: Transformer | Bert | None, options: Namespace
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The GPU, and the memory that the model would take on it."""
     try:
         device = await open_gpu(options)
     except DeviceError as error:
-        return {"error": str(error)}, memory_of(model, SizingDevice(), options)
+        memory = memory_of(model, SizingDevice(), options) if model else None
+        return {"error": str(error)}, memory
     try:
-        return await describe_gpu(device), memory_of(model, device, options)
-    finally:
-        device.close()
-
-
-async def this_gpu(options: Namespace) -> dict[str, Any]:
-    """The GPU, without a model."""
-    try:
-        device = await open_gpu(options)
-    except DeviceError as error:
-        return {"error": str(error)}
-    try:
-        return await describe_gpu(device)
+        gpu = await describe_gpu(device)
+        return gpu, memory_of(model, device, options) if model else None
     finally:
         device.close()
 

@@ -19,6 +19,8 @@ def report(found: Mapping[str, Any], style: Style) -> str:
     """The text of everything that ``info.describe`` found."""
     if found["kind"] == "prebuilt":
         sections = [(found["name"], prebuilt_rows(found))]
+        if found["memory"]:
+            sections.append(("Memory on the GPU", memory_rows(found["memory"])))
     else:
         sections = [
             (found["name"], model_rows(found)),

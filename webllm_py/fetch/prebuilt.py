@@ -5,12 +5,11 @@ What WebLLM compiled for them is not needed: their weights are MLC folders on th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["Prebuilt", "looks_prebuilt", "prebuilt_models"]
+__all__ = ["Prebuilt", "prebuilt_models"]
 
 # Families by MLC's model_type; of each model the context that WebLLM gives it, and its
 # quantizations with the megabytes of GPU memory that WebLLM counts for them. A star: also for weak
@@ -125,11 +124,6 @@ class Prebuilt:
     memory: int
     context: int
     low_resource: bool
-
-
-def looks_prebuilt(text: str) -> bool:
-    """Whether a text may be one of the names, so that the table is worth a look."""
-    return re.fullmatch(r"[\w.-]+-MLC(-\w+)?", text) is not None
 
 
 @cache

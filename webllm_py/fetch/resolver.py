@@ -11,7 +11,6 @@ from urllib.parse import quote, unquote, urlsplit
 
 from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch.local import LocalFile, LocalFolder
-from webllm_py.fetch.prebuilt import looks_prebuilt, prebuilt_models
 from webllm_py.fetch.source import ByteSource, Folder
 from webllm_py.fetch.url import HttpFolder, is_file_url, quote_url
 
@@ -20,6 +19,7 @@ __all__ = ["open_beside", "open_url", "resolve"]
 HUB = "https://huggingface.co"
 HUB_SOURCE = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([^:]+))?(?::(.+))?")
 HUB_PAGE = re.compile(r"/([\w.-]+/[\w.-]+)(?:/(?:tree|blob|resolve)/([^/]+)/?(.*))?/?")
+PREBUILT = re.compile(r"[\w.-]+-MLC(-\w+)?")  # WebLLM's names look so
 ACCEPTED = (
     "A model is given as the path of a .gguf file or of a folder, as an http(s) address of either "
     "(a folder's ends with '/'), as hf:org/name[@revision][:file], by WebLLM's name of it "
@@ -92,8 +92,11 @@ def _from_text(text: str) -> ByteSource | Folder:
         return _from_hub(text)
     if scheme is not None and scheme[0].lower() in ("http:", "https:"):
         return _from_url(text)
-    if looks_prebuilt(text) and text in prebuilt_models() and not Path(text).exists():
-        return _hub(prebuilt_models()[text].repository, "main", "")
+    if PREBUILT.fullmatch(text) and not Path(text).exists():
+        from webllm_py.fetch.prebuilt import prebuilt_models  # a long table, seldom needed
+
+        if record := prebuilt_models().get(text):
+            return _hub(record.repository, "main", "")
     if in_browser() and not Path(text).exists():
         from webllm_py.fetch.browser import absolute_url
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pyodide.code import run_js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsException, can_run_sync, create_proxy, run_sync, to_js
 
 from webllm_py.errors import (
     DeviceError,
@@ -41,7 +41,7 @@ from webllm_py.gpu.kernels import Kernel, Variant, compose
 from webllm_py.gpu.pipelines import Pipelines
 from webllm_py.gpu.timestamps import durations
 
-__all__ = ["BrowserDevice", "open_browser"]
+__all__ = ["BrowserDevice", "can_suspend", "open_browser", "suspend"]
 
 WHAT_TO_DO = (
     "Use Chrome or Edge 113 or newer (Android: 121), Safari 26, or Firefox 141 on Windows and 145 "
@@ -62,6 +62,16 @@ async def open_browser(
 def javascript(name: str) -> Any:
     """The value of a file of this folder, which is one expression."""
     return run_js((Path(__file__).parent / name).read_text("utf-8"))
+
+
+def can_suspend() -> bool:
+    """Whether Python, as it was entered just now, can wait without an ``await``."""
+    return bool(can_run_sync())
+
+
+def suspend(work: Awaitable[Any]) -> Any:
+    """The result of ``work``; the page goes on meanwhile."""
+    return run_sync(work)
 
 
 @contextmanager

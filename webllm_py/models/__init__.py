@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from webllm_py.checkpoint.checkpoint import Checkpoint
+from webllm_py.checkpoint.huggingface import BARE
 from webllm_py.checkpoint.transposed import transposed
-from webllm_py.models.config import config_of
 from webllm_py.models.families import ENCODERS, family_of
+from webllm_py.models.family import config_of
 from webllm_py.models.names import MLC_NAMES, MLC_PREFIX, gguf_names
 from webllm_py.models.transformer import Transformer
 
@@ -26,6 +27,8 @@ def model_for(checkpoint: Checkpoint) -> Transformer:
         if checkpoint.kind == "mlc":
             names = {**MLC_NAMES, **names}
             tensors = {name.removeprefix(MLC_PREFIX): t for name, t in tensors.items()}
+        if BARE in tensors:
+            tensors = {f"model.{name}": tensor for name, tensor in tensors.items()}
         tensors = gguf_names(tensors, names)
         for name, tensor in tensors.items():
             if name.endswith(".weight") and name.split(".")[-2] in family.transposed:

@@ -20,7 +20,8 @@ class Activations:
     ``rope``: models/rope.py, by ``LayerKind.rope``. ``kv``: one a layer, kernels/kv/pages.wgsl.
     ``kv_rows``: keys and values on their way to "q8" pages, kernels/kv/write_rows.wgsl. ``qkv``:
     q, k and v before their heads are normed. ``projected``: (rows, hidden), what is normed before
-    it is added to hidden.
+    it is added to hidden. ``scores``: (rows, experts); ``route``: kernels/route.wgsl. Of experts,
+    gated holds a row for each that a row goes to.
     """
 
     step: Buffer
@@ -36,6 +37,8 @@ class Activations:
     kv_rows: Buffer
     qkv: Buffer
     projected: Buffer
+    scores: Buffer
+    route: Buffer
     kv: Sequence[Buffer]
 
 

@@ -25,6 +25,7 @@ class Attention:
 
     Attributes:
         pages: the constants of kernels/kv/pages.wgsl.
+        sinks: a score of each head that has no value; see kernels/attention/sinks.wgsl.
         fused: of one row over ``fused_keys`` keys at most: the next GEMV puts the splits together.
     """
 
@@ -35,6 +36,7 @@ class Attention:
     buffers: Activations
     layer: int
     fused: bool = False
+    sinks: Buffer | None = None
 
     def dispatches(self, rows: int) -> list[Dispatch]:
         """attended = the attention of so many rows."""
@@ -131,7 +133,10 @@ class Attention:
         config = self.config
         return kernel(
             name,
-            snippets=reader_words(self.kv_format),
+            snippets={
+                **reader_words(self.kv_format),
+                "sinks": "attention/sinks" if self.sinks else "attention/no_sinks",
+            },
             HEADS=config.n_heads,
             SCALE=config.attention_scale or config.head_dim**-0.5,
             SOFTCAP=config.attention_softcap,
@@ -144,7 +149,8 @@ class Attention:
     def read(self) -> dict[str, Buffer]:
         """What both of them read."""
         buffers = self.buffers
-        return {"q": buffers.q, "step": buffers.step, "kv": buffers.kv[self.layer]}
+        read = {"q": buffers.q, "step": buffers.step, "kv": buffers.kv[self.layer]}
+        return {**read, "sinks": self.sinks} if self.sinks else read
 
 
 def fused_keys(config: ModelConfig, tuning: Tuning) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.models.bert_config import BertConfig, bert_config_of
@@ -34,6 +34,7 @@ BERT_NAMES: Mapping[str, str] = {
     "encoder.layer.{}.output.dense": "blk.{}.ffn_down",
     "encoder.layer.{}.output.LayerNorm": "blk.{}.layer_output_norm",
 }
+TOKEN_TYPES = "token_types.weight"
 # Heads of training, and constants: no part of a text's vector.
 UNUSED = re.compile(r"(pooler|cls|lm_head|classifier)\.|embeddings\.(position_ids|token_type_ids)$")
 
@@ -51,6 +52,9 @@ def encoder_for(checkpoint: Checkpoint) -> Bert:
         inner = {prefix.sub("", name): tensor for name, tensor in tensors.items()}
         used = {name: tensor for name, tensor in inner.items() if not UNUSED.match(name)}
         tensors = gguf_names(used, BERT_NAMES)
+    types = tensors.get(TOKEN_TYPES)
+    if types and len(types.shape) == 1:  # a table of one row, whose first dimension was dropped
+        tensors[TOKEN_TYPES] = replace(types, shape=(1, *types.shape))
     return Bert(bert_config_of(checkpoint, tensors), tensors)
 
 

@@ -94,8 +94,13 @@ class Graph(Recording):
             )
         )
 
-    def attend(self, layer: int) -> None:
-        """The attention of q over the sequence's keys and values, for ``add_attended``."""
+    def attend(self, layer: int, sinks_name: str) -> None:
+        """The attention of q over the sequence's keys and values, for ``add_attended``.
+
+        Args:
+            sinks_name: a vector of scores without values, if there is one of that name.
+        """
+        _, sinks = self.weights.vectors.get(sinks_name, (None, None))
         attention = Attention(
             self.config,
             self.tuning,
@@ -104,6 +109,7 @@ class Graph(Recording):
             self.buffers,
             layer,
             self.fused,
+            sinks,
         )
         self.attentions.append(attention)
         if self.fused:
@@ -176,6 +182,35 @@ class Graph(Recording):
             snippets=self.activation,
             Y_STRIDE=padded(self.config.intermediate_size),
         )
+
+    def route(self, norm: str, router: str) -> None:
+        """normed = the norm of the hidden rows; route = the experts that each goes to."""
+        config, buffers = self.config, self.buffers
+        self.norm(norm, buffers.hidden, buffers.normed)
+        scores = {"y": buffers.scores}
+        self.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.n_experts)
+        made = kernel(
+            "route",
+            EXPERTS=config.n_experts,
+            TOP=config.n_experts_used,
+            NORMALIZED=config.experts_normalized,
+        )
+        bound = {"scores": buffers.scores, "route": buffers.route}
+        self.dispatches.append(Dispatch(made, bound, (1, self.rows, 1), router))
+
+    def gated_experts(self, name: str) -> None:
+        """gated = activated(gate) * up of the normed rows, for each of a row's experts."""
+        buffers, stride = self.buffers, padded(self.config.expert_size)
+        words, limit = {"epilogue": "epilogue/glu", **self.activation}, {}
+        if self.config.glu_limit:
+            words, limit = {"epilogue": "epilogue/clamped_glu"}, {"LIMIT": self.config.glu_limit}
+        self.expert_linear(name, buffers.normed, buffers.gated, words, stride, **limit)
+
+    def add_experts(self, name: str) -> None:
+        """hidden += the weighted projections of what ``gated_experts`` left."""
+        words, stride = {"epilogue": "epilogue/residual"}, padded(self.config.hidden_size)
+        buffers = self.buffers
+        self.expert_linear(name, buffers.gated, buffers.hidden, words, stride, SUM=True)
 
     @property
     def activation(self) -> dict[str, str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from webllm_py.models.config import ModelConfig
+from webllm_py.models.experts import Experts
 from webllm_py.models.graph import Graph
-from webllm_py.models.tensors import Tensors
+from webllm_py.models.tensors import Tensors, norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
 
-__all__ = ["Layer", "norm_parts"]
+__all__ = ["Layer"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,13 @@ class Layer:
         """hidden += attention, then hidden += the MLP."""
         name = self.name
         g.project_qkv(f"{name}.qkv", self.index)
-        g.attend(self.index)
+        g.attend(self.index, f"{name}.attn_sinks")
         if self.config.parallel:
             self.widen(g)
         g.add_attended(f"{name}.attn_output", f"{name}.post_attention_norm")
+        if self.experts:
+            self.experts.forward(g)
+            return
         if not self.config.parallel:
             self.widen(g)
         g.add_linear(f"{name}.ffn_down", g.buffers.gated, f"{name}.post_ffw_norm")
@@ -55,12 +59,21 @@ class Layer:
         """q, k and v fused; gate and up."""
         c = self.config
         qkv = self.qkv_parts("weight", c.hidden_size)
-        return [
+        attention = [
             Matrix(f"{self.name}.qkv", self.qkv_rows, c.hidden_size, qkv),
             self.plain_matrix("attn_output", c.hidden_size, c.n_heads * c.head_dim),
-            *self.gate_up_matrices(),
-            self.plain_matrix("ffn_down", c.hidden_size, c.intermediate_size),
         ]
+        if self.experts:
+            return [*attention, *self.experts.matrices()]
+        down = self.plain_matrix("ffn_down", c.hidden_size, c.intermediate_size)
+        return [*attention, *self.gate_up_matrices(), down]
+
+    @property
+    def experts(self) -> Experts | None:
+        """What the layer has in the place of an MLP, if it has a router."""
+        experts = Experts(self.config, self.tensors, self.name)
+        has_router = f"{experts.router}.weight" in self.tensors
+        return experts if self.config.n_experts and has_router else None
 
     def plain_matrix(self, name: str, rows: int, columns: int) -> Matrix:
         """A matrix that is one tensor."""
@@ -147,7 +160,7 @@ class Layer:
         qkv = self.qkv_parts("bias") if self.biased("attn_q", "attn_qkv") else ()
         made = [
             self.vector("qkv", "attn_norm", self.qkv_rows, qkv),
-            *self.gate_up_vectors(),
+            *(self.experts.vectors() if self.experts else self.gate_up_vectors()),
         ]
         for name in ("attn_output", "ffn_down"):
             if biases := self.bias_parts(name, c.hidden_size):
@@ -158,6 +171,9 @@ class Layer:
                 made.append(Vector(f"{self.name}.{name}", c.hidden_size, norm))
         if c.qk_norm:
             made.append(self.qk_norm())
+        if c.sinks:
+            sinks = self.tensors.shaped(f"{self.name}.attn_sinks.weight", c.n_heads)
+            made.append(Vector(f"{self.name}.attn_sinks", rows=c.n_heads, biases=(Part(sinks),)))
         return made
 
     def biased(self, *names: str) -> bool:
@@ -205,15 +221,6 @@ class Layer:
             parts.append(Part(weight, base, 1, head_dim, rotary_dim, plus=c.norm_plus))
             base += size
         return Vector(f"{self.name}.qkv_norm", rows=base, biases=tuple(parts))
-
-
-def norm_parts(config: ModelConfig, tensors: Tensors, name: str) -> tuple[Part, ...]:
-    """The weight of a norm of hidden rows, and a LayerNorm's bias if it has one."""
-    weight = tensors.shaped(f"{name}.weight", config.hidden_size)
-    parts = (Part(weight, plus=config.norm_plus),)
-    if config.norm == "rms" or f"{name}.bias" not in tensors:
-        return parts
-    return (*parts, Part(tensors.shaped(f"{name}.bias", config.hidden_size)))
 
 
 def alternating(parts: tuple[Part, ...]) -> tuple[Part, ...]:

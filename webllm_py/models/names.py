@@ -10,7 +10,7 @@ from webllm_py.errors import CorruptCheckpointError
 
 __all__ = ["HUGGINGFACE_NAMES", "MLC_NAMES", "MLC_PREFIX", "gguf_names"]
 
-# Of llama and the many families that kept its names. "{}" is the layer's number.
+# Of llama and the many families that kept its names. "{}" is a number: the layer's, an expert's.
 HUGGINGFACE_NAMES: Mapping[str, str] = {
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
@@ -59,7 +59,8 @@ def gguf_names(tensors: Mapping[str, TensorInfo], more: Mapping[str, str]) -> di
     """The tensors under GGUF's names. Names that no map knows stay as they are.
 
     Args:
-        more: a family's own names, which come before ``HUGGINGFACE_NAMES``.
+        more: a family's own names, which come before ``HUGGINGFACE_NAMES``: without their last
+            part ("weight", "bias"), or with it.
 
     Raises:
         CorruptCheckpointError: two tensors come to the same name.
@@ -69,10 +70,12 @@ def gguf_names(tensors: Mapping[str, TensorInfo], more: Mapping[str, str]) -> di
         if IGNORED.search(name):
             continue
         stem, dot, kind = name.rpartition(".")
-        layer = NUMBER.search(stem)
-        pattern = NUMBER.sub("{}", stem, count=1) if layer else stem
+        pattern, whole = NUMBER.sub("{}", stem), NUMBER.sub("{}", name)
         known = more.get(pattern, HUGGINGFACE_NAMES.get(pattern))
-        new = name if known is None else known.format(layer and layer.group()) + dot + kind
+        if whole in more:
+            new = more[whole].format(*NUMBER.findall(name))
+        else:
+            new = name if known is None else known.format(*NUMBER.findall(stem)) + dot + kind
         if new in renamed:
             raise CorruptCheckpointError(f"two tensors of the checkpoint are {new}")
         renamed[new] = tensor

@@ -125,6 +125,44 @@ class Recording:
             made = layer.gemm_dot4(self.rows, most) if dot4 else layer.dispatch(self.rows)
             self.dispatches.append(made)
 
+    def expert_linear(
+        self,
+        name: str,
+        source: Buffer,
+        target: Buffer,
+        words: Mapping[str, str],
+        stride: int,
+        **constants: float,
+    ) -> None:
+        """The experts' part of a matrix times rows, into rows of so many elements; see
+        kernels/expert_gemv.wgsl."""
+        matrix, slices = self.weights.matrices[name]
+        vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
+        rows, top = matrix.together, self.config.n_experts_used
+        shape = self.tuning.gemv(rows * top, matrix.units)
+        across = 1 if constants.get("SUM") else top
+        for part in slices:
+            made = kernel(
+                "expert_gemv",
+                snippets={"finish": "linear/finish", "quant": f"quant/{part.format}", **words},
+                N=matrix.rows,
+                ROW0=part.row0,
+                SLICE=part.rows,
+                UNITS=matrix.units,
+                EXPERT_ROWS=rows,
+                TOP=top,
+                LANES=shape.lanes,
+                GROUPS=shape.groups,
+                THREADS=shape.threads,
+                Y_STRIDE=stride,
+                BIAS=vector is not None,
+                **{"SUM": False, **constants},
+            )
+            bound = {"x": source, "y": target, "route": self.buffers.route, **part.buffers}
+            bound["vectors"] = vectors
+            groups = (-(-rows // (4 * shape.groups)), across, self.rows)
+            self.dispatches.append(Dispatch(made, bound, groups, name))
+
     def quantize(self, matrix: Matrix, source: Buffer, vectors: Buffer, *, normed: bool) -> Buffer:
         """Rows of ``source`` in 8 bits, normed first if need be; where they are then."""
         buffers = self.buffers

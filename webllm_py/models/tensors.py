@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import CorruptCheckpointError
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.weights import Part
 
-__all__ = ["Tensors"]
+__all__ = ["Tensors", "norm_parts"]
 
 
 class Tensors(Mapping[str, TensorInfo]):
@@ -41,3 +43,12 @@ class Tensors(Mapping[str, TensorInfo]):
                 f"{shape}"
             )
         return tensor
+
+
+def norm_parts(config: ModelConfig, tensors: Tensors, name: str) -> tuple[Part, ...]:
+    """The weight of a norm of hidden rows, and a LayerNorm's bias if it has one."""
+    weight = tensors.shaped(f"{name}.weight", config.hidden_size)
+    parts = (Part(weight, plus=config.norm_plus),)
+    if config.norm == "rms" or f"{name}.bias" not in tensors:
+        return parts
+    return (*parts, Part(tensors.shaped(f"{name}.bias", config.hidden_size)))

@@ -9,8 +9,9 @@ from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.declaration import Declaration
 from webllm_py.models.graph import Graph
-from webllm_py.models.layer import Layer, norm_parts
+from webllm_py.models.layer import Layer
 from webllm_py.models.rope import Rotation, inverse_frequencies
+from webllm_py.models.tensors import norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
 
 __all__ = ["Transformer"]
@@ -108,6 +109,10 @@ class Transformer(Declaration):
     def head(self, g: Graph) -> None:
         """Hidden rows to logits."""
         g.output("token_embd" if self.tied else "output")
+
+    def last_norm(self, g: Graph) -> None:
+        """Hidden rows to normed ones, which logits are made of: those that embedders pool."""
+        g.norm("token_embd" if self.tied else "output", g.buffers.hidden, g.buffers.normed)
 
 
 POSITIONS = "position_embd.weight"

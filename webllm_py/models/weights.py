@@ -51,12 +51,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A (rows, columns) weight as the kernels see it, made of one or several tensors."""
+    """A (rows, columns) weight as the kernels see it, made of one or several tensors.
+
+    Attributes:
+        together: how many rows belong together, and are not cut apart.
+    """
 
     name: str
     rows: int
     columns: int
     parts: tuple[Part, ...]
+    together: int = 1
 
     @property
     def blocks(self) -> int:

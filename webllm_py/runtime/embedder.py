@@ -49,6 +49,21 @@ class Embedder:
         self.buffers = self._buffers(owner)
         self._plans: dict[int, Plan] = {}
 
+    @property
+    def vocab_size(self) -> int:
+        """How many token ids there are."""
+        return self.model.config.vocab_size
+
+    @property
+    def hidden_size(self) -> int:
+        """Numbers of a vector."""
+        return self.model.config.hidden_size
+
+    @property
+    def normalized(self) -> bool:
+        """Whether vectors are of length 1."""
+        return self.model.config.normalize
+
     def _buffers(self, owner: BufferOwner) -> EncoderBuffers:
         config, rows, make = self.model.config, self.max_rows, owner.create
         hidden, texts = padded(config.hidden_size), rows // ROWS_A_TILE

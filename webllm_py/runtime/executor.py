@@ -93,7 +93,9 @@ class Executor:
         # What the one is multiplied with in 8 bits is kept in the other.
         inner = eight_bits(padded(config.intermediate_size), self.chunk)
         normed_or_attended = make("normed or attended", max(rows * max(hidden, heads), inner))
-        q_or_gated = make("q or gated", rows * max(heads, padded(config.intermediate_size)))
+        experts = config.n_experts_used * padded(config.expert_size)
+        widest = max(heads, padded(config.intermediate_size), experts)
+        q_or_gated = make("q or gated", rows * widest)
         partial = 4 * config.n_heads * self.tuning.partials * (config.head_dim + SPLIT_END)
         return Activations(
             step=step,
@@ -108,6 +110,8 @@ class Executor:
             zeros=make("zeros", 16),
             kv_rows=make("kv rows", self.chunk * row_bytes(config, self.kv_format)),
             qkv=make("q, k and v", rows * qkv if config.qk_norm else 0),
+            scores=make("experts' scores", rows * config.n_experts),
+            route=make("experts' route", 2 * rows * config.n_experts_used),
             projected=make(
                 "projected", rows * hidden if config.post_norm or config.parallel else 0
             ),

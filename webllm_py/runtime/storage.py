@@ -76,6 +76,8 @@ STORAGE: Mapping[str, Storage] = {
 }
 # Formats that differ from another one in the file alone.
 SAME: Mapping[str, str] = {"q4f16_0": "q4f16_1", "q4f32_0": "q4f32_1"}
+# Small matrices that are never quantized.
+KEPT = ("position_embd", "token_types", "ffn_gate_inp")
 FLOATS = ("F32", "F16", "BF16")
 FLOAT_FORMATS = tuple(name.lower() for name in FLOATS)
 # The files of kernels/repack that are not called as the format.
@@ -110,11 +112,11 @@ def storage_format(matrix: Matrix, part: Part, quantize: Quantize | None) -> str
     """The format that a part is kept in.
 
     ``quantize`` applies to float tensors: "q8" makes Q8_0 of them, "q4" makes Q4_0 of layers and
-    Q8_0 of the embedding and output tables, whose errors reach every logit directly. An encoder's
-    small tables of positions and token types stay as they are.
+    Q8_0 of the embedding and output tables, whose errors reach every logit directly. Small tables
+    of positions and token types stay as they are, and what chooses experts does.
     """
     name = part.tensor.format.name
-    if quantize is None or name not in FLOATS or matrix.name in ("position_embd", "token_types"):
+    if quantize is None or name not in FLOATS or matrix.name.rpartition(".")[2] in KEPT:
         return SAME.get(name.lower(), name.lower())
     layers_only = matrix.name in ("token_embd", "output")
     return "q8_0" if quantize == "q8" or layers_only else "q4_0"
@@ -146,7 +148,9 @@ def slice_plans(
         end = start + sum(part.rows for part in group)
         plans.append(SlicePlan(fmt, start, end - start, group))
     columns = matrix.blocks * BLOCK
-    return tuple(cut for plan in plans for cut in cut_to_limit(plan, columns, binding_limit))
+    return tuple(
+        cut for plan in plans for cut in cut_to_limit(plan, columns, binding_limit, matrix.together)
+    )
 
 
 def groups_of_parts(matrix: Matrix) -> list[tuple[Part, ...]]:
@@ -156,11 +160,13 @@ def groups_of_parts(matrix: Matrix) -> list[tuple[Part, ...]]:
     return [(part,) for part in matrix.parts]
 
 
-def cut_to_limit(plan: SlicePlan, columns: int, binding_limit: int) -> list[SlicePlan]:
+def cut_to_limit(
+    plan: SlicePlan, columns: int, binding_limit: int, together: int = 1
+) -> list[SlicePlan]:
     """The same rows in slices whose largest buffer stays within the limit."""
     row_bytes = max(STORAGE[plan.format].sizes(4, columns).values()) // 4
     # Heads and quads of rows stay whole, so that epilogues and reordering work within a slice.
-    unit = 4
+    unit = max(4, together)
     for part in plan.parts:
         unit = max(unit, part.head_dim, part.stride)
     most = binding_limit // row_bytes // unit * unit

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from webllm_py.chat import ConversationTemplate, choose_template
+from webllm_py.chat import choose_template
+from webllm_py.chat.conversation import ConversationTemplate
 from webllm_py.chat.prompt import PromptBuilder
 from webllm_py.errors import RequestError, TemplateError
 

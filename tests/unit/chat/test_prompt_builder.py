@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ TOOL = {
 NO_SYSTEM = {"google-gemma-2-2b-it"}
 
 
+@cache
 def builder(path: Path) -> PromptBuilder:
     source = path.read_text(encoding="utf-8")
     return PromptBuilder(ChatTemplate(source, bos_token="<s>", eos_token="</s>"))
@@ -86,6 +88,22 @@ class TestPublishedTemplates:
     def test_tools(self, model_template: Path) -> None:
         text = builder(model_template).build([USER], tools=[TOOL])
         assert all(word in text for word in ("get_weather", "CITY NAME", "FIRST QUESTION"))
+
+    def test_tools_that_say_little_or_much(self, model_template: Path) -> None:
+        prompts = builder(model_template)
+        bare = {"type": "function", "function": {"name": "stop"}}
+        schemas = [
+            {"type": ["string", "null"]},
+            {"type": "array", "items": {"type": "integer"}},
+            {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/x"}]},
+            {"enum": [1, None, "a"]},
+            {"type": "object"},
+        ]
+        properties = {f"argument_{i}": schema for i, schema in enumerate(schemas)}
+        parameters = {"type": "object", "properties": properties, "$defs": {"x": {}}}
+        rich = {"type": "function", "function": {"name": "go", "parameters": parameters}}
+        text = prompts.build([USER], tools=[bare, rich])
+        assert all(word in text for word in ("stop", "go", "argument_4", "FIRST QUESTION"))
 
     def test_tool_results(self, model_template: Path) -> None:
         prompts = builder(model_template)

@@ -285,6 +285,25 @@ def test_free_text_in_which_calls_are_right(name: str) -> None:
         assert grammar.matches(encoded(syntax, "Look:\n" + call))
 
 
+@pytest.mark.parametrize(
+    ("syntax", "text"),
+    [
+        (GENERIC, '[{"name": "f", "arguments": {"a": 1}}, {"name": "g", "arguments": {}}]'),
+        (GENERIC, '```json\n{"name": "f", "arguments": {"a": 1}}\n```'),
+        (GENERIC, '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'),
+        (GENERIC, '\n{ "type": "function", "name": "f", "arguments": {"a": 1}}'),
+        (LLAMA, '<|python_tag|>{"type":"function","name":"f","parameters":{"a": 1}}'),
+        (PYTHONIC, "<|python_start|>[f(a=1), g()]<|python_end|>"),
+    ],
+)
+def test_other_ways_to_write_a_call_are_kept_to_as_well(syntax: Syntax, text: str) -> None:
+    grammar = grammar_of(syntax)
+    assert in_pieces(syntax.parser(TOOLS), text, 4).calls[0] == ONE
+    assert grammar.matches(encoded(syntax, text))
+    wrong = text.replace("1", '"1"')
+    assert not grammar.matches(encoded(syntax, wrong))
+
+
 def test_reasoning_before_a_call_that_is_required() -> None:
     from webllm_py.chat.reasoning import MARKS
 

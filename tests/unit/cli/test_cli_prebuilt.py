@@ -93,6 +93,11 @@ def test_what_is_known_without_a_network(
     monkeypatch.setattr("webllm_py.fetch.resolver.HUB", "http://127.0.0.1:9")
     about = found(capsys, NAME)
     assert about["runs"] and about["repository"] == f"mlc-ai/{NAME}"
-    assert about["memory"] == {"webllm_count": 376 << 20, "context_length": 4096}
+    assert (about["webllm_memory"], about["webllm_context_length"]) == (376 << 20, 4096)
+    assert about["memory"]["quantization"] == "Q4F16_1"
+    assert 190 << 20 < about["memory"]["weights"] < 200 << 20
     assert main(["info", NAME]) == 0
-    assert "394 MB by WebLLM's own count" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "394 MB, with a context of 4,096 tokens" in text and "at most" in text
+    assert main(["info", "Qwen3.5-2B-q4f16_1-MLC"]) == 0
+    assert "which this version does not run yet" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from webllm_py.chat.harmony import CHANNEL, CONSTRAIN, END, MESSAGE, START
 from webllm_py.chat.tools.schemas import Function, arguments_node
-from webllm_py.chat.tools.syntax import Syntax
+from webllm_py.chat.tools.syntax import GENERIC, Syntax
 from webllm_py.grammar.compose import NOTHING, any_of, in_order, one_or_more
 from webllm_py.grammar.free import free_text
 from webllm_py.grammar.pushdown import Node
@@ -20,6 +20,8 @@ __all__ = ["LOOSE_SPACE", "Controls", "call_grammar", "harmony_grammar", "writte
 
 Controls = Mapping[str, int]
 """The byte that stands for each control token in a grammar (``webllm_py.grammar.free``)."""
+NAME, TYPE = '"name": "', '"type": "function", '
+COMMAS = (", ", "; ")  # what models write between calls where nobody taught them anything
 LOOSE_SPACE = regex(r"[ \t\r\n]{0,2}")
 
 
@@ -68,40 +70,45 @@ def call_grammar(
         in_order(arguments_node(function, syntax.arguments), written(syntax.tail, controls))
         for function in functions
     ]
+    call = any_of(*map(in_order, heads, bodies))
     more: Node = NOTHING
     if parallel and syntax.separator is not None:
-        separator = written(syntax.separator, controls)
-        call = any_of(*map(in_order, heads, bodies))
+        between = (syntax.separator, *(COMMAS if syntax is GENERIC else ()))
+        separator = choice(*(written(text, controls) for text in between))
         more = any_of(NOTHING, in_order(separator, one_or_more(call, separator)))
     rest = in_order(more, written(syntax.closing, controls))
     opening = written(syntax.opening, controls)
     if not free:
-        return any_of(
-            in_order(opening, any_of(*map(in_order, heads, bodies)), rest),
-            *([other] if other else []),
-        )
+        return any_of(in_order(opening, call, rest), *([other] if other else []))
     if not syntax.anchored:
         mark = written(syntax.starts[0], controls)
         behind = written(syntax.opening.removeprefix(syntax.starts[0]), controls)
-        return in_order(free_text(mark), behind, any_of(*map(in_order, heads, bodies)), rest)
+        return in_order(free_text(mark), behind, call, rest)
     # Other texts may begin alike: what names one of the functions is a call.
-    mark = choice(EPSILON, *(written(mark, controls) for mark in syntax.starts))
-    before = sequence(LOOSE_SPACE, mark, LOOSE_SPACE, opening)
-    begins = [sequence(before, head) for head in heads]
-    every = choice(*begins)
+    options = []
+    for begin, end in (("", ""), *syntax.wraps):
+        before = sequence(LOOSE_SPACE, written(begin, controls), LOOSE_SPACE, opening)
+        after = in_order(LOOSE_SPACE, written(end, controls)) if end else NOTHING
+        for head, body in zip(heads, bodies, strict=True):
+            options.append((sequence(before, head), in_order(LOOSE_SPACE, body, rest, after)))
+    every = choice(*(trigger for trigger, _ in options))
     return any_of(
-        *(
-            in_order(free_text(begin, every, anchored=True), LOOSE_SPACE, body, rest)
-            for begin, body in zip(begins, bodies, strict=True)
-        )
+        *(in_order(free_text(trigger, every, anchored=True), call) for trigger, call in options)
     )
 
 
 def _head(syntax: Syntax, function: Function, controls: Controls) -> Regular:
-    quoted = syntax.head.endswith('"')
+    """A call up to its arguments; where it is a JSON object, it may say of what type it is."""
+    before, quoted, _ = syntax.head.partition(NAME)
+    kind = choice(EPSILON, written(TYPE, controls)) if quoted else EPSILON
     name = json.dumps(function.name, ensure_ascii=False)[1:-1] if quoted else function.name
     return sequence(
-        written(syntax.head, controls), literal(name.encode()), written(syntax.middle, controls)
+        written(before, controls),
+        LOOSE_SPACE if quoted else EPSILON,
+        kind,
+        written(quoted, controls),
+        literal(name.encode()),
+        written(syntax.middle, controls),
     )
 
 

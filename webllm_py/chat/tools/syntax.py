@@ -42,6 +42,7 @@ class Syntax:
         separator: None where a model writes one call at a time.
         anchored: a call counts as one at the beginning of an answer, without any mark.
         arguments: JSON, or ``a=1, b="x"``, or an element for each.
+        wraps: what else may stand around an anchored block, as beginning and end.
         starts: marks behind which calls stand.
         marks: all texts here that may be control tokens of a vocabulary.
         fillers: other texts that models put around calls; read over.
@@ -54,6 +55,7 @@ class Syntax:
     separator: str | None = None
     closing: str = ""
     anchored: bool = False
+    wraps: tuple[tuple[str, str], ...] = ()
     arguments: Literal["json", "python", "xml"] = "json"
     starts: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
@@ -150,6 +152,7 @@ LLAMA = Syntax(
     middle='", "parameters": ',
     tail="}",
     anchored=True,
+    wraps=(("<|python_tag|>", ""),),
     starts=("<|python_tag|>",),
     marks=("<|python_tag|>",),
 )
@@ -159,6 +162,7 @@ GENERIC = Syntax(
     tail="}",
     separator="\n",
     anchored=True,
+    wraps=(("[", "]"), ("```json", "```"), ("<tool_call>", "</tool_call>")),
     starts=("<tool_call>",),
     fillers=("```json", "```", "<tool_call>", "</tool_call>"),
 )
@@ -170,6 +174,7 @@ PYTHONIC = Syntax(
     separator=", ",
     closing="]",
     anchored=True,
+    wraps=(("<|python_start|>", "<|python_end|>"), ("<|python_tag|>", "")),
     arguments="python",
     starts=("<|python_start|>",),
     marks=("<|python_start|>", "<|python_end|>", "<|python_tag|>"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from webllm_py.errors import UnsupportedModelError
-from webllm_py.models.config import Family
+from webllm_py.models.family import Family
 
 __all__ = ["ENCODERS", "FAMILIES", "family_of"]
 
@@ -19,12 +19,16 @@ FAMILIES: Mapping[str, str] = {
     "smollm3": "smollm3",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
+    "qwen3_moe": "qwen3_moe",
+    "qwen3moe": "qwen3_moe",
     "gemma": "gemma",
     "gemma2": "gemma2",
     "gemma3": "gemma3",
     "gemma3_text": "gemma3",
     "phi3": "phi3",
     "olmo2": "olmo2",
+    "gpt_oss": "gpt_oss",
+    "gpt-oss": "gpt_oss",
     "stablelm": "stablelm",
     "phi": "phi",
     "phi2": "phi",

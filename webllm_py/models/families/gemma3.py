@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from webllm_py.errors import UnsupportedModelError
-from webllm_py.models.config import Family, LayerKind
+from webllm_py.models.config import LayerKind
 from webllm_py.models.families import gemma2, qwen3
+from webllm_py.models.family import Family
 from webllm_py.models.numbers import Numbers
 
 __all__ = ["FAMILY"]

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from webllm_py.models.config import Family, LayerKind
+from webllm_py.models.config import LayerKind
+from webllm_py.models.family import Family
 from webllm_py.models.numbers import Numbers
 
 __all__ = ["FAMILY"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from webllm_py.models.config import Family
 from webllm_py.models.families import qwen2
+from webllm_py.models.family import Family
 from webllm_py.models.numbers import Numbers
 
-__all__ = ["FAMILY", "NAMES"]
+__all__ = ["FAMILY", "NAMES", "differences"]
 
 NAMES = {
     "model.layers.{}.self_attn.q_norm": "blk.{}.attn_q_norm",

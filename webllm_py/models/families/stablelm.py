@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from webllm_py.models.config import Family
+from webllm_py.models.family import Family
 from webllm_py.models.numbers import Numbers
 
 __all__ = ["FAMILY"]

@@ -1,0 +1,88 @@
+// Which experts a row goes to, and how much each counts (arXiv 1701.06538): the TOP best of EXPERTS
+// scores, with the softmax over these (NORMALIZED) or over all scores.
+//
+// Purpose   mixtures of experts
+// Bindings  0 scores  [rows][EXPERTS], f32
+//           1 route   [rows][TOP]: an expert's number, and the bits of its f32 weight
+// Dispatch  (1, rows) workgroups
+// Assumes   TOP at most 16; of equal scores the first counts as better
+
+${enables}
+
+override EXPERTS: u32;
+override TOP: u32;
+override NORMALIZED: bool;
+
+@group(0) @binding(0) var<storage, read> scores: array<f32>;
+@group(0) @binding(1) var<storage, read_write> route: array<u32>;
+
+const THREADS = 64u;
+
+// The best score of what each thread has seen and not yet lost to the route, and its number.
+var<workgroup> best: array<f32, THREADS>;
+var<workgroup> owner: array<u32, THREADS>;
+var<workgroup> chosen: array<u32, 16>;
+var<workgroup> found: array<f32, 16>;
+var<workgroup> sums: array<f32, THREADS>;
+
+fn is_chosen(expert: u32, count: u32) -> bool {
+  for (var i = 0u; i < count; i++) {
+    if (chosen[i] == expert) {
+      return true;
+    }
+  }
+  return false;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
+  let row = group.y * EXPERTS;
+  for (var i = 0u; i < TOP; i++) {
+    var most = -1e38;
+    var number = 0u;
+    for (var expert = thread; expert < EXPERTS; expert += THREADS) {
+      let score = scores[row + expert];
+      if (score > most && !is_chosen(expert, i)) {
+        most = score;
+        number = expert;
+      }
+    }
+    best[thread] = most;
+    owner[thread] = number;
+    workgroupBarrier();
+    if (thread == 0u) {
+      for (var other = 1u; other < THREADS; other++) {
+        if (best[other] > most || (best[other] == most && owner[other] < number)) {
+          most = best[other];
+          number = owner[other];
+        }
+      }
+      chosen[i] = number;
+      found[i] = most;
+    }
+    workgroupBarrier();
+  }
+  var sum = 0.0;
+  if (!NORMALIZED) {
+    for (var expert = thread; expert < EXPERTS; expert += THREADS) {
+      sum += exp(scores[row + expert] - found[0]);
+    }
+  }
+  sums[thread] = sum;
+  workgroupBarrier();
+  if (thread == 0u) {
+    for (var other = 1u; other < THREADS; other++) {
+      sum += sums[other];
+    }
+    if (NORMALIZED) {
+      for (var i = 0u; i < TOP; i++) {
+        sum += exp(found[i] - found[0]);
+      }
+    }
+    for (var i = 0u; i < TOP; i++) {
+      let at = (group.y * TOP + i) * 2u;
+      route[at] = chosen[i];
+      route[at + 1u] = bitcast<u32>(exp(found[i] - found[0]) / sum);
+    }
+  }
+}

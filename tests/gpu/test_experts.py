@@ -1,0 +1,81 @@
+"""Mixtures of experts: who a row goes to, and what they answer together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from formats import laid_out
+from runners import Runner
+
+from webllm_py.gpu.kernels import kernel
+
+EXPERTS, TOP = 70, 3
+
+
+def routed(scores: np.ndarray, normalized: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The best experts of each row, of equal ones the first, and their weights."""
+    chosen = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+    parts = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
+    found = np.take_along_axis(parts, chosen, 1)
+    return chosen, found / (found if normalized else parts).sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+async def test_route(runner: Runner, normalized: bool, rng: np.random.Generator) -> None:
+    scores = rng.standard_normal((4, EXPERTS)).astype(np.float32) * 3
+    scores[1, 5:] = scores[1, 4]  # equal ones, some in the same thread's hands
+    out = await runner.run(
+        kernel("route", EXPERTS=EXPERTS, TOP=TOP, NORMALIZED=normalized),
+        {"scores": scores, "route": np.zeros((4, TOP, 2), np.uint32)},
+        (1, 4),
+    )
+    chosen, weights = routed(scores, normalized)
+    np.testing.assert_array_equal(out["route"][:, :, 0], chosen)
+    got = np.ascontiguousarray(out["route"][:, :, 1]).view(np.float32)
+    np.testing.assert_allclose(got, weights, rtol=1e-5)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_expert_gemv(runner: Runner, together: bool, rng: np.random.Generator) -> None:
+    """From two slices, the first of which holds two experts."""
+    experts, n, k, rows = 5, 12, 64, 3
+    weight = rng.standard_normal((experts, n, k)).astype(np.float32)
+    bias = rng.standard_normal((experts, n)).astype(np.float32)
+    x = rng.standard_normal((rows * TOP if together else rows, k)).astype(np.float32)
+    chosen = np.array([[0, 3, 2], [1, 0, 4], [4, 2, 3]], np.uint32)
+    weights = rng.random((rows, TOP)).astype(np.float32)
+    route = np.stack([chosen, weights.view(np.uint32)], 2)
+    start = np.zeros((rows if together else rows * TOP, n), np.float32)
+    y = start
+    for first, end in ((0, 2), (2, experts)):
+        _, arrays = laid_out("f32", weight[first:end].reshape(-1, k))
+        out = await runner.run(
+            kernel(
+                "expert_gemv",
+                snippets={
+                    "quant": "quant/f32",
+                    "epilogue": "epilogue/residual",
+                    "finish": "linear/finish",
+                },
+                N=experts * n,
+                ROW0=first * n,
+                SLICE=(end - first) * n,
+                UNITS=k // 8,
+                EXPERT_ROWS=n,
+                TOP=TOP,
+                SUM=together,
+                BIAS=True,
+                Y_STRIDE=n,
+                **{"LANES": 4, "GROUPS": 2, "THREADS": 8},
+            ),
+            {"x": x, "vectors": bias.ravel(), "y": y, "route": route, **arrays},
+            (2, 1 if together else TOP, rows),
+        )
+        y = out["y"]
+    expected = np.zeros((rows, TOP, n))
+    for m, i in np.ndindex(rows, TOP):
+        row = x[m * TOP + i if together else m]
+        expected[m, i] = weight[chosen[m, i]] @ row + bias[chosen[m, i]]
+    if together:
+        expected = (expected * weights[:, :, None]).sum(1)
+    np.testing.assert_allclose(y, expected.reshape(y.shape), rtol=0, atol=1e-4)

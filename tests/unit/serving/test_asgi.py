@@ -1,0 +1,177 @@
+"""What the ASGI side does with clients that vanish, read slowly or send much."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fake_engine import FakeEngine
+
+from webllm_py.serving import ASGIApp, Service, asgi
+
+CHAT = {"messages": [{"role": "user", "content": "Hello!"}]}
+
+
+class Client:
+    """One connection, as a server shows it to the application.
+
+    Attributes:
+        reading: cleared, the connection takes no more.
+        takes: messages that it takes before that.
+        sent: messages of the application.
+    """
+
+    def __init__(self, app: ASGIApp, *parts: bytes):
+        self.app = app
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self.takes = 0
+        self.sent: list[dict[str, Any]] = []
+        self._left = asyncio.Event()
+        self._parts = [
+            {"type": "http.request", "body": part, "more_body": i + 1 < len(parts)}
+            for i, part in enumerate(parts)
+        ]
+
+    @asynccontextmanager
+    async def asking(self, **scope: Any) -> AsyncIterator[asyncio.Task[None]]:
+        whole = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/chat/completions",
+            "headers": [(b"content-type", b"application/json")],
+            **scope,
+        }
+        task = asyncio.create_task(self.app(whole, self.receive, self.send))
+        async with asyncio.timeout(10):
+            yield task
+            await task
+
+    def leave(self) -> None:
+        self._left.set()
+
+    async def receive(self) -> dict[str, Any]:
+        if self._parts:
+            return self._parts.pop(0)
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        if len(self.sent) >= self.takes:
+            await self.reading.wait()
+        self.sent.append(message)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent)
+
+
+@pytest.fixture
+async def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+def asked(engine: FakeEngine, *, patience: float = 60, **fields: Any) -> Client:
+    body = json.dumps({**CHAT, **fields}).encode()
+    return Client(ASGIApp(Service(engine), patience=patience), body[:9], body[9:])
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0)
+
+
+async def test_a_whole_answer(engine: FakeEngine) -> None:
+    client = asked(engine)
+    async with client.asking():
+        pass
+    start, body = client.sent
+    assert start["status"] == 200
+    assert dict(start["headers"])[b"content-length"] == str(len(body["body"])).encode()
+    assert json.loads(body["body"])["choices"][0]["message"]["content"] == "Hello there"
+
+
+async def test_pieces_are_sent_as_they_come(engine: FakeEngine) -> None:
+    engine.go_on.clear()
+    client = asked(engine, stream=True)
+    async with client.asking():
+        await until(lambda: b"Hello" in client.body)
+        assert b" there" not in client.body
+        engine.go_on.set()
+    assert client.body.endswith(b"data: [DONE]\n\n")
+    assert [message.get("more_body", False) for message in client.sent[-2:]] == [True, False]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_vanishes_ends_its_answer(engine: FakeEngine, stream: bool) -> None:
+    engine.go_on.clear()
+    client = asked(engine, stream=stream)
+    async with client.asking():
+        await until(lambda: engine.answering)
+        client.leave()
+    assert (engine.answering, engine.cut) == (0, 1)
+
+
+async def test_one_that_vanishes_while_it_sends(engine: FakeEngine) -> None:
+    client = Client(ASGIApp(Service(engine)))
+    client.leave()
+    async with client.asking():
+        pass
+    assert not client.sent and not engine.asked
+
+
+async def test_a_slow_reader_holds_up_nobody(engine: FakeEngine) -> None:
+    slow, other = asked(engine, stream=True), asked(engine, stream=True)
+    slow.reading.clear()
+    async with slow.asking() as task:
+        await until(lambda: len(engine.asked) == 1 and not engine.answering)
+        async with other.asking():
+            pass
+        assert other.body.endswith(b"data: [DONE]\n\n")
+        assert not slow.sent and not task.done()
+        slow.reading.set()
+    assert slow.body.endswith(b"data: [DONE]\n\n")
+
+
+async def test_one_that_takes_nothing_counts_as_gone(engine: FakeEngine) -> None:
+    engine.go_on.clear()
+    client = asked(engine, stream=True, patience=0.05)
+    client.reading.clear()
+    client.takes = 2
+    async with client.asking():
+        pass
+    assert len(client.sent) == 2
+    assert (engine.answering, engine.cut) == (0, 1)
+
+
+async def test_a_body_that_is_too_large(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asgi, "MOST_BYTES", 20)
+    client = asked(engine)
+    async with client.asking():
+        pass
+    assert client.sent[0]["status"] == 413
+    assert json.loads(client.body)["error"]["type"] == "invalid_request_error"
+    assert not engine.asked
+
+
+async def test_lifespan_and_websockets(engine: FakeEngine) -> None:
+    app = ASGIApp(Service(engine))
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    await app({"type": "lifespan"}, receive, send)
+    await app({"type": "websocket"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"]

@@ -1,0 +1,123 @@
+"""``webllm-py serve``: an engine behind OpenAI's HTTP interface, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from webllm_py.cli.opening import open_engine
+from webllm_py.cli.terminal import Style
+from webllm_py.engine import Engine
+from webllm_py.errors import AddressError
+from webllm_py.optional import optional_module
+from webllm_py.serving import ASGIApp, Service
+from webllm_py.units import count
+
+__all__ = ["serve"]
+
+# Answers under way when Ctrl-C comes have so long to end, in seconds.
+GRACE = 3
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def serve(options: Namespace) -> int:
+    """Run the command."""
+    # What would fail is told before the model is loaded.
+    needed("starlette")
+    uvicorn = needed("uvicorn")
+    with listening(options.host, options.port) as listener:
+        asyncio.run(run(options, listener, uvicorn))
+    return 0
+
+
+def needed(name: str) -> Any:
+    """A module of the [serve] extra."""
+    return optional_module(name, "webllm-py serve", "'webllm-py[serve]'")
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that is bound to the address.
+
+    Raises:
+        AddressError: it cannot be.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name != "nt":  # there it would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise AddressError(
+            f"cannot listen on port {port} of {host}: {error.strerror or error}; "
+            "--port and --host give another address"
+        ) from error
+    return listener
+
+
+async def run(options: Namespace, listener: socket.socket, uvicorn: Any) -> None:
+    """Load, and answer until a signal ends it."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    async with open_engine(options) as engine:
+        api_key = options.api_key or os.environ.get("WEBLLM_PY_API_KEY")
+        service = Service(engine, api_key=api_key, most_waiting=options.most_waiting)
+        config = uvicorn.Config(
+            guarded(ASGIApp(service), options),
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE,
+        )
+        server = uvicorn.Server(config)
+        # uvicorn's own way raises the signal again at the end, which would cut unloading short.
+        server.capture_signals = lambda: signals(server.handle_exit)
+        announce(engine, listener, options)
+        await server.serve(sockets=[listener])
+
+
+def guarded(app: Any, options: Namespace) -> Any:
+    """The application behind starlette's checks of who asks."""
+    if options.allow_origin:
+        cors = needed("starlette.middleware.cors")
+        app = cors.CORSMiddleware(
+            app, allow_origins=options.allow_origin, allow_methods=["*"], allow_headers=["*"]
+        )
+    if options.host in LOCAL:
+        # A web page can give its own name this machine's address, and then read what it answers.
+        trusted = needed("starlette.middleware.trustedhost")
+        hosts = ["localhost", "127.0.0.1", "[::1]"]
+        app = trusted.TrustedHostMiddleware(app, allowed_hosts=hosts, www_redirect=False)
+    return app
+
+
+@contextmanager
+def signals(handler: Any) -> Iterator[None]:
+    """Ctrl-C and a polite kill end the server, and nothing else."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def announce(engine: Engine, listener: socket.socket, options: Namespace) -> None:
+    """What is served where."""
+    info, style = engine.info, Style.of(sys.stdout)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    model = f"{info['architecture']}, {count(info['parameters'])} parameters"
+    where = f"· {model}, {info['quantization']} on {info['adapter']}"
+    print(f"{style.bold(info['name'])} {style.dim(where)}")
+    print(f"{style.cyan(f'http://{shown}:{port}/v1')}   (Ctrl+C stops)", flush=True)

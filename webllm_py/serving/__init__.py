@@ -1,0 +1,11 @@
+"""An engine behind OpenAI's HTTP interface, whatever carries the requests.
+
+``Service`` takes a ``Request`` and gives a ``Reply``, without any server's package: in a process
+(``client.py``), behind ASGI (``asgi.py``), or wherever else bytes can be passed.
+"""
+
+from webllm_py.serving.asgi import ASGIApp
+from webllm_py.serving.messages import Reply, Request
+from webllm_py.serving.service import Service
+
+__all__ = ["ASGIApp", "Reply", "Request", "Service"]

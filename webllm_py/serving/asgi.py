@@ -1,0 +1,129 @@
+"""A service as an ASGI application, for uvicorn and any other server of that kind.
+
+https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, TypeAlias
+
+from webllm_py.serving.errors import HTTPError, error_reply
+from webllm_py.serving.messages import Reply, Request
+from webllm_py.serving.service import Service
+
+__all__ = ["ASGIApp"]
+
+logger = logging.getLogger(__name__)
+
+Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MOST_BYTES = 64 << 20
+"""Of a request's body."""
+PATIENCE = 60.0
+
+
+class ASGIApp:
+    """Carries requests to a service, and replies back.
+
+    A client that goes away ends its answer. One that reads slowly waits for nobody and holds up
+    nobody: its answer goes on into memory, at most to its own end.
+
+    Args:
+        patience: seconds after which a client that takes nothing at all counts as gone.
+    """
+
+    def __init__(self, service: Service, *, patience: float = PATIENCE):
+        self._service = service
+        self._patience = patience
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """One connection's request."""
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await send({"type": "websocket.close"})
+
+    async def _http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        body = await read_body(receive)
+        if body is None:
+            return
+        answering = asyncio.create_task(self._respond(scope, body, send))
+        leaving = asyncio.create_task(disconnected(receive))
+        try:
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (answering, leaving):
+                task.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+
+    async def _respond(self, scope: Mapping[str, Any], body: bytes, send: Send) -> None:
+        if len(body) > MOST_BYTES:
+            error = HTTPError(413, f"the request's body is larger than {MOST_BYTES >> 20} MiB")
+            await self._send(error_reply(error), send)
+            return
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        request = Request(scope["method"], scope["path"], body, headers)
+        await self._send(await self._service.answer(request), send)
+
+    async def _send(self, reply: Reply, send: Send) -> None:
+        headers = {"content-type": reply.content_type, **reply.headers}
+        if isinstance(reply.body, bytes):
+            headers["content-length"] = str(len(reply.body))
+        start = {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+        if isinstance(reply.body, bytes):
+            await send(start)
+            await send({"type": "http.response.body", "body": reply.body})
+            return
+        try:
+            await send(start)
+            async for piece in reply.body:
+                async with asyncio.timeout(self._patience):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            logger.warning("a client took nothing for %g s: its answer was ended", self._patience)
+        except OSError:
+            pass  # the client went away; servers may say so here
+        finally:
+            await reply.body.aclose()
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    """Nothing to start and nothing to stop: the engine is somebody else's."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """The whole body, or a little more than is allowed; None where the client has gone."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        if size <= MOST_BYTES:
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

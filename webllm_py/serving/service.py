@@ -1,0 +1,218 @@
+"""OpenAI's endpoints over an engine, and llama.cpp's for tokens and health."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from webllm_py.errors import DeviceLostError, QueueFullError
+from webllm_py.serving.errors import HTTPError, error_reply, status_of
+from webllm_py.serving.events import GONE, Events
+from webllm_py.serving.messages import Reply, Request
+from webllm_py.serving.metrics import CONTENT_TYPE, Metrics
+from webllm_py.serving.tokens import detokenized, tokenized
+
+__all__ = ["MOST_WAITING", "Served", "Service"]
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 64
+"""Requests that may wait for their turn before others are sent away."""
+
+
+class Served(Protocol):
+    """What answers: an engine. (``Any`` where OpenAI's names say the rest.)"""
+
+    @property
+    def name(self) -> str:
+        """Its model's name."""
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What runs where."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests whose turn has not come."""
+
+    tokenizer: Any
+    chat: Any
+    completions: Any
+    embeddings: Any
+
+    async def recover(self) -> None:
+        """Start again after the device was lost."""
+
+
+class Service:
+    """Answers requests, one call each, as many at once as come.
+
+    Every path is there with ``/v1`` before it and without. Whatever name a request gives its model,
+    the engine's answers.
+
+    Args:
+        api_key: what ``Authorization: Bearer ...`` must have, but for ``/health``; None for no such
+            check.
+        most_waiting: requests that may wait for their turn; more get the status 429.
+    """
+
+    def __init__(
+        self, engine: Served, *, api_key: str | None = None, most_waiting: int = MOST_WAITING
+    ):
+        self.engine = engine
+        self.metrics = Metrics()
+        self._api_key = api_key
+        self._most_waiting = most_waiting
+        self._created = int(time.time())
+        self._recovering: asyncio.Task[None] | None = None
+        self._endpoints: Mapping[str, tuple[str, Callable[[Request], Awaitable[Reply]]]] = {
+            "/chat/completions": ("POST", self._chat),
+            "/completions": ("POST", self._completions),
+            "/embeddings": ("POST", self._embeddings),
+            "/models": ("GET", self._models),
+            "/tokenize": ("POST", self._tokenize),
+            "/detokenize": ("POST", self._detokenize),
+            "/health": ("GET", self._health),
+            "/metrics": ("GET", self._metrics),
+        }
+
+    async def answer(self, request: Request) -> Reply:
+        """The reply. Never fails but by cancellation, which ends the answer under way."""
+        path = request.path.removeprefix("/v1").rstrip("/")
+        name = "/models" if path.startswith("/models/") else path
+        status = GONE
+        try:
+            endpoint = self._endpoint(request, name)
+            reply = await endpoint(request)
+            status = reply.status
+        except Exception as error:
+            status = self._failed(error)
+            reply = error_reply(error)
+        finally:
+            counted = name if name in self._endpoints else "other"
+            if not (status == 200 and isinstance(reply.body, Events)):  # it notes its own end
+                self.metrics.ended(counted, status)
+        return reply
+
+    def _endpoint(self, request: Request, name: str) -> Callable[[Request], Awaitable[Reply]]:
+        if name not in self._endpoints:
+            raise HTTPError(404, f"there is no {request.path} here", code="unknown_url")
+        method, endpoint = self._endpoints[name]
+        if request.method != method:
+            raise HTTPError(
+                405, f"{request.path} takes {method}, not {request.method}", allow=method
+            )
+        if self._api_key is not None and name != "/health":
+            given = request.headers.get("authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(given.encode(), self._api_key.encode()):
+                raise HTTPError(
+                    401,
+                    "this server wants its API key, as in 'Authorization: Bearer KEY'",
+                    code="invalid_api_key",
+                    **{"www-authenticate": "Bearer"},
+                )
+        return endpoint
+
+    def _failed(self, error: Exception) -> int:
+        """See to what went wrong; the status."""
+        status = status_of(error)
+        if status == 500:
+            logger.error("a request failed", exc_info=error)
+        if isinstance(error, DeviceLostError):
+            self._recover()
+        return status
+
+    def _check_queue(self) -> None:
+        waiting = self.engine.waiting
+        if waiting >= self._most_waiting:
+            raise QueueFullError(f"{waiting} requests wait already; try again later")
+
+    async def _chat(self, request: Request) -> Reply:
+        return await self._generate("/chat/completions", self.engine.chat.completions, request)
+
+    async def _completions(self, request: Request) -> Reply:
+        return await self._generate("/completions", self.engine.completions, request)
+
+    async def _generate(self, endpoint: str, resource: Any, request: Request) -> Reply:
+        fields = request.fields()
+        self._check_queue()
+        options, stream = fields.get("stream_options"), fields.get("stream") is True
+        show_usage = isinstance(options, dict) and bool(options.get("include_usage"))
+        if stream and (options is None or isinstance(options, dict)):
+            fields["stream_options"] = {**(options or {}), "include_usage": True}  # for the metrics
+
+        def ended(status: int, usage: Mapping[str, Any] | None) -> None:
+            self.metrics.ended(endpoint, status)
+            if usage:
+                self.metrics.used(usage)
+
+        answer = await resource.create(**fields)
+        if not stream:
+            self.metrics.used(answer["usage"])
+            return Reply.json(answer.to_dict())
+        events = Events(answer, show_usage=show_usage, at_end=ended, on_error=self._failed)
+        await events.begin()
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # nginx would hold it
+        return Reply(200, "text/event-stream; charset=utf-8", events, headers)
+
+    async def _embeddings(self, request: Request) -> Reply:
+        fields = request.fields()
+        self._check_queue()
+        answer = await self.engine.embeddings.create(**fields)
+        self.metrics.used(answer["usage"])
+        return Reply.json(answer.to_dict())
+
+    async def _models(self, request: Request) -> Reply:
+        info = self.engine.info
+        model = {
+            "id": info["name"],
+            "object": "model",
+            "created": self._created,
+            "owned_by": "webllm_py",
+            "context_length": info["context_length"],
+        }
+        asked = request.path.removeprefix("/v1").removeprefix("/models").strip("/")
+        if not asked:
+            return Reply.json({"object": "list", "data": [model]})
+        if asked != info["name"]:
+            raise HTTPError(
+                404,
+                f"there is no model {asked!r} here, only {info['name']!r}",
+                code="model_not_found",
+            )
+        return Reply.json(model)
+
+    async def _tokenize(self, request: Request) -> Reply:
+        return Reply.json(tokenized(self.engine.tokenizer, request.fields()))
+
+    async def _detokenize(self, request: Request) -> Reply:
+        size = self.engine.info["vocab_size"]
+        return Reply.json(detokenized(self.engine.tokenizer, request.fields(), size))
+
+    async def _health(self, request: Request) -> Reply:
+        _ = self.engine.name  # raises where the model is gone
+        return Reply.json({"status": "ok"})
+
+    async def _metrics(self, request: Request) -> Reply:
+        info = self.engine.info
+        text = self.metrics.text(
+            requests_waiting=(self.engine.waiting, "Requests whose turn has not come"),
+            gpu_memory_bytes=(info["gpu_memory"], "Memory of the model on the GPU"),
+        )
+        return Reply(200, CONTENT_TYPE, text.encode())
+
+    def _recover(self) -> None:
+        """Load the model again in the background; requests meanwhile wait for it."""
+        if self._recovering is None or self._recovering.done():
+            self._recovering = asyncio.create_task(self._recovered())
+
+    async def _recovered(self) -> None:
+        logger.warning("the GPU was lost: the model is loaded again")
+        try:
+            await self.engine.recover()
+        except Exception:
+            logger.exception("recovering failed")
