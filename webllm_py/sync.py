@@ -19,6 +19,8 @@ import asyncio
 import sys
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 from webllm_py import engine as asynchronous
@@ -26,8 +28,8 @@ from webllm_py.api import (
     ChatCompletion,
     ChatCompletionChunk,
     Completion,
-    CreateEmbeddingResponse,
 )
+from webllm_py.api.embeddings import CreateEmbeddingResponse
 from webllm_py.errors import CannotSuspendError, EngineClosedError
 from webllm_py.tokenizer import Tokenizer
 
@@ -59,13 +61,12 @@ class ThreadRunner:
             target=self._loop.run_forever, name="webllm_py", daemon=True
         )
         self._thread.start()
+        self._closed = False
+        self._lock = threading.Lock()  # what is started is started before the loop ends, or not
 
     def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         """The result; what interrupts waiting for it, as Ctrl-C does, ends the work too."""
-        if self._loop.is_closed():
-            work.close()
-            raise EngineClosedError(asynchronous.UNLOADED)
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = self._started(work)
         try:
             return future.result()
         except BaseException:
@@ -73,13 +74,21 @@ class ThreadRunner:
             raise
 
     def forget(self, work: Coroutine[Any, Any, Any]) -> None:
-        if self._loop.is_closed():
-            work.close()
-        else:
-            asyncio.run_coroutine_threadsafe(work, self._loop)
+        with suppress(EngineClosedError):
+            self._started(work)
+
+    def _started(self, work: Coroutine[Any, Any, ResultT]) -> Future[ResultT]:
+        with self._lock:
+            if self._closed:
+                work.close()
+                raise EngineClosedError(asynchronous.UNLOADED)
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def close(self) -> None:
-        self.run(others_ended())
+        with self._lock:
+            self._closed = True
+            ended = asyncio.run_coroutine_threadsafe(others_ended(), self._loop)
+        ended.result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -89,6 +98,7 @@ async def others_ended() -> None:
     """Whoever waits in another thread gets an answer, before the loop ends."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 class SuspendingRunner:

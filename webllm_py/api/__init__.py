@@ -3,6 +3,11 @@
 Knows no model, no tokenizer and no GPU; the engine calls it.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from webllm_py.api.logprobs import ScoredToken, Scores
 from webllm_py.api.requests import (
     ChatRequest,
@@ -23,6 +28,14 @@ from webllm_py.api.sampling import sampling_defaults
 from webllm_py.api.stops import StopFilter
 from webllm_py.api.stream import ChatResponses, CompletionResponses, Finished, Responses
 
+if TYPE_CHECKING:
+    from webllm_py.api.embeddings import (
+        CreateEmbeddingResponse,
+        Embedding,
+        EmbeddingRequest,
+        parse_embedding_request,
+    )
+
 __all__ = [
     "ChatCompletion",
     "ChatCompletionChunk",
@@ -31,6 +44,9 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "CompletionResponses",
+    "CreateEmbeddingResponse",
+    "Embedding",
+    "EmbeddingRequest",
     "FinishReason",
     "Finished",
     "GenerationRequest",
@@ -42,5 +58,21 @@ __all__ = [
     "Usage",
     "parse_chat_request",
     "parse_completion_request",
+    "parse_embedding_request",
     "sampling_defaults",
 ]
+
+# Not before they are needed: a page starts Python from a snapshot, which they need not be in.
+_EMBEDDINGS = (
+    "CreateEmbeddingResponse",
+    "Embedding",
+    "EmbeddingRequest",
+    "parse_embedding_request",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EMBEDDINGS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module("webllm_py.api.embeddings"), name)
+    return value

@@ -31,7 +31,6 @@ from webllm_py.api.options import (
     timeout,
 )
 from webllm_py.api.sampling import MAX_TOKEN_ID, parse_sampling
-from webllm_py.api.tool_choice import parse_tool_fields
 from webllm_py.chat import CallRules
 from webllm_py.runtime.settings import SamplingSettings
 
@@ -178,7 +177,7 @@ def parse_chat_request(
     if "messages" not in present:
         fail("messages", "is missing.", code="missing_required_parameter")
     kwargs = _template_kwargs(present)
-    tools, calls = parse_tool_fields(present)
+    tools, calls = _tools(present)
     messages = parse_messages(present["messages"])
     opens, continues = prompt_ending(present, messages)
     return ChatRequest(
@@ -244,6 +243,14 @@ def _chat_max_tokens(present: Mapping[str, Any]) -> int | None:
     if len(set(given.values())) > 1:
         fail("max_tokens", "differs from 'max_completion_tokens'; give one of them.")
     return next(iter(given.values()), None)
+
+
+def _tools(present: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], ...], CallRules]:
+    if not present.keys() & {"tools", "tool_choice", "parallel_tool_calls"}:
+        return (), CallRules()
+    from webllm_py.api.tool_choice import parse_tool_fields  # not before it is needed, see above
+
+    return parse_tool_fields(present)
 
 
 def _template_kwargs(present: Mapping[str, Any]) -> dict[str, Any]:

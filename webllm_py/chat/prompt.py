@@ -85,8 +85,8 @@ class PromptBuilder:
             messages: in the normal form of ``webllm_py.api.messages``.
             tools: functions that the model may call.
             variables: for the template, which has to know them.
-            enable_thinking: handed to the template if not None; a template of a model that does
-                not think need not know it.
+            enable_thinking: handed to the template if not None. Where it does not know it, False
+                ends the prompt with reasoning that is over, and nothing else has an effect.
             add_generation_prompt: whether to open the model's turn.
             continue_final_message: end within the last message instead, right behind its text.
 
@@ -96,21 +96,32 @@ class PromptBuilder:
         """
         variables = variables or {}
         self._check_known(variables)
+        given = {**variables, "add_generation_prompt": add_generation_prompt}
+        if enable_thinking is not None:
+            given["enable_thinking"] = enable_thinking
+        text = self._rendered(messages, tools, given, continues=continue_final_message)
+        known = "enable_thinking" in self.template.variables
+        opened = add_generation_prompt and not continue_final_message
+        if enable_thinking is False and self._reasoning and opened and not known:
+            return self._reasoning.closed(text)
+        return text
+
+    def _rendered(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        given: Mapping[str, Any],
+        *,
+        continues: bool,
+    ) -> str:
         messages = self._with_results(self._with_single_calls(messages))
-        switch = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
 
         def rendered(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = ()) -> str:
             prepared = [self._prepared(each, f"messages[{i}]") for i, each in enumerate(messages)]
-            if continue_final_message and prepared[-1]["content"]:
+            if continues and prepared[-1]["content"]:
                 prepared[-1]["content"] = _marked(prepared[-1]["content"])
-            text = self.template.render(
-                prepared,
-                tools=tools,
-                add_generation_prompt=add_generation_prompt,
-                **variables,
-                **switch,
-            )
-            return _up_to_mark(text) if continue_final_message else text
+            text = self.template.render(prepared, tools=tools, **given)
+            return _up_to_mark(text) if continues else text
 
         if not tools:
             return rendered(messages)

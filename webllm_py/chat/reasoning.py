@@ -25,6 +25,14 @@ class Marks:
             return True
         return False if end.endswith(self.closing) else None
 
+    def closed(self, prompt: str) -> str:
+        """The prompt with reasoning at its end that is over before it began."""
+        opened = self.opened_by(prompt)
+        if opened is False:
+            return prompt
+        begin = prompt.rstrip() if opened else prompt + self.opening
+        return f"{begin}\n\n{self.closing}\n\n"
+
     def split(self, text: str) -> tuple[str, str]:
         """The reasoning in a whole text, and the rest of it."""
         before, found, answer = text.rpartition(self.closing)

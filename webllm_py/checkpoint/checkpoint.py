@@ -15,7 +15,10 @@ from webllm_py.fetch.source import ByteSource
 if TYPE_CHECKING:
     from webllm_py.fetch.verified import VerifiedFile
 
-__all__ = ["FORMATS", "Checkpoint", "TensorFormat", "TensorInfo"]
+__all__ = ["BARE", "FORMATS", "Checkpoint", "TensorFormat", "TensorInfo"]
+
+BARE = "embed_tokens.weight"
+"""A tensor of a decoder that was saved without its head, as those that embed are."""
 
 
 @dataclass(frozen=True)

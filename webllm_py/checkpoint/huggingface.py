@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
+from webllm_py.checkpoint.checkpoint import BARE, Checkpoint, TensorInfo
 from webllm_py.checkpoint.json_text import parse_object
 from webllm_py.checkpoint.safetensors import read_index, read_safetensors
 from webllm_py.checkpoint.text_files import (
@@ -17,15 +17,13 @@ from webllm_py.checkpoint.text_files import (
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource, Folder, base_name
 
-__all__ = ["BARE", "CONFIG", "EMBEDDERS", "INDEX", "WEIGHTS", "open_huggingface"]
+__all__ = ["CONFIG", "EMBEDDERS", "INDEX", "WEIGHTS", "open_huggingface"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 # What sentence-transformers puts beside an encoder: how its rows become one vector.
 EMBEDDERS = ("bert", "roberta", "xlm-roberta")
-BARE = "embed_tokens.weight"
-"""A tensor of a decoder that was saved without its head, as those that embed are."""
 EMBEDDER_FILES = ("modules.json", "1_Pooling/config.json")
 MAX_CONFIG_BYTES = 4 << 20
 MAX_INDEX_BYTES = 16 << 20

@@ -9,7 +9,6 @@ from webllm_py.checkpoint.checkpoint import Checkpoint
 from webllm_py.checkpoint.gguf import open_gguf
 from webllm_py.checkpoint.gguf_format import MAGIC
 from webllm_py.checkpoint.gguf_parts import Opener, is_later_part
-from webllm_py.checkpoint.huggingface import CONFIG, INDEX, WEIGHTS, open_huggingface
 from webllm_py.errors import (
     CheckpointError,
     CorruptCheckpointError,
@@ -23,6 +22,7 @@ from webllm_py.fetch.source import ByteSource, Folder, base_name
 
 __all__ = ["open_checkpoint"]
 
+CONFIG = "config.json"
 MLC_CONFIG = "mlc-chat-config.json"
 HEAD_BYTES = 16  # enough to tell every kind; no GGUF or safetensors file is shorter
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -101,6 +101,9 @@ def _not_gguf(name: str, head: bytes) -> CheckpointError:
 
 
 async def _open_folder(folder: Folder) -> Checkpoint:
+    # Not before they are needed, so that a page's snapshot stays small.
+    from webllm_py.checkpoint.huggingface import INDEX, WEIGHTS, open_huggingface
+
     names = await folder.list()
 
     async def has(name: str) -> bool:
@@ -110,7 +113,7 @@ async def _open_folder(folder: Folder) -> Checkpoint:
     if has_config and (await has(WEIGHTS) or await has(INDEX)):
         return await open_huggingface(folder)
     if await has(MLC_CONFIG):
-        from webllm_py.checkpoint.mlc import open_mlc  # not before it is needed: it is large
+        from webllm_py.checkpoint.mlc import open_mlc
 
         return await open_mlc(folder)
     if names is not None:

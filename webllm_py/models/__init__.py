@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from webllm_py.checkpoint.checkpoint import Checkpoint
-from webllm_py.checkpoint.huggingface import BARE
-from webllm_py.checkpoint.transposed import transposed
+from collections.abc import Collection
+
+from webllm_py.checkpoint.checkpoint import BARE, Checkpoint, TensorInfo
 from webllm_py.models.families import ENCODERS, family_of
 from webllm_py.models.family import config_of
 from webllm_py.models.names import MLC_NAMES, MLC_PREFIX, gguf_names
@@ -30,9 +30,17 @@ def model_for(checkpoint: Checkpoint) -> Transformer:
         if BARE in tensors:
             tensors = {f"model.{name}": tensor for name, tensor in tensors.items()}
         tensors = gguf_names(tensors, names)
-        for name, tensor in tensors.items():
-            if name.endswith(".weight") and name.split(".")[-2] in family.transposed:
-                tensors[name] = transposed(tensor)
+        if family.transposed:
+            turn(tensors, family.transposed)
         if checkpoint.metadata.get("tie_word_embeddings") and "token_embd.weight" in tensors:
             tensors.pop("output.weight", None)  # some exporters store the tied table twice
     return Transformer(config_of(checkpoint, tensors, family), tensors)
+
+
+def turn(tensors: dict[str, TensorInfo], names: Collection[str]) -> None:
+    """Put the transpose in the place of matrices of these names, whatever their layer."""
+    from webllm_py.checkpoint.transposed import transposed  # a few families' files need it
+
+    for name, tensor in tensors.items():
+        if name.endswith(".weight") and name.split(".")[-2] in names:
+            tensors[name] = transposed(tensor)

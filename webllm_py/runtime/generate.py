@@ -14,7 +14,6 @@ from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.runtime.stepwise import Constraint, Stepwise, Vocabulary
-from webllm_py.runtime.verified import verified
 
 if TYPE_CHECKING:
     from webllm_py.runtime.logprobs import TokenLogprob
@@ -108,6 +107,8 @@ async def generate(
         guess = guess and not settings[0].mirostat_tau
         masks_rarely = settings[0].memoryless and logprobs is None
         if constraint and constraint.is_free and masks_rarely:
+            from webllm_py.runtime.verified import verified  # not before it is needed
+
             pieces = verified(run, constraint, steps.tokens, guess=guess)
         elif steps.needed:
             pieces = steps.tokens()

@@ -39,7 +39,10 @@ class Served(Protocol):
     def waiting(self) -> int:
         """Requests whose turn has not come."""
 
-    tokenizer: Any
+    @property
+    def tokenizer(self) -> Any:
+        """Its model's tokenizer."""
+
     chat: Any
     completions: Any
     embeddings: Any

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 
 from webllm_py.errors import MissingFileError, TokenizerError
 from webllm_py.tokenizer.config import FolderConfig
-from webllm_py.tokenizer.from_json import read_tokenizer_json
-from webllm_py.tokenizer.from_sentencepiece import read_sentencepiece
-from webllm_py.tokenizer.from_vocab import read_tiktoken, read_vocab_and_merges
 from webllm_py.tokenizer.tokenizer import Tokenizer
 
 __all__ = ["from_files"]
@@ -40,19 +37,26 @@ def from_files(files: Mapping[str, bytes]) -> Tokenizer:
 
 
 def _read(files: Mapping[str, bytes]) -> Tokenizer:
+    # No reader before it is needed: a page starts Python from a snapshot that must stay small.
     config = FolderConfig.read(files)
     if "tokenizer.json" in files:
+        from webllm_py.tokenizer.from_json import read_tokenizer_json
+
         return read_tokenizer_json(files, config)
     if "tokenizer.model" in files:
+        from webllm_py.tokenizer.from_sentencepiece import read_sentencepiece
+        from webllm_py.tokenizer.from_vocab import read_tiktoken
+
         data = files["tokenizer.model"]
         if _TIKTOKEN_LINE.match(data):
             return read_tiktoken(data, "tokenizer.model", config)
         return read_sentencepiece(data, config)
     for vocab, merges in _VOCAB_AND_MERGES:
         if vocab in files or merges in files:
+            from webllm_py.tokenizer.from_vocab import read_vocab_and_merges
+
             return read_vocab_and_merges(files, config, vocab, merges)
     if "vocab.txt" in files:
-        # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
         from webllm_py.tokenizer.from_bert_vocab import read_bert_vocab
 
         return read_bert_vocab(files["vocab.txt"], config)

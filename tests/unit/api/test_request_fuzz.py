@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from webllm_py.api import parse_chat_request, parse_completion_request
+from webllm_py.api.embeddings import parse_embedding_request
 from webllm_py.api.fields import (
     CHAT_FIELDS,
     COMPLETION_FIELDS,
+    EMBEDDING_FIELDS,
     UNSUPPORTED,
     WITHOUT_EFFECT,
 )
@@ -76,13 +78,20 @@ def mutated(rng: random.Random, value: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("parse", "base"),
+    ("parse", "base", "names"),
     [
-        (parse_chat_request, {"messages": [{"role": "user", "content": "hi"}]}),
-        (parse_completion_request, {"prompt": "hi"}),
+        (parse_chat_request, {"messages": [{"role": "user", "content": "hi"}]}, FIELDS),
+        (parse_completion_request, {"prompt": "hi"}, FIELDS),
+        (
+            parse_embedding_request,
+            {"input": "hi"},
+            [*sorted(EMBEDDING_FIELDS), "user", "extra_body"],
+        ),
     ],
 )
-def test_only_request_errors(parse: Callable[[Any], Any], base: dict[str, Any]) -> None:
+def test_only_request_errors(
+    parse: Callable[[Any], Any], base: dict[str, Any], names: list[str]
+) -> None:
     rng = random.Random(7)
     accepted = 0
     for round_ in range(20_000):
@@ -90,7 +99,7 @@ def test_only_request_errors(parse: Callable[[Any], Any], base: dict[str, Any]) 
         if "messages" in base and round_ % 3 == 0:
             fields["messages"] = [random_message(rng) for _ in range(rng.randrange(1, 4))]
         else:
-            for name in rng.sample(FIELDS, rng.randrange(1, 4)):
+            for name in rng.sample(names, rng.randrange(1, 4)):
                 fields[name] = random_value(rng, 3)
         try:
             parse(fields)

@@ -90,3 +90,19 @@ def test_what_the_template_opened_or_closed(
     prompt = dialect.prompts.build([user], enable_thinking=thinking)
     reply = read(dialect.parser(prompt, CallRules()), text, 3)
     assert (reply.reasoning, reply.content) == expected
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ("A:", "A:<think>\n\n</think>\n\n"),
+        ("A:<think>\n", "A:<think>\n\n</think>\n\n"),
+        ("A:<think></think>", "A:<think></think>"),
+    ],
+)
+def test_thinking_is_switched_off_where_the_template_has_no_switch(end: str, expected: str) -> None:
+    source = f"{{# </think> #}}{{{{ messages[0].content }}}} {end}"
+    prompts = Dialect(ChatTemplate(source)).prompts
+    user = {"role": "user", "content": "q"}
+    assert prompts.build([user], enable_thinking=False) == f"q {expected}"
+    assert prompts.build([user], enable_thinking=True) == f"q {end}".removesuffix("\n")

@@ -294,6 +294,7 @@ def test_free_text_in_which_calls_are_right(name: str) -> None:
         (GENERIC, '\n{ "type": "function", "name": "f", "arguments": {"a": 1}}'),
         (LLAMA, '<|python_tag|>{"type":"function","name":"f","parameters":{"a": 1}}'),
         (PYTHONIC, "<|python_start|>[f(a=1), g()]<|python_end|>"),
+        (MISTRAL, '[TOOL_CALLS][{"name": "f", "arguments": {"a": 1}, "id": "abcdefghi"}]'),
     ],
 )
 def test_other_ways_to_write_a_call_are_kept_to_as_well(syntax: Syntax, text: str) -> None:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from webllm_py import EngineClosedError
-from webllm_py.api import ChatCompletion, ChatResponses, CreateEmbeddingResponse, Timings, Usage
-from webllm_py.api.embeddings import Embedding, EmbeddingUsage
+from webllm_py.api import ChatCompletion, ChatResponses, Timings, Usage
+from webllm_py.api.embeddings import CreateEmbeddingResponse, Embedding, EmbeddingUsage
 from webllm_py.streaming import Stream
 
 __all__ = ["FakeEngine"]

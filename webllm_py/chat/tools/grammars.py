@@ -67,7 +67,11 @@ def call_grammar(
     """
     heads = [_head(syntax, function, controls) for function in functions]
     bodies = [
-        in_order(arguments_node(function, syntax.arguments), written(syntax.tail, controls))
+        in_order(
+            arguments_node(function, syntax.arguments),
+            regex(syntax.extra),
+            written(syntax.tail, controls),
+        )
         for function in functions
     ]
     call = any_of(*map(in_order, heads, bodies))

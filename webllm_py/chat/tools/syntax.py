@@ -39,6 +39,7 @@ class Syntax:
     White space in these texts is optional where no word would fall apart.
 
     Attributes:
+        extra: what may stand between the arguments and ``tail``, as a regular expression.
         separator: None where a model writes one call at a time.
         anchored: a call counts as one at the beginning of an answer, without any mark.
         arguments: JSON, or ``a=1, b="x"``, or an element for each.
@@ -52,6 +53,7 @@ class Syntax:
     middle: str
     tail: str
     opening: str = ""
+    extra: str = ""
     separator: str | None = None
     closing: str = ""
     anchored: bool = False
@@ -181,6 +183,7 @@ PYTHONIC = Syntax(
 )
 MISTRAL = Syntax(
     opening="[TOOL_CALLS] [",
+    extra='(, ?"id": ?"[a-zA-Z0-9]{9}")?',
     head='{"name": "',
     middle='", "arguments": ',
     tail="}",

@@ -1,0 +1,222 @@
+"""The unmodified ``openai`` client against an engine, in the process and over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import openai
+import pytest
+import uvicorn
+from engine_tools import PRINTABLE_ONLY
+
+import webllm_py
+from webllm_py import Engine
+from webllm_py.serving import ASGIApp, Service
+
+FIELDS: dict[str, Any] = {
+    "model": "any",
+    "temperature": 0,
+    "max_tokens": 12,
+    "logit_bias": {str(token): bias for token, bias in PRINTABLE_ONLY.items()},
+}
+LONG: dict[str, Any] = {**FIELDS, "prompt": "Once", "max_tokens": 480}
+HELLO: Any = [{"role": "user", "content": "Hello!"}]
+
+
+@pytest.fixture(scope="module")
+async def port(engine: Engine) -> AsyncIterator[int]:
+    """Of a server on this event loop."""
+    config = uvicorn.Config(
+        ASGIApp(Service(engine)), port=0, log_config=None, lifespan="off", ws="none"
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:  # noqa: ASYNC110 - it does not tell
+            await asyncio.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture(scope="module", params=["in the process", "over HTTP"])
+async def client(
+    request: pytest.FixtureRequest, engine: Engine, port: int
+) -> AsyncIterator[openai.AsyncOpenAI]:
+    if request.param == "over HTTP":
+        found = openai.AsyncOpenAI(
+            api_key="x", base_url=f"http://127.0.0.1:{port}/v1", max_retries=0
+        )
+    else:
+        found = webllm_py.openai_client(engine)
+    async with found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+async def free(engine: Engine) -> AsyncIterator[None]:
+    """Whatever a test did, the engine answers within a moment."""
+    yield
+    async with asyncio.timeout(10):
+        await engine.completions.create(prompt="x", max_tokens=1)
+
+
+async def expected(engine: Engine, **fields: Any) -> str:
+    reply = await engine.chat.completions.create(
+        messages=HELLO, **{**FIELDS, "logit_bias": PRINTABLE_ONLY, **fields}
+    )
+    text: str = reply.choices[0].message.content
+    assert len(text) == fields.get("max_tokens", 12)
+    return text
+
+
+async def test_a_chat(engine: Engine, client: openai.AsyncOpenAI) -> None:
+    reply = await client.chat.completions.create(messages=HELLO, **FIELDS)
+    assert reply.choices[0].message.content == await expected(engine)
+    assert reply.choices[0].finish_reason == "length"
+    assert reply.usage and reply.usage.completion_tokens == 12
+    assert reply.model == "any"
+
+
+async def test_a_streamed_chat(engine: Engine, client: openai.AsyncOpenAI) -> None:
+    stream = await client.chat.completions.create(
+        messages=HELLO, stream=True, stream_options={"include_usage": True}, **FIELDS
+    )
+    chunks = [chunk async for chunk in stream]
+    deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+    assert "".join(delta.content or "" for delta in deltas) == await expected(engine)
+    assert chunks[-1].usage and chunks[-1].usage.completion_tokens == 12
+    assert len(chunks) > 4
+
+
+async def test_fields_of_this_package(engine: Engine, client: openai.AsyncOpenAI) -> None:
+    reply = await client.chat.completions.create(
+        messages=HELLO,
+        extra_body={"response_format": {"type": "regex", "regex": "[ab]{5}"}},
+        **FIELDS,
+    )
+    assert set(reply.choices[0].message.content or "") <= {*"ab"}
+    assert reply.choices[0].finish_reason == "stop"
+
+
+async def test_a_completion(engine: Engine, client: openai.AsyncOpenAI) -> None:
+    whole = await client.completions.create(prompt="Once", **FIELDS)
+    stream = await client.completions.create(prompt="Once", stream=True, **FIELDS)
+    text = "".join([chunk.choices[0].text async for chunk in stream])
+    assert whole.choices[0].text == text and len(text) == 12
+
+
+async def test_models(engine: Engine, client: openai.AsyncOpenAI) -> None:
+    assert [model.id async for model in client.models.list()] == [engine.name]
+    assert (await client.models.retrieve(engine.name)).owned_by == "webllm_py"
+
+
+async def test_errors(engine: Engine, client: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        await client.chat.completions.create(messages=HELLO, n=0, **FIELDS)
+    assert caught.value.param == "n"
+    with pytest.raises(openai.BadRequestError) as caught:
+        await client.completions.create(prompt=[5] * 5000, model="x", stream=True)
+    assert caught.value.code == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError, match="was not trained to embed"):
+        await client.embeddings.create(input="x", model="x")
+    with pytest.raises(openai.NotFoundError):
+        await client.models.retrieve("nothing")
+
+
+async def test_an_error_in_the_middle(
+    engine: Engine, client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream has begun when its prompt is computed."""
+
+    async def fails(*arguments: Any) -> None:
+        raise webllm_py.GPUOutOfMemoryError("no memory")
+        yield
+
+    monkeypatch.setattr(engine.loaded.executor, "prefill", fails)
+    stream = await client.chat.completions.create(messages=HELLO, stream=True, **FIELDS)
+    with pytest.raises(openai.APIError, match="no memory"):
+        async for _ in stream:
+            pass
+    monkeypatch.undo()
+
+
+@pytest.fixture(scope="module")
+async def long_text(engine: Engine) -> str:
+    """What "Once" goes on with, up to the end of the context."""
+    reply = await engine.completions.create(**{**LONG, "logit_bias": PRINTABLE_ONLY})
+    assert reply.usage.completion_tokens > 400
+    return reply.choices[0].text
+
+
+@pytest.fixture
+async def cut_short(engine: Engine, long_text: str) -> AsyncIterator[None]:
+    """An answer of that text is begun in the test, and ends long before the text does: what was
+    computed of it is in the cache."""
+    engine.loaded.executor.cache.pages.clear()
+    yield
+    reply = await engine.completions.create(prompt="Once" + long_text[:-5], max_tokens=1)
+    assert reply.usage.prompt_tokens_details.cached_tokens < 300
+
+
+@pytest.mark.usefixtures("cut_short")
+async def test_a_stream_that_is_closed_ends_its_answer(client: openai.AsyncOpenAI) -> None:
+    async with await client.completions.create(stream=True, **LONG) as stream:
+        async for _ in stream:
+            break
+
+
+@pytest.mark.usefixtures("cut_short")
+async def test_cancelling_ends_an_answer(engine: Engine, client: openai.AsyncOpenAI) -> None:
+    task = asyncio.create_task(client.completions.create(**LONG))
+    submits = engine.loaded.owner.device.n_submits
+    async with asyncio.timeout(10):
+        while engine.loaded.owner.device.n_submits < submits + 5:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_many_at_once(engine: Engine, client: openai.AsyncOpenAI) -> None:
+    asked = [client.chat.completions.create(messages=HELLO, **FIELDS) for _ in range(12)]
+    replies = await asyncio.gather(*asked)
+    assert {reply.choices[0].message.content for reply in replies} == {await expected(engine)}
+    assert engine.waiting == 0
+
+
+async def raw_stream(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that has asked for a stream, and nothing of it read but its beginning."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = json.dumps({**LONG, "stream": True}).encode()
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    assert b"200 OK" in await reader.read(100)
+    return reader, writer
+
+
+@pytest.mark.usefixtures("cut_short")
+async def test_a_client_that_vanishes(port: int) -> None:
+    _, writer = await raw_stream(port)
+    writer.transport.abort()
+
+
+async def test_a_client_that_does_not_read(
+    engine: Engine, port: int, client: openai.AsyncOpenAI
+) -> None:
+    _, writer = await raw_stream(port)
+    reply = await client.chat.completions.create(messages=HELLO, **FIELDS)
+    assert reply.choices[0].message.content == await expected(engine)
+    writer.close()
+
+
+async def test_what_it_says_when_openai_is_missing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(webllm_py.MissingPackageError, match="pip install openai"):
+        webllm_py.openai_client(engine)
