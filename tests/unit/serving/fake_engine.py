@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from webllm_py import EngineClosedError
-from webllm_py.api import ChatCompletion, ChatResponses, Timings, Usage
+from webllm_py.api import ChatCompletion, ChatResponses, Finished, Timings, Usage
 from webllm_py.api.embeddings import CreateEmbeddingResponse, Embedding, EmbeddingUsage
 from webllm_py.streaming import Stream
 
@@ -85,7 +85,7 @@ class FakeEngine:
 
     async def _whole(self, responses: ChatResponses) -> ChatCompletion:
         text = "".join([word async for word in self._texts()])
-        return responses.whole([(text, "stop")], USAGE)
+        return responses.whole([Finished(text, "stop")], USAGE)
 
     async def _pieces(self, responses: ChatResponses, usage: bool) -> AsyncIterator[Any]:
         made = 0
