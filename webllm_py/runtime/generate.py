@@ -54,7 +54,7 @@ async def generate(
     ended: Container[int] = (),
     most_ahead: int = MOST_AHEAD,
     guess: bool = True,
-    constraint: Constraint | None = None,
+    constraints: Sequence[Constraint] = (),
     vocabulary: Vocabulary | None = None,
     logprobs: int | None = None,
     interrupted: Callable[[], bool] = lambda: False,
@@ -71,7 +71,7 @@ async def generate(
         ended: answers that need no more tokens; looked at after each yield.
         most_ahead: tokens submitted before the first of them is read; 1 waits for each.
         guess: whether tokens may be guessed from the text so far and verified several at a time.
-        constraint: what the text of an only answer must be.
+        constraints: what each answer's text must be; none for any text.
         vocabulary: what is known of tokens, for settings and constraints that are about texts.
         logprobs: how many alternatives ``stats`` gets with each token's log-probability; None: it
             gets neither.
@@ -84,14 +84,14 @@ async def generate(
     run = Run(decoder, sequences, list(prompt), max_tokens, ended, most_ahead)
     run.logprobs = [own_stats.logprobs for own_stats in stats]
     try:
-        steps = Stepwise(run, settings[0], constraint, vocabulary)
+        steps = Stepwise(run, settings[0], constraints, vocabulary)
         for slot, own in enumerate(settings):
             decoder.sampler.begin(
                 own,
                 prompt,
                 slot,
-                masked=constraint is not None,
-                biased=steps.rules is not None,
+                masked=bool(constraints),
+                biased=bool(steps.rules),
                 ends=vocabulary.end_ids if vocabulary else (),
             )
         sequences.append(executor.cache.begin(prompt))
@@ -105,11 +105,11 @@ async def generate(
             sequences.append(await executor.cache.fork(sequences[0], slot))
         executor.go_on(sequences[0], n)
         guess = guess and not settings[0].mirostat_tau
-        masks_rarely = settings[0].memoryless and logprobs is None
-        if constraint and constraint.is_free and masks_rarely:
+        masks_rarely = n == 1 and settings[0].memoryless and logprobs is None
+        if masks_rarely and constraints and constraints[0].is_free:
             from webllm_py.runtime.verified import verified  # not before it is needed
 
-            pieces = verified(run, constraint, steps.tokens, guess=guess)
+            pieces = verified(run, constraints[0], steps.tokens, guess=guess)
         elif steps.needed:
             pieces = steps.tokens()
         else:
