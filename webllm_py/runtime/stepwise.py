@@ -162,13 +162,8 @@ class Stepwise:
         if not self.constraints or not self.vocabulary or self._each_token:
             return []
         text = whole_characters(self.constraints[0].forced())
-        tokens = self.vocabulary.encode(text, parse_special=False)[:-1]
-        spelled = b"".join(map(self.vocabulary.token_bytes, tokens))
-        if not text.encode().startswith(spelled):
-            self._each_token = True  # a tokenizer that changes texts, or begins them with a space
-        if len(tokens) < FEWEST or self._each_token:
-            return []
-        return tokens[: self.run.max_tokens - self.run.issued]
+        tokens = spelling(self.vocabulary, text)[:-1]
+        return tokens[: self.run.max_tokens - self.run.issued] if len(tokens) >= FEWEST else []
 
     async def _process(self) -> None:
         """Let the processors change the logits."""
@@ -192,6 +187,18 @@ def rules_of(
     from webllm_py.runtime.repeats import TextRules  # not before: a page's snapshot is small
 
     return [TextRules(settings, prompt, vocabulary) for _ in range(answers)]
+
+
+def spelling(vocabulary: Vocabulary, text: str) -> list[int]:
+    """The tokens that spell just this text behind another; none where the tokenizer changes it."""
+    # SentencePiece begins a text with a space, which behind a line break it does not.
+    for before in ("", "\n"):
+        tokens, skipped = vocabulary.encode(before + text, parse_special=False), b""
+        while tokens and len(skipped.strip(b" ")) < len(before):
+            skipped += vocabulary.token_bytes(tokens.pop(0))
+        if b"".join(map(vocabulary.token_bytes, tokens)) == text.encode():
+            return tokens
+    return []
 
 
 def both(one: bytes, other: bytes) -> bytes:
