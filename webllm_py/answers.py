@@ -173,7 +173,7 @@ class Answer:
         """A prompt's choices, as many at a time as are decoded together."""
         request, tokenizer = self.request, self.tokenizer
         together = 1
-        if not request.sampling.reads_text and not request.grammar:
+        if not request.sampling.logits_processors:
             together = self.executor.together(len(prompt.tokens), max(1, self._limit(prompt)))
         echo = prompt.echo, await self._echoed(prompt)
         for first in range(0, request.drawn, together):
@@ -206,13 +206,13 @@ class Answer:
             offset += len(decoder.push(prompt.tokens[place]))
         return placed
 
-    def _constraint(self) -> Matcher | None:
-        """What a choice's text must be."""
+    def _constraints(self, count: int) -> list[Matcher]:
+        """What the text of each of so many choices must be."""
         if self.request.grammar is None:
-            return None
+            return []
         from webllm_py.grammar import Matcher  # not before it is needed, see api/requests.py
 
-        return Matcher(self.request.grammar, self.masks)
+        return [Matcher(self.request.grammar, self.masks) for _ in range(count)]
 
     def _settings(self, choice: Choice) -> SamplingSettings:
         """The request's settings; a prompt's choices draw differently from one seed."""
@@ -255,7 +255,7 @@ class Answer:
             stats=[choice.stats for choice in choices],
             ended=ended,
             guess=self.request.prompt_lookup,
-            constraint=self._constraint(),
+            constraints=self._constraints(len(choices)),
             vocabulary=self.tokenizer,
             logprobs=self._logprobs,
             shared=self.request.shares,

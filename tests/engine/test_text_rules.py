@@ -88,3 +88,33 @@ async def test_cuts_of_several_answers_and_of_guesses(
     texts = [choice.text for choice in three.choices]
     assert texts[0] == one.choices[0].text != plain.choices[0].text
     assert len(set(texts)) == 3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"no_repeat_ngram_size": 2},
+        {"response_format": {"type": "regex", "regex": "([a-m]{3,9}[n-z]){1,4}"}},
+        {"response_format": {"type": "regex", "regex": "[ab]{0,30}c"}, "logprobs": 2},
+    ],
+    ids=["rule", "grammar", "logprobs"],
+)
+async def test_several_answers_with_python_in_between(
+    engine: Engine, fields: dict[str, Any]
+) -> None:
+    """Decoded together, each is what it would be alone, wherever the others end."""
+    device = engine.loaded.owner.device
+    common = {"prompt": "Once", "max_tokens": 40, "temperature": 1.3, **fields}
+    before = device.n_submits
+    four = await engine.completions.create(**common, seed=3, n=4)
+    together = device.n_submits - before
+    assert (
+        len({len(choice.text) for choice in four.choices}) > 1 or "no_repeat_ngram_size" in fields
+    )
+    before = device.n_submits
+    for number, choice in enumerate(four.choices):
+        alone = (await engine.completions.create(**common, seed=3 + number)).choices[0]
+        assert (alone.text, alone.finish_reason) == (choice.text, choice.finish_reason)
+        if choice.logprobs:
+            assert choice.logprobs.tokens == alone.logprobs.tokens == list(choice.text)
+    assert together < 0.7 * (device.n_submits - before)

@@ -56,7 +56,7 @@ async def generate(
     ended: Container[int] = (),
     most_ahead: int = MOST_AHEAD,
     guess: bool = True,
-    constraint: Constraint | None = None,
+    constraints: Sequence[Constraint] = (),
     vocabulary: Vocabulary | None = None,
     logprobs: int | None = None,
     shared: bool = False,
@@ -74,7 +74,7 @@ async def generate(
         ended: answers that need no more tokens; looked at after each yield.
         most_ahead: tokens submitted before the first of them is read; 1 waits for each.
         guess: whether tokens may be guessed from the text so far and verified several at a time.
-        constraint: what the text of an only answer must be.
+        constraints: what each answer's text must be; none for any text.
         vocabulary: what is known of tokens, for settings and constraints that are about texts.
         logprobs: how many alternatives ``stats`` gets with each token's log-probability; None: it
             gets neither.
@@ -88,7 +88,7 @@ async def generate(
         pieces = executor.batch.tokens(member)
     else:
         pieces = begun(
-            executor, member, most_ahead, guess, constraint, vocabulary, logprobs, shared
+            executor, member, most_ahead, guess, constraints, vocabulary, logprobs, shared
         )
     async with aclosing(pieces):
         async for index, tokens in pieces:
@@ -103,7 +103,7 @@ async def begun(
     member: Member,
     most_ahead: int,
     guess: bool,
-    constraint: Constraint | None,
+    constraints: Sequence[Constraint],
     vocabulary: Vocabulary | None,
     logprobs: int | None,
     shared: bool,
@@ -118,14 +118,14 @@ async def begun(
     if shared:
         executor.batch.begin_alone()
     try:
-        steps = Stepwise(run, settings[0], constraint, vocabulary)
+        steps = Stepwise(run, settings[0], constraints, vocabulary)
         for slot, own in enumerate(settings):
             decoder.sampler.begin(
                 own,
                 prompt,
                 slot,
-                masked=constraint is not None,
-                biased=steps.rules is not None,
+                masked=bool(constraints),
+                biased=bool(steps.rules),
                 ends=vocabulary.end_ids if vocabulary else (),
             )
         sequences.append(executor.cache.begin(prompt))
@@ -167,11 +167,12 @@ def alone(
     run: Run, steps: Stepwise, settings: SamplingSettings, guess: bool
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
-    constraint, logprobs = steps.constraint, run.decoder.logprobs
-    if constraint and constraint.is_free and settings.memoryless and not logprobs:
+    constraints, logprobs = steps.constraints, run.decoder.logprobs
+    masks_rarely = len(run.sequences) == 1 and settings.memoryless and not logprobs
+    if masks_rarely and constraints and constraints[0].is_free:
         from webllm_py.runtime.verified import verified  # not before it is needed
 
-        return verified(run, constraint, steps.tokens, guess=guess)
+        return verified(run, constraints[0], steps.tokens, guess=guess)
     return steps.tokens() if steps.needed else run.ahead(guess=guess)
 
 

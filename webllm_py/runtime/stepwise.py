@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from array import array
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Container, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from webllm_py.errors import RequestError
@@ -53,102 +53,117 @@ class Vocabulary(Protocol):
 
 
 class Stepwise:
-    """Draws the tokens of a run's only answer with Python in between.
+    """Draws the tokens of a run's answers with Python in between.
 
-    A step's forward pass is submitted before the token that it begins with is read, so that the GPU
-    computes while Python reads that token and prepares the draw. Text that the constraint leaves no
-    choice about is not drawn: its tokens go through the model together.
+    A step's forward pass is submitted before the tokens that it begins with are read, so that the
+    GPU computes while Python reads those and prepares the draw. Text that the constraint leaves an
+    only answer no choice about is not drawn: its tokens go through the model together.
 
     Args:
-        constraint: only tokens that it allows are drawn; where it allows none, the answer ends.
+        settings: what all answers have in common.
+        constraints: of each answer: only tokens that it allows are drawn, and where it allows none,
+            the answer ends; none of them for any text.
         vocabulary: has to be known for DRY, and for text that is not drawn.
 
     Attributes:
-        rules: what the settings say about repetitions.
+        rules: of each answer, what the settings say about repetitions, if they do.
     """
 
     def __init__(
         self,
         run: Run,
         settings: SamplingSettings,
-        constraint: Constraint | None = None,
+        constraints: Sequence[Constraint] = (),
         vocabulary: Vocabulary | None = None,
     ):
         self.run = run
         self.sampler = run.decoder.sampler
-        self.constraint = constraint
+        self.constraints = constraints
         self.vocabulary = vocabulary
-        self.rules = rules_of(settings, run.prompt, vocabulary)
+        self.rules = rules_of(settings, run.prompt, vocabulary, run.decoder.slots)
         self._processors = settings.logits_processors
         self._vocab = run.executor.model.config.vocab_size
         self._least = settings.min_tokens
-        self._each_token = bool(self._processors or run.decoder.logprobs)
+        # Whether each token must be drawn: processors and log-probabilities are about its logits.
+        several = run.decoder.slots > 1
+        self._each_token = bool(self._processors or run.decoder.logprobs or several)
 
     @property
     def needed(self) -> bool:
         """Whether Python has a say in each token."""
-        return bool(self._processors or self.rules or self.constraint)
+        return bool(self._processors or self.rules or self.constraints)
 
     async def tokens(self) -> AsyncGenerator[tuple[int, list[int]], None]:
-        """The answer's number and its tokens, one at a time or as many as are certain.
+        """Answers and their tokens, one at a time or as many as are certain.
 
         Processors see, and may change, the logits of each step before the GPU draws.
         """
         run, device = self.run, self.run.device
         device.replay(await run.decoder.plan("head"))
-        while run.issued < run.max_tokens:
+        while run.active and run.issued < run.max_tokens:
             if certain := self._certain():
                 await run.put(certain)
-                self._accept(certain)
+                self._accept(0, certain)
                 yield 0, certain
                 continue
-            if not self._mask():
-                return
-            if self.rules:
-                self.sampler.rebias(self.rules.changes())
+            if mute := [index for index in run.active if not self._mask(index)]:
+                if not run.issued:
+                    return
+                await self._go_on_without(mute)
+                continue
+            for index in run.active if self.rules else ():
+                self.sampler.rebias(self.rules[index].changes(), index)
             if self._processors:
                 await self._process()
-            device.replay(await run.decoder.plan("sample"))
+            # The first draws of all are from one row of logits.
+            draw = "sample" if run.newest else "first"
+            device.replay(await run.decoder.plan(draw, len(run.active)))
             run.submitted(1)
             if run.issued < run.max_tokens:
                 await run.reserve(0)
-                device.replay(await run.decoder.plan("logits"))
+                device.replay(await run.decoder.plan("logits", len(run.active)))
             _, read = await run.next_read()
-            self._accept(read[0][1])
-            yield read[0]
+            for index, tokens in read:
+                self._accept(index, tokens)
+                yield index, tokens
+            if ended := [index for index in run.active if index in run.ended]:
+                await self._go_on_without(ended)
 
-    def _accept(self, tokens: list[int]) -> None:
+    async def _go_on_without(self, ended: Container[int]) -> None:
+        """Leave answers behind, with nothing in flight but a forward pass, which is made again for
+        the others: its rows are theirs now."""
+        run = self.run
+        run.active = [index for index in run.active if index not in ended]
+        if run.active and run.issued < run.max_tokens:
+            run.executor.write_rows([run.row(index) for index in run.active])
+            run.device.replay(await run.decoder.plan("logits", len(run.active)))
+
+    def _accept(self, index: int, tokens: list[int]) -> None:
         for token in tokens:
-            if self.constraint:
-                self.constraint.accept(token)
+            if self.constraints:
+                self.constraints[index].accept(token)
             if self.rules:
-                self.rules.accept(token)
+                self.rules[index].accept(token)
 
-    def _mask(self) -> bool:
-        """Say what may be drawn next; whether there is anything."""
-        if not self.constraint:
+    def _mask(self, index: int) -> bool:
+        """Say what an answer may go on with; whether there is anything."""
+        if not self.constraints:
             return True
-        allowed = self.constraint.mask()
+        allowed = self.constraints[index].mask()
         if self.run.issued < self._least and self.vocabulary:
             going_on = both(allowed, self.sampler.all_but(self.vocabulary.end_ids))
             allowed = going_on if any(going_on) else allowed
-        self.sampler.mask(allowed)
+        self.sampler.mask(allowed, index)
         return any(allowed)
 
     def _certain(self) -> list[int]:
         """Tokens that spell what must come next. The last of them is left out: it may become
         another, longer one with what follows."""
-        # Processors and log-probabilities are about each token's logits.
-        if not self.constraint or not self.vocabulary or self._each_token:
+        if not self.constraints or not self.vocabulary or self._each_token:
             return []
-        text = whole_characters(self.constraint.forced())
-        tokens = self.vocabulary.encode(text, parse_special=False)[:-1]
-        spelled = b"".join(map(self.vocabulary.token_bytes, tokens))
-        if not text.encode().startswith(spelled):
-            self._each_token = True  # a tokenizer that changes texts, or begins them with a space
-        if len(tokens) < FEWEST or self._each_token:
-            return []
-        return tokens[: self.run.max_tokens - self.run.issued]
+        text = whole_characters(self.constraints[0].forced())
+        tokens = spelling(self.vocabulary, text)[:-1]
+        return tokens[: self.run.max_tokens - self.run.issued] if len(tokens) >= FEWEST else []
 
     async def _process(self) -> None:
         """Let the processors change the logits."""
@@ -164,14 +179,26 @@ class Stepwise:
 
 
 def rules_of(
-    settings: SamplingSettings, prompt: list[int], vocabulary: Vocabulary | None
-) -> TextRules | None:
-    """The settings' rules about repetitions, if they have any."""
+    settings: SamplingSettings, prompt: list[int], vocabulary: Vocabulary | None, answers: int
+) -> list[TextRules]:
+    """The settings' rules about repetitions for each answer, if there are any."""
     if not settings.has_rules:
-        return None
+        return []
     from webllm_py.runtime.repeats import TextRules  # not before: a page's snapshot is small
 
-    return TextRules(settings, prompt, vocabulary)
+    return [TextRules(settings, prompt, vocabulary) for _ in range(answers)]
+
+
+def spelling(vocabulary: Vocabulary, text: str) -> list[int]:
+    """The tokens that spell just this text behind another; none where the tokenizer changes it."""
+    # SentencePiece begins a text with a space, which behind a line break it does not.
+    for before in ("", "\n"):
+        tokens, skipped = vocabulary.encode(before + text, parse_special=False), b""
+        while tokens and len(skipped.strip(b" ")) < len(before):
+            skipped += vocabulary.token_bytes(tokens.pop(0))
+        if b"".join(map(vocabulary.token_bytes, tokens)) == text.encode():
+            return tokens
+    return []
 
 
 def both(one: bytes, other: bytes) -> bytes:

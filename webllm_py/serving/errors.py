@@ -11,6 +11,7 @@ from webllm_py.errors import (
     GrammarError,
     QueueFullError,
     RequestError,
+    RequestTimeoutError,
     TemplateError,
     TokenizerError,
     WebLLMError,
@@ -43,6 +44,8 @@ def status_of(error: Exception) -> int:
             return error.status
         case RequestError(code="interrupted"):
             return 503
+        case RequestTimeoutError():
+            return 408
         case RequestError() | TemplateError() | GrammarError() | TokenizerError():
             return 400
         case QueueFullError():

@@ -162,6 +162,7 @@ MINE, YOURS = "server_error", "invalid_request_error"
         (webllm_py.TemplateError("x"), 400, YOURS, None),
         (webllm_py.UnsupportedSchemaError("x", keyword="a", path="#"), 400, YOURS, None),
         (webllm_py.RequestError("x", code="interrupted"), 503, YOURS, "interrupted"),
+        (webllm_py.RequestTimeoutError(2), 408, "timeout_error", "timeout"),
         (webllm_py.EngineClosedError("x"), 503, MINE, None),
         (webllm_py.GPUOutOfMemoryError("x"), 503, MINE, None),
         (webllm_py.DeviceError("x"), 500, MINE, None),
