@@ -236,7 +236,7 @@ async def greedy(engine: Engine, prompts: Sequence[list[dict[str, str]]] = PROMP
     answers = []
     for messages in prompts:
         reply = await engine.chat.completions.create(
-            messages=messages, temperature=0, max_tokens=40
+            messages=messages, temperature=0, max_tokens=24
         )
         answers.append(reply.choices[0].message.content)
     return answers
