@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver.support.wait import WebDriverWait
 from served import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "fetch"))
@@ -366,3 +367,6 @@ def pick(selenium: Any, path: Path, *, folder: bool = False) -> None:
         document.body.append(picker);
         """)
     selenium.driver.find_element("id", "picker").send_keys(str(path))
+    # A folder is walked in the background.
+    picked = 'return document.getElementById("picker").files.length'
+    WebDriverWait(selenium.driver, 30).until(lambda driver: driver.execute_script(picked))
