@@ -13,6 +13,7 @@ from typing import Any
 
 from webllm_py.checkpoint.checkpoint import FORMATS, TensorFormat, TensorInfo
 from webllm_py.checkpoint.json_text import parse_object
+from webllm_py.checkpoint.mxfp4 import BYTE, CODES, SCALES
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource
 
@@ -101,6 +102,8 @@ def _refuse_dtypes(name: str, entries: Mapping[str, Any]) -> None:
 
 def _dtypes_of(tensor: str) -> Mapping[str, TensorFormat]:
     """What a tensor of that name may be stored as."""
+    if tensor.endswith((CODES, SCALES)):
+        return {**DTYPES, BYTE.name: BYTE}
     return {**DTYPES, **COUNTING_DTYPES} if tensor.endswith(COUNTING) else DTYPES
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from typing import Any
@@ -299,3 +300,29 @@ async def test_bad_index(index: bytes, error: type[Exception], message: str) -> 
     }
     with pytest.raises(error, match=message):
         await opened(files)
+
+
+MXFP4 = json.dumps({"model_type": "gpt_oss", "quantization_config": {"quant_method": "mxfp4"}})
+
+
+async def test_mxfp4() -> None:
+    """Two tensors are one, whose scales come with it."""
+    header = {
+        "w_blocks": {"dtype": "U8", "shape": [2, 3, 1, 16], "data_offsets": [0, 96]},
+        "w_scales": {"dtype": "U8", "shape": [2, 3, 1], "data_offsets": [96, 102]},
+    }
+    checkpoint = await opened({"config.json": MXFP4.encode(), **one(header, 102)})
+    [(name, tensor)] = checkpoint.tensors.items()
+    assert (name, tensor.shape, tensor.stored_bytes) == ("w", (2, 3, 32), 102)
+    await checkpoint.close()
+
+
+@pytest.mark.parametrize("scales", [None, [2, 3], [2, 3, 2]])
+async def test_bad_mxfp4(scales: list[int] | None) -> None:
+    header = {"w_blocks": {"dtype": "U8", "shape": [2, 3, 1, 16], "data_offsets": [0, 96]}}
+    size = 96
+    if scales:
+        size += math.prod(scales)
+        header["w_scales"] = {"dtype": "U8", "shape": scales, "data_offsets": [96, size]}
+    with pytest.raises(CorruptCheckpointError, match=r"w_blocks of shape .* has scales of shape"):
+        await opened({"config.json": MXFP4.encode(), **one(header, size)})
