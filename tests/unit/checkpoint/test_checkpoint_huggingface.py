@@ -245,6 +245,14 @@ async def test_bad_safetensors(files: dict[str, bytes], message: str) -> None:
         await opened(files)
 
 
+async def test_masks_of_attention_are_let_through() -> None:
+    """Pythia's, that no model reads."""
+    mask = {"gpt_neox.layers.0.attention.bias": ("U8", (1, 1, 4, 4)), "a": ("F32", (1,))}
+    checkpoint = await opened({"model.safetensors": safetensors_bytes(mask)})
+    assert len(checkpoint.tensors) == 2
+    await checkpoint.close()
+
+
 async def test_dtypes_that_are_not_run_are_all_named() -> None:
     weights = safetensors_bytes(
         {"a": ("I64", (1,)), "b": ("F8_E4M3", (2,)), "c": ("I64", (2,)), "d": ("F32", (1,))}
