@@ -6,11 +6,12 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from family_models import FamilyModel, Recorded
+from family_models import FAMILY_MODELS, FamilyModel, Recorded
 from formats import gguf_bytes
 from made_models import Weights
 from model_files import TYPES, interleaved, tokenizer_json, tokenizer_keys, write_safetensors
@@ -19,7 +20,7 @@ from webllm_py.checkpoint import GGUFWriter
 from webllm_py.checkpoint.mlc_export import chat_config, exported
 from webllm_py.checkpoint.mlc_writer import MLCWriter
 
-__all__ = ["write_family_folder", "write_family_gguf", "write_family_mlc"]
+__all__ = ["in_mxfp4", "write_family_folder", "write_family_gguf", "write_family_mlc"]
 
 # GGUF's tensor names (its specification, "Standardized tensor names").
 NAMES = {
@@ -102,8 +103,18 @@ def write_family_folder(folder: Path, recorded: Recorded, weights: Weights) -> P
     return folder
 
 
-def write_family_gguf(path: Path, model: FamilyModel, recorded: Recorded, weights: Weights) -> Path:
-    """A GGUF file; returns it."""
+def write_family_gguf(
+    path: Path,
+    model: FamilyModel,
+    recorded: Recorded,
+    weights: Weights,
+    experts: Mapping[str, bytes] | None = None,
+) -> Path:
+    """A GGUF file; returns it.
+
+    Args:
+        experts: tensors in MXFP4.
+    """
     writer = GGUFWriter()
     numbers = gguf_numbers(recorded.config)
     keys = {f"{model.gguf}.{key}": value for key, value in numbers.items() if value is not None}
@@ -112,6 +123,13 @@ def write_family_gguf(path: Path, model: FamilyModel, recorded: Recorded, weight
         writer.add(key, value, TYPES.get(key))
     for name, weight in gguf_weights(model, recorded.config, weights).items():
         writer.add_tensor(name, weight.shape, "F32", [gguf_bytes("f32", weight)])
+    for name, data in (experts or {}).items():
+        c = recorded.config
+        count, hidden, inner = (
+            c[key] for key in ("num_local_experts", "hidden_size", "intermediate_size")
+        )
+        shape = (count, hidden, inner) if "down" in name else (count, inner, hidden)
+        writer.add_tensor(name, shape, "MXFP4", [data])
     with path.open("wb") as file:
         writer.write(file)
     return path
@@ -209,7 +227,8 @@ def with_experts_together(weights: Weights) -> Weights:
 
 
 def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights) -> Weights:
-    """The tensors as the converter names and changes them."""
+    """The tensors as the converter names and changes them, but those that are in MXFP4."""
+    weights = {name: weight for name, weight in weights.items() if weight.dtype != np.uint8}
     names = {**NAMES, **MORE_NAMES.get(model.gguf, {})}
     made = {}
     for source, weight in with_experts_together(weights).items():
@@ -243,3 +262,31 @@ def write_family_mlc(folder: Path, recorded: Recorded, weights: Weights) -> Path
     writer.write(folder)
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
     return folder
+
+
+def in_mxfp4(recorded: Recorded) -> tuple[Recorded, Weights, dict[str, bytes]]:
+    """gpt-oss with random codes for experts, in sizes of whole blocks.
+
+    Returns:
+        what transformers would save, its tensors, and GGUF's bytes of the experts' by GGUF's names.
+    """
+    rng = np.random.default_rng(4)
+    sizes = {92: 96, 44: 64, 88: 128}
+    config = {**recorded.config, "hidden_size": 96, "intermediate_size": 64}
+    config["quantization_config"] = {"quant_method": "mxfp4"}
+    shapes = {n: [sizes.get(size, size) for size in shape] for n, shape in recorded.shapes.items()}
+    made = FAMILY_MODELS["gpt-oss"].weights(shapes)
+    blocks: dict[str, bytes] = {}
+    for name in [name for name in made if name.endswith("_proj") and ".experts." in name]:
+        experts, columns, rows = made.pop(name).shape
+        scales = rng.integers(121, 124, (experts, rows, columns // 32), np.uint8)
+        codes = rng.integers(0, 16, (*scales.shape, 32), np.uint8)
+        made[f"{name}_scales"] = scales
+        made[f"{name}_blocks"] = codes[..., 0::2] | codes[..., 1::2] << 4
+        halves = codes[..., :16] | codes[..., 16:] << 4
+        stored = np.concatenate([scales[..., None], halves], -1)
+        layer, parts = name.split(".")[2], name.split(".")[-1].removesuffix("_proj").split("_")
+        for i, part in enumerate(parts):
+            rows_of = np.ascontiguousarray(stored[:, i :: len(parts)])
+            blocks[f"blk.{layer}.ffn_{part}_exps.weight"] = rows_of.tobytes()
+    return replace(recorded, config=config, shapes=shapes), made, blocks

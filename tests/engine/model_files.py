@@ -77,8 +77,10 @@ def tokenizer_json() -> dict[str, Any]:
 
 
 def encoded(dtype: str, weight: np.ndarray) -> bytes:
-    """A float tensor as safetensors stores it."""
+    """A tensor as safetensors stores it."""
     match dtype:
+        case "U8":
+            return weight.tobytes()
         case "F32":
             return weight.astype(np.float32).tobytes()
         case "F16":
@@ -92,9 +94,10 @@ def write_safetensors(path: Path, weights: Weights, dtype: str) -> None:
     header: dict[str, Any] = {}
     data = b""
     for name, weight in weights.items():
-        piece = encoded(dtype, weight)
+        stored = "U8" if weight.dtype == np.uint8 else dtype
+        piece = encoded(stored, weight)
         header[name] = {
-            "dtype": dtype,
+            "dtype": stored,
             "shape": list(weight.shape),
             "data_offsets": [len(data), len(data) + len(piece)],
         }

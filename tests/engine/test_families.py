@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_tools import generation_logits
-from family_files import write_family_folder, write_family_gguf, write_family_mlc
+from family_files import in_mxfp4, write_family_folder, write_family_gguf, write_family_mlc
 from family_models import FAMILY_MODELS, FamilyModel, Recorded
 from made_models import SPECS, checksum
 from test_readme import README
@@ -124,6 +124,22 @@ async def test_a_part_of_a_model_that_sees(
     async with await webllm_py.load(folder, device=plain_device, kv_dtype="f32") as engine:
         error = recorded.expected[-1].error(await engine.logits(model.tokens(2)))
     assert error < TOLERANCE
+
+
+async def test_mxfp4(tmp_path: Path, plain_device: Device) -> None:
+    """From safetensors as from GGUF, whose blocks are compared with the gguf package's."""
+    model, recorded = FAMILY_MODELS["gpt-oss"], Recorded.load("gpt-oss")
+    recorded, weights, experts = in_mxfp4(recorded)
+    sources = (
+        write_family_folder(tmp_path / "folder", recorded, weights),
+        write_family_gguf(tmp_path / "model.gguf", model, recorded, weights, experts),
+    )
+    logits = []
+    for source in sources:
+        async with await webllm_py.load(source, device=plain_device, kv_dtype="f32") as engine:
+            logits.append(await engine.logits(model.tokens(2)))
+    assert logits[0].std() > 0.5
+    np.testing.assert_allclose(*logits, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["qwen3-moe", "gpt2"])

@@ -7,6 +7,7 @@ from typing import Any
 
 from webllm_py.checkpoint.checkpoint import BARE, Checkpoint, TensorInfo
 from webllm_py.checkpoint.json_text import parse_object
+from webllm_py.checkpoint.mxfp4 import METHOD, joined
 from webllm_py.checkpoint.safetensors import read_index, read_safetensors
 from webllm_py.checkpoint.text_files import (
     chat_templates,
@@ -52,6 +53,8 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
     opened: list[ByteSource] = []
     try:
         tensors = await _tensors(folder, opened)
+        if config.get("quantization_config"):
+            tensors = joined(tensors)
         if config is not whole:
             tensors = text_tensors(tensors)
         if BARE in tensors:
@@ -75,7 +78,7 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
 
 def _architecture(name: str, config: Mapping[str, Any]) -> str:
     quantization = config.get("quantization_config")
-    if isinstance(quantization, dict):
+    if isinstance(quantization, dict) and quantization.get("quant_method") != METHOD:
         raise UnsupportedModelError(
             f"{name} is quantized by {quantization.get('quant_method', 'an unnamed method')!r}, "
             "which this version does not run. Take the original model (it can be quantized while "

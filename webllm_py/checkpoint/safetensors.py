@@ -13,6 +13,7 @@ from typing import Any
 
 from webllm_py.checkpoint.checkpoint import FORMATS, TensorFormat, TensorInfo
 from webllm_py.checkpoint.json_text import parse_object
+from webllm_py.checkpoint.mxfp4 import BYTE, CODES, SCALES
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource
 
@@ -25,9 +26,13 @@ MAX_ELEMENTS = 2**63 - 1
 LENGTH_BYTES = 8
 
 DTYPES: Mapping[str, TensorFormat] = {name: FORMATS[name] for name in ("F32", "F16", "BF16")}
-# Of constants that BERT's files carry: 0, 1, 2, ... No model reads them.
-COUNTING = ("position_ids", "token_type_ids")
-COUNTING_DTYPES: Mapping[str, TensorFormat] = {"I64": TensorFormat("I64", 1, 8)}
+# By the ends of their names, what else tensors may be: constants that no model reads (BERT's 0, 1,
+# 2, ..., the masks of older models' attention), and what checkpoint/mxfp4.py puts together.
+OTHERS: Mapping[tuple[str, ...], Mapping[str, TensorFormat]] = {
+    ("position_ids", "token_type_ids"): {"I64": TensorFormat("I64", 1, 8)},
+    (".attention.bias", ".attn.bias"): {"BOOL": TensorFormat("BOOL", 1, 1), "U8": BYTE},
+    (CODES, SCALES): {"U8": BYTE},
+}
 
 
 async def read_safetensors(source: ByteSource) -> dict[str, TensorInfo]:
@@ -101,7 +106,11 @@ def _refuse_dtypes(name: str, entries: Mapping[str, Any]) -> None:
 
 def _dtypes_of(tensor: str) -> Mapping[str, TensorFormat]:
     """What a tensor of that name may be stored as."""
-    return {**DTYPES, **COUNTING_DTYPES} if tensor.endswith(COUNTING) else DTYPES
+    found = dict(DTYPES)
+    for ends, dtypes in OTHERS.items():
+        if tensor.endswith(ends):
+            found |= dtypes
+    return found
 
 
 def _tensor(source: ByteSource, name: str, entry: Any, start: int) -> TensorInfo:

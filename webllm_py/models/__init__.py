@@ -48,5 +48,6 @@ def turn(tensors: dict[str, TensorInfo], names: Collection[str]) -> None:
     from webllm_py.checkpoint.transposed import transposed  # a few families' files need it
 
     for name, tensor in tensors.items():
-        if name.endswith(".weight") and name.split(".")[-2] in names:
+        stored_so = tensor.format.block_size == 1  # quantized ones are in order
+        if stored_so and name.endswith(".weight") and name.split(".")[-2] in names:
             tensors[name] = transposed(tensor)

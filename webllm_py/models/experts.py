@@ -108,4 +108,5 @@ class Experts:
 def flat(tensor: TensorInfo) -> TensorInfo:
     """The experts' matrices, or vectors, as one: each behind the other."""
     experts, rows, *columns = tensor.shape
-    return replace(tensor, shape=(experts * rows, *columns))
+    companions = {name: flat(companion) for name, companion in tensor.companions.items()}
+    return replace(tensor, shape=(experts * rows, *columns), companions=companions)

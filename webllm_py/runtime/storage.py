@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
+from webllm_py.checkpoint.mxfp4 import BYTE
 from webllm_py.errors import DeviceLimitError, UnsupportedModelError
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.weights import BLOCK, Matrix, Part
@@ -75,7 +76,11 @@ STORAGE: Mapping[str, Storage] = {
     "q3f16_1": Storage(12, 2, group=40),
 }
 # Formats that differ from another one in the file alone.
-SAME: Mapping[str, str] = {"q4f16_0": "q4f16_1", "q4f32_0": "q4f32_1"}
+SAME: Mapping[str, str] = {
+    "q4f16_0": "q4f16_1",
+    "q4f32_0": "q4f32_1",
+    "mxfp4_hf": "mxfp4",
+}
 # Small matrices that are never quantized.
 KEPT = ("position_embd", "token_types", "ffn_gate_inp")
 FLOATS = ("F32", "F16", "BF16")
@@ -88,6 +93,7 @@ REPACK = {
     "q4f16_1": "codes4",
     "q4f32_1": "codes4",
     "q3f16_1": "codes3",
+    "mxfp4_hf": "codes4",
 }
 
 
@@ -199,15 +205,19 @@ def repacks(matrix: Matrix, plan: SlicePlan, part: Part) -> list[Repack]:
     """For a part's own bytes, and for those of each of its companions."""
     tensor = part.tensor
     own = STORAGE[plan.format].sizes(plan.rows, 8 * matrix.units).keys() - tensor.companions.keys()
-    words = {"format": f"repack/{REPACK.get(plan.format, plan.format)}"}
     source = tensor.format.name.lower()
+    name = REPACK.get(source, REPACK.get(plan.format, plan.format))
+    words = {"format": f"repack/{name}"}
     if source in FLOAT_FORMATS and source != plan.format:
         words = {"format": f"repack/quantize_{plan.format}", "source": f"repack/source_{source}"}
     made = [Repack(tensor, placing(matrix, plan, part, tensor, words), tuple(sorted(own)))]
     for buffer, companion in tensor.companions.items():
-        words = {"format": f"repack/group_{buffer}"}
-        group = tensor.format.block_size
-        kernel = placing(matrix, plan, part, companion, words, GROUP=group)
+        if companion.format == BYTE:
+            kernel = placing(matrix, plan, part, companion, {"format": "repack/exponents"})
+        else:
+            words = {"format": f"repack/group_{buffer}"}
+            group = tensor.format.block_size
+            kernel = placing(matrix, plan, part, companion, words, GROUP=group)
         made.append(Repack(companion, kernel, (buffer,)))
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from typing import Any
@@ -244,6 +245,14 @@ async def test_bad_safetensors(files: dict[str, bytes], message: str) -> None:
         await opened(files)
 
 
+async def test_masks_of_attention_are_let_through() -> None:
+    """Pythia's, that no model reads."""
+    mask = {"gpt_neox.layers.0.attention.bias": ("U8", (1, 1, 4, 4)), "a": ("F32", (1,))}
+    checkpoint = await opened({"model.safetensors": safetensors_bytes(mask)})
+    assert len(checkpoint.tensors) == 2
+    await checkpoint.close()
+
+
 async def test_dtypes_that_are_not_run_are_all_named() -> None:
     weights = safetensors_bytes(
         {"a": ("I64", (1,)), "b": ("F8_E4M3", (2,)), "c": ("I64", (2,)), "d": ("F32", (1,))}
@@ -299,3 +308,29 @@ async def test_bad_index(index: bytes, error: type[Exception], message: str) -> 
     }
     with pytest.raises(error, match=message):
         await opened(files)
+
+
+MXFP4 = json.dumps({"model_type": "gpt_oss", "quantization_config": {"quant_method": "mxfp4"}})
+
+
+async def test_mxfp4() -> None:
+    """Two tensors are one, whose scales come with it."""
+    header = {
+        "w_blocks": {"dtype": "U8", "shape": [2, 3, 1, 16], "data_offsets": [0, 96]},
+        "w_scales": {"dtype": "U8", "shape": [2, 3, 1], "data_offsets": [96, 102]},
+    }
+    checkpoint = await opened({"config.json": MXFP4.encode(), **one(header, 102)})
+    [(name, tensor)] = checkpoint.tensors.items()
+    assert (name, tensor.shape, tensor.stored_bytes) == ("w", (2, 3, 32), 102)
+    await checkpoint.close()
+
+
+@pytest.mark.parametrize("scales", [None, [2, 3], [2, 3, 2]])
+async def test_bad_mxfp4(scales: list[int] | None) -> None:
+    header = {"w_blocks": {"dtype": "U8", "shape": [2, 3, 1, 16], "data_offsets": [0, 96]}}
+    size = 96
+    if scales:
+        size += math.prod(scales)
+        header["w_scales"] = {"dtype": "U8", "shape": scales, "data_offsets": [96, size]}
+    with pytest.raises(CorruptCheckpointError, match=r"w_blocks of shape .* has scales of shape"):
+        await opened({"config.json": MXFP4.encode(), **one(header, size)})
