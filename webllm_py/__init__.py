@@ -47,6 +47,7 @@ from webllm_py.errors import (
 
 if TYPE_CHECKING:
     from webllm_py.engine import Engine, load
+    from webllm_py.routing import Router
     from webllm_py.runtime.progress import LoadProgress
     from webllm_py.serving.client import openai_client
 
@@ -74,6 +75,7 @@ __all__ = [
     "QueueFullError",
     "RequestError",
     "RequestTimeoutError",
+    "Router",
     "ServerError",
     "SeveralModelsError",
     "ShaderError",
@@ -91,6 +93,7 @@ __all__ = [
 # Imported when first used: the command line answers `--help` and wrong arguments without them.
 _LATER = {
     "Engine": "webllm_py.engine",
+    "Router": "webllm_py.routing",
     "LoadProgress": "webllm_py.runtime.progress",
     "load": "webllm_py.engine",
     "openai_client": "webllm_py.serving.client",

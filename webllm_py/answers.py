@@ -258,6 +258,7 @@ class Answer:
             constraints=self._constraints(len(choices)),
             vocabulary=self.tokenizer,
             logprobs=self._logprobs,
+            shared=self.request.shares,
             interrupted=self.interrupted,
         )
         async with aclosing(batches):

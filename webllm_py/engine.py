@@ -81,8 +81,9 @@ class Engine:
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
-    ``engine.embeddings.create`` take OpenAI's fields and return OpenAI's shapes. Requests wait for
-    their turn; each is answered alone.
+    ``engine.embeddings.create`` take OpenAI's fields and return OpenAI's shapes. Requests are
+    answered in the order in which they come, up to 8 together; one that Python has a say in (a
+    grammar, logits processors) has a turn of its own.
     """
 
     def __init__(self, options: LoadOptions, model: LoadedModel | LoadedEmbedder):
@@ -218,7 +219,8 @@ class Engine:
         return found
 
     def interrupt(self) -> None:
-        """End the answer whose turn it is, with the finish reason "abort". Others go on."""
+        """End the answer whose turn it is, of several the one that came first, with the finish
+        reason "abort". Others go on."""
         self._line.interrupt()
 
     async def recover(self) -> None:
@@ -251,7 +253,7 @@ class Engine:
         self._line.send_away(
             EngineClosedError("the model was unloaded before this request's turn came")
         )
-        self._line.interrupt()
+        self._line.interrupt(every=True)
         async with self._line.join(stays=True):
             model, self._model = self._model, None
             if model:
@@ -287,7 +289,7 @@ class Engine:
 
     async def respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
         """Answer a parsed request in its turn: a whole response, or a stream of pieces."""
-        place, submitted = self._line.join(), time.perf_counter()
+        place, submitted = self._line.join(shares=request.shares), time.perf_counter()
 
         @asynccontextmanager
         async def turn() -> AsyncIterator[Answer]:

@@ -1,4 +1,4 @@
-"""Whose turn it is: one at a time, in the order in which they asked."""
+"""Whose turn it is, in the order in which they asked: one's, or that of several who share it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 
 __all__ = ["Line", "Place"]
+
+MOST_SHARING = 8
 
 
 class Line:
@@ -31,18 +33,19 @@ class Line:
         """How many have asked and not entered."""
         return sum(not place.entered for place in self._places)
 
-    def interrupt(self) -> None:
-        """Ask the first one, whether it has entered or is about to, to end soon."""
-        if self._places:
-            self._places[0].interrupted = True
+    def interrupt(self, *, every: bool = False) -> None:
+        """Ask the first one, whether it has entered or is about to, to end soon; or everyone."""
+        for place in [*self._places][: None if every else 1]:
+            place.interrupted = True
 
-    def join(self, *, stays: bool = False) -> Place:
+    def join(self, *, stays: bool = False, shares: bool = False) -> Place:
         """The last place. Whoever does not enter it must ``leave`` it.
 
         Args:
             stays: not to be sent away.
+            shares: its turn may be that of others who share theirs, and come next to it.
         """
-        place = Place(self, stays=stays)
+        place = Place(self, stays=stays, shares=shares)
         self._places.append(place)
         self._call()
         return place
@@ -60,8 +63,12 @@ class Line:
             self._call()
 
     def _call(self) -> None:
-        if self._places:
-            self._places[0].call()
+        for number, place in enumerate([*self._places][:MOST_SHARING]):
+            if number and not place.shares:
+                break
+            place.call()
+            if not place.shares:
+                break
 
 
 class Place:
@@ -72,8 +79,9 @@ class Place:
         interrupted: whether it has been asked to end soon.
     """
 
-    def __init__(self, line: Line, *, stays: bool = False):
+    def __init__(self, line: Line, *, stays: bool = False, shares: bool = False):
         self.stays = stays
+        self.shares = shares
         self.entered = False
         self.interrupted = False
         self._line = line

@@ -138,6 +138,8 @@ YARN = {
     "original_max_position_embeddings": 48,
 }
 LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0}
+# No whole blocks of 32.
+UNEVEN = {"hidden_size": 92, "intermediate_size": 100}
 PHI = {"num_attention_heads": 3, "num_key_value_heads": 3, "hidden_size": 96}
 PARTIAL = {"hidden_size": 128, "num_key_value_heads": 4, "partial_rotary_factor": 0.5}
 FACTORS = [1.0 + 0.1 * i for i in range(16)]
@@ -189,6 +191,7 @@ FAMILY_MODELS = {
             "gpt-oss",
             "gpt_oss",
             {
+                **UNEVEN,
                 "head_dim": 32,
                 "intermediate_size": 44,
                 "num_hidden_layers": 4,
@@ -204,6 +207,7 @@ FAMILY_MODELS = {
             "gemma2",
             "gemma2",
             {
+                **UNEVEN,
                 "head_dim": 256,
                 "num_hidden_layers": 4,
                 "num_attention_heads": 2,
@@ -270,7 +274,12 @@ FAMILY_MODELS = {
         ),
         FamilyModel("olmo2", "olmo2", gguf="olmo2"),
         FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
-        FamilyModel("phi", "phi", PARTIAL, gguf="phi2"),
+        FamilyModel(
+            "phi",
+            "phi",
+            {**UNEVEN, "num_attention_heads": 3, "num_key_value_heads": 3, "hidden_size": 72},
+            gguf="phi2",
+        ),
         FamilyModel("gpt-neox", "gpt_neox", PARTIAL, gguf="gptneox"),
         FamilyModel(
             "redpajama", "gpt_neox", {"use_parallel_residual": False, **PARTIAL}, gguf="gptneox"

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,19 @@ from made_models import weights_of as decoder_weights
 from model_files import gguf_writer, write_folder
 
 import webllm_py
-from webllm_py import ContextLengthError, Engine, RequestError
+from webllm_py import ContextLengthError, Engine, RequestError, embedding
 from webllm_py.checkpoint.mlc_export import chat_config, exported
 from webllm_py.checkpoint.mlc_writer import MLCWriter
 from webllm_py.cli import main
-from webllm_py.errors import CorruptCheckpointError, EngineClosedError, UnsupportedModelError
+from webllm_py.errors import (
+    CorruptCheckpointError,
+    EngineClosedError,
+    GPUOutOfMemoryError,
+    UnsupportedModelError,
+)
 from webllm_py.gpu import Device
+from webllm_py.models.tuning import tuning_for
+from webllm_py.runtime.memory import plan_encoder_memory
 
 MEAN, CLS, ROBERTA = EMBEDDERS.values()
 
@@ -144,6 +152,33 @@ async def test_together_is_as_one_by_one(embedder: Engine) -> None:
     for i in (0, 3, 4, 5, 20, 44, 45, len(texts) - 1):
         [alone] = await vectors(embedder, [texts[i]])
         np.testing.assert_array_equal(together[i], alone)
+
+
+async def test_room_for_long_texts_is_made_when_one_comes(
+    folder: Path, embedder: Engine, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "tuning_for", lambda _: replace(tuning_for(device), chunk=16))
+    texts = texts_of(MEAN)
+    expected = await vectors(embedder, texts)
+    async with await webllm_py.load(folder, device=device) as engine:
+        before = engine.info["gpu_memory"]
+        np.testing.assert_array_equal(await vectors(engine, texts[:2]), expected[:2])
+        assert engine.info["gpu_memory"] == before
+        failing = monkeypatch.context()
+        with failing as patch:
+            patch.setattr(device, "check", out_of_memory)
+            with pytest.raises(GPUOutOfMemoryError):
+                await engine.embeddings.create(input=texts[3])
+        assert engine.info["gpu_memory"] == before
+        np.testing.assert_array_equal(await vectors(engine, texts), expected)
+        assert engine.info["gpu_memory"] > before
+        plan = plan_encoder_memory(engine.any_loaded.embedder.model, device)
+        np.testing.assert_array_equal(await vectors(engine, texts[:1]), expected[:1])
+    assert plan.loaded == plan.whole > before  # a usual pass takes more than any of these
+
+
+async def out_of_memory() -> None:
+    raise GPUOutOfMemoryError("no memory")
 
 
 async def test_every_kind_of_input(embedder: Engine) -> None:

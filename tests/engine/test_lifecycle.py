@@ -78,9 +78,10 @@ class TestUnload:
         fields = {"prompt": "x", "max_tokens": 400, "logit_bias": PRINTABLE_ONLY}
         under_way = await engine.completions.create(**fields, stream=True)
         await anext(under_way)
+        waiting_logits = asyncio.create_task(engine.logits([1, 2]))
+        await asyncio.sleep(0)
         waiting = asyncio.create_task(engine.completions.create(**fields))
         waiting_stream = await engine.completions.create(**fields, stream=True)
-        waiting_logits = asyncio.create_task(engine.logits([1, 2]))
         await asyncio.sleep(0)
         async with asyncio.timeout(2):
             await engine.unload()

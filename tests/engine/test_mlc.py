@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from blocks import decode
-from engine_tools import generation_logits
+from engine_tools import PRINTABLE_ONLY, generation_logits
 from formats import from_bf16, to_bf16
 from groups import GROUPS
 from made_models import FORMATS, SMALL, SPECS, Weights, tokens_of, weights_of
@@ -236,7 +236,7 @@ async def greedy(engine: Engine, prompts: Sequence[list[dict[str, str]]] = PROMP
     answers = []
     for messages in prompts:
         reply = await engine.chat.completions.create(
-            messages=messages, temperature=0, max_tokens=40
+            messages=messages, temperature=0, max_tokens=24
         )
         answers.append(reply.choices[0].message.content)
     return answers
@@ -270,3 +270,28 @@ async def test_floats_of_16_bits(exports: Exports, device: Device) -> None:
             logits.append(await engine.logits([5, 6, 7, 8]))
     np.testing.assert_array_equal(*logits)
     assert said[0] == said[1] and len(said[0]) > 5
+
+
+async def test_settings_and_ends_are_the_folder_s_own(tmp_path: Path, device: Device) -> None:
+    """A made model says any bytes: these are to be printable, and each of them ends the answer."""
+    ends = [chr(byte) for byte in range(32, 127)]
+    conversation = {**CONVERSATION, "stop_str": ends, "stop_token_ids": [257, 9]}
+    folder = write_mlc(
+        tmp_path / "model", SMALL, weights_of(SMALL), "q4f16_1", conversation=conversation
+    )
+    config = json.loads((folder / "mlc-chat-config.json").read_text())
+    settings = {"temperature": 0.3, "top_p": 0.9, "presence_penalty": 0.5}
+    (folder / "mlc-chat-config.json").write_text(json.dumps({**config, **settings}))
+    async with await webllm_py.load(folder, device=device) as engine:
+        assert dict(engine.loaded.sampling) == settings
+        assert engine.tokenizer.end_ids == {257, 9}
+        reply = await engine.chat.completions.create(
+            messages=[{"role": "user", "content": "Hi"}],
+            logit_bias=PRINTABLE_ONLY,
+            max_tokens=5,
+        )
+        completion = await engine.completions.create(
+            prompt="Hi", logit_bias=PRINTABLE_ONLY, max_tokens=5
+        )
+    assert (reply.choices[0].message.content, reply.choices[0].finish_reason) == ("", "stop")
+    assert len(completion.choices[0].text) == 5

@@ -53,7 +53,8 @@ _BY_SOURCE: Sequence[tuple[tuple[str, ...], Syntax]] = (
     (("[TOOL_CALLS]", "[ARGS]"), syntax.MISTRAL_ARGS),
     (("[TOOL_CALLS]",), syntax.MISTRAL),
     (("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>"), syntax.DEEPSEEK),
-    (("<|tool_call|>",), syntax.PHI),
+    (("<|tool_call|>", "<|/tool_call|>"), syntax.PHI),
+    (("<|tool_call|>",), syntax.GRANITE),
     (("func_name1(params_name1=",), syntax.PYTHONIC),
     (('"parameters": ', "ipython"), syntax.LLAMA),
 )

@@ -8,13 +8,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
-from itertools import takewhile
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from webllm_py.chat.habits import CallForm, TemplateHabits
 from webllm_py.chat.plain import MAX_DEPTH
 from webllm_py.chat.reasoning import Marks
 from webllm_py.chat.template import Template
+from webllm_py.chat.tool_texts import (
+    CallWriter,
+    completed,
+    joined,
+    with_results,
+    with_single_calls,
+    with_tools,
+)
 from webllm_py.chat.tools.syntax import GENERIC
 from webllm_py.errors import RequestError, TemplateError
 
@@ -24,14 +31,6 @@ Json = dict[str, Any]
 
 END_MARK = "\ue000webllm_py\ue001"  # private use: no text that anybody writes
 THINKING = "message.thinking"  # what gpt-oss's template calls the reasoning
-PART_SEPARATOR = "\n"  # between the text parts of a message, as vLLM and llama.cpp join them
-
-
-class CallWriter(Protocol):
-    """A ``Syntax``, or ``Harmony``."""
-
-    def written(self, calls: Sequence[tuple[str, str]]) -> str:
-        """Calls as the model writes them."""
 
 
 class PromptBuilder:
@@ -96,13 +95,17 @@ class PromptBuilder:
         """
         variables = variables or {}
         self._check_known(variables)
-        given = {**variables, "add_generation_prompt": add_generation_prompt}
+        variables = {**variables, "add_generation_prompt": add_generation_prompt}
         if enable_thinking is not None:
-            given["enable_thinking"] = enable_thinking
-        text = self._rendered(messages, tools, given, continues=continue_final_message)
+            variables["enable_thinking"] = enable_thinking
+        text = self._rendered(messages, tools, variables, mark_end=continue_final_message)
+        if continue_final_message:
+            begun, mark, _ = text.rpartition(END_MARK)
+            if not mark:
+                _refuse("continue_final_message", "it changes the text of a message")
+            return begun
         known = "enable_thinking" in self.template.variables
-        opened = add_generation_prompt and not continue_final_message
-        if enable_thinking is False and self._reasoning and opened and not known:
+        if enable_thinking is False and add_generation_prompt and self._reasoning and not known:
             return self._reasoning.closed(text)
         return text
 
@@ -110,27 +113,27 @@ class PromptBuilder:
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]],
-        given: Mapping[str, Any],
+        variables: Mapping[str, Any],
         *,
-        continues: bool,
+        mark_end: bool,
     ) -> str:
-        messages = self._with_results(self._with_single_calls(messages))
+        """The template's text, with ``END_MARK`` behind the last message's if wanted."""
+        messages = with_results(with_single_calls(messages, self._habits), self._habits)
 
         def rendered(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = ()) -> str:
             prepared = [self._prepared(each, f"messages[{i}]") for i, each in enumerate(messages)]
-            if continues and prepared[-1]["content"]:
+            if mark_end and prepared[-1]["content"]:
                 prepared[-1]["content"] = _marked(prepared[-1]["content"])
-            text = self.template.render(prepared, tools=tools, **given)
-            return _up_to_mark(text) if continues else text
+            return self.template.render(prepared, tools=tools, **variables)
 
         if not tools:
             return rendered(messages)
         if "tools" in self.template.variables:
             # Templates fail where a tool has no description, or a schema that they did not expect.
-            for form in (tools, [_completed(tool) for tool in tools]):
+            for form in (tools, [completed(tool) for tool in tools]):
                 with suppress(TemplateError):
                     return rendered(messages, form)
-        return rendered(self._with_tools(messages, tools))
+        return rendered(with_tools(messages, tools, self._habits, self._syntax))
 
     def _check_known(self, variables: Mapping[str, Any]) -> None:
         for name in variables:
@@ -139,58 +142,6 @@ class PromptBuilder:
                 # OpenAI has this one as a field of its own.
                 field = name if name == "reasoning_effort" else f"chat_template_kwargs.{name}"
                 _refuse(field, f"it knows the variables {names}")
-
-    def _with_tools(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
-    ) -> list[Mapping[str, Any]]:
-        """The conversation with the tools in a message."""
-        first, *rest = messages
-        system = first["role"] in ("system", "developer")
-        if self._habits.system_tools:
-            described = json.dumps([tool["function"] for tool in tools], ensure_ascii=False)
-            given = first if system else {"role": "system", "content": ""}
-            return [{**given, "tools": described}, *(rest if system else messages)]
-        text = instructions(tools, self._syntax)
-        if system:
-            return [{**first, "content": f"{_joined(first['content'])}\n\n{text}"}, *rest]
-        if self._habits.shows_system:
-            return [{"role": "system", "content": text}, *messages]
-        return [{**first, "content": f"{text}\n\n{_joined(first['content'])}"}, *rest]
-
-    def _with_single_calls(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The conversation with one call a message, its results behind it, where the template
-        shows no more (Llama 3, gpt-oss)."""
-        waiting, found = list(messages), list[Mapping[str, Any]]()
-        while waiting:
-            message = waiting.pop(0)
-            calls = message.get("tool_calls", ())
-            if len(calls) < 2 or self._habits.several_calls:
-                found.append(message)
-                continue
-            for call in calls:
-                found.append({**message, "tool_calls": [call]})
-                message = {"role": "assistant", "content": None}  # the text stands once
-                for result in takewhile(lambda m: m["role"] == "tool", [*waiting]):
-                    if result["tool_call_id"] == call["id"]:
-                        waiting.remove(result)
-                        found.append(result)
-        return found
-
-    def _with_results(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The conversation with results of tools as the user's words where the template does not
-        show the role ``tool``; results in a row are one message."""
-        found: list[Mapping[str, Any]] = []
-        written = False
-        for message in messages:
-            result = message["role"] == "tool" and not self._habits.shows_tool_results
-            if result:
-                text = f"<tool_response>\n{_joined(message['content'])}\n</tool_response>"
-                if written:
-                    text = f"{found.pop()['content']}\n{text}"
-                message = {"role": "user", "content": text}
-            found.append(message)
-            written = result
-        return found
 
     def _prepared(self, message: Mapping[str, Any], param: str) -> Json:
         prepared = dict(message)
@@ -207,7 +158,7 @@ class PromptBuilder:
 
     def _prepare_answer(self, message: Json) -> None:
         if self._reasoning and self._keeps_reasoning and message["content"]:
-            thought, message["content"] = self._reasoning.split(_joined(message["content"]))
+            thought, message["content"] = self._reasoning.split(joined(message["content"]))
             if thought:
                 message.setdefault("reasoning_content", thought)
         if "tool_calls" in message:
@@ -215,7 +166,7 @@ class PromptBuilder:
             if form is None:
                 calls = [call["function"] for call in message.pop("tool_calls")]
                 text = self._syntax.written([(c["name"], c["arguments"]) for c in calls])
-                before = _joined(message["content"] or "")
+                before = joined(message["content"] or "")
                 message["content"] = f"{before}\n{text}" if before else text
             else:
                 _use_call_form(message, form, self._habits.short_ids)
@@ -229,31 +180,12 @@ class PromptBuilder:
         return marks is not None and self._habits.keeps(marks.opening, marks.closing)
 
 
-def instructions(tools: Sequence[Mapping[str, Any]], syntax: CallWriter) -> str:
-    """Tools, and how to call them, for models whose template says nothing of it."""
-    described = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
-    example = syntax.written([("NAME", '{"ARGUMENT": "VALUE"}')])
-    return (
-        "You can call functions. Each is described by its name and the JSON Schema of its "
-        f"arguments:\n{described}\n\nTo call one, answer with nothing but this, with its name and "
-        f"its arguments filled in:\n{example.strip()}\nOnly call a function where it helps; you "
-        "will get its result. Else answer as usual."
-    )
-
-
 def _marked(content: Any) -> Any:
     """The content with a mark at its end, where templates that trim texts leave white space."""
     if isinstance(content, str):
         return content + END_MARK
     *parts, last = content
     return [*parts, {**last, "text": last["text"] + END_MARK}]
-
-
-def _up_to_mark(text: str) -> str:
-    begun, mark, _ = text.rpartition(END_MARK)
-    if not mark:
-        _refuse("continue_final_message", "it changes the text of a message")
-    return begun
 
 
 def _refuse(param: str, advice: str) -> NoReturn:
@@ -264,24 +196,11 @@ def _refuse(param: str, advice: str) -> NoReturn:
     )
 
 
-def _completed(tool: Mapping[str, Any]) -> Json:
-    """A tool with everything that it need not have."""
-    nothing = {"description": "", "parameters": {"type": "object", "properties": {}}}
-    return {**tool, "function": {**nothing, **tool["function"]}}
-
-
-def _joined(content: Any) -> str:
-    """A message's content as one text."""
-    if isinstance(content, str):
-        return content
-    return PART_SEPARATOR.join(part["text"] for part in content or ())
-
-
 def _content(content: Any, text_parts: bool) -> Any:
     if isinstance(content, str) and text_parts:
         return [{"type": "text", "text": content}]
     if isinstance(content, list) and not text_parts:
-        return _joined(content)
+        return joined(content)
     return content
 
 

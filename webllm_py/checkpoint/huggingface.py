@@ -14,6 +14,7 @@ from webllm_py.checkpoint.text_files import (
     read_files,
     read_texts,
 )
+from webllm_py.checkpoint.text_part import text_config, text_tensors
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource, Folder, base_name
 
@@ -27,7 +28,6 @@ EMBEDDERS = ("bert", "roberta", "xlm-roberta")
 EMBEDDER_FILES = ("modules.json", "1_Pooling/config.json")
 MAX_CONFIG_BYTES = 4 << 20
 MAX_INDEX_BYTES = 16 << 20
-NESTED_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config")
 
 
 async def open_huggingface(folder: Folder) -> Checkpoint:
@@ -42,7 +42,8 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
     data = await read_file(folder, CONFIG, MAX_CONFIG_BYTES)
     if data is None:
         raise MissingFileError(f"{folder.name} holds no {CONFIG}.")
-    config = parse_object(data, f"{CONFIG} of {folder.name}")
+    whole = parse_object(data, f"{CONFIG} of {folder.name}")
+    config = text_config(folder.name, whole)
     architecture = _architecture(folder.name, config)
     files = await read_texts(folder)
     if architecture in EMBEDDERS:
@@ -51,6 +52,8 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
     opened: list[ByteSource] = []
     try:
         tensors = await _tensors(folder, opened)
+        if config is not whole:
+            tensors = text_tensors(tensors)
         if BARE in tensors:
             files |= await read_files(folder, EMBEDDER_FILES)
     except BaseException:
@@ -71,12 +74,6 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
 
 
 def _architecture(name: str, config: Mapping[str, Any]) -> str:
-    for key in NESTED_CONFIGS:
-        if isinstance(config.get(key), dict):
-            raise UnsupportedModelError(
-                f"{name} is a model of several parts ({config.get('model_type')!r}: its {CONFIG} "
-                f"has a {key}), which this version does not run. Take the text-only model."
-            )
     quantization = config.get("quantization_config")
     if isinstance(quantization, dict):
         raise UnsupportedModelError(

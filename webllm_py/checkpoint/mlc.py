@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.checkpoint.huggingface import EMBEDDERS
@@ -53,6 +54,9 @@ async def open_mlc(folder: Folder) -> Checkpoint:
         shard.filename: VerifiedFile(folder, shard.filename, shard.nbytes, shard.md5)
         for shard in shards
     }
+    # Tensors are loaded in the order of their files' names.
+    for source, following in pairwise(sorted(sources.values(), key=lambda source: source.name)):
+        source.following = following
     await _check_shards(folder, sources)
     files = await read_texts(folder, tokenizer_files(config, TEXT_FILES))
     if metadata["model_type"] in EMBEDDERS:

@@ -251,5 +251,6 @@ def encoder_memory(
         "context_length": plan.context_length,
         "weights": plan.weights,
         "work": plan.work,
+        "loaded": plan.loaded,
         "whole": plan.whole,
     }

@@ -99,8 +99,9 @@ def memory_rows(memory: Mapping[str, Any]) -> Rows:
     context = f"{memory['context_length']:,} tokens"
     yield "weights", f"{size(memory['weights'])}, {memory['quantization']}"
     yield "work buffers", size(memory["work"])
-    if "loaded" not in memory:
-        yield "together", f"{size(memory['whole'])}, for texts of up to {context}"
+    if "cache_1000_tokens" not in memory:
+        yield "after loading", size(memory["loaded"])
+        yield "at most", f"{size(memory['whole'])}, with a text of {context}"
         return
     yield "KV cache", f"{size(memory['cache_1000_tokens'])} a 1,000 tokens, {memory['kv_dtype']}"
     yield "after loading", size(memory["loaded"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
 
-from webllm_py.errors import CorruptCheckpointError, SourceError
+from webllm_py.errors import CorruptCheckpointError, SourceError, WebLLMError
 from webllm_py.fetch.local import HAS_THREADS, THREAD_FROM
 from webllm_py.fetch.source import ByteSource, Chunk, Folder, bytes_of, check_range, part_of
 
@@ -23,7 +24,13 @@ class VerifiedFile:
     Args:
         nbytes: its length.
         md5: its digest in hexadecimal digits; None if it is not known.
+
+    Attributes:
+        following: the file that will be read next. It is opened while this one is read: a server's
+            answer takes its time.
     """
+
+    following: VerifiedFile | None = None
 
     def __init__(self, folder: Folder, filename: str, nbytes: int, md5: str | None):
         self.name = f"{folder.name.rstrip('/')}/{filename}"
@@ -35,6 +42,7 @@ class VerifiedFile:
         self._digested = 0
         self._source: ByteSource | None = None
         self._lock = asyncio.Lock()
+        self._opening: asyncio.Future[None] | None = None
         self._closed = False
 
     async def size(self) -> int:
@@ -90,7 +98,20 @@ class VerifiedFile:
     async def close(self) -> None:
         """See ``ByteSource``."""
         self._closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
         await self._let_go()
+
+    def begin(self) -> None:
+        """Open the file soon. What goes wrong is for the read to find."""
+        if self._opening is None and not self._closed:
+            self._opening = asyncio.ensure_future(self._open_early())
+
+    async def _open_early(self) -> None:
+        with suppress(WebLLMError):
+            async with self._lock:
+                await self._open()
 
     async def _open(self) -> ByteSource:
         if self._closed:
@@ -120,6 +141,8 @@ class VerifiedFile:
 
     async def _read(self, offset: int, length: int) -> Chunk:
         source = await self._open()
+        if self.following is not None:
+            self.following.begin()
         chunk = await source.read_chunk(offset, length)
         new = offset + length - self._digested
         if self._md5 and offset <= self._digested and new > 0:

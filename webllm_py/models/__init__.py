@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from webllm_py.checkpoint.checkpoint import BARE, Checkpoint, TensorInfo
+from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.families import ENCODERS, family_of
 from webllm_py.models.family import config_of
 from webllm_py.models.names import MLC_NAMES, MLC_PREFIX, gguf_names
@@ -21,6 +22,11 @@ def model_for(checkpoint: Checkpoint) -> Transformer:
         CorruptCheckpointError: numbers or tensors that contradict each other.
     """
     family = family_of(checkpoint.architecture)
+    if checkpoint.kind == "mlc" and not family.in_mlc:
+        raise UnsupportedModelError(
+            f"MLC folders of {checkpoint.architecture} are not supported; take the model's GGUF "
+            "file or Hugging Face folder"
+        )
     tensors = dict(checkpoint.tensors)
     if checkpoint.kind != "gguf":
         names = family.names

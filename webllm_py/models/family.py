@@ -41,6 +41,7 @@ class Family:
         keys: names of config.json's numbers that differ from most families'.
         defaults: what config.json's numbers are where it does not say it, by most families' names;
             or what finds it from the others.
+        in_mlc: whether MLC's folders of the family are read.
         transposed: tensors of a layer that safetensors hold the other way round.
     """
 
@@ -49,6 +50,7 @@ class Family:
     keys: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     transposed: tuple[str, ...] = ()
+    in_mlc: bool = True
 
 
 def vocab_size_of(tensors: Mapping[str, TensorInfo]) -> int:

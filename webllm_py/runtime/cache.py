@@ -65,10 +65,10 @@ class KVCache:
         """Make the first pages."""
         await self._grow(min(FIRST_PAGES, self.layout.max_pages))
 
-    def begin(self, tokens: Sequence[int]) -> CachedSequence:
-        """The longest cached prefix of a prompt, in the page table and ready to be extended."""
+    def begin(self, tokens: Sequence[int], slot: int = 0) -> CachedSequence:
+        """The longest cached prefix of a prompt, in a slot's page table, ready to be extended."""
         sequence = self.pages.begin(tokens)
-        self.write_pages(list(enumerate(sequence.pages)))
+        self.write_pages(list(enumerate(sequence.pages)), slot)
         return sequence
 
     async def reserve(self, sequence: CachedSequence, length: int, slot: int = 0) -> None:

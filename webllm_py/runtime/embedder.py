@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from webllm_py.gpu.device import Device, Plan
+from webllm_py.gpu.device import Buffer, Device, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
 from webllm_py.models.bert import Bert
@@ -31,6 +31,9 @@ class Embedder:
 
     Args:
         context_length: the most tokens of a text.
+
+    Attributes:
+        max_rows: most rows of a pass. There is room for a usual one; a longer text makes more.
     """
 
     def __init__(
@@ -43,10 +46,10 @@ class Embedder:
         context_length: int,
         tuning: Tuning,
     ):
-        self.device, self.model, self.weights, self.tuning = device, model, weights, tuning
-        self.context_length = context_length
-        self.max_rows = self.bucket(max(context_length, tuning.chunk))
-        self.buffers = self._buffers(owner)
+        self.device, self.owner, self.model, self.weights = device, owner, model, weights
+        self.tuning, self.context_length = tuning, context_length
+        self.max_rows = self.bucket(tuning.chunk)
+        self.buffers = self._buffers(self.max_rows)
         self._plans: dict[int, Plan] = {}
 
     @property
@@ -64,19 +67,50 @@ class Embedder:
         """Whether vectors are of length 1."""
         return self.model.config.normalize
 
-    def _buffers(self, owner: BufferOwner) -> EncoderBuffers:
-        config, rows, make = self.model.config, self.max_rows, owner.create
+    async def grow(self, length: int) -> None:
+        """Make room for a text of so many tokens.
+
+        Raises:
+            DeviceLimitError: the device binds too little for it.
+            GPUOutOfMemoryError: no memory for it; there is room as before.
+        """
+        if length <= self.max_rows:
+            return
+        rows = self.bucket(length)
+        grown = self._buffers(rows)
+        try:
+            await self.device.check()
+        except BaseException:
+            self.owner.free(*vars(grown).values())
+            raise
+        self.drop_plans()
+        self.owner.free(*vars(self.buffers).values())
+        self.buffers, self.max_rows = grown, rows
+
+    def _buffers(self, rows: int) -> EncoderBuffers:
+        made: dict[str, Buffer] = {}
+        try:
+            for name, size in self.sizes(rows).items():
+                made[name] = self.owner.create(name, size)
+        except BaseException:
+            self.owner.free(*made.values())
+            raise
+        return EncoderBuffers(**made)
+
+    def sizes(self, rows: int) -> dict[str, int]:
+        """Bytes of the buffers of a pass over so many rows, by their names."""
+        config = self.model.config
         hidden, texts = padded(config.hidden_size), rows // ROWS_A_TILE
         inner = max(3 * config.hidden_size, padded(config.intermediate_size))
-        return EncoderBuffers(
-            rows=make("rows", StepLayout(rows, 0).nbytes),
-            tiles=make("tiles", 16 * texts),
-            texts=make("texts", 8 * texts),
-            hidden=make("hidden", 4 * rows * hidden),
-            summed=make("summed", 4 * rows * hidden),
-            inner=make("inner", 4 * rows * inner),
-            pooled=make("pooled", 4 * texts * hidden),
-        )
+        return {
+            "rows": StepLayout(rows, 0).nbytes,
+            "tiles": 16 * texts,
+            "texts": 8 * texts,
+            "hidden": 4 * rows * hidden,
+            "summed": 4 * rows * hidden,
+            "inner": 4 * rows * inner,
+            "pooled": 4 * texts * hidden,
+        }
 
     async def prepare(self) -> None:
         """Compile the kernels and record the plans of usual texts."""
@@ -93,9 +127,13 @@ class Embedder:
 
         Args:
             texts: token ids, special ones included; at least one, at most ``context_length``.
+
+        Raises:
+            DeviceLimitError, GPUOutOfMemoryError: as ``grow``.
         """
         found: list[array[float]] = []
         reading: tuple[int, Awaitable[bytes]] | None = None
+        await self.grow(max(map(len, texts)))
         try:
             for batch in self.batches(texts):
                 if interrupted():

@@ -22,6 +22,7 @@ from webllm_py.models.step import PAGE, SLOTS, Row, StepLayout
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
+from webllm_py.runtime.batch import Batch
 from webllm_py.runtime.cache import KVCache
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.pages import Sequence as CachedSequence
@@ -82,6 +83,7 @@ class Executor:
         self.usual_prompts: tuple[int, ...] = USUAL_PROMPTS
         self._plans: dict[tuple[object, str, int], Plan] = {}
         self._last_row = 0
+        self.batch = Batch(self)
 
     def _activations(self, config: ModelConfig, step: Buffer) -> Activations:
         make = self.owner.create
@@ -159,7 +161,7 @@ class Executor:
             self.device.write(self.buffers.step, offset, words)
 
     async def prefill(
-        self, sequence: CachedSequence, tokens: Sequence[int]
+        self, sequence: CachedSequence, tokens: Sequence[int], slot: int = 0
     ) -> AsyncIterator[CachedSequence]:
         """Compute the keys and values of tokens that follow the sequence, a chunk at a time.
 
@@ -168,9 +170,9 @@ class Executor:
         """
         for start in range(0, len(tokens), self.chunk):
             part = tokens[start : start + self.chunk]
-            await self.cache.reserve(sequence, len(sequence.tokens) + len(part))
+            await self.cache.reserve(sequence, len(sequence.tokens) + len(part), slot)
             plan = await self.forward_plan(len(part))
-            self.write_rows(consecutive(part, len(sequence.tokens)))
+            self.write_rows(consecutive(part, len(sequence.tokens), slot))
             if start:
                 await self.device.idle()
             self.device.replay(plan)
@@ -178,14 +180,15 @@ class Executor:
             self._last_row = len(part) - 1
             yield sequence
 
-    def go_on(self, sequence: CachedSequence, slots: int = 1, drawn: int = 0) -> None:
-        """After ``prefill``: a row for each of so many answers, which begin with the last token.
+    def go_on(self, sequence: CachedSequence, slots: Sequence[int] = (0,), drawn: int = 0) -> None:
+        """After ``prefill``: a row for each of the answers in these slots, which begin with the
+        last token.
 
         Args:
             drawn: how many tokens count as drawn before.
         """
         token, position = sequence.tokens[-1], len(sequence.tokens) - 1
-        rows = [Row(token, position, slot, drawn) for slot in range(slots)]
+        rows = [Row(token, position, slot, drawn) for slot in slots]
         self.write_rows(rows, self._last_row)
 
     async def plan(
@@ -263,9 +266,9 @@ def eight_bits(columns: int, rows: int) -> int:
     return rows * (columns + 4 * (columns // 32))
 
 
-def consecutive(tokens: Sequence[int], position: int) -> list[Row]:
+def consecutive(tokens: Sequence[int], position: int, slot: int = 0) -> list[Row]:
     """Rows of a chunk: tokens that follow each other, the first at ``position``."""
-    return [Row(token, position + i) for i, token in enumerate(tokens)]
+    return [Row(token, position + i, slot) for i, token in enumerate(tokens)]
 
 
 def longest_context(config: ModelConfig, device: Device, kv_format: KVFormat) -> int:

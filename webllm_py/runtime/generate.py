@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Container, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.runtime.batch import Member
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.pages import Sequence as CachedSequence
@@ -57,6 +59,7 @@ async def generate(
     constraints: Sequence[Constraint] = (),
     vocabulary: Vocabulary | None = None,
     logprobs: int | None = None,
+    shared: bool = False,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """Answers to one prompt, decoded together: which one, and tokens drawn for it, as they arrive.
@@ -75,14 +78,45 @@ async def generate(
         vocabulary: what is known of tokens, for settings and constraints that are about texts.
         logprobs: how many alternatives ``stats`` gets with each token's log-probability; None: it
             gets neither.
+        shared: whether others may generate at the same time, each of them so: then all their
+            answers are decoded together. Not with constraints, log-probabilities, ``min_tokens``
+            or what has to see each token.
         interrupted: asked between chunks of the prompt and batches of tokens; True ends it.
     """
-    n = len(settings)
+    member = Member(prompt, settings, max_tokens, stats, ended, interrupted)
+    if shared and executor.batch.busy:
+        pieces = executor.batch.tokens(member)
+    else:
+        pieces = begun(
+            executor, member, most_ahead, guess, constraints, vocabulary, logprobs, shared
+        )
+    async with aclosing(pieces):
+        async for index, tokens in pieces:
+            stats[index].drew(len(tokens))
+            yield index, tokens
+            if interrupted():
+                return
+
+
+async def begun(
+    executor: Executor,
+    member: Member,
+    most_ahead: int,
+    guess: bool,
+    constraints: Sequence[Constraint],
+    vocabulary: Vocabulary | None,
+    logprobs: int | None,
+    shared: bool,
+) -> AsyncGenerator[tuple[int, list[int]], None]:
+    """``generate`` where nobody else does, at least to begin with."""
+    prompt, settings = member.prompt, member.settings
     scratch = BufferOwner(executor.device)
     decoder = await decoder_for(executor, scratch, settings, logprobs)
     sequences: list[CachedSequence] = []
-    run = Run(decoder, sequences, list(prompt), max_tokens, ended, most_ahead)
-    run.logprobs = [own_stats.logprobs for own_stats in stats]
+    run = Run(decoder, sequences, list(prompt), member.max_tokens, member.ended, most_ahead)
+    run.logprobs = [stats.logprobs for stats in member.stats]
+    if shared:
+        executor.batch.begin_alone()
     try:
         steps = Stepwise(run, settings[0], constraints, vocabulary)
         for slot, own in enumerate(settings):
@@ -95,30 +129,23 @@ async def generate(
                 ends=vocabulary.end_ids if vocabulary else (),
             )
         sequences.append(executor.cache.begin(prompt))
-        for own_stats in stats:
-            own_stats.prompt_tokens = len(prompt)
-            own_stats.cached_tokens = len(sequences[0].tokens)
+        for stats in member.stats:
+            stats.prompt_tokens = len(prompt)
+            stats.cached_tokens = len(sequences[0].tokens)
         async for _ in executor.prefill(sequences[0], prompt[len(sequences[0].tokens) :]):
-            if interrupted():
+            if member.interrupted():
                 return
-        for slot in range(1, n):
+        for slot in range(1, len(settings)):
             sequences.append(await executor.cache.fork(sequences[0], slot))
-        executor.go_on(sequences[0], n)
+        executor.go_on(sequences[0], range(len(settings)))
         guess = guess and not settings[0].mirostat_tau
-        masks_rarely = n == 1 and settings[0].memoryless and logprobs is None
-        if masks_rarely and constraints and constraints[0].is_free:
-            from webllm_py.runtime.verified import verified  # not before it is needed
-
-            pieces = verified(run, constraints[0], steps.tokens, guess=guess)
-        elif steps.needed:
-            pieces = steps.tokens()
+        if shared:
+            pieces = executor.batch.joined_later(run, member, guess=guess)
         else:
-            pieces = run.ahead(guess=guess)
-        async for index, tokens in pieces:
-            stats[index].drew(len(tokens))
-            yield index, tokens
-            if interrupted():
-                return
+            pieces = alone(run, steps, settings[0], guess)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
     finally:
         try:
             await run.close()
@@ -132,6 +159,21 @@ async def generate(
             if decoder is not executor.decoder:
                 executor.drop_plans(decoder)
             scratch.free_all()
+            if shared:
+                executor.batch.end_alone()
+
+
+def alone(
+    run: Run, steps: Stepwise, settings: SamplingSettings, guess: bool
+) -> AsyncGenerator[tuple[int, list[int]], None]:
+    """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
+    one = run.decoder.slots == 1 and not run.decoder.logprobs
+    free = any(constraint.is_free for constraint in steps.constraints)
+    if one and free and settings.memoryless:
+        from webllm_py.runtime.verified import verified  # not before it is needed
+
+        return verified(run, steps.constraints[0], steps.tokens, guess=guess)
+    return steps.tokens() if steps.needed else run.ahead(guess=guess)
 
 
 async def decoder_for(

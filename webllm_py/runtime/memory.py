@@ -66,18 +66,25 @@ class EncoderMemory:
 
     Attributes:
         weights: the model's matrices and vectors, as the kernels read them.
-        work: what a pass works in.
+        work: what a usual pass works in.
+        most_work: what the longest text takes instead.
         context_length: the most tokens of a text.
     """
 
     weights: int
     work: int
+    most_work: int
     context_length: int
 
     @property
-    def whole(self) -> int:
-        """All of it."""
+    def loaded(self) -> int:
+        """Right after loading."""
         return self.weights + self.work
+
+    @property
+    def whole(self) -> int:
+        """After the longest text."""
+        return self.weights + self.most_work
 
 
 class SizingDevice:
@@ -156,7 +163,11 @@ def plan_encoder_memory(
     owner = BufferOwner(sizing)
     weights, _ = place_weights(sizing, owner, model, ProgressReporter(None), quantize)
     weight_bytes = owner.nbytes
-    longest = model.config.context_length
-    context = min(context_length or longest, longest)
-    Embedder(sizing, owner, model, weights, context_length=context, tuning=tuning_for(sizing))
-    return EncoderMemory(weight_bytes, owner.nbytes - weight_bytes, context)
+    trained = model.config.context_length
+    context = min(context_length or trained, trained)
+    embedder = Embedder(
+        sizing, owner, model, weights, context_length=context, tuning=tuning_for(sizing)
+    )
+    work = owner.nbytes - weight_bytes
+    longest = sum(embedder.sizes(embedder.bucket(context)).values())
+    return EncoderMemory(weight_bytes, work, max(work, longest), context)

@@ -10,7 +10,7 @@ import asyncio
 import time
 from array import array
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Container, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
 from webllm_py.models.step import Row
@@ -40,6 +40,7 @@ class Run:
     Attributes:
         active: answers that still need tokens; an answer's number is its slot.
         issued: tokens drawn, or submitted to be, for each of them.
+        wanted: whether the answers are to be handed over: asked between read-backs.
         newest: the last token that was read for each answer; it may have no keys and values yet.
         logprobs: of each answer's tokens, where the decoder finds them.
     """
@@ -47,7 +48,7 @@ class Run:
     def __init__(
         self,
         decoder: Decoder,
-        sequences: Sequence[CachedSequence],
+        sequences: list[CachedSequence],
         prompt: list[int],
         max_tokens: int,
         ended: Container[int],
@@ -68,12 +69,15 @@ class Run:
         self.in_flight: deque[tuple[int, list[Awaitable[bytes]]]] = deque()
         self.logprobs: list[list[TokenLogprob]] = [[] for _ in self.active]
         self.speculation = Speculation(self)
+        self.wanted: Callable[[], bool] = lambda: False
 
     async def ahead(self, *, guess: bool) -> AsyncGenerator[tuple[int, list[int]], None]:
-        """Answers and their tokens, until ``max_tokens``: the host reads behind the GPU."""
-        self.device.replay(await self.decoder.plan("head"))
-        self.device.replay(await self.decoder.plan("first", len(self.active)))
-        self.submitted(1)
+        """Answers and their tokens, until ``max_tokens`` or until they are wanted elsewhere: the
+        host reads behind the GPU."""
+        if not self.issued:
+            self.device.replay(await self.decoder.plan("head"))
+            self.device.replay(await self.decoder.plan("first", len(self.active)))
+            self.submitted(1)
         guess &= self.decoder.slots == 1 and not self.decoder.logprobs
         arrived = 0.0
         while self.active and (self.in_flight or self.issued < self.max_tokens):
@@ -89,10 +93,13 @@ class Run:
                 async for tokens in self.speculation.tokens():
                     yield 0, tokens
                 arrived = 0.0
-            if any(index in self.ended for index in self.active):
+            wanted = self.wanted()
+            if wanted or any(index in self.ended for index in self.active):
                 async for index, tokens in self.regroup():
                     yield index, tokens
                 arrived = 0.0
+            if wanted:
+                return
 
     async def fill(self, most: int) -> None:
         """Submit steps until as many are in flight as keep the GPU busy, but no more than that."""

@@ -63,6 +63,11 @@ class Sampler:
         self.mirostat = owner.create("mirostat", 4 * slots)
         self.ring = owner.create("drawn tokens", 4 * RING * slots)
 
+    @property
+    def state(self) -> tuple[Buffer, ...]:
+        """What draws depend on; slot after slot, so that a larger sampler can take it over."""
+        return self.settings, self.counts, self.bias, self.masks, self.mirostat
+
     def drawing(
         self,
         owner: BufferOwner,

@@ -118,7 +118,8 @@ class Speculation:
         began = time.perf_counter()
         ahead = 1
         while True:
-            while len(self._verifying) < ahead and 0 not in run.ended and await self._submit():
+            go_on = 0 not in run.ended and not run.wanted()
+            while go_on and len(self._verifying) < ahead and await self._submit():
                 pass
             if not self._verifying:
                 break

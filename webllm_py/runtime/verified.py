@@ -7,7 +7,7 @@ drawn again under a mask. What is drawn has the distribution that masks on every
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from webllm_py.models.step import Row
@@ -22,7 +22,7 @@ Pieces = AsyncGenerator[tuple[int, list[int]], None]
 
 async def verified(
     run: Run, constraint: Constraint, stepwise: Callable[[], Pieces], *, guess: bool
-) -> AsyncIterator[tuple[int, list[int]]]:
+) -> Pieces:
     """The only answer's tokens. Nothing but the logits may decide about a draw: a penalty on what
     was drawn would count what is dropped.
 

@@ -104,7 +104,7 @@ _BY_NAMES: dict[tuple[str, ...], Profile] = {
     (
         *("gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling", "exaone4"),
         *("gigachat", "mellum", "modern-bert", "a.x-4.0", "jina-es", "jina-de"),
-        *("jina-v2-es", "jina-v2-de"),
+        *("jina-v2-es", "jina-v2-de", "jina-v1-en", "jina-v2-code", "roberta-bpe"),
     ): Profile((_GPT2,)),
     (
         *("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0"),

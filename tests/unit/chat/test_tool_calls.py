@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from webllm_py.chat import CallRules
-from webllm_py.chat.dialect import find_syntax
+from webllm_py.chat import CallRules, ChatTemplate
+from webllm_py.chat.dialect import Dialect, find_syntax
 from webllm_py.chat.harmony import HARMONY, Harmony
 from webllm_py.chat.pieces import Parser, Reply
 from webllm_py.chat.tools import syntax as syntaxes
@@ -29,7 +29,7 @@ from webllm_py.chat.tools.syntax import (
     Syntax,
 )
 from webllm_py.errors import RequestError
-from webllm_py.grammar import Grammar
+from webllm_py.grammar import Grammar, schema_grammar
 from webllm_py.grammar.free import CONTROL_BYTES
 
 ALL: Mapping[str, Syntax | Harmony] = {
@@ -201,6 +201,8 @@ def test_the_syntax_is_found_in_the_vocabulary() -> None:
     assert find_syntax(phi, False, {"<|tool_call|>"}.__contains__) is PHI
     assert find_syntax("{{ messages }}", False, {"<tool_call>"}.__contains__) is HERMES
     assert find_syntax("{{ messages }}", False, lambda _: False) is GENERIC
+    granite = "followed by a JSON list: <|tool_call|> {{ tools }}"
+    assert find_syntax(granite, True, lambda _: False) is syntaxes.GRANITE
     llama4 = "[func_name1(params_name1=params_value1, ...)] {{ tools }}"
     assert find_syntax(llama4, True, lambda _: False) is PYTHONIC
 
@@ -320,6 +322,32 @@ def test_reasoning_before_a_call_that_is_required() -> None:
         b"<think>x</think>" + call
     )
     assert grammar(True, required=False).matches(b"Hm")
+
+
+def test_an_answer_in_a_format_or_a_call() -> None:
+    number = schema_grammar({"type": "integer"})
+    for name, syntax in ALL.items():
+        controls = controls_of(syntax)
+        grammar = answer_grammar(syntax, CallRules((F,)), controls, number, None, False)
+        final = "<|channel|>final<|message|>" if name == "HARMONY" else ""
+        assert grammar.matches(encoded(syntax, final + "12"))
+        assert grammar.matches(encoded(syntax, syntax.written([ONE])))
+        assert not grammar.matches(encoded(syntax, final + "twelve"))
+
+
+def test_a_format_behind_reasoning() -> None:
+    number = schema_grammar({"type": "integer"})
+    dialect = Dialect(ChatTemplate("{# </think> #}"))
+    cases = {"<think>\n": (False, True), "<think></think>": (True, False), "": (True, True)}
+    for prompt, (plain, thought) in cases.items():
+        grammar = dialect.grammar(prompt, CallRules(), number)
+        assert grammar is not None
+        opening = b"" if prompt else b"<think>"
+        assert grammar.matches(b"12") == plain
+        assert grammar.matches(opening + b"12?</think>\n\n12") == thought
+        assert not grammar.matches(opening + b"12?</think>\n\nx")
+        assert dialect.grammar(prompt, CallRules(), number) is grammar
+    assert dialect.grammar("", CallRules()) is None
 
 
 def test_control_tokens_are_no_text() -> None:

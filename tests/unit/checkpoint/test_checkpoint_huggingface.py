@@ -192,9 +192,9 @@ async def test_bad_text_files(files: dict[str, bytes], message: str) -> None:
             "LlamaForCausalLM.* is all it says",
         ),
         (
-            b'{"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}}',
+            b'{"model_type": "deepseek_vl", "language_config": {"model_type": "llama"}}',
             UnsupportedModelError,
-            "model of several parts .'gemma3'.* text_config",
+            "model of several parts .'deepseek_vl'.* language_config",
         ),
         (
             b'{"model_type": "llama", "quantization_config": {"quant_method": "gptq"}}',

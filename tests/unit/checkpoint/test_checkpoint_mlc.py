@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import copy
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -378,3 +379,39 @@ def raw_floats(data: bytes, format: Any) -> np.ndarray:
     if format.name == "F16":
         return np.frombuffer(data, np.float16).astype(np.float32)
     return (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+EXTREMES: list[Any] = [None, -1, 0, 2**31, 2**63, 1e300, True, "", "x", "../x", [], [0], {}, [[1]]]
+
+
+def damaged(value: Any) -> Iterator[Any]:
+    """The JSON value with one of its parts replaced by each extreme, or left out."""
+    yield from EXTREMES
+    if not isinstance(value, dict | list):
+        return
+    for key in range(len(value)) if isinstance(value, list) else list(value):
+        less = copy(value)
+        del less[key]
+        yield less
+        for other in damaged(value[key]):
+            changed = copy(value)
+            changed[key] = other
+            yield changed
+
+
+async def test_every_field_at_every_extreme() -> None:
+    """Named errors only, and nothing left open."""
+    config, index, shards = small()
+    cases = [(bad, index) for bad in damaged(config)] + [(config, bad) for bad in damaged(index)]
+    refused = 0
+    for case in cases:
+        folder = folder_of(*case, shards)
+        try:
+            checkpoint = await open_checkpoint(folder)
+        except WebLLMError as error:
+            assert str(error)
+            refused += 1
+        else:
+            await checkpoint.close()
+        assert not any(source.open for source in folder.opened)
+    assert len(cases) > 1000 and refused > len(cases) // 3

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import md5
 from pathlib import Path
 
 import pytest
 
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, SourceError
-from webllm_py.fetch.local import LocalFolder
+from webllm_py.fetch.local import LocalFile, LocalFolder
 from webllm_py.fetch.source import ByteSource
 from webllm_py.fetch.verified import VerifiedFile
 
@@ -83,3 +84,37 @@ async def test_without_a_digest_nothing_more_is_read(tmp_path: Path) -> None:
 async def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"b\.bin"):
         await VerifiedFile(LocalFolder(tmp_path), "b.bin", 1, None).check_size()
+
+
+async def test_the_next_file_is_opened_meanwhile(tmp_path: Path) -> None:
+    opened: list[str] = []
+
+    class Folder(LocalFolder):
+        async def open(self, filename: str) -> LocalFile:
+            opened.append(filename)
+            return await super().open(filename)
+
+    for name in "abc":
+        (tmp_path / name).write_bytes(DATA[:100])
+    digest = md5(DATA[:100]).hexdigest()
+    files = [VerifiedFile(Folder(tmp_path), name, 100, digest) for name in "abc"]
+    files[0].following, files[1].following = files[1:]
+    await files[0].read(0, 10)
+    await asyncio.sleep(0.01)
+    assert opened == ["a", "b"]
+    for file in files[:2]:
+        await file.verify()
+    await asyncio.sleep(0.01)
+    assert opened == ["a", "b", "c"]
+    for file in files:
+        await file.close()
+
+
+async def test_a_next_file_that_is_missing_is_found_by_its_read(tmp_path: Path) -> None:
+    file = file_of(tmp_path, DATA)
+    file.following = VerifiedFile(LocalFolder(tmp_path), "b.bin", 1, None)
+    await file.verify()
+    await asyncio.sleep(0.01)
+    with pytest.raises(MissingFileError, match=r"b\.bin"):
+        await file.following.read(0, 1)
+    await file.following.close()

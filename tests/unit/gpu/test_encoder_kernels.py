@@ -24,7 +24,7 @@ from webllm_py.runtime.storage import slice_plans
 SHAPES = {
     "all-minilm-l6": (384, 1536, 12, 512, 30522),
     "bge-large": (1024, 4096, 16, 512, 30522),
-    "bge-m3": (1024, 4096, 16, 8194, 250002),
+    "bge-m3": (1024, 4096, 16, 8192, 250002),
     "heads of 128": (256, 512, 2, 64, 100),
 }
 
@@ -101,7 +101,10 @@ def test_the_memory_by_hand() -> None:
     assert plan.context_length == 100
     # 1,024 rows: of hidden twice, and of q, k and v or the inner layer
     assert plan.work == pytest.approx(4 * 1024 * (2 * hidden + inner), rel=0.1)
-    assert plan.whole == plan.weights + plan.work
+    assert plan.loaded == plan.whole == plan.weights + plan.work
+    long = plan_encoder_memory(encoder("bge-m3"), SizingDevice(Limits(1 << 34, 1 << 34)))
+    assert long.context_length == 8192
+    assert long.most_work == pytest.approx(8 * long.work, rel=0.01)
 
 
 def test_small_tables_are_not_quantized() -> None:

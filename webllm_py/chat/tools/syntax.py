@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from webllm_py.chat.pieces import Parser
@@ -17,6 +17,7 @@ from webllm_py.chat.tools.xml_text import XmlReader
 __all__ = [
     "DEEPSEEK",
     "GENERIC",
+    "GRANITE",
     "HERMES",
     "LLAMA",
     "MISTRAL",
@@ -211,6 +212,7 @@ PHI = Syntax(
     starts=("<|tool_call|>",),
     marks=("<|tool_call|>", "<|/tool_call|>"),
 )
+GRANITE = replace(PHI, closing="]", marks=("<|tool_call|>",))
 DEEPSEEK = Syntax(
     opening="<｜tool▁calls▁begin｜>",
     head="<｜tool▁call▁begin｜>function<｜tool▁sep｜>",

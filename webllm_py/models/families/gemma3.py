@@ -38,4 +38,14 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     }
 
 
-FAMILY = Family(differences, names={**gemma2.NAMES, **qwen3.NAMES})
+FAMILY = Family(
+    differences,
+    names={**gemma2.NAMES, **qwen3.NAMES},
+    # Left out where the model is a part of one that sees.
+    defaults={
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "max_position_embeddings": 131072,
+    },
+)

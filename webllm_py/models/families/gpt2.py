@@ -37,6 +37,7 @@ TENSORS = {
 }
 FAMILY = Family(
     differences,
+    in_mlc=False,
     # Some files leave the first part out.
     names={**TENSORS, **{f"transformer.{name}": known for name, known in TENSORS.items()}},
     transposed=("attn_qkv", "attn_output", "ffn_up", "ffn_down"),

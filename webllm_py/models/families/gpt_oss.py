@@ -38,6 +38,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
 
 FAMILY = Family(
     differences,
+    in_mlc=False,
     names={
         "model.layers.{}.self_attn.sinks": "blk.{}.attn_sinks.weight",
         "model.layers.{}.mlp.router": "blk.{}.ffn_gate_inp",

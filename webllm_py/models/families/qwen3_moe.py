@@ -26,6 +26,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
 
 FAMILY = Family(
     differences,
+    in_mlc=False,
     names={
         **qwen3.NAMES,
         "model.layers.{}.mlp.gate": "blk.{}.ffn_gate_inp",

@@ -23,4 +23,4 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     return {"adjacent_pairs": n.gguf, "layer_kinds": kinds}
 
 
-FAMILY = Family(differences)
+FAMILY = Family(differences, in_mlc=False)
