@@ -99,8 +99,8 @@ class GenerationRequest:
         """Whether its steps may be those of other requests too: nothing has a say in its tokens
         that each of them would have to wait for, or that counts steps."""
         sampling = self.sampling
-        plain = not (sampling.reads_text or sampling.min_tokens or self.grammar)
-        return plain and self.logprobs is None and self.drawn == self.n
+        each = sampling.logits_processors or sampling.has_rules or sampling.min_tokens
+        return not each and not self.grammar and self.logprobs is None and self.drawn == self.n
 
     def check_vocabulary(self, size: int) -> None:
         """Refuse token ids that a vocabulary of ``size`` tokens does not have.

@@ -95,17 +95,13 @@ class PromptBuilder:
         """
         variables = variables or {}
         self._check_known(variables)
-        variables = {**variables, "add_generation_prompt": add_generation_prompt}
+        given = {**variables, "add_generation_prompt": add_generation_prompt}
         if enable_thinking is not None:
-            variables["enable_thinking"] = enable_thinking
-        text = self._rendered(messages, tools, variables, mark_end=continue_final_message)
-        if continue_final_message:
-            begun, mark, _ = text.rpartition(END_MARK)
-            if not mark:
-                _refuse("continue_final_message", "it changes the text of a message")
-            return begun
+            given["enable_thinking"] = enable_thinking
+        text = self._rendered(messages, tools, given, continues=continue_final_message)
         known = "enable_thinking" in self.template.variables
-        if enable_thinking is False and add_generation_prompt and self._reasoning and not known:
+        opened = add_generation_prompt and not continue_final_message
+        if enable_thinking is False and self._reasoning and opened and not known:
             return self._reasoning.closed(text)
         return text
 
@@ -113,18 +109,18 @@ class PromptBuilder:
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]],
-        variables: Mapping[str, Any],
+        given: Mapping[str, Any],
         *,
-        mark_end: bool,
+        continues: bool,
     ) -> str:
-        """The template's text, with ``END_MARK`` behind the last message's if wanted."""
         messages = with_results(with_single_calls(messages, self._habits), self._habits)
 
         def rendered(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = ()) -> str:
             prepared = [self._prepared(each, f"messages[{i}]") for i, each in enumerate(messages)]
-            if mark_end and prepared[-1]["content"]:
+            if continues and prepared[-1]["content"]:
                 prepared[-1]["content"] = _marked(prepared[-1]["content"])
-            return self.template.render(prepared, tools=tools, **variables)
+            text = self.template.render(prepared, tools=tools, **given)
+            return _up_to_mark(text) if continues else text
 
         if not tools:
             return rendered(messages)
@@ -186,6 +182,13 @@ def _marked(content: Any) -> Any:
         return content + END_MARK
     *parts, last = content
     return [*parts, {**last, "text": last["text"] + END_MARK}]
+
+
+def _up_to_mark(text: str) -> str:
+    begun, mark, _ = text.rpartition(END_MARK)
+    if not mark:
+        _refuse("continue_final_message", "it changes the text of a message")
+    return begun
 
 
 def _refuse(param: str, advice: str) -> NoReturn:

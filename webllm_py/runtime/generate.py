@@ -79,7 +79,7 @@ async def generate(
         logprobs: how many alternatives ``stats`` gets with each token's log-probability; None: it
             gets neither.
         shared: whether others may generate at the same time, each of them so: then all their
-            answers are decoded together. Not with constraints, log-probabilities, ``min_tokens``
+            answers are decoded together. Not with a constraint, log-probabilities, ``min_tokens``
             or what has to see each token.
         interrupted: asked between chunks of the prompt and batches of tokens; True ends it.
     """
@@ -167,12 +167,12 @@ def alone(
     run: Run, steps: Stepwise, settings: SamplingSettings, guess: bool
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
-    one = run.decoder.slots == 1 and not run.decoder.logprobs
-    free = any(constraint.is_free for constraint in steps.constraints)
-    if one and free and settings.memoryless:
+    constraints, logprobs = steps.constraints, run.decoder.logprobs
+    masks_rarely = len(run.sequences) == 1 and settings.memoryless and not logprobs
+    if masks_rarely and constraints and constraints[0].is_free:
         from webllm_py.runtime.verified import verified  # not before it is needed
 
-        return verified(run, steps.constraints[0], steps.tokens, guess=guess)
+        return verified(run, constraints[0], steps.tokens, guess=guess)
     return steps.tokens() if steps.needed else run.ahead(guess=guess)
 
 
