@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_CHOICES",
+    "MAX_TOKENS",
     "best_of",
     "chat_logprobs",
+    "chat_max_tokens",
     "completion_logprobs",
     "grammar",
     "include_usage",
@@ -34,6 +36,7 @@ __all__ = [
 
 MAX_CHOICES = 128  # OpenAI's limit on n
 MAX_LOGPROBS = 20  # OpenAI's limit in a chat
+MAX_TOKENS = 2**31 - 1
 MAX_STOPS = 128  # OpenAI allows 4; local programs use more
 
 
@@ -95,6 +98,18 @@ def timeout(present: Mapping[str, Any]) -> float | None:
     if "timeout" not in present:
         return None
     return decimal(present["timeout"], "timeout", low=1e-3, high=1e9)
+
+
+def chat_max_tokens(present: Mapping[str, Any]) -> int | None:
+    """``max_completion_tokens`` is OpenAI's newer name of ``max_tokens``."""
+    given = {
+        name: integer(present[name], name, low=1, high=MAX_TOKENS)
+        for name in ("max_completion_tokens", "max_tokens")
+        if name in present
+    }
+    if len(set(given.values())) > 1:
+        fail("max_tokens", "differs from 'max_completion_tokens'; give one of them.")
+    return next(iter(given.values()), None)
 
 
 def chat_logprobs(present: Mapping[str, Any]) -> int | None:

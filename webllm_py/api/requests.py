@@ -20,8 +20,10 @@ from webllm_py.api.fields import CHAT_FIELDS, COMPLETION_FIELDS, request_fields
 from webllm_py.api.messages import parse_messages
 from webllm_py.api.options import (
     MAX_CHOICES,
+    MAX_TOKENS,
     best_of,
     chat_logprobs,
+    chat_max_tokens,
     completion_logprobs,
     grammar,
     include_usage,
@@ -46,7 +48,6 @@ __all__ = [
     "texts_or_token_ids",
 ]
 
-MAX_TOKENS = 2**31 - 1
 COMPLETION_TOKENS = 16  # OpenAI's default max_tokens of a text completion
 REASONING_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 TEMPLATE_ARGUMENTS = ("messages", "tools", "add_generation_prompt")  # filled from other fields
@@ -194,7 +195,7 @@ def parse_chat_request(
         calls=calls,
         enable_thinking=_enable_thinking(present, kwargs),
         template_kwargs=kwargs,
-        max_tokens=_chat_max_tokens(present),
+        max_tokens=chat_max_tokens(present),
         logprobs=chat_logprobs(present),
         add_generation_prompt=opens,
         continue_final_message=continues,
@@ -239,18 +240,6 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "grammar": grammar(present),
         "timeout": timeout(present),
     }
-
-
-def _chat_max_tokens(present: Mapping[str, Any]) -> int | None:
-    """``max_completion_tokens`` is OpenAI's newer name of ``max_tokens``."""
-    given = {
-        name: integer(present[name], name, low=1, high=MAX_TOKENS)
-        for name in ("max_completion_tokens", "max_tokens")
-        if name in present
-    }
-    if len(set(given.values())) > 1:
-        fail("max_tokens", "differs from 'max_completion_tokens'; give one of them.")
-    return next(iter(given.values()), None)
 
 
 def _tools(present: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], ...], CallRules]:
