@@ -28,7 +28,7 @@ __all__ = ["Assembly"]
 _THIRD_PARTY = ("jinja2", "micropip", "packaging")
 _PAGE = (
     *("index.html", "icon.svg", "worker.mjs", "worker.py", "quickstart.ipynb"),
-    *("app", "bench", "style"),
+    *("app", "bench", "examples", "style"),
 )
 
 

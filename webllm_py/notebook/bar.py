@@ -37,8 +37,9 @@ def html_of(progress: LoadProgress, text: str) -> str:
     """What a report looks like."""
     if progress.stage == "ready":
         return f"<div>{escape(text)}</div>"
+    known = progress.stage == "weights" and progress.total
     # Without a value a bar moves to and fro.
-    value = f' value="{progress.loaded / progress.total:.3f}"' if progress.total else ""
+    value = f' value="{progress.loaded / known:.3f}"' if known else ""
     return (
         '<div style="display: flex; align-items: center; gap: 0.8em">'
         f'<progress{value} style="width: 16em"></progress>{escape(text)}</div>'
