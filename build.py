@@ -2,6 +2,7 @@
 """Builds, serves and tests webllm_py. Needs Python 3.11 or newer and nothing else.
 
 python build.py demo     build the chat page and open it
+python build.py lite     build a JupyterLite with the notebooks and open it
 python build.py test     lint, types and every test
 python build.py bench    measure the engine, natively and in Chromium
 """
@@ -20,10 +21,12 @@ if sys.version_info < (3, 11):  # noqa: UP036 - a plain sentence instead of a tr
     sys.exit("build.py needs Python 3.11 or newer; this is " + sys.version.split()[0])
 
 from demo.tools import browsers
-from demo.tools.assemble import PYODIDE, Assembly
+from demo.tools.assemble import Assembly
 from demo.tools.bench_options import add_browser, add_build, words_for
 from demo.tools.checks import run_in_front, run_side_by_side
+from demo.tools.distribution import PYODIDE, Distribution
 from demo.tools.environment import Environment
+from demo.tools.lite import FIRST_PAGE, LiteSite
 from demo.tools.pack import check_folder, write_pack
 from demo.tools.peers import PEERS
 from demo.tools.serve import LAST_PORT, SiteServer, port_number
@@ -37,6 +40,10 @@ examples:
   python build.py bench --shape qwen2.5-0.5b --peer wllama
   python build.py bench --pack /tmp/bench --peer wllama
 """
+SITES = (
+    ("demo", "the chat page", "demo/dist"),
+    ("lite", "a JupyterLite with the notebooks", "demo/dist/lite"),
+)
 LONGEST_FIRST = ("browser", "gpu", "engine", "bench", "unit")
 CHECKED = ("webllm_py", "build.py", "demo/worker.py")  # build.py imports demo.tools
 
@@ -47,12 +54,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    demo = commands.add_parser("demo", help="build the chat page, serve it and open it")
-    demo.add_argument("--no-serve", action="store_true", help="only build demo/dist")
-    demo.add_argument("--no-open", action="store_true", help="serve, but open no browser")
-    demo.add_argument(
-        "--port", type=port_number, default=8000, help="default: 8000, or the next free one"
-    )
+    for name, what, folder in SITES:
+        site = commands.add_parser(name, help=f"build {what}, serve it and open it")
+        site.add_argument("--no-serve", action="store_true", help=f"only build {folder}")
+        site.add_argument("--no-open", action="store_true", help="serve, but open no browser")
+        site.add_argument(
+            "--port", type=port_number, default=8000, help="default: 8000, or the next free one"
+        )
     commands.add_parser("test", help="lint, types and every test", add_help=False)
     measured = commands.add_parser(
         "bench",
@@ -71,9 +79,11 @@ def main() -> int:
         measured.error("--peer runs in Chromium: leave --native out")
     os.chdir(ROOT)
     try:
-        if arguments.command == "demo":
-            return build_demo(arguments)
-        return test(rest) if arguments.command == "test" else bench(arguments, sys.argv[2:])
+        if arguments.command == "test":
+            return test(rest)
+        if arguments.command == "bench":
+            return bench(arguments, sys.argv[2:])
+        return build_lite(arguments) if arguments.command == "lite" else build_demo(arguments)
     except StepFailedError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -88,23 +98,34 @@ def build_demo(arguments: argparse.Namespace) -> int:
     steps = Steps(6)
     with steps.step("Python environment"):
         environment.make(steps)
-    dist = build_site(environment, steps)
-    if arguments.no_serve:
-        print(f"\nBuilt {dist}. Any static server will do; no special headers are needed.")
-        return 0
-    serve(dist, arguments.port, open_browser=not arguments.no_open)
-    return 0
+    return offer(build_site(Distribution(environment), steps), arguments)
 
 
-def build_site(environment: Environment, steps: Steps) -> Path:
-    """The five steps from nothing to ``demo/dist``."""
-    assembly = Assembly(environment)
+def build_lite(arguments: argparse.Namespace) -> int:
+    """``build.py lite``."""
+    environment = Environment(ROOT)
+    steps = Steps(6)
+    with steps.step("Python environment"):
+        environment.make(steps)
+    parts = Distribution(environment)
+    build_parts(parts, steps)
+    return offer(build_lite_site(parts, steps), arguments, FIRST_PAGE)
+
+
+def build_parts(parts: Distribution, steps: Steps) -> None:
+    """The two steps that every site begins with."""
     with steps.step(f"Pyodide {PYODIDE} from npm"):
-        assembly.fetch_pyodide(steps)
+        parts.fetch_pyodide(steps)
+    with steps.step("Our wheel"):
+        parts.build_wheel(steps)
+
+
+def build_site(parts: Distribution, steps: Steps) -> Path:
+    """The five steps from nothing to ``demo/dist``."""
+    build_parts(parts, steps)
+    assembly = Assembly(parts)
     with steps.step("Wheels from PyPI"):
         assembly.fetch_wheels(steps)
-    with steps.step("Our wheel"):
-        assembly.build_wheel(steps)
     with steps.step("The site"):
         assembly.write_site(steps)
     with steps.step("A started Python, frozen"):
@@ -112,16 +133,38 @@ def build_site(environment: Environment, steps: Steps) -> Path:
     return assembly.dist
 
 
-def serve(dist: Path, port: int, *, open_browser: bool) -> None:
+def build_lite_site(parts: Distribution, steps: Steps) -> Path:
+    """The three steps from these parts to ``demo/dist/lite``."""
+    site = LiteSite(parts)
+    with steps.step("JupyterLite from PyPI"):
+        site.fetch_jupyterlite(steps)
+    with steps.step("Wheels of a notebook from PyPI"):
+        site.fetch_wheels(steps)
+    with steps.step("The JupyterLite site"):
+        site.write_site(steps)
+    return site.dist
+
+
+def offer(dist: Path, arguments: argparse.Namespace, page: str = "") -> int:
+    """Serve a built site and open its first page, as far as that is wanted."""
+    if arguments.no_serve:
+        print(f"\nBuilt {dist}. Any static server will do; no special headers are needed.")
+    else:
+        serve(dist, arguments.port, page, open_browser=not arguments.no_open)
+    return 0
+
+
+def serve(dist: Path, port: int, page: str, *, open_browser: bool) -> None:
     """Serve the site until Ctrl+C, and open it where there is a browser to open it in."""
     with _server(dist, port) as server:
-        print(f"\nThe page is at {server.url}   (Ctrl+C stops)", flush=True)
-        if open_browser and not (_has_display() and webbrowser.open(server.url)):
+        url = server.url + page
+        print(f"\nThe page is at {url}   (Ctrl+C stops)", flush=True)
+        if open_browser and not (_has_display() and webbrowser.open(url)):
             number = server.server_address[1]
             print(
                 "There is no browser here. On the machine in front of you, run\n"
                 f"    ssh -N -L {number}:localhost:{number} USER@THIS-MACHINE\n"
-                f"and open http://localhost:{number}/ there. (Not by this machine's address:\n"
+                f"and open {url} there. (Not by this machine's address:\n"
                 "browsers offer WebGPU only on localhost and over https.)",
                 flush=True,
             )
@@ -132,7 +175,7 @@ def serve(dist: Path, port: int, *, open_browser: bool) -> None:
 def test(arguments: list[str]) -> int:
     """``build.py test [pytest arguments]``."""
     environment = Environment(ROOT)
-    steps = Steps(10)
+    steps = Steps(13)
     with steps.step("Python environment"):
         environment.make(steps)
     with steps.step("The project and its test needs"):
@@ -144,7 +187,9 @@ def test(arguments: list[str]) -> int:
         browsers.ensure_firefox(steps)
     with steps.step("A GPU adapter"):
         browsers.ensure_adapter(environment, steps)
-    build_site(environment, steps)
+    distribution = Distribution(environment)
+    build_site(distribution, steps)
+    build_lite_site(distribution, steps)
     python = environment.python
     lint: dict[str, list[str | Path]] = {
         "ruff check": [python, "-m", "ruff", "check"],
@@ -198,7 +243,7 @@ def bench(arguments: argparse.Namespace, words: list[str]) -> int:
                 browsers.ensure_chromium(environment, steps)
             else:
                 steps.note(str(arguments.chromium))
-        build_site(environment, steps)
+        build_site(Distribution(environment), steps)
         fetch_peer(arguments.peer, environment, steps)
         benches["Chromium"] = ["demo.tools.bench_page", "bench", *words_for(words, browser=True)]
     status = 0
@@ -216,7 +261,7 @@ def pack(arguments: argparse.Namespace) -> int:
     steps = Steps(7 + bool(arguments.peer))
     with steps.step("Python environment"):
         environment.make(steps)
-    dist = build_site(environment, steps)
+    dist = build_site(Distribution(environment), steps)
     fetch_peer(arguments.peer, environment, steps)
     with steps.step("The pack"):
         write_pack(arguments.pack, dist, arguments.peer and PEERS[arguments.peer], steps)

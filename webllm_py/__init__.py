@@ -96,7 +96,9 @@ _LATER = {
     "Router": "webllm_py.routing",
     "LoadProgress": "webllm_py.runtime.progress",
     "load": "webllm_py.engine",
+    "load_ipython_extension": "webllm_py.notebook",
     "openai_client": "webllm_py.serving.client",
+    "unload_ipython_extension": "webllm_py.notebook",
 }
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tomllib
 import venv
 from pathlib import Path
 
@@ -51,6 +52,18 @@ class Environment:
         self.pip(steps, "install", "--editable", f"{self.root}[dev]")
         stamp.write_text(wanted)
         steps.note("installed")
+
+    def install_extra(self, steps: Steps, extra: str) -> None:
+        """What pyproject.toml lists as an extra, without the project itself."""
+        with (self.root / "pyproject.toml").open("rb") as file:
+            wanted = tomllib.load(file)["project"]["optional-dependencies"][extra]
+        stamp = self.folder / f"{extra}.stamp"
+        if stamp.is_file() and stamp.read_text().splitlines() == wanted:
+            steps.note("up to date")
+            return
+        self.pip(steps, "install", *wanted)
+        stamp.write_text("\n".join(wanted))
+        steps.note(", ".join(wanted))
 
     def install_test_weights(self, steps: Steps) -> None:
         """A text embedder's real weights, 84 MB; without them one test is skipped."""

@@ -278,11 +278,13 @@ class Completion(Record):
 
 
 def _message_markdown(message: ChatCompletionMessage) -> str:
+    thought = [f"> {line}".rstrip() for line in (message.reasoning_content or "").splitlines()]
     calls = [
         f"```json\n{json.dumps(call.to_dict(), ensure_ascii=False, indent=2)}\n```"
         for call in message.tool_calls or []
     ]
-    return "\n\n".join([message.content or "", *calls]).strip("\n")
+    parts = ["\n".join(thought), message.content or "", *calls]
+    return "\n\n".join(filter(None, parts)).strip("\n")
 
 
 def _markdown(answers: list[str], reasons: list[FinishReason | None], usage: Usage | None) -> str:

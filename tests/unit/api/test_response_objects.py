@@ -272,6 +272,12 @@ def test_notebooks_show_the_text() -> None:
     )
 
 
+def test_notebooks_quote_what_was_thought() -> None:
+    message = ChatCompletionMessage("hi", reasoning_content="One\n\ntwo")
+    reply = ChatCompletion("x", [Choice("stop", 0, message)], 1, "m")
+    assert reply._repr_markdown_() == "> One\n>\n> two\n\nhi\n\n<sub>stop</sub>"
+
+
 def test_notebooks_show_tool_calls_as_json() -> None:
     message = ChatCompletionMessage(None, tool_calls=[ToolCall("c1", FunctionCall("{}", "f"))])
     reply = ChatCompletion("x", [Choice("tool_calls", 0, message)], 1, "m")

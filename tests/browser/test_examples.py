@@ -1,0 +1,15 @@
+"""The examples of pages that others may write."""
+
+from __future__ import annotations
+
+from page import Page, wait_until
+from served import TestSite
+
+
+def test_a_page_with_a_script_element_answers(page: Page, site: TestSite) -> None:
+    page.driver.get(f"{site.url}examples/script.html")
+    wait_until(page.one("#ask").is_enabled, 90, "the model is loaded")
+    assert page.text("#answer") == "Ready"
+    page.one("#ask").click()
+    wait_until(lambda: page.text("#answer").endswith("."), 60, "an answer is complete")
+    assert page.text("#answer") == "The capital of Japan is Tokyo."
