@@ -162,6 +162,9 @@ async def cut_short(engine: Engine, long_text: str) -> AsyncIterator[None]:
     computed of it is in the cache."""
     engine.loaded.executor.cache.pages.clear()
     yield
+    async with asyncio.timeout(60):
+        while engine.answering:  # noqa: ASYNC110 - a connection's end is noticed in time
+            await asyncio.sleep(0.01)
     reply = await engine.completions.create(prompt="Once" + long_text[:-5], max_tokens=1)
     assert reply.usage.prompt_tokens_details.cached_tokens < 300
 
