@@ -172,6 +172,11 @@ class Engine:
         """Requests whose turn has not come yet."""
         return self._line.waiting
 
+    @property
+    def answering(self) -> int:
+        """Requests that are being answered."""
+        return self._line.entered
+
     async def logits(self, ids: Sequence[int] | str) -> Any:
         """The logits after every position, float32 of shape (len(ids), vocab).
 

@@ -175,6 +175,7 @@ class LoadedModel:
 
     async def close(self) -> None:
         """Free the GPU's memory and close the files."""
+        await self.executor.batch.close()
         self.executor.drop_plans()
         self.owner.free_all()
         if self.owns_device:

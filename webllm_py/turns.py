@@ -33,6 +33,11 @@ class Line:
         """How many have asked and not entered."""
         return sum(not place.entered for place in self._places)
 
+    @property
+    def entered(self) -> int:
+        """How many have entered and not left."""
+        return sum(place.entered for place in self._places)
+
     def interrupt(self, *, every: bool = False) -> None:
         """Ask the first one, whether it has entered or is about to, to end soon; or everyone."""
         for place in [*self._places][: None if every else 1]:

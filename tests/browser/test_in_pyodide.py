@@ -142,6 +142,38 @@ def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None
     assert len(found) == 5 and found == pytest.approx(expected, abs=1e-3)
 
 
+def test_without_await_where_python_can_be_suspended(python: Any, shared: Path) -> None:
+    """Entered by runPython, it cannot be."""
+    story = (shared / "checkpoints/stories260K/greedy_200.txt").read_text().rstrip("\n")
+    whole, streamed = python.run_async("""
+        import js
+        from pyodide.ffi import to_js
+        from webllm_py import sync
+
+        answer = await js.fetch("/shared/checkpoints/stories260K/stories260K.gguf")
+        file = js.File.new(to_js([await answer.arrayBuffer()]), "stories260K.gguf")
+        fields = {"prompt": "", "max_tokens": 50, "temperature": 0}
+        with sync.load(file) as engine:
+            whole = engine.completions.create(**fields).choices[0].text
+            pieces = engine.completions.create(stream=True, **fields)
+            streamed = "".join(piece.choices[0].text for piece in pieces)
+        [whole, streamed]
+        """)
+    assert story.startswith(whole.strip()) and len(whole) > 100
+    assert streamed == whole
+    refused = python.run("""
+        import webllm_py
+        from webllm_py import sync
+        try:
+            sync.load()
+            refused = ""
+        except webllm_py.CannotSuspendError as error:
+            refused = str(error)
+        refused
+        """)
+    assert "await webllm_py.load(...)" in refused
+
+
 def test_an_embedder_s_vectors(python: Any, tmp_path: Path) -> None:
     with np.load(FIXTURE) as file:
         expected = file[SMALLEST.name]

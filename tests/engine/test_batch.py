@@ -141,22 +141,34 @@ async def test_who_leaves_and_who_is_interrupted(exact: Engine) -> None:
     assert exact.waiting == 0
 
 
-async def test_one_that_cannot_share_waits_and_is_not_passed(exact: Engine) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logits_processors": [lambda logits: logits]},
+        {"response_format": {"type": "regex", "regex": "[a-z]{5}"}},
+        {"logprobs": 2},
+        {"min_tokens": 2},
+        {"no_repeat_ngram_size": 2},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+async def test_one_that_cannot_share_waits_and_is_not_passed(
+    exact: Engine, fields: dict[str, Any]
+) -> None:
     """In the order in which they came, however many others could go on."""
     ends: list[str] = []
 
-    async def ask(name: str, **fields: Any) -> None:
-        await exact.completions.create(prompt=name, ignore_eos=True, temperature=0, **fields)
+    async def ask(name: str, **given: Any) -> None:
+        await exact.completions.create(prompt=name, temperature=0, **given)
         ends.append(name)
 
-    processors = [lambda logits: logits]
     await asyncio.gather(
-        ask("long", max_tokens=60),
+        ask("long", max_tokens=60, ignore_eos=True),
         ask("short", max_tokens=5),
-        ask("processed", max_tokens=5, logits_processors=processors),
+        ask("alone", max_tokens=5, **fields),
         ask("last", max_tokens=1),
     )
-    assert ends == ["short", "long", "processed", "last"]
+    assert ends == ["short", "long", "alone", "last"]
 
 
 async def test_the_cache_grows_under_several(exact: Engine, alone: list[list[int]]) -> None:

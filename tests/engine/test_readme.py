@@ -56,6 +56,13 @@ async def test_the_embedding_example_runs(monkeypatch: pytest.MonkeyPatch) -> No
     assert f"prints {near:.2f} and {far:.2f}:" in text
 
 
+async def test_the_client_and_the_router_example_run() -> None:
+    _, printed = await run(2)
+    assert (
+        printed == "The capital of Japan is Tokyo.\nPocket says: The capital of Japan is Tokyo.\n"
+    )
+
+
 def test_what_it_links_to_is_there() -> None:
     links = re.findall(r"\]\(([^):]+)\)", README.read_text("utf-8"))
     assert len(links) >= 4

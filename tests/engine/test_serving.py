@@ -6,15 +6,18 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 import uvicorn
 from engine_tools import PRINTABLE_ONLY
+from made_embedders import EMBEDDERS, write_embedder_gguf
 
 import webllm_py
 from webllm_py import Engine
+from webllm_py.gpu import Device
 from webllm_py.serving import ASGIApp, Service
 
 FIELDS: dict[str, Any] = {
@@ -159,6 +162,9 @@ async def cut_short(engine: Engine, long_text: str) -> AsyncIterator[None]:
     computed of it is in the cache."""
     engine.loaded.executor.cache.pages.clear()
     yield
+    async with asyncio.timeout(60):
+        while engine.answering:  # noqa: ASYNC110 - a connection's end is noticed in time
+            await asyncio.sleep(0.01)
     reply = await engine.completions.create(prompt="Once" + long_text[:-5], max_tokens=1)
     assert reply.usage.prompt_tokens_details.cached_tokens < 300
 
@@ -187,6 +193,18 @@ async def test_many_at_once(engine: Engine, client: openai.AsyncOpenAI) -> None:
     replies = await asyncio.gather(*asked)
     assert {reply.choices[0].message.content for reply in replies} == {await expected(engine)}
     assert engine.waiting == 0
+
+
+async def test_embeddings(device: Device, tmp_path: Path) -> None:
+    """The client asks for base64 and decodes it."""
+    path = write_embedder_gguf(tmp_path / "embedder.gguf", EMBEDDERS["bert-3x32"])
+    async with await webllm_py.load(path, device=device) as embedder:
+        expected = await embedder.embeddings.create(input=["ab", "cd"])
+        async with webllm_py.openai_client(embedder) as client:
+            found = await client.embeddings.create(input=["ab", "cd"], model="any")
+            assert [e.embedding for e in found.data] == [e.embedding for e in expected.data]
+            with pytest.raises(openai.BadRequestError, match="text embedder: it writes nothing"):
+                await client.completions.create(prompt="x", model="any")
 
 
 async def raw_stream(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -14,7 +14,7 @@ from webllm_py.streaming import Stream
 __all__ = ["Router"]
 
 # What another target may do better with, of the errors that are about the request.
-ELSEWHERE = ("context_length_exceeded", "model_not_supported", "interrupted")
+ELSEWHERE = ("context_length_exceeded", "model_not_supported", "interrupted", "timeout")
 
 
 class Router:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.runtime.batch import Member
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.members import Member
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings

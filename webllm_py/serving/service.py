@@ -40,6 +40,10 @@ class Served(Protocol):
         """Requests whose turn has not come."""
 
     @property
+    def answering(self) -> int:
+        """Requests that are being answered."""
+
+    @property
     def tokenizer(self) -> Any:
         """Its model's tokenizer."""
 
@@ -203,6 +207,7 @@ class Service:
     async def _metrics(self, request: Request) -> Reply:
         info = self.engine.info
         text = self.metrics.text(
+            requests_processing=(self.engine.answering, "Requests that are being answered"),
             requests_waiting=(self.engine.waiting, "Requests whose turn has not come"),
             gpu_memory_bytes=(info["gpu_memory"], "Memory of the model on the GPU"),
         )

@@ -92,7 +92,7 @@ async def test_a_stream_that_nobody_reads_to_its_end(engine: FakeEngine) -> None
     assert not isinstance(reply.body, bytes)
     async for _ in reply.body:
         break
-    assert engine.answering == 1
+    assert (await metrics_of(service))["requests_processing"] == 1
     await reply.body.aclose()
     assert (engine.answering, engine.cut) == (0, 1)
     samples = await metrics_of(service)
