@@ -33,7 +33,7 @@ class Room:
 class Held(Protocol):
     """A lock that is held."""
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """Let others have it."""
 
 
@@ -133,7 +133,7 @@ class NameLock:
         self._locks, self._name = locks, name
         self._held = True
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """See ``Held``."""
         if self._held:
             self._held = False

@@ -111,9 +111,9 @@ class BrowserLock:
     def __init__(self, held: Any):
         self._held = held
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """See ``Held``."""
-        self._held.release()
+        await self._held.release()
 
 
 class BrowserFile:

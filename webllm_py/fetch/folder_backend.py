@@ -246,7 +246,7 @@ class FileLock:
     def __init__(self, file: BinaryIO):
         self._file = file
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """See ``Held``."""
         self._file.close()
 

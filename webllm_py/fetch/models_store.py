@@ -121,9 +121,10 @@ class ModelsStore:
         """
         room = await self.backend.room()
         needed = nbytes + SPARE_BYTES
+        if nbytes > 0 and not room.persistent:
+            await self.backend.persist()
         if nbytes <= 0 or room.free is None or needed <= room.free:
             return
-        await self.backend.persist()
         for model in reversed(await self.list()):
             room = await self.backend.room()
             if room.free is None or needed <= room.free:
@@ -149,7 +150,7 @@ class ModelsStore:
         try:
             await self.backend.delete(id)
         finally:
-            held.release()
+            await held.release()
         return True
 
     async def _model(self, id: str) -> KeptModel | None:

@@ -413,18 +413,23 @@
   // A lock among all tabs and workers of the site; undefined, if another has it. Where there are none,
   // outside secure contexts, everybody gets it.
   async function lock(name, shared) {
-    if (!navigator.locks) return { release() {} };
+    if (!navigator.locks) return { async release() {} };
     return new Promise((resolve, reject) => {
       const options = { mode: shared ? "shared" : "exclusive", ifAvailable: true };
-      navigator.locks
-        .request(`webllm_py ${name}`, options, (granted) => {
-          if (granted === null) {
-            resolve(undefined);
-            return undefined;
-          }
-          return new Promise((release) => resolve({ release }));
-        })
-        .catch(reject);
+      const ended = navigator.locks.request(`webllm_py ${name}`, options, (granted) => {
+        if (granted === null) {
+          resolve(undefined);
+          return undefined;
+        }
+        return new Promise((end) => {
+          const release = () => {
+            end();
+            return ended; // when others can have it
+          };
+          resolve({ release });
+        });
+      });
+      ended.catch(reject);
     });
   }
 

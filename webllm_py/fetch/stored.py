@@ -123,7 +123,7 @@ class StoredFile:
         self.kept.fail(SourceError(f"{self.name} was closed"))
         await self.download.close()
         await self.kept.close_file()
-        self.keeper.leave()
+        await self.keeper.leave()
 
     async def _open(self) -> None:
         """Know the file: from the store, or by its first block."""
@@ -253,4 +253,4 @@ class StoredFile:
                 await self.kept.check_blocks()  # what an earlier process left
             await work()
         finally:
-            held.release()
+            await held.release()

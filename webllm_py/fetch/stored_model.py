@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import hashlib
 import json
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from webllm_py.fetch.models_store import ModelsStore
 
 __all__ = ["HubModel", "ModelRecord", "StoredFolder", "StoredModel", "model_id", "use_lock"]
+
+DELETING_SECONDS = 0.05  # between looks whether somebody has deleted the model
 
 OpenRanges: TypeAlias = Callable[[str, FetchOptions], RangeSource]
 
@@ -95,24 +98,30 @@ class StoredModel:
         self._open_ranges = open_ranges
         self._open_files = 0
         self._held: Held | None = None
-        self._entered = False
+        self._recalled = False
+        self._entering = asyncio.Lock()
 
     async def enter(self) -> None:
         """Use the model from now on: nobody deletes it."""
-        if self._held is None:
-            self._held = await self.backend.lock(use_lock(self.id), shared=True)
+        async with self._entering:
+            while self._held is None:
+                self._held = await self.backend.lock(use_lock(self.id), shared=True)
+                if self._held is None:
+                    await asyncio.sleep(DELETING_SECONDS)
         await self.recall()
 
     async def recall(self) -> None:
         """Read the record, and write down that the model is used now."""
-        if not self._entered:
+        async with self._entering:
+            if self._recalled:
+                return
             found = ModelRecord.from_json(await self.backend.read_record(self.id))
             if found is not None and found.source == self.record.source:
                 self.record = found
                 if self.options.refresh:
                     self.record.absent, self.record.listing = set(), None
-            self._entered = True
             await self.save()
+            self._recalled = True
 
     async def save(self) -> None:
         """Write the record."""
@@ -144,12 +153,12 @@ class StoredModel:
         """
         await self.store.make_room(nbytes, keep=(self.id,))
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """One of its files was closed."""
         self._open_files -= 1
         if self._open_files == 0 and self._held is not None:
-            self._held.release()
-            self._held = None
+            held, self._held = self._held, None
+            await held.release()
 
 
 class StoredFolder(HttpFolder):
