@@ -18,6 +18,7 @@ from webllm_py.errors import (
     AddressError,
     CancelledLoadError,
     CannotSuspendError,
+    ChangedFileError,
     CheckpointError,
     ContextLengthError,
     CorruptCheckpointError,
@@ -38,6 +39,7 @@ from webllm_py.errors import (
     SeveralModelsError,
     ShaderError,
     SourceError,
+    StorageFullError,
     TemplateError,
     TokenizerError,
     UnsupportedModelError,
@@ -47,6 +49,8 @@ from webllm_py.errors import (
 
 if TYPE_CHECKING:
     from webllm_py.engine import Engine, load
+    from webllm_py.fetch.models_store import ModelsStore, models_store
+    from webllm_py.fetch.options import FetchOptions
     from webllm_py.routing import Router
     from webllm_py.runtime.progress import LoadProgress
     from webllm_py.serving.client import openai_client
@@ -57,6 +61,7 @@ __all__ = [
     "AddressError",
     "CancelledLoadError",
     "CannotSuspendError",
+    "ChangedFileError",
     "CheckpointError",
     "ContextLengthError",
     "CorruptCheckpointError",
@@ -65,11 +70,13 @@ __all__ = [
     "DeviceLostError",
     "Engine",
     "EngineClosedError",
+    "FetchOptions",
     "GPUOutOfMemoryError",
     "GrammarError",
     "LoadProgress",
     "MissingFileError",
     "MissingPackageError",
+    "ModelsStore",
     "NoAdapterError",
     "NotAModelError",
     "QueueFullError",
@@ -80,6 +87,7 @@ __all__ = [
     "SeveralModelsError",
     "ShaderError",
     "SourceError",
+    "StorageFullError",
     "TemplateError",
     "TokenizerError",
     "UnsupportedModelError",
@@ -87,6 +95,7 @@ __all__ = [
     "WebLLMError",
     "__version__",
     "load",
+    "models_store",
     "openai_client",
 ]
 
@@ -94,10 +103,13 @@ __all__ = [
 _LATER = {
     "Engine": "webllm_py.engine",
     "Router": "webllm_py.routing",
+    "FetchOptions": "webllm_py.fetch.options",
     "LoadProgress": "webllm_py.runtime.progress",
+    "ModelsStore": "webllm_py.fetch.models_store",
     "load": "webllm_py.engine",
     "load_ipython_extension": "webllm_py.notebook",
     "openai_client": "webllm_py.serving.client",
+    "models_store": "webllm_py.fetch.models_store",
     "unload_ipython_extension": "webllm_py.notebook",
 }
 

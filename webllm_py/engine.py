@@ -17,6 +17,7 @@ from webllm_py.errors import (
     RequestError,
     RequestTimeoutError,
 )
+from webllm_py.fetch.options import FetchOptions
 from webllm_py.loading import LoadedModel, LoadOptions, load_model
 from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
@@ -50,6 +51,7 @@ async def load(
     quantize: Quantize | None = None,
     kv_dtype: KVFormat = "f16",
     tune: bool | None = None,
+    fetch: FetchOptions | None = None,
 ) -> Engine:
     """Load a model, one that writes or a text embedder. Cancelling the task that awaits this frees
     everything.
@@ -68,12 +70,16 @@ async def load(
         tune: whether to try kernels' shapes on this GPU. None: for at most 0.3 s, not on a CPU that
             plays a GPU; what was found is kept for later loads. True: as long as it takes, some
             seconds. False: run with fixed defaults.
+        fetch: how a server's files are downloaded and kept, see ``webllm_py.FetchOptions``. None:
+            they are kept in ``webllm_py.models_store()``, and read from there the next time.
 
     Raises:
         WebLLMError: the base of all errors; see ``webllm_py.errors``.
         ValueError: an argument that is none of the above.
     """
-    options = LoadOptions(source, context_length, device, on_progress, quantize, kv_dtype, tune)
+    options = LoadOptions(
+        source, context_length, device, on_progress, quantize, kv_dtype, tune, fetch
+    )
     return Engine(options, await load_model(options))
 
 

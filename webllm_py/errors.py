@@ -4,6 +4,8 @@
 
     WebLLMError
     ├── SourceError                 bytes could not be had: no such file, HTTP status, cut short
+    │   ├── ChangedFileError        a file became another while it was downloaded
+    │   └── StorageFullError        no room to keep a model; says how much is missing
     ├── CheckpointError             the model's files are wrong
     │   ├── CorruptCheckpointError  truncated, damaged or self-contradicting
     │   ├── UnsupportedModelError   an architecture, format or option that this version does not run
@@ -42,6 +44,7 @@ __all__ = [
     "AddressError",
     "CancelledLoadError",
     "CannotSuspendError",
+    "ChangedFileError",
     "CheckpointError",
     "ContextLengthError",
     "CorruptCheckpointError",
@@ -62,6 +65,7 @@ __all__ = [
     "SeveralModelsError",
     "ShaderError",
     "SourceError",
+    "StorageFullError",
     "TemplateError",
     "TokenizerError",
     "UnsupportedModelError",
@@ -79,11 +83,40 @@ class SourceError(WebLLMError):
 
     Attributes:
         status: the HTTP status that the server answered with, where that is the reason.
+        transient: whether the same request may succeed later: a cut, a stall, a busy server.
+        retry_after: seconds that the server asks to wait before.
     """
 
-    def __init__(self, message: str, *, status: int | None = None):
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        transient: bool = False,
+        retry_after: float | None = None,
+    ):
         super().__init__(message)
         self.status = status
+        self.transient = transient
+        self.retry_after = retry_after
+
+
+class ChangedFileError(SourceError):
+    """A file became another one on its server while it was downloaded."""
+
+
+class StorageFullError(SourceError):
+    """There is no room to keep a model.
+
+    Attributes:
+        needed: bytes that are to be kept.
+        free: bytes that there is room for.
+    """
+
+    def __init__(self, message: str, *, needed: int, free: int):
+        super().__init__(message)
+        self.needed = needed
+        self.free = free
 
 
 class CheckpointError(WebLLMError):

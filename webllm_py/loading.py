@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +15,13 @@ from webllm_py.api import sampling_defaults
 from webllm_py.chat import choose_template
 from webllm_py.chat.template import Template
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
-from webllm_py.errors import CorruptCheckpointError, MissingFileError, TemplateError
+from webllm_py.errors import (
+    ChangedFileError,
+    CorruptCheckpointError,
+    MissingFileError,
+    TemplateError,
+)
+from webllm_py.fetch.options import FetchOptions
 from webllm_py.gpu import Device, open_device
 from webllm_py.gpu.describe import describe_device
 from webllm_py.gpu.owner import BufferOwner
@@ -56,6 +63,7 @@ class LoadOptions:
     quantize: Quantize | None = None
     kv_dtype: KVFormat = "f16"
     tune: bool | None = None
+    fetch: FetchOptions | None = None
 
     def __post_init__(self) -> None:
         length = self.context_length
@@ -77,6 +85,7 @@ class LoadOptions:
 
 
 POWER = ("high-performance", "low-power")
+MOST_CHANGES = 2  # of a file on its server, after each of which it is loaded anew
 
 
 @dataclass(frozen=True)
@@ -201,13 +210,22 @@ async def load_model(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
     Raises:
         WebLLMError: every error of files, tokenizer and GPU; see ``webllm_py.errors``.
     """
+    for _ in range(MOST_CHANGES):
+        with suppress(ChangedFileError):  # what was loaded of the older one is of no use
+            return await try_to_load(options)
+    return await try_to_load(options)
+
+
+async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
+    """As ``load_model``; ChangedFileError where a server's file became another meanwhile."""
     report = ProgressReporter(options.on_progress)
     report.stage("opening", "Opening the model")
     source = pocket_model() if options.source is None else options.source
     opening = asyncio.ensure_future(device_for(options))  # while the header comes
     checkpoint = owner = None
     try:
-        checkpoint = await open_checkpoint(source)
+        checkpoint = await open_checkpoint(source, options.fetch or FetchOptions())
+        await checkpoint.make_room()
         if checkpoint.architecture in ENCODERS:
             return await load_encoder(checkpoint, opening, options, report)
         model = model_for(checkpoint)
@@ -337,7 +355,9 @@ async def fill(
     async def load_weights() -> None:
         with times.measure("weights"):
             await loader.run(read_tokenizer)
-            await checkpoint.verify()
+            if await checkpoint.verify():
+                report.again()
+                await loader.run()  # from the store
         report.stage("kernels", "Compiling the kernels")
 
     trial = Dot4Trial(tuner.executor, keep=not tuner.off)

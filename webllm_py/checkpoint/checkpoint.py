@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from webllm_py.fetch.source import ByteSource
-
-if TYPE_CHECKING:
-    from webllm_py.fetch.verified import VerifiedFile
+from webllm_py.fetch.source import ByteSource, VerifiedSource
 
 __all__ = ["BARE", "FORMATS", "Checkpoint", "TensorFormat", "TensorInfo"]
 
@@ -122,7 +119,6 @@ class Checkpoint:
         conversation: MLC's conv_template, for where there is no Jinja template.
         named_templates: further templates by name ("tool_use", "rag"), where the files have them.
         sources: everything opened; ``close`` closes them.
-        verified: those whose digests are known.
     """
 
     kind: Literal["gguf", "huggingface", "mlc"]
@@ -135,22 +131,33 @@ class Checkpoint:
     named_templates: Mapping[str, str] = field(default_factory=dict)
     conversation: Mapping[str, Any] | None = None
     sources: tuple[ByteSource, ...] = ()
-    verified: tuple[VerifiedFile, ...] = ()
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors, as stored."""
         return sum(t.stored_bytes for t in self.tensors.values())
 
-    async def verify(self) -> None:
-        """Compare the digests of the files that have one, once their tensors have been read.
+    async def verify(self) -> bool:
+        """Compare the digests of the files that have one, once their tensors have been read, and
+        see that all is kept where files are; whether bytes changed since: then read them again.
 
         Raises:
             CorruptCheckpointError: a file is damaged; says which.
             SourceError: the bytes cannot be had.
         """
-        for source in self.verified:
-            await source.verify()
+        verified = [source for source in self.sources if isinstance(source, VerifiedSource)]
+        return any([await source.verify() for source in verified])
+
+    async def make_room(self) -> None:
+        """See that what is downloaded can be kept, before it is.
+
+        Raises:
+            StorageFullError: it cannot; says how much is missing.
+        """
+        kept = [source for source in self.sources if isinstance(source, VerifiedSource)]
+        keepers = [source.keeper for source in kept if source.keeper]
+        if keepers:
+            await keepers[0].make_room(sum([await source.missing_bytes() for source in kept]))
 
     async def close(self) -> None:
         """Close every source."""

@@ -74,7 +74,6 @@ async def open_mlc(folder: Folder) -> Checkpoint:
         named_templates=named,
         conversation=conversation if isinstance(conversation, dict) else None,
         sources=tuple(sources.values()),
-        verified=tuple(sources.values()),
     )
 
 

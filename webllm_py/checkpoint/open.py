@@ -17,6 +17,7 @@ from webllm_py.errors import (
     SeveralModelsError,
     UnsupportedModelError,
 )
+from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_beside, resolve
 from webllm_py.fetch.source import ByteSource, Folder, base_name
 
@@ -33,12 +34,13 @@ PICKLE_REASON = (
 OLD_GGML = (b"lmgg", b"fmgg", b"tjgg", b"algg")  # "ggml", "ggmf", "ggjt", "ggla" as integers
 
 
-async def open_checkpoint(source: Any) -> Checkpoint:
+async def open_checkpoint(source: Any, options: FetchOptions | None = None) -> Checkpoint:
     """Open a model's files and check them; no tensor is read yet.
 
     Args:
         source: a .gguf file (any part, if the model is split), a Hugging Face folder or an MLC
             folder, as ``fetch.resolve`` takes it.
+        options: how files of servers are had. None: nothing is kept.
 
     Raises:
         SourceError: the bytes cannot be had.
@@ -46,7 +48,7 @@ async def open_checkpoint(source: Any) -> Checkpoint:
         CorruptCheckpointError: a file is truncated, damaged or contradicts itself.
         UnsupportedModelError: a kind, format or version that is not run; says what to use instead.
     """
-    opened = await resolve(source)
+    opened = await resolve(source, options)
     if isinstance(opened, Folder):
         return await _open_folder(opened)
     return await _open_file(opened, partial(open_beside, opened))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -16,9 +17,14 @@ from typing import Any
 from pyodide.code import run_js
 from pyodide.ffi import JsException, JsProxy
 
-from webllm_py.errors import MissingFileError, SourceError
+from webllm_py.errors import (
+    ChangedFileError,
+    MissingFileError,
+    SourceError,
+    StorageFullError,
+)
 from webllm_py.fetch.source import ByteSource, Folder, check_range
-from webllm_py.fetch.url import status_error, web_page_error
+from webllm_py.fetch.url import FileFacts, status_error, web_page_error
 
 __all__ = [
     "BlobFile",
@@ -28,6 +34,8 @@ __all__ = [
     "FileListFolder",
     "absolute_url",
     "from_js",
+    "load_script",
+    "named_errors",
 ]
 
 AHEAD_BYTES = 1 << 20  # most that a header's small reads take of what has come already
@@ -37,7 +45,12 @@ MAX_SAFE = 2**53 - 1  # the largest int that becomes a JavaScript number, and no
 @cache
 def bridge() -> Any:
     """stream.js, loaded once."""
-    return run_js((Path(__file__).parent / "stream.js").read_text("utf-8"))
+    return load_script((Path(__file__).parent / "stream.js").read_text("utf-8"))
+
+
+def load_script(text: str) -> Any:
+    """The value of a script in JavaScript."""
+    return run_js(text)
 
 
 @contextmanager
@@ -53,7 +66,19 @@ def translated(name: str, error: Any) -> SourceError:
     """This package's error for one of stream.js or of the browser."""
     match error.name:
         case "HttpStatus":
-            return status_error(name, int(error.status), str(error.message))
+            wait = error.wait if isinstance(error.wait, str) else None
+            return status_error(name, int(error.status), str(error.message), wait)
+        case "Changed":
+            return ChangedFileError(f"{name}: {error.message}")
+        case "Cut":
+            return SourceError(f"{name}: {error.message}", transient=True)
+        case "QuotaExceededError":
+            return StorageFullError(
+                f"{name}: the browser grants no more room to keep models. Make room, delete a "
+                "model (webllm_py.models_store()), or load with fetch=FetchOptions(keep=False).",
+                needed=0,
+                free=0,
+            )
         case "WebPage":
             return web_page_error(name)
         case "NotReadableError" | "NotFoundError":
@@ -86,16 +111,50 @@ class FetchFile:
     Args:
         url: an absolute address.
         timeout: seconds without a byte after which a read fails.
+        headers: sent with each request.
+
+    Attributes:
+        until: where requests of ``read_some`` end; None: at the file's end.
     """
 
-    def __init__(self, url: str, *, timeout: float = 60.0):
+    def __init__(
+        self, url: str, *, timeout: float = 60.0, headers: Mapping[str, str] | None = None
+    ):
         self.name = url
+        self.until: int | None = None
         self._timeout = timeout
+        self._headers = json.dumps(dict(headers or {}))
         self._facts = bridge().newFacts()
         self._lock = asyncio.Lock()
         self._stream: Any = None
         self._closed = False
         self._ahead, self._ahead_at = b"", 0
+
+    @property
+    def facts(self) -> FileFacts:
+        """What is known of the file."""
+        facts = self._facts
+
+        def text(value: Any) -> str | None:
+            return value if isinstance(value, str) else None
+
+        return FileFacts(
+            self._size(),
+            text(facts.etag),
+            text(facts.modified),
+            bool(facts.ranges),
+            bool(facts.answered),
+            int(facts.received),
+        )
+
+    def assume(self, facts: FileFacts) -> None:
+        """Refuse replies that say otherwise than these."""
+        self._facts = bridge().newFacts(facts.size, facts.etag, facts.modified)
+
+    async def read_some(self, offset: int, length: int) -> Any:
+        """At most ``length`` bytes from ``offset``: what came before a failure, if anything did; a
+        JavaScript ``Uint8Array``."""
+        return await self._call("readSome", offset, length, self.until)
 
     async def size(self) -> int | None:
         """Length in bytes; None if the server does not tell."""
@@ -148,12 +207,14 @@ class FetchFile:
         size = self._facts.size
         return size if isinstance(size, int) else None
 
-    async def _call(self, method: str, *args: int) -> Any:
+    async def _call(self, method: str, *args: int | None) -> Any:
         async with self._lock:
             if self._closed:
                 raise SourceError(f"{self.name} was closed")
             if self._stream is None:
-                self._stream = bridge().openUrl(self.name, self._facts, self._timeout)
+                self._stream = bridge().openUrl(
+                    self.name, self._facts, self._timeout, self._headers
+                )
             stream = self._stream
             try:
                 with named_errors(self.name):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from webllm_py.errors import SourceError
-from webllm_py.fetch.http_stream import FileFacts, HttpStream
+from webllm_py.fetch.http_stream import HttpStream
 from webllm_py.fetch.source import check_range
+from webllm_py.fetch.url import FileFacts
 
 __all__ = ["HttpFile"]
 
@@ -25,21 +27,34 @@ class HttpFile:
     Args:
         url: an http:// or https:// address.
         timeout: seconds without a byte after which a read fails.
+        headers: sent with each request, but not to where it is redirected to.
+
+    Attributes:
+        facts: what is known of the file.
+        until: where requests end, see ``HttpStream``.
     """
 
-    def __init__(self, url: str, *, timeout: float = 60.0):
+    def __init__(
+        self, url: str, *, timeout: float = 60.0, headers: Mapping[str, str] | None = None
+    ):
         self.name = url
+        self.facts = FileFacts()
+        self.until: int | None = None
         self._timeout = timeout
-        self._facts = FileFacts()
+        self._headers = headers
         self._lock = asyncio.Lock()
         self._stream: HttpStream | None = None
         self._closed = False
 
+    def assume(self, facts: FileFacts) -> None:
+        """Refuse replies that say otherwise than these."""
+        self.facts = replace(facts, answered=True, received=0)
+
     async def size(self) -> int | None:
         """Length in bytes; None if the server does not tell."""
-        if not self._facts.answered:
+        if not self.facts.answered:
             await self._in_thread(lambda stream: stream.seek(0))
-        return self._facts.size
+        return self.facts.size
 
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes from ``offset``."""
@@ -47,16 +62,25 @@ class HttpFile:
 
     async def read_chunk(self, offset: int, length: int) -> memoryview:
         """As ``read``."""
-        check_range(self.name, self._facts.size, offset, length)
+        check_range(self.name, self.facts.size, offset, length)
 
         def gather(stream: HttpStream) -> memoryview:
-            if not self._facts.answered:
+            if not self.facts.answered:
                 stream.seek(offset)
-                check_range(self.name, self._facts.size, offset, length)
+                check_range(self.name, self.facts.size, offset, length)
             view = memoryview(bytearray(length))
             if stream.read_into(offset, view) < length:
-                check_range(self.name, self._facts.size, offset, length)
+                check_range(self.name, self.facts.size, offset, length)
             return view
+
+        return await self._in_thread(gather)
+
+    async def read_some(self, offset: int, length: int) -> memoryview:
+        """At most ``length`` bytes from ``offset``: what came before a failure, if anything did."""
+
+        def gather(stream: HttpStream) -> memoryview:
+            view = memoryview(bytearray(length))
+            return view[: stream.read_some(offset, view)]
 
         return await self._in_thread(gather)
 
@@ -93,8 +117,9 @@ class HttpFile:
             if self._closed:
                 raise SourceError(f"{self.name} was closed")
             if self._stream is None:
-                self._stream = HttpStream(self.name, self._facts, self._timeout)
+                self._stream = HttpStream(self.name, self.facts, self._timeout, self._headers)
             stream = self._stream
+            stream.until = self.until
             thread = asyncio.get_running_loop().run_in_executor(None, work, stream)
             try:
                 return await asyncio.shield(thread)

@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import socket
 import ssl
+from collections.abc import Mapping
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -27,28 +28,42 @@ class HttpClient:
     ``abort`` may be called from another thread than the one that waits in ``get`` or in a reply.
     """
 
-    def __init__(self, timeout: float):
+    def __init__(self, timeout: float, headers: Mapping[str, str] | None = None):
+        """``headers``: for the host that is asked, not for where it redirects to."""
         self._timeout = timeout
+        self._headers = dict(headers or {})
         self._connections: dict[tuple[str, str], http.client.HTTPConnection] = {}
         self._current: http.client.HTTPConnection | None = None
         self.aborted = False
 
-    def get(self, url: str, offset: int) -> http.client.HTTPResponse:
-        """The reply to a request for all bytes from ``offset`` on, redirects followed.
+    def get(
+        self, url: str, offset: int, until: int | None = None, unless: str | None = None
+    ) -> http.client.HTTPResponse:
+        """The reply to a request for the bytes from ``offset`` up to ``until``, redirects followed.
+
+        Args:
+            until: None for all bytes from ``offset`` on.
+            unless: the file's strong ETag; of another file all bytes come (If-Range).
 
         Raises:
             SourceError: no connection, a status other than 200, 206 or 416, or a bad redirect.
         """
         target = quote_url(url)
+        first = urlsplit(target).netloc
+        asked = {"Range": f"bytes={offset}-{'' if until is None else until - 1}"}
+        if unless is not None:
+            asked["If-Range"] = unless
         for _ in range(MAX_REDIRECTS):
             parts = urlsplit(target)
-            reply = self._send(parts, offset)
+            own = self._headers if parts.netloc == first else {}
+            reply = self._send(parts, asked | own)
             if reply.status in (200, 206, 416):
                 return reply
             location = reply.getheader("Location")
             if reply.status not in REDIRECTS or location is None:
                 self.drop(reply)
-                raise status_error(url, reply.status, reply.reason)
+                wait = reply.getheader("Retry-After")
+                raise status_error(url, reply.status, reply.reason, wait)
             if reply.length is not None and reply.length <= SMALL_BODY:
                 reply.read()
             else:
@@ -80,12 +95,8 @@ class HttpClient:
             connection.close()
         self._connections.clear()
 
-    def _send(self, parts: SplitResult, offset: int) -> http.client.HTTPResponse:
-        headers = {
-            "Range": f"bytes={offset}-",
-            "Accept-Encoding": "identity",
-            "User-Agent": "webllm_py",
-        }
+    def _send(self, parts: SplitResult, asked: Mapping[str, str]) -> http.client.HTTPResponse:
+        headers = {"Accept-Encoding": "identity", "User-Agent": "webllm_py", **asked}
         connection = None
         try:
             connection, target = self._connection(parts)
@@ -102,7 +113,11 @@ class HttpClient:
             # ValueError: a port that is no number, a host name that cannot be encoded
             if connection is not None:
                 connection.close()
-            raise SourceError(f"{parts.geturl()}: {self._reason(error)}") from error
+            lasting = isinstance(error, (ssl.SSLCertVerificationError, socket.gaierror, ValueError))
+            raise SourceError(
+                f"{parts.geturl()}: {self._reason(error)}",
+                transient=not lasting and not self.aborted,
+            ) from error
         self._current = connection
         return reply
 

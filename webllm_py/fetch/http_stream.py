@@ -4,40 +4,41 @@ from __future__ import annotations
 
 import http.client
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from webllm_py.errors import SourceError
+from webllm_py.errors import ChangedFileError, SourceError
 from webllm_py.fetch.http_client import HttpClient
-from webllm_py.fetch.url import web_page_error
+from webllm_py.fetch.url import FileFacts, web_page_error
 
-__all__ = ["FileFacts", "HttpStream"]
+__all__ = ["HttpStream"]
 
 # Reading on over a gap is quicker than a new request, up to about this many bytes.
 SKIP_LIMIT = 1 << 20
 DISCARD_BLOCK = 1 << 18
 
 
-@dataclass
-class FileFacts:
-    """What the replies so far told about the file; outlives a broken stream."""
-
-    size: int | None = None
-    etag: str | None = None
-    ranges: bool = True
-    answered: bool = False
-
-
 class HttpStream:
     """Reads one URL at any place; reading on where the last read ended costs no request.
 
     Servers without range support work: what lies before the wanted bytes is read and discarded.
+
+    Attributes:
+        until: where requests end. None: at the file's end. A server that then sends other bytes
+            than those asked for is refused.
     """
 
-    def __init__(self, url: str, facts: FileFacts, timeout: float):
+    def __init__(
+        self,
+        url: str,
+        facts: FileFacts,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+    ):
+        self.until: int | None = None
         self._url = url
         self._facts = facts
         self._timeout = timeout
-        self._client = HttpClient(timeout)
+        self._client = HttpClient(timeout, headers)
         self._reply: http.client.HTTPResponse | None = None
         self._position = 0  # in the file, of the reply's next byte
         self._end: int | None = None  # in the file, after the reply's last byte; None: not told
@@ -49,7 +50,9 @@ class HttpStream:
         inside = self._end is None or offset < self._end
         if self._reply is None or gap < 0 or not near or not inside:
             self.pause()
-            reply = self._client.get(self._url, offset)
+            etag = self._facts.etag
+            unless = etag if etag is not None and etag.startswith('"') and self.until else None
+            reply = self._client.get(self._url, offset, self.until, unless)
             self._reply = reply
             self._check_head(reply)
             self._locate(reply, offset)
@@ -65,6 +68,21 @@ class HttpStream:
             if count == 0:
                 break
             done += count
+        return done
+
+    def read_some(self, offset: int, view: memoryview) -> int:
+        """As ``read_into``, but a failure is raised only if nothing came before it."""
+        done, facts = 0, self._facts
+        try:
+            while done < len(view) and (facts.size is None or offset + done < facts.size):
+                self.seek(offset + done)
+                count = self._receive(view[done:])
+                if count == 0:
+                    break
+                done += count
+        except SourceError as error:
+            if done == 0 or not error.transient:
+                raise
         return done
 
     def pause(self) -> None:
@@ -89,11 +107,18 @@ class HttpStream:
             raise self._error("the server sends the file compressed, although asked not to")
         etag, known = reply.getheader("ETag"), self._facts.etag
         if etag is not None and known is not None and etag != known:
-            raise self._error("the file changed while it was read (another ETag). Load it again.")
+            raise self._changed("another ETag")
+        modified, before = reply.getheader("Last-Modified"), self._facts.modified
+        if None in (etag, known) and None not in (modified, before) and modified != before:
+            raise self._changed("another Last-Modified")
         self._facts.etag = etag or known
+        self._facts.modified = modified or before
 
     def _locate(self, reply: http.client.HTTPResponse, offset: int) -> None:
         """Where in the file the reply's body begins and ends, and how long the file is."""
+        if reply.status == 200 and self.until is not None and offset > 0:
+            self._facts.ranges = False
+            raise self._error(f"asked for the bytes from {offset} on, the server sent all of them")
         if reply.status == 200:
             self._position, self._end, size = 0, reply.length, reply.length
             self._facts.ranges = False
@@ -108,10 +133,7 @@ class HttpStream:
             self.pause()
         facts = self._facts
         if facts.answered and size != facts.size and None not in (size, facts.size):
-            raise self._error(
-                f"the file changed while it was read: {facts.size} bytes before, {size} now. "
-                "Load it again."
-            )
+            raise self._changed(f"{facts.size} bytes before, {size} now")
         facts.size = facts.size if size is None else size
         facts.answered = True
 
@@ -145,6 +167,7 @@ class HttpStream:
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise self._error(self._why_broken(error)) from error
         self._position += count
+        self._facts.received += count
         if count == 0 and self._end is None:
             self._end = self._facts.size = self._position
         elif count == 0 and self._position != self._end:
@@ -162,7 +185,15 @@ class HttpStream:
         )
 
     def _error(self, problem: str) -> SourceError:
-        return self._failed(SourceError(f"{self._url}: {problem}"))
+        transient = not self._client.aborted
+        return self._failed(SourceError(f"{self._url}: {problem}", transient=transient))
+
+    def _changed(self, how: str) -> SourceError:
+        return self._failed(
+            ChangedFileError(
+                f"{self._url}: the file changed while it was read: {how}. Load it again."
+            )
+        )
 
     def _failed(self, error: SourceError) -> SourceError:
         self.close()

@@ -90,8 +90,9 @@ class LocalFile:
 class LocalFolder:
     """A directory, as a ``Folder``."""
 
-    def __init__(self, path: str | os.PathLike[str]):
-        self.name = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], name: str | None = None):
+        """``name``: for messages; None for the path itself."""
+        self.name = name or os.fspath(path)
         self._path = Path(path)
 
     async def open(self, filename: str) -> LocalFile:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from webllm_py.errors import MissingFileError, SourceError
+from webllm_py.fetch.hub import cached_snapshot, holds_model, hub_folder, listing_url
 from webllm_py.fetch.local import LocalFile, LocalFolder
+from webllm_py.fetch.options import HUB, FetchOptions
 from webllm_py.fetch.source import ByteSource, Folder
 from webllm_py.fetch.url import HttpFolder, is_file_url, quote_url
 
-__all__ = ["open_beside", "open_url", "resolve"]
+if TYPE_CHECKING:
+    from webllm_py.fetch.browser import FetchFile
+    from webllm_py.fetch.http import HttpFile
 
-HUB = "https://huggingface.co"
+__all__ = ["address_of", "open_beside", "open_url", "resolve"]
+
 HUB_SOURCE = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([^:]+))?(?::(.+))?")
 HUB_PAGE = re.compile(r"/([\w.-]+/[\w.-]+)(?:/(?:tree|blob|resolve)/([^/]+)/?(.*))?/?")
 PREBUILT = re.compile(r"[\w.-]+-MLC(-\w+)?")  # WebLLM's names look so
@@ -33,8 +40,8 @@ def in_browser() -> bool:
     return sys.platform == "emscripten"
 
 
-async def resolve(source: Any) -> ByteSource | Folder:
-    """Open what ``source`` names; nothing is read yet.
+async def resolve(source: Any, options: FetchOptions | None = None) -> ByteSource | Folder:
+    """Open what ``source`` names; of what is not kept nothing is read yet.
 
     Args:
         source: a path, an http(s) address, ``hf:org/name[@revision][:file]``, the name of one of
@@ -42,6 +49,7 @@ async def resolve(source: Any) -> ByteSource | Folder:
             ``ByteSource`` or ``Folder`` itself. An address is a folder if it ends with ``/`` or has
             no file extension. In the browser any other text that is no existing path is an address
             relative to the page or worker.
+        options: how files of servers are had. None: nothing is kept.
 
     Raises:
         SourceError: nothing of that name, or not one of the above; says what is accepted.
@@ -51,7 +59,7 @@ async def resolve(source: Any) -> ByteSource | Folder:
 
         source = await from_js(source) or source
     if isinstance(source, str):
-        return _from_text(source)
+        return await _from_text(source, options or FetchOptions(keep=False))
     if isinstance(source, os.PathLike):
         return _from_path(os.fspath(source))
     if isinstance(source, ByteSource | Folder):
@@ -66,6 +74,9 @@ async def open_beside(source: ByteSource, filename: str) -> ByteSource:
         MissingFileError: there is none, or it cannot be known where ``source`` lies.
         SourceError: the file cannot be had for another reason.
     """
+    around: Folder | None = getattr(source, "folder", None)
+    if around is not None:
+        return await around.open(filename)
     if isinstance(source, LocalFile):
         return await LocalFolder(Path(source.name).parent).open(filename)
     if re.match("https?:", source.name):
@@ -75,18 +86,42 @@ async def open_beside(source: ByteSource, filename: str) -> ByteSource:
     raise MissingFileError(f"where {source.name} lies is not known. Give the folder, or all files.")
 
 
-def open_url(url: str) -> ByteSource:
-    """The file at an absolute http(s) address."""
+def open_url(url: str, options: FetchOptions | None = None) -> HttpFile | FetchFile:
+    """The file at an absolute http(s) address, of which nothing is kept."""
+    options = options or FetchOptions(keep=False)
     if in_browser():
         from webllm_py.fetch.browser import FetchFile
 
-        return FetchFile(url)
+        return FetchFile(url, timeout=options.timeout, headers=options.headers(url))
     from webllm_py.fetch.http import HttpFile
 
-    return HttpFile(url)
+    return HttpFile(url, timeout=options.timeout, headers=options.headers(url))
 
 
-def _from_text(text: str) -> ByteSource | Folder:
+def address_of(source: str) -> str:
+    """The address that a model of a server is kept under.
+
+    Raises:
+        SourceError: it is none of a server's.
+    """
+    place = _place(source)
+    if place is None:
+        raise SourceError(f"{source!r} is no address: only models of servers are in the store.")
+    return place.address
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A file or folder of a server; ``repository`` and what follows are of the hub's alone."""
+
+    address: str
+    repository: str = ""
+    revision: str = ""
+    file: str = ""
+
+
+def _place(text: str) -> _Place | None:
+    """What a text means that names something on a server; None if it does not."""
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text)
     if scheme is not None and scheme[0].lower() == "hf:":
         return _from_hub(text)
@@ -101,7 +136,63 @@ def _from_text(text: str) -> ByteSource | Folder:
         from webllm_py.fetch.browser import absolute_url
 
         return _from_url(absolute_url(text))
-    return _from_path(text)
+    return None
+
+
+async def _from_text(text: str, options: FetchOptions) -> ByteSource | Folder:
+    place = _place(text)
+    if place is None:
+        return _from_path(text)
+    if place.repository and not in_browser() and not options.refresh:
+        snapshot = _cached(place)
+        if snapshot is not None:
+            return snapshot
+    if options.keep and not place.address.startswith("blob:"):
+        return await _kept(place, options)
+    opener = partial(open_url, options=options)
+    if not place.repository:
+        is_file = place.address.startswith("blob:") or is_file_url(place.address)
+        return opener(place.address) if is_file else HttpFolder(place.address, opener)
+    hub, repository, revision = options.hub, place.repository, place.revision
+    if place.file and not place.file.endswith("/"):
+        return opener(hub_folder(hub, repository, revision, place.file))
+    listing = None if place.file else listing_url(hub, repository, revision)
+    return HttpFolder(hub_folder(hub, repository, revision, place.file), opener, listing)
+
+
+async def _kept(place: _Place, options: FetchOptions) -> ByteSource | Folder:
+    """A file or folder of a server that is kept in the store."""
+    from webllm_py.fetch.models_store import models_store
+    from webllm_py.fetch.stored_model import HubModel, StoredFolder, StoredModel
+
+    model = StoredModel(models_store(options.store), place.address, options, open_url)
+    if place.repository:
+        inner, _, filename = place.file.rpartition("/")
+        folder = HubModel(
+            model,
+            place.repository,
+            place.revision,
+            f"{inner}/" if inner else "",
+            partial(open_url, options=options),
+        )
+        return await folder.open(filename) if filename else folder
+    if not is_file_url(place.address):
+        return StoredFolder(model, place.address)
+    parts = urlsplit(place.address)
+    beside, _, filename = parts.path.rpartition("/")
+    around = StoredFolder(model, parts._replace(path=f"{beside}/").geturl())
+    return around.source_of(unquote(filename))
+
+
+def _cached(place: _Place) -> ByteSource | Folder | None:
+    """What the hub's own cache has of it on this machine, if that is enough."""
+    snapshot = cached_snapshot(place.repository, place.revision)
+    if snapshot is None:
+        return None
+    path = snapshot / place.file
+    if place.file and not place.file.endswith("/"):
+        return LocalFile(path) if path.is_file() else None
+    return LocalFolder(path, f"hf:{place.repository}") if holds_model(path) else None
 
 
 def _from_path(path: str | bytes) -> ByteSource | Folder:
@@ -116,19 +207,17 @@ def _from_path(path: str | bytes) -> ByteSource | Folder:
     raise SourceError(f"there is no file or folder {text[:200]!r}. {ACCEPTED}")
 
 
-def _from_url(url: str) -> ByteSource | Folder:
+def _from_url(url: str) -> _Place:
     url = quote_url(url)
     parts = urlsplit(url)
     page = HUB_PAGE.fullmatch(parts.path)
     if f"{parts.scheme}://{parts.netloc}" == HUB and page is not None:
         # The address of a model's page, or of a file's: what a user copies from the browser.
         return _hub(page[1], unquote(page[2] or "main"), unquote(page[3] or ""))
-    if parts.scheme == "blob" or is_file_url(url):
-        return open_url(url)
-    return HttpFolder(url, open_url)
+    return _Place(url)
 
 
-def _from_hub(text: str) -> ByteSource | Folder:
+def _from_hub(text: str) -> _Place:
     match = HUB_SOURCE.fullmatch(text)
     if match is None:
         raise SourceError(
@@ -138,10 +227,5 @@ def _from_hub(text: str) -> ByteSource | Folder:
     return _hub(match[1], match[2] or "main", match[3] or "")
 
 
-def _hub(repository: str, revision: str, file: str) -> ByteSource | Folder:
-    version = quote(revision, safe="")
-    folder = f"{HUB}/{repository}/resolve/{version}/"
-    if file and not file.endswith("/"):
-        return open_url(folder + quote(file))
-    listing = None if file else f"{HUB}/api/models/{repository}/revision/{version}"
-    return HttpFolder(folder + quote(file), open_url, listing)
+def _hub(repository: str, revision: str, file: str) -> _Place:
+    return _Place(hub_folder(HUB, repository, revision, file), repository, revision, file)

@@ -8,11 +8,23 @@ mean; checkpoints know nothing of where they lie. A cache, a resumed or a verifi
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from webllm_py.errors import SourceError
 
-__all__ = ["ByteSource", "Chunk", "Folder", "base_name", "bytes_of", "check_range", "part_of"]
+__all__ = [
+    "ByteSource",
+    "Chunk",
+    "Folder",
+    "Keeper",
+    "VerifiedSource",
+    "base_name",
+    "bytes_of",
+    "check_range",
+    "join_chunks",
+    "part_of",
+]
 
 # Bytes on their way to the GPU: ``bytes`` or ``memoryview`` natively, a JavaScript ``Uint8Array``
 # (as a ``JsProxy``) in the browser, so that weights never enter the wasm heap.
@@ -57,6 +69,41 @@ class ByteSource(Protocol):
         """Let go of connections and handles; the source cannot be read afterwards."""
 
 
+class Keeper(Protocol):
+    """What keeps the files of a model."""
+
+    async def make_room(self, nbytes: int) -> None:
+        """See that so many more bytes can be kept.
+
+        Raises:
+            StorageFullError: they cannot; says how many are missing.
+        """
+
+    async def stored_bytes(self, filename: str) -> int:
+        """Bytes of a file that are kept already."""
+
+
+@runtime_checkable
+class VerifiedSource(Protocol):
+    """A ``ByteSource`` that can tell whether the whole file is right."""
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """What keeps the file, if anything does."""
+
+    async def missing_bytes(self) -> int:
+        """Bytes that are not kept yet."""
+
+    async def verify(self) -> bool:
+        """Read what was not read yet and check the whole; whether bytes changed since they were
+        read.
+
+        Raises:
+            CorruptCheckpointError: the file is damaged.
+            SourceError: it cannot be had.
+        """
+
+
 @runtime_checkable
 class Folder(Protocol):
     """A set of named files: a directory, a URL prefix, files that a user picked.
@@ -91,6 +138,21 @@ def part_of(chunk: Chunk, start: int, stop: int) -> Chunk:
 def bytes_of(chunk: Chunk) -> bytes:
     """A chunk's bytes, in Python's memory."""
     return bytes(chunk.to_bytes() if hasattr(chunk, "to_bytes") else chunk)
+
+
+def join_chunks(chunks: Sequence[Chunk]) -> Chunk:
+    """The chunks' bytes in one; natively, and in the browser if any is a JavaScript one."""
+    if len(chunks) == 1:
+        return chunks[0]
+    if hasattr(chunks[0], "subarray"):
+        length = sum(len(chunk) for chunk in chunks)
+        joined = chunks[0].constructor.new(length)
+        at = 0
+        for chunk in chunks:
+            joined.set(chunk, at)
+            at += len(chunk)
+        return joined
+    return b"".join(chunks)
 
 
 def check_range(name: str, size: int | None, offset: int, length: int) -> None:

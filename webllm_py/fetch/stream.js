@@ -4,24 +4,28 @@
   // Reading on over a gap is quicker than a new request, up to about this many bytes.
   const SKIP_LIMIT = 1 << 20;
 
-  // What went wrong; browser.py turns it into a SourceError by its name and status.
+  // What went wrong; browser.py turns it into a SourceError by its name and status. "Cut" and some
+  // statuses may pass, "Changed" is another file, "Source" anything else.
   class Failure extends Error {
-    constructor(name, message, status = 0) {
+    constructor(name, message, status = 0, wait = null) {
       super(message);
       this.name = name;
       this.status = status;
+      this.wait = wait;
     }
   }
 
   // One URL as a stream that can jump. Reading on where the last read ended costs no request.
   // Servers without range support work: what lies before the wanted bytes is read and discarded.
   class UrlStream {
-    // facts {size, etag, ranges, answered} is what the replies told about the file; it outlives a
-    // broken stream.
-    constructor(url, facts, idleSeconds) {
+    // facts {size, etag, modified, ranges, answered, received} is what the replies told about the
+    // file; it outlives a broken stream.
+    constructor(url, facts, idleSeconds, headers) {
       this.url = url;
       this.facts = facts;
       this.idleSeconds = idleSeconds;
+      this.headers = headers;
+      this.until = null; // where requests end; null: at the file's end
       this.dead = false;
       this.reply = null; // {body, controller, position, end, rest}; end null: not told
       this.ahead = null; // {offset, bytes}: what readAhead gave, which read begins with
@@ -75,6 +79,25 @@
         if (part === null) break;
         bytes.set(part, done);
         done += part.length;
+      }
+      return done < length ? bytes.subarray(0, done) : bytes;
+    }
+
+    // As read, but a failure that may pass is thrown only if nothing came before it.
+    async readSome(offset, length, until) {
+      this.until = until ?? null;
+      const bytes = new Uint8Array(length);
+      let done = 0;
+      try {
+        while (done < length && !(this.facts.size !== null && offset + done >= this.facts.size)) {
+          await this.seek(offset + done);
+          const part = await this.receive(length - done);
+          if (part === null) break;
+          bytes.set(part, done);
+          done += part.length;
+        }
+      } catch (error) {
+        if (done === 0 || error.name !== "Cut") throw error;
       }
       return done < length ? bytes.subarray(0, done) : bytes;
     }
@@ -133,11 +156,20 @@
       this.reply = { controller, body: null, position: 0, end: null, rest: new Uint8Array(0) };
       // A Range header also makes the browser ask for the bytes as they are, uncompressed, so that
       // Content-Length counts what arrives.
+      const range = `bytes=${offset}-${this.until === null ? "" : this.until - 1}`;
+      const headers = { ...this.headers, Range: range };
+      // What was kept by the browser is kept twice, and it mixes ranges of a file that changed.
+      const cache = this.until === null ? "default" : "no-store";
       const answer = await this.timed(() =>
-        fetch(this.url, { headers: { Range: `bytes=${offset}-` }, signal: controller.signal }),
+        fetch(this.url, { headers, cache, signal: controller.signal }),
       );
       if (![200, 206, 416].includes(answer.status)) {
-        this.fail("HttpStatus", answer.statusText, answer.status);
+        this.fail(
+          "HttpStatus",
+          answer.statusText,
+          answer.status,
+          answer.headers.get("Retry-After"),
+        );
       }
       if ((answer.headers.get("Content-Type") ?? "").toLowerCase().startsWith("text/html")) {
         this.fail("WebPage", "");
@@ -155,6 +187,10 @@
       let size = null;
       if (answer.status === 200) {
         facts.ranges = false;
+        if (this.until !== null && offset > 0) {
+          this.checkUnchanged(length, answer.headers);
+          this.fail("Cut", `asked for the bytes from ${offset} on, the server sent all of them`);
+        }
         reply.end = size = length;
       } else if (answer.status === 206) {
         facts.ranges = true;
@@ -164,12 +200,12 @@
         // 416: nothing lies there
         const match = /^bytes \*\/(\d{1,15})$/.exec(answer.headers.get("Content-Range") ?? "");
         if (match === null || Number(match[1]) > offset) {
-          this.fail("Source", `the server refuses to send the bytes from ${offset} on`);
+          this.fail("Cut", `the server refuses to send the bytes from ${offset} on`);
         }
         size = Number(match[1]);
         this.pause();
       }
-      this.checkUnchanged(size, answer.headers.get("ETag"));
+      this.checkUnchanged(size, answer.headers);
     }
 
     contentRange(answer, offset, length) {
@@ -178,28 +214,36 @@
         // A server of another origin may hide this header. The bytes then reach to the file's end,
         // as they were asked for.
         const end = length === null ? null : offset + length;
-        return [end, end];
+        return [end, this.until === null || end < this.until ? end : this.facts.size];
       }
       const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(text);
       if (match === null || Number(match[1]) !== offset || Number(match[2]) < offset) {
-        this.fail("Source", `asked for the bytes from ${offset} on, the server sent '${text}'`);
+        this.fail("Cut", `asked for the bytes from ${offset} on, the server sent '${text}'`);
       }
       const end = Number(match[2]) + 1;
       const size = match[3] === "*" ? null : Number(match[3]);
       if ((length !== null && length !== end - offset) || (size !== null && end > size)) {
-        this.fail("Source", `the server contradicts itself: ${length} bytes for '${text}'`);
+        this.fail("Cut", `the server contradicts itself: ${length} bytes for '${text}'`);
       }
       return [end, size];
     }
 
-    checkUnchanged(size, etag) {
+    checkUnchanged(size, headers) {
       const { facts } = this;
-      const resized = size !== null && facts.size !== null && size !== facts.size;
-      if (resized || (etag !== null && facts.etag !== null && etag !== facts.etag)) {
-        this.fail("Source", "the file changed while it was read. Load it again.");
+      const differs = (value, known) => value !== null && known !== null && value !== known;
+      const etag = headers.get("ETag");
+      const modified = headers.get("Last-Modified");
+      const tagged = etag !== null && facts.etag !== null;
+      if (
+        differs(size, facts.size) ||
+        differs(etag, facts.etag) ||
+        (!tagged && differs(modified, facts.modified))
+      ) {
+        this.fail("Changed", "the file changed while it was read. Load it again.");
       }
       facts.size ??= size;
       facts.etag ??= etag;
+      facts.modified ??= modified;
       facts.answered = true;
     }
 
@@ -215,12 +259,13 @@
           return null;
         }
         reply.rest = value;
+        this.facts.received += value.length;
       }
       const part = reply.rest.subarray(0, limit);
       reply.rest = reply.rest.subarray(part.length);
       reply.position += part.length;
       if (reply.end !== null && reply.position > reply.end) {
-        this.fail("Source", `the server sends more than the ${reply.end} bytes it announced`);
+        this.fail("Cut", `the server sends more than the ${reply.end} bytes it announced`);
       }
       return part;
     }
@@ -257,12 +302,12 @@
           ? "Check the address and the network; a server of another origin must also allow this " +
             "page to read its files (CORS)."
           : "Check the network and load again.";
-      this.fail("Source", `the connection ${what} ${where}. ${hint}`);
+      this.fail("Cut", `the connection ${what} ${where}. ${hint}`);
     }
 
-    fail(name, message, status = 0) {
+    fail(name, message, status = 0, wait = null) {
       this.pause();
-      throw new Failure(name, message, status);
+      throw new Failure(name, message, status, wait);
     }
   }
 
@@ -314,8 +359,16 @@
   }
 
   return {
-    openUrl: (url, facts, idleSeconds) => new UrlStream(url, facts, idleSeconds),
-    newFacts: () => ({ size: null, etag: null, ranges: true, answered: false }),
+    openUrl: (url, facts, idleSeconds, headers) =>
+      new UrlStream(url, facts, idleSeconds, JSON.parse(headers)),
+    newFacts: (size, etag, modified) => ({
+      size: size ?? null,
+      etag: etag ?? null,
+      modified: modified ?? null,
+      ranges: true,
+      answered: size !== undefined,
+      received: 0,
+    }),
     absoluteUrl: (url) => new URL(url, globalThis.location?.href).href,
     toArray: (list) => Array.from(list),
     readBlob,

@@ -6,14 +6,24 @@ import builtins
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch.source import ByteSource
 
-__all__ = ["HttpFolder", "is_file_url", "join_url", "quote_url", "status_error", "web_page_error"]
+__all__ = [
+    "FileFacts",
+    "HttpFolder",
+    "is_file_url",
+    "join_url",
+    "quote_url",
+    "status_error",
+    "web_page_error",
+]
 
 LISTING_LIMIT = 16 << 20
+PASSING = (408, 425, 429)
 
 REMEDIES = {
     401: "It needs an account: download the files yourself and load them from disk.",
@@ -25,14 +35,39 @@ REMEDIES = {
 }
 
 
-def status_error(url: str, status: int, reason: str = "") -> SourceError:
+@dataclass
+class FileFacts:
+    """What the replies so far told about a file; outlives a broken stream.
+
+    Attributes:
+        size: in bytes.
+        etag, modified: the headers ETag and Last-Modified.
+        ranges: whether the server heeds Range headers.
+        answered: whether there was a reply.
+        received: bytes of bodies that came.
+    """
+
+    size: int | None = None
+    etag: str | None = None
+    modified: str | None = None
+    ranges: bool = True
+    answered: bool = False
+    received: int = 0
+
+
+def status_error(
+    url: str, status: int, reason: str = "", retry_after: str | None = None
+) -> SourceError:
     """The error for a status that is no success, with what to do about it."""
     remedy = REMEDIES.get(status)
     if remedy is None and status >= 500:
         remedy = "The server has a fault of its own: try again later, or take a mirror."
     answer = f"{status} {reason}".strip()
     return SourceError(
-        f"{url}: the server answered {answer}. {remedy or ''}".rstrip(), status=status
+        f"{url}: the server answered {answer}. {remedy or ''}".rstrip(),
+        status=status,
+        transient=status in PASSING or status >= 500,
+        retry_after=float(retry_after) if retry_after and retry_after.isdecimal() else None,
     )
 
 
@@ -93,7 +128,7 @@ class HttpFolder:
             MissingFileError: the server has no such file.
             SourceError: the file cannot be had for another reason.
         """
-        source = self._open_url(join_url(self.name, filename))
+        source = self.source_of(filename)
         try:
             await source.size()
         except BaseException as error:
@@ -105,6 +140,10 @@ class HttpFolder:
             raise
         self._served = True
         return source
+
+    def source_of(self, filename: str) -> ByteSource:
+        """The file of that name, of which nothing is known yet."""
+        return self._open_url(join_url(self.name, filename))
 
     async def exists(self, filename: str) -> bool:
         """Whether the server has the file."""

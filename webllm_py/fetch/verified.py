@@ -5,14 +5,36 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import suppress
+from typing import Protocol, runtime_checkable
 
 from webllm_py.errors import CorruptCheckpointError, SourceError, WebLLMError
 from webllm_py.fetch.local import HAS_THREADS, THREAD_FROM
-from webllm_py.fetch.source import ByteSource, Chunk, Folder, bytes_of, check_range, part_of
+from webllm_py.fetch.source import (
+    ByteSource,
+    Chunk,
+    Folder,
+    Keeper,
+    VerifiedSource,
+    bytes_of,
+    check_range,
+    part_of,
+)
 
 __all__ = ["VerifiedFile"]
 
 BLOCK_BYTES = 1 << 20
+
+
+@runtime_checkable
+class Repairable(Protocol):
+    """A file that can be had again where it came damaged."""
+
+    async def repair(self, algorithm: str, digest: str) -> None:
+        """Make it what it must be.
+
+        Raises:
+            CorruptCheckpointError: the server's file has another digest.
+        """
 
 
 class VerifiedFile:
@@ -28,14 +50,16 @@ class VerifiedFile:
     Attributes:
         following: the file that will be read next. It is opened while this one is read: a server's
             answer takes its time.
+        replaced: whether it was fetched again because it came damaged, after parts had been read.
     """
 
     following: VerifiedFile | None = None
+    replaced = False
 
     def __init__(self, folder: Folder, filename: str, nbytes: int, md5: str | None):
         self.name = f"{folder.name.rstrip('/')}/{filename}"
-        self._folder = folder
-        self._filename = filename
+        self.folder = folder
+        self.filename = filename
         self._nbytes = nbytes
         self._md5 = md5
         self._digest = hashlib.md5(usedforsecurity=False)
@@ -81,14 +105,27 @@ class VerifiedFile:
             await self._open()
             await self._let_go()
 
-    async def verify(self) -> None:
-        """Read what was not read yet, for the digest.
+    async def verify(self) -> bool:
+        """Read what was not read yet, for the digest; whether bytes changed that were read before.
 
         Raises:
             CorruptCheckpointError: the file has another length or digest.
         """
         async with self._lock:
             await self._digest_to(self._nbytes)
+        replaced, self.replaced = self.replaced, False
+        return replaced
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """See ``VerifiedSource``."""
+        keeper: Keeper | None = getattr(self.folder, "model", None)
+        return keeper
+
+    async def missing_bytes(self) -> int:
+        """See ``VerifiedSource``."""
+        kept = await self.keeper.stored_bytes(self.filename) if self.keeper else 0
+        return self._nbytes - kept
 
     async def pause(self) -> None:
         """See ``ByteSource``."""
@@ -117,7 +154,7 @@ class VerifiedFile:
         if self._closed:
             raise SourceError(f"{self.name} was closed")
         if self._source is None:
-            self._source = await self._folder.open(self._filename)
+            self._source = await self.folder.open(self.filename)
             size = await self._source.size()
             if size is not None and size != self._nbytes:
                 await self._let_go()
@@ -148,8 +185,10 @@ class VerifiedFile:
         if self._md5 and offset <= self._digested and new > 0:
             await self._add(part_of(chunk, length - new, length), new)
             if self._digested == self._nbytes:
-                self._compare(self._md5)
+                await self._compare(source, self._md5)
         if offset + length == self._nbytes:
+            if isinstance(source, VerifiedSource):  # all of it is kept then
+                self.replaced |= await source.verify()
             await self._let_go()
         return chunk
 
@@ -165,9 +204,14 @@ class VerifiedFile:
                 self._digest.update(bytes_of(part_of(chunk, start, stop)))
         self._digested += length
 
-    def _compare(self, expected: str) -> None:
+    async def _compare(self, source: ByteSource, expected: str) -> None:
         found = self._digest.hexdigest()
-        if found != expected.lower():
+        if found == expected.lower():
+            return
+        if isinstance(source, Repairable):
+            await source.repair("md5", expected.lower())
+            self.replaced = True
+        else:
             raise CorruptCheckpointError(
                 f"{self.name} is damaged: its MD5 is {found}, the model's index says {expected}. "
                 "Download it again."

@@ -17,7 +17,7 @@ from typing import Any
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import CorruptCheckpointError
-from webllm_py.fetch.source import Chunk, bytes_of, part_of
+from webllm_py.fetch.source import Chunk, base_name, bytes_of, part_of
 from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
@@ -221,7 +221,7 @@ class Loader:
                     fetching = asyncio.ensure_future(fetch(following))
                 await self.place(batch, data, staging)
                 nbytes = sum(piece.nbytes for piece in batch)
-                self.report.advance(nbytes)
+                self.report.advance(nbytes, base_name(batch[0].tensor.source.name))
                 queued += nbytes
                 if queued > QUEUED_BYTES // 2:  # and as much again on its way
                     if draining:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from webllm_py.units import size
@@ -28,6 +28,9 @@ class LoadProgress:
         total: bytes of weights in all; None before the header is read.
         bytes_per_second: since the weights began; None before them.
         text: the same for people.
+        seconds_left: until the weights are there, at this rate; None where it is not known.
+        file: whose weights are on their way.
+        files: of each file whose weights came so far, their bytes.
     """
 
     stage: Stage
@@ -35,6 +38,9 @@ class LoadProgress:
     total: int | None
     bytes_per_second: float | None
     text: str
+    seconds_left: float | None = None
+    file: str | None = None
+    files: Mapping[str, int] = field(default_factory=dict)
 
 
 ProgressCallback: TypeAlias = Callable[[LoadProgress], object]
@@ -76,6 +82,8 @@ class ProgressReporter:
         self.times = LoadTimes()
         self.loaded = 0
         self.total: int | None = None
+        self._file: str | None = None
+        self._files: dict[str, int] = {}
 
     def stage(self, stage: Stage, text: str, *, total: int | None = None) -> None:
         """A new stage begins; ``total`` bytes of weights are known from then on."""
@@ -84,21 +92,47 @@ class ProgressReporter:
             self._started = time.monotonic()
         self._report(stage, text)
 
-    def advance(self, nbytes: int) -> None:
-        """So many more bytes of weights are on the GPU."""
+    def again(self) -> None:
+        """The weights come anew."""
+        self.loaded = 0
+        self._files = {}
+
+    def advance(self, nbytes: int, file: str | None = None) -> None:
+        """So many more bytes of weights are on the GPU, of a file."""
         self.loaded += nbytes
+        if file is not None:
+            self._file = file
+            self._files[file] = self._files.get(file, 0) + nbytes
         if time.monotonic() < self._reported + EVERY_SECONDS and self.loaded != self.total:
             return
         text = f"{size(self.loaded)} of {size(self.total or 0)}"
         if rate := self._rate():
             text += f", {size(rate)}/s"
+        left = self._seconds_left()
+        if left is not None and left >= 1:
+            text += f", {left:.0f} s left"
         self._report("weights", text)
 
     def _rate(self) -> float | None:
         elapsed = time.monotonic() - self._started
         return self.loaded / elapsed if self.loaded and elapsed > 0 else None
 
+    def _seconds_left(self) -> float | None:
+        rate = self._rate()
+        return (self.total - self.loaded) / rate if rate and self.total is not None else None
+
     def _report(self, stage: Stage, text: str) -> None:
         self._reported = time.monotonic()
         if self._callback:
-            self._callback(LoadProgress(stage, self.loaded, self.total, self._rate(), text))
+            self._callback(
+                LoadProgress(
+                    stage,
+                    self.loaded,
+                    self.total,
+                    self._rate(),
+                    text,
+                    self._seconds_left(),
+                    self._file,
+                    dict(self._files),
+                )
+            )

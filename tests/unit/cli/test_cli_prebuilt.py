@@ -74,7 +74,7 @@ def test_planned_without_weights(
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with running_server() as server:
-        monkeypatch.setattr("webllm_py.fetch.resolver.HUB", server.url("files"))
+        monkeypatch.setenv("HF_ENDPOINT", server.url("files"))
         for name, data in written(tmp_path).items():
             server.files[f"mlc-ai/{NAME}/resolve/main/{name}"] = data
         about = found(capsys, NAME)
@@ -90,7 +90,7 @@ def test_what_is_known_without_a_network(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("webllm_py.fetch.resolver.HUB", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     about = found(capsys, NAME)
     assert about["runs"] and about["repository"] == f"mlc-ai/{NAME}"
     assert (about["webllm_memory"], about["webllm_context_length"]) == (376 << 20, 4096)

@@ -103,7 +103,7 @@ async def test_hub_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """The paths that the hub is asked for, on a server of our own."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with running_server() as server:
-        monkeypatch.setattr("webllm_py.fetch.resolver.HUB", server.url("range"))
+        monkeypatch.setenv("HF_ENDPOINT", server.url("range"))
         folder = await resolve("hf:org/name@v2")
         assert isinstance(folder, HttpFolder)
         file = await folder.open("config.json")
@@ -112,7 +112,7 @@ async def test_hub_folder(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await folder.list() is None
     assert [path for path, _ in server.requests] == [
         "/range/org/name/resolve/v2/config.json",
-        "/range/api/models/org/name/revision/v2",
+        "/range/api/models/org/name/revision/v2?blobs=true",
     ]
 
 

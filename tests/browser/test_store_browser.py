@@ -1,0 +1,208 @@
+"""Models kept in Chromium: every backend, a server that fails by chance, and a worker's handles."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "fetch"))
+
+from hostile_server import HostileServer, hostile_server
+
+FILE = random.Random(3).randbytes(700_000)
+PRELUDE = """
+    import asyncio, hashlib, json, random
+    from webllm_py import FetchOptions, models_store
+    from webllm_py.errors import SourceError, StorageFullError
+    from webllm_py.fetch.resolver import open_url
+    from webllm_py.fetch.stored_model import StoredModel
+
+    FILE = random.Random(3).randbytes(700_000)
+    SHA256 = hashlib.sha256(FILE).hexdigest()
+
+    def stored(kind, url, sha256=None):
+        options = FetchOptions(timeout=0.3, backoff=0.002, tries=12)
+        model = StoredModel(models_store(kind), url, options, open_url)
+        model.block_bytes = 1 << 16
+        return model.file("f", url, sha256=sha256)
+
+    async def whole(file):
+        chunks = [await file.read_chunk(at, 100_000) for at in range(0, len(FILE), 100_000)]
+        assert all(chunk.constructor.name == "Uint8Array" for chunk in chunks)
+        replaced = await file.verify()
+        data = await file.read(0, len(FILE))
+        await file.close()
+        return [data == FILE, replaced, file.download.received]
+"""
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HostileServer]:
+    with hostile_server({"f": FILE, "g": FILE}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def selenium(python: Any) -> Any:
+    """Pyodide with the wheel."""
+    python.run_async(textwrap.dedent(PRELUDE))
+    return python
+
+
+@pytest.fixture
+def run(selenium: Any, server: HostileServer) -> Run:
+    """Runs Python in the page; the last line's value."""
+    server.requests.clear()
+    server.rate, server.flips = 0.0, 0
+
+    def run(code: str, **names: object) -> Any:
+        values = {"url": server.url("f")} | names
+        head = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+        body = textwrap.dedent(code).strip().splitlines()
+        body[-1] = f"json.dumps({body[-1]})"
+        return json.loads(selenium.run_async(head + "\n".join(body)))
+
+    return run
+
+
+@pytest.mark.parametrize("kind", ["opfs", "cache", "indexeddb", "memory"])
+def test_a_download_from_a_bad_server(run: Run, server: HostileServer, kind: str) -> None:
+    """Closed half way, gone on with, read again without a request, and deleted."""
+    server.random, server.rate = random.Random(1), 0.25
+    half, (right, replaced, received) = run(
+        """
+        store = models_store(kind)
+        await store.delete(url)
+        file = stored(kind, url)
+        await file.read(200_000, 1)
+        await file.close()
+        kept = await store.size(url)
+        rest = await whole(stored(kind, url, SHA256))
+        [[kept, file.download.received], rest]
+        """,
+        kind=kind,
+    )
+    assert half[0] >= 3 * 65536 and right and not replaced
+    assert received <= 1.02 * (len(FILE) - half[0])
+    server.requests.clear()
+    again, listed, gone = run(
+        """
+        again = await whole(stored(kind, url))
+        listed = [[model.source, model.complete, model.nbytes] for model in await store.list()]
+        await store.delete(url)
+        [again, listed, await store.has(url)]
+        """,
+        kind=kind,
+    )
+    assert again == [True, False, 0] and server.requests == []
+    assert listed == [[server.url("f"), True, len(FILE)]] and not gone
+
+
+def test_two_share_one_download(run: Run) -> None:
+    found = run("""
+        await models_store().delete(url)
+        found = await asyncio.gather(whole(stored(None, url)), whole(stored(None, url)))
+        found
+        """)
+    assert [right for right, _, _ in found] == [True, True]
+    assert sum(received for _, _, received in found) == len(FILE)
+
+
+def test_what_is_used_is_not_deleted_and_a_damaged_block_comes_again(
+    run: Run, server: HostileServer
+) -> None:
+    server.flips, server.random = 1, random.Random(2)
+    used, (right, replaced, _), room = run("""
+        await models_store().delete(url)
+        file = stored(None, url, SHA256)
+        await file.size()
+        used = ""
+        try:
+            await models_store().delete(url)
+        except SourceError as error:
+            used = str(error)
+        await file.verify()
+        rest = await whole(file)
+        room = await models_store().room()
+        try:
+            await models_store().make_room(room.free + 1)
+        except StorageFullError as error:
+            missing = str(error)
+        [used, rest, [room.used, room.free, missing]]
+        """)
+    assert "is in use" in used
+    assert right and not replaced  # verify() said so before
+    assert room[0] > len(FILE) and room[1] > 0 and "are missing" in room[2]
+
+
+def test_sync_access_handles_of_a_worker(selenium: Any) -> None:
+    """What a worker writes, a page reads, and the other way round."""
+    script = (ROOT / "webllm_py" / "fetch" / "store.js").read_text(encoding="utf-8")
+    worker = """
+        const store = eval(SCRIPT);
+        const place = store.open("opfs");
+        const bytes = new Uint8Array(1000).map((_, i) => i);
+        (async () => {
+          const digest = await store.writeBlock(place, "m/1", "a/b", 0, bytes);
+          await store.writeBlock(place, "m/1", "a/b", 1, bytes.subarray(0, 10));
+          await store.writeRecord(place, "m/1", "a/b", "{}");
+          const read = await store.read(place, "m/1", "a/b", 995, 10, 1000);
+          const blocks = await store.blocks(place, "m/1", "a/b", 1010, 1000);
+          const longer = await store.blocks(place, "m/1", "a/b", 1020, 1000);
+          postMessage([blocks[0] === digest, Object.keys(blocks), Object.keys(longer), [...read],
+                       await store.files(place, "m/1")]);
+        })();
+    """.replace("SCRIPT", json.dumps(script))
+    found = selenium.run_js(f"""
+        const url = URL.createObjectURL(new Blob([{json.dumps(worker)}]));
+        const worker = new Worker(url);
+        const found = await new Promise((resolve, reject) => {{
+          worker.onmessage = (event) => resolve(event.data);
+          worker.onerror = (event) => reject(event.message);
+        }});
+        worker.terminate();
+        const store = eval({json.dumps(script)});
+        const place = store.open("opfs");
+        found.push([...(await store.read(place, "m/1", "a/b", 1000, 2, 1000))]);
+        await store.removeModel(place, "m/1");
+        found.push((await store.models(place)).includes("m/1"));
+        return found;
+    """)
+    tail = [*range(995 % 256, 1000 % 256), 0, 1, 2, 3, 4]
+    assert found == [True, ["0", "1"], ["0"], tail, ["a/b"], [0, 1], False]
+
+
+def test_a_checkpoint_is_read_from_the_store(run: Run, server: HostileServer, shared: Path) -> None:
+    data = (shared / "checkpoints/stories260K/stories260K.gguf").read_bytes()
+    server.files["s.gguf"] = data
+    first, second, kind = run(
+        """
+        import zlib
+        from webllm_py.checkpoint import open_checkpoint
+
+        async def crc():
+            checkpoint = await open_checkpoint(url.replace("/f", "/s.gguf"), FetchOptions())
+            await checkpoint.make_room()
+            value = 0
+            for tensor in checkpoint.tensors.values():
+                chunk = await tensor.source.read_chunk(tensor.offset, tensor.nbytes)
+                value = zlib.crc32(chunk.to_bytes(), value)
+            await checkpoint.verify()
+            await checkpoint.close()
+            return value
+
+        [await crc(), await crc(), models_store().backend.name]
+        """
+    )
+    assert first == second and kind == "opfs"
+    assert len(server.requests) < 4

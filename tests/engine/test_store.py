@@ -1,0 +1,59 @@
+"""A model of a server: loaded into the store and to the GPU at once, then from the store alone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import webllm_py
+from webllm_py.errors import StorageFullError
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "fetch"))
+
+from hostile_server import hostile_server
+
+from webllm_py.fetch.backend import MemoryBackend
+
+POCKET = Path(__file__).parents[2] / "demo" / "pocket" / "pocket.gguf"
+
+
+async def answer(source: str, fetch: Any, **options: Any) -> str:
+    engine = await webllm_py.load(source, fetch=fetch, tune=False, **options)
+    try:
+        reply = await engine.completions.create(prompt="Once", max_tokens=8, temperature=0)
+        return str(reply.choices[0].text)
+    finally:
+        await engine.unload()
+
+
+async def test_a_model_is_loaded_from_a_bad_server_and_then_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    store = webllm_py.models_store(tmp_path)
+    fetch = webllm_py.FetchOptions(store=store, timeout=0.5, backoff=0.01)
+    expected = await answer(str(POCKET), None)
+    progress: list[webllm_py.LoadProgress] = []
+    with hostile_server({"pocket.gguf": POCKET.read_bytes()}) as server:
+        server.rate = 0.2
+        url = server.url("pocket.gguf")
+        assert await answer(url, fetch, on_progress=progress.append) == expected
+    assert await store.has(url)
+    assert await store.size(url) == POCKET.stat().st_size
+    assert await answer(url, fetch) == expected
+    last = [report for report in progress if report.stage == "weights"][-1]
+    assert last.loaded == last.total and last.file == "pocket.gguf"
+    assert last.seconds_left == 0
+
+
+async def test_no_room_is_said_before_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    store = webllm_py.ModelsStore(MemoryBackend(limit=65 << 20))
+    with hostile_server({"pocket.gguf": POCKET.read_bytes()}) as server:
+        fetch = webllm_py.FetchOptions(store=store)
+        with pytest.raises(StorageFullError, match="are missing"):
+            await answer(server.url("pocket.gguf"), fetch)
+        assert len(server.requests) < 4

@@ -1,0 +1,170 @@
+"""A local server that fails as real ones do, by chance and repeatably: each reply by a seed."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from range_server import RangeServer
+
+FAULTS = ("cut", "stall", "length", "ignore", "busy", "unavailable", "refuse", "none")
+
+
+class HostileServer(ThreadingHTTPServer):
+    """Serves ``files`` by path. Every reply to come has the fault that ``fault(number)`` names.
+
+    ``requests`` lists (path, Range header); ``sent`` counts bytes of bodies.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files = files
+        self.etags: dict[str, str] = {}
+        self.requests: list[tuple[str, str | None]] = []
+        self.authorized: list[str | None] = []
+        self.rate = 0.0  # of replies that have a fault
+        self.faults: tuple[str, ...] = FAULTS
+        self.random = random.Random(0)
+        self.lock = threading.Lock()
+        self.released = threading.Event()
+        self.ranges = True
+        self.flips = 0  # replies in which a bit is wrong
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def url(self, path: str = "") -> str:
+        return f"http://127.0.0.1:{self.server_port}/{path}"
+
+    def fault(self) -> str | None:
+        """What is wrong with the next reply."""
+        with self.lock:
+            if self.random.random() >= self.rate:
+                return None
+            return self.random.choice(self.faults)
+
+    handle_error = RangeServer.handle_error  # type: ignore[assignment]
+
+
+@contextmanager
+def hostile_server(files: dict[str, bytes]) -> Iterator[HostileServer]:
+    server = HostileServer(files)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.released.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16
+    server: HostileServer
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def end_headers(self) -> None:
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Access-Control-Expose-Headers", "Content-Range, ETag, Retry-After")
+        super().end_headers()
+
+    def do_GET(self) -> None:
+        path = self.path.lstrip("/").partition("?")[0]
+        self.server.requests.append((path, self.headers["Range"]))
+        self.server.authorized.append(self.headers["Authorization"])
+        file = self.server.files.get(path)
+        try:
+            if file is None:
+                self.answer(404, {}, b"none")
+            else:
+                getattr(self, f"serve_{self.server.fault()}")(path, file)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def asked(self, file: bytes) -> tuple[int, int]:
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or "bytes=0-")
+        assert match is not None
+        end = min(len(file), int(match[2]) + 1) if match[2] else len(file)
+        return int(match[1]), end
+
+    def answer(self, status: int, headers: dict[str, Any], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in ({"Content-Length": len(body)} | headers).items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def head(self, path: str, file: bytes, start: int, end: int) -> tuple[int, dict[str, Any]]:
+        headers: dict[str, Any] = {}
+        if path in self.server.etags:
+            headers["ETag"] = self.server.etags[path]
+        if not self.server.ranges:
+            return 200, headers
+        if start >= len(file):
+            return 416, {"Content-Range": f"bytes */{len(file)}", "Content-Length": 0}
+        return 206, headers | {"Content-Range": f"bytes {start}-{end - 1}/{len(file)}"}
+
+    def part(self, file: bytes) -> tuple[int, int]:
+        return self.asked(file) if self.server.ranges else (0, len(file))
+
+    def serve_None(self, path: str, file: bytes) -> None:  # noqa: N802
+        start, end = self.part(file)
+        body = file[start:end]
+        with self.server.lock:
+            if self.server.flips and body:
+                self.server.flips -= 1
+                wrong = bytearray(body)
+                wrong[self.server.random.randrange(len(body))] ^= 4
+                body = bytes(wrong)
+        status, headers = self.head(path, file, start, end)
+        self.answer(status, headers, body)
+
+    def broken(self, path: str, file: bytes, *, stall: bool) -> None:
+        start, end = self.part(file)
+        status, headers = self.head(path, file, start, end)
+        count = self.server.random.randrange(end - start + 1) if end > start else 0
+        self.answer(status, headers | {"Content-Length": end - start}, file[start : start + count])
+        if stall:
+            self.server.released.wait(2)
+        self.close_connection = True
+
+    def serve_cut(self, path: str, file: bytes) -> None:
+        self.broken(path, file, stall=False)
+
+    def serve_stall(self, path: str, file: bytes) -> None:
+        self.broken(path, file, stall=True)
+
+    def serve_length(self, path: str, file: bytes) -> None:
+        """A length that contradicts the range."""
+        start, end = self.part(file)
+        status, headers = self.head(path, file, start, end)
+        self.answer(status, headers | {"Content-Length": end - start + 7}, file[start:end])
+        self.close_connection = True
+
+    def serve_ignore(self, path: str, file: bytes) -> None:
+        """All of the file, whatever was asked for."""
+        self.answer(200, {"Connection": "close"}, file)
+        self.close_connection = True
+
+    def serve_busy(self, path: str, file: bytes) -> None:
+        self.answer(429, {"Retry-After": "0"}, b"busy")
+
+    def serve_unavailable(self, path: str, file: bytes) -> None:
+        self.answer(503, {}, b"none")
+
+    def serve_refuse(self, path: str, file: bytes) -> None:
+        """The connection ends without a reply."""
+        self.close_connection = True
+
+    serve_none = serve_None

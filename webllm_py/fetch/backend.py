@@ -1,0 +1,256 @@
+"""Where models are kept: what every backend of the store offers, and the one in memory.
+
+A backend knows models by an id, the files of each by their names, and of each file blocks of equal
+length (the last is shorter), written in any order. Beside a file lies a record, a small text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from webllm_py.fetch.source import Chunk, bytes_of
+
+__all__ = ["Backend", "Hasher", "Held", "KeptFile", "MemoryBackend", "Room", "block_range"]
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much a backend holds.
+
+    Attributes:
+        used: bytes that are taken: by the store natively, by the whole site in a browser.
+        free: bytes that may still be written; None if that is not known.
+        persistent: whether the browser promised not to evict it by itself.
+    """
+
+    used: int
+    free: int | None
+    persistent: bool = True
+
+
+class Held(Protocol):
+    """A lock that is held."""
+
+    async def release(self) -> None:
+        """Let others have it."""
+
+
+class Hasher(Protocol):
+    """A digest of a kept file that grows."""
+
+    async def update(self, offset: int, length: int) -> None:
+        """Add bytes of the file."""
+
+    def hexdigest(self) -> str:
+        """The digest so far, in hexadecimal digits."""
+
+
+class KeptFile(Protocol):
+    """A file of a backend, open. Each of its calls may raise SourceError."""
+
+    async def blocks(self) -> dict[int, bytes]:
+        """The blocks that were written whole: the SHA-256 of each, by its number."""
+
+    async def read(self, offset: int, length: int) -> Chunk:
+        """Bytes that were written."""
+
+    async def write(self, index: int, chunk: Chunk) -> bytes:
+        """Write a block; its SHA-256. It is there after a crash, whole or not at all."""
+
+    async def sha256(self, index: int) -> bytes:
+        """The SHA-256 of a block as it is now."""
+
+    async def drop(self, index: int) -> None:
+        """Forget a block."""
+
+    def hasher(self, algorithm: str) -> Hasher:
+        """A digest to compute of the file: "sha256" or "md5"."""
+
+    async def close(self) -> None:
+        """Let go of the file."""
+
+
+class Backend(Protocol):
+    """A place for models."""
+
+    name: str
+    """For people and to choose it by: "folder", "opfs", "cache", "indexeddb", "memory"."""
+
+    async def models(self) -> list[str]:
+        """Ids of all models."""
+
+    async def files(self, model: str) -> list[str]:
+        """Names of a model's files that have a record."""
+
+    async def read_record(self, model: str, file: str = "") -> str | None:
+        """A file's record, or the model's own; None if there is none."""
+
+    async def write_record(self, model: str, file: str, text: str) -> None:
+        """Keep a record in the place of what was there."""
+
+    async def open(self, model: str, file: str, size: int, block_bytes: int) -> KeptFile:
+        """A file of a length, which may have been begun before."""
+
+    async def delete(self, model: str, file: str | None = None) -> None:
+        """Delete a file and its record, or the whole model; no error if there is none."""
+
+    async def room(self) -> Room:
+        """How much there is, and may be."""
+
+    async def persist(self) -> bool:
+        """Ask that it be kept; whether it will be."""
+
+    async def lock(self, name: str, *, shared: bool = False) -> Held | None:
+        """A lock on a name among all that use this backend; None if somebody else has it."""
+
+
+def block_range(index: int, size: int, block_bytes: int) -> tuple[int, int]:
+    """Where a block begins, and its length."""
+    return index * block_bytes, min(block_bytes, size - index * block_bytes)
+
+
+@dataclass
+class NameLocks:
+    """Locks on names within this process: how often each is shared, -1 for one that is not."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def take(self, name: str, shared: bool) -> Held | None:
+        """See ``Backend.lock``."""
+        count = self.counts.get(name, 0)
+        if count < 0 or (count > 0 and not shared):
+            return None
+        self.counts[name] = count + 1 if shared else -1
+        return NameLock(self, name)
+
+
+class NameLock:
+    """One of them, held."""
+
+    def __init__(self, locks: NameLocks, name: str):
+        self._locks, self._name = locks, name
+        self._held = True
+
+    async def release(self) -> None:
+        """See ``Held``."""
+        if self._held:
+            self._held = False
+            counts = self._locks.counts
+            counts[self._name] = max(0, counts[self._name] - 1)
+
+
+class MemoryBackend:
+    """Models in Python's memory, gone with the process: natively, and for tests."""
+
+    name = "memory"
+
+    def __init__(self, limit: int | None = None):
+        """``limit``: bytes that may be held."""
+        self._limit = limit
+        self._records: dict[str, dict[str, str]] = {}
+        self._blocks: dict[tuple[str, str], dict[int, tuple[bytes, bytes]]] = {}
+        self._locks = NameLocks()
+
+    async def models(self) -> list[str]:
+        """See ``Backend``."""
+        return sorted(self._records)
+
+    async def files(self, model: str) -> list[str]:
+        """See ``Backend``."""
+        return sorted(name for name in self._records.get(model, {}) if name)
+
+    async def read_record(self, model: str, file: str = "") -> str | None:
+        """See ``Backend``."""
+        return self._records.get(model, {}).get(file)
+
+    async def write_record(self, model: str, file: str, text: str) -> None:
+        """See ``Backend``."""
+        self._records.setdefault(model, {})[file] = text
+
+    async def open(self, model: str, file: str, size: int, block_bytes: int) -> MemoryFile:
+        """See ``Backend``."""
+        return MemoryFile(self._blocks.setdefault((model, file), {}), block_bytes)
+
+    async def delete(self, model: str, file: str | None = None) -> None:
+        """See ``Backend``."""
+        for key in list(self._blocks):
+            if key[0] == model and file in (None, key[1]):
+                del self._blocks[key]
+        if file is None:
+            self._records.pop(model, None)
+        else:
+            self._records.get(model, {}).pop(file, None)
+
+    async def room(self) -> Room:
+        """See ``Backend``."""
+        used = sum(len(data) for file in self._blocks.values() for data, _ in file.values())
+        return Room(used, None if self._limit is None else max(0, self._limit - used), False)
+
+    async def persist(self) -> bool:
+        """See ``Backend``."""
+        return False
+
+    async def lock(self, name: str, *, shared: bool = False) -> Held | None:
+        """See ``Backend``."""
+        return self._locks.take(name, shared)
+
+
+class MemoryFile:
+    """A file of ``MemoryBackend``: of each block its bytes and their digest."""
+
+    def __init__(self, blocks: dict[int, tuple[bytes, bytes]], block_bytes: int):
+        self._blocks = blocks
+        self._block_bytes = block_bytes
+
+    async def blocks(self) -> dict[int, bytes]:
+        """See ``KeptFile``."""
+        return {index: digest for index, (_, digest) in self._blocks.items()}
+
+    async def read(self, offset: int, length: int) -> Chunk:
+        """See ``KeptFile``."""
+        first, last = offset // self._block_bytes, (offset + length - 1) // self._block_bytes
+        if length == 0:
+            return memoryview(b"")
+        data = b"".join(self._blocks[index][0] for index in range(first, last + 1))
+        start = offset - first * self._block_bytes
+        return memoryview(data)[start : start + length]
+
+    async def write(self, index: int, chunk: Chunk) -> bytes:
+        """See ``KeptFile``."""
+        data = bytes_of(chunk)
+        digest = hashlib.sha256(data).digest()
+        self._blocks[index] = data, digest
+        return digest
+
+    async def sha256(self, index: int) -> bytes:
+        """See ``KeptFile``."""
+        return hashlib.sha256(self._blocks[index][0]).digest()
+
+    async def drop(self, index: int) -> None:
+        """See ``KeptFile``."""
+        self._blocks.pop(index, None)
+
+    def hasher(self, algorithm: str) -> ReadHasher:
+        """See ``KeptFile``."""
+        return ReadHasher(self, algorithm)
+
+    async def close(self) -> None:
+        """See ``KeptFile``."""
+
+
+class ReadHasher:
+    """A digest of what a kept file's ``read`` gives."""
+
+    def __init__(self, file: MemoryFile, algorithm: str):
+        self._file = file
+        self._digest: Any = hashlib.new(algorithm, usedforsecurity=False)
+
+    async def update(self, offset: int, length: int) -> None:
+        """See ``Hasher``."""
+        self._digest.update(await self._file.read(offset, length))
+
+    def hexdigest(self) -> str:
+        """See ``Hasher``."""
+        return str(self._digest.hexdigest())

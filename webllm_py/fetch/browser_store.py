@@ -1,0 +1,193 @@
+"""Models that are kept in a browser. The work is in ``store.js``; bytes stay in JavaScript."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from webllm_py.errors import SourceError
+from webllm_py.fetch.backend import Held, Room
+from webllm_py.fetch.browser import load_script, named_errors
+from webllm_py.fetch.source import Chunk, bytes_of
+
+__all__ = ["BrowserBackend", "open_backend"]
+
+
+@cache
+def script() -> Any:
+    """store.js, loaded once."""
+    return load_script((Path(__file__).parent / "store.js").read_text("utf-8"))
+
+
+@cache
+def open_backend(kind: str | None) -> BrowserBackend:
+    """The backend of a kind; of None the best that there is here.
+
+    Raises:
+        SourceError: this browser does not offer it here.
+    """
+    offered = list(script().offered())
+    if kind is None:
+        kind = offered[0]
+    if kind not in offered:
+        raise SourceError(
+            f"models cannot be kept in {kind!r} here; this browser offers {', '.join(offered)}. "
+            "Outside a secure context (https or localhost) some are missing."
+        )
+    return BrowserBackend(kind)
+
+
+class BrowserBackend:
+    """A place in the browser, as a ``Backend`` that all tabs of the site share."""
+
+    def __init__(self, kind: str):
+        self.name = kind
+        self._place = script().open(kind)
+
+    async def models(self) -> list[str]:
+        """See ``Backend``."""
+        with self._errors():
+            return sorted(await script().models(self._place))
+
+    async def files(self, model: str) -> list[str]:
+        """See ``Backend``."""
+        with self._errors():
+            return sorted(await script().files(self._place, model))
+
+    async def read_record(self, model: str, file: str = "") -> str | None:
+        """See ``Backend``."""
+        with self._errors():
+            text = await script().readRecord(self._place, model, file)
+        return text if isinstance(text, str) else None
+
+    async def write_record(self, model: str, file: str, text: str) -> None:
+        """See ``Backend``."""
+        with self._errors():
+            await script().writeRecord(self._place, model, file, text)
+
+    async def open(self, model: str, file: str, size: int, block_bytes: int) -> BrowserFile:
+        """See ``Backend``."""
+        return BrowserFile(self._place, model, file, size, block_bytes)
+
+    async def delete(self, model: str, file: str | None = None) -> None:
+        """See ``Backend``."""
+        with self._errors():
+            if file is None:
+                await script().removeModel(self._place, model)
+            else:
+                await script().removeFile(self._place, model, file)
+
+    async def room(self) -> Room:
+        """See ``Backend``."""
+        with self._errors():
+            found = json.loads(await script().room())
+        return Room(int(found["used"]), found["free"], bool(found["persistent"]))
+
+    async def persist(self) -> bool:
+        """See ``Backend``."""
+        with self._errors():
+            return bool(await script().persist())
+
+    async def lock(self, name: str, *, shared: bool = False) -> Held | None:
+        """See ``Backend``."""
+        with self._errors():
+            held = await script().lock(f"{self.name} {name}", shared)
+        return BrowserLock(held) if hasattr(held, "release") else None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        with named_errors(f"the models' store ({self.name})"):
+            yield
+
+
+class BrowserLock:
+    """A Web Lock that is held; the browser lets go of it when the tab ends."""
+
+    def __init__(self, held: Any):
+        self._held = held
+
+    async def release(self) -> None:
+        """See ``Held``."""
+        await self._held.release()
+
+
+class BrowserFile:
+    """A file of ``BrowserBackend``."""
+
+    def __init__(self, place: Any, model: str, file: str, size: int, block_bytes: int):
+        self._at = (place, model, file)
+        self._size, self._block_bytes = size, block_bytes
+
+    async def blocks(self) -> dict[int, bytes]:
+        """See ``KeptFile``."""
+        with named_errors(self._name):
+            found = await script().blocks(*self._at, self._size, self._block_bytes)
+            return {int(index): bytes.fromhex(digest) for index, digest in found.to_py().items()}
+
+    async def read(self, offset: int, length: int) -> Chunk:
+        """See ``KeptFile``; a JavaScript ``Uint8Array``."""
+        with named_errors(self._name):
+            return await script().read(*self._at, offset, length, self._block_bytes)
+
+    async def write(self, index: int, chunk: Chunk) -> bytes:
+        """See ``KeptFile``."""
+        with named_errors(self._name):
+            return bytes.fromhex(await script().writeBlock(*self._at, index, chunk))
+
+    async def sha256(self, index: int) -> bytes:
+        """See ``KeptFile``."""
+        with named_errors(self._name):
+            return bytes.fromhex(await script().blockDigest(*self._at, index))
+
+    async def drop(self, index: int) -> None:
+        """See ``KeptFile``."""
+        with named_errors(self._name):
+            await script().removeBlock(*self._at, index)
+
+    def hasher(self, algorithm: str) -> Sha256Hasher | CopyingHasher:
+        """See ``KeptFile``."""
+        return Sha256Hasher(self) if algorithm == "sha256" else CopyingHasher(self, algorithm)
+
+    async def close(self) -> None:
+        """See ``KeptFile``."""
+
+    @property
+    def _name(self) -> str:
+        return f"{self._at[2]} in the models' store"
+
+
+class Sha256Hasher:
+    """SHA-256 in JavaScript, a block at a time."""
+
+    def __init__(self, file: BrowserFile):
+        self._file = file
+        self._digest = script().newSha256()
+
+    async def update(self, offset: int, length: int) -> None:
+        """See ``Hasher``."""
+        self._digest.update(await self._file.read(offset, length))
+
+    def hexdigest(self) -> str:
+        """See ``Hasher``."""
+        return str(script().hexDigest(self._digest))
+
+
+class CopyingHasher:
+    """Another digest (MLC's MD5), for which a block at a time comes to Python."""
+
+    def __init__(self, file: BrowserFile, algorithm: str):
+        self._file = file
+        self._digest: Any = hashlib.new(algorithm, usedforsecurity=False)
+
+    async def update(self, offset: int, length: int) -> None:
+        """See ``Hasher``."""
+        self._digest.update(bytes_of(await self._file.read(offset, length)))
+
+    def hexdigest(self) -> str:
+        """See ``Hasher``."""
+        return str(self._digest.hexdigest())

@@ -1,0 +1,277 @@
+"""What is known of one file of a store, and which of its blocks are there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from webllm_py.errors import SourceError
+from webllm_py.fetch.backend import Backend, KeptFile, block_range
+from webllm_py.fetch.source import Chunk
+from webllm_py.fetch.url import FileFacts
+
+__all__ = ["BLOCK_BYTES", "FileRecord", "Kept"]
+
+# What a killed process loses at most of each request under way.
+BLOCK_BYTES = 1 << 20
+# The length that a file is opened with as long as its own is not known.
+UNKNOWN = 1 << 60
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """What is written down beside a file.
+
+    Attributes:
+        name: of the file in its model.
+        url: where it came from.
+        size: in bytes; None as long as it is not known.
+        sha256: what it must be, where the server told; what it is, once it is complete.
+        complete: whether all of it is there, and was checked.
+        block_bytes: of its blocks.
+    """
+
+    name: str
+    url: str
+    size: int | None = None
+    etag: str | None = None
+    modified: str | None = None
+    sha256: str | None = None
+    ranges: bool = True
+    complete: bool = False
+    block_bytes: int = BLOCK_BYTES
+
+    def to_json(self) -> str:
+        """As it is kept."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | None) -> FileRecord | None:
+        """The record; None if there is none, or nothing that can be used."""
+        try:
+            fields: Any = json.loads(text or "null")
+            record = cls(**fields)
+        except (ValueError, TypeError):
+            return None
+        size, sha256 = record.size, record.sha256
+        usable = (
+            isinstance(record.block_bytes, int)
+            and record.block_bytes > 0
+            and isinstance(record.name, str)
+            and isinstance(record.url, str)
+            and (size is None or (isinstance(size, int) and size >= 0))
+            and (sha256 is None or (isinstance(sha256, str) and len(sha256) == 64))
+        )
+        return record if usable else None
+
+
+class Kept:
+    """A file in a store, complete or not.
+
+    Attributes:
+        record: what is written down of it.
+        blocks: the SHA-256 of each block that is there, by its number.
+        wanted: the block that is read next: the missing ones from there on are fetched first.
+        replaced: whether blocks changed after they could have been read.
+    """
+
+    def __init__(self, backend: Backend, model: str, record: FileRecord):
+        self.backend = backend
+        self.model = model
+        self.record = record
+        self.blocks: dict[int, bytes] = {}
+        self.wanted = 0
+        self.replaced = False
+        self._expected = record.sha256
+        self._file: KeptFile | None = None
+        self._pulse = asyncio.Event()
+        self._error: BaseException | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it comes from."""
+        return self.record.url
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a block."""
+        return self.record.block_bytes
+
+    @property
+    def learned(self) -> bool:
+        """Whether its length is known."""
+        return self.record.size is not None
+
+    @property
+    def ranges(self) -> bool:
+        """Whether its server heeds ranges."""
+        return self.record.ranges
+
+    @ranges.setter
+    def ranges(self, ranges: bool) -> None:
+        self.record = replace(self.record, ranges=ranges)
+
+    @property
+    def facts(self) -> FileFacts:
+        """What replies must agree with. Where the digest is known, it says more than headers do."""
+        record = self.record
+        if self._expected:
+            return FileFacts(record.size, ranges=record.ranges)
+        return FileFacts(record.size, record.etag, record.modified, record.ranges)
+
+    @property
+    def file(self) -> KeptFile:
+        """The backend's file."""
+        if self._file is None:
+            raise SourceError(f"{self.url} was closed")
+        return self._file
+
+    async def look(self) -> None:
+        """See what there is of it in the store: what another process writes, too."""
+        text = await self.backend.read_record(self.model, self.record.name)
+        record = FileRecord.from_json(text)
+        if record is None or record.size is None:
+            return
+        if urlsplit(record.url).path != urlsplit(self.url).path:  # a mirror's host may be another
+            return
+        if self._expected and record.sha256 not in (None, self._expected):
+            return
+        before = self.record
+        if (record.size, record.etag, record.modified) != (
+            before.size,
+            before.etag,
+            before.modified,
+        ):
+            await self.close_file()  # another process began anew
+        if self._file is None:
+            self._file = await self.backend.open(
+                self.model, record.name, record.size, record.block_bytes
+            )
+        self.record = record
+        self.blocks = await self._file.blocks()
+        if record.complete and self.missing():  # something else deleted them
+            self.record = replace(record, complete=False)
+        self.pulse()
+
+    async def check_blocks(self) -> int:
+        """Compare the blocks with their digests; how many were wrong, and are forgotten."""
+        wrong = [i for i, digest in self.blocks.items() if await self.file.sha256(i) != digest]
+        for index in wrong:
+            await self.file.drop(index)
+            del self.blocks[index]
+        if wrong and self.record.complete:
+            self.record = replace(self.record, complete=False)
+            await self._write_record()
+        return len(wrong)
+
+    async def begin(self, facts: FileFacts, *, ranges: bool) -> None:
+        """A reply told what the file is; what there is of another one is deleted."""
+        await self.forget()
+        self.record = replace(
+            self.record,
+            size=facts.size,
+            etag=facts.etag,
+            modified=facts.modified,
+            ranges=ranges,
+            complete=False,
+        )
+        size = UNKNOWN if facts.size is None else facts.size
+        self._file = await self.backend.open(self.model, self.record.name, size, self.block_bytes)
+        await self._write_record()
+        self.pulse()
+
+    async def end(self, size: int) -> None:
+        """The file's length, only known now that all of it came."""
+        self.record = replace(self.record, size=size)
+        await self.close_file()
+        self._file = await self.backend.open(self.model, self.record.name, size, self.block_bytes)
+        self.pulse()
+
+    async def finish(self, sha256: str) -> None:
+        """All of it is there and right."""
+        self.record = replace(self.record, complete=True, sha256=sha256)
+        await self._write_record()
+        self.pulse()
+
+    async def forget(self) -> None:
+        """Delete what there is of it."""
+        self.blocks = {}
+        self.record = FileRecord(
+            self.record.name, self.url, sha256=self._expected, block_bytes=self.block_bytes
+        )
+        await self.close_file()
+        await self.backend.delete(self.model, self.record.name)
+
+    async def write(self, index: int, chunk: Chunk) -> None:
+        """A block came."""
+        digest = await self.file.write(index, chunk)
+        self.replaced |= self.blocks.get(index, digest) != digest
+        self.blocks[index] = digest
+        self.pulse()
+
+    async def read(self, offset: int, length: int) -> Chunk:
+        """Bytes, as soon as they are there.
+
+        Raises:
+            SourceError: they will not come.
+        """
+        if length > 0:
+            first = offset // self.block_bytes
+            self.wanted = first
+            for index in range(first, (offset + length - 1) // self.block_bytes + 1):
+                await self.wait_for(index)
+        return await self.file.read(offset, length)
+
+    async def wait_for(self, index: int) -> None:
+        """Wait until a block is there.
+
+        Raises:
+            SourceError: it will not come.
+        """
+        while index not in self.blocks:
+            if self._error is not None:
+                raise self._error
+            await self._pulse.wait()
+
+    def fail(self, error: BaseException | None) -> None:
+        """What those who wait are told; None: there is hope again."""
+        self._error = error
+        self.pulse()
+
+    def pulse(self) -> None:
+        """Something changed."""
+        self._pulse.set()
+        self._pulse = asyncio.Event()
+
+    def range(self, index: int) -> tuple[int, int]:
+        """Where a block begins, and its length."""
+        size = UNKNOWN if self.record.size is None else self.record.size
+        return block_range(index, size, self.block_bytes)
+
+    @property
+    def count(self) -> int:
+        """Its blocks, those that are missing among them; 0 as long as its length is not known."""
+        return -(-(self.record.size or 0) // self.block_bytes)
+
+    def missing(self) -> list[int]:
+        """The blocks that are not there, in order."""
+        return [index for index in range(self.count) if index not in self.blocks]
+
+    def missing_bytes(self) -> int:
+        """Bytes that are still to come, as far as is known."""
+        return sum(self.range(index)[1] for index in self.missing())
+
+    async def close_file(self) -> None:
+        """Close the backend's file."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            await file.close()
+
+    async def _write_record(self) -> None:
+        record = self.record
+        if not record.complete:
+            record = replace(record, sha256=self._expected)
+        await self.backend.write_record(self.model, record.name, record.to_json())

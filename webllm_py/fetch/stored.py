@@ -1,0 +1,256 @@
+"""Files of servers that are kept in a store while they are read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from webllm_py.errors import ChangedFileError, CorruptCheckpointError, SourceError
+from webllm_py.fetch.backend import Held
+from webllm_py.fetch.download import Download
+from webllm_py.fetch.kept import FileRecord, Kept
+from webllm_py.fetch.source import Chunk, Folder, bytes_of, check_range
+
+if TYPE_CHECKING:
+    from webllm_py.fetch.stored_model import StoredModel
+
+__all__ = ["StoredFile"]
+
+FOLLOW_SECONDS = 0.1  # between looks at what another process downloads
+
+
+class StoredFile:
+    """A file of a server that is kept, as a ``ByteSource``.
+
+    What is in the store is read from there, without a request. The rest is downloaded, by one
+    process at a time: others read what it has written, and go on if it dies.
+
+    Args:
+        url: where it comes from.
+        sha256: what it must be, where that is known before.
+        folder: what lies beside it.
+    """
+
+    def __init__(
+        self,
+        model: StoredModel,
+        filename: str,
+        url: str,
+        *,
+        sha256: str | None = None,
+        folder: Folder | None = None,
+    ):
+        self.name = url
+        self.folder = folder
+        self.keeper = model
+        record = FileRecord(filename, url, sha256=sha256, block_bytes=model.block_bytes)
+        self.kept = Kept(model.backend, model.id, record)
+        self.download = Download(self.kept, model.options, lambda: model.open_ranges(url))
+        self._sha256 = sha256
+        self._opening = asyncio.Lock()
+        self._opened = self._closed = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def size(self) -> int | None:
+        """Length in bytes; None if the server does not tell."""
+        await self._open()
+        return self.kept.record.size
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes from ``offset``."""
+        return bytes_of(await self.read_chunk(offset, length))
+
+    async def read_chunk(self, offset: int, length: int) -> Chunk:
+        """As ``read``; in the browser they stay outside Python's memory."""
+        check_range(self.name, await self.size(), offset, length)
+        self._start()
+        return await self.kept.read(offset, length)
+
+    async def read_all(self, limit: int) -> bytes:
+        """The whole file, of at most ``limit`` bytes."""
+        size = await self.size()
+        if size is None or size <= limit:
+            await self.verify()
+            size = self.kept.record.size or 0
+        if size > limit:
+            raise SourceError(f"{self.name} has more than the {limit} bytes that are expected")
+        return await self.read(0, size)
+
+    async def verify(self) -> bool:
+        """Download what is missing and check the whole; whether bytes changed that could have been
+        read before.
+
+        Raises:
+            CorruptCheckpointError: what comes is not what it must be.
+            SourceError: it cannot be had.
+        """
+        await self._open()
+        self._start()
+        if self._task is not None:
+            await asyncio.shield(self._task)
+        replaced, self.kept.replaced = self.kept.replaced, False
+        return replaced
+
+    async def missing_bytes(self) -> int:
+        """Bytes that are not in the store yet."""
+        await self._open()
+        return self.kept.missing_bytes()
+
+    async def repair(self, algorithm: str, digest: str) -> None:
+        """Make the file what it must be: fetch again what is not.
+
+        Raises:
+            CorruptCheckpointError: the server's file has another digest.
+        """
+        await self._open()
+        async with self._opening:
+            await self._repair(algorithm, digest)
+            await self.kept.finish(await self._digest("sha256"))
+
+    async def pause(self) -> None:
+        """Nothing to let go of: a download goes on while nobody reads."""
+
+    async def close(self) -> None:
+        """End the download; what came stays."""
+        if self._closed:
+            return
+        self._closed = True
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self.kept.fail(SourceError(f"{self.name} was closed"))
+        await self.download.close()
+        await self.kept.close_file()
+        await self.keeper.leave()
+
+    async def _open(self) -> None:
+        """Know the file: from the store, or by its first block."""
+        async with self._opening:
+            if self._closed:
+                raise SourceError(f"{self.name} was closed")
+            if self._opened:
+                return
+            await self.keeper.enter()
+            await self.kept.look()
+            if self.keeper.options.refresh and self.kept.learned and self._sha256 is None:
+                await self._ask_again()
+            if not self.kept.learned:
+                await self._leading(self._learn, lambda: self.kept.learned)
+            self._opened = True
+
+    async def _learn(self) -> None:
+        if not self.kept.learned:
+            await self.download.learn()
+            if not self.kept.missing():
+                await self._check()
+
+    async def _ask_again(self) -> None:
+        """See whether the server still has the same file; delete what is kept if it does not."""
+        try:
+            await self.download.compare()
+        except ChangedFileError:
+            await self.kept.forget()
+
+    def _start(self) -> None:
+        """Begin to download the rest, if there is one, and if that is not done already."""
+        if self._closed or self.kept.record.complete:
+            return
+        if self._task is not None and self._task.done():
+            error = self._task.exception()
+            if isinstance(error, SourceError) and not isinstance(error, ChangedFileError):
+                self._task = None  # it failed: who reads on has hope
+                self.kept.fail(None)
+        if self._task is None:
+            self._task = asyncio.create_task(self._obtain())
+
+    async def _obtain(self) -> None:
+        try:
+            await self._leading(self._fetch, lambda: self.kept.record.complete)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.kept.fail(error)
+            if isinstance(error, ChangedFileError):
+                await self.kept.forget()
+            raise
+
+    async def _fetch(self) -> None:
+        if self.kept.record.complete:
+            return
+        digesting = asyncio.ensure_future(self._digest("sha256"))
+        try:
+            await self.download.run()
+            await self._check(await digesting)
+        finally:
+            digesting.cancel()
+            await asyncio.gather(digesting, return_exceptions=True)
+
+    async def _check(self, found: str | None = None) -> None:
+        """Compare the digest of what came, and write down that it is complete."""
+        found = found or await self._digest("sha256")
+        if self._sha256 not in (None, found):
+            assert self._sha256 is not None
+            found = await self._repair("sha256", self._sha256)
+        await self.kept.finish(found)
+
+    async def _digest(self, algorithm: str) -> str:
+        """The digest of the whole file, which grows as blocks come."""
+        kept = self.kept
+        hasher = kept.file.hasher(algorithm)
+        for index in range(kept.count):
+            await kept.wait_for(index)
+            await hasher.update(*kept.range(index))
+        return hasher.hexdigest()
+
+    async def _repair(self, algorithm: str, digest: str) -> str:
+        """Replace blocks until the digest is right; which it is then.
+
+        First those that are not as they came. Which of the others came wrong, a digest of the whole
+        file does not tell: each is fetched again, until it is right.
+        """
+        kept = self.kept
+        if await kept.check_blocks():
+            kept.replaced = True
+            await self.download.run()
+        found = await self._digest(algorithm)
+        for index in range(kept.count):
+            if found == digest:
+                return found
+            before = kept.blocks[index]
+            if await self.download.fetch_again(index) != before:
+                found = await self._digest(algorithm)
+        if found == digest:
+            return found
+        await kept.forget()
+        raise CorruptCheckpointError(
+            f"{self.name} is damaged on its server: its {algorithm.upper()} is {found}, but it "
+            f"must be {digest}. Load it again, or take it from elsewhere."
+        )
+
+    async def _leading(self, work: Callable[[], Awaitable[None]], done: Callable[[], bool]) -> None:
+        """Do ``work`` when no other process does, unless it is done by then."""
+        kept = self.kept
+        while True:
+            held = await kept.backend.lock(f"{kept.model}/{kept.record.name}")
+            if held is not None:
+                break
+            await asyncio.sleep(FOLLOW_SECONDS)
+            await kept.look()
+            if done():
+                return
+        await self._lead(held, work, done)
+
+    async def _lead(
+        self, held: Held, work: Callable[[], Awaitable[None]], done: Callable[[], bool]
+    ) -> None:
+        try:
+            await self.kept.look()
+            if done():
+                return
+            if self.kept.blocks and not self.download.received:
+                await self.kept.check_blocks()  # what an earlier process left
+            await work()
+        finally:
+            await held.release()
