@@ -40,6 +40,8 @@ PLAIN = [*((shape, "f16") for shape in SHAPES), (SHAPES[2], "f32"), (SHAPES[4], 
 CACHES = [*PLAIN, *((shape, "q8") for shape in Q8_SHAPES)]
 # The shortest heads, the raggedest ones, and each format.
 IN_CHROMIUM = [(SHAPES[0], "f16"), (SHAPES[3], "f16"), (SHAPES[4], "f32"), (SHAPES[2], "q8")]
+# The first position of the rows, and how many there are.
+PREFILLS = [(0, 1), (0, 37), (70, 40)]
 
 DTYPES = {"f16": np.float16, "f32": np.float32, "q8": np.uint8}
 
@@ -185,8 +187,14 @@ def rotated(x: np.ndarray, position: int, rotary: int) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize(("shape", "kv"), of_native(CACHES, IN_CHROMIUM), ids=str)
-@pytest.mark.parametrize("keys", [1, 63, 200, 500])
+@pytest.mark.parametrize(
+    ("shape", "kv", "keys"),
+    of_native(
+        [(*cache, keys) for keys in (1, 63, 200, 500) for cache in CACHES],
+        [(*cache, keys) for cache, keys in zip(IN_CHROMIUM, (1, 500, 63, 200), strict=True)],
+    ),
+    ids=str,
+)
 async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int) -> None:
     """Put together by a kernel of its own, or by the GEMV that multiplies with the result."""
     window, softcap = {200: (90, 0.8), 500: (300, 0.0)}.get(keys, (0, 0.0))
@@ -267,8 +275,14 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     np.testing.assert_allclose(out["y"], product, rtol=0, atol=3e-6 * width)
 
 
-@pytest.mark.parametrize(("shape", "kv"), of_native(CACHES, IN_CHROMIUM), ids=str)
-@pytest.mark.parametrize(("first", "rows"), [(0, 1), (0, 37), (70, 40)])
+@pytest.mark.parametrize(
+    ("shape", "kv", "first", "rows"),
+    of_native(
+        [(*cache, *rows) for rows in PREFILLS for cache in CACHES],
+        [(*cache, *PREFILLS[-1]) for cache in IN_CHROMIUM],
+    ),
+    ids=str,
+)
 async def test_prefill_attention(
     runner: Runner, shape: Shape, kv: str, first: int, rows: int
 ) -> None:
