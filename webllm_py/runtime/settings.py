@@ -111,8 +111,3 @@ class SamplingSettings:
     def has_rules(self) -> bool:
         """Whether there are rules about what repeats in the text."""
         return bool(self.no_repeat_ngram_size or self.dry)
-
-    @property
-    def reads_text(self) -> bool:
-        """Whether Python has to see each token before the next one can be drawn."""
-        return bool(self.logits_processors or self.has_rules)
