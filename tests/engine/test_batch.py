@@ -17,6 +17,7 @@ from webllm_py.gpu import Device
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.shared_steps import SharedSteps
 
 GREEDY = SamplingSettings(temperature=0)
 SAMPLED = SamplingSettings(seed=3, temperature=0.9, top_k=50, top_p=0.95)
@@ -206,6 +207,46 @@ async def test_no_memory_for_several(
     monkeypatch.setattr(device, "check", fails_for_decoders)
     together = await asyncio.gather(*(answer(exact, n, count_of(n)) for n in range(3)))
     assert together == alone[:3]
+
+
+async def test_one_that_gets_no_memory_fails_alone(
+    exact: Engine, alone: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third, in the middle of its answer; and the fourth, while its prompt is computed."""
+    reserve = exact.loaded.executor.cache.reserve
+
+    async def fails(sequence: Any, length: int, slot: int = 0) -> None:
+        prompt_and_more = [*prompt(2)[:40]] == sequence.tokens[:40] and length > 75
+        if prompt_and_more or (
+            len(sequence.tokens) > 60 and sequence.tokens[:60] == prompt(3)[:60]
+        ):
+            raise webllm_py.GPUOutOfMemoryError("no memory")
+        await reserve(sequence, length, slot)
+
+    monkeypatch.setattr(exact.loaded.executor.cache, "reserve", fails)
+    found = await asyncio.gather(
+        *(answer(exact, n, count_of(n)) for n in range(6)), return_exceptions=True
+    )
+    assert [type(found[n]) for n in (2, 3)] == [webllm_py.GPUOutOfMemoryError] * 2
+    assert [found[n] for n in (0, 1, 4, 5)] == [alone[n] for n in (0, 1, 4, 5)]
+
+
+async def test_what_ends_the_steps_ends_all(
+    exact: Engine, alone: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the engine answers the next ones."""
+
+    async def fails(*arguments: Any) -> None:
+        raise webllm_py.DeviceError("no more steps")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SharedSteps, "take", fails)
+        found = await asyncio.gather(
+            *(answer(exact, n, count_of(n)) for n in range(10)), return_exceptions=True
+        )
+    assert [type(error) for error in found] == [webllm_py.DeviceError] * 10
+    both = await asyncio.gather(*(answer(exact, n, count_of(n)) for n in range(2)))
+    assert both == alone[:2]
 
 
 async def test_unloading_ends_all(files: Files, plain_device: Device) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import uvicorn
 
 import webllm_py
 from webllm_py import Engine, Router
+from webllm_py.gpu import Device
 from webllm_py.routing import Local, Remote
 from webllm_py.serving import ASGIApp, Reply, Request, Service
 
@@ -106,6 +108,21 @@ async def test_a_context_that_is_too_short(engine: Engine, server: Server, strea
     ):
         answer = await Router([Local(engine, name="here"), nobody]).completions.create(**long)
         await anext(answer)
+
+
+async def test_a_model_is_loaded_when_it_is_first_asked(
+    engine: Engine, small_model: Path, device: Device
+) -> None:
+    router = Router([Local(small_model, name="file", device=device), engine])
+    before = device.n_buffers
+    asked = [router.completions.create(**FIELDS) for _ in range(3)]
+    replies = await asyncio.gather(*asked)
+    assert [reply.served_by for reply in replies] == ["file"] * 3
+    assert {reply.choices[0].text for reply in replies} == {await expected(engine)}
+    assert device.n_buffers > before
+    await router.unload()
+    assert device.n_buffers == before
+    await engine.completions.create(**FIELDS)  # stays
 
 
 async def test_a_model_that_does_not_fit(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from webllm_py.errors import ContextLengthError, RequestError, ServerError, WebLLMError
 from webllm_py.routing.replies import Reply
-from webllm_py.routing.targets import Target, target_of
+from webllm_py.routing.targets import Local, Target, target_of
 from webllm_py.streaming import Stream
 
 __all__ = ["Router"]
@@ -45,6 +45,12 @@ class Router:
         self.chat = Chat(self)
         self.completions = Resource(self, "completions")
         self.embeddings = Resource(self, "embeddings")
+
+    async def unload(self) -> None:
+        """Free what targets loaded; engines that were given stay."""
+        for target in self.targets:
+            if isinstance(target, Local):
+                await target.unload()
 
     def candidates(self, *, private: bool) -> list[Target]:
         """Who may answer, first the one to be tried first."""
