@@ -21,7 +21,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - a plain sentence instead of a tr
     sys.exit("build.py needs Python 3.11 or newer; this is " + sys.version.split()[0])
 
 from demo.tools import browsers
-from demo.tools.assemble import Assembly
+from demo.tools.assemble import PYSCRIPT, Assembly
 from demo.tools.bench_options import add_browser, add_build, words_for
 from demo.tools.checks import run_in_front, run_side_by_side
 from demo.tools.distribution import PYODIDE, Distribution
@@ -95,7 +95,7 @@ def main() -> int:
 def build_demo(arguments: argparse.Namespace) -> int:
     """``build.py demo``."""
     environment = Environment(ROOT)
-    steps = Steps(6)
+    steps = Steps(7)
     with steps.step("Python environment"):
         environment.make(steps)
     return offer(build_site(Distribution(environment), steps), arguments)
@@ -121,9 +121,11 @@ def build_parts(parts: Distribution, steps: Steps) -> None:
 
 
 def build_site(parts: Distribution, steps: Steps) -> Path:
-    """The five steps from nothing to ``demo/dist``."""
+    """The six steps from nothing to ``demo/dist``."""
     build_parts(parts, steps)
     assembly = Assembly(parts)
+    with steps.step(f"PyScript {PYSCRIPT} from npm"):
+        assembly.fetch_pyscript(steps)
     with steps.step("Wheels from PyPI"):
         assembly.fetch_wheels(steps)
     with steps.step("The site"):
@@ -175,7 +177,7 @@ def serve(dist: Path, port: int, page: str, *, open_browser: bool) -> None:
 def test(arguments: list[str]) -> int:
     """``build.py test [pytest arguments]``."""
     environment = Environment(ROOT)
-    steps = Steps(13)
+    steps = Steps(14)
     with steps.step("Python environment"):
         environment.make(steps)
     with steps.step("The project and its test needs"):
@@ -229,7 +231,7 @@ def bench(arguments: argparse.Namespace, words: list[str]) -> int:
     native = not (arguments.browser or arguments.peer or arguments.page_start)
     chromium = not arguments.native
     environment = Environment(ROOT)
-    steps = Steps(2 + 6 * chromium + bool(arguments.peer))
+    steps = Steps(2 + 7 * chromium + bool(arguments.peer))
     with steps.step("Python environment"):
         environment.make(steps)
     with steps.step("The project"):
@@ -258,7 +260,7 @@ def pack(arguments: argparse.Namespace) -> int:
     """``build.py bench --pack DIR``."""
     check_folder(arguments.pack)
     environment = Environment(ROOT)
-    steps = Steps(7 + bool(arguments.peer))
+    steps = Steps(8 + bool(arguments.peer))
     with steps.step("Python environment"):
         environment.make(steps)
     dist = build_site(Distribution(environment), steps)

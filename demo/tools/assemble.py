@@ -3,8 +3,9 @@
 ::
 
     demo/dist/
-        index.html style/ app/ worker.mjs worker.py quickstart.ipynb
+        index.html style/ app/ worker.mjs worker.py quickstart.ipynb examples/
         site.json       which wheels the page's packages are, and which is ours
+        pyscript/       PyScript, for an example
         pyodide/        Pyodide's core files, all wheels, and a lock file that lists only these
         snapshot.bin.gz a started Python with the packages imported (see snapshot.mjs)
         packages.bin.gz the files of these packages (see app/python.mjs)
@@ -19,13 +20,15 @@ import struct
 from pathlib import Path
 
 from .distribution import PYODIDE, Distribution
+from .npm import fetch_package
 from .steps import StepFailedError, Steps
 
-__all__ = ["Assembly"]
+__all__ = ["PYSCRIPT", "Assembly"]
 
 # micropip and packaging are for notebook users who install the wheel by address; the page itself
 # does without them.
 _THIRD_PARTY = ("jinja2", "micropip", "packaging")
+PYSCRIPT = "0.7.31"  # for one of the examples
 _PAGE = (
     *("index.html", "icon.svg", "worker.mjs", "worker.py", "quickstart.ipynb"),
     *("app", "bench", "examples", "style"),
@@ -41,6 +44,11 @@ class Assembly:
         self.dist = self.root / "demo" / "dist"
         self.wheels: list[Path] = []
 
+    def fetch_pyscript(self, steps: Steps) -> None:
+        """PyScript's npm package, unpacked."""
+        environment, folder = self.parts.environment, self._pyscript()
+        fetch_package(environment, steps, "@pyscript/core", PYSCRIPT, folder)
+
     def fetch_wheels(self, steps: Steps) -> None:
         """The wheels that ours needs, in the versions that Pyodide's lock file names."""
         self.wheels = self.parts.fetch_wheels(steps, self.parts.lock.versions(_THIRD_PARTY))
@@ -55,6 +63,11 @@ class Assembly:
                 shutil.copytree(source, self.dist / name)
             else:
                 shutil.copy2(source, self.dist / name)
+        shutil.copytree(
+            self._pyscript() / "dist",
+            self.dist / "pyscript",
+            ignore=shutil.ignore_patterns("*.map", "xterm*", "codemirror*"),
+        )
         site = {
             "pyodide": PYODIDE,
             "wheels": [wheel.name for wheel in self._page_wheels()],
@@ -83,6 +96,9 @@ class Assembly:
         steps.note(
             f"{snapshot.stat().st_size / 1e6:.1f} MB; the whole site is {total / 1e6:.0f} MB"
         )
+
+    def _pyscript(self) -> Path:
+        return self.parts.cache / f"pyscript-{PYSCRIPT}"
 
     def _page_wheels(self) -> list[Path]:
         for_notebooks = ("micropip-", "packaging-")

@@ -6,9 +6,14 @@ from page import Page, wait_until
 from served import TestSite
 
 
-def test_a_page_with_a_script_element_answers(page: Page, site: TestSite) -> None:
+def test_a_page_with_a_script_element_loads_the_model(page: Page, site: TestSite) -> None:
     page.driver.get(f"{site.url}examples/script.html")
-    wait_until(page.one("#ask").is_enabled, 90, "the model is loaded")
+    wait_until(lambda: page.text("#answer") == "Opening the model", 60, "Python has started")
+
+
+def test_a_pyscript_page_answers(page: Page, site: TestSite) -> None:
+    page.driver.get(f"{site.url}examples/pyscript.html")
+    wait_until(page.one("#ask").is_enabled, 200, "the model is loaded")
     assert page.text("#answer") == "Ready"
     page.one("#ask").click()
     wait_until(lambda: page.text("#answer").endswith("."), 60, "an answer is complete")

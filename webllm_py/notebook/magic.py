@@ -100,7 +100,7 @@ def make_parser() -> Any:
     """The magic's options."""
     from IPython.core.magic_arguments import MagicArgumentParser
 
-    parser = MagicArgumentParser(f"%%{NAME}", description=DESCRIPTION)
+    parser = MagicArgumentParser(f"%{NAME}", description=DESCRIPTION)
     add = parser.add_argument
     add(
         "-e",

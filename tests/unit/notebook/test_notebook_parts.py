@@ -165,7 +165,7 @@ def test_the_extension_comes_and_goes(shell: InteractiveShell) -> None:
     code = "%%llm\nHello"
     shell.extension_manager.load_extension("webllm_py")
     assert shell.transform_cell(code).startswith("await get_ipython()")
-    assert "--continue" in (shell.find_cell_magic("llm").__doc__ or "")
+    assert "  %%llm [-e NAME]" in (shell.find_cell_magic("llm").__doc__ or "")
     shell.extension_manager.unload_extension("webllm_py")
     assert shell.transform_cell(code).startswith("get_ipython()")
     assert shell.find_cell_magic("llm") is None
