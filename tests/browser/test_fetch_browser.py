@@ -180,7 +180,7 @@ def test_file_that_changes_between_ranges(run: Run) -> None:
         await file.close()
         result
         """)
-    assert name == "SourceError" and "changed while it was read" in text
+    assert name == "ChangedFileError" and "changed while it was read" in text
 
 
 def test_cancel_and_close_end_a_read_at_once(run: Run) -> None:

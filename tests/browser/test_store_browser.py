@@ -145,6 +145,28 @@ def test_what_is_used_is_not_deleted_and_a_damaged_block_comes_again(
     assert room[0] > len(FILE) and room[1] > 0 and "are missing" in room[2]
 
 
+def test_export_and_import(run: Run) -> None:
+    """To a folder and to one file of the browser's file system, and back from each."""
+    found = run("""
+        import js
+        from pyodide.ffi import to_js
+
+        await whole(stored(None, url))
+        create = to_js({"create": True}, dict_converter=js.Object.fromEntries)
+        root = await js.navigator.storage.getDirectory()
+        folder = await root.getDirectoryHandle("exported", create)
+        archive = await root.getFileHandle("model.tar", create)
+        found = []
+        for target in (folder, archive):
+            await models_store().export_to(url, target)
+            await models_store("memory").delete(url)
+            source = await models_store("memory").import_from(target)
+            found.append([source, await whole(stored("memory", url))])
+        found
+        """)
+    assert [taken[1] for taken in found] == [[True, False, 0]] * 2
+
+
 def test_sync_access_handles_of_a_worker(selenium: Any) -> None:
     """What a worker writes, a page reads, and the other way round."""
     script = (ROOT / "webllm_py" / "fetch" / "store.js").read_text(encoding="utf-8")

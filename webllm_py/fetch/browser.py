@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyodide.code import run_js
-from pyodide.ffi import JsException, JsProxy
+from pyodide.ffi import JsException, JsProxy, to_js
 
 from webllm_py.errors import (
     ChangedFileError,
@@ -36,6 +36,7 @@ __all__ = [
     "from_js",
     "load_script",
     "named_errors",
+    "to_array",
 ]
 
 AHEAD_BYTES = 1 << 20  # most that a header's small reads take of what has come already
@@ -101,6 +102,11 @@ def absolute_url(url: str) -> str:
         raise SourceError(
             f"{url!r} is not an address here: give the full one, https://..."
         ) from error
+
+
+def to_array(chunk: Any) -> Any:
+    """A chunk as a ``Uint8Array``, whichever side it is of."""
+    return chunk if isinstance(chunk, JsProxy) else to_js(bytes(chunk))
 
 
 class FetchFile:

@@ -12,10 +12,11 @@ from typing import Any
 
 from webllm_py.errors import SourceError
 from webllm_py.fetch.backend import Held, Room
-from webllm_py.fetch.browser import load_script, named_errors
+from webllm_py.fetch.browser import load_script, named_errors, to_array
+from webllm_py.fetch.export import Sink, Target, TarTarget
 from webllm_py.fetch.source import Chunk, bytes_of
 
-__all__ = ["BrowserBackend", "open_backend"]
+__all__ = ["BrowserBackend", "handle_target", "open_backend"]
 
 
 @cache
@@ -191,3 +192,49 @@ class CopyingHasher:
     def hexdigest(self) -> str:
         """See ``Hasher``."""
         return str(self._digest.hexdigest())
+
+
+def handle_target(handle: Any) -> Target:
+    """Where a model is exported to: a ``FileSystemDirectoryHandle``, or one of a file."""
+    if str(getattr(handle, "kind", "")) == "file":
+        return TarTarget(HandleSink(handle))
+    if hasattr(handle, "getDirectoryHandle"):
+        return HandleTarget(handle)
+    raise SourceError("a model is exported to a path, or to a handle of a directory or of a file.")
+
+
+class HandleSink:
+    """A file of the browser's file system, written in JavaScript."""
+
+    def __init__(self, handle: Any):
+        self._handle = handle
+        self._stream: Any = None
+
+    async def write(self, chunk: Chunk) -> None:
+        """See ``Sink``."""
+        with named_errors(str(self._handle.name)):
+            if self._stream is None:
+                self._stream = await self._handle.createWritable()
+            await self._stream.write(to_array(chunk))
+
+    async def close(self) -> None:
+        """See ``Sink``."""
+        with named_errors(str(self._handle.name)):
+            if self._stream is None:  # an empty file
+                self._stream = await self._handle.createWritable()
+            await self._stream.close()
+
+
+class HandleTarget:
+    """A folder of the browser's file system."""
+
+    def __init__(self, handle: Any):
+        self._handle = handle
+
+    async def create(self, filename: str, size: int) -> Sink:
+        """See ``Target``."""
+        with named_errors(filename):
+            return HandleSink(await script().createFile(self._handle, filename))
+
+    async def close(self) -> None:
+        """See ``Target``."""

@@ -18,7 +18,7 @@ __all__ = ["Download", "RangeSource"]
 # that a request's round trip does not count.
 SPAN_BLOCKS = 16
 # Replies in a row that ignored the range that was asked for, after which none is asked for.
-MOST_IGNORED = 3
+MOST_IGNORED = 5
 
 
 class RangeSource(Protocol):

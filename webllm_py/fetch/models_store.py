@@ -8,15 +8,19 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import SourceError, StorageFullError
 from webllm_py.fetch.backend import Backend, MemoryBackend, Room
 from webllm_py.fetch.folder_backend import FolderBackend
 from webllm_py.fetch.kept import FileRecord, Kept
+from webllm_py.fetch.source import Folder
 from webllm_py.fetch.store import user_cache_folder
 from webllm_py.fetch.stored_model import ModelRecord, model_id, use_lock
 from webllm_py.units import size as shown
+
+if TYPE_CHECKING:
+    from webllm_py.fetch.export import Target
 
 __all__ = ["KeptModel", "ModelsStore", "models_store"]
 
@@ -109,6 +113,42 @@ class ModelsStore:
                 await kept.close_file()
         return damaged
 
+    async def export_to(self, source: str, target: Any) -> None:
+        """Copy a model that is complete to a folder, or into one file (a tar archive).
+
+        Args:
+            target: a path, which ends in .tar for one file; in a browser a handle of a directory or
+                of a file, as its pickers give them.
+
+        Raises:
+            SourceError: the model is not there whole, or the target cannot be written.
+        """
+        from webllm_py.fetch.export import export_model
+
+        await export_model(self.backend, model_id(self._address(source)), open_target(target))
+
+    async def import_from(self, given: Any) -> str:
+        """Take a model in that was exported; its address, as ``load`` takes it.
+
+        Args:
+            given: a folder or a .tar file, as ``load`` takes folders and files.
+
+        Raises:
+            SourceError: it is no exported model.
+            CorruptCheckpointError: a file is not what it was when it was exported.
+            StorageFullError: there is no room for it.
+        """
+        from webllm_py.fetch.export import import_model, open_tar
+        from webllm_py.fetch.resolver import resolve
+
+        opened = await resolve(given)
+        if isinstance(opened, Folder):
+            return (await import_model(self, opened)).source
+        try:
+            return (await import_model(self, await open_tar(opened))).source
+        finally:
+            await opened.close()
+
     async def make_room(self, nbytes: int, keep: Iterable[str] = ()) -> None:
         """See that so many bytes can be written: delete the models that were used longest ago, but
         none that is in use.
@@ -184,6 +224,18 @@ class ModelsStore:
         from webllm_py.fetch.resolver import address_of
 
         return address_of(source)
+
+
+def open_target(target: Any) -> Target:
+    """Where a model is exported to."""
+    from webllm_py.fetch.export import FolderTarget, LocalSink, TarTarget
+
+    if sys.platform == "emscripten" and not isinstance(target, (str, os.PathLike)):
+        from webllm_py.fetch.browser_store import handle_target
+
+        return handle_target(target)
+    path = Path(target)
+    return TarTarget(LocalSink(path)) if path.suffix == ".tar" else FolderTarget(path)
 
 
 def models_store(place: Any = None) -> ModelsStore:

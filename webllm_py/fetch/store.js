@@ -433,6 +433,14 @@
     });
   }
 
+  // A new file in a directory that the user picked.
+  async function createFile(directory, path) {
+    const names = path.split("/");
+    const last = names.pop();
+    for (const name of names) directory = await directory.getDirectoryHandle(name, { create: true });
+    return directory.getFileHandle(last, { create: true });
+  }
+
   async function room() {
     const { usage, quota } = (await navigator.storage?.estimate?.()) ?? {};
     const persistent = (await navigator.storage?.persisted?.()) ?? false;
@@ -452,6 +460,7 @@
     read,
     blockDigest,
     lock,
+    createFile,
     room,
     newSha256: () => new Sha256(),
     hexDigest: (digest) => hex(digest.digest()),
