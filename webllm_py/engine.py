@@ -10,6 +10,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.answers import Answer, Prompt
+from webllm_py.arrays import shaped
 from webllm_py.errors import (
     ContextLengthError,
     DeviceLostError,
@@ -18,9 +19,11 @@ from webllm_py.errors import (
     RequestTimeoutError,
 )
 from webllm_py.fetch.options import FetchOptions
+from webllm_py.kept import KeptConversations
 from webllm_py.loading import LoadedModel, LoadOptions, load_model
 from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
+from webllm_py.open_box import OpenBox
 from webllm_py.resources import Chat, Completions, Embeddings
 from webllm_py.runtime.executor import longest_context
 from webllm_py.runtime.logits import all_logits
@@ -83,7 +86,7 @@ async def load(
     return Engine(options, await load_model(options))
 
 
-class Engine:
+class Engine(OpenBox, KeptConversations):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
@@ -197,17 +200,8 @@ class Engine:
                 ``unload`` was called meanwhile.
             ContextLengthError: more than the context holds, or than a cache in float32 does.
         """
-        model = self.loaded
-        vocab = model.executor.model.config.vocab_size
-        try:
-            # index() takes numpy's integers too.
-            tokens = model.tokenizer.encode(ids) if isinstance(ids, str) else [*map(index, ids)]
-        except TypeError:
-            tokens = []
-        if isinstance(ids, bytes) or not tokens or not 0 <= min(tokens) <= max(tokens) < vocab:
-            problem = f"ids must be a text or token ids from 0 to {vocab - 1}, at least one"
-            raise RequestError(problem, param="ids")
-        self._check_logits_length(tokens)
+        tokens = self.check_ids(ids, "logits")
+        vocab = self.loaded.executor.model.config.vocab_size
         async with self._line.join() as place:
             data = await all_logits(
                 self.loaded.executor, tokens, interrupted=lambda: place.interrupted
@@ -287,16 +281,35 @@ class Engine:
                 param=param,
             )
 
-    def _check_logits_length(self, tokens: Sequence[int]) -> None:
-        """A cache in float32 may end before the context does, where that is in float16."""
-        executor = self.loaded.executor
+    def check_ids(self, ids: Sequence[int] | str, what: str) -> list[int]:
+        """The token ids of a pass in float32: given so, or as a text.
+
+        Args:
+            what: what can be had of them.
+
+        Raises:
+            RequestError: an id that the model does not have, or none at all.
+            ContextLengthError: too many; a cache in float32 may end before the context does, where
+                that is in float16.
+        """
+        model, executor = self.loaded, self.loaded.executor
         device, config = executor.device, executor.model.config
+        try:
+            # index() takes numpy's integers too.
+            tokens = model.tokenizer.encode(ids) if isinstance(ids, str) else [*map(index, ids)]
+        except TypeError:
+            tokens = []
+        last = config.vocab_size - 1
+        if isinstance(ids, bytes) or not tokens or not 0 <= min(tokens) <= max(tokens) <= last:
+            problem = f"ids must be a text or token ids from 0 to {last}, at least one"
+            raise RequestError(problem, param="ids")
         limit = min(executor.context_length, longest_context(config, device, "f32"))
         if len(tokens) > limit:
             raise ContextLengthError(
-                f"logits can be had of {counted(limit, 'token')} here, and ids has {len(tokens):,}",
+                f"{what} can be had of {counted(limit, 'token')} here, and ids has {len(tokens):,}",
                 param="ids",
             )
+        return tokens
 
     async def respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
         """Answer a parsed request in its turn: a whole response, or a stream of pieces."""
@@ -343,12 +356,3 @@ async def time_limit(seconds: float | None) -> AsyncIterator[None]:
         if seconds is None or not limit.expired():
             raise
         raise RequestTimeoutError(seconds) from None
-
-
-def shaped(data: bytearray, rows: int, columns: int) -> Any:
-    """float32 bytes as a (rows, columns) array: numpy's, or a memoryview without numpy."""
-    try:
-        import numpy as np
-    except ImportError:
-        return memoryview(data).cast("f", (rows, columns))
-    return np.frombuffer(data, np.float32).reshape(rows, columns)

@@ -27,6 +27,7 @@
     │   └── RequestTimeoutError     the answer took longer than the request's ``timeout``
     ├── CancelledLoadError          loading was cancelled by the caller
     ├── EngineClosedError           the engine was unloaded
+    ├── StateError                  a conversation's saved state cannot be had, or not be loaded
     ├── MissingPackageError         an optional package is not installed; says which, and how
     ├── CannotSuspendError          ``webllm_py.sync`` where the browser cannot make Python wait
     └── ServerError                 serving
@@ -65,6 +66,7 @@ __all__ = [
     "SeveralModelsError",
     "ShaderError",
     "SourceError",
+    "StateError",
     "StorageFullError",
     "TemplateError",
     "TokenizerError",
@@ -247,6 +249,11 @@ class CancelledLoadError(WebLLMError):
 
 class EngineClosedError(WebLLMError):
     """The engine was unloaded."""
+
+
+class StateError(WebLLMError):
+    """A conversation's state cannot be saved or loaded: there is none, it is damaged, or another
+    model's."""
 
 
 class MissingPackageError(WebLLMError):

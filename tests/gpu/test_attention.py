@@ -493,3 +493,55 @@ async def test_quantized_rows(runner: Runner, shape: Shape, first: int, rows: in
         for pool in (out["kv"], expected)
     ]
     np.testing.assert_allclose(*scales, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kv"),
+    of_native([(SHAPES[2], "f32"), (SHAPES[3], "f16")], [(SHAPES[2], "f32")]),
+    ids=str,
+)
+async def test_attention_weights(runner: Runner, shape: Shape, kv: str) -> None:
+    """The softmax itself, of a few rows whose window does not reach back to the first key."""
+    first, rows, window, softcap = 70, 5, 50, 0.8
+    length = first + rows
+    rng = np.random.default_rng(3)
+    cache, sinks = Cache(shape, kv, rng), sinks_of(shape)
+    made = rng.standard_normal((2, length, shape.kv_heads, shape.head_dim)).astype(np.float32)
+    k, v = (cache.kept(x) for x in made)
+    q = rng.standard_normal((rows, shape.heads, shape.head_dim)).astype(np.float32)
+    out = await runner.run(
+        kernel(
+            "attention_weights",
+            snippets={**cache.reader, **sink_words(sinks)},
+            **cache.words,
+            **{"HEADS": shape.heads, "ROWS": 8, "KEYS": length, "SCALE": shape.head_dim**-0.5},
+            **{"WINDOW": window, "SOFTCAP": softcap, "LANES": 64, "THREADS": 64},
+        ),
+        {
+            "q": np.concatenate([q, q[:3]]),
+            "step": cache.step(range(first, length)),
+            "kv": cache.pages(k, v),
+            "weights": np.full((shape.heads, 8, length), 7, np.float32),
+            "sinks": sinks,
+        },
+        (shape.heads, 8),
+    )
+    # With the unit vectors for values, what comes out of attention is its weights.
+    ones = np.repeat(np.eye(length)[:, None], shape.kv_heads, axis=1)
+    expected = np.zeros((rows, shape.heads, length))
+    for key in range(0, length, shape.head_dim):
+        part = np.zeros((length, shape.kv_heads, shape.head_dim))
+        width = min(shape.head_dim, length - key)
+        part[..., :width] = ones[..., key : key + width]
+        found = attention(q, k, part, first, window, softcap, sinks)
+        expected[..., key : key + width] = found[..., :width]
+    weights = out["weights"].swapaxes(0, 1)
+    np.testing.assert_allclose(weights[:rows], expected, rtol=1e-4, atol=1e-6)
+    assert (weights[rows:] == 7).all(), "rows past the last one"
+
+
+async def test_steer(runner: Runner, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((3, 96)).astype(np.float32)
+    vector = rng.standard_normal(96).astype(np.float32)
+    out = await runner.run(kernel("steer", BLOCKS=3), {"vector": vector, "x": x}, (1, 3))
+    np.testing.assert_array_equal(out["x"], x + vector)

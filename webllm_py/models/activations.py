@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from webllm_py.gpu.device import Buffer
 
@@ -21,7 +21,9 @@ class Activations:
     ``kv_rows``: keys and values on their way to "q8" pages, kernels/kv/write_rows.wgsl. ``qkv``:
     q, k and v before their heads are normed. ``projected``: (rows, hidden), what is normed before
     it is added to hidden. ``scores``: (rows, experts); ``route``: kernels/route.wgsl. Of experts,
-    gated holds a row for each that a row goes to.
+    gated holds a row for each that a row goes to. ``steering``: what is added to hidden after some
+    layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
+    weights are written to be looked at, if they are.
     """
 
     step: Buffer
@@ -40,6 +42,9 @@ class Activations:
     scores: Buffer
     route: Buffer
     kv: Sequence[Buffer]
+    steering: Mapping[int, Buffer] = field(default_factory=dict)
+    weights: Buffer | None = None
+    seen_keys: int = 0
 
 
 def padded(length: int) -> int:

@@ -108,6 +108,11 @@ class Attention:
             (-(-rows // queries), config.n_heads, 1),
         )
 
+    def weights(self, rows: int, target: Buffer, keys: int) -> Dispatch:
+        """target = what each of so many rows gives every key, (heads, rows, keys)."""
+        made = self.reader("attention_weights", ROWS=rows, KEYS=keys, LANES=64, THREADS=64)
+        return Dispatch(made, {**self.read, "weights": target}, (self.config.n_heads, rows, 1))
+
     def shape(self, rows: int) -> AttentionShape:
         """How workgroups share the keys of each of so many rows."""
         tuning = self.tuning

@@ -112,6 +112,9 @@ class Graph(Recording):
             sinks,
         )
         self.attentions.append(attention)
+        if self.buffers.weights:
+            seen = attention.weights(self.rows, self.buffers.weights, self.buffers.seen_keys)
+            self.dispatches.append(seen)
         if self.fused:
             self.dispatches.append(attention.split(1))
         else:
@@ -211,6 +214,14 @@ class Graph(Recording):
         words, stride = {"epilogue": "epilogue/residual"}, padded(self.config.hidden_size)
         buffers = self.buffers
         self.expert_linear(name, buffers.gated, buffers.hidden, words, stride, SUM=True)
+
+    def steer(self, layer: int) -> None:
+        """hidden += what is added after the layer, if anything is."""
+        if layer in self.buffers.steering:
+            blocks = padded(self.config.hidden_size) // 32
+            bound = {"vector": self.buffers.steering[layer], "x": self.buffers.hidden}
+            groups = (-(-blocks * 8 // 64), self.rows, 1)
+            self.dispatches.append(Dispatch(kernel("steer", BLOCKS=blocks), bound, groups))
 
     @property
     def activation(self) -> dict[str, str]:

@@ -100,11 +100,20 @@ class Transformer(Declaration):
 
     def forward(self, g: Graph) -> None:
         """Tokens to hidden rows."""
+        self.embed(g)
+        for index in range(self.config.n_layers):
+            self.layer(g, index)
+
+    def embed(self, g: Graph) -> None:
+        """Tokens to the rows that go into the first layer."""
         g.embed("token_embd")
         if self.config.learned_positions:
             g.embed_positions("position_embd")
-        for layer in self.layers:
-            layer.forward(g)
+
+    def layer(self, g: Graph, index: int) -> None:
+        """Hidden rows through a layer."""
+        self.layers[index].forward(g)
+        g.steer(index)
 
     def head(self, g: Graph) -> None:
         """Hidden rows to logits."""

@@ -65,6 +65,11 @@ class PageTable:
         """Pages that some sequence uses, finished ones included."""
         return len(self._users)
 
+    @property
+    def newest(self) -> Sequence | None:
+        """The sequence that finished last."""
+        return self._finished[-1] if self._finished else None
+
     def grow_to(self, capacity: int) -> None:
         """There are more pages now."""
         self._free[:0] = range(capacity - 1, self.capacity - 1, -1)
@@ -94,6 +99,25 @@ class PageTable:
             return best
         # The rest of it may be asked for again: share whole pages, which nobody writes any more.
         return self._shared(best, kept // PAGE)
+
+    def empty(self) -> Sequence:
+        """A sequence without tokens, to be filled with some whose keys and values are known."""
+        sequence = Sequence()
+        self._running.append(sequence)
+        return sequence
+
+    def reopen(self, sequence: Sequence) -> None:
+        """A finished sequence is under way again."""
+        self._finished.remove(sequence)
+        self._running.append(sequence)
+
+    def rewind(self, n: int) -> list[int]:
+        """Forget the last ``n`` tokens of the newest finished sequence; those that are left."""
+        sequence = self._finished.pop()
+        self.truncate(sequence, len(sequence.tokens) - n)
+        if sequence.tokens:
+            self._finished.append(sequence)
+        return [*sequence.tokens]
 
     def fork(self, sequence: Sequence) -> Sequence:
         """Another sequence over the same tokens, as far as they fill whole pages."""

@@ -1,0 +1,182 @@
+"""A conversation's keys and values as bytes, and what else is done with those that the cache keeps.
+
+A saved state is ``MAGIC``, the length of a header (uint32, little endian), the header (JSON), then
+the pages: of every layer in order, those of the sequence in order, as the GPU has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from webllm_py.errors import GPUOutOfMemoryError, StateError
+from webllm_py.models.step import PAGE
+from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.pages import Sequence as CachedSequence
+
+__all__ = ["fork_state", "load_state", "newest", "save_state"]
+
+MAGIC = b"webllm_py state\n"
+VERSION = 1
+# Of the embedding and of the last layer's matrices, and of rotations: enough to tell models apart.
+SAMPLE = 4096
+
+
+def newest(executor: Executor) -> CachedSequence:
+    """The sequence that finished last.
+
+    Raises:
+        StateError: there is none.
+    """
+    sequence = executor.cache.pages.newest
+    if sequence is None:
+        raise StateError("the cache is empty: answer a request first")
+    return sequence
+
+
+async def fork_state(executor: Executor) -> int:
+    """Keep the newest sequence twice, so that two prompts can go on from it; its length.
+
+    Raises:
+        StateError: there is none.
+        GPUOutOfMemoryError: no memory for the copy of its last page.
+    """
+    pages, sequence = executor.cache.pages, newest(executor)
+    pages.reopen(sequence)  # not to make room for its own copy
+    try:
+        pages.finish(await executor.cache.fork(sequence, 0))
+    except MemoryError:
+        raise GPUOutOfMemoryError("the cache has no page left for a copy") from None
+    finally:
+        pages.finish(sequence)
+    return len(sequence.tokens)
+
+
+async def save_state(executor: Executor, name: str) -> bytes:
+    """The newest sequence: its tokens, keys and values.
+
+    Args:
+        name: the model's, for people.
+
+    Raises:
+        StateError: there is none.
+    """
+    sequence, size = newest(executor), executor.cache.page_bytes
+    body = bytearray()
+    for buffer in executor.cache.buffers:
+        for first, count in runs(sequence.pages):
+            body += await executor.device.read(buffer, first * size, count * size)
+    header = {
+        "version": VERSION,
+        "model": name,
+        "fingerprint": await fingerprint(executor),
+        "kv_dtype": executor.kv_format,
+        "tokens": sequence.tokens,
+        "crc32": zlib.crc32(body),
+    }
+    text = json.dumps(header).encode()
+    return b"".join([MAGIC, struct.pack("<I", len(text)), text, body])
+
+
+async def load_state(executor: Executor, data: bytes) -> int:
+    """Put a saved sequence among the finished ones; its length.
+
+    Raises:
+        StateError: it is damaged, another model's, or longer than the context.
+        GPUOutOfMemoryError: no memory for its pages.
+    """
+    header, body = parsed(data)
+    tokens, cache = header["tokens"], executor.cache
+    if header["kv_dtype"] != executor.kv_format:
+        raise StateError(
+            f"this state's keys and values are {header['kv_dtype']}, the engine's "
+            f"{executor.kv_format}; load the model with kv_dtype={header['kv_dtype']!r}"
+        )
+    if header["fingerprint"] != await fingerprint(executor):
+        raise StateError(
+            f"this state was saved by {header['model']}, with other weights, rotations or "
+            "steering than this engine's model has; load it into the one that saved it"
+        )
+    if len(tokens) > executor.context_length:
+        raise StateError(
+            f"this state has {len(tokens):,} tokens, and the context holds "
+            f"{executor.context_length:,}; load the model with a larger context_length"
+        )
+    size, pages = cache.page_bytes, -(-len(tokens) // PAGE)
+    if len(body) != size * pages * len(cache.buffers):
+        raise StateError("this state is damaged: its pages are not as long as its tokens ask for")
+    sequence = cache.pages.empty()
+    try:
+        await cache.reserve(sequence, len(tokens))
+        view = memoryview(body)
+        for layer, buffer in enumerate(cache.buffers):
+            for i, page in enumerate(sequence.pages):
+                at = (layer * pages + i) * size
+                executor.device.write(buffer, page * size, view[at : at + size])
+        await executor.device.check()
+    except BaseException:
+        cache.pages.release(sequence)
+        raise
+    sequence.tokens += tokens
+    cache.pages.finish(sequence)
+    return len(tokens)
+
+
+def parsed(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and pages of a saved state.
+
+    Raises:
+        StateError: it is none, of another version, or damaged.
+    """
+    if data[: len(MAGIC)] != MAGIC:
+        raise StateError("these bytes are no state that engine.save_state wrote")
+    at = len(MAGIC) + 4
+    try:
+        (length,) = struct.unpack_from("<I", data, len(MAGIC))
+        header = json.loads(data[at : at + length])
+        version, body = header["version"], bytes(data[at + length :])
+        if version != VERSION:
+            raise StateError(f"this state has version {version}, this webllm_py reads {VERSION}")
+        whole = zlib.crc32(body) == header["crc32"] and header["tokens"]
+    except (struct.error, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise StateError("this state is damaged or cut short; save it again")
+    return header, body
+
+
+async def fingerprint(executor: Executor) -> str:
+    """Tells models whose keys and values differ apart: a hash of numbers, weights, rotations, and
+    of what is added to the residual stream."""
+    model, device, buffers = executor.model, executor.device, executor.buffers
+    weights, last = executor.weights.matrices, f"blk.{model.config.n_layers - 1}."
+    sampled = [
+        buffer
+        for name, (_, slices) in weights.items()
+        if name == "token_embd" or name.startswith(last)
+        for part in slices[:1]
+        for _, buffer in sorted(part.buffers.items())
+    ]
+    sampled += [buffer for _, buffer in sorted(buffers.rope.items())]
+    found = hashlib.sha256(repr((VERSION, PAGE, model.config)).encode())
+    readings = [device.read(buffer, 0, min(SAMPLE, buffer.size)) for buffer in sampled]
+    whole = sorted(buffers.steering.items())
+    readings += [device.read(buffer, 0, buffer.size) for _, buffer in whole]
+    for data in await asyncio.gather(*readings):
+        found.update(data)
+    found.update(repr([layer for layer, _ in whole]).encode())
+    return found.hexdigest()
+
+
+def runs(pages: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First page and length of each run of pages that follow each other."""
+    start = 0
+    for end in range(1, len(pages) + 1):
+        if end == len(pages) or pages[end] != pages[end - 1] + 1:
+            yield pages[start], end - start
+            start = end
