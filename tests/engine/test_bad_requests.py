@@ -16,6 +16,12 @@ from webllm_py import ContextLengthError, Engine, RequestError, TemplateError
 from webllm_py.chat import ChatTemplate
 
 
+@pytest.fixture(scope="module")
+async def compiled_for_several(engine: Engine) -> None:
+    """What decodes requests together is compiled when the first ones meet."""
+    await asyncio.gather(said(engine, max_tokens=5), said(engine, max_tokens=5))
+
+
 @pytest.fixture(autouse=True)
 async def quick_and_harmless(engine: Engine) -> AsyncIterator[None]:
     expected = await said(engine, max_tokens=5)
@@ -173,6 +179,7 @@ async def test_very_cold_is_greedy(engine: Engine, temperature: float) -> None:
     assert cold.choices[0].text == greedy.choices[0].text
 
 
+@pytest.mark.usefixtures("compiled_for_several")
 async def test_a_refused_request_among_others(engine: Engine) -> None:
     good, bad, other = await asyncio.gather(
         said(engine, max_tokens=5),
