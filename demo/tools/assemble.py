@@ -54,7 +54,7 @@ class Assembly:
         self.wheels = self.parts.fetch_wheels(steps, self.parts.lock.versions(_THIRD_PARTY))
 
     def write_site(self, steps: Steps) -> None:
-        """Copy everything into place."""
+        """Copy everything into place; what was built before, JupyterLite too, is thrown away."""
         shutil.rmtree(self.dist, ignore_errors=True)
         self.parts.write_pyodide(self.dist / "pyodide", self.wheels)
         for name in _PAGE:
