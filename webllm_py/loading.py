@@ -19,6 +19,7 @@ from webllm_py.errors import (
     ChangedFileError,
     CorruptCheckpointError,
     MissingFileError,
+    SourceError,
     TemplateError,
 )
 from webllm_py.fetch.options import FetchOptions
@@ -210,10 +211,19 @@ async def load_model(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
     Raises:
         WebLLMError: every error of files, tokenizer and GPU; see ``webllm_py.errors``.
     """
-    for _ in range(MOST_CHANGES):
-        with suppress(ChangedFileError):  # what was loaded of the older one is of no use
-            return await try_to_load(options)
-    return await try_to_load(options)
+    try:
+        for _ in range(MOST_CHANGES):
+            with suppress(ChangedFileError):  # what was loaded of the older one is of no use
+                return await try_to_load(options)
+        return await try_to_load(options)
+    except CorruptCheckpointError:
+        fetch = options.fetch or FetchOptions()
+        if isinstance(options.source, str) and fetch.keep:
+            from webllm_py.fetch.models_store import models_store
+
+            with suppress(SourceError):  # none of a server's
+                await models_store(fetch.store).discard_unverified(options.source)
+        raise
 
 
 async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:

@@ -6,7 +6,9 @@ import ast
 import contextlib
 import inspect
 import io
+import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ import pytest
 
 import webllm_py
 from webllm_py import Engine
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "fetch"))
+
+from hostile_server import hostile_server
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -61,6 +67,25 @@ async def test_the_client_and_the_router_example_run() -> None:
     assert (
         printed == "The capital of Japan is Tokyo.\nPocket says: The capital of Japan is Tokyo.\n"
     )
+
+
+async def test_the_store_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a hub of our own."""
+    pocket = README.parent / "demo" / "pocket" / "pocket.gguf"
+    listing = {"sha": "a" * 40, "siblings": [{"rfilename": "model.gguf"}]}
+    published = {
+        "api/models/org/name/revision/main": json.dumps(listing).encode(),
+        f"org/name/resolve/{'a' * 40}/model.gguf": pocket.read_bytes(),
+    }
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("WEBLLM_PY_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    with hostile_server(published) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url())
+        _, printed = await run(3)
+    nbytes = pocket.stat().st_size
+    assert printed == f"https://huggingface.co/org/name/resolve/main/model.gguf {nbytes} True\n"
 
 
 def test_what_it_links_to_is_there() -> None:

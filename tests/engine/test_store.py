@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import webllm_py
-from webllm_py.errors import StorageFullError
+from webllm_py.errors import CorruptCheckpointError, StorageFullError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "fetch"))
 
@@ -18,6 +18,12 @@ from hostile_server import hostile_server
 from webllm_py.fetch.backend import MemoryBackend
 
 POCKET = Path(__file__).parents[2] / "demo" / "pocket" / "pocket.gguf"
+
+
+def kept_bytes(folder: Path) -> bytes:
+    """The stored file."""
+    (path,) = folder.glob("*/files/pocket.gguf")
+    return path.read_bytes()
 
 
 async def answer(source: str, fetch: Any, **options: Any) -> str:
@@ -35,13 +41,13 @@ async def test_a_model_is_loaded_from_a_bad_server_and_then_offline(
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     store = webllm_py.models_store(tmp_path)
     fetch = webllm_py.FetchOptions(store=store, timeout=0.5, backoff=0.01)
-    expected = await answer(str(POCKET), None)
     progress: list[webllm_py.LoadProgress] = []
     with hostile_server({"pocket.gguf": POCKET.read_bytes()}) as server:
         server.rate = 0.2
         url = server.url("pocket.gguf")
-        assert await answer(url, fetch, on_progress=progress.append) == expected
+        expected = await answer(url, fetch, on_progress=progress.append)
     assert await store.has(url)
+    assert kept_bytes(tmp_path) == POCKET.read_bytes()
     assert await store.size(url) == POCKET.stat().st_size
     assert await answer(url, fetch) == expected
     last = [report for report in progress if report.stage == "weights"][-1]
@@ -57,3 +63,41 @@ async def test_no_room_is_said_before_the_download(monkeypatch: pytest.MonkeyPat
         with pytest.raises(StorageFullError, match="are missing"):
             await answer(server.url("pocket.gguf"), fetch)
         assert len(server.requests) < 4
+
+
+async def test_what_came_damaged_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody told a digest: what is wrong is found by the model's reader alone."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    store = webllm_py.models_store(tmp_path)
+    fetch = webllm_py.FetchOptions(store=store)
+    data = POCKET.read_bytes()
+    with hostile_server({"pocket.gguf": data[:24] + bytes([255] * 2000) + data[2024:]}) as server:
+        url = server.url("pocket.gguf")
+        with pytest.raises(CorruptCheckpointError):
+            await answer(url, fetch)
+        assert await store.size(url) == 0
+        server.files["pocket.gguf"] = data
+        assert await answer(url, fetch)
+
+
+async def test_a_file_that_changes_while_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of the older one is given up; the newer one is loaded, unasked."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    fetch = webllm_py.FetchOptions(store=webllm_py.models_store(tmp_path))
+    data = POCKET.read_bytes()
+    with hostile_server({"pocket.gguf": data}) as server:
+        server.etags["pocket.gguf"] = '"1"'
+
+        class Watched(list[Any]):
+            def append(self, request: Any) -> None:
+                super().append(request)
+                if len(self) == 3:
+                    server.etags["pocket.gguf"] = '"2"'
+
+        server.requests = Watched()
+        assert await answer(server.url("pocket.gguf"), fetch)
+        assert len(server.requests) > 6

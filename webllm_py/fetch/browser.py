@@ -82,6 +82,8 @@ def translated(name: str, error: Any) -> SourceError:
             )
         case "WebPage":
             return web_page_error(name)
+        case "NotReadableError" | "NotFoundError" if " store" in name:
+            return SourceError(f"{name} was deleted meanwhile: load the model again.")
         case "NotReadableError" | "NotFoundError":
             return SourceError(f"{name} changed or went away since it was picked: pick it again.")
         case "NotAllowedError":

@@ -10,7 +10,7 @@ import io
 import json
 import tarfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -77,9 +77,9 @@ async def export_model(backend: Backend, model: str, target: Target) -> None:
     whole = [file for file in files if file is not None and file.complete]
     if len(whole) < len(files):
         raise SourceError(f"{record.source} is incomplete: load it once, to its end.")
-    manifest = {"model": json.loads(record.to_json()), "files": []}
-    manifest["files"] = [json.loads(file.to_json()) for file in whole]
-    text = json.dumps(manifest).encode()
+    whole = [await _with_digest(backend, model, file) for file in whole]
+    described = [json.loads(file.to_json()) for file in whole]
+    text = json.dumps({"model": json.loads(record.to_json()), "files": described}).encode()
     sink = await target.create(MANIFEST, len(text))
     await sink.write(text)
     await sink.close()
@@ -95,6 +95,20 @@ async def export_model(backend: Backend, model: str, target: Target) -> None:
         finally:
             await kept.close_file()
     await target.close()
+
+
+async def _with_digest(backend: Backend, model: str, file: FileRecord) -> FileRecord:
+    if file.sha256 is not None:
+        return file
+    kept = Kept(backend, model, file)
+    try:
+        await kept.look()
+        hasher = kept.file.hasher("sha256")
+        for index in range(kept.count):
+            await hasher.update(*kept.range(index))
+        return replace(file, sha256=hasher.hexdigest())
+    finally:
+        await kept.close_file()
 
 
 async def import_model(store: ModelsStore, folder: Folder) -> ModelRecord:
@@ -161,7 +175,7 @@ async def _copy(source: ByteSource, kept: Kept, file: FileRecord) -> None:
         raise CorruptCheckpointError(
             f"{source.name} is damaged: its SHA-256 is {found}, it was exported with {file.sha256}."
         )
-    await kept.finish(found)
+    await kept.finish()
 
 
 class LocalSink:

@@ -113,6 +113,21 @@ class ModelsStore:
                 await kept.close_file()
         return damaged
 
+    async def discard_unverified(self, source: str) -> None:
+        """Delete those of a model's files that nobody gave a digest of, unless it is in use: it
+        was found damaged, and they may be what is."""
+        id = model_id(self._address(source))
+        held = await self.backend.lock(use_lock(id))
+        if held is None:
+            return
+        try:
+            for name in await self.backend.files(id):
+                record = FileRecord.from_json(await self.backend.read_record(id, name))
+                if record is None or record.sha256 is None:
+                    await self.backend.delete(id, name)
+        finally:
+            await held.release()
+
     async def export_to(self, source: str, target: Any) -> None:
         """Copy a model that is complete to a folder, or into one file (a tar archive).
 

@@ -57,13 +57,15 @@
     }
 
     async names(folder) {
-      const found = {};
+      const found = [];
       await orNothing(async () => {
-        for await (const [name, handle] of (await this.folder(folder)).entries()) {
-          found[decodeURIComponent(name)] = (await handle.getFile()).size;
-        }
+        for await (const entry of (await this.folder(folder)).entries()) found.push(entry);
       });
-      return found;
+      // What another tab deletes or replaces meanwhile has no size.
+      const sizes = await together(found, ([, handle]) =>
+        orNothing(async () => (await handle.getFile()).size),
+      );
+      return Object.fromEntries(found.map(([name], i) => [decodeURIComponent(name), sizes[i]]));
     }
 
     async folders() {
@@ -81,6 +83,15 @@
         }
       });
     }
+  }
+
+  // What `work` gives for each, some at a time.
+  async function together(items, work) {
+    const found = [];
+    for (let at = 0; at < items.length; at += 64) {
+      found.push(...(await Promise.all(items.slice(at, at + 64).map(work))));
+    }
+    return found;
   }
 
   async function orNothing(work) {
@@ -260,18 +271,21 @@
 
   // Of each block that is whole its digest, as {index: hexadecimal digits}.
   async function blocks(place, model, file, size, blockBytes) {
-    const names = await place.names(model);
-    const found = {};
-    for (const [name, length] of Object.entries(names)) {
+    const whole = [];
+    for (const [name, length] of Object.entries(await place.names(model))) {
       const match = /^b (\d+) /.exec(name);
       if (match === null || name.slice(match[0].length) !== file) continue;
       const index = Number(match[1]);
       const expected = Math.min(blockBytes, size - index * blockBytes);
-      if (length !== expected + DIGEST) continue;
-      const blob = await place.get(model, name);
-      found[index] = hex(new Uint8Array(await blob.slice(expected).arrayBuffer()));
+      if (length === expected + DIGEST) whole.push([index, name, expected]);
     }
-    return found;
+    const digests = await together(whole, ([index, name, expected]) =>
+      orNothing(async () => {
+        const blob = await place.get(model, name);
+        return blob && [index, hex(new Uint8Array(await blob.slice(expected).arrayBuffer()))];
+      }),
+    );
+    return Object.fromEntries(digests.filter((entry) => entry !== undefined));
   }
 
   const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -106,7 +106,7 @@ class StoredFile:
         await self._open()
         async with self._opening:
             await self._repair(algorithm, digest)
-            await self.kept.finish(await self._digest("sha256"))
+            await self.kept.finish()
 
     async def pause(self) -> None:
         """Nothing to let go of: a download goes on while nobody reads."""
@@ -143,8 +143,10 @@ class StoredFile:
     async def _learn(self) -> None:
         if not self.kept.learned:
             await self.download.learn()
-            if not self.kept.missing():
-                await self._check()
+            if not self.kept.missing() and self._sha256:
+                await self._check(self._sha256, await self._digest("sha256"))
+            elif not self.kept.missing():
+                await self.kept.finish()
 
     async def _ask_again(self) -> None:
         """See whether the server still has the same file; delete what is kept if it does not."""
@@ -179,21 +181,23 @@ class StoredFile:
     async def _fetch(self) -> None:
         if self.kept.record.complete:
             return
+        if self._sha256 is None:  # nothing to compare a digest with
+            await self.download.run()
+            await self.kept.finish()
+            return
         digesting = asyncio.ensure_future(self._digest("sha256"))
         try:
             await self.download.run()
-            await self._check(await digesting)
+            await self._check(self._sha256, await digesting)
         finally:
             digesting.cancel()
             await asyncio.gather(digesting, return_exceptions=True)
 
-    async def _check(self, found: str | None = None) -> None:
+    async def _check(self, expected: str, found: str) -> None:
         """Compare the digest of what came, and write down that it is complete."""
-        found = found or await self._digest("sha256")
-        if self._sha256 not in (None, found):
-            assert self._sha256 is not None
-            found = await self._repair("sha256", self._sha256)
-        await self.kept.finish(found)
+        if found != expected:
+            await self._repair("sha256", expected)
+        await self.kept.finish()
 
     async def _digest(self, algorithm: str) -> str:
         """The digest of the whole file, which grows as blocks come."""
@@ -204,8 +208,8 @@ class StoredFile:
             await hasher.update(*kept.range(index))
         return hasher.hexdigest()
 
-    async def _repair(self, algorithm: str, digest: str) -> str:
-        """Replace blocks until the digest is right; which it is then.
+    async def _repair(self, algorithm: str, digest: str) -> None:
+        """Replace blocks until the digest is right.
 
         First those that are not as they came. Which of the others came wrong, a digest of the whole
         file does not tell: each is fetched again, until it is right.
@@ -217,12 +221,12 @@ class StoredFile:
         found = await self._digest(algorithm)
         for index in range(kept.count):
             if found == digest:
-                return found
+                return
             before = kept.blocks[index]
             if await self.download.fetch_again(index) != before:
                 found = await self._digest(algorithm)
         if found == digest:
-            return found
+            return
         await kept.forget()
         raise CorruptCheckpointError(
             f"{self.name} is damaged on its server: its {algorithm.upper()} is {found}, but it "
