@@ -205,7 +205,9 @@ def test_the_open_box(python: Any, tmp_path: Path) -> None:
     found = python.run_async(f"""
         import base64, json, js, webllm_py
         from pyodide.ffi import to_js
+        from webllm_py.runtime import executor
 
+        executor.USUAL_PROMPTS, usual = (), executor.USUAL_PROMPTS  # whose kernels compile for long
         file, tokens = js.File.new(to_js([base64.b64decode("{content}")]), "a.gguf"), {tokens}
         fields = {{"max_tokens": 4, "temperature": 0, "ignore_eos": True}}
         halved = lambda layer, positions, hidden: [[x / 2 for x in row] for row in hidden.tolist()]
@@ -222,18 +224,23 @@ def test_the_open_box(python: Any, tmp_path: Path) -> None:
                     reply = await engine.completions.create(prompt=tokens, **fields)
                     texts.append(reply.choices[0].text)
             await engine.completions.create(prompt=tokens, **fields)
-            state = await engine.save_state()
+            await engine.save_state("opfs:a state")
             await engine.rewind(43)
-            await engine.load_state(state)
+            await engine.load_state("opfs:a state")
+            try:
+                await engine.load_state("opfs:none")
+            except webllm_py.SourceError as error:
+                refused = str(error)
             reply = await engine.completions.create(prompt=tokens, **fields)
             cached = reply.usage.prompt_tokens_details.cached_tokens
+        executor.USUAL_PROMPTS = usual
         json.dumps([
             *(x.tolist() for x in (seen.logits, lens, seen.attentions)),
             *(x.tolist()[1] for x in (seen.hidden_states, changed.hidden_states)),
-            texts, cached,
+            texts, cached, refused,
         ])
         """)
-    logits, lens, attentions, hidden, halved, texts, cached = json.loads(found)
+    logits, lens, attentions, hidden, halved, texts, cached, refused = json.loads(found)
     expected = forward(SMALL.config, weights, tokens)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
     np.testing.assert_allclose(lens, expected[None, 39:], rtol=0, atol=1e-4)
@@ -241,7 +248,7 @@ def test_the_open_box(python: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.sum(attentions, -1), 1, atol=1e-5)
     np.testing.assert_allclose(halved, np.array(hidden) / 2, rtol=1e-6)
     assert texts[0] == texts[1] != texts[2]
-    assert cached == 39
+    assert cached == 39 and "opfs:none" in refused
 
 
 def test_the_host_clock_runs_while_there_is_work(python: Any) -> None:
