@@ -59,7 +59,9 @@ async def test_states_that_are_refused(own: Engine, files: Files, device: Device
         await own.load_state("opfs:a")
     await answer(own, TOKENS, 1)
     state = await own.save_state()
-    damaged = [b"", b"GGUF" + state, state[:-1], state[:30], state[:-1] + bytes([state[-1] ^ 1])]
+    damaged = [b"", b"GGUF" + state, state[:-1], state[:30], state[:20]]
+    for at in (17, 22, 60, len(state) - 1):  # checksum, length, header, pages
+        damaged.append(state[:at] + bytes([state[at] ^ 1]) + state[at + 1 :])
     for data in damaged:
         with pytest.raises(StateError, match=r"no state|damaged"):
             await own.load_state(data)
