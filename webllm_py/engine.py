@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from webllm_py.answers import Answer, Prompt
 from webllm_py.arrays import shaped
+from webllm_py.conversations import KeptConversations
 from webllm_py.errors import (
     ContextLengthError,
     DeviceLostError,
@@ -19,7 +20,6 @@ from webllm_py.errors import (
     RequestTimeoutError,
 )
 from webllm_py.fetch.options import FetchOptions
-from webllm_py.kept import KeptConversations
 from webllm_py.loading import LoadedModel, LoadOptions, load_model
 from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat

@@ -18,10 +18,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from typing import Any, Literal, Protocol, TypeVar, overload
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from webllm_py import engine as asynchronous
 from webllm_py.api import (
@@ -32,6 +33,9 @@ from webllm_py.api import (
 from webllm_py.api.embeddings import CreateEmbeddingResponse
 from webllm_py.errors import CannotSuspendError, EngineClosedError
 from webllm_py.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from webllm_py.open_box import Inspection
 
 __all__ = ["Engine", "Stream", "load"]
 
@@ -220,6 +224,40 @@ class Engine:
     def logits(self, ids: Sequence[int] | str) -> Any:
         """The logits after every position."""
         return self._runner.run(self._engine.logits(ids))
+
+    def inspect(self, ids: Sequence[int] | str, **wanted: Any) -> Inspection:
+        """Hidden states, attentions and logits of a text."""
+        return self._runner.run(self._engine.inspect(ids, **wanted))
+
+    def logit_lens(self, ids: Sequence[int] | str, **wanted: Any) -> Any:
+        """What the output layer makes of what is between layers."""
+        return self._runner.run(self._engine.logit_lens(ids, **wanted))
+
+    @contextmanager
+    def steer(self, vectors: Mapping[int, Any]) -> Iterator[None]:
+        """While this lasts, add a vector to what leaves a layer."""
+        steering = self._engine.steer(vectors)
+        self._runner.run(steering.__aenter__())
+        try:
+            yield
+        finally:
+            self._runner.run(steering.__aexit__(None, None, None))
+
+    def save_state(self, path: str | Path | None = None) -> bytes:
+        """The conversation that ended last, with its keys and values."""
+        return self._runner.run(self._engine.save_state(path))
+
+    def load_state(self, state: bytes | str | Path) -> int:
+        """Put a saved conversation into the cache."""
+        return self._runner.run(self._engine.load_state(state))
+
+    def fork(self) -> int:
+        """Keep the conversation that ended last twice."""
+        return self._runner.run(self._engine.fork())
+
+    def rewind(self, n: int) -> list[int]:
+        """Forget the last tokens of the conversation that ended last."""
+        return self._runner.run(self._engine.rewind(n))
 
     def interrupt(self) -> None:
         """End the answer whose turn it is; for another thread than the one that waits for it."""

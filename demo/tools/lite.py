@@ -18,7 +18,7 @@ from .steps import Steps
 __all__ = ["FIRST_PAGE", "LiteSite"]
 
 FIRST_PAGE = "notebooks/index.html?path=quickstart.ipynb"
-NOTEBOOKS = ("quickstart.ipynb", "structured.ipynb")
+NOTEBOOKS = ("quickstart.ipynb", "structured.ipynb", "open_box.ipynb")
 
 # What the kernel imports and we do, with all that these need, in Pyodide's own versions ...
 _KERNEL = ("ipython", "jedi", "micropip", "packaging", "jinja2")

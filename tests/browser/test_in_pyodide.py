@@ -20,6 +20,9 @@ from made_embedders import (  # noqa: E402 - they lie beside the engine's tests
     texts_of,
     write_embedder_gguf,
 )
+from made_models import SMALL, tokens_of, weights_of  # noqa: E402
+from model_files import write_gguf  # noqa: E402
+from reference import forward  # noqa: E402
 
 SMALLEST = EMBEDDERS["bert-3x32"]
 VECTORS = ROOT / "tests" / "unit" / "tokenizer" / "vectors.py"
@@ -192,6 +195,60 @@ def test_an_embedder_s_vectors(python: Any, tmp_path: Path) -> None:
     vectors, packed = json.loads(found)
     np.testing.assert_allclose(vectors, expected[:3], rtol=0, atol=1e-5)
     assert len(base64.b64decode(packed)) == 4 * SMALLEST.hidden
+
+
+def test_the_open_box(python: Any, tmp_path: Path) -> None:
+    """Without numpy: arrays are memoryviews, and vectors lists."""
+    tokens, weights = tokens_of(SMALL, 40), weights_of(SMALL)
+    path = write_gguf(tmp_path / "small.gguf", SMALL, weights)
+    content = base64.b64encode(path.read_bytes()).decode()
+    found = python.run_async(f"""
+        import base64, json, js, webllm_py
+        from pyodide.ffi import to_js
+        from webllm_py.runtime import executor
+
+        executor.USUAL_PROMPTS, usual = (), executor.USUAL_PROMPTS  # whose kernels compile for long
+        file, tokens = js.File.new(to_js([base64.b64decode("{content}")]), "a.gguf"), {tokens}
+        fields = {{"max_tokens": 4, "temperature": 0, "ignore_eos": True}}
+        halved = lambda layer, positions, hidden: [[x / 2 for x in row] for row in hidden.tolist()]
+        async with await webllm_py.load(file, tune=False) as engine:
+            seen = await engine.inspect(
+                tokens, output_hidden_states=True, output_attentions=True, output_logits=True
+            )
+            changed = await engine.inspect(tokens, output_hidden_states=True, hooks={{0: halved}})
+            lens = await engine.logit_lens(tokens, positions=[39], layers=[2])
+            texts = []
+            for factor in (0, 0, 9):
+                vector = [factor * x for x in seen.hidden_states.tolist()[1][0]]
+                async with engine.steer({{0: vector}}):
+                    reply = await engine.completions.create(prompt=tokens, **fields)
+                    texts.append(reply.choices[0].text)
+            await engine.completions.create(prompt=tokens, **fields)
+            await engine.save_state("opfs:a state")
+            await engine.rewind(43)
+            await engine.load_state("opfs:a state")
+            try:
+                await engine.load_state("opfs:none")
+            except webllm_py.SourceError as error:
+                refused = str(error)
+            reply = await engine.completions.create(prompt=tokens, **fields)
+            cached = reply.usage.prompt_tokens_details.cached_tokens
+        executor.USUAL_PROMPTS = usual
+        json.dumps([
+            *(x.tolist() for x in (seen.logits, lens, seen.attentions)),
+            *(x.tolist()[1] for x in (seen.hidden_states, changed.hidden_states)),
+            texts, cached, refused,
+        ])
+        """)
+    logits, lens, attentions, hidden, halved, texts, cached, refused = json.loads(found)
+    expected = forward(SMALL.config, weights, tokens)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(lens, expected[None, 39:], rtol=0, atol=1e-4)
+    assert np.shape(attentions) == (2, 4, 40, 40)
+    np.testing.assert_allclose(np.sum(attentions, -1), 1, atol=1e-5)
+    np.testing.assert_allclose(halved, np.array(hidden) / 2, rtol=1e-6)
+    assert texts[0] == texts[1] != texts[2]
+    assert cached == 39 and "opfs:none" in refused
 
 
 def test_the_host_clock_runs_while_there_is_work(python: Any) -> None:

@@ -11,7 +11,7 @@ from made_models import SMALL, tokens_of
 from model_files import Files
 
 import webllm_py
-from webllm_py import Engine, RequestError, StateError
+from webllm_py import Engine, RequestError, SourceError, StateError
 from webllm_py.gpu import Device
 from webllm_py.models.kv_cache import KVFormat
 
@@ -55,9 +55,13 @@ async def test_a_state_moves_to_another_engine(
 async def test_states_that_are_refused(own: Engine, files: Files, device: Device) -> None:
     with pytest.raises(StateError, match="empty"):
         await own.save_state()
+    with pytest.raises(SourceError, match="a browser's own"):
+        await own.load_state("opfs:a")
     await answer(own, TOKENS, 1)
     state = await own.save_state()
-    damaged = [b"", b"GGUF" + state, state[:-1], state[:30], state[:-1] + bytes([state[-1] ^ 1])]
+    damaged = [b"", b"GGUF" + state, state[:-1], state[:30], state[:20]]
+    for at in (17, 22, 60, len(state) - 1):  # checksum, length, header, pages
+        damaged.append(state[:at] + bytes([state[at] ^ 1]) + state[at + 1 :])
     for data in damaged:
         with pytest.raises(StateError, match=r"no state|damaged"):
             await own.load_state(data)

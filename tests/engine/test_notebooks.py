@@ -71,3 +71,15 @@ async def test_the_notebook_about_forms_and_tools_runs(shell: InteractiveShell) 
     assert "17 + 25 = 42\n" in shown
     assert "get_weather({'city': 'Oslo'})\nIt is sunny in Oslo" in shown
     assert "{'kitchen': 'on'}" in shown
+
+
+async def test_the_notebook_about_the_open_box_runs(shell: InteractiveShell) -> None:
+    shown = await run(shell, "open_box")
+    lens = [line for line in shown.splitlines() if line.startswith("after ")]
+    assert len(lens) == 9 and "' T' " in lens[-1] and "' is' " in lens[0]
+    assert "to the name\n" in shown
+    picture = [line for line in shown.splitlines() if line.endswith("@@")]
+    assert picture, "the first position can only look at itself"
+    steered, plain = (line for line in shown.splitlines() if line.startswith(("steered", "plain")))
+    assert steered.partition(":")[2] != plain.partition(":")[2]
+    assert "24 tokens; cached: 24" in shown

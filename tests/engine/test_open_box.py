@@ -173,3 +173,21 @@ async def test_nothing_is_left(engine: Engine, nothing_left: None) -> None:
     await engine.logit_lens("Once upon")
     async with engine.steer({0: [1.0] * HIDDEN}):
         await said(engine, max_tokens=2)
+    with pytest.raises(ZeroDivisionError):
+        await engine.inspect("Once upon", hooks={0: lambda *_: 1 / 0})
+    with pytest.raises(ZeroDivisionError):
+        async with engine.steer({0: [1.0] * HIDDEN}):
+            raise ZeroDivisionError
+
+
+async def test_interrupted(engine: Engine, nothing_left: None) -> None:
+    """Between some rows and the next."""
+
+    def interrupt(layer: int, positions: range, hidden: np.ndarray) -> None:
+        seen.append(positions.start)
+        engine.interrupt()
+
+    seen: list[int] = []
+    with pytest.raises(RequestError) as caught:
+        await engine.inspect(TOKENS, hooks={1: interrupt})
+    assert caught.value.code == "interrupted" and seen == [0]

@@ -53,6 +53,19 @@ def test_logits_and_properties(engine: sync.Engine) -> None:
     assert engine.name == engine.info["name"] == "small"
 
 
+def test_the_open_box(engine: sync.Engine, tmp_path: Path) -> None:
+    text = engine.completions.create(**FIELDS).choices[0].text
+    state = engine.save_state(tmp_path / "state")
+    length = engine.fork()
+    assert length == engine.load_state(state) == engine.load_state(tmp_path / "state")
+    assert len(engine.rewind(3)) == length - 3
+    seen = engine.inspect("Once", output_logits=True, output_hidden_states=True)
+    assert np.array_equal(engine.logit_lens("Once")[-1], seen.logits)
+    with engine.steer({0: 3 * seen.hidden_states[0, 0]}):
+        assert engine.completions.create(**FIELDS).choices[0].text != text
+    assert engine.completions.create(**FIELDS).choices[0].text == text
+
+
 def test_errors_are_the_same(engine: sync.Engine) -> None:
     with pytest.raises(webllm_py.RequestError) as caught:
         engine.completions.create(prompt="x", n=0)

@@ -16,7 +16,7 @@ from webllm_py.fetch.browser import load_script, named_errors, to_array
 from webllm_py.fetch.export import Sink, Target, TarTarget
 from webllm_py.fetch.source import Chunk, bytes_of
 
-__all__ = ["BrowserBackend", "handle_target", "open_backend"]
+__all__ = ["BrowserBackend", "handle_target", "open_backend", "read_state", "write_state"]
 
 
 @cache
@@ -41,6 +41,26 @@ def open_backend(kind: str | None) -> BrowserBackend:
             "Outside a secure context (https or localhost) some are missing."
         )
     return BrowserBackend(kind)
+
+
+async def write_state(name: str, data: bytes) -> None:
+    """Keep bytes in the origin-private file system, beside the models.
+
+    Raises:
+        SourceError: there is none here, or no room.
+    """
+    with named_errors(f"opfs:{name}"):
+        await script().writeState(name, data)
+
+
+async def read_state(name: str) -> bytes:
+    """What ``write_state`` kept.
+
+    Raises:
+        SourceError: nothing has this name.
+    """
+    with named_errors(f"opfs:{name}"):
+        return bytes_of(await script().readState(name))
 
 
 class BrowserBackend:

@@ -13,8 +13,12 @@
   // The origin-private file system: a folder a model, a file a block. In a worker it is written through
   // sync access handles, which is quicker, and all that older Safaris have.
   class FileSystemPlace {
+    constructor(name = ROOT) {
+      this.name = name;
+    }
+
     async root() {
-      this.top ??= await (await navigator.storage.getDirectory()).getDirectoryHandle(ROOT, {
+      this.top ??= await (await navigator.storage.getDirectory()).getDirectoryHandle(this.name, {
         create: true,
       });
       return this.top;
@@ -244,6 +248,22 @@
   const RECORD = "r ";
   const block = (file, index) => `b ${index} ${file}`;
 
+  // What is no model has a folder of its own beside them.
+  const beside = new FileSystemPlace("webllm_py states");
+
+  async function writeState(name, bytes) {
+    const buffer = bytes.getBuffer("u8");
+    const copy = buffer.data.slice(); // Python's memory may move meanwhile
+    buffer.release();
+    await beside.put("states", name, copy);
+  }
+
+  async function readState(name) {
+    const blob = await beside.get("states", name);
+    if (blob === undefined) throw new DOMException("nothing has this name", "NotFoundError");
+    return new Uint8Array(await blob.arrayBuffer());
+  }
+
   async function readRecord(place, model, file) {
     return (await place.get(model, RECORD + file))?.text();
   }
@@ -465,6 +485,8 @@
   return {
     offered,
     open,
+    readState,
+    writeState,
     readRecord,
     writeRecord,
     files,

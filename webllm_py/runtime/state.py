@@ -1,7 +1,8 @@
 """A conversation's keys and values as bytes, and what else is done with those that the cache keeps.
 
-A saved state is ``MAGIC``, the length of a header (uint32, little endian), the header (JSON), then
-the pages: of every layer in order, those of the sequence in order, as the GPU has them.
+A saved state is ``MAGIC``, the CRC-32 of what follows and the length of a header (uint32, little
+endian), the header (JSON), then the pages: of every layer in order, those of the sequence in order,
+as the GPU has them.
 """
 
 from __future__ import annotations
@@ -77,10 +78,10 @@ async def save_state(executor: Executor, name: str) -> bytes:
         "fingerprint": await fingerprint(executor),
         "kv_dtype": executor.kv_format,
         "tokens": sequence.tokens,
-        "crc32": zlib.crc32(body),
     }
     text = json.dumps(header).encode()
-    return b"".join([MAGIC, struct.pack("<I", len(text)), text, body])
+    rest = b"".join([struct.pack("<I", len(text)), text, body])
+    return b"".join([MAGIC, struct.pack("<I", zlib.crc32(rest)), rest])
 
 
 async def load_state(executor: Executor, data: bytes) -> int:
@@ -135,19 +136,18 @@ def parsed(data: bytes) -> tuple[dict[str, Any], bytes]:
     """
     if data[: len(MAGIC)] != MAGIC:
         raise StateError("these bytes are no state that engine.save_state wrote")
-    at = len(MAGIC) + 4
-    try:
-        (length,) = struct.unpack_from("<I", data, len(MAGIC))
-        header = json.loads(data[at : at + length])
-        version, body = header["version"], bytes(data[at + length :])
-        if version != VERSION:
-            raise StateError(f"this state has version {version}, this webllm_py reads {VERSION}")
-        whole = zlib.crc32(body) == header["crc32"] and header["tokens"]
-    except (struct.error, ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
+    start = len(MAGIC) + 8
+    if len(data) < start or zlib.crc32(memoryview(data)[start - 4 :]) != int.from_bytes(
+        data[start - 8 : start - 4], "little"
+    ):
         raise StateError("this state is damaged or cut short; save it again")
-    return header, body
+    end = start + int.from_bytes(data[start - 4 : start], "little")
+    header: dict[str, Any] = json.loads(data[start:end])
+    if header["version"] != VERSION:
+        raise StateError(
+            f"this state has version {header['version']}, and this webllm_py reads {VERSION}"
+        )
+    return header, data[end:]
 
 
 async def fingerprint(executor: Executor) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from webllm_py.errors import RequestError
+from webllm_py.errors import RequestError, SourceError
 
 if TYPE_CHECKING:
     from webllm_py.loading import LoadedModel
@@ -28,10 +29,12 @@ class KeptConversations:
         loads these bytes answers a prompt that begins with these tokens without computing them.
 
         Args:
-            path: a file to write them to as well.
+            path: a file to write them to as well; in a browser "opfs:name" for one of its own, in
+                the origin-private file system, which stays when the tab is closed.
 
         Raises:
             StateError: the cache is empty.
+            SourceError: "opfs:" where there is no such file system, or no room in it.
         """
         from webllm_py.runtime.state import save_state
 
@@ -39,22 +42,23 @@ class KeptConversations:
             model = self.loaded
             data = await save_state(model.executor, model.checkpoint.name)
         if path is not None:
-            write_file(path, data)
+            await write_state(path, data)
         return data
 
     async def load_state(self, state: bytes | str | Path) -> int:
         """Put a saved conversation into the cache, beside what it has; its tokens' number.
 
         Args:
-            state: what ``save_state`` returned, or the file that it wrote.
+            state: what ``save_state`` returned, or the path that it was given.
 
         Raises:
             StateError: it is damaged, longer than the context, or of a model with other weights,
                 steering or ``kv_dtype``.
+            SourceError: "opfs:" and a name that nothing was saved as.
         """
         from webllm_py.runtime.state import load_state
 
-        data = read_file(state) if isinstance(state, (str, Path)) else bytes(state)
+        data = await read_state(state) if isinstance(state, (str, Path)) else bytes(state)
         async with self._line.join():
             return await load_state(self.loaded.executor, data)
 
@@ -85,6 +89,44 @@ class KeptConversations:
             if not 0 <= n <= len(tokens):
                 raise RequestError(f"n must be from 0 to {len(tokens)}, not {n}", param="n")
             return executor.cache.pages.rewind(n)
+
+
+OPFS = "opfs:"
+
+
+async def write_state(path: str | Path, data: bytes) -> None:
+    """A file whole, or one in the browser's own file system."""
+    name = private_name(path)
+    if name is None:
+        write_file(path, data)
+        return
+    from webllm_py.fetch import browser_store
+
+    await browser_store.write_state(name, data)
+
+
+async def read_state(path: str | Path) -> bytes:
+    """The bytes of one of them."""
+    name = private_name(path)
+    if name is None:
+        return read_file(path)
+    from webllm_py.fetch import browser_store
+
+    return await browser_store.read_state(name)
+
+
+def private_name(path: str | Path) -> str | None:
+    """The name in the browser's own file system; None of another path.
+
+    Raises:
+        SourceError: this is no browser.
+    """
+    if not str(path).startswith(OPFS):
+        return None
+    in_browser = sys.platform == "emscripten"
+    if not in_browser:
+        raise SourceError(f"{path} is in a browser's own file system; give the path of a file here")
+    return str(path).removeprefix(OPFS)
 
 
 def write_file(path: str | Path, data: bytes) -> None:
