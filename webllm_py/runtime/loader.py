@@ -51,7 +51,7 @@ class Piece:
     """Bytes that one kernel places, and what to do with them.
 
     ``rows`` and ``first_row`` say which of the part's rows they are, or which groups of all rows
-    where the tensor is stored by columns; a vector's part is one piece.
+    where the tensor is not stored by rows; a vector's part is one piece.
     """
 
     tensor: TensorInfo
@@ -147,10 +147,14 @@ class Loader:
         tensor = repack.tensor
         bound = {name: buffers[name] for name in repack.buffers}
         first, end = plan.source_rows(part)
+        if repack.groups:
+            target = MatrixTarget(bound, repack.kernel, end - first)
+            self.pieces.append(Piece(tensor, tensor.offset, tensor.nbytes, target, repack.groups))
+            return
         groups = tensor.format.blocks(tensor.shape[1])
         if tensor.format.by_columns:
             target = MatrixTarget(bound, repack.kernel, end - first)
-            row_bytes = tensor.shape[0] * tensor.format.block_bytes
+            row_bytes = tensor.shape[0] // tensor.format.block_rows * tensor.format.block_bytes
             part, first, end = Part(tensor), 0, groups
         else:
             target = MatrixTarget(bound, repack.kernel, matrix.blocks)
