@@ -29,6 +29,7 @@ from webllm_py.runtime.storage import (
     Quantize,
     Repack,
     SlicePlan,
+    check_patterns,
     repacks,
     slice_plans,
 )
@@ -93,10 +94,12 @@ def place_weights(
     """Make the buffers of a model's matrices and vectors; the loader's ``run`` fills them.
 
     Raises:
+        ValueError: ``quantize`` names tensors that are not there, or parts what belongs together.
         DeviceLimitError: a buffer is over the device's limits.
         GPUOutOfMemoryError: no memory; where the device tells late, ``Device.check`` raises it.
     """
     loader = Loader(device, owner, report)
+    check_patterns(model.matrices(), quantize)
     matrices = {m.name: loader.place_matrix(m, quantize) for m in model.matrices()}
     vectors = {v.name: loader.place_vector(v) for v in model.vectors() if v.length}
     named = {name: (vector, loader.vectors[name]) for name, vector in vectors.items()}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
@@ -19,13 +20,16 @@ __all__ = [
     "Quantize",
     "Repack",
     "SlicePlan",
+    "check_patterns",
     "quantization_label",
     "repacks",
     "slice_plans",
     "storage_format",
 ]
 
-Quantize: TypeAlias = Literal["q4", "q8"]
+Kind: TypeAlias = Literal["q4", "q8"]
+Quantize: TypeAlias = Kind | Mapping[str, Kind | None]
+"""What becomes of float tensors; a mapping tells it by patterns of their names."""
 
 
 @dataclass(frozen=True)
@@ -145,15 +149,37 @@ def storage_format(matrix: Matrix, part: Part, quantize: Quantize | None) -> str
 
     ``quantize`` applies to float tensors: "q8" makes Q8_0 of them, "q4" makes Q4_0 of layers and
     Q8_0 of the embedding and output tables, whose errors reach every logit directly. Small tables
-    of positions and token types stay as they are, and what chooses experts does.
+    of positions and token types stay as they are, and what chooses experts does. A mapping says
+    it of each tensor; what no pattern fits stays as it is.
     """
     name = part.tensor.format.name
     if name.lower() in GROUPED:
         return grouped_format(part.tensor)
     if quantize is None or name not in FLOATS or matrix.name.rpartition(".")[2] in KEPT:
         return SAME.get(name.lower(), name.lower())
+    if isinstance(quantize, Mapping):
+        fitting = (kind for pattern, kind in quantize.items() if fits(part.tensor, pattern))
+        kind = next(fitting, None)
+        return f"{kind}_0" if kind else name.lower()
     layers_only = matrix.name in ("token_embd", "output")
     return "q8_0" if quantize == "q8" or layers_only else "q4_0"
+
+
+def fits(tensor: TensorInfo, pattern: str) -> bool:
+    """Whether a pattern of ``quantize`` means a tensor, by its name in the file."""
+    return fnmatchcase(tensor.name, pattern)
+
+
+def check_patterns(matrices: Iterable[Matrix], quantize: Quantize | None) -> None:
+    """Raise ValueError for a pattern of ``quantize`` that fits none of the matrices' tensors."""
+    if not isinstance(quantize, Mapping):
+        return
+    tensors = [part.tensor for matrix in matrices for part in matrix.parts]
+    for pattern in quantize:
+        if not any(fits(tensor, pattern) for tensor in tensors):
+            raise ValueError(
+                f"quantize: no matrix is called as {pattern!r} says. One is {tensors[-1].name!r}."
+            )
 
 
 def grouped_format(tensor: TensorInfo) -> str:
@@ -175,7 +201,9 @@ def quantization_label(formats: Mapping[str, int], quantize: Quantize | None) ->
         formats: bytes by format, the most first.
     """
     stored = next(iter(formats))
-    return f"{stored} as {quantize}" if quantize and stored in FLOATS else stored
+    kinds = set(quantize.values()) if isinstance(quantize, Mapping) else {quantize}
+    made = " and ".join(sorted(kind for kind in kinds if kind))
+    return f"{stored} as {made}" if made and stored in FLOATS else stored
 
 
 def slice_plans(
@@ -184,7 +212,10 @@ def slice_plans(
     """Cut a matrix where the format changes and where one binding would grow over the limit."""
     plans: list[SlicePlan] = []
     for group in groups_of_parts(matrix):
-        (fmt,) = {storage_format(matrix, part, quantize) for part in group}
+        fmt, *others = {storage_format(matrix, part, quantize) for part in group}
+        if others:
+            names = " and ".join(part.tensor.name for part in group)
+            raise ValueError(f"quantize: {names} are computed together; quantize them alike")
         if plans and plans[-1].format == fmt:
             last = plans.pop()
             group = (*last.parts, *group)
