@@ -67,7 +67,10 @@ async def load(
             not for all of it at once.
         device: "high-performance" (as None) or "low-power", or a ``webllm_py.gpu.Device`` to share.
         on_progress: called with a ``LoadProgress`` at every stage and piece.
-        quantize: make "q4" or "q8" blocks of float weights while loading.
+        quantize: make "q4" or "q8" blocks of float weights while loading. Or a mapping from
+            patterns of tensors' names, as the file has them, to these or None:
+            ``{"*.layers.0.*": "q8", "lm_head.weight": None, "*": "q4"}``. The first that fits
+            counts; gate and up, which are computed together, must be alike.
         kv_dtype: how keys and values are kept: "f16", "f32" for twice the memory, or "q8" (8 bits
             and a scale for every 32) for about half.
         tune: whether to try kernels' shapes on this GPU. None: for at most 0.3 s, not on a CPU that

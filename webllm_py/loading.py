@@ -72,8 +72,12 @@ class LoadOptions:
             isinstance(length, bool) or not hasattr(length, "__index__") or length < 1
         ):
             raise ValueError(f"context_length must be a positive whole number, not {length!r}")
-        if self.quantize not in (None, "q4", "q8"):
-            raise ValueError(f"quantize must be 'q4', 'q8' or None, not {self.quantize!r}")
+        said = self.quantize
+        kinds = said.values() if isinstance(said, Mapping) else (said,)
+        if not all(kind in (None, "q4", "q8") for kind in kinds):
+            raise ValueError(
+                f"quantize must be 'q4', 'q8' or None, or a mapping to these, not {said!r}"
+            )
         if self.tune not in (True, False, None):
             raise ValueError(f"tune must be True, False or None, not {self.tune!r}")
         if self.kv_dtype not in KV_FORMATS:

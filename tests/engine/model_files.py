@@ -77,10 +77,8 @@ def tokenizer_json() -> dict[str, Any]:
 
 
 def encoded(dtype: str, weight: np.ndarray) -> bytes:
-    """A tensor as safetensors stores it."""
+    """A float tensor as safetensors stores it."""
     match dtype:
-        case "U8":
-            return weight.tobytes()
         case "F32":
             return weight.astype(np.float32).tobytes()
         case "F16":
@@ -90,14 +88,21 @@ def encoded(dtype: str, weight: np.ndarray) -> bytes:
     raise ValueError(dtype)
 
 
+# Of arrays that are stored as they are.
+KEPT = {"int32": "I32", "uint8": "F8_E4M3", "uint16": "BF16", "float16": "F16"}
+
+
 def write_safetensors(path: Path, weights: Weights, dtype: str) -> None:
+    """Floats of 32 bits in ``dtype``, other arrays by their own."""
     header: dict[str, Any] = {}
     data = b""
     for name, weight in weights.items():
-        stored = "U8" if weight.dtype == np.uint8 else dtype
-        piece = encoded(stored, weight)
+        kept = KEPT.get(weight.dtype.name)
+        if kept == "F8_E4M3" and not name.endswith(".weight"):
+            kept = "U8"
+        piece = weight.tobytes() if kept else encoded(dtype, weight)
         header[name] = {
-            "dtype": stored,
+            "dtype": kept or dtype,
             "shape": list(weight.shape),
             "data_offsets": [len(data), len(data) + len(piece)],
         }

@@ -214,6 +214,7 @@ class TestLoad:
             {"context_length": 1.5},
             {"context_length": True},
             {"quantize": "q5"},
+            {"quantize": {"*": "q5"}},
             {"kv_dtype": "q4"},
             {"tune": "always"},
             {"device": "fastest"},

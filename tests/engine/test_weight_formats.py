@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from engine_tools import generation_logits
 from expected import Expected
 from formats import without_ties
-from made_models import FORMATS, MIXED, Q4_K_M, SPECS, tokens_of, weights_of
+from made_models import FORMATS, MIXED, Q4_K_M, SMALL, SPECS, tokens_of, weights_of
 from model_files import Files, gguf_writer, write_folder
 from reference import forward, stored_as
 
@@ -124,3 +125,23 @@ async def test_safetensors(dtype: str, shards: int, files: Files, device: Device
         error = expected.error(await engine.logits(tokens))
     print(f"{dtype} in {shards} files: {error:.1e}")
     assert error < 1e-4
+
+
+async def test_quantized_by_patterns_of_names(tmp_path: Path, device: Device) -> None:
+    """The first pattern that fits counts; what none fits stays as it is."""
+    folder = write_folder(tmp_path / "model", SMALL, weights_of(SMALL))
+    quantize: Any = {"*.0.mlp.*": "q8", "*.1.*.q_proj.*": None, "model.layers.*": "q4"}
+    apart = {f"blk.0.ffn_{part}.weight": "Q8_0" for part in ("gate", "up", "down")}
+    apart |= {name: "F32" for name in ("blk.1.attn_q.weight", "token_embd.weight")}
+    wanted = stored_as("q4_0", weights_of(SMALL), apart=apart)
+    tokens = tokens_of(SMALL, 20)
+    async with await webllm_py.load(folder, device=device, quantize=quantize) as engine:
+        logits = await engine.logits(tokens)
+        assert engine.info["quantization"] == "F32 as q4 and q8"
+    assert np.abs(logits - forward(SMALL.config, wanted, tokens)).max() < 1e-4
+    for wrong, message in (
+        ({"*.mlp.gate_proj.*": "q8"}, r"mlp\.up_proj\.weight are computed together"),
+        ({"*.mlp.gate.*": "q8"}, r"no matrix is called as '\*\.mlp\.gate\.\*' says"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            await webllm_py.load(folder, device=device, quantize=wrong)

@@ -74,8 +74,10 @@ async def placed(runner: Runner, matrix: Matrix, data: bytes) -> dict[str, np.nd
             tensor = repack.tensor
             count, width = part.rows, matrix.blocks
             start, nbytes = tensor.offset, tensor.nbytes
-            if tensor.format.by_columns:
-                count, width = width, count
+            if repack.groups:
+                count, width = repack.groups, count
+            elif tensor.format.by_columns:
+                count, width = tensor.format.blocks(tensor.shape[1]), count
             else:
                 nbytes = nbytes // tensor.shape[0] * count
                 start += nbytes // count * part.first

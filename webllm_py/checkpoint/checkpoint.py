@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from webllm_py.fetch.source import ByteSource, VerifiedSource
 
-__all__ = ["BARE", "FORMATS", "Checkpoint", "TensorFormat", "TensorInfo"]
+__all__ = ["BARE", "FLOAT8", "FORMATS", "WORDS", "Checkpoint", "TensorFormat", "TensorInfo"]
 
 BARE = "embed_tokens.weight"
 """A tensor of a decoder that was saved without its head, as those that embed are."""
@@ -23,13 +23,15 @@ class TensorFormat:
     """How a tensor's elements are stored: ``block_bytes`` for each ``block_size`` of a row.
 
     Rows follow one another. ``by_columns``: the first blocks of all rows do, word by word (the
-    first of each row, then the second), then all second blocks, and so on.
+    first of each row, then the second), then all second blocks, and so on. A block may be of
+    ``block_rows`` rows of a matrix that it belongs to.
     """
 
     name: str
     block_size: int
     block_bytes: int
     by_columns: bool = False
+    block_rows: int = 1
 
     def nbytes(self, elements: int) -> int:
         """Bytes of so many elements (a multiple of ``block_size``)."""
@@ -64,14 +66,19 @@ FORMATS: Mapping[str, TensorFormat] = {
     )
 }
 
+# What codes of safetensors are packed into, and floats whose scales are another tensor; see
+# checkpoint/quantized.py.
+WORDS = TensorFormat("I32", 1, 4)
+FLOAT8 = TensorFormat("F8_E4M3", 1, 1)
+
 
 @dataclass(frozen=True)
 class TensorInfo:
     """One tensor: its shape outermost dimension first (as numpy has it) and where its bytes lie.
 
     Attributes:
-        companions: tensors that belong to the elements of this one, by the buffer of kernels/quant
-            that they fill: "scales". Theirs is a row for each of its rows.
+        companions: tensors that belong to the elements of this one: "scales" and "zeros" of groups
+            of a row's columns, "tiles" for scales of several rows too.
     """
 
     name: str

@@ -7,7 +7,7 @@ from typing import Any
 
 from webllm_py.checkpoint.checkpoint import BARE, Checkpoint, TensorInfo
 from webllm_py.checkpoint.json_text import parse_object
-from webllm_py.checkpoint.mxfp4 import METHOD, joined
+from webllm_py.checkpoint.quantized import joined, quantization_of
 from webllm_py.checkpoint.safetensors import read_index, read_safetensors
 from webllm_py.checkpoint.text_files import (
     chat_templates,
@@ -45,6 +45,7 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
         raise MissingFileError(f"{folder.name} holds no {CONFIG}.")
     whole = parse_object(data, f"{CONFIG} of {folder.name}")
     config = text_config(folder.name, whole)
+    quantization = quantization_of(config, folder.name)
     architecture = _architecture(folder.name, config)
     files = await read_texts(folder)
     if architecture in EMBEDDERS:
@@ -52,9 +53,7 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
     default, named = chat_templates(folder.name, files)
     opened: list[ByteSource] = []
     try:
-        tensors = await _tensors(folder, opened)
-        if config.get("quantization_config"):
-            tensors = joined(tensors)
+        tensors = joined(await _tensors(folder, opened), quantization, folder.name)
         if config is not whole:
             tensors = text_tensors(tensors)
         if BARE in tensors:
@@ -77,13 +76,6 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
 
 
 def _architecture(name: str, config: Mapping[str, Any]) -> str:
-    quantization = config.get("quantization_config")
-    if isinstance(quantization, dict) and quantization.get("quant_method") != METHOD:
-        raise UnsupportedModelError(
-            f"{name} is quantized by {quantization.get('quant_method', 'an unnamed method')!r}, "
-            "which this version does not run. Take the original model (it can be quantized while "
-            'it is loaded: quantize="q4"), or a GGUF file of it.'
-        )
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not model_type:
         raise UnsupportedModelError(

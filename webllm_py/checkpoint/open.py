@@ -27,6 +27,8 @@ CONFIG = "config.json"
 MLC_CONFIG = "mlc-chat-config.json"
 HEAD_BYTES = 16  # enough to tell every kind; no GGUF or safetensors file is shorter
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+# Of models that have no safetensors, where a server's folder cannot be listed.
+USUAL_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 PICKLE_REASON = (
     "a PyTorch pickle, which can run any code on the machine that opens it; it is never read. "
     "Take the model as safetensors (its folder) or as GGUF."
@@ -124,6 +126,8 @@ async def _open_folder(folder: Folder) -> Checkpoint:
         if len(models) == 1:
             return await _open_in_folder(folder, models[0])
         _refuse_other_files(folder.name, names, models or ggufs)
+    elif has_config:
+        _refuse_other_files(folder.name, [name for name in USUAL_PICKLES if await has(name)], [])
     what = "model.safetensors" if has_config else CONFIG
     if names is None:
         found = " The address of a file must end in .gguf."
@@ -146,7 +150,8 @@ def _refuse_other_files(folder: str, names: list[str], ggufs: list[str]) -> None
         raise SeveralModelsError(
             f"{folder} holds {len(ggufs)} .gguf files; give one of them: {_listed(ggufs)}."
         )
-    pickled = [name for name in names if name.lower().endswith(PICKLED)]
+    ends = (*PICKLED, ".bin.index.json")
+    pickled = [name for name in names if name.lower().endswith(ends)]
     if pickled:
         raise UnsupportedModelError(f"{folder} holds the weights as {pickled[0]}, {PICKLE_REASON}")
     if any(name.lower().endswith(".onnx") for name in names):

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from webllm_py.checkpoint.checkpoint import FORMATS, TensorFormat, TensorInfo
+from webllm_py.checkpoint.checkpoint import FLOAT8, FORMATS, WORDS, TensorFormat, TensorInfo
 from webllm_py.checkpoint.json_text import parse_object
 from webllm_py.checkpoint.mxfp4 import BYTE, CODES, SCALES
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
@@ -27,11 +27,14 @@ LENGTH_BYTES = 8
 
 DTYPES: Mapping[str, TensorFormat] = {name: FORMATS[name] for name in ("F32", "F16", "BF16")}
 # By the ends of their names, what else tensors may be: constants that no model reads (BERT's 0, 1,
-# 2, ..., the masks of older models' attention), and what checkpoint/mxfp4.py puts together.
+# 2, ..., the masks of older models' attention), and what checkpoint/mxfp4.py and quantized.py put
+# together.
 OTHERS: Mapping[tuple[str, ...], Mapping[str, TensorFormat]] = {
     ("position_ids", "token_type_ids"): {"I64": TensorFormat("I64", 1, 8)},
     (".attention.bias", ".attn.bias"): {"BOOL": TensorFormat("BOOL", 1, 1), "U8": BYTE},
     (CODES, SCALES): {"U8": BYTE},
+    (".qweight", ".qzeros", ".g_idx"): {"I32": WORDS},
+    (".weight",): {"F8_E4M3": FLOAT8},
 }
 
 

@@ -29,6 +29,7 @@ from webllm_py.runtime.storage import (
     Quantize,
     Repack,
     SlicePlan,
+    check_patterns,
     repacks,
     slice_plans,
 )
@@ -51,7 +52,7 @@ class Piece:
     """Bytes that one kernel places, and what to do with them.
 
     ``rows`` and ``first_row`` say which of the part's rows they are, or which groups of all rows
-    where the tensor is stored by columns; a vector's part is one piece.
+    where the tensor is not stored by rows; a vector's part is one piece.
     """
 
     tensor: TensorInfo
@@ -93,10 +94,12 @@ def place_weights(
     """Make the buffers of a model's matrices and vectors; the loader's ``run`` fills them.
 
     Raises:
+        ValueError: ``quantize`` names tensors that are not there, or parts what belongs together.
         DeviceLimitError: a buffer is over the device's limits.
         GPUOutOfMemoryError: no memory; where the device tells late, ``Device.check`` raises it.
     """
     loader = Loader(device, owner, report)
+    check_patterns(model.matrices(), quantize)
     matrices = {m.name: loader.place_matrix(m, quantize) for m in model.matrices()}
     vectors = {v.name: loader.place_vector(v) for v in model.vectors() if v.length}
     named = {name: (vector, loader.vectors[name]) for name, vector in vectors.items()}
@@ -147,10 +150,14 @@ class Loader:
         tensor = repack.tensor
         bound = {name: buffers[name] for name in repack.buffers}
         first, end = plan.source_rows(part)
+        if repack.groups:
+            target = MatrixTarget(bound, repack.kernel, end - first)
+            self.pieces.append(Piece(tensor, tensor.offset, tensor.nbytes, target, repack.groups))
+            return
         groups = tensor.format.blocks(tensor.shape[1])
         if tensor.format.by_columns:
             target = MatrixTarget(bound, repack.kernel, end - first)
-            row_bytes = tensor.shape[0] * tensor.format.block_bytes
+            row_bytes = tensor.shape[0] // tensor.format.block_rows * tensor.format.block_bytes
             part, first, end = Part(tensor), 0, groups
         else:
             target = MatrixTarget(bound, repack.kernel, matrix.blocks)

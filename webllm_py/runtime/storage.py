@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
@@ -18,13 +20,16 @@ __all__ = [
     "Quantize",
     "Repack",
     "SlicePlan",
+    "check_patterns",
     "quantization_label",
     "repacks",
     "slice_plans",
     "storage_format",
 ]
 
-Quantize: TypeAlias = Literal["q4", "q8"]
+Kind: TypeAlias = Literal["q4", "q8"]
+Quantize: TypeAlias = Kind | Mapping[str, Kind | None]
+"""What becomes of float tensors; a mapping tells it by patterns of their names."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,13 @@ STORAGE: Mapping[str, Storage] = {
     "q4f16_1": Storage(16, 2),
     "q4f32_1": Storage(16, 2),
     "q3f16_1": Storage(12, 2, group=40),
+    "affine4_32": Storage(16, 4),
+    "affine4_64": Storage(16, 4, group=64),
+    "affine4_128": Storage(16, 4, group=128),
+    "affine8_32": Storage(32, 4),
+    "affine8_128": Storage(32, 4, group=128),
+    "fp8_32": Storage(32, 4),
+    "fp8_128": Storage(32, 4, group=128),
 }
 # Formats that differ from another one in the file alone.
 SAME: Mapping[str, str] = {
@@ -81,11 +93,19 @@ SAME: Mapping[str, str] = {
     "q4f32_0": "q4f32_1",
     "mxfp4_hf": "mxfp4",
 }
+# Formats that come in the largest group of STORAGE that divides the file's.
+GROUPED: Mapping[str, str] = {
+    "gptq4": "affine4",
+    "gptq8": "affine8",
+    "awq4": "affine4",
+    "f8_e4m3": "fp8",
+}
+GROUP_SIZES = (128, 64, BLOCK)
 # Small matrices that are never quantized.
 KEPT = ("position_embd", "token_types", "ffn_gate_inp")
 FLOATS = ("F32", "F16", "BF16")
 FLOAT_FORMATS = tuple(name.lower() for name in FLOATS)
-# The files of kernels/repack that are not called as the format.
+# The files of kernels/repack that are not called as the format, the file's or the GPU's.
 REPACK = {
     "f32": "copy32",
     "f16": "copy16",
@@ -94,6 +114,16 @@ REPACK = {
     "q4f32_1": "codes4",
     "q3f16_1": "codes3",
     "mxfp4_hf": "codes4",
+    "gptq4": "codes4",
+    "gptq8": "codes8",
+    "awq4": "awq4",
+    "f8_e4m3": "bytes",
+}
+# Zeros by the format of their tensor: what is added, and the order of those in a word.
+ZEROS = {
+    "GPTQ_ZEROS": (1, "in_order"),
+    "GPTQ_V2_ZEROS": (0, "in_order"),
+    "AWQ_ZEROS": (0, "interleaved"),
 }
 
 
@@ -119,13 +149,49 @@ def storage_format(matrix: Matrix, part: Part, quantize: Quantize | None) -> str
 
     ``quantize`` applies to float tensors: "q8" makes Q8_0 of them, "q4" makes Q4_0 of layers and
     Q8_0 of the embedding and output tables, whose errors reach every logit directly. Small tables
-    of positions and token types stay as they are, and what chooses experts does.
+    of positions and token types stay as they are, and what chooses experts does. A mapping says
+    it of each tensor; what no pattern fits stays as it is.
     """
     name = part.tensor.format.name
+    if name.lower() in GROUPED:
+        return grouped_format(part.tensor)
     if quantize is None or name not in FLOATS or matrix.name.rpartition(".")[2] in KEPT:
         return SAME.get(name.lower(), name.lower())
+    if isinstance(quantize, Mapping):
+        fitting = (kind for pattern, kind in quantize.items() if fits(part.tensor, pattern))
+        kind = next(fitting, None)
+        return f"{kind}_0" if kind else name.lower()
     layers_only = matrix.name in ("token_embd", "output")
     return "q8_0" if quantize == "q8" or layers_only else "q4_0"
+
+
+def fits(tensor: TensorInfo, pattern: str) -> bool:
+    """Whether a pattern of ``quantize`` means a tensor, by its name in the file."""
+    return fnmatchcase(tensor.name, pattern)
+
+
+def check_patterns(matrices: Iterable[Matrix], quantize: Quantize | None) -> None:
+    """Raise ValueError for a pattern of ``quantize`` that fits none of the matrices' tensors."""
+    if not isinstance(quantize, Mapping):
+        return
+    tensors = [part.tensor for matrix in matrices for part in matrix.parts]
+    for pattern in quantize:
+        if not any(fits(tensor, pattern) for tensor in tensors):
+            raise ValueError(
+                f"quantize: no matrix is called as {pattern!r} says. One is {tensors[-1].name!r}."
+            )
+
+
+def grouped_format(tensor: TensorInfo) -> str:
+    """The format of a tensor whose companions hold scales of groups.
+
+    Groups of the reader are whole, in rows and in the file's groups, or where a row is one group.
+    """
+    kind = GROUPED[tensor.format.name.lower()]
+    groups = [companion.format.block_size for companion in tensor.companions.values()]
+    shared = math.gcd(tensor.shape[1], *groups)
+    size = next((n for n in GROUP_SIZES if shared % n == 0 and f"{kind}_{n}" in STORAGE), BLOCK)
+    return f"{kind}_{size}"
 
 
 def quantization_label(formats: Mapping[str, int], quantize: Quantize | None) -> str:
@@ -135,7 +201,9 @@ def quantization_label(formats: Mapping[str, int], quantize: Quantize | None) ->
         formats: bytes by format, the most first.
     """
     stored = next(iter(formats))
-    return f"{stored} as {quantize}" if quantize and stored in FLOATS else stored
+    kinds = set(quantize.values()) if isinstance(quantize, Mapping) else {quantize}
+    made = " and ".join(sorted(kind for kind in kinds if kind))
+    return f"{stored} as {made}" if made and stored in FLOATS else stored
 
 
 def slice_plans(
@@ -144,7 +212,10 @@ def slice_plans(
     """Cut a matrix where the format changes and where one binding would grow over the limit."""
     plans: list[SlicePlan] = []
     for group in groups_of_parts(matrix):
-        (fmt,) = {storage_format(matrix, part, quantize) for part in group}
+        fmt, *others = {storage_format(matrix, part, quantize) for part in group}
+        if others:
+            names = " and ".join(part.tensor.name for part in group)
+            raise ValueError(f"quantize: {names} are computed together; quantize them alike")
         if plans and plans[-1].format == fmt:
             last = plans.pop()
             group = (*last.parts, *group)
@@ -193,33 +264,58 @@ def cut_to_limit(
 class Repack:
     """What takes the bytes of one tensor, as the file has them, to a part's rows of a slice.
 
-    ``buffers`` of the slice are those that the kernel binds.
+    ``buffers`` of the slice are those that the kernel binds. ``groups`` of each row are what it
+    places where it needs all of the tensor, whatever the rows.
     """
 
     tensor: TensorInfo
     kernel: Kernel
     buffers: tuple[str, ...]
+    groups: int = 0
 
 
 def repacks(matrix: Matrix, plan: SlicePlan, part: Part) -> list[Repack]:
     """For a part's own bytes, and for those of each of its companions."""
     tensor = part.tensor
-    own = STORAGE[plan.format].sizes(plan.rows, 8 * matrix.units).keys() - tensor.companions.keys()
+    sizes = STORAGE[plan.format].sizes(plan.rows, 8 * matrix.units)
+    own = [name for name in sizes if name == "quants" or not tensor.companions]
     source = tensor.format.name.lower()
-    name = REPACK.get(source, REPACK.get(plan.format, plan.format))
-    words = {"format": f"repack/{name}"}
+    words = {"format": f"repack/{REPACK.get(source) or REPACK.get(plan.format, plan.format)}"}
     if source in FLOAT_FORMATS and source != plan.format:
         words = {"format": f"repack/quantize_{plan.format}", "source": f"repack/source_{source}"}
     made = [Repack(tensor, placing(matrix, plan, part, tensor, words), tuple(sorted(own)))]
-    for buffer, companion in tensor.companions.items():
-        if companion.format == BYTE:
-            kernel = placing(matrix, plan, part, companion, {"format": "repack/exponents"})
-        else:
-            words = {"format": f"repack/group_{buffer}"}
-            group = tensor.format.block_size
-            kernel = placing(matrix, plan, part, companion, words, GROUP=group)
-        made.append(Repack(companion, kernel, (buffer,)))
+    for name, companion in tensor.companions.items():
+        made.append(companion_repack(matrix, plan, part, name, companion))
     return made
+
+
+def companion_repack(
+    matrix: Matrix, plan: SlicePlan, part: Part, name: str, tensor: TensorInfo
+) -> Repack:
+    """For the scales, zeros or tiles of a part's tensor; see kernels/repack."""
+    codes = part.tensor.format
+    if tensor.format == BYTE:
+        made = placing(matrix, plan, part, tensor, {"format": "repack/exponents"})
+        return Repack(tensor, made, ("scales",))
+    if codes.name.lower() not in GROUPED:
+        words = {"format": f"repack/group_{name}"}
+        made = placing(matrix, plan, part, tensor, words, GROUP=codes.block_size)
+        return Repack(tensor, made, ("scales",))
+    kept = STORAGE[plan.format].group or BLOCK
+    constants = {"GROUP": tensor.format.block_size, "KEPT": kept}
+    groups = 0
+    words = {"format": f"repack/affine_{name}"}
+    if name == "zeros":
+        plus, order = ZEROS[tensor.format.name]
+        words["places"] = f"repack/{order}"
+        constants |= {"BITS": 32 // tensor.format.block_rows, "PLUS": plus}
+    elif name == "tiles":
+        source = tensor.format.name.lower()
+        words = {"format": "repack/tile_scales", "source": f"repack/source_{source}"}
+        constants["TILE_ROWS"] = tensor.format.block_rows
+        groups = matrix.blocks * BLOCK // kept
+    made = placing(matrix, plan, part, tensor, words, **constants)
+    return Repack(tensor, made, ("scales",), groups)
 
 
 def placing(
@@ -232,10 +328,10 @@ def placing(
 ) -> Kernel:
     """kernels/repack.wgsl, for a tensor that belongs to a part."""
     order = "by_rows"
-    if tensor.format.by_columns:
+    if tensor.format.by_columns or "TILE_ROWS" in constants:
         if part.run:
             raise UnsupportedModelError(
-                f"{tensor.name} is stored the other way round, and its rows are of several parts"
+                f"{tensor.name} is not stored row by row, and its rows are of several parts"
             )
         order = "by_columns"
         first, end = plan.source_rows(part)

@@ -160,7 +160,7 @@ def safetensors_bytes(
     tensors: Mapping[str, tuple[str, Sequence[int]]], *, metadata: Any = None
 ) -> bytes:
     """A safetensors file with tensors of (dtype, shape), filled with 1, 2, 3, ..."""
-    sizes = {"F64": 8, "I64": 8, "F32": 4, "F16": 2, "BF16": 2, "U8": 1, "F8_E4M3": 1}
+    sizes = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "U8": 1, "F8_E4M3": 1}
     header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
     end = 0
     for name, (dtype, shape) in tensors.items():

@@ -94,6 +94,9 @@ async def test_folders_that_are_no_model(
 
 
 async def test_folders_that_cannot_be_listed() -> None:
+    pickled = dict.fromkeys(("config.json", "pytorch_model.bin"), CONFIG)
+    with pytest.raises(UnsupportedModelError, match=r"model\.bin, a PyTorch pickle"):
+        await open_checkpoint(MemoryFolder(pickled, lists=False))
     with pytest.raises(CorruptCheckpointError, match=r"mlc-chat-config\.json of .*model_config"):
         await open_checkpoint(MemoryFolder({"mlc-chat-config.json": b"{}"}, lists=False))
     with pytest.raises(MissingFileError, match=r"holds no config\.json"):

@@ -1,0 +1,5 @@
+// See quant/affine8.wgsl: groups of 128 columns.
+
+const GROUP_UNITS = 16u;
+
+${quant/affine8}
