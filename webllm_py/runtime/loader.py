@@ -24,13 +24,12 @@ from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.declaration import Declaration
 from webllm_py.models.weights import Matrix, Part, Slice, Vector, Weights
 from webllm_py.runtime.progress import ProgressReporter
+from webllm_py.runtime.repacks import Repack, repacks
 from webllm_py.runtime.storage import (
     STORAGE,
     Quantize,
-    Repack,
     SlicePlan,
     check_patterns,
-    repacks,
     slice_plans,
 )
 

@@ -21,7 +21,8 @@ from webllm_py.runtime.decoder import Decoder, Verifier
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.progress import ProgressReporter
-from webllm_py.runtime.storage import repacks, slice_plans
+from webllm_py.runtime.repacks import repacks
+from webllm_py.runtime.storage import slice_plans
 
 VARIANTS = [Variant(f16, subgroups) for f16 in (False, True) for subgroups in (0, 4, 32)]
 PICK = {"BLOCKS": 1}
