@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from webllm_py.errors import RequestError, SourceError
 
 if TYPE_CHECKING:
-    from webllm_py.loading import LoadedModel
+    from webllm_py.loaded import LoadedModel
     from webllm_py.turns import Line
 
 __all__ = ["KeptConversations"]

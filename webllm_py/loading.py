@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.api import sampling_defaults
-from webllm_py.chat import choose_template
-from webllm_py.chat.template import Template
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.errors import (
     ChangedFileError,
     CorruptCheckpointError,
     MissingFileError,
     SourceError,
-    TemplateError,
 )
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.gpu import Device, open_device
-from webllm_py.gpu.describe import describe_device
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.loaded import LoadedModel
+from webllm_py.model_texts import json_file, tokenizer_of
 from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.transformer import Transformer
@@ -33,21 +30,17 @@ from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.dot4 import Dot4Trial
 from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.loader import Loader, place_weights, read_floats
-from webllm_py.runtime.progress import LoadTimes, ProgressCallback, ProgressReporter
-from webllm_py.runtime.storage import Quantize, quantization_label
+from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
+from webllm_py.runtime.storage import Quantize
 from webllm_py.runtime.together import together
-from webllm_py.runtime.tuner import Tuner, TuningReport
-from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
+from webllm_py.runtime.tuner import Tuner
+from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from webllm_py.chat.dialect import Dialect
     from webllm_py.embedding import LoadedEmbedder
-    from webllm_py.grammar import TokenMasks
-    from webllm_py.runtime.embeds import Embeds
 
 __all__ = [
     "LoadOptions",
-    "LoadedModel",
     "load_model",
     "pocket_model",
 ]
@@ -91,110 +84,6 @@ class LoadOptions:
 
 POWER = ("high-performance", "low-power")
 MOST_CHANGES = 2  # of a file on its server, after each of which it is loaded anew
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """Everything that an engine runs a model with.
-
-    Attributes:
-        owns_device: whether the device was opened for this model alone.
-        tuning: None if it runs with fixed defaults.
-    """
-
-    checkpoint: Checkpoint
-    tokenizer: Tokenizer
-    sampling: Mapping[str, Any]
-    executor: Executor
-    owner: BufferOwner
-    owns_device: bool
-    times: LoadTimes
-    quantize: Quantize | None = None
-    tuning: TuningReport | None = None
-
-    @cached_property
-    def dialect(self) -> Dialect:
-        """How the model talks, made when the first chat needs it: text completions need none.
-
-        Raises:
-            TemplateError: the checkpoint's template cannot be used.
-        """
-        from webllm_py.chat.dialect import Dialect  # not before it is needed, see webllm_py.chat
-
-        tokenizer = self.tokenizer
-        return Dialect(
-            template_of(self.checkpoint, tokenizer),
-            lambda text: tokenizer.token_id(text) is not None,
-            lambda text: tokenizer.token_id(text) in tokenizer.special_ids - tokenizer.end_ids,
-        )
-
-    @cached_property
-    def controls(self) -> dict[int, int]:
-        """Control tokens that mean something in an answer, and the byte of each in grammars."""
-        try:
-            found = self.dialect.controls
-        except TemplateError:  # which chats get to see; a text completion has nothing to do with it
-            return {}
-        ids = {self.tokenizer.token_id(text): byte for text, byte in found.items()}
-        return {id: byte for id, byte in ids.items() if id is not None}
-
-    @cached_property
-    def token_masks(self) -> TokenMasks:
-        """What grammars know of the vocabulary; the first mask takes some seconds for a large one
-        in a browser."""
-        # not before they are needed, see api/requests.py
-        from webllm_py.grammar import TokenMasks
-        from webllm_py.token_texts import TokenTexts
-
-        size = self.executor.model.config.vocab_size
-        texts = TokenTexts(self.tokenizer, size, self.controls)
-        return TokenMasks(texts, [id for id in self.tokenizer.end_ids if id < size])
-
-    @cached_property
-    def embedder(self) -> Embeds | None:
-        """What embeds texts, if the model was trained for that.
-
-        Raises:
-            UnsupportedModelError: it pools in a way that this version does not run.
-        """
-        from webllm_py.runtime.decoder_embedder import embedder_of  # not before it is needed
-
-        return embedder_of(self.checkpoint, self.executor)
-
-    def describe(self) -> dict[str, Any]:
-        """What runs where, as plain values; bytes and counts as whole numbers."""
-        model, device = self.executor.model, describe_device(self.owner.device)
-        config = model.config
-        return {
-            "name": self.checkpoint.name,
-            "architecture": config.architecture,
-            "quantization": quantization_label(model.formats, self.quantize),
-            "parameters": model.n_parameters,
-            "vocab_size": config.vocab_size,
-            "n_layers": config.n_layers,
-            "hidden_size": config.hidden_size,
-            "context_length": self.executor.context_length,
-            "trained_context_length": config.context_length,
-            "file_bytes": model.nbytes,
-            "gpu_memory": self.owner.nbytes,
-            "load_times": self.times.seconds,
-            "kv_dtype": self.executor.kv_format,
-            **device,
-            "kernels": device["kernels"] + (", prompts in 8 bits" if self.executor.dot4 else ""),
-            "tuning": str(self.tuning or "off"),
-            "tuned_shapes": {
-                name: list(shape) for name, shape in self.executor.tuning.chosen.items()
-            },
-        }
-
-    async def close(self) -> None:
-        """Free the GPU's memory and close the files."""
-        await self.executor.batch.close()
-        self.executor.drop_plans()
-        self.owner.free_all()
-        if self.owns_device:
-            self.owner.device.close()
-        await self.checkpoint.close()
 
 
 def pocket_model() -> Path:
@@ -391,57 +280,3 @@ async def fill(
         await tuner.close()
     times.seconds["waited"] = loader.waited
     return read[0]
-
-
-def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
-    """The checkpoint's tokenizer.
-
-    Raises:
-        CorruptCheckpointError: it has tokens that the model has no embedding for.
-    """
-    if checkpoint.kind == "gguf":
-        tokenizer = from_gguf(checkpoint.metadata)
-    else:
-        config = json.dumps(dict(checkpoint.metadata)).encode()
-        tokenizer = from_files({"config.json": config, **checkpoint.files})
-    if tokenizer.vocab_size > vocab_size:
-        raise CorruptCheckpointError(
-            f"the tokenizer has {tokenizer.vocab_size} tokens, the model embeds only {vocab_size}: "
-            "they do not belong together"
-        )
-    tokenizer.pad(vocab_size)
-    return tokenizer
-
-
-def template_of(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Template:
-    """The checkpoint's chat template, or what stands in for one.
-
-    Raises:
-        TemplateError: the checkpoint's own cannot be used.
-    """
-    return choose_template(
-        checkpoint.chat_template,
-        lambda text: tokenizer.token_id(text) is not None,
-        conversation=checkpoint.conversation,
-        token_text=lambda token: token_text(tokenizer, token),
-        bos_token=token_text(tokenizer, tokenizer.bos_id),
-        eos_token=token_text(tokenizer, tokenizer.eos_id),
-    )
-
-
-def token_text(tokenizer: Tokenizer, token: int | None) -> str:
-    """A token's text, empty for none."""
-    return "" if token is None else tokenizer.token_bytes(token).decode("utf-8", "replace")
-
-
-def json_file(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
-    """One of the small JSON files beside the weights; empty where there is none."""
-    if name not in checkpoint.files:
-        return {}
-    try:
-        value = json.loads(checkpoint.files[name])
-    except ValueError as error:
-        raise CorruptCheckpointError(f"{name} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CorruptCheckpointError(f"{name} must hold a JSON object")
-    return value

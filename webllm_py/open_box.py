@@ -14,7 +14,7 @@ from webllm_py.arrays import floats, shaped
 from webllm_py.errors import RequestError
 
 if TYPE_CHECKING:
-    from webllm_py.loading import LoadedModel
+    from webllm_py.loaded import LoadedModel
     from webllm_py.runtime.inspection import Found, Wanted
     from webllm_py.turns import Line
 

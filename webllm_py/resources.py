@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from array import array
 
     from webllm_py.api.embeddings import CreateEmbeddingResponse
-    from webllm_py.loading import LoadedModel
+    from webllm_py.loaded import LoadedModel
     from webllm_py.runtime.embeds import Embeds
     from webllm_py.tokenizer import Tokenizer
 

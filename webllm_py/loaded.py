@@ -1,0 +1,130 @@
+"""A decoder that is ready to run, and what only some requests need of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from webllm_py.checkpoint import Checkpoint
+from webllm_py.errors import TemplateError
+from webllm_py.gpu.describe import describe_device
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.model_texts import template_of
+from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.progress import LoadTimes
+from webllm_py.runtime.storage import Quantize, quantization_label
+from webllm_py.runtime.tuner import TuningReport
+from webllm_py.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from webllm_py.chat.dialect import Dialect
+    from webllm_py.grammar import TokenMasks
+    from webllm_py.runtime.embeds import Embeds
+
+__all__ = ["LoadedModel"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """Everything that an engine runs a model with.
+
+    Attributes:
+        owns_device: whether the device was opened for this model alone.
+        tuning: None if it runs with fixed defaults.
+    """
+
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    sampling: Mapping[str, Any]
+    executor: Executor
+    owner: BufferOwner
+    owns_device: bool
+    times: LoadTimes
+    quantize: Quantize | None = None
+    tuning: TuningReport | None = None
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """How the model talks, made when the first chat needs it: text completions need none.
+
+        Raises:
+            TemplateError: the checkpoint's template cannot be used.
+        """
+        from webllm_py.chat.dialect import Dialect  # not before it is needed, see webllm_py.chat
+
+        tokenizer = self.tokenizer
+        return Dialect(
+            template_of(self.checkpoint, tokenizer),
+            lambda text: tokenizer.token_id(text) is not None,
+            lambda text: tokenizer.token_id(text) in tokenizer.special_ids - tokenizer.end_ids,
+        )
+
+    @cached_property
+    def controls(self) -> dict[int, int]:
+        """Control tokens that mean something in an answer, and the byte of each in grammars."""
+        try:
+            found = self.dialect.controls
+        except TemplateError:  # which chats get to see; a text completion has nothing to do with it
+            return {}
+        ids = {self.tokenizer.token_id(text): byte for text, byte in found.items()}
+        return {id: byte for id, byte in ids.items() if id is not None}
+
+    @cached_property
+    def token_masks(self) -> TokenMasks:
+        """What grammars know of the vocabulary; the first mask takes some seconds for a large one
+        in a browser."""
+        # not before they are needed, see api/requests.py
+        from webllm_py.grammar import TokenMasks
+        from webllm_py.token_texts import TokenTexts
+
+        size = self.executor.model.config.vocab_size
+        texts = TokenTexts(self.tokenizer, size, self.controls)
+        return TokenMasks(texts, [id for id in self.tokenizer.end_ids if id < size])
+
+    @cached_property
+    def embedder(self) -> Embeds | None:
+        """What embeds texts, if the model was trained for that.
+
+        Raises:
+            UnsupportedModelError: it pools in a way that this version does not run.
+        """
+        from webllm_py.runtime.decoder_embedder import embedder_of  # not before it is needed
+
+        return embedder_of(self.checkpoint, self.executor)
+
+    def describe(self) -> dict[str, Any]:
+        """What runs where, as plain values; bytes and counts as whole numbers."""
+        model, device = self.executor.model, describe_device(self.owner.device)
+        config = model.config
+        return {
+            "name": self.checkpoint.name,
+            "architecture": config.architecture,
+            "quantization": quantization_label(model.formats, self.quantize),
+            "parameters": model.n_parameters,
+            "vocab_size": config.vocab_size,
+            "n_layers": config.n_layers,
+            "hidden_size": config.hidden_size,
+            "context_length": self.executor.context_length,
+            "trained_context_length": config.context_length,
+            "file_bytes": model.nbytes,
+            "gpu_memory": self.owner.nbytes,
+            "load_times": self.times.seconds,
+            "kv_dtype": self.executor.kv_format,
+            **device,
+            "kernels": device["kernels"] + (", prompts in 8 bits" if self.executor.dot4 else ""),
+            "tuning": str(self.tuning or "off"),
+            "tuned_shapes": {
+                name: list(shape) for name, shape in self.executor.tuning.chosen.items()
+            },
+        }
+
+    async def close(self) -> None:
+        """Free the GPU's memory and close the files."""
+        await self.executor.batch.close()
+        self.executor.drop_plans()
+        self.owner.free_all()
+        if self.owns_device:
+            self.owner.device.close()
+        await self.checkpoint.close()

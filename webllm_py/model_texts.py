@@ -1,0 +1,68 @@
+"""What a checkpoint says about texts: its tokenizer, its chat template, its small files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from webllm_py.chat import choose_template
+from webllm_py.chat.template import Template
+from webllm_py.checkpoint import Checkpoint
+from webllm_py.errors import CorruptCheckpointError
+from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
+
+__all__ = ["json_file", "template_of", "token_text", "tokenizer_of"]
+
+
+def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
+    """The checkpoint's tokenizer.
+
+    Raises:
+        CorruptCheckpointError: it has tokens that the model has no embedding for.
+    """
+    if checkpoint.kind == "gguf":
+        tokenizer = from_gguf(checkpoint.metadata)
+    else:
+        config = json.dumps(dict(checkpoint.metadata)).encode()
+        tokenizer = from_files({"config.json": config, **checkpoint.files})
+    if tokenizer.vocab_size > vocab_size:
+        raise CorruptCheckpointError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens, the model embeds only {vocab_size}: "
+            "they do not belong together"
+        )
+    tokenizer.pad(vocab_size)
+    return tokenizer
+
+
+def template_of(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Template:
+    """The checkpoint's chat template, or what stands in for one.
+
+    Raises:
+        TemplateError: the checkpoint's own cannot be used.
+    """
+    return choose_template(
+        checkpoint.chat_template,
+        lambda text: tokenizer.token_id(text) is not None,
+        conversation=checkpoint.conversation,
+        token_text=lambda token: token_text(tokenizer, token),
+        bos_token=token_text(tokenizer, tokenizer.bos_id),
+        eos_token=token_text(tokenizer, tokenizer.eos_id),
+    )
+
+
+def token_text(tokenizer: Tokenizer, token: int | None) -> str:
+    """A token's text, empty for none."""
+    return "" if token is None else tokenizer.token_bytes(token).decode("utf-8", "replace")
+
+
+def json_file(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
+    """One of the small JSON files beside the weights; empty where there is none."""
+    if name not in checkpoint.files:
+        return {}
+    try:
+        value = json.loads(checkpoint.files[name])
+    except ValueError as error:
+        raise CorruptCheckpointError(f"{name} is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CorruptCheckpointError(f"{name} must hold a JSON object")
+    return value
