@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import webllm_py
-from webllm_py.errors import CancelledLoadError, WebLLMError
+from webllm_py.errors import CancelledLoadError, StorageFullError, WebLLMError
 
 Message: TypeAlias = dict[str, Any]
 
@@ -84,9 +84,16 @@ class Session:
         if self._unloading is not None:
             # First, so that both need not fit at once. It goes on when this load is cancelled.
             await asyncio.wait([self._unloading])
-        self._engine = await webllm_py.load(
-            source, context_length=context_length, on_progress=partial(self._progress, number)
+        load = partial(
+            webllm_py.load,
+            source,
+            context_length=context_length,
+            on_progress=partial(self._progress, number),
         )
+        try:
+            self._engine = await load()
+        except StorageFullError:  # a page's visitor wants to chat first of all
+            self._engine = await load(fetch=webllm_py.FetchOptions(keep=False))
         return {"type": "loaded", "info": self._info()}
 
     async def _recover(self) -> Message:

@@ -27,6 +27,8 @@ export class Engine extends EventTarget {
 
   /** Load a model instead of the present one; `onProgress` gets the "progress" messages. */
   load(source, contextLength, onProgress) {
+    // Workers cannot ask that what they keep be kept; where a browser has to ask the user, it does.
+    if (source.kind === "address") navigator.storage?.persist?.().catch(() => {});
     return this.#begin({ type: "load", source, contextLength }, onProgress);
   }
 
