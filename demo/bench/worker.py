@@ -27,6 +27,8 @@ async def bench(
     gpu_seconds = time.perf_counter() - start
     step("loading the model")
     load.setdefault("context_length", options.longest)
+    # Nobody wants to keep random weights.
+    load.setdefault("fetch", webllm_py.FetchOptions(keep=False))
     start = time.perf_counter()
     async with await webllm_py.load(model, device=device, **load) as engine:
         seconds = time.perf_counter() - start
