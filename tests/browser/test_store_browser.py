@@ -98,14 +98,16 @@ def test_a_download_from_a_bad_server(run: Run, server: HostileServer, kind: str
     again, listed, gone = run(
         """
         again = await whole(stored(kind, url))
-        listed = [[model.source, model.complete, model.nbytes] for model in await store.list()]
+        listed = [
+            [model.complete, model.nbytes] for model in await store.list() if model.source == url
+        ]
         await store.delete(url)
         [again, listed, await store.has(url)]
         """,
         kind=kind,
     )
     assert again == [True, False, 0] and server.requests == []
-    assert listed == [[server.url("f"), True, len(FILE)]] and not gone
+    assert listed == [[True, len(FILE)]] and not gone
 
 
 def test_two_share_one_download(run: Run) -> None:

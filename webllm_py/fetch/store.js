@@ -6,6 +6,7 @@
 // is a value, with its SHA-256 behind it: what was cut off has another length.
 (() => {
   const DIGEST = 32;
+  const MOST_DISTURBED = 20; // times that a file is found anew
   const ROOT = "webllm_py models";
 
   const encode = (name) => encodeURIComponent(name).replaceAll("*", "%2A");
@@ -104,6 +105,17 @@
     } catch (error) {
       if (error.name !== "NotFoundError") throw error;
       return undefined;
+    }
+  }
+
+  // What another tab writes between being found and being read has to be found again.
+  async function undisturbed(work) {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (error.name !== "NotReadableError" || tries === MOST_DISTURBED) throw error;
+      }
     }
   }
 
@@ -264,8 +276,8 @@
     return new Uint8Array(await blob.arrayBuffer());
   }
 
-  async function readRecord(place, model, file) {
-    return (await place.get(model, RECORD + file))?.text();
+  function readRecord(place, model, file) {
+    return undisturbed(async () => (await place.get(model, RECORD + file))?.text());
   }
 
   function writeRecord(place, model, file, text) {
@@ -300,10 +312,12 @@
       if (length === expected + DIGEST) whole.push([index, name, expected]);
     }
     const digests = await together(whole, ([index, name, expected]) =>
-      orNothing(async () => {
-        const blob = await place.get(model, name);
-        return blob && [index, hex(new Uint8Array(await blob.slice(expected).arrayBuffer()))];
-      }),
+      undisturbed(() =>
+        orNothing(async () => {
+          const blob = await place.get(model, name);
+          return blob && [index, hex(new Uint8Array(await blob.slice(expected).arrayBuffer()))];
+        }),
+      ),
     );
     return Object.fromEntries(digests.filter((entry) => entry !== undefined));
   }
@@ -330,15 +344,19 @@
     return bytes;
   }
 
-  async function readInto(place, model, name, start, target) {
-    const blob = await place.get(model, name);
-    if (blob === undefined) throw new DOMException("a block was deleted", "NotFoundError");
-    target.set(new Uint8Array(await blob.slice(start, start + target.length).arrayBuffer()));
+  function readInto(place, model, name, start, target) {
+    return undisturbed(async () => {
+      const blob = await place.get(model, name);
+      if (blob === undefined) throw new DOMException("a block was deleted", "NotFoundError");
+      target.set(new Uint8Array(await blob.slice(start, start + target.length).arrayBuffer()));
+    });
   }
 
   async function blockDigest(place, model, file, index) {
-    const blob = await place.get(model, block(file, index));
-    const bytes = new Uint8Array(await blob.slice(0, blob.size - DIGEST).arrayBuffer());
+    const bytes = await undisturbed(async () => {
+      const blob = await place.get(model, block(file, index));
+      return new Uint8Array(await blob.slice(0, blob.size - DIGEST).arrayBuffer());
+    });
     return hex(await sha256(bytes));
   }
 
