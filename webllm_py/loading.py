@@ -29,7 +29,8 @@ from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.dot4 import Dot4Trial
 from webllm_py.runtime.executor import Executor, longest_context
-from webllm_py.runtime.loader import Loader, place_weights, read_floats
+from webllm_py.runtime.floats import read_floats
+from webllm_py.runtime.loader import Loader, place_weights
 from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
 from webllm_py.runtime.storage import Quantize
 from webllm_py.runtime.together import together

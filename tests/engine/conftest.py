@@ -22,7 +22,7 @@ from model_files import Files
 import webllm_py
 from webllm_py.errors import NoAdapterError
 from webllm_py.gpu import Device, open_device
-from webllm_py.runtime import loader
+from webllm_py.runtime import loader, pieces
 
 CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints"
 
@@ -152,4 +152,4 @@ async def nothing_left(
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights come in as many fetches as those of a large model."""
     monkeypatch.setattr(loader, "LEAST_BYTES", 10_000)
-    monkeypatch.setattr(loader, "MOST_BYTES", 40_000)
+    monkeypatch.setattr(pieces, "MOST_BYTES", 40_000)

@@ -12,17 +12,15 @@ import struct
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from webllm_py.checkpoint.checkpoint import TensorInfo
-from webllm_py.errors import CorruptCheckpointError
 from webllm_py.fetch.source import Chunk, base_name, bytes_of, part_of
-from webllm_py.gpu.device import Buffer, Device, Dispatch
-from webllm_py.gpu.kernels import Kernel
+from webllm_py.gpu.device import Buffer, Device
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.declaration import Declaration
 from webllm_py.models.weights import Matrix, Part, Slice, Vector, Weights
+from webllm_py.runtime.floats import adjacent_pairs, to_floats
+from webllm_py.runtime.pieces import MatrixTarget, Piece, Staging, VectorTarget, fetch, first_batch
 from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.repacks import Repack, repacks
 from webllm_py.runtime.storage import (
@@ -33,54 +31,15 @@ from webllm_py.runtime.storage import (
     slice_plans,
 )
 
-__all__ = ["Loader", "place_weights", "read_floats"]
+__all__ = ["Loader", "place_weights"]
 
 PIECE_BYTES = 2 << 20
 # Fetched at once: as much as comes quickly, so that what a fetch costs of itself does not count,
 # and progress is told often.
-LEAST_BYTES, MOST_BYTES = 1 << 20, 8 << 20
+LEAST_BYTES = 1 << 20
 QUICK, SLOW = 0.05, 0.25  # seconds
-MOST_PIECES = 64
-MOST_APART = 4096  # bytes between pieces that are fetched and not used
 # Queued copies take memory of their own until the GPU is done with them.
 QUEUED_BYTES = 64 << 20
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Bytes that one kernel places, and what to do with them.
-
-    ``rows`` and ``first_row`` say which of the part's rows they are, or which groups of all rows
-    where the tensor is not stored by rows; a vector's part is one piece.
-    """
-
-    tensor: TensorInfo
-    offset: int
-    nbytes: int
-    target: MatrixTarget | VectorTarget
-    rows: int = 0
-    first_row: int = 0
-
-
-@dataclass(frozen=True)
-class MatrixTarget:
-    """A slice of a matrix, and the kernel that brings a tensor's rows there.
-
-    ``blocks`` of 32 columns are what the kernel places for each of a piece's rows.
-    """
-
-    buffers: Mapping[str, Buffer]
-    kernel: Kernel
-    blocks: int
-
-
-@dataclass(frozen=True)
-class VectorTarget:
-    """A part's place in a vector's buffer, from element ``at``."""
-
-    vector: Vector
-    part: Part
-    at: int
 
 
 def place_weights(
@@ -281,103 +240,3 @@ class Loader:
         for i, value in enumerate(values):
             at = target.at + part.base + i * part.stride
             self.device.write(buffer, 4 * at, struct.pack("<f", value))
-
-
-class Staging:
-    """Where a batch's bytes lie until kernels have placed them.
-
-    Attributes:
-        headers: for each piece its rows, its first row, and the word of the buffer that it begins
-            at; see kernels/repack.wgsl.
-        most: bytes of several pieces that are there at once.
-    """
-
-    def __init__(self, device: Device, owner: BufferOwner, pieces: Sequence[Piece]):
-        self.device, self.owner = device, owner
-        largest = max((piece.nbytes for piece in pieces), default=0)
-        total = sum(piece.nbytes + 4 for piece in pieces)
-        padding = 4 * MOST_PIECES
-        self.most = min(MOST_BYTES, device.limits.max_storage_buffer_binding_size - padding)
-        size = max(self.most + padding, largest + 4)
-        self.buffer = owner.create("staging", min(total, size))
-        self.headers: list[Buffer] = []
-        self.clear()
-
-    def clear(self) -> None:
-        """The next batch may overwrite this one, whose kernels are queued before."""
-        self.used = self.used_headers = 0
-
-    def dispatch(self, piece: Piece, target: MatrixTarget, data: Chunk) -> Dispatch:
-        """Stage a piece; what places it."""
-        if self.used_headers == len(self.headers):
-            self.headers.append(self.owner.create("staging header", 12))
-        header = self.headers[self.used_headers]
-        self.device.write(self.buffer, self.used, data)
-        words = struct.pack("<3I", piece.rows, piece.first_row, self.used // 4)
-        self.device.write(header, 0, words)
-        self.used_headers += 1
-        self.used += -(-piece.nbytes // 4) * 4
-        buffers = {"staged": self.buffer, "piece": header, **target.buffers}
-        return Dispatch(target.kernel, buffers, (-(-piece.rows * target.blocks // 64), 1, 1))
-
-    def free(self) -> None:
-        """Give the memory back."""
-        self.owner.free(self.buffer, *self.headers)
-
-
-def first_batch(pieces: Sequence[Piece], start: int, most: int) -> Sequence[Piece]:
-    """The pieces from ``start`` on that lie next to each other and have ``most`` bytes together;
-    one that is larger is a batch of its own."""
-    if start == len(pieces):
-        return ()
-    first = last = pieces[start]
-    for end in range(start + 1, min(start + MOST_PIECES, len(pieces))):
-        piece = pieces[end]
-        apart = piece.offset - (last.offset + last.nbytes)
-        if (
-            piece.tensor.source is not first.tensor.source
-            or apart >= MOST_APART
-            or piece.offset + piece.nbytes > first.offset + most
-        ):
-            return pieces[start:end]
-        last = piece
-    return pieces[start : start + MOST_PIECES]
-
-
-async def fetch(batch: Sequence[Piece]) -> Chunk:
-    """A batch's bytes, and those between its pieces."""
-    first = batch[0]
-    end = max(piece.offset + piece.nbytes for piece in batch)
-    return await first.tensor.source.read_chunk(first.offset, end - first.offset)
-
-
-async def read_floats(tensor: TensorInfo) -> Sequence[float]:
-    """A small tensor's values."""
-    return to_floats(tensor, await tensor.source.read(tensor.offset, tensor.nbytes))
-
-
-def to_floats(tensor: TensorInfo, data: bytes) -> Sequence[float]:
-    """The values of a float tensor's bytes."""
-    match tensor.format.name:
-        case "F32":
-            values = array("f")
-            values.frombytes(data)
-            return values
-        case "F16":
-            return struct.unpack(f"<{len(data) // 2}e", data)
-        case "BF16":
-            widened = bytearray(2 * len(data))
-            widened[2::4], widened[3::4] = data[0::2], data[1::2]
-            values = array("f")
-            values.frombytes(bytes(widened))
-            return values
-    raise CorruptCheckpointError(
-        f"{tensor.name} is stored as {tensor.format.name}; norms and biases must be float tensors"
-    )
-
-
-def adjacent_pairs(values: Sequence[float], head_dim: int, rotary_dim: int) -> list[float]:
-    """Each head's first ``rotary_dim`` values from half-split order to adjacent pairs."""
-    half = rotary_dim // 2
-    order = [i // 2 + half * (i % 2) for i in range(rotary_dim)] + [*range(rotary_dim, head_dim)]
-    return [values[start + i] for start in range(0, len(values), head_dim) for i in order]

@@ -6,7 +6,7 @@ import random
 
 from webllm_py.checkpoint.checkpoint import FORMATS, TensorInfo
 from webllm_py.models.weights import Part, Vector
-from webllm_py.runtime.loader import MOST_APART, MOST_PIECES, Piece, VectorTarget, first_batch
+from webllm_py.runtime.pieces import MOST_APART, MOST_PIECES, Piece, VectorTarget, first_batch
 
 
 def piece(offset: int, nbytes: int, source: object) -> Piece:
