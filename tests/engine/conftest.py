@@ -21,8 +21,9 @@ from model_files import Files
 
 import webllm_py
 from webllm_py.errors import NoAdapterError
+from webllm_py.fetch.store import FolderStore
 from webllm_py.gpu import Device, open_device
-from webllm_py.runtime import loader, pieces
+from webllm_py.runtime import choices, loader, pieces
 
 CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints"
 
@@ -45,6 +46,13 @@ OPENERS: Mapping[str, Callable[[], Awaitable[Device | None]]] = {
     "f16": partial(open_native_variant, f16=True, subgroups=False),
     "f16-subgroups": partial(open_native_variant, f16=True, subgroups=True),
 }
+
+
+@pytest.fixture(autouse=True)
+def kept_choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a test's loads keep what they measured: no other's, and not the user's."""
+    monkeypatch.setattr(choices, "open_store", lambda kind: FolderStore(tmp_path / kind))
+    return tmp_path / choices.KIND
 
 
 class Devices:

@@ -14,19 +14,17 @@ from test_fidelity import load, measured
 
 import webllm_py
 from webllm_py.errors import ShaderError
-from webllm_py.fetch.store import FolderStore
 from webllm_py.gpu import Device
-from webllm_py.runtime import choices, dot4
+from webllm_py.runtime import dot4
 
 Find = Callable[[str], Path]
 IN_8_BITS = "prompts in 8 bits"
 
 
 @pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+def tried(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """CPUs that play a GPU are asked as well, and every trial is won."""
 
-    monkeypatch.setattr(choices, "open_store", lambda kind: FolderStore(tmp_path / kind))
     monkeypatch.setattr(dot4, "offered", lambda _: True)
     monkeypatch.setattr(dot4, "pays", lambda times: min(map(min, times)) > 0)
     return monkeypatch

@@ -17,12 +17,6 @@ from webllm_py.runtime import choices, tuner
 from webllm_py.runtime.problems import problems_of
 
 
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(choices, "open_store", lambda kind: FolderStore(tmp_path / kind))
-    return tmp_path / choices.KIND
-
-
 @pytest.fixture(scope="module")
 async def pocket(device: Device) -> AsyncIterator[Engine]:
     async with await webllm_py.load(device=device, tune=False) as engine:
@@ -84,8 +78,8 @@ async def test_a_load_that_tunes(
 
 
 async def test_a_damaged_cache_breaks_no_load(
-    small_model: Path, device: Device, store: Path
+    small_model: Path, device: Device, kept_choices: Path
 ) -> None:
-    await FolderStore(store).write(choices.file_name(device), "\0" * 100)
+    await FolderStore(kept_choices).write(choices.file_name(device), "\0" * 100)
     async with await webllm_py.load(small_model, device=device) as engine:
         assert engine.info["tuned_shapes"] == {}

@@ -23,8 +23,8 @@ __all__ = ["Formatter", "add_bench", "parse_arguments"]
 Formatter = partial(RawDescriptionHelpFormatter, max_help_position=30, width=96)
 
 SOURCES = """\
-SOURCE is a .gguf file or a Hugging Face folder (config.json, safetensors, tokenizer files):
-a path, an http(s) address, or hf:org/name[@revision][:file].
+SOURCE is a .gguf file, a Hugging Face folder (config.json, safetensors, tokenizer files) or an
+MLC folder: a path, an http(s) address, hf:org/name[@revision][:file], or WebLLM's name of a model.
 """
 EXAMPLES = """\
 examples:

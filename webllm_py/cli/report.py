@@ -122,7 +122,10 @@ def gpu_rows(gpu: Mapping[str, Any]) -> Rows:
     threads = f"{gpu['max_workgroup_threads']:,} threads"
     yield "workgroups", f"up to {threads} and {size(gpu['max_workgroup_bytes'])}"
     tuned = len(gpu["tuned_shapes"])
-    yield "tuned", f"{counted(tuned, 'shape')} of kernels, by earlier loads" if tuned else "not yet"
+    yield (
+        "tuned",
+        f"{counted(tuned, 'choice')} of kernels, by earlier loads" if tuned else "not yet",
+    )
     yield "features", wrapped(gpu["features"], 78 - LABEL)
 
 
