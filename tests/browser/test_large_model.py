@@ -1,4 +1,4 @@
-"""Weights never enter Python's memory: a 200 MB model barely grows the wasm heap."""
+"""Weights never enter Python's memory: a 300 MB model barely grows the wasm heap."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from served import TestSite
 from webllm_py.checkpoint.gguf_format import ValueType
 from webllm_py.checkpoint.gguf_writer import GGUFWriter
 
-WIDTH, HIDDEN, LAYERS, HEADS, KV_HEADS, VOCABULARY = 2048, 8192, 3, 32, 8, 300
+WIDTH, HIDDEN, LAYERS, HEADS, KV_HEADS, VOCABULARY = 2048, 8192, 5, 32, 8, 300
 MEGABYTE = 1 << 20
-SIZE = 180 * MEGABYTE
+SIZE = 300 * MEGABYTE
+MOST_GROWTH = 64 * MEGABYTE  # whatever the size
 
 
 @pytest.fixture(scope="module")
@@ -96,5 +97,5 @@ def test_the_heap_hardly_grows(python: Any, pyodide_site: TestSite, large_gguf: 
     grown = python.run_js(heap) - before  # wasm memory never shrinks: this is the peak
     assert text == 2
     assert memory > SIZE
-    assert grown < SIZE / 4, f"the heap grew by {grown / MEGABYTE:.0f} MB"
+    assert grown < MOST_GROWTH, f"the heap grew by {grown / MEGABYTE:.0f} MB"
     print(f"\nthe wasm heap grew by {grown / MEGABYTE:.1f} MB")
