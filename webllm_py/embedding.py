@@ -15,7 +15,7 @@ from webllm_py.runtime.embedder import Embedder
 from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.progress import LoadTimes, ProgressReporter
 from webllm_py.runtime.storage import Quantize, quantization_label
-from webllm_py.runtime.together import together
+from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
 
 __all__ = ["LoadedEmbedder", "load_embedder"]

@@ -27,14 +27,15 @@ from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
+from webllm_py.runtime.choices import kept_choices
 from webllm_py.runtime.dot4 import Dot4Trial
 from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.floats import read_floats
 from webllm_py.runtime.loader import Loader, place_weights
 from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
 from webllm_py.runtime.storage import Quantize
-from webllm_py.runtime.together import together
 from webllm_py.runtime.tuner import Tuner
+from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -268,8 +269,9 @@ async def fill(
 
     async def prepare() -> None:
         with times.measure("kernels"):
-            await trial.recall()
-            await asyncio.gather(tuner.prepare(), trial.compile())
+            kept = {} if tuner.off else await kept_choices(tuner.executor.device)
+            trial.recall(kept)
+            await asyncio.gather(tuner.prepare(kept), trial.compile())
 
     try:
         # In this order: the kernels that place the first bytes are needed first.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from webllm_py.fetch.kept import Kept
 from webllm_py.fetch.options import FetchOptions, Patience
 from webllm_py.fetch.source import Chunk, join_chunks
 from webllm_py.fetch.url import FileFacts
+from webllm_py.together import together
 
 __all__ = ["Download", "RangeSource"]
 
@@ -82,7 +82,7 @@ class Download:
         """
         if self._kept.ranges:
             count = min(self._options.parallel, len(self._kept.missing()))
-            await all_of([self._with_source(self._fetch_spans) for _ in range(count)])
+            await together(*(self._with_source(self._fetch_spans) for _ in range(count)))
         if self._kept.missing():
             await self._with_source(self._fetch_in_order)
 
@@ -233,14 +233,3 @@ class Download:
 
 class RangesIgnoredError(SourceError):
     """The server sends whole files, whatever is asked for."""
-
-
-async def all_of(works: list[Coroutine[Any, Any, None]]) -> None:
-    """Do all at once; the first failure ends the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

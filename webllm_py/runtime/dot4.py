@@ -17,7 +17,7 @@ from webllm_py.gpu.device import PACKED_DOTS, Device, Dispatch, Plan
 from webllm_py.models.activations import padded
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.linear import DOT4_FORMATS
-from webllm_py.runtime.choices import keep_choices, kept_choices
+from webllm_py.runtime.choices import Choices, keep_choices
 from webllm_py.runtime.executor import Executor, consecutive
 from webllm_py.runtime.stopwatch import EXACT, Stopwatch
 
@@ -41,8 +41,7 @@ class Dot4Trial:
 
     Args:
         executor: not prepared yet.
-        keep: whether to go by what an earlier load decided on this adapter, and keep what this one
-            decides.
+        keep: whether to keep what is decided for the next load.
     """
 
     def __init__(self, executor: Executor, *, keep: bool = True):
@@ -80,13 +79,10 @@ class Dot4Trial:
         formats = "+".join(sorted({part.format for part in slices}))
         return f"dot4 {formats} {self.rows}x{matrix.rows}x{matrix.columns}"
 
-    async def recall(self) -> None:
+    def recall(self, kept: Choices) -> None:
         """Decide as an earlier load did, if it did: before the executor is prepared."""
-        if not (self.possible and self.keep):
-            return
-        kept = (await kept_choices(self.executor.device)).get(self.problem)
-        if kept in ((0,), (1,)):
-            self.decide(bool(kept[0]))
+        if self.possible and (answer := kept.get(self.problem)) in ((0,), (1,)):
+            self.decide(answer == (1,))
 
     async def compile(self) -> None:
         """Compile what the trial and a prompt of its length need."""

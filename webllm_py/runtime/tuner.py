@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from webllm_py.errors import DeviceError, DeviceLostError
 from webllm_py.gpu.device import Device, Plan
-from webllm_py.runtime.choices import Choices, keep_choices, kept_choices
+from webllm_py.runtime.choices import Choices, keep_choices
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.problems import Problem, clear_pages, problems_of, write_step
 from webllm_py.runtime.race import LEAST_SAMPLES, Race, Trial
@@ -92,18 +92,17 @@ class Tuner:
         self._compiled: dict[str, list[tuple[int, ...]]] = {}
         self._compiling: asyncio.Task[None] | None = None
 
-    async def prepare(self) -> None:
+    async def prepare(self, kept: Choices) -> None:
         """Prepare the executor with what earlier loads found, and begin to compile what is to be
         tried besides."""
-        chosen = {} if self.off else await self._take_kept()
+        chosen = {} if self.off else self._taken(kept)
         await self.executor.prepare()
         if self.budget and len(chosen) < self.report.problems:
             # The cache has other buffers since.
             self.problems = [p for p in problems_of(self.executor) if p.name not in chosen]
             self._compiling = asyncio.ensure_future(self._compile())
 
-    async def _take_kept(self) -> Choices:
-        kept = await kept_choices(self.executor.device)
+    def _taken(self, kept: Choices) -> Choices:
         problems = problems_of(self.executor)
         # As long as they are among this version's.
         chosen = {p.name: kept[p.name] for p in problems if kept.get(p.name) in p.shapes}

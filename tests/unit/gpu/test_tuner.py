@@ -75,7 +75,7 @@ async def tune(
     executor = await executor_on(device)
     tuner = Tuner(executor, asked)
     try:
-        await tuner.prepare()
+        await tuner.prepare(await kept_choices(device))
         if tuner._compiling:
             await tuner._compiling  # while weights arrive
         await tuner.finish()
@@ -179,7 +179,7 @@ async def test_what_is_not_compiled_in_time_is_not_tried(
     monkeypatch.setattr(time, "perf_counter", device.clock)
     executor = await executor_on(device)
     tuner = Tuner(executor, None)
-    await tuner.prepare()
+    await tuner.prepare(await kept_choices(device))
     compiled |= executor.kernels
     room = len(compiled) + 8
     monkeypatch.setattr(device, "compile", compile_some)
