@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,14 @@ from demo.tools.serve import SiteHandler, SiteServer  # noqa: E402
 DIST = ROOT / "demo" / "dist"
 OUT = ROOT / "tests" / "out"
 SHARED = ROOT.parent / "shared" / "data"
+
+
+def run_python(selenium: Any, code: str, values: Mapping[str, object]) -> Any:
+    """Run Python in the page, with these variables; the value of the last line, by way of JSON."""
+    head = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    body = textwrap.dedent(code).strip().splitlines()
+    body[-1] = f"json.dumps({body[-1]})"
+    return json.loads(selenium.run_async(head + "\n".join(body)))
 
 
 class TestSite:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from selenium.webdriver.support.wait import WebDriverWait
-from served import ROOT
+from served import ROOT, run_python
 
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "fetch"))
 
@@ -68,11 +68,7 @@ def run(selenium: Any, server: RangeServer) -> Run:
 
     def run(code: str, **names: object) -> Any:
         server.requests.clear()
-        values = {"base": server.url("")} | names
-        head = "".join(f"{name} = {value!r}\n" for name, value in values.items())
-        body = textwrap.dedent(code).strip().splitlines()
-        body[-1] = f"json.dumps({body[-1]})"
-        return json.loads(selenium.run_async(head + "\n".join(body)))
+        return run_python(selenium, code, {"base": server.url("")} | names)
 
     return run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import ROOT
+from served import ROOT, run_python
 
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "fetch"))
 
@@ -66,11 +66,7 @@ def run(selenium: Any, server: HostileServer) -> Run:
     server.rate, server.flips = 0.0, 0
 
     def run(code: str, **names: object) -> Any:
-        values = {"url": server.url("f")} | names
-        head = "".join(f"{name} = {value!r}\n" for name, value in values.items())
-        body = textwrap.dedent(code).strip().splitlines()
-        body[-1] = f"json.dumps({body[-1]})"
-        return json.loads(selenium.run_async(head + "\n".join(body)))
+        return run_python(selenium, code, {"url": server.url("f")} | names)
 
     return run
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from family_models import FAMILY_MODELS, FamilyModel, Recorded
 from formats import gguf_bytes
-from made_models import Weights
+from made_models import GGUF_NAMES, Weights
 from model_files import TYPES, interleaved, tokenizer_json, tokenizer_keys, write_safetensors
 
 from webllm_py.checkpoint import GGUFWriter
@@ -24,23 +24,12 @@ __all__ = ["in_mxfp4", "write_family_folder", "write_family_gguf", "write_family
 
 # GGUF's tensor names (its specification, "Standardized tensor names").
 NAMES = {
-    "model.embed_tokens": "token_embd",
-    "model.norm": "output_norm",
-    "lm_head": "output",
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
+    **GGUF_NAMES,
     "self_attn.q_norm": "attn_q_norm",
     "self_attn.k_norm": "attn_k_norm",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
     "mlp.gate_proj_exps": "ffn_gate_exps",
     "mlp.up_proj_exps": "ffn_up_exps",
     "mlp.down_proj_exps": "ffn_down_exps",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
 }
 BEHIND = {
     "post_attention_layernorm": "post_attention_norm",

@@ -13,7 +13,7 @@ from blocks import decode
 from engine_tools import PRINTABLE_ONLY, generation_logits
 from formats import from_bf16, to_bf16
 from groups import GROUPS
-from made_models import FORMATS, SMALL, SPECS, Weights, tokens_of, weights_of
+from made_models import FORMATS, GGUF_NAMES, SMALL, SPECS, Weights, tokens_of, weights_of
 from model_files import write_mlc, write_safetensors
 from reference import forward
 
@@ -123,7 +123,7 @@ async def test_a_damaged_shard_is_named(tmp_path: Path, device: Device) -> None:
 
 async def pocket_weights(checkpoint: Checkpoint) -> Weights:
     """The pocket model's weights in float32, by Hugging Face's names and in its order of rows."""
-    names = {gguf: name for name, gguf in HF_NAMES.items()}
+    names = {gguf: name for name, gguf in GGUF_NAMES.items()}
     weights = {}
     for key, tensor in checkpoint.tensors.items():
         data = await tensor.source.read(tensor.offset, tensor.nbytes)
@@ -142,22 +142,6 @@ async def pocket_weights(checkpoint: Checkpoint) -> Weights:
             weight = pairs.swapaxes(1, 2).reshape(weight.shape)
         weights[name] = np.ascontiguousarray(weight)
     return weights
-
-
-HF_NAMES = {
-    "model.embed_tokens": "token_embd",
-    "model.norm": "output_norm",
-    "lm_head": "output",
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
 
 
 class Exports:

@@ -93,26 +93,27 @@ def describe_model(model: Transformer) -> dict[str, Any]:
     config = model.config
     scaling = config.rope_scaling
     return {
-        "architecture": config.architecture,
-        "parameters": model.n_parameters,
-        "file_bytes": model.nbytes,
-        "bytes_by_format": model.formats,
-        "n_layers": config.n_layers,
-        "hidden_size": config.hidden_size,
-        "intermediate_size": config.intermediate_size,
-        "n_heads": config.n_heads,
+        **common_numbers(model),
         "n_kv_heads": config.n_kv_heads,
-        "head_dim": config.head_dim,
-        "vocab_size": config.vocab_size,
         "tied_embeddings": model.tied,
         "rope_theta": config.rope_theta,
         "rope_scaling": scaling and f"{scaling.kind}, factor {scaling.factor:g}",
-        "trained_context_length": config.context_length,
     }
 
 
 def describe_encoder(model: Bert) -> dict[str, Any]:
     """The numbers of a text embedder."""
+    config = model.config
+    return {
+        **common_numbers(model),
+        "n_kv_heads": config.n_heads,
+        "pooling": config.pooling,
+        "normalized": config.normalize,
+    }
+
+
+def common_numbers(model: Transformer | Bert) -> dict[str, Any]:
+    """What both kinds have."""
     config = model.config
     return {
         "architecture": config.architecture,
@@ -123,12 +124,9 @@ def describe_encoder(model: Bert) -> dict[str, Any]:
         "hidden_size": config.hidden_size,
         "intermediate_size": config.intermediate_size,
         "n_heads": config.n_heads,
-        "n_kv_heads": config.n_heads,
         "head_dim": config.head_dim,
         "vocab_size": config.vocab_size,
         "trained_context_length": config.context_length,
-        "pooling": config.pooling,
-        "normalized": config.normalize,
     }
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from range_server import RangeServer
+from range_server import RangeServer, running
 
 FAULTS = ("cut", "stall", "length", "ignore", "busy", "unavailable", "refuse", "none")
 
@@ -54,15 +54,8 @@ class HostileServer(ThreadingHTTPServer):
 @contextmanager
 def hostile_server(files: dict[str, bytes]) -> Iterator[HostileServer]:
     server = HostileServer(files)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with running(server, server.released):
         yield server
-    finally:
-        server.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -50,12 +50,19 @@ class RangeServer(ThreadingHTTPServer):
 @contextmanager
 def running_server() -> Iterator[RangeServer]:
     server = RangeServer()
+    with running(server, server.released):
+        yield server
+
+
+@contextmanager
+def running(server: ThreadingHTTPServer, released: threading.Event) -> Iterator[None]:
+    """Serve in a thread; in the end, what waits for ``released`` goes on."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield server
+        yield
     finally:
-        server.released.set()
+        released.set()
         server.shutdown()
         thread.join()
         server.server_close()
