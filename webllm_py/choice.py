@@ -60,6 +60,23 @@ class Choice:
 
     def push(self, tokens: Sequence[int]) -> str:
         """Text of the next tokens that may be shown; ``finish`` is set where it ends in them."""
+        watched = self._stops.watches or self.stats.logprobs
+        text = self._each(tokens) if watched else self._all(tokens)
+        self._shown += len(text)
+        return text
+
+    def _all(self, tokens: Sequence[int]) -> str:
+        """``push`` where only tokens can end the text, and nobody asks where each one stands."""
+        ends = self._ends
+        ended = next((i for i, token in enumerate(tokens) if token in ends), None)
+        text = self._decoder.push_all(tokens[:ended])
+        if ended is not None:
+            self._end_behind(len(tokens) - ended - 1)
+        self._read += len(text)
+        return text
+
+    def _each(self, tokens: Sequence[int]) -> str:
+        """``push``, token by token."""
         text = ""
         for used, token in enumerate(tokens, start=1):
             stopped = token in self._ends
@@ -67,11 +84,14 @@ class Choice:
                 shown, stopped = self._next(token)
                 text += shown
             if stopped:
-                self.stats.generated -= len(tokens) - used
-                self.finish = "stop"
+                self._end_behind(len(tokens) - used)
                 break
-        self._shown += len(text)
         return text
+
+    def _end_behind(self, unused: int) -> None:
+        """The text ended with a token; so many after it do not count."""
+        self.stats.generated -= unused
+        self.finish = "stop"
 
     def _next(self, token: int) -> tuple[str, bool]:
         """The text that may be shown with the next token, and whether a stop string ends it."""

@@ -37,6 +37,11 @@ class StopFilter:
         self._stopped = False
 
     @property
+    def watches(self) -> bool:
+        """Whether there is any stop string."""
+        return len(self._match) > 1
+
+    @property
     def stopped(self) -> bool:
         """Whether a stop string was seen; all text after it is dropped."""
         return self._stopped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 __all__ = ["StreamDecoder"]
 
@@ -33,8 +33,13 @@ class StreamDecoder:
         Raises:
             TokenizerError: the id is not in the vocabulary.
         """
-        data = self._token_bytes(id)
-        return "" if id in self._hidden else self._shown(self._utf8.decode(data))
+        return self.push_all((id,))
+
+    def push_all(self, ids: Iterable[int]) -> str:
+        """The text that these tokens complete, as ``push`` of one after the other."""
+        hidden, token_bytes = self._hidden, self._token_bytes
+        data = b"".join([b"" if id in hidden else token_bytes(id) for id in ids])
+        return self._shown(self._utf8.decode(data))
 
     def flush(self) -> str:
         """What is left at the end: U+FFFD for a character that was never completed."""

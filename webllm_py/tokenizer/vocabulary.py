@@ -61,6 +61,7 @@ class Vocabulary:
         for token in added:
             self._add(token)
         self._literal = frozenset(token.id for token in added if literal(token))
+        self._bytes: dict[int, bytes] = {}  # what was asked for
 
     def _add(self, token: AddedToken) -> None:
         there = self._texts[token.id]
@@ -92,6 +93,12 @@ class Vocabulary:
         Raises:
             TokenizerError: there is no such id.
         """
+        known = self._bytes.get(token_id)
+        if known is None:
+            known = self._bytes[token_id] = self._stands_for(token_id)
+        return known
+
+    def _stands_for(self, token_id: int) -> bytes:
         if not 0 <= token_id < len(self._texts):
             raise TokenizerError(
                 f"there is no token {token_id}: ids run from 0 to {len(self._texts) - 1}"
