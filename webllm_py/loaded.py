@@ -12,6 +12,7 @@ from webllm_py.errors import TemplateError
 from webllm_py.gpu.describe import describe_device
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.model_texts import template_of
+from webllm_py.models.linear import Gemm
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.progress import LoadTimes
 from webllm_py.runtime.storage import Quantize, quantization_label
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from webllm_py.runtime.embeds import Embeds
 
 __all__ = ["LoadedModel"]
+
+# What is said of each way to multiply chunks of a prompt.
+PROMPTS: Mapping[Gemm, str] = {
+    "plain": "",
+    "dot4": ", prompts in 8 bits",
+    "matrices": ", prompts by subgroup matrices",
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,7 @@ class LoadedModel:
             "load_times": self.times.seconds,
             "kv_dtype": self.executor.kv_format,
             **device,
-            "kernels": device["kernels"] + (", prompts in 8 bits" if self.executor.dot4 else ""),
+            "kernels": device["kernels"] + PROMPTS[self.executor.gemm],
             "tuning": str(self.tuning or "off"),
             "tuned_shapes": {
                 name: list(shape) for name, shape in self.executor.tuning.chosen.items()

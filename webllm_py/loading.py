@@ -28,9 +28,9 @@ from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.choices import kept_choices
-from webllm_py.runtime.dot4 import Dot4Trial
 from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.floats import read_floats
+from webllm_py.runtime.gemm_trial import GemmTrial
 from webllm_py.runtime.loader import Loader, place_weights
 from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
 from webllm_py.runtime.storage import Quantize
@@ -265,7 +265,7 @@ async def fill(
                 await loader.run()  # from the store
         report.stage("kernels", "Compiling the kernels")
 
-    trial = Dot4Trial(tuner.executor, keep=not tuner.off)
+    trial = GemmTrial(tuner.executor, keep=not tuner.off)
 
     async def prepare() -> None:
         with times.measure("kernels"):

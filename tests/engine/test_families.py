@@ -22,7 +22,7 @@ from webllm_py.models.families import FAMILIES
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.prebuilt import architecture_of
 from webllm_py.models.tuning import Tuning
-from webllm_py.runtime import dot4, executor
+from webllm_py.runtime import executor, gemm_trial
 
 # Of the first prompt, prefilled in two chunks on a CPU; the others are decoded one by one.
 PREFILLED = 140
@@ -176,13 +176,13 @@ async def test_chunks_in_8_bits(
     tmp_path: Path, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What rounds activations rounds no more than that, with norms behind and norms of heads."""
-    monkeypatch.setattr(dot4, "offered", lambda _: True)
-    monkeypatch.setattr(dot4, "pays", lambda times: True)
+    monkeypatch.setattr(gemm_trial, "offers_dot4", lambda _: True)
+    monkeypatch.setattr(gemm_trial, "fastest", lambda times: 1)
     model, recorded = FAMILY_MODELS["gemma3"], Recorded.load("gemma3")
     folder = write_family_folder(tmp_path / "model", recorded, model.weights(recorded.shapes))
     tokens = model.tokens(0)
     async with await webllm_py.load(folder, device=device, quantize="q8") as engine:
-        assert engine.loaded.executor.dot4
+        assert engine.loaded.executor.gemm == "dot4"
         exact = await engine.logits(tokens)
         seen = await generation_logits(engine, tokens, PREFILLED)
     error = np.abs(seen - exact[PREFILLED - 1 :]).max()

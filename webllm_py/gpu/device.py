@@ -19,6 +19,7 @@ from webllm_py.gpu.kernels import Kernel, Variant
 __all__ = [
     "PACKED_DOTS",
     "POOLED_BYTES",
+    "SUBGROUP_MATRICES",
     "AdapterInfo",
     "Buffer",
     "Device",
@@ -32,6 +33,8 @@ __all__ = [
 POOLED_BYTES = 1 << 20
 PACKED_DOTS = "packed_4x8_integer_dot_product"
 """Among an adapter's features: what its compiler knows dot products of 4 bytes by."""
+SUBGROUP_MATRICES = "chromium-experimental-subgroup-matrix"
+"""Among an adapter's features: that subgroups multiply matrices."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@
   ];
   // Replays of a submit: each submit has its price, and the GPU waits for all of it to be written down.
   const MOST_A_SUBMIT = 4;
-  const FEATURES = ["shader-f16", "subgroups", "timestamp-query"];
+  const FEATURES = ["shader-f16", "subgroups", "timestamp-query", "chromium-experimental-subgroup-matrix"];
   const LANGUAGE_FEATURES = ["packed_4x8_integer_dot_product"];
 
   // The compiler's lines, each with the source around it.

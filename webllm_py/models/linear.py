@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.tuning import GemvShape, Tuning
 from webllm_py.models.weights import Matrix, Slice
 
-__all__ = ["DOT4_FORMATS", "Linear", "scales_at"]
+__all__ = ["DOT4_FORMATS", "Gemm", "Linear", "scales_at"]
 
 DOT4_FORMATS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1")
 """What kernels/dot4 reads."""
+Gemm: TypeAlias = Literal["plain", "dot4", "matrices"]
+"""How chunks of rows are multiplied: in float32, in 8 bits, by subgroup matrices of float16."""
 
 
 def scales_at(matrix: Matrix, rows: int) -> int:
@@ -88,6 +91,12 @@ class Linear:
         made = self.kernel("gemm_dot4", SCALES_AT=scales_at(self.matrix, max_rows) // 16, **tile)
         groups = -(-self.part.rows // tile["TN"])
         return self.made(made, (groups, rows // tile["TM"], 1))
+
+    def gemm_matrices(self, rows: int) -> Dispatch:
+        """For a chunk of a multiple of 64 rows, in float16 by subgroup matrices."""
+        tile = self.tuning.gemm_matrices(rows, self.part.rows)
+        groups = -(-self.part.rows // tile["TN"])
+        return self.made(self.kernel("gemm_matrices", **tile), (groups, rows // 64, 1))
 
     def kernel(self, name: str, **shape: float) -> Kernel:
         """One of the linear kernels, with the constants that all of them have."""

@@ -10,7 +10,7 @@ from webllm_py.models.activations import Activations, padded
 from webllm_py.models.attention import Attention
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
-from webllm_py.models.linear import DOT4_FORMATS, Linear, scales_at
+from webllm_py.models.linear import DOT4_FORMATS, Gemm, Linear, scales_at
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Weights
@@ -25,7 +25,8 @@ class Recording:
         rows: how many; beyond the tuning's ``few_rows`` a multiple of 32, up to there a power of 2
             or a multiple of 8.
         fused: of a row that attends to ``models.attention.fused_keys`` keys at most.
-        dot4: multiply more rows than that in 8 bits, where the weight's format allows it.
+        gemm: how to multiply more rows than that, where the weight's format and their number
+            allow it.
 
     Attributes:
         linears, attentions: what the dispatches were made of, in their order.
@@ -43,7 +44,7 @@ class Recording:
         tuning: Tuning,
         kv_format: KVFormat,
         fused: bool = False,
-        dot4: bool = False,
+        gemm: Gemm = "plain",
     ):
         self.rows = rows
         self.config = config
@@ -55,7 +56,7 @@ class Recording:
         self.kv_format = kv_format
         self.few = rows <= tuning.few_rows
         self.fused = fused
-        self.dot4 = dot4 and not self.few
+        self.gemm: Gemm = "plain" if self.few else gemm
         self.dispatches: list[Dispatch] = []
         self.linears: list[Linear] = []
         self.attentions: list[Attention] = []
@@ -96,7 +97,7 @@ class Recording:
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
         normed = bool(vector and vector.norm)
         in_kernel = normed and self.few and self.config.norm == "rms"
-        dot4 = self.dot4 and all(part.format in DOT4_FORMATS for part in slices)
+        dot4 = self.gemm == "dot4" and all(part.format in DOT4_FORMATS for part in slices)
         if dot4:
             sources = {"x": self.quantize(matrix, sources["x"], vectors, normed=normed)}
         elif normed and not in_kernel:
@@ -121,8 +122,12 @@ class Recording:
             words = {**shared, "quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
             layer = Linear(matrix, part, buffers, words, constants, self.tuning, across)
             self.linears.append(layer)
-            most = self.layout.max_rows
-            made = layer.gemm_dot4(self.rows, most) if dot4 else layer.dispatch(self.rows)
+            if dot4:
+                made = layer.gemm_dot4(self.rows, self.layout.max_rows)
+            elif self.gemm == "matrices" and self.rows % 64 == 0:
+                made = layer.gemm_matrices(self.rows)
+            else:
+                made = layer.dispatch(self.rows)
             self.dispatches.append(made)
 
     def expert_linear(

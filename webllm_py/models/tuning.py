@@ -98,7 +98,7 @@ class Tuning:
         many_lanes: see ``many_quads``.
         few_rows: most rows, at least 1, that share a GEMV's weights, 8 at a time, instead of a
             GEMM, and whose keys are split.
-        dot4_rows: what ``few_rows`` is at most where GEMMs multiply in 8 bits.
+        fast_rows: what ``few_rows`` is at most where GEMMs are not plain.
         rows_lanes: most threads along a row of the weight where a few rows share it.
         rows_threads: threads of such a workgroup, at most 64.
         rows_busy: threads of a dispatch that fill the GPU: with so many, rows take fewer lanes.
@@ -121,7 +121,7 @@ class Tuning:
     many_quads: int = 2048
     many_lanes: int = 32
     few_rows: int = 256
-    dot4_rows: int = 64
+    fast_rows: int = 64
     rows_lanes: int = 32
     rows_threads: int = 64
     rows_busy: int = 1 << 15
@@ -218,6 +218,12 @@ class Tuning:
             "SHARE": share,
             "THREADS": share * splits,
         }
+
+    def gemm_matrices(self, rows: int, columns: int) -> dict[str, int]:
+        """The tile of the GEMM of subgroup matrices."""
+        wide = rows // 64 * -(-columns // 128) >= self.many_tiles // 2
+        tile_n = 128 if wide else 64
+        return {"TN": tile_n, "THREADS": tile_n}
 
 
 def tuning_for(device: Device) -> Tuning:

@@ -1,5 +1,5 @@
 """What was measured while loading, kept for the adapter that it was measured on: the shapes that
-the tuner found, and whether 8 bits pay.
+the tuner found, and how chunks of a prompt are multiplied.
 
 One JSON text an adapter. Whatever is wrong with it, it counts as empty, and what cannot be kept is
 found again: tuning must never break a load.
@@ -20,7 +20,7 @@ from webllm_py.gpu.kernels import kernels_folder
 
 __all__ = ["Choices", "keep_choices", "kept_choices"]
 
-# Of a problem's name, the shape that it takes; for runtime/dot4.py's, 1 or 0.
+# Of a problem's name, the shape that it takes; for runtime/gemm_trial.py's, a number of GEMMS.
 Choices: TypeAlias = dict[str, tuple[int, ...]]
 
 KIND = "tuning"

@@ -17,6 +17,7 @@ from webllm_py.models.attention import SPLIT_END, fused_keys
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
 from webllm_py.models.kv_cache import KVFormat, page_bytes, row_bytes
+from webllm_py.models.linear import Gemm
 from webllm_py.models.rope import Rotation, rope_table
 from webllm_py.models.step import PAGE, SLOTS, Row, StepLayout
 from webllm_py.models.transformer import Transformer
@@ -58,7 +59,7 @@ class Executor:
         config = model.config
         self.device, self.owner, self.model, self.weights = device, owner, model, weights
         self.tuning, self.kv_format = tuning, kv_format
-        self.dot4 = False  # whether chunks are multiplied in 8 bits: runtime/dot4.py
+        self.gemm: Gemm = "plain"  # how chunks are multiplied: runtime/gemm_trial.py
         self.context_length = context_length
         self.chunk = min(tuning.chunk, self.bucket(context_length))
         layout = StepLayout(self.chunk, -(-context_length // PAGE))
@@ -228,7 +229,7 @@ class Executor:
         *,
         kv_format: KVFormat | None = None,
         fused: bool = False,
-        dot4: bool | None = None,
+        gemm: Gemm | None = None,
         **others: Any,
     ) -> Graph:
         """An empty graph over this executor's buffers, or others in the place of some."""
@@ -242,7 +243,7 @@ class Executor:
             tuning=self.tuning,
             kv_format=kv_format or self.kv_format,
             fused=fused,
-            dot4=self.dot4 if dot4 is None else dot4,
+            gemm=gemm or self.gemm,
         )
 
     def bucket(self, rows: int) -> int:

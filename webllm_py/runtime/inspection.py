@@ -130,7 +130,7 @@ class Inspector:
 
     async def record(self, name: str | int, make: Callable[[Graph], None], **more: Any) -> None:
         """A plan of some operations."""
-        graph = self.executor.graph(self.rows, kv_format="f32", dot4=False, **self.others, **more)
+        graph = self.executor.graph(self.rows, kv_format="f32", gemm="plain", **self.others, **more)
         make(graph)
         self.plans[name] = await self.device.record(f"inspected {name}", graph.dispatches)
 

@@ -66,7 +66,7 @@ async def in_parts(executor: Executor, tokens: Sequence[int], scratch: BufferOwn
     kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
     await device.check()
     executor.cache.write_pages([(i, i) for i in range(pages)])
-    dispatches = executor.forward(rows, kv_format="f32", dot4=False, logits=target, kv=kv)
+    dispatches = executor.forward(rows, kv_format="f32", gemm="plain", logits=target, kv=kv)
     plan = await device.record("all logits", dispatches)
     try:
         for start in range(0, len(tokens), rows):

@@ -102,7 +102,7 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
         )
         await executor.prepare()
         for rows in (2, 16, 64, executor.chunk):
-            for executor.dot4 in (False, True):
+            for executor.gemm in ("plain", "dot4"):
                 await executor.forward_plan(rows)
                 executor.drop_plans(executor)
         together = Decoder(executor, owner, SLOTS)

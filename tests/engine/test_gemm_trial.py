@@ -1,4 +1,4 @@
-"""Chunks multiplied in 8 bits: how far off, and when they are not."""
+"""Chunks multiplied in another way than in float32: how far off, and when they are not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from test_fidelity import load, measured
 import webllm_py
 from webllm_py.errors import ShaderError
 from webllm_py.gpu import Device
-from webllm_py.runtime import dot4
+from webllm_py.runtime import gemm_trial
 
 Find = Callable[[str], Path]
 IN_8_BITS = "prompts in 8 bits"
@@ -25,8 +25,8 @@ IN_8_BITS = "prompts in 8 bits"
 def tried(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """CPUs that play a GPU are asked as well, and every trial is won."""
 
-    monkeypatch.setattr(dot4, "offered", lambda _: True)
-    monkeypatch.setattr(dot4, "pays", lambda times: min(map(min, times)) > 0)
+    monkeypatch.setattr(gemm_trial, "offers_dot4", lambda _: True)
+    monkeypatch.setattr(gemm_trial, "fastest", lambda times: int(min(map(min, times)) > 0))
     return monkeypatch
 
 
@@ -39,7 +39,7 @@ async def test_fidelity(
         assert IN_8_BITS in engine.info["kernels"]
         assert 1e-5 < await measured(engine, name) < 2e-3
         rounded = await engine.logits(list(range(40)))
-        engine.loaded.executor.dot4 = False
+        engine.loaded.executor.gemm = "plain"
         np.testing.assert_array_equal(rounded, await engine.logits(list(range(40))))
 
 
@@ -53,7 +53,7 @@ async def test_results_that_are_wrong(
     checkpoint: Find, device: Device, tried: pytest.MonkeyPatch
 ) -> None:
     """Even rounding counts as wrong here."""
-    tried.setattr(dot4, "MOST_DEVIATION", 1e-5)
+    tried.setattr(gemm_trial, "MOST_DEVIATION", {"dot4": 1e-5})
     assert await refuses(checkpoint, device)
 
 
@@ -95,12 +95,12 @@ async def test_the_answer_is_kept(
     checkpoint: Find, device: Device, tried: pytest.MonkeyPatch, pays: bool
 ) -> None:
     """For this adapter and these matrices; unless nothing is to be kept."""
-    tried.setattr(dot4, "pays", lambda times: pays)
+    tried.setattr(gemm_trial, "fastest", lambda times: int(pays))
     async with await load("pocket", checkpoint, device, "f16") as first:
         assert (IN_8_BITS in first.info["kernels"]) is pays
 
     asked = []
-    tried.setattr(dot4, "pays", lambda times: asked.append(times) or not pays)
+    tried.setattr(gemm_trial, "fastest", lambda times: asked.append(times) or int(not pays))
     async with await load("pocket", checkpoint, device, "f16") as second:
         assert (IN_8_BITS in second.info["kernels"]) is pays and not asked
         assert await measured(second, "pocket") < (2e-3 if pays else 1e-5)
@@ -108,14 +108,16 @@ async def test_the_answer_is_kept(
         assert (IN_8_BITS in third.info["kernels"]) is not pays and asked
 
 
-def test_what_pays() -> None:
-    """Once in a while a measurement takes longer, which says nothing."""
-    assert dot4.pays([[1.0, 0.8], [1.0, 9.0], [9.0, 0.8]])
-    assert not dot4.pays([[1.0, 0.95], [1.0, 9.0], [9.0, 0.95]])
+def test_the_fastest() -> None:
+    """Clearly faster than the plain one. Once in a while a measurement takes longer, which says
+    nothing."""
+    assert gemm_trial.fastest([[1.0, 0.8], [1.0, 9.0], [9.0, 0.8]]) == 1
+    assert gemm_trial.fastest([[1.0, 0.95], [1.0, 9.0], [9.0, 0.95]]) == 0
+    assert gemm_trial.fastest([[1.0, 0.8, 9.0], [1.0, 0.7, 0.5]]) == 2
 
 
 def test_deviation() -> None:
-    assert dot4.deviation([3.0, 4.0], [3.0, 4.5]) == pytest.approx(0.1)
-    assert dot4.deviation([3.0, 4.0], [3.0, math.nan]) == math.inf
-    assert dot4.deviation([0.0, 0.0], [0.0, 0.0]) == math.inf
-    assert dot4.deviation([math.inf, 0.0], [math.inf, 0.0]) == math.inf
+    assert gemm_trial.deviation([3.0, 4.0], [3.0, 4.5]) == pytest.approx(0.1)
+    assert gemm_trial.deviation([3.0, 4.0], [3.0, math.nan]) == math.inf
+    assert gemm_trial.deviation([0.0, 0.0], [0.0, 0.0]) == math.inf
+    assert gemm_trial.deviation([math.inf, 0.0], [math.inf, 0.0]) == math.inf
