@@ -27,6 +27,12 @@ PENALISED = replace(
 KINDS = [SAMPLED, PENALISED, GREEDY, replace(PENALISED, top_k=0, top_p=1)]
 
 
+@pytest.fixture(autouse=True)
+def few_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that begins alone has hardly begun when the next request comes."""
+    monkeypatch.setattr("webllm_py.runtime.run.AHEAD_SECONDS", 1e-4)
+
+
 @pytest.fixture(scope="module")
 async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
     """Everything in float32, so that no two kernels differ by more than a float32's rounding."""

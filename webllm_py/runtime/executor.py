@@ -42,6 +42,7 @@ class Executor:
 
     Attributes:
         usual_prompts: tokens of those whose kernels are compiled while loading.
+        paces: seconds of a decode step, of so many answers together, as last measured.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Executor:
         self.decoder = Decoder(self, owner, logits=self.buffers.logits)
         self.fused_keys = fused_keys(config, tuning)
         self.usual_prompts: tuple[int, ...] = USUAL_PROMPTS
+        self.paces: dict[int, float] = {}
         self._plans: dict[tuple[object, str, int], Plan] = {}
         self._last_row = 0
         self.batch = Batch(self)

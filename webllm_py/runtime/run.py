@@ -26,12 +26,14 @@ __all__ = ["MOST_AHEAD", "Run"]
 
 # Work submitted ahead of what has been read: enough that the GPU never waits, little enough that
 # stopping is quick and few tokens past a stop are computed in vain.
-AHEAD_SECONDS = 0.03
+AHEAD_SECONDS = 0.04
 MOST_AHEAD = 64
-# Where guessing is about to begin: what is in flight then has to be waited for.
+# Where guessing is about to begin, which a text's first tokens may show: what is in flight then has
+# to be waited for.
 FEW_AHEAD = 4
-# Tokens of one read-back: a frame of a screen shows them at once anyway, and each has its price.
-READ_SECONDS = 0.016
+FIRST_TOKENS = 12
+# Tokens of one read-back: nobody sees that they come together, and each read-back has its price.
+READ_SECONDS = 0.02
 
 
 class Run:
@@ -65,7 +67,8 @@ class Run:
         self.active = list(range(decoder.slots))
         self.newest: dict[int, int] = {}
         self.issued = 0
-        self.seconds_a_step = AHEAD_SECONDS  # until measured, one step at a time
+        # Until measured for so many answers, one step at a time.
+        self.seconds_a_step = self.executor.paces.get(decoder.slots, AHEAD_SECONDS)
         self.in_flight: deque[tuple[int, list[Awaitable[bytes]]]] = deque()
         self.logprobs: list[list[TokenLogprob]] = [[] for _ in self.active]
         self.speculation = Speculation(self)
@@ -81,12 +84,14 @@ class Run:
         guess &= self.decoder.slots == 1 and not self.decoder.logprobs
         arrived = 0.0
         while self.active and (self.in_flight or self.issued < self.max_tokens):
-            await self.fill(FEW_AHEAD if guess and self.speculation.near else self.most_ahead)
+            early = self.issued < FIRST_TOKENS or self.speculation.near
+            await self.fill(FEW_AHEAD if guess and early else self.most_ahead)
             count, read = await self.next_read()
             before, arrived = arrived, time.perf_counter()
             if before:
                 measured = max((arrived - before) / count, 1e-5)
                 self.seconds_a_step = (self.seconds_a_step + measured) / 2
+                self.executor.paces[self.decoder.slots] = self.seconds_a_step
             for index, tokens in read:
                 yield index, tokens
             if guess and await self.speculation.promising(read[0][1]):
