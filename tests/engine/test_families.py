@@ -177,7 +177,7 @@ async def test_chunks_in_8_bits(
 ) -> None:
     """What rounds activations rounds no more than that, with norms behind and norms of heads."""
     monkeypatch.setattr(gemm_trial, "offers_dot4", lambda _: True)
-    monkeypatch.setattr(gemm_trial, "fastest", lambda times: 1)
+    monkeypatch.setattr(gemm_trial, "worthwhile", lambda times: 1)
     model, recorded = FAMILY_MODELS["gemma3"], Recorded.load("gemma3")
     folder = write_family_folder(tmp_path / "model", recorded, model.weights(recorded.shapes))
     tokens = model.tokens(0)

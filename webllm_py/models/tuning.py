@@ -98,7 +98,7 @@ class Tuning:
         many_lanes: see ``many_quads``.
         few_rows: most rows, at least 1, that share a GEMV's weights, 8 at a time, instead of a
             GEMM, and whose keys are split.
-        fast_rows: what ``few_rows`` is at most where GEMMs are not plain.
+        dot4_rows, matrices_rows: what ``few_rows`` is at most with these GEMMs.
         rows_lanes: most threads along a row of the weight where a few rows share it.
         rows_threads: threads of such a workgroup, at most 64.
         rows_busy: threads of a dispatch that fill the GPU: with so many, rows take fewer lanes.
@@ -121,7 +121,8 @@ class Tuning:
     many_quads: int = 2048
     many_lanes: int = 32
     few_rows: int = 256
-    fast_rows: int = 64
+    dot4_rows: int = 64
+    matrices_rows: int = 128
     rows_lanes: int = 32
     rows_threads: int = 64
     rows_busy: int = 1 << 15

@@ -31,7 +31,7 @@ GEMMS: tuple[Gemm, ...] = ("plain", "dot4", "matrices")
 # The part of the plain results' root mean square that the others may be off by; rounding to 8 bits
 # is 0.01 to 0.02 of it, to float16 less than 0.001.
 MOST_DEVIATION: Mapping[Gemm, float] = {"dot4": 0.05, "matrices": 0.005}
-# Less of the plain kernels' time than this is worth rounding for.
+# Less of another way's time than this is worth rounding for.
 WORTHWHILE = 0.85
 # Of a round, which a wait or a coarse clock must not decide.
 ROUND_SECONDS, COARSE_ROUND_SECONDS = 0.004, 0.03
@@ -61,7 +61,7 @@ class GemmTrial:
 
     def _possible(self) -> list[Gemm]:
         """What the device knows besides the plain kernels and the weights go with, the likelier one
-        last; none where somebody asked for float32."""
+        first; none where somebody asked for float32."""
         executor = self.executor
         config = executor.model.config
         _, slices = executor.weights.matrices.get(MATRIX, (None, ()))
@@ -99,7 +99,7 @@ class GemmTrial:
         if self.decided or not self.others:
             return
         executor = self.executor
-        prompt = executor.forward(self.rows, head=False, gemm=self.others[-1])
+        prompt = executor.forward(self.rows, head=False, gemm=self.others[0])
         wanted = [d for gemm in ("plain", *self.others) for d in self.layer(gemm)] + prompt
         try:
             await executor.device.compile(dispatch.kernel for dispatch in wanted)
@@ -118,7 +118,7 @@ class GemmTrial:
             for gemm in self.others:
                 if plan := await self.right(gemm, plain):
                     plans[gemm] = plan
-            best = fastest(await self.times(plans)) if len(plans) > 1 else 0
+            best = worthwhile(await self.times(plans)) if len(plans) > 1 else 0
             self.decide([*plans][best])
             if self.keep:
                 choice = (GEMMS.index(self.executor.gemm),)
@@ -146,8 +146,9 @@ class GemmTrial:
         executor.usual_prompts = self._usual
         executor.gemm, self.decided = gemm, True
         if gemm != "plain":
-            few = min(executor.tuning.few_rows, executor.tuning.fast_rows)
-            executor.tuning = replace(executor.tuning, few_rows=few)
+            tuning = executor.tuning
+            few = tuning.dot4_rows if gemm == "dot4" else tuning.matrices_rows
+            executor.tuning = replace(tuning, few_rows=min(few, tuning.few_rows))
             executor.drop_plans(executor)
 
     def layer(self, gemm: Gemm) -> Sequence[Dispatch]:
@@ -221,9 +222,12 @@ def deviation(plain: Sequence[float], others: Sequence[float]) -> float:
     return math.sqrt(off / size) if 0 < size < math.inf and off < math.inf else math.inf
 
 
-def fastest(times: Sequence[Sequence[float]]) -> int:
-    """Which column of the rounds is the fastest, and clearly faster than the first; else the first.
-    A round that took long for another reason says nothing."""
+def worthwhile(times: Sequence[Sequence[float]]) -> int:
+    """Which column of the rounds to take: one only if it is clearly faster than what would be taken
+    without it. A round that took long for another reason says nothing."""
     best = [min(column) for column in zip(*times, strict=True)]
-    found = min(range(len(best)), key=best.__getitem__)
-    return found if best[found] < WORTHWHILE * best[0] else 0
+    taken = 0
+    for column in range(1, len(best)):
+        if best[column] < WORTHWHILE * best[taken]:
+            taken = column
+    return taken

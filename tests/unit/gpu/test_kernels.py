@@ -19,6 +19,7 @@ from webllm_py.models.step import PAGE, SLOTS
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.decoder import Decoder, Verifier
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.gemm_trial import GEMMS
 from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.repacks import repacks
@@ -102,7 +103,7 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
         )
         await executor.prepare()
         for rows in (2, 16, 64, executor.chunk):
-            for executor.gemm in ("plain", "dot4"):
+            for executor.gemm in GEMMS:
                 await executor.forward_plan(rows)
                 executor.drop_plans(executor)
         together = Decoder(executor, owner, SLOTS)
@@ -121,6 +122,7 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
 
 
 SIZES = {
+    "f16": 2,
     "f32": 4,
     "u32": 4,
     "atomic<u32>": 4,
