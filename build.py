@@ -38,6 +38,7 @@ BENCH_EXAMPLES = """\
 examples:
   python build.py bench --shape qwen2.5-0.5b
   python build.py bench --shape qwen2.5-0.5b --peer wllama
+  python build.py bench --shape llama-3.2-1b --peer transformers.js
   python build.py bench --pack /tmp/bench --peer wllama
 """
 SITES = (

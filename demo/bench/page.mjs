@@ -3,6 +3,7 @@
 // Query: model    address of the model, relative to the site; none for the pocket model
 //        bench    JSON: fields of webllm_py.bench.BenchOptions
 //        load     JSON: quantize, kv_dtype, context_length, f16, subgroups, power_preference
+//        check    JSON: what to compare with another engine; see demo/tools/agreement.py
 //        report   POST progress and results to /report/step, /report/done and /report/error
 
 const query = new URLSearchParams(location.search);
@@ -16,6 +17,7 @@ worker.postMessage({
   model: query.get("model") && new URL(query.get("model"), new URL("../", location.href)).href,
   bench: query.get("bench") ?? "{}",
   load: query.get("load") ?? "{}",
+  check: query.get("check") ?? "null",
 });
 
 async function show(message) {

@@ -1,8 +1,8 @@
 // Runs the bench in Pyodide, away from the page.
 //
-// Message from the page: {model, bench, load}, see page.mjs
+// Message from the page: {model, bench, load, check}, see page.mjs
 // Messages to the page:  {type: "step", text}
-//                        {type: "done", results, table, start_s}  (start_s: of Python and the GPU)
+//                        {type: "done", results, table, check, start_s}  (start_s: of Python and the GPU)
 //                        {type: "error", message}
 
 import { get, startPython, unzip } from "../app/python.mjs";
@@ -15,7 +15,7 @@ self.onmessage = async ({ data }) => {
     const bench = python.globals.get("bench");
     const step = (text) => self.postMessage({ type: "step", text });
     // Python knows null by another name than None.
-    const found = await bench(data.model ?? undefined, data.bench, data.load, step);
+    const found = await bench(data.model ?? undefined, data.bench, data.load, data.check, step);
     const { gpu_s: gpuSeconds, ...report } = JSON.parse(found);
     self.postMessage({ type: "done", ...report, start_s: pythonSeconds + gpuSeconds });
   } catch (error) {

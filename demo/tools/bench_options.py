@@ -61,8 +61,8 @@ def add_browser(parser: ArgumentParser) -> None:
     group.add_argument(
         "--peer",
         choices=PEERS,
-        help="measure this engine as well, after ours, on the same GGUF file, and show ratios; "
-        "it is fetched from npm",
+        help="measure this engine as well, after ours, with the same weights, and show ratios; "
+        "it is fetched from npm. What transformers.js reads is made of a .gguf file in Q4_0",
     )
     group.add_argument(
         "--page-start",

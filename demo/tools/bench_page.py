@@ -1,7 +1,7 @@
 """``python -m demo.tools.bench_page bench``: what ``webllm-py bench`` does, in headless Chromium.
 
 Serves the built site and the model, opens the bench page, and prints what that reports. With
-``--peer`` another engine measures the same file afterwards, in the same Chromium.
+``--peer`` another engine measures the same weights afterwards, in the same Chromium.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from webllm_py.bench import BenchOptions
 from webllm_py.cli.bench import bench_options, model_of
 from webllm_py.cli.progress import ProgressLine
 from webllm_py.errors import RequestError, WebLLMError
-from webllm_py.loading import pocket_model
 
+from .agreement import CHECK, agreement
 from .bench_options import browser_arguments
+from .comparison import as_json, compare, ratio_table
 from .headless import run_page
 from .page_start import page_start
-from .peers import PEER_PACKAGES, PEERS, Peer, as_json, compare, ratio_table
+from .peer_models import model_for, readable
+from .peers import PEER_PACKAGES, PEERS, Peer
 
 __all__ = ["bench_in_chromium", "bench_peer", "main"]
 
@@ -77,21 +79,31 @@ def measure(
     went wrong."""
     wanted, source = bench_options(options), model_of(options)
     peer = PEERS[options.peer] if options.peer else None
-    file = gguf_file(peer, source) if peer else source
+    file = readable(peer, source) if peer else source
     load, chromium = load_options(options), options.chromium
-    ours = bench_in_chromium(site, file, wanted, load, on_step, chromium=chromium)
+    check = CHECK if peer and peer.checked else None
+    ours = bench_in_chromium(site, file, wanted, load, on_step, chromium=chromium, check=check)
     if peer is None or file is None or "message" in ours:
         return ours
-    package, asked = peer.folder(packages), measured(wanted, ours["results"])
-    theirs = bench_peer(peer, package, file, asked, on_step, chromium=chromium)
+    results = ours["results"]
+    asked = measured(wanted, results)
+    if peer.reads == "onnx":
+        on_step("the same weights as ONNX")
+    model = model_for(peer, file, f16=results["engine"]["kernels"].startswith("f16"))
+    package = peer.folder(packages)
+    theirs = bench_peer(
+        peer, package, model, asked, on_step, chromium=chromium, subgroups=load["subgroups"]
+    )
     if "message" in theirs:
         return ours | theirs
     rows = compare(ours, theirs)
     added = {"start_s": ours["start_s"], peer.name: theirs, "ratios": as_json(rows)}
-    return {
-        "results": ours["results"] | added,
-        "table": f"{ours['table']}\n\n{ratio_table(peer, theirs, rows)}",
-    }
+    table = f"{ours['table']}\n\n{ratio_table(peer, theirs, rows)}"
+    if check:
+        found = agreement(ours["check"], theirs.pop("check"))
+        added["agreement"] = found.as_json()
+        table += f"\n{found.text(peer.name)}"
+    return {"results": results | added, "table": table}
 
 
 def load_options(options: Namespace) -> dict[str, Any]:
@@ -115,12 +127,18 @@ def bench_in_chromium(
     on_step: Callable[[str], object],
     *,
     chromium: Path | None = None,
+    check: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Run our page; its last message: "results", "table" and "start_s" (seconds to start Python
-    and to open the GPU), or "message" with what went wrong."""
+    and to open the GPU), or "message" with what went wrong.
+
+    Args:
+        check: ``agreement.CHECK``, whose answer becomes "check".
+    """
     address, mounts = served(source)
     query = {"bench": json.dumps(asdict(wanted)), "load": json.dumps(load), "report": ""}
     query |= {"model": address} if address else {}
+    query |= {"check": json.dumps(dict(check))} if check else {}
     return run_page(
         site,
         "bench/index.html",
@@ -140,12 +158,17 @@ def bench_peer(
     on_step: Callable[[str], object],
     *,
     chromium: Path | None = None,
+    subgroups: bool = True,
+    check: Mapping[str, Any] = CHECK,
 ) -> dict[str, Any]:
     """Run the peer's page; its last message, as ``compare`` reads it, or "message" with what went
     wrong.
 
     Args:
-        package: the peer's package from npm, unpacked.
+        source: the model, as ``model_for`` gives it.
+        package: the peer's packages from npm, unpacked.
+        subgroups: False keeps the peer from them, where its page can.
+        check: what to answer beside, where ``Peer.checked``.
     """
     if not package.is_dir():
         return {"message": f"{package} is not there: `build.py bench --peer {peer.name}` makes it"}
@@ -154,6 +177,8 @@ def bench_peer(
         "model": str(address),
         "bench": json.dumps(asdict(asked)),
         "context": str(asked.longest + SPARE_POSITIONS),
+        "check": json.dumps(dict(check)),
+        "subgroups": json.dumps(subgroups),
     }
     return run_page(
         PEER_PAGES,
@@ -177,20 +202,6 @@ def measured(wanted: BenchOptions, results: Mapping[str, Any]) -> BenchOptions:
     if not lengths or not contexts:
         raise RequestError("nothing to compare: give shorter --prompt-tokens and --contexts")
     return replace(wanted, prompt_tokens=lengths, contexts=contexts)
-
-
-def gguf_file(peer: Peer, source: str | Path | None) -> str | Path:
-    """The file that both engines can read.
-
-    Raises:
-        RequestError: it is none.
-    """
-    path = pocket_model() if source is None else source
-    if Path(path).is_dir() or not str(path).partition("?")[0].endswith(".gguf"):
-        raise RequestError(f"{peer.name} reads .gguf files only: give one as SOURCE, or a --shape")
-    if str(path).startswith("hf:"):
-        raise RequestError(f"{peer.name} is given the file's address: write it instead of hf:")
-    return path
 
 
 def served(source: str | Path | None) -> tuple[str | None, dict[str, Path]]:

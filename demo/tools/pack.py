@@ -8,6 +8,8 @@ ours: no network, no pip, no Node.
         site/           the built site, with the wheels that run.py imports as well
         tools/          this folder
         peers/          a peer's files from npm, where one was asked for
+
+Each of these can be carried on its own; together they may be too much for one way.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ __all__ = ["check_folder", "write_pack"]
 
 TOOLS = Path(__file__).resolve().parent
 RUNNER = "pack_run.py"
+LITE = "lite"  # the notebook site, which has a Pyodide of its own
 PARTS = ("site", "tools", "peers")
 
 
@@ -42,7 +45,7 @@ def write_pack(
     try:
         for part in PARTS:
             shutil.rmtree(folder / part, ignore_errors=True)
-        shutil.copytree(site, folder / "site")
+        shutil.copytree(site, folder / "site", ignore=shutil.ignore_patterns(LITE))
         unwanted = shutil.ignore_patterns("__pycache__", RUNNER)
         shutil.copytree(TOOLS, folder / "tools", ignore=unwanted)
         shutil.copy2(TOOLS / RUNNER, folder / "run.py")
@@ -50,8 +53,14 @@ def write_pack(
             copy_package(peer, packages, folder / "peers")
     except OSError as error:
         raise StepFailedError(f"The pack cannot be written: {error}") from error
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    steps.note(f"{folder}, {size / 1e6:.1f} MB ({size / 2**20:.1f} MiB)")
+    sizes = {part: size_of(folder / part) for part in PARTS if (folder / part).is_dir()}
+    parts = ", ".join(f"{part} {size / 2**20:.1f}" for part, size in sizes.items())
+    steps.note(f"{folder}, {sum(sizes.values()) / 2**20:.1f} MiB: {parts}")
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in it."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def check_folder(folder: Path) -> None:

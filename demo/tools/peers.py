@@ -6,23 +6,33 @@ them. ``peer/`` holds the pages that measure them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Any
-
-from webllm_py.units import duration, significant
+from typing import Any, Literal
 
 from .environment import Environment
 from .npm import fetch_package
 from .steps import StepFailedError, Steps
 
-__all__ = ["PEERS", "PEER_PACKAGES", "Comparison", "Peer", "as_json", "compare", "ratio_table"]
+__all__ = ["PEERS", "PEER_PACKAGES", "Package", "Peer"]
 
 PEER_PACKAGES = Path(__file__).resolve().parents[2] / ".cache" / "peers"
 
-LABEL, VALUE, RATIO = 27, 17, 9
+
+@dataclass(frozen=True)
+class Package:
+    """A package on npm.
+
+    Attributes:
+        files: those of it that the peer's page loads, and the licence.
+        folder: where it is kept, below the peer's.
+    """
+
+    name: str
+    version: str
+    files: tuple[str, ...]
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,141 +40,88 @@ class Peer:
     """An engine on npm.
 
     Attributes:
-        files: those of the package that its page loads, and the licence.
+        packages: the engine's own one first.
+        reads: the kind of model: "gguf", or "onnx" that is made from it.
+        ran: says of a report of its page what the engine is and what it ran on.
     """
 
     name: str
-    package: str
-    version: str
-    files: tuple[str, ...]
+    packages: tuple[Package, ...]
+    reads: Literal["gguf", "onnx"]
+    ran: Callable[[Mapping[str, Any]], str]
+
+    @property
+    def checked(self) -> bool:
+        """Whether its page takes token ids, and so can show that it computes what we do."""
+        return self.reads == "onnx"
+
+    @property
+    def version(self) -> str:
+        """The engine's."""
+        return self.packages[0].version
 
     def folder(self, packages: Path = PEER_PACKAGES) -> Path:
-        """Where its package lies below the folder of all of them."""
+        """Where its packages lie below the folder of all of them."""
         return packages / f"{self.name}-{self.version}"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What its page loads, below that folder."""
+        return tuple(Path(one.folder, name) for one in self.packages for name in one.files)
+
     def fetch(self, environment: Environment, steps: Steps, packages: Path = PEER_PACKAGES) -> None:
-        """Its package from npm, unless it is there already."""
+        """Its packages from npm, unless they are there already."""
         folder = self.folder(packages)
-        fetch_package(environment, steps, self.package, self.version, folder)
+        for one in self.packages:
+            fetch_package(environment, steps, one.name, one.version, folder / one.folder)
         missing = [name for name in self.files if not (folder / name).is_file()]
         if missing:
-            raise StepFailedError(f"{self.package} has no {missing[0]}: remove {folder}, try again")
+            raise StepFailedError(f"{missing[0]} is missing: remove {folder}, try again")
 
 
-PEERS: Mapping[str, Peer] = {
-    "wllama": Peer(
-        "wllama",
-        "@wllama/wllama",
-        "3.8.1",
-        ("LICENCE", "package.json", "esm/index.js", "esm/wasm/wllama.wasm"),
-    )
-}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One measurement of both engines, in tokens a second or in seconds; medians.
-
-    Attributes:
-        ratio: how many times as fast ours is.
-    """
-
-    what: str
-    unit: str
-    ours: float
-    theirs: float
-    ratio: float
-
-
-def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Comparison]:
-    """What both measured.
-
-    Args:
-        ours: the bench page's report: "results" and "start_s".
-        theirs: the peer page's report.
-    """
-    results = ours["results"]
-    greedy = [row for row in results["decode"] if row["sampling"] == "greedy"]
-    return [
-        *(
-            rate(f"decode at {row['context']:,}", row["tokens_per_s"], peer["tokens_per_s"])
-            for row, peer in zip(greedy, theirs["decode"], strict=True)
-        ),
-        *(
-            rate(f"prefill, {row['prompt_tokens']:,} tokens", row["tokens_per_s"], peer)
-            for row, peer in prefills(results, theirs, "tokens_per_s")
-        ),
-        *(
-            seconds(f"first token, {row['prompt_tokens']:,} tokens", row["first_token_s"], peer)
-            for row, peer in prefills(results, theirs, "first_token_s")
-        ),
-        seconds(
-            "start and load", {"median": ours["start_s"] + results["load_s"]}, [theirs["load_s"]]
-        ),
-    ]
-
-
-def prefills(
-    results: Mapping[str, Any], theirs: Mapping[str, Any], field: str
-) -> Iterator[tuple[dict[str, Any], list[float]]]:
-    """Our row and the peer's runs, for each length of prompt."""
-    for row, peer in zip(results["prefill"], theirs["prefill"], strict=True):
-        yield row, peer[field]
-
-
-def rate(what: str, ours: Mapping[str, Any], theirs: list[float]) -> Comparison:
-    """More is faster."""
-    mine, other = ours["median"], median(theirs)
-    return Comparison(what, "tokens/s", mine, other, mine / other)
-
-
-def seconds(what: str, ours: Mapping[str, Any], theirs: list[float]) -> Comparison:
-    """Less is faster."""
-    mine, other = ours["median"], median(theirs)
-    return Comparison(what, "s", mine, other, other / mine)
-
-
-def ratio_table(peer: Peer, theirs: Mapping[str, Any], rows: list[Comparison]) -> str:
-    """The comparison as a text for people."""
-    lines = [f"{'':<{LABEL}} {'webllm_py':>{VALUE}} {peer.name:>{VALUE}} {'ratio':>{RATIO}}"]
-    lines += [
-        f"{row.what:<{LABEL}} {value(row.ours, row.unit):>{VALUE}} "
-        f"{value(row.theirs, row.unit):>{VALUE}} {times(row.ratio):>{RATIO}}"
-        for row in rows
-    ]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "ratio: how many times as fast webllm_py is, greedy, both in this browser in turn",
-            "start and load: Python or WebAssembly, the GPU, the model",
-            f"{peer.name} {peer.version} (llama.cpp {theirs['llama_cpp']}) ran {ran_on(theirs)}",
-        ]
-    )
-
-
-def value(number: float, unit: str) -> str:
-    """A rate or a time."""
-    return duration(number) if unit == "s" else f"{significant(number)} {unit}"
-
-
-def times(ratio: float) -> str:
-    """A ratio: two digits and more after the point below 10."""
-    return f"{ratio:.2f} x" if ratio < 9.995 else f"{significant(ratio)} x"
-
-
-def ran_on(theirs: Mapping[str, Any]) -> str:
-    """What the peer computed on, and why where it is not the GPU."""
+def wllama_ran(theirs: Mapping[str, Any]) -> str:
+    """What wllama computed on, and why where it is not the GPU."""
+    engine = f"llama.cpp {theirs['llama_cpp']}"
     layers, all_layers = theirs["layers_on_gpu"], theirs["layers"]
     if layers:
-        return f"on WebGPU, {layers} of {all_layers} layers"
+        return f"({engine}) ran on WebGPU, {layers} of {all_layers} layers"
     threads = "one thread" if theirs["threads"] == 1 else f"{theirs['threads']} threads"
-    place = f"on the CPU ({threads} of WebAssembly), not on WebGPU"
+    place = f"({engine}) ran on the CPU ({threads} of WebAssembly), not on WebGPU"
     if theirs["adapter_has_f16"]:
         return place
     return f"{place}:\nits WebGPU backend needs shader-f16, which this adapter has not"
 
 
-def as_json(rows: list[Comparison]) -> list[dict[str, Any]]:
-    """The comparison as plain values."""
-    return [asdict(row) for row in rows]
+def transformers_ran(theirs: Mapping[str, Any]) -> str:
+    """What transformers.js computed with."""
+    return f"(onnxruntime-web {theirs['onnxruntime']}) ran on WebGPU, {theirs['dtype']}"
+
+
+WLLAMA_FILES = ("LICENCE", "package.json", "esm/index.js", "esm/wasm/wllama.wasm")
+RUNTIME = "dist/ort-wasm-simd-threaded.asyncify"
+PEERS: Mapping[str, Peer] = {
+    peer.name: peer
+    for peer in (
+        Peer("wllama", (Package("@wllama/wllama", "3.8.1", WLLAMA_FILES),), "gguf", wllama_ran),
+        Peer(
+            "transformers.js",
+            (
+                Package(
+                    "@huggingface/transformers",
+                    "4.3.2",
+                    ("LICENSE", "package.json", "dist/transformers.min.js"),
+                    "transformers",
+                ),
+                # The version that it depends on.
+                Package(
+                    "onnxruntime-web",
+                    "1.31.0-dev.20260914-8d85527a0",
+                    ("README.md", "package.json", f"{RUNTIME}.mjs", f"{RUNTIME}.wasm"),
+                    "onnxruntime-web",
+                ),
+            ),
+            "onnx",
+            transformers_ran,
+        ),
+    )
+}

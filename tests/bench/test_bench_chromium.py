@@ -42,8 +42,8 @@ def test_options_of_the_command_reach_the_page(
 ) -> None:
     calls = []
 
-    def page(*arguments: object, chromium: Path | None) -> dict[str, object]:
-        assert chromium == Path("there/chrome")
+    def page(*arguments: object, chromium: Path | None, check: object) -> dict[str, object]:
+        assert (chromium, check) == (Path("there/chrome"), None)
         calls.append(arguments[1:4])
         return {"results": {"found": 1}, "table": "the table"}
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))  # for demo.tools, which no wheel holds
 
 from demo.tools.browsers import find_chromium  # noqa: E402
 from demo.tools.pack import write_pack  # noqa: E402
-from demo.tools.peers import Peer  # noqa: E402
+from demo.tools.peers import Package, Peer  # noqa: E402
 from demo.tools.steps import StepFailedError, Steps  # noqa: E402
 
 DIST = ROOT / "demo" / "dist"
@@ -80,6 +80,7 @@ def test_its_words(pack: Path, tmp_path: Path) -> None:
 
 def site_of(folder: Path) -> Path:
     (folder / "pyodide").mkdir(parents=True)
+    (folder / "lite").mkdir()
     (folder / "site.json").write_text("{}")
     return folder
 
@@ -88,6 +89,7 @@ def test_a_pack_is_written_anew(tmp_path: Path) -> None:
     site, folder = site_of(tmp_path / "site"), tmp_path / "pack"
     write_pack(folder, site, None, Steps(1))
     assert {path.name for path in folder.iterdir()} == {"run.py", "site", "tools"}
+    assert not (folder / "site" / "lite").exists()
     (folder / "site" / "stale.js").touch()
     (folder / "notes.txt").touch()
     write_pack(folder, site, None, Steps(1))
@@ -109,11 +111,13 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
 
 def test_of_a_peer_only_what_its_page_loads(tmp_path: Path) -> None:
     packages = tmp_path / "packages"
-    peer = Peer("other", "other-engine", "1.0", ("LICENSE", "lib/index.js"))
+    other = Package("other-engine", "1.0", ("LICENSE", "lib/index.js"))
+    runtime = Package("its-runtime", "2.0", ("run.wasm",), "runtime")
+    peer = Peer("other", (other, runtime), "gguf", str)
     for name in (*peer.files, "lib/huge.map"):
         (packages / "other-1.0" / name).parent.mkdir(parents=True, exist_ok=True)
         (packages / "other-1.0" / name).touch()
     write_pack(tmp_path / "pack", site_of(tmp_path / "site"), peer, Steps(1), packages)
     package = tmp_path / "pack" / "peers" / "other-1.0"
     files = {path.relative_to(package) for path in package.rglob("*") if path.is_file()}
-    assert files == {Path(name) for name in peer.files}
+    assert files == {Path("LICENSE"), Path("lib/index.js"), Path("runtime/run.wasm")}

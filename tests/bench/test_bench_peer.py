@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -11,10 +13,13 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import webllm_py
 from webllm_py.bench import BenchOptions
 from webllm_py.errors import RequestError
+from webllm_py.gpu import open_device
 from webllm_py.loading import pocket_model
 from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES
@@ -23,13 +28,17 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # for demo.tools, which no wheel holds
 
 from demo.tools import bench_page, headless  # noqa: E402
+from demo.tools.agreement import CHECK, agreement  # noqa: E402
 from demo.tools.bench_options import words_for  # noqa: E402
+from demo.tools.comparison import as_json, compare, ratio_table  # noqa: E402
 from demo.tools.environment import Environment  # noqa: E402
-from demo.tools.peers import PEERS, as_json, compare, ratio_table  # noqa: E402
+from demo.tools.onnx_export import export  # noqa: E402
+from demo.tools.peer_models import readable  # noqa: E402
+from demo.tools.peers import PEERS  # noqa: E402
 from demo.tools.serve import SiteServer  # noqa: E402
 from demo.tools.steps import StepFailedError, Steps  # noqa: E402
 
-WLLAMA = PEERS["wllama"]
+WLLAMA, TRANSFORMERS = PEERS["wllama"], PEERS["transformers.js"]
 OPTIONS = BenchOptions(prompt_tokens=(8, 24), contexts=(16, 32), tokens=6, runs=2)
 
 
@@ -44,6 +53,7 @@ def decoding(context: int, sampling: str, rate: float) -> dict[str, Any]:
 OURS: dict[str, Any] = {
     "start_s": 1.5,
     "results": {
+        "engine": {"kernels": "f32, no subgroups"},
         "load_s": 2.5,
         "prefill": [{"prompt_tokens": 8, "tokens_per_s": of(500), "first_token_s": of(0.02)}],
         "decode": [decoding(16, "greedy", 90), decoding(16, "sampled", 80)],
@@ -94,6 +104,22 @@ def test_the_table_says_what_the_peer_ran_on() -> None:
     assert "shader-f16" not in ratio_table(WLLAMA, more, rows)
 
 
+def test_whether_both_computed_the_same() -> None:
+    even, odd = [0.0, 0.0], [math.log(3), 0.0]
+    ours = {"logits": [even, odd], "tokens": [1, 2, 3]}
+    found = agreement(ours, {"logits": [even, [x + 7 for x in odd]], "tokens": [1, 2, 3]})
+    assert found.divergences == [0, pytest.approx(0, abs=1e-12)]
+    assert "transformers.js computed the same" in found.text("transformers.js")
+    assert "3 of 3 greedy tokens" in found.text("transformers.js")
+    found = agreement(ours, {"logits": [odd, odd], "tokens": [1, 7, 3]})
+    assert found.divergences == [
+        pytest.approx(0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)),
+        0,
+    ]
+    assert "did NOT compute the same" in found.text("transformers.js")
+    assert "1 of 3 greedy tokens" in found.text("transformers.js")
+
+
 def test_only_what_ours_measured_is_asked_of_the_peer() -> None:
     asked = bench_page.measured(OPTIONS, OURS["results"])
     assert asked == BenchOptions(prompt_tokens=[8], contexts=[16], tokens=6, runs=2)
@@ -102,14 +128,18 @@ def test_only_what_ours_measured_is_asked_of_the_peer() -> None:
 
 
 def test_files_that_a_peer_can_read(tmp_path: Path) -> None:
-    assert bench_page.gguf_file(WLLAMA, None) == pocket_model()
+    assert readable(WLLAMA, None) == pocket_model()
     address = "https://there/model.gguf?download=true"
-    assert bench_page.gguf_file(WLLAMA, address) == address
+    assert readable(WLLAMA, address) == address
     for other in (tmp_path, "https://there/model.safetensors"):
         with pytest.raises(RequestError, match=r"reads \.gguf files only"):
-            bench_page.gguf_file(WLLAMA, other)
+            readable(WLLAMA, other)
     with pytest.raises(RequestError, match="instead of hf:"):
-        bench_page.gguf_file(WLLAMA, "hf:org/name:model.gguf")
+        readable(WLLAMA, "hf:org/name:model.gguf")
+    with pytest.raises(RequestError, match="a file of this machine"):
+        readable(TRANSFORMERS, address)
+    with pytest.raises(RequestError, match="--format q4_0"):
+        readable(TRANSFORMERS, pocket_model())
 
 
 def answering(report: dict[str, Any]) -> Any:
@@ -172,7 +202,7 @@ def test_a_package_that_is_there_is_not_fetched_again(tmp_path: Path) -> None:
     nowhere = Environment(tmp_path / "no environment")
     WLLAMA.fetch(nowhere, Steps(1), tmp_path)
     (folder / "esm" / "index.js").unlink()
-    with pytest.raises(StepFailedError, match=r"has no esm/index\.js"):
+    with pytest.raises(StepFailedError, match=r"esm/index\.js is missing"):
         WLLAMA.fetch(nowhere, Steps(1), tmp_path)
 
 
@@ -267,3 +297,33 @@ def test_wllama_itself(tiny: Path) -> None:
     (decode,), (prefill,) = report["decode"], report["prefill"]
     assert 0 < decode["tokens_per_s"][0] < 1e6
     assert 0 < prefill["first_token_s"][0] < 60
+
+
+async def test_transformers_js_itself(tiny: Path, tmp_path: Path) -> None:
+    """The same weights give the same tokens, and logits but for the order of sums."""
+    if not TRANSFORMERS.folder().is_dir():
+        pytest.skip(
+            "transformers.js was never fetched here: "
+            "`python build.py bench --peer transformers.js` does it"
+        )
+    folder = tmp_path / "tiny.q4"
+    await asyncio.to_thread(export, tiny, folder, "q4")
+    few = BenchOptions(prompt_tokens=(8,), contexts=(8,), tokens=2, runs=1)
+    prompts = [prompt[:48] for prompt in CHECK["prompts"]]
+    # Its attention for long prompts is wrong with subgroups of 4, as SwiftShader has them.
+    report = await asyncio.to_thread(
+        bench_page.bench_peer, TRANSFORMERS, TRANSFORMERS.folder(), folder, few,
+        lambda step: None, subgroups=False, check={"prompts": prompts, "tokens": 4},
+    )  # fmt: skip
+    assert "message" not in report, report["message"]
+    assert report["onnxruntime"] == TRANSFORMERS.packages[1].version
+    assert report["dtype"] == "q4"
+    assert 0 < report["decode"][0]["tokens_per_s"][0] < 1e6
+    assert 0 < report["prefill"][0]["first_token_s"][0] < 60
+    device = await open_device(f16=False)
+    async with await webllm_py.load(tiny, device=device) as engine:
+        for prompt, row in zip(prompts, report["check"]["logits"], strict=True):
+            assert np.abs((await engine.logits(prompt))[-1] - row).max() < 1e-4
+        said = await engine.logits([*prompts[0], *report["check"]["tokens"]])
+        assert [*said[len(prompts[0]) - 1 : -1].argmax(-1)] == report["check"]["tokens"]
+    device.close()

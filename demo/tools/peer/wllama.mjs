@@ -1,21 +1,15 @@
 // Measures wllama (llama.cpp in WebAssembly) as webllm_py/bench/core.py measures webllm_py: the same
 // lengths of prompts, numbers of tokens, warm-up and runs. Its own defaults but for one sequence
 // instead of four, and for a context of the length that is needed.
-//
-// Query: model    address of a GGUF file, relative to this page
-//        bench    JSON: fields of webllm_py.bench.BenchOptions
-//        context  tokens of the longest request
-// Progress and results go to /report/step, /report/done and /report/error.
+// Query and reports: see measure.mjs.
 
+import { expect, options, query, repeated, report, seconds } from "./measure.mjs";
 import { Wllama } from "./package/esm/index.js";
 
-const LONG_SECONDS = 30;
 const OFFLOADED = /offloaded (\d+)\/(\d+) layers to GPU/;
 // One token each, the first in vocabularies of words, the second in those of bytes.
 const UNITS = [" a", "a"];
 
-const query = new URLSearchParams(location.search);
-const options = JSON.parse(query.get("bench"));
 let layersOnGPU = [0, 0];
 let logEnd = [];
 
@@ -113,33 +107,6 @@ async function request(engine, prompt, tokens, fields = {}) {
     prefill: (1000 * timings.prompt_n) / timings.prompt_ms,
     decode: (1000 * (tokens - 1)) / timings.predicted_ms,
   };
-}
-
-function expect(runs, what, tokens) {
-  const wrong = runs.find((run) => run[what] !== tokens);
-  if (wrong) throw new Error(`${what} tokens: ${wrong[what]} instead of ${tokens}`);
-}
-
-// As Bench.repeated: results of the runs after the first.
-async function repeated(measure) {
-  const start = performance.now();
-  const results = [await measure()];
-  while (
-    results.length < 2 ||
-    (results.length <= options.runs && seconds(start) < LONG_SECONDS)
-  ) {
-    results.push(await measure());
-  }
-  return results.slice(1);
-}
-
-function seconds(since) {
-  return (performance.now() - since) / 1000;
-}
-
-async function report(type, message) {
-  document.querySelector("#state").textContent = message.text ?? message.message ?? type;
-  await fetch(`/report/${type}`, { method: "POST", body: JSON.stringify(message) });
 }
 
 main().catch((error) => {
