@@ -24,6 +24,15 @@ MOST_WAITING = 64
 """Requests that may wait for their turn before others are sent away."""
 
 
+ELSEWHERE = {
+    "/responses": "the Responses API is not done: ask /v1/chat/completions, which takes tools, "
+    "structured output and streams as well",
+    "/assistants": "assistants are not done: ask /v1/chat/completions",
+    "/completion": "llama.cpp's own endpoint is not done: ask /v1/completions",
+}
+"""What others have and this has not, and what does the same here."""
+
+
 class Served(Protocol):
     """What answers: an engine. (``Any`` where OpenAI's names say the rest.)"""
 
@@ -108,7 +117,9 @@ class Service:
 
     def _endpoint(self, request: Request, name: str) -> Callable[[Request], Awaitable[Reply]]:
         if name not in self._endpoints:
-            raise HTTPError(404, f"there is no {request.path} here", code="unknown_url")
+            reason = ELSEWHERE.get(name, "the endpoints are " + ", ".join(self._endpoints))
+            problem = f"there is no {request.path} here: {reason}"
+            raise HTTPError(404, problem, code="unknown_url")
         method, endpoint = self._endpoints[name]
         if request.method != method:
             raise HTTPError(
