@@ -22,3 +22,12 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     config.HistoryManager.enabled = False
     yield InteractiveShell.instance(config=config)
     InteractiveShell.clear_instance()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--schemas",
+        type=int,
+        default=8,
+        help="of real JSON schemas, how many answers of a random model are tested with (8)",
+    )

@@ -321,7 +321,7 @@ class Engine(OpenBox, KeptConversations):
 
         @asynccontextmanager
         async def turn() -> AsyncIterator[Answer]:
-            async with time_limit(request.timeout), place:
+            async with time_limit(request.timeout), place, self.steered(request.steering):
                 model = self.loaded
                 yield Answer(
                     model.executor,

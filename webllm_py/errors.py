@@ -32,7 +32,8 @@
     ├── CannotSuspendError          ``webllm_py.sync`` where the browser cannot make Python wait
     └── ServerError                 serving
         ├── AddressError            the server cannot listen at its address
-        └── QueueFullError          more requests wait than may; try again later
+        ├── QueueFullError          more requests wait than may; try again later
+        └── SlowReaderError         a stream was ended because its client did not read it
 
 Messages say what was wrong and what to do about it.
 """
@@ -65,6 +66,7 @@ __all__ = [
     "ServerError",
     "SeveralModelsError",
     "ShaderError",
+    "SlowReaderError",
     "SourceError",
     "StateError",
     "StorageFullError",
@@ -274,3 +276,7 @@ class AddressError(ServerError):
 
 class QueueFullError(ServerError):
     """More requests wait than may; a later one may find room."""
+
+
+class SlowReaderError(ServerError):
+    """A stream was ended because its client did not read it."""

@@ -187,14 +187,35 @@ class OpenBox:
     async def _steer(self, steering: tuple[Mapping[int, array[float]], ...]) -> None:
         from webllm_py.runtime.steering import steer
 
-        total: dict[int, array[float]] = {}
-        for vectors in steering:
-            for layer, vector in vectors.items():
-                before = total.get(layer, array("f", bytes(4 * len(vector))))
-                total[layer] = array("f", (a + b for a, b in zip(before, vector, strict=True)))
         async with self._line.join():
             self._steering = steering
-            await steer(self.loaded.executor, total)
+            await steer(self.loaded.executor, added_up(steering))
+
+    @asynccontextmanager
+    async def steered(self, vectors: Mapping[int, array[float]] | None) -> AsyncIterator[None]:
+        """Add these as well, in a turn that nobody shares; None, or no vectors, changes nothing."""
+        if not vectors:
+            yield
+            return
+        from webllm_py.runtime.steering import steer
+
+        executor = self.loaded.executor
+        await steer(executor, added_up((*self._steering, vectors)))
+        try:
+            yield
+        finally:
+            if not executor.device.lost:
+                await steer(executor, added_up(self._steering))
+
+
+def added_up(steering: Iterable[Mapping[int, array[float]]]) -> dict[int, array[float]]:
+    """The sum of the vectors of each layer."""
+    total: dict[int, array[float]] = {}
+    for vectors in steering:
+        for layer, vector in vectors.items():
+            before = total.get(layer, array("f", bytes(4 * len(vector))))
+            total[layer] = array("f", (a + b for a, b in zip(before, vector, strict=True)))
+    return total
 
 
 def whole_numbers(given: Iterable[int] | None, end: int, param: str) -> list[int]:

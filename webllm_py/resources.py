@@ -104,7 +104,9 @@ class ChatCompletions:
         engine = self._engine
         model = engine.loaded
         request = parse_chat_request(fields, defaults=model.sampling)
-        request.check_vocabulary(model.executor.model.config.vocab_size)
+        config = model.executor.model.config
+        request.check_vocabulary(config.vocab_size)
+        request.check_layers(config.n_layers, config.hidden_size)
         dialect = model.dialect
         text = dialect.prompts.build(
             request.messages,
@@ -154,7 +156,9 @@ class Completions:
         engine = self._engine
         model = engine.loaded
         request = parse_completion_request(fields, defaults=model.sampling)
-        request.check_vocabulary(model.executor.model.config.vocab_size)
+        config = model.executor.model.config
+        request.check_vocabulary(config.vocab_size)
+        request.check_layers(config.n_layers, config.hidden_size)
         prompts = [self._prompt(model, request, prompt) for prompt in request.prompts]
         return await engine.respond(  # type: ignore[no-any-return]
             request, prompts, CompletionResponses(request.model or engine.name)

@@ -89,12 +89,13 @@ def test_prompts_are_computed_and_contexts_are_not(
     # Two runs, and one to warm up.
     assert cached == [(8, 0)] * 3 + [(40, 0)] * 3 + [(108, 100)] * 3
     decoded = [(length, usage) for length, tokens, usage in requests if tokens == 16]
-    assert len(decoded) == 2 * 2 * 3 + 2 * 3
+    assert len(decoded) == 2 * 2 * 3 + 2 * 3 + 2 * 3
     for length, usage in decoded[:12]:
         assert usage.prompt_tokens == length
         assert usage.completion_tokens == 16
         assert usage.prompt_tokens_details.cached_tokens == length - 1
-    assert [usage.completion_tokens for _, usage in decoded[12:]] == [16] * 3 + [48] * 3
+    counts = [usage.completion_tokens for _, usage in decoded[12:]]
+    assert counts == [16] * 3 + [48] * 3 + [16] * 6
 
 
 def test_rates_belong_to_the_requests(
@@ -105,6 +106,13 @@ def test_rates_belong_to_the_requests(
         assert set(row["tokens_per_s"]["runs"]) <= set(rates)
         spread = row["tokens_per_s"]
         assert spread["min"] <= spread["median"] <= spread["max"]
+    found = results["constrained"]
+    assert set(found["constrained"]["runs"] + found["free"]["runs"]) <= set(rates)
+    shares = [
+        one / other
+        for one, other in zip(found["constrained"]["runs"], found["free"]["runs"], strict=True)
+    ]
+    assert len(shares) == 2 and min(shares) <= found["share"] <= max(shares)
     for row in results["prefill"]:
         # The first token comes after the prompt: the rate and the time are of the same moments.
         for rate, seconds in zip(
@@ -244,7 +252,7 @@ async def test_tuned_shapes_are_measured_against_the_defaults(stories: Engine) -
 async def test_runs_that_take_long_are_fewer(
     stories: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core, "LONG_SECONDS", 0)
+    monkeypatch.setattr(core.Bench, "long_seconds", 0)
     few = BenchOptions(prompt_tokens=(4,), contexts=(4,), tokens=2, runs=5)
     found = await run(stories, few)
     assert len(found["prefill"][0]["tokens_per_s"]["runs"]) == 1

@@ -11,7 +11,7 @@ import pytest
 
 import webllm_py
 from webllm_py.bench import BenchOptions, core, run, table
-from webllm_py.bench.core import step_bytes
+from webllm_py.bench.figures import step_bytes
 from webllm_py.bench.profile import NO_TIMESTAMPS
 from webllm_py.bench.profile_table import profile_lines
 from webllm_py.engine import Engine

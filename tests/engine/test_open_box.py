@@ -3,6 +3,7 @@ and steering, against numpy and each other."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,39 @@ async def test_steering(exact: Engine) -> None:
     assert await said(exact) == text and np.array_equal(await exact.logits(TOKENS), plain)
     assert not executor.buffers.steering
     assert "steer" not in {kernel.name for kernel in executor.kernels}
+
+
+async def test_a_request_that_is_steered(exact: Engine) -> None:
+    """As ``steer`` does it, for this one alone, also of those that come together."""
+    vectors = {0: noise("first", HIDDEN), 1: 2 * noise("second", HIDDEN)}
+    text = await said(exact)
+    async with exact.steer(vectors):
+        steered = await said(exact)
+    in_json = {str(layer): vector.tolist() for layer, vector in vectors.items()}
+    assert steered != text
+    assert await asyncio.gather(
+        said(exact), said(exact, steering=in_json), said(exact), said(exact, steering={})
+    ) == [text, steered, text, text]
+    async with exact.steer({0: vectors[0]}):
+        assert await said(exact, steering={1: vectors[1]}) == steered
+    assert await said(exact) == text and not exact.loaded.executor.buffers.steering
+
+
+@pytest.mark.parametrize(
+    ("steering", "param"),
+    [
+        ({2: [0.0] * HIDDEN}, "steering"),
+        ({"a": [0.0] * HIDDEN}, "steering"),
+        ([1], "steering"),
+        ({0: [0.0]}, "steering[0]"),
+        ({0: "a"}, "steering[0]"),
+        ({0: [float("nan")] * HIDDEN}, "steering[0]"),
+    ],
+)
+async def test_wrong_steering(exact: Engine, steering: Any, param: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        await said(exact, steering=steering)
+    assert caught.value.param == param
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import openai
+import pydantic
 import pytest
 import uvicorn
 from engine_tools import PRINTABLE_ONLY
@@ -104,6 +105,59 @@ async def test_fields_of_this_package(engine: Engine, client: openai.AsyncOpenAI
     )
     assert set(reply.choices[0].message.content or "") <= {*"ab"}
     assert reply.choices[0].finish_reason == "stop"
+
+
+@pytest.fixture(scope="module")
+async def pocket(device: Device) -> AsyncIterator[openai.AsyncOpenAI]:
+    """Of the pocket model, whose context holds a function's schema."""
+    async with (
+        await webllm_py.load(device=device) as engine,
+        webllm_py.openai_client(engine) as client,
+    ):
+        yield client
+
+
+class Place(pydantic.BaseModel):
+    """What a structured answer is parsed into."""
+
+    kind: Literal["town", "river"]
+    depth: int = pydantic.Field(ge=0, le=99)
+    names: list[Literal["a", "b"]] = pydantic.Field(max_length=2)
+
+
+async def test_a_structured_answer_is_parsed(pocket: openai.AsyncOpenAI) -> None:
+    """The client makes a strict schema of a class, and an object of the answer."""
+    reply = await pocket.chat.completions.parse(
+        messages=HELLO, response_format=Place, model="any", temperature=0, max_tokens=300
+    )
+    place = reply.choices[0].message.parsed
+    assert isinstance(place, Place) and place.kind in ("town", "river")
+
+
+async def test_calls_of_functions(pocket: openai.AsyncOpenAI) -> None:
+    """Forced, streamed as the client's own helper reads it, and parsed into the arguments' class;
+    then the result goes back."""
+    tool = openai.pydantic_function_tool(Place, name="look_up")
+    fields: dict[str, Any] = {"tools": [tool], "tool_choice": "required"}
+    fields |= {"model": "any", "temperature": 0, "max_tokens": 200}
+    async with pocket.chat.completions.stream(messages=HELLO, **fields) as stream:
+        kinds = {event.type async for event in stream}
+        message = (await stream.get_final_completion()).choices[0].message
+    assert "tool_calls.function.arguments.done" in kinds
+    calls = message.tool_calls
+    assert calls and calls[0].function.name == "look_up"
+    assert isinstance(calls[0].function.parsed_arguments, Place)
+    result = {"role": "tool", "tool_call_id": calls[0].id, "content": "It is deep."}
+    messages: Any = [*HELLO, message.model_dump(exclude_none=True), result]
+    reply = await pocket.chat.completions.create(
+        messages=messages, model="any", max_tokens=3, tools=[tool], tool_choice="none"
+    )
+    assert reply.usage and reply.usage.prompt_tokens > 20
+
+
+async def test_what_is_not_done_says_what_to_do(client: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="ask /v1/chat/completions"):
+        await client.responses.create(model="any", input="Hello!")
 
 
 async def test_a_completion(engine: Engine, client: openai.AsyncOpenAI) -> None:

@@ -12,8 +12,8 @@ from typing import Any, Literal, cast
 
 from webllm_py.api.checks import fail, integer, one_of, text
 from webllm_py.api.fields import CHAT_FIELDS, COMPLETION_FIELDS, EMBEDDING_FIELDS, request_fields
+from webllm_py.api.inputs import texts_or_token_ids
 from webllm_py.api.records import Record
-from webllm_py.api.requests import texts_or_token_ids
 
 __all__ = [
     "CreateEmbeddingResponse",

@@ -50,6 +50,7 @@ GENERATION_FIELDS = SAMPLING_FIELDS | {
     "n",
     "prompt_lookup",
     "response_format",
+    "steering",
     "stop",
     "stream",
     "stream_options",
@@ -96,8 +97,11 @@ UNSUPPORTED = frozenset(
         "enable_latency_breakdown",
         "function_call",
         "functions",
+        "hooks",
         "modalities",
         "moderation",
+        "return_attentions",
+        "return_hidden_states",
         "verbosity",
         "web_search_options",
     }
@@ -105,6 +109,14 @@ UNSUPPORTED = frozenset(
 _ASKS_FOR_NOTHING: Mapping[str, Any] = {
     "enable_latency_breakdown": False,
     "modalities": ["text"],
+    "return_attentions": False,
+    "return_hidden_states": False,
+}
+_INSTEAD: Mapping[str, str] = {
+    "hooks": "are not for requests: engine.inspect(text, hooks=...) takes them.",
+    "return_attentions": "is not done: engine.inspect(text, output_attentions=True) gives them.",
+    "return_hidden_states": "is not done: engine.inspect(text, output_hidden_states=True) "
+    "gives them.",
 }
 
 
@@ -163,4 +175,5 @@ def _refuse_unsupported(name: str, value: Any) -> None:
         plain = None
     neutral = _ASKS_FOR_NOTHING.get(name)
     if plain is None or type(plain) is not type(neutral) or plain != neutral:
-        fail(name, "is not supported yet.", code="unsupported_parameter")
+        problem = _INSTEAD.get(name, "is not supported yet.")
+        fail(name, problem, code="unsupported_parameter")

@@ -43,6 +43,8 @@ _ROLE_FIELDS = {
 }
 # Fields of OpenAI's answers; a program that sends an answer back as a message sends them along.
 _ANSWER_FIELDS = {"refusal", "annotations", "audio", "function_call"}
+# What the openai package's ``parse`` adds to answers: the same once more, as objects of a program.
+_PARSED = {"message": "parsed", "function": "parsed_arguments"}
 _UNSUPPORTED_PARTS = ("image_url", "input_audio", "file", "refusal", "video_url")
 
 
@@ -103,6 +105,8 @@ def _message(value: Any, param: str) -> Json:
 def _without_answer_fields(fields: Json, param: str) -> Json:
     kept = {}
     for name, value in fields.items():
+        if name == _PARSED["message"]:
+            continue
         if name not in _ANSWER_FIELDS:
             kept[name] = value
         elif value is not None and not (isinstance(value, list) and not value):
@@ -145,7 +149,7 @@ def _tool_call(value: Any, param: str) -> Json:
     refuse_unknown(call, ["id", "type", "function", "index"], param)
     _only_functions(call, param)
     function = mapping(call.get("function"), f"{param}.function")
-    refuse_unknown(function, ["name", "arguments"], f"{param}.function")
+    refuse_unknown(function, ["name", "arguments", _PARSED["function"]], f"{param}.function")
     return {
         "id": _required(call, "id", param),
         "type": "function",

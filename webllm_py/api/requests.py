@@ -10,13 +10,12 @@ from webllm_py.api.checks import (
     boolean,
     fail,
     integer,
-    items,
     json_object,
     one_of,
     text,
-    wrong_type,
 )
 from webllm_py.api.fields import CHAT_FIELDS, COMPLETION_FIELDS, request_fields
+from webllm_py.api.inputs import texts_or_token_ids
 from webllm_py.api.messages import parse_messages
 from webllm_py.api.options import (
     MAX_CHOICES,
@@ -32,11 +31,13 @@ from webllm_py.api.options import (
     switch,
     timeout,
 )
-from webllm_py.api.sampling import MAX_TOKEN_ID, parse_sampling
+from webllm_py.api.sampling import parse_sampling
 from webllm_py.chat import CallRules
 from webllm_py.runtime.settings import SamplingSettings
 
 if TYPE_CHECKING:
+    from array import array
+
     from webllm_py.grammar import Grammar
 
 __all__ = [
@@ -45,7 +46,6 @@ __all__ = [
     "GenerationRequest",
     "parse_chat_request",
     "parse_completion_request",
-    "texts_or_token_ids",
 ]
 
 COMPLETION_TOKENS = 16  # OpenAI's default max_tokens of a text completion
@@ -72,6 +72,8 @@ class GenerationRequest:
         grammar: what a choice's text must be; None for any text.
         logprobs: how many alternatives of each token are wanted beside its log-probability; None
             for neither.
+        steering: vectors by layer that are added to what leaves it while this answer is made; it
+            has a turn of its own then.
         timeout: seconds after which, from the call on and waiting included, a
             ``RequestTimeoutError`` is raised; None to wait for as long as it takes.
     """
@@ -87,6 +89,7 @@ class GenerationRequest:
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     grammar: Grammar | None = None
     logprobs: int | None = None
+    steering: Mapping[int, array[float]] | None = None
     timeout: float | None = None
 
     @property
@@ -100,7 +103,21 @@ class GenerationRequest:
         that each of them would have to wait for, or that counts steps."""
         sampling = self.sampling
         each = sampling.logits_processors or sampling.has_rules or sampling.min_tokens
-        return not each and not self.grammar and self.logprobs is None and self.drawn == self.n
+        own = each or self.grammar or self.steering or self.logprobs is not None
+        return not own and self.drawn == self.n
+
+    def check_layers(self, layers: int, hidden_size: int) -> None:
+        """Refuse vectors for other layers than a model's, or of another length.
+
+        Raises:
+            RequestError: naming the field.
+        """
+        for layer, vector in (self.steering or {}).items():
+            if not 0 <= layer < layers:
+                fail("steering", f"has layer {layer}; this model's are 0 to {layers - 1}.")
+            if len(vector) != hidden_size:
+                problem = f"has {len(vector)} numbers; this model's layers have {hidden_size}."
+                fail(f"steering[{layer}]", problem)
 
     def check_vocabulary(self, size: int) -> None:
         """Refuse token ids that a vocabulary of ``size`` tokens does not have.
@@ -238,8 +255,17 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "include_usage": include_usage(present, stream),
         "sampling": parse_sampling(present, defaults),
         "grammar": grammar(present),
+        "steering": _steering(present),
         "timeout": timeout(present),
     }
+
+
+def _steering(present: Mapping[str, Any]) -> Mapping[int, array[float]] | None:
+    if not present.get("steering"):
+        return None
+    from webllm_py.api.steering import parse_steering  # not before it is needed, see above
+
+    return parse_steering(present["steering"])
 
 
 def _tools(present: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], ...], CallRules]:
@@ -272,33 +298,3 @@ def _enable_thinking(present: Mapping[str, Any], kwargs: dict[str, Any]) -> bool
     if outer not in (None, inner):
         fail("enable_thinking", "differs from the one in 'chat_template_kwargs'.")
     return inner
-
-
-def texts_or_token_ids(value: Any, param: str) -> tuple[tuple[str | tuple[int, ...], ...], bool]:
-    """A text or token ids, or a list of them; and whether it is no list of them but one."""
-    if isinstance(value, str):
-        return (text(value, param),), True
-    value = value.tolist() if hasattr(value, "tolist") else value  # numpy's arrays
-    found = items(value, param) if isinstance(value, list | tuple) else None
-    if found is None:
-        wrong_type(param, "a string, token ids, or a list of either", value)
-    if not found:
-        fail(param, "must not be empty.")
-    if isinstance(found[0], str | list | tuple):
-        each = (_text_or_token_ids(one, f"{param}[{i}]") for i, one in enumerate(found))
-        return tuple(each), False
-    return (_token_ids(found, param),), True
-
-
-def _text_or_token_ids(value: Any, param: str) -> str | tuple[int, ...]:
-    if isinstance(value, str):
-        return text(value, param)
-    return _token_ids(items(value, param), param)
-
-
-def _token_ids(value: list[Any], param: str) -> tuple[int, ...]:
-    if not value:
-        fail(param, "must not be empty.")
-    return tuple(
-        integer(token, f"{param}[{i}]", low=0, high=MAX_TOKEN_ID) for i, token in enumerate(value)
-    )

@@ -6,14 +6,15 @@ runs in CPython and in Pyodide.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.bench.bandwidth import measure_bandwidth
+from webllm_py.bench.constrained import constrained
+from webllm_py.bench.figures import spread, step_bytes
 from webllm_py.bench.options import BenchOptions
 from webllm_py.bench.profile import (
     NO_TIMESTAMPS,
@@ -21,9 +22,8 @@ from webllm_py.bench.profile import (
     profile_decode,
     profile_prefill,
 )
+from webllm_py.bench.requests import Requests
 from webllm_py.bench.tuned import gain, tuned_and_default
-from webllm_py.models.step import PAGE
-from webllm_py.runtime.executor import Executor
 
 if TYPE_CHECKING:
     from webllm_py.engine import Engine
@@ -42,8 +42,6 @@ SAMPLED: Mapping[str, Any] = {
 }
 # A token that always wins, so that every guess is right: the most that guessing can give.
 REPEATING: Mapping[str, Any] = {"temperature": 0, "logit_bias": {1: 100}}
-
-LONG_SECONDS = 30
 
 
 async def run(
@@ -68,17 +66,14 @@ async def run(
     return await Bench(engine, options, on_step).results(load_seconds)
 
 
-class Bench:
+class Bench(Requests):
     """One run of all measurements."""
 
     def __init__(self, engine: Engine, options: BenchOptions, on_step: Callable[[str], object]):
-        self.engine = engine
-        self.options = options
+        super().__init__(engine, options)
         self.on_step = on_step
-        self.executor = engine.loaded.executor
         self.bandwidth = 0.0
         self.skipped: list[str] = []
-        self._prompts = 0
 
     async def results(self, load_seconds: float | None) -> dict[str, Any]:
         """All measurements."""
@@ -101,6 +96,7 @@ class Bench:
             "turn": await self.turn(turn[0]) if turn else None,
             "decode": sorted(decode, key=lambda row: row["context"]),
             "faster": [await self.guessed(), await self.together()],
+            "constrained": await self.constrained(),
             "tuning": await self.tuning(),
             "profile": profile,
             "skipped": self.skipped,
@@ -159,6 +155,20 @@ class Bench:
         rates = spread([u.timings.decode_tokens_per_s for u in usages])
         return {"name": name, "context": len(prompt), "tokens_per_s": rates}
 
+    async def constrained(self) -> dict[str, Any]:
+        """Under a JSON schema, beside any text, both sampled."""
+        self.on_step("decoding under a JSON schema")
+        prompt = self.prompt(min(self.options.contexts))
+        under, free, share = await constrained(
+            partial(self.rate, prompt), self.options.runs, self.long_seconds
+        )
+        return {
+            "context": len(prompt),
+            "constrained": spread(under),
+            "free": spread(free),
+            "share": share,
+        }
+
     async def tuning(self) -> dict[str, Any] | None:
         """With the shapes that were tuned for this device, and with the defaults; None if nothing
         was tuned."""
@@ -167,12 +177,8 @@ class Bench:
         self.on_step("decoding with the default shapes of kernels")
         prompt = self.prompt(min(self.options.contexts))
 
-        async def rate() -> float:
-            usage = await self.request(prompt, self.options.tokens, GREEDY)
-            return float(usage.timings.decode_tokens_per_s)
-
         tuned, default = await tuned_and_default(
-            self.executor, rate, self.options.runs, LONG_SECONDS
+            self.executor, partial(self.rate, prompt, GREEDY), self.options.runs, self.long_seconds
         )
         return {
             "context": len(prompt),
@@ -256,59 +262,3 @@ class Bench:
                 await profile_prefill(self.executor, prompt, self.repeated, self.bandwidth)
             )
         return found
-
-    async def repeated(self, measure: Callable[[], Awaitable[Any]]) -> list[Any]:
-        """Results of the runs after the first."""
-        start = time.perf_counter()
-        results = [await measure()]
-        while len(results) < 2 or (
-            len(results) <= self.options.runs and time.perf_counter() - start < LONG_SECONDS
-        ):
-            results.append(await measure())
-        return results[1:]
-
-    def prompt(self, length: int) -> list[int]:
-        """A prompt of token ids that begins as no other one, so that none of it is cached."""
-        self._prompts += 1
-        vocab = self.executor.model.config.vocab_size
-        # Steps of a large prime visit the vocabulary in no particular order.
-        return [(self._prompts + i * 7919) % vocab for i in range(length)]
-
-    async def request(self, prompt: list[int], tokens: int, fields: Mapping[str, Any]) -> Any:
-        """Stream a completion of exactly so many tokens; its usage."""
-        stream = await self.engine.completions.create(
-            prompt=prompt,
-            max_tokens=tokens,
-            ignore_eos=True,
-            stream=True,
-            stream_options={"include_usage": True},
-            **fields,
-        )
-        usage = None
-        async with stream:
-            async for piece in stream:
-                usage = piece.usage or usage
-        return usage
-
-
-def step_bytes(executor: Executor, positions: float) -> int:
-    """Bytes that a decode step reads: every weight once, and the keys and values of the context.
-
-    Of an embedding table that is not the output layer as well it reads one row, which is left out.
-    """
-    weights = executor.weights
-    nbytes = sum(buffer.size for _, buffer in weights.vectors.values())
-    for name, (_, slices) in weights.matrices.items():
-        if name != "token_embd" or executor.model.tied:
-            nbytes += sum(buffer.size for part in slices for buffer in part.buffers.values())
-    return round(nbytes + executor.cache.bytes_a_page * positions / PAGE)
-
-
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Median, least, most, and every value."""
-    return {
-        "median": median(values),
-        "min": min(values),
-        "max": max(values),
-        "runs": list(values),
-    }

@@ -29,6 +29,7 @@ def table(results: Mapping[str, Any]) -> str:
         "",
         *decode_lines(results["decode"]),
         *faster_lines(results["faster"]),
+        *constrained_lines(results["constrained"]),
         *tuning_lines(results["tuning"], engine["tuning"]),
         *(text for profile in results["profile"] for text in ("", *profile_lines(profile))),
         *(f"left out: {reason}" for reason in results["skipped"]),
@@ -91,6 +92,16 @@ def faster_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
         rates = row["tokens_per_s"]
         label = f"decode, {row['name']}, at {row['context']:,}"
         yield line(label, rate(rates), bounds(rates, significant))
+
+
+def constrained_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Rates under a schema and of any text."""
+    for name, label in (("constrained", "a schema"), ("free", "any text")):
+        rates = found[name]
+        yield line(
+            f"decode, {label}, at {found['context']:,}", rate(rates), bounds(rates, significant)
+        )
+    yield line("a schema / any text", f"{found['share']:.3f}", "run by run in turn")
 
 
 def tuning_lines(tuning: Mapping[str, Any] | None, about: str) -> Iterator[str]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from webllm_py.grammar.characters import Ranges
 from webllm_py.grammar.pushdown import State
@@ -22,6 +21,8 @@ __all__ = ["TokenMasks"]
 
 SHORT = 16
 """Bytes of a short token; counts above it make no difference to short tokens."""
+PIECE = 512
+"""Tokens between two yields while the tables are made."""
 DENSE = 512
 """Tokens from which a set is kept as a bitmap."""
 TERMS_KEPT = 4096
@@ -52,19 +53,47 @@ class TokenMasks:
         self.words = (len(tokens) + 31) // 32
         self._terms: OrderedDict[tuple[Regular, bool], _Part] = OrderedDict()
         self._masks: OrderedDict[State, bytes] = OrderedDict()
+        self._slices: list[tuple[bool, Slice]] | None = None
+        self._making = self._made()
 
-    @cached_property
-    def _slices(self) -> list[tuple[bool, Slice]]:
-        """Parts of the vocabulary. Texts that are read, but not masked, never need them."""
-        groups: dict[tuple[Ranges | None, bool], list[tuple[bytes, int]]] = {}
+    def preparing(self) -> Iterator[None]:
+        """Make the tables of the vocabulary, before the first mask needs them.
+
+        That takes seconds for a large vocabulary in a browser; yields every few milliseconds.
+        """
+        while self._slices is None:
+            next(self._making)
+            yield
+
+    def _made(self) -> Iterator[None]:
+        groups: dict[tuple[Ranges | None, bool], dict[bytes, list[tuple[bytes, int]]]] = {}
         for token, text in enumerate(self.tokens):
+            if token % PIECE == 0:
+                yield
             if text and token not in self.ends:
-                key = _slice_of(text), len(text) <= SHORT
-                groups.setdefault(key, []).append((text, token))
-        return [
-            (short, Slice(characters, group, self.words))
-            for (characters, short), group in groups.items()
-        ]
+                group = groups.setdefault((_slice_of(text), len(text) <= SHORT), {})
+                group.setdefault(text[:2], []).append((text, token))
+        made = []
+        for (characters, short), group in groups.items():
+            part, size = Slice(characters, self.words), 0
+            for begin in sorted(group):
+                if size > PIECE:
+                    size = 0
+                    yield
+                part.extend(sorted(group[begin]))
+                size += len(group[begin])
+            yield from part.closing()
+            made.append((short, part))
+        self._slices = made
+        yield
+
+    @property
+    def _vocabulary(self) -> list[tuple[bool, Slice]]:
+        """Parts of the vocabulary. Texts that are read, but not masked, never need them."""
+        for _ in self.preparing():
+            pass
+        assert self._slices is not None
+        return self._slices
 
     def mask(self, state: State) -> bytes:
         """The allowed tokens: bit ``i % 32`` of the little-endian word ``i // 32`` for token i."""
@@ -112,7 +141,7 @@ class TokenMasks:
         tokens: list[int] = []
         exits: list[tuple[Trie, list[int]]] = []
         first = language.first()
-        for size, part in self._slices:
+        for size, part in self._vocabulary:
             if size is not short or not first & part.trie.first:
                 continue
             counted = part.of_length(language)

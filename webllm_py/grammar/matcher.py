@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from webllm_py.errors import GrammarError
 from webllm_py.grammar.masks import TokenMasks
 from webllm_py.grammar.pushdown import Grammar, State
@@ -89,6 +91,10 @@ class Matcher:
         if count:
             del self._states[-count:]
             del self._ended[-count:]
+
+    def preparing(self) -> Iterator[None]:
+        """Make the vocabulary's tables, see ``TokenMasks.preparing``."""
+        return self.masks.preparing()
 
     def mask(self) -> bytes:
         """A bitmap of the tokens that may come next, in little-endian 32-bit words."""

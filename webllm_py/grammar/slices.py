@@ -6,9 +6,7 @@ part are allowed without a look at any; where it only counts characters, those u
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import accumulate
-from operator import or_
+from collections.abc import Iterable, Iterator, Sequence
 
 from webllm_py.grammar.characters import Ranges, utf8
 from webllm_py.grammar.regular import EMPTY, EPSILON, Regular
@@ -40,18 +38,37 @@ def bitmap(words: int, tokens: Iterable[int], dense: int = 0) -> int:
 class Slice:
     """The tokens of one part; ``characters`` None is for those that no set of characters has."""
 
-    def __init__(self, characters: Ranges | None, tokens: list[tuple[bytes, int]], words: int):
-        self.trie = Trie(tokens)
+    def __init__(self, characters: Ranges | None, words: int):
+        self.trie = Trie()
         self.words = words
         self._character = utf8(characters) if characters else EMPTY
-        sizes = [len(text.decode()) if characters else 0 for text, _ in tokens]
-        groups: list[list[int]] = [[] for _ in range(max(sizes, default=0) + 1)]
-        for size, (_, token) in zip(sizes, tokens, strict=True):
-            groups[size].append(token)
-        self._up_to: list[int] = list(accumulate((bitmap(words, group) for group in groups), or_))
-        self.all = self._up_to[-1]
+        self._by_length: dict[int, list[int]] = {}
+        self._up_to: list[int] = []
         self._free: dict[Regular, bool] = {}
         self._after: dict[Regular, frozenset[Regular]] = {}
+
+    def extend(self, tokens: Sequence[tuple[bytes, int]]) -> None:
+        """Add tokens, in the order of their bytes."""
+        self.trie.extend(tokens)
+        for text, token in tokens:
+            length = len(text.decode()) if self._character is not EMPTY else 0
+            self._by_length.setdefault(length, []).append(token)
+
+    def closing(self) -> Iterator[None]:
+        """There are no more tokens; yields between the parts of what is to be made of all."""
+        self.trie.close()
+        allowed = 0
+        for length in range(max(self._by_length) + 1):
+            if length in self._by_length:
+                yield
+                allowed = bitmap(self.words, self._by_length[length], allowed)
+            self._up_to.append(allowed)
+        self._by_length.clear()
+
+    @property
+    def all(self) -> int:
+        """All tokens of the part."""
+        return self._up_to[-1]
 
     def of_length(self, language: Regular) -> int | None:
         """The tokens allowed by a term that at most counts characters; None for another term."""

@@ -14,6 +14,8 @@ __all__ = ["Trie"]
 class Trie:
     """Nodes in depth-first order: a node's descendants lie between it and where its subtree ends.
 
+    It grows by ``extend``, and is whole behind ``close``.
+
     Attributes:
         byte: the byte that leads to each node.
         end: the node behind each node's subtree.
@@ -22,37 +24,41 @@ class Trie:
         rank: how many tokens come before each node; a node's own run up to the next node's rank.
     """
 
-    def __init__(self, tokens: Iterable[tuple[bytes, int]]):
-        byte = bytearray()
-        end: list[int] = []
-        rank: list[int] = []
-        order: list[int] = []
-        path: list[int] = []
-        before = b""
-        for text, token in sorted(tokens):
-            common = 0 if text[:1] != before[:1] else _common(before, text)
-            while len(path) > common:
-                end[path.pop()] = len(byte)
-            new = len(text) - common
-            path += range(len(byte), len(byte) + new)
-            byte += text[common:]
-            end += [0] * new
-            rank += [len(order)] * new
-            order.append(token)
-            before = text
-        for node in path:
-            end[node] = len(byte)
-        rank.append(len(order))
-        self.byte = bytes(byte)
+    def __init__(self) -> None:
+        self.byte = bytearray()
+        self.end = array("i")
+        self.rank = array("i")
+        self.order = array("i")
+        self.first = 0
         self._roots: dict[int, int] = {}
-        node = 0
-        while node < len(byte):
-            self._roots[byte[node]] = node
-            node = end[node]
+        self._path: list[int] = []
+        self._last = b""
+
+    def extend(self, tokens: Iterable[tuple[bytes, int]]) -> None:
+        """Add tokens, which come in the order of their bytes, and behind all that are there."""
+        byte, end, path, before = self.byte, self.end, self._path, self._last
+        for text, token in tokens:
+            common = _common(before, text)
+            node = len(byte)
+            if not common:
+                self._roots[text[0]] = node
+            while len(path) > common:
+                end[path.pop()] = node
+            new = len(text) - common
+            path += range(node, node + new)
+            byte += text[common:]
+            end.extend([0] * new)
+            self.rank.extend([len(self.order)] * new)
+            self.order.append(token)
+            before = text
+        self._last = before
+
+    def close(self) -> None:
+        """There are no more tokens."""
+        for node in self._path:
+            self.end[node] = len(self.byte)
+        self.rank.append(len(self.order))
         self.first = sum(1 << value for value in self._roots)
-        self.end = array("i", end)
-        self.rank = array("i", rank)
-        self.order = array("i", order)
 
     def within(
         self, language: Regular, free: Callable[[Regular], bool]

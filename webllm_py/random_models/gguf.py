@@ -16,10 +16,11 @@ from webllm_py.checkpoint.gguf_writer import GGUFWriter
 from webllm_py.random_models.blocks import Pool
 from webllm_py.random_models.recipes import format_of
 from webllm_py.random_models.shapes import Shape
+from webllm_py.random_models.vocabulary import made_tokens
 
 __all__ = ["write_random_model"]
 
-NORMAL_TOKEN, CONTROL_TOKEN, UNUSED_TOKEN = 1, 3, 5  # token types of the GGUF specification
+NORMAL_TOKEN, CONTROL_TOKEN = 1, 3  # token types of the GGUF specification
 
 
 def write_random_model(path: Path, name: str, shape: Shape, format: str) -> None:
@@ -68,10 +69,13 @@ def add_sizes(writer: GGUFWriter, name: str, shape: Shape) -> None:
 
 
 def add_tokenizer(writer: GGUFWriter, vocab: int) -> None:
-    """Byte-level BPE without merges: a token a byte, one that ends a text, and unused ones."""
-    tokens = [*byte_characters(), "<|endoftext|>"]
-    kinds = [NORMAL_TOKEN] * 256 + [CONTROL_TOKEN] + [UNUSED_TOKEN] * (vocab - len(tokens))
-    tokens += [f"~{i}" for i in range(len(tokens), vocab)]
+    """Byte-level BPE without merges: a token a byte, one that ends a text, and made ones, which no
+    text is encoded as, but which are drawn."""
+    characters = byte_characters()
+    tokens = [*characters, "<|endoftext|>"]
+    made = made_tokens(vocab - len(tokens))
+    tokens += ["".join(map(characters.__getitem__, text)) for text in made]
+    kinds = [NORMAL_TOKEN] * 256 + [CONTROL_TOKEN] + [NORMAL_TOKEN] * len(made)
     writer.add("tokenizer.ggml.model", "gpt2")
     writer.add("tokenizer.ggml.pre", "gpt-2")
     writer.add("tokenizer.ggml.tokens", tokens)

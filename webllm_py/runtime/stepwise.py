@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
+import time
 from array import array
-from collections.abc import AsyncGenerator, Collection, Container, Sequence
+from collections.abc import AsyncGenerator, Collection, Container, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from webllm_py.errors import RequestError
@@ -19,6 +21,8 @@ __all__ = ["Constraint", "Stepwise", "Vocabulary"]
 
 # A pass over one row or two takes as long as a step or two, which have been begun already.
 FEWEST = 2
+# That Python works on without a look at what else is to be done.
+SLICE_SECONDS = 0.02
 
 
 class Constraint(Protocol):
@@ -27,6 +31,9 @@ class Constraint(Protocol):
     @property
     def is_free(self) -> bool:
         """Whether hardly a token is refused, and the text may end."""
+
+    def preparing(self) -> Iterator[None]:
+        """Make what the first mask needs, in pieces of a few milliseconds."""
 
     def mask(self) -> bytes:
         """A bitmap of the tokens that may come next; see ``Sampler.mask``."""
@@ -100,6 +107,8 @@ class Stepwise:
         """
         run, device = self.run, self.run.device
         device.replay(await run.decoder.plan("head"))
+        for constraint in self.constraints[:1]:  # all know the same vocabulary
+            await in_slices(constraint.preparing())
         while run.active and run.issued < run.max_tokens:
             if certain := self._certain():
                 await run.put(certain)
@@ -176,6 +185,15 @@ class Stepwise:
         for processor in self._processors:
             logits = checked(processor, processor(logits), self._vocab)
         device.write(drawn_from, 0, logits)
+
+
+async def in_slices(pieces: Iterator[None]) -> None:
+    """Work through these; whatever else waits on this event loop has its turn now and then."""
+    begun = time.perf_counter()
+    for _ in pieces:
+        if time.perf_counter() - begun > SLICE_SECONDS:
+            await asyncio.sleep(0)
+            begun = time.perf_counter()
 
 
 def rules_of(

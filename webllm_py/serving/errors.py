@@ -12,15 +12,17 @@ from webllm_py.errors import (
     QueueFullError,
     RequestError,
     RequestTimeoutError,
+    SlowReaderError,
     TemplateError,
     TokenizerError,
     WebLLMError,
 )
 from webllm_py.serving.messages import Reply
 
-__all__ = ["HTTPError", "error_body", "error_reply"]
+__all__ = ["GONE", "HTTPError", "error_body", "error_reply"]
 
 RETRY_SECONDS = 1
+GONE = 499  # nginx's status for a client that went away before its answer was there
 
 
 class HTTPError(RequestError):
@@ -50,6 +52,8 @@ def status_of(error: Exception) -> int:
             return 400
         case QueueFullError():
             return 429
+        case SlowReaderError():
+            return GONE
         case EngineClosedError() | DeviceLostError() | GPUOutOfMemoryError():
             return 503
     return 500

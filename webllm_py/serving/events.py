@@ -5,27 +5,60 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from webllm_py.serving.errors import error_body
+from webllm_py.errors import SlowReaderError
+from webllm_py.serving.errors import GONE, error_body
+from webllm_py.streaming import Queue
 
-__all__ = ["Events"]
+__all__ = ["Backlog", "Events"]
 
 DONE = b"data: [DONE]\n\n"
-GONE = 499  # nginx's status for a client that went away before its answer was there
+MOST_UNREAD = 4 << 20
+MOST_UNREAD_BY_ALL = 64 << 20
+
+
+class Backlog:
+    """Bytes of streams that were written, and that their clients have not taken.
+
+    Args:
+        most: of one stream.
+        most_by_all: of all together.
+    """
+
+    def __init__(self, most: int = MOST_UNREAD, most_by_all: int = MOST_UNREAD_BY_ALL):
+        self.most, self.most_by_all = most, most_by_all
+        self.size = 0
+
+    def check(self, own: int) -> None:
+        """Whether a stream may wait with so many bytes of its own.
+
+        Raises:
+            SlowReaderError: they, or those of all, are too many.
+        """
+        if own > self.most or self.size > self.most_by_all:
+            raise SlowReaderError(
+                f"{own >> 10:,} KiB of this answer were not read: it was ended. Read it faster, or "
+                "ask for it without 'stream'"
+            )
 
 
 class Events:
     """The body of a reply. The first piece is waited for before (``begin``), so that an answer that
     cannot be given has an HTTP status of its own.
 
+    The answer is written as it is made, however fast the body is read: what was not read yet is
+    bytes that count in ``backlog``, and are given together when they are asked for.
+
     Args:
         stream: what the engine returned: an asynchronous iterator of mappings.
         show_usage: whether the last piece, which has the usage and no choices, was asked for.
         at_end: called once, with the status to note and the usage if there was one.
         on_error: called with what ended it in the middle; gives the status.
+        backlog: shared by all streams of a server.
     """
 
     def __init__(
@@ -35,16 +68,21 @@ class Events:
         show_usage: bool,
         at_end: Callable[[int, Mapping[str, Any] | None], None],
         on_error: Callable[[Exception], int],
+        backlog: Backlog,
     ):
         self._stream = stream
         self._show_usage = show_usage
         self._at_end = at_end
         self._on_error = on_error
+        self._backlog = backlog
         self._usage: Mapping[str, Any] | None = None
         self._status = GONE
         self._closed = False
-        self._pieces = self._make()
-        self._first = b""
+        self._unread = bytearray()
+        self._error: Exception | None = None
+        self._begun = False
+        self._changes = Queue()  # True while there may be more
+        self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
         """Wait for the first piece.
@@ -52,36 +90,74 @@ class Events:
         Raises:
             Exception: there will be none, and why.
         """
+        self._task = asyncio.ensure_future(self._write())
         try:
-            self._first = await anext(self._pieces)
+            await self._changes.get()
+            if not self._unread and self._error:
+                raise self._error
         except BaseException:
-            await self._stream.aclose()
+            await self._end()
             raise
+        self._begun = True
+        if self._error:
+            self._status = self._on_error(self._error)
+        self._changes.put(True)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._first
-        try:
-            async for piece in self._pieces:
-                yield piece
-        except Exception as error:
-            self._status = self._on_error(error)
-            yield event(error_body(error))
+        more = True
+        while more:
+            more = await self._changes.get()
+            if self._unread:
+                yield self._taken()
+        if self._error:
+            yield event(error_body(self._error))
+
+    def _taken(self) -> bytes:
+        """All that was not read yet."""
+        data = bytes(self._unread)
+        self._unread.clear()
+        self._backlog.size -= len(data)
+        return data
 
     async def aclose(self) -> None:
         """End the answer; the engine is free for others when this returns."""
         if not self._closed:
             self._closed = True
             self._at_end(self._status, self._usage)
-            await self._stream.aclose()
+            await self._end()
 
-    async def _make(self) -> AsyncIterator[bytes]:
-        async for piece in self._stream:
-            plain = piece.to_dict()
-            self._usage = plain.get("usage") or self._usage
-            if plain["choices"] or self._show_usage:
-                yield event(plain)
-        self._status = 200
-        yield DONE
+    async def _end(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._taken()
+        await self._stream.aclose()
+
+    async def _write(self) -> None:
+        """Write the answer, to its end or as far as it is read."""
+        try:
+            async for piece in self._stream:
+                plain = piece.to_dict()
+                self._usage = plain.get("usage") or self._usage
+                if plain["choices"] or self._show_usage:
+                    self._put(event(plain))
+            self._status = 200
+            self._put(DONE)
+        except Exception as error:
+            self._error = error
+            if self._begun:
+                self._status = self._on_error(error)
+            if isinstance(error, SlowReaderError):
+                self._taken()
+                await self._stream.aclose()
+        self._changes.put(False)
+
+    def _put(self, data: bytes) -> None:
+        if not self._unread:
+            self._changes.put(True)
+        self._unread += data
+        self._backlog.size += len(data)
+        self._backlog.check(len(self._unread))
 
 
 def event(value: Mapping[str, Any]) -> bytes:

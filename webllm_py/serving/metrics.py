@@ -41,9 +41,14 @@ class Histogram:
 
 
 class Metrics:
-    """Counts of requests and tokens since the server began."""
+    """Counts of requests and tokens since the server began.
+
+    Attributes:
+        slow_readers: streams that were ended because nobody read them.
+    """
 
     def __init__(self) -> None:
+        self.slow_readers = 0
         self._requests: Counter[tuple[str, int]] = Counter()
         self._tokens: Counter[str] = Counter()
         self._first_token, self._whole = Histogram(), Histogram()
@@ -84,6 +89,7 @@ class Metrics:
                         self._tokens["cached"],
                     ),
                     ("completion_tokens", "Tokens generated", self._tokens["completion"]),
+                    ("slow_readers", "Streams ended as nobody read them", self.slow_readers),
                 )
             ),
             *(

@@ -9,9 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from webllm_py.errors import DeviceLostError, QueueFullError
-from webllm_py.serving.errors import HTTPError, error_reply, status_of
-from webllm_py.serving.events import GONE, Events
+from webllm_py.errors import DeviceLostError, QueueFullError, SlowReaderError
+from webllm_py.serving.errors import GONE, HTTPError, error_reply, status_of
+from webllm_py.serving.events import Backlog, Events
 from webllm_py.serving.messages import Reply, Request
 from webllm_py.serving.metrics import CONTENT_TYPE, Metrics
 from webllm_py.serving.tokens import detokenized, tokenized
@@ -22,6 +22,15 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING = 64
 """Requests that may wait for their turn before others are sent away."""
+
+
+ELSEWHERE = {
+    "/responses": "the Responses API is not done: ask /v1/chat/completions, which takes tools, "
+    "structured output and streams as well",
+    "/assistants": "assistants are not done: ask /v1/chat/completions",
+    "/completion": "llama.cpp's own endpoint is not done: ask /v1/completions",
+}
+"""What others have and this has not, and what does the same here."""
 
 
 class Served(Protocol):
@@ -72,6 +81,7 @@ class Service:
     ):
         self.engine = engine
         self.metrics = Metrics()
+        self.backlog = Backlog()
         self._api_key = api_key
         self._most_waiting = most_waiting
         self._created = int(time.time())
@@ -107,7 +117,9 @@ class Service:
 
     def _endpoint(self, request: Request, name: str) -> Callable[[Request], Awaitable[Reply]]:
         if name not in self._endpoints:
-            raise HTTPError(404, f"there is no {request.path} here", code="unknown_url")
+            reason = ELSEWHERE.get(name, "the endpoints are " + ", ".join(self._endpoints))
+            problem = f"there is no {request.path} here: {reason}"
+            raise HTTPError(404, problem, code="unknown_url")
         method, endpoint = self._endpoints[name]
         if request.method != method:
             raise HTTPError(
@@ -129,6 +141,8 @@ class Service:
         status = status_of(error)
         if status == 500:
             logger.error("a request failed", exc_info=error)
+        if isinstance(error, SlowReaderError):
+            self.metrics.slow_readers += 1
         if isinstance(error, DeviceLostError):
             self._recover()
         return status
@@ -161,7 +175,13 @@ class Service:
         if not stream:
             self.metrics.used(answer["usage"])
             return Reply.json(answer.to_dict())
-        events = Events(answer, show_usage=show_usage, at_end=ended, on_error=self._failed)
+        events = Events(
+            answer,
+            show_usage=show_usage,
+            at_end=ended,
+            on_error=self._failed,
+            backlog=self.backlog,
+        )
         await events.begin()
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # nginx would hold it
         return Reply(200, "text/event-stream; charset=utf-8", events, headers)
@@ -209,6 +229,7 @@ class Service:
         text = self.metrics.text(
             requests_processing=(self.engine.answering, "Requests that are being answered"),
             requests_waiting=(self.engine.waiting, "Requests whose turn has not come"),
+            unread_bytes=(self.backlog.size, "Bytes of streams that clients have not taken yet"),
             gpu_memory_bytes=(info["gpu_memory"], "Memory of the model on the GPU"),
         )
         return Reply(200, CONTENT_TYPE, text.encode())

@@ -36,6 +36,12 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '
             {"role": "assistant", "content": "x", "reasoning_content": "r"},
         ),
         (
+            {"role": "assistant", "content": "1", "parsed": {"a": 1}, "tool_calls": [
+                {**CALL, "function": {**CALL["function"], "parsed_arguments": {"a": 1}}}
+            ]},
+            {"role": "assistant", "content": "1", "tool_calls": [CALL]},
+        ),
+        (
             {"role": "assistant", "tool_calls": [{**CALL, "index": 0}]},
             {"role": "assistant", "content": None, "tool_calls": [CALL]},
         ),

@@ -175,3 +175,16 @@ def test_tokens_outside_the_vocabulary_and_empty_ones_are_not_accepted() -> None
     matcher = Matcher(schema_grammar(True), TokenMasks([b"", b"1"], ends=[0]))
     assert not matcher.accept(7) and not matcher.accept(-1)
     assert matcher.accept(1) and matcher.accept(0)
+
+
+def test_tables_are_made_in_pieces_and_by_whoever_asks_first() -> None:
+    tokens = [b"", *(f"{word}{number}".encode() for number in range(1000) for word in "ab ")]
+    together, at_once = TokenMasks(tokens, ends=[0]), TokenMasks(tokens, ends=[0])
+    one, other = together.preparing(), together.preparing()
+    assert sum(1 for _ in zip(one, other, strict=False)) > 3
+    assert [*one, *other] == [] and [*together.preparing()] == []
+    grammar = regex_grammar("[ab]1?[0-9]{2}")
+    expected = {i for i, text in enumerate(tokens) if text[:1] in (b"a", b"b") and len(text) < 4}
+    expected |= {i for i, text in enumerate(tokens) if text[:2] in (b"a1", b"b1")}
+    for masks in (together, at_once):
+        assert allowed(Matcher(grammar, masks).mask()) == expected

@@ -76,6 +76,7 @@ class FakeEngine:
             for i, word in enumerate(self.words):
                 if i == len(self.words) - 1:
                     await self.go_on.wait()
+                await asyncio.sleep(0)
                 yield word
         except BaseException:
             self.cut += 1

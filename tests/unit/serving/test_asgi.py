@@ -76,8 +76,12 @@ async def engine() -> FakeEngine:
 
 
 def asked(engine: FakeEngine, *, patience: float = 60, **fields: Any) -> Client:
+    return client_of(Service(engine), patience=patience, **fields)
+
+
+def client_of(service: Service, *, patience: float = 60, **fields: Any) -> Client:
     body = json.dumps({**CHAT, **fields}).encode()
-    return Client(ASGIApp(Service(engine), patience=patience), body[:9], body[9:])
+    return Client(ASGIApp(service, patience=patience), body[:9], body[9:])
 
 
 async def until(condition: Any) -> None:
@@ -136,6 +140,48 @@ async def test_a_slow_reader_holds_up_nobody(engine: FakeEngine) -> None:
         assert not slow.sent and not task.done()
         slow.reading.set()
     assert slow.body.endswith(b"data: [DONE]\n\n")
+
+
+async def test_what_a_slow_reader_has_not_taken_comes_in_one(engine: FakeEngine) -> None:
+    engine.words = tuple("abcdefgh")
+    client = asked(engine, stream=True)
+    client.reading.clear()
+    client.takes = 2  # the head, and the first piece
+    async with client.asking():
+        await until(lambda: len(client.sent) == 2 and not engine.answering)
+        client.reading.set()
+    assert len(client.sent) < 6
+    events = client.body.decode().removesuffix("\n\n").split("\n\n")
+    chunks = [json.loads(event.removeprefix("data: ")) for event in events[:-1]]
+    assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks) == "abcdefgh"
+
+
+@pytest.mark.parametrize("by_all", [False, True])
+async def test_memory_for_slow_readers_has_an_end(engine: FakeEngine, by_all: bool) -> None:
+    """The answer ends, and its memory is free; others go on."""
+    engine.words = ("x" * 100,) * 1000
+    service = Service(engine)
+    if by_all:
+        service.backlog.most_by_all = 20_000
+    else:
+        service.backlog.most = 20_000
+    slow, other = client_of(service, stream=True), client_of(service, stream=True)
+    slow.reading.clear()
+    slow.takes = 2
+    async with slow.asking():
+        await until(lambda: engine.cut)
+        assert (engine.answering, service.backlog.size) == (0, 0)
+        async with other.asking():
+            pass
+        slow.reading.set()
+    assert "were not read" in json.loads(slow.body.split(b"data: ")[-1])["error"]["message"]
+    assert other.body.endswith(b"data: [DONE]\n\n")
+    metrics = client_of(service)
+    async with metrics.asking(method="GET", path="/metrics"):
+        pass
+    assert b"webllm_py_slow_readers_total 1\n" in metrics.body
+    assert b"webllm_py_unread_bytes 0\n" in metrics.body
+    assert b'status="499"} 1\n' in metrics.body and b'status="200"} 1\n' in metrics.body
 
 
 async def test_one_that_takes_nothing_counts_as_gone(engine: FakeEngine) -> None:

@@ -1,0 +1,35 @@
+"""What a step reads, and what of several runs is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from webllm_py.models.step import PAGE
+from webllm_py.runtime.executor import Executor
+
+__all__ = ["spread", "step_bytes"]
+
+
+def step_bytes(executor: Executor, positions: float) -> int:
+    """Bytes that a decode step reads: every weight once, and the keys and values of the context.
+
+    Of an embedding table that is not the output layer as well it reads one row, which is left out.
+    """
+    weights = executor.weights
+    nbytes = sum(buffer.size for _, buffer in weights.vectors.values())
+    for name, (_, slices) in weights.matrices.items():
+        if name != "token_embd" or executor.model.tied:
+            nbytes += sum(buffer.size for part in slices for buffer in part.buffers.values())
+    return round(nbytes + executor.cache.bytes_a_page * positions / PAGE)
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Median, least, most, and every value."""
+    return {
+        "median": median(values),
+        "min": min(values),
+        "max": max(values),
+        "runs": list(values),
+    }
