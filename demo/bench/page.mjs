@@ -2,7 +2,7 @@
 //
 // Query: model    address of the model, relative to the site; none for the pocket model
 //        bench    JSON: fields of webllm_py.bench.BenchOptions
-//        load     JSON: quantize, kv_dtype, context_length, f16, subgroups, power_preference
+//        load     JSON: quantize, kv_dtype, context_length, f16, subgroups, power_preference, host_profile
 //        check    JSON: what to compare with another engine; see demo/tools/agreement.py
 //        report   POST progress and results to /report/step, /report/done and /report/error
 

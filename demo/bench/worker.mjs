@@ -12,6 +12,7 @@ self.onmessage = async ({ data }) => {
     const began = performance.now();
     const python = await start();
     const pythonSeconds = (performance.now() - began) / 1000;
+    if (JSON.parse(data.load).host_profile) await run(python, "bench/host_profile.py");
     const bench = python.globals.get("bench");
     const step = (text) => self.postMessage({ type: "step", text });
     // Python knows null by another name than None.
@@ -27,6 +28,10 @@ self.onmessage = async ({ data }) => {
 async function start() {
   const unzipped = async (path) => unzip((await get(path)).arrayBuffer());
   const [python] = await startPython(unzipped("snapshot.bin.gz"), unzipped("packages.bin.gz"));
-  python.runPython(await (await get("bench/worker.py")).text());
+  await run(python, "bench/worker.py");
   return python;
+}
+
+async function run(python, path) {
+  python.runPython(await (await get(path)).text());
 }

@@ -28,6 +28,7 @@ async def bench(
     switches = {
         name: load.pop(name) for name in ("f16", "subgroups", "power_preference") if name in load
     }
+    watched = load.pop("host_profile", False)
     step("opening the GPU")
     start = time.perf_counter()
     device = await open_device(**switches)
@@ -43,8 +44,15 @@ async def bench(
         seconds = time.perf_counter() - start
         results = await run(engine, options, load_seconds=seconds, on_step=step)
         answer = check and await answered(engine, **check)
+        shown = table(results)
+        if watched:  # worker.mjs has run host_profile.py
+            step("the host's work")
+            profile = globals()["host_profile"]
+            parts, text = await profile(engine, min(options.contexts), options.tokens)
+            results["host_profile"] = parts
+            shown += f"\n\n{text}"
     device.close()
-    report = {"results": results, "table": table(results), "gpu_s": gpu_seconds}
+    report = {"results": results, "table": shown, "gpu_s": gpu_seconds}
     return json.dumps(report | {"check": answer})
 
 

@@ -65,6 +65,11 @@ def add_browser(parser: ArgumentParser) -> None:
         "it is fetched from npm. What transformers.js reads is made of a .gguf file in Q4_0",
     )
     group.add_argument(
+        "--host-profile",
+        action="store_true",
+        help="also show where the host's work of a decoded token goes, in Python and JavaScript",
+    )
+    group.add_argument(
         "--page-start",
         action="store_true",
         help="measure nothing but the chat page, from opened to ready: with an empty profile, and "

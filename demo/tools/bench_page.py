@@ -116,6 +116,8 @@ def load_options(options: Namespace) -> dict[str, Any]:
         "subgroups": not options.no_subgroups,
         "power_preference": options.device,
     }
+    if options.host_profile:
+        load["host_profile"] = True
     return load | ({"context_length": options.context} if options.context else {})
 
 

@@ -49,7 +49,8 @@ def run(pack: Path, home: Path, *words: str) -> subprocess.CompletedProcess[str]
 def test_a_random_model_is_made_and_measured(pack: Path, tmp_path: Path) -> None:
     measured = ("--prompt-tokens", "8", "--contexts", "8", "--tokens", "4", "--runs", "1")
     loaded = ("--no-f16", "--kv-dtype", "f32", "--context", "64")
-    ended = run(pack, tmp_path, "--shape", "tiny", "--json", "--profile", *measured, *loaded)
+    shown = ("--json", "--profile", "--host-profile")
+    ended = run(pack, tmp_path, "--shape", "tiny", *shown, *measured, *loaded)
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
     assert found["engine"]["name"] == "tiny-q4_0, random"
@@ -62,6 +63,9 @@ def test_a_random_model_is_made_and_measured(pack: Path, tmp_path: Path) -> None
         assert profile["repeats"] == 1
         assert min(row["gpu_s"] for row in profile["kernels"]) > 0
         assert any(row["matrix"] == "gate_up" for row in profile["kernels"])
+    whole = found["host_profile"].pop("in all")
+    assert sum(found["host_profile"].values()) == pytest.approx(whole)
+    assert 0 < found["host_profile"]["JavaScript, replay()"] < whole
     assert (tmp_path / ".cache" / "webllm_py" / "bench" / "tiny-q4_0.gguf").is_file()
 
 
