@@ -16,7 +16,7 @@
 // mirostat cuts is not for it: mu is of the draw before.
 //
 // Top-k, then top-p over what it left, then min-p are all thresholds on the distance from the
-// maximum; sample/shape.wgsl cuts what is left in other ways. Top-k cannot reach past the k-th of the
+// maximum; sample/shape.wgsl and sample/mirostat.wgsl cut in other ways. Top-k cannot reach past the k-th of the
 // workgroups' winners; otherwise one pass over the vocabulary counts keys in 256 bins and finds the bin
 // where the cut falls. Another pass gathers the tokens up to there. Among these, a few are ranked
 // against each other, many are cut 8 bits of the key at a time.
@@ -45,6 +45,7 @@ ${best}
 ${gumbel}
 ${sample/cuts}
 ${sample/shape}
+${sample/mirostat}
 
 const RANKED = 512u;          // most candidates that are ranked against each other
 const RANKED_MASS = 4194304.0;  // 2^22: RANKED of them fit in 32 bits
@@ -226,11 +227,16 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   if (bitcast<f32>(settings[own]) > 0.0 && (flags & 4u) == 0u) {
     let most = best.value;
     let top_p = bitcast<f32>(settings[own + 2u]);
-    let top_k = select(settings[own + 1u], VOCAB, settings[own + 1u] == 0u);
+    var top_k = select(settings[own + 1u], VOCAB, settings[own + 1u] == 0u);
     var mu = 0.0;
     var whole = 1e9;
     var last_key = min_p_key();
-    if (follows_surprise) {
+    let estimates = follows_surprise && (flags & 32u) != 0u;
+    if (estimates) {
+      mu = mirostat[own_slot];
+      top_k = mirostat_count(thread, most, mu);
+      last_key = coarse_cut(thread, most, false, f32(top_k));
+    } else if (follows_surprise) {
       _ = coarse_cut(thread, most, true, 1.0);
       mu = mirostat[own_slot];
       last_key = mirostat_key(mu, running[THREADS - 1u]);
@@ -250,7 +256,11 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     }
     best = best_of_workgroup(best, thread);
     if (follows_surprise) {
-      let mass = window_sum(thread, n, vec2(0u, LAST_KEY), false);
+      var kept = LAST_KEY;
+      if (estimates) {
+        kept = threshold(thread, n, false, f32(top_k), LAST_KEY);
+      }
+      let mass = window_sum(thread, n, vec2(0u, kept), false);
       if (thread == 0u && best.token < VOCAB) {
         let value = scaled[scaled_row + best.token / 4u][best.token % 4u];
         mirostat[own_slot] = mirostat_next(mu, own, key_of(value, most), mass);

@@ -1,13 +1,11 @@
-// Cuts that are no list's head: typical_p, XTC, mirostat. Each leaves keys from one to another.
+// Cuts that are no list's head: typical_p, XTC. Each leaves keys from one to another.
 //
 // typical_p  locally typical sampling (arXiv 2202.00666): of what is left, the tokens whose surprise is
 //            nearest to the entropy, until they have that probability. Surprise less entropy is a key
 //            less the mean key.
 // xtc        exclude top choices (llama.cpp, text-generation-webui): with a probability, all tokens at
 //            or above the threshold go, but for the least likely of them.
-// mirostat   version 2 (arXiv 2007.14966): tokens of more surprise (bits) than mu go; mu then moves
-//            against the surprise of the token drawn, by eta of its difference from tau.
-// Needs cuts.wgsl, gumbel.wgsl, and mirostat: mu of each slot.
+// Needs cuts.wgsl and gumbel.wgsl.
 
 const MEAN_STEP = 0x1p-13;  // of a key times its probability in a bin: at most 0x1p19 / e
 
@@ -72,16 +70,4 @@ fn shaped_window(thread: u32, n: u32, own: u32, limit: u32, position: u32) -> ve
     window = select(window, narrow, uniform_number(position) < chance);
   }
   return window;
-}
-
-// The last key that mirostat leaves; `whole` is the probability of all tokens relative to the greatest.
-fn mirostat_key(mu: f32, whole: f32) -> u32 {
-  return u32(clamp((mu * 0.69314718 - log(whole)) * KEY_STEPS, 0.0, 16777215.0));
-}
-
-// mu after a token with this key, of candidates that have this probability.
-fn mirostat_next(mu: f32, own: u32, key: u32, mass: f32) -> f32 {
-  let surprise = (f32(key) / KEY_STEPS + log(mass)) / 0.69314718;
-  let tau = bitcast<f32>(settings[own + 14u]);
-  return mu - bitcast<f32>(settings[own + 15u]) * (surprise - tau);
 }

@@ -129,6 +129,34 @@ async def test_several_answers_of_one_among_others(exact: Engine, rows: list[int
     assert 4 in rows
 
 
+async def test_a_seed_gives_the_same_tokens_whatever_is_cached_and_whoever_comes(
+    exact: Engine, rows: list[int]
+) -> None:
+    """Alone and from nothing; behind a prompt that is cached, whole or in part; among others; as a
+    stream; and each as often as it is asked."""
+    text = "Once upon a time there was a token that nobody had drawn before. " * 2
+    fields: dict[str, Any] = {"prompt": text, "max_tokens": 12, "seed": -5, "temperature": 1.3}
+    pages = exact.loaded.executor.cache.pages
+
+    async def drawn(**changed: Any) -> str:
+        reply = await exact.completions.create(**{**fields, **changed})
+        if not changed.get("stream"):
+            return str(reply.choices[0].text)
+        return "".join([piece.choices[0].text async for piece in reply])
+
+    expected = await drawn()
+    assert await drawn() == expected and await drawn(stream=True) == expected
+    assert await drawn(seed=6) != expected
+    pages.clear()
+    await drawn(prompt=text[:70] + "Another story begins here, and is no longer.")
+    assert await drawn() == expected
+    pages.clear()
+    others = [drawn(prompt=text[number:], seed=number) for number in (3, 100)]
+    first, again, *_ = await asyncio.gather(drawn(), drawn(stream=True), *others)
+    assert first == again == expected
+    assert max(rows) == 4
+
+
 async def test_who_leaves_and_who_is_interrupted(exact: Engine) -> None:
     fields: dict[str, Any] = {"temperature": 0, "ignore_eos": True, "max_tokens": 120}
 

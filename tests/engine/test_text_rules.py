@@ -75,6 +75,7 @@ async def test_min_tokens_of_a_grammar(engine: Engine) -> None:
         {"typical_p": 0.4},
         {"xtc_probability": 1.0, "xtc_threshold": 0.01},
         {"mirostat": 2, "mirostat_tau": 1.0},
+        {"mirostat": 1, "mirostat_tau": 4.0},
     ],
 )
 async def test_cuts_of_several_answers_and_of_guesses(

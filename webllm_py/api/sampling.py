@@ -29,7 +29,7 @@ def parse_sampling(
     settings.update(
         (name, check(fields[name])) for name, check in _CHECKS.items() if name in fields
     )
-    return SamplingSettings(**settings, dry=_dry(fields), mirostat_tau=_mirostat_tau(fields))
+    return SamplingSettings(**settings, dry=_dry(fields), **_mirostat(fields))
 
 
 def sampling_defaults(generation_config: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,14 +93,11 @@ def _breakers(value: Any) -> tuple[str, ...]:
     )
 
 
-def _mirostat_tau(fields: Mapping[str, Any]) -> float:
-    """``mirostat`` is 0 (off) or 2; ``mirostat_tau`` says nothing without it, as in llama.cpp."""
+def _mirostat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``mirostat`` is 0 (off), 1 or 2, without which ``mirostat_tau`` says nothing (llama.cpp)."""
     tau = decimal(fields.get("mirostat_tau", 5.0), "mirostat_tau", low=1e-3, high=100)
     version = integer(fields.get("mirostat", 0), "mirostat", low=0, high=2)
-    if version == 1:
-        problem = "1 is not supported; 2 does the same with less work."
-        fail("mirostat", problem, code="unsupported_value")
-    return tau if version else 0.0
+    return {"mirostat": version, "mirostat_tau": tau} if version else {}
 
 
 def _token_id(key: Any) -> int:

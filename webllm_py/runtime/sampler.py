@@ -20,7 +20,7 @@ __all__ = ["RING", "Drawing", "Sampler"]
 RING = 1024
 """Drawn tokens of a slot that the GPU remembers; more are never in flight."""
 IN_PROMPT = 1 << 31
-PENALTIES, BIAS, UNCUT, MASKED, SHAPED = 1, 2, 4, 8, 16
+PENALTIES, BIAS, UNCUT, MASKED, SHAPED, ESTIMATES = 1, 2, 4, 8, 16, 32
 # Enough tokens a workgroup that its reduction is worth it, few enough to fill the GPU.
 ITEMS = 4
 SETTINGS_BYTES = 64
@@ -130,7 +130,7 @@ class Sampler:
                 bias[token] = value
             self._write(self.bias, slot, bias)
         if settings.shaped:
-            flags |= SHAPED
+            flags |= SHAPED | (ESTIMATES if settings.mirostat == 1 else 0)
             self.device.write(self.mirostat, 4 * slot, struct.pack("<f", 2 * settings.mirostat_tau))
         cut = 0 < settings.top_k < self.vocab_size or settings.top_p < 1 or settings.min_p > 0
         if not cut and not settings.greedy and not settings.shaped:

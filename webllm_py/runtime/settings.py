@@ -52,7 +52,8 @@ class SamplingSettings:
         xtc_probability, xtc_threshold: with this probability, drop all tokens that have at least
             the threshold, but for the least likely of them ("exclude top choices", as llama.cpp and
             text-generation-webui have it), of what the others leave; 0 drops none.
-        mirostat_tau: the surprise, in bits a token, that mirostat 2.0 steers to (Basu et al. 2021);
+        mirostat: its version, 1 or 2, where it is on.
+        mirostat_tau: the surprise, in bits a token, that mirostat steers to (Basu et al. 2021);
             0 is off. Where it is on, the cuts above are not made.
         mirostat_eta: how quickly it does.
         seed: starts the random numbers, so that the same request gives the same tokens on the
@@ -78,6 +79,7 @@ class SamplingSettings:
     typical_p: float = 1.0
     xtc_probability: float = 0.0
     xtc_threshold: float = 0.1
+    mirostat: int = 2
     mirostat_tau: float = 0.0
     mirostat_eta: float = 0.1
     seed: int | None = None
