@@ -28,6 +28,8 @@ MAX_CONFIG_BYTES = 4 << 20
 FLOATS = ("F32", "F16", "BF16")
 PREFIX = "base_model.model."
 PEFT_NAME = re.compile(r"(?P<module>.+)\.lora_(?P<half>[AB])(\.\w+)?\.weight")
+# Of tables that adapters stand beside PEFT saves a copy, in case that the vocabulary has grown.
+COPIES = re.compile(r".+\.(base_layer|embed_tokens|lm_head|embed_in|embed_out|wte)\.weight")
 GGUF_NAME = re.compile(r"(?P<module>.+)\.weight\.lora_(?P<half>[ab])")
 # Ways to begin the training that change the base model's own weights.
 CHANGING_INITS = ("pissa", "olora", "corda")
@@ -70,11 +72,13 @@ class Adapter:
         pairs: by the module's name: transformers' for PEFT ("model.layers.0.self_attn.q_proj"),
             GGUF's ("blk.0.attn_q") for GGUF.
         architecture: of the model that it was trained for; PEFT does not say it.
+        vocab_size: of that model, where the files say it.
     """
 
     checkpoint: Checkpoint
     pairs: Mapping[str, Pair]
     architecture: str | None = None
+    vocab_size: int | None = None
 
     @property
     def name(self) -> str:
@@ -157,7 +161,9 @@ async def _open_folder(folder: Folder) -> Adapter:
         ) from None
     try:
         tensors = await read_safetensors(source)
-        halves = _halves(folder.name, tensors, PEFT_NAME)
+        copies = [tensor for name, tensor in tensors.items() if COPIES.fullmatch(name)]
+        low = {tensor.name: tensor for tensor in tensors.values() if tensor not in copies}
+        halves = _halves(folder.name, low, PEFT_NAME)
         pairs = {
             module: _pair(folder.name, config, module, a, b) for module, (a, b) in halves.items()
         }
@@ -172,7 +178,7 @@ async def _open_folder(folder: Folder) -> Adapter:
         tensors=tensors,
         sources=(source,),
     )
-    return Adapter(checkpoint, pairs)
+    return Adapter(checkpoint, pairs, vocab_size=copies[0].shape[0] if copies else None)
 
 
 def _refuse(name: str, config: Mapping[str, Any]) -> None:

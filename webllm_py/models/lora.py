@@ -114,6 +114,11 @@ def segments_of(model: Transformer, adapter: Adapter) -> list[Segment]:
         raise AdapterError(
             f"the adapter {adapter.name} was trained for {theirs}, and this model is {own}"
         )
+    if adapter.vocab_size not in (None, model.config.vocab_size):
+        raise AdapterError(
+            f"the adapter {adapter.name} is of another model: its vocabulary has "
+            f"{adapter.vocab_size:,} tokens, and this model's {model.config.vocab_size:,}"
+        )
     matrices = {matrix.name: matrix for matrix in model.matrices()}
     found = []
     for module, pair in adapter.pairs.items():
