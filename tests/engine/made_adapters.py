@@ -124,7 +124,9 @@ class RecordedAdapter:
     def save(self, name: str) -> None:
         text = json.dumps([self.config, self.shapes, self.checksum]).encode()
         arrays = asdict(self.expected)
-        np.savez_compressed(FIXTURES / f"lora-{name}.npz", text=np.frombuffer(text, np.uint8), **arrays)
+        np.savez_compressed(
+            FIXTURES / f"lora-{name}.npz", text=np.frombuffer(text, np.uint8), **arrays
+        )
 
     @classmethod
     def load(cls, name: str) -> RecordedAdapter:
