@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import AdapterError, RequestError
 from webllm_py.fetch.options import FetchOptions
+from webllm_py.loaded import LoadedModel
 
 if TYPE_CHECKING:
     from webllm_py.api import AdapterChoice
-    from webllm_py.loaded import LoadedModel
+    from webllm_py.embedding import LoadedEmbedder
     from webllm_py.runtime.adapters import LoadedAdapter
     from webllm_py.runtime.executor import Executor
     from webllm_py.runtime.pages import Mix
@@ -29,6 +30,8 @@ class WithAdapters:
         @property
         def name(self) -> str: ...
         @property
+        def any_loaded(self) -> LoadedModel | LoadedEmbedder: ...
+        @property
         def loaded(self) -> LoadedModel: ...
 
     def __init__(self) -> None:
@@ -37,7 +40,8 @@ class WithAdapters:
     @property
     def adapters(self) -> Mapping[str, LoadedAdapter]:
         """Those that are loaded, by name, in the order of their loading."""
-        found = self.loaded.executor.adapters
+        model = self.any_loaded
+        found = model.executor.adapters if isinstance(model, LoadedModel) else None
         return MappingProxyType(found.loaded if found else {})
 
     async def load_adapter(

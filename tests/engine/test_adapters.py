@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,19 @@ from family_files import write_family_folder, write_family_gguf
 from family_models import FamilyModel, Recorded
 from made_adapters import ADAPTERS, MIX, MadeAdapter, RecordedAdapter, small_gguf
 from made_models import SMALL
-from model_files import Files
+from model_files import Files, write_safetensors
 
 import webllm_py
-from webllm_py import Engine, StateError
+from webllm_py import (
+    AdapterError,
+    Engine,
+    GPUOutOfMemoryError,
+    RequestError,
+    StateError,
+    sync,
+)
 from webllm_py.gpu import Device
+from webllm_py.gpu.device import Buffer
 from webllm_py.runtime import executor
 
 TOLERANCE = 5e-5  # the issue asks for 2e-3
@@ -230,3 +239,133 @@ async def test_ggufs_own(tmp_path: Path, files: Files, plain_device: Device) -> 
             assert (found.name, found.rank, found.modules) == ("small-plain", 8, 14)
             logits = await engine.logits(TOKENS, adapters=["small-plain"])
             assert recorded.expected.error(logits) < TOLERANCE
+
+
+def changed(folder: Path, rename: Callable[[str], str], cut: int = 0) -> Path:
+    """The plain adapter with other modules, or shorter rows in A."""
+    recorded = RecordedAdapter.load("small-plain")
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps(recorded.config))
+    weights = {}
+    for name, weight in ADAPTERS["small-plain"].weights(recorded.shapes).items():
+        short = weight[:, : weight.shape[1] - cut] if cut and "lora_A" in name else weight
+        weights[rename(name)] = np.ascontiguousarray(short)
+    write_safetensors(folder / "adapter_model.safetensors", weights, "F32")
+    return folder
+
+
+async def test_what_does_not_fit_changes_nothing(adapted: Engine, tmp_path: Path) -> None:
+    device = adapted.loaded.executor.device
+    before = device.n_buffers, device.allocated, dict(adapted.loaded.executor.adapters.matrices)
+    for name, words, rename, cut in (
+        ("unknown", r"no such linear\s+layer", lambda n: n.replace("q_proj", "z_proj"), 0),
+        ("norms", "embeddings, norms", lambda n: n.replace("mlp.up_proj", "input_layernorm"), 0),
+        ("layers", r"layers\.7\.", lambda n: n.replace("layers.1.", "layers.7."), 0),
+        ("narrow", "takes 127 numbers there, and 128 here", str, 1),
+        ("swapped", "gives 64 numbers there, and 128 here", swapped, 0),
+    ):
+        with pytest.raises(AdapterError, match=words):
+            await adapted.load_adapter(changed(tmp_path / name, rename, cut))
+    with pytest.raises(AdapterError, match=r"of another model|no such linear"):
+        await adapted.load_adapter(
+            RecordedAdapter.load("phi3-lora").folder(tmp_path / "phi", ADAPTERS["phi3-lora"])
+        )
+    file = small_gguf(
+        tmp_path / "a.gguf", ADAPTERS["small-plain"], RecordedAdapter.load("small-plain")
+    )
+    data = file.read_bytes().replace(b"llama", b"qwen2", 1)
+    file.write_bytes(data)
+    with pytest.raises(AdapterError, match="trained for qwen2, and this model is llama"):
+        await adapted.load_adapter(file)
+    for name in ("small-plain", "small", ""):
+        with pytest.raises(AdapterError, match="is taken"):
+            await adapted.load_adapter(of_small("small-plain", tmp_path / f"x{name}"), name=name)
+    executor = adapted.loaded.executor
+    assert (device.n_buffers, device.allocated, dict(executor.adapters.matrices)) == before
+    assert list(adapted.adapters) == list(MIX)
+
+
+def swapped(name: str) -> str:
+    """k's adapter for the MLP's gate."""
+    parts = {"self_attn.k_proj": "mlp.gate_proj", "mlp.gate_proj": "self_attn.k_proj"}
+    for one, two in parts.items():
+        if one in name:
+            return name.replace(one, two)
+    return name
+
+
+async def test_names_that_are_not_loaded(adapted: Engine) -> None:
+    for fields, param in (
+        ({"adapters": ["pirate"]}, "adapters"),
+        ({"lora": [{"id": 2, "scale": 1}]}, "lora"),
+    ):
+        with pytest.raises(RequestError, match="is loaded; there are: 'small-plain'") as error:
+            await adapted.completions.create(prompt="x", **fields)
+        assert (error.value.param, error.value.code) == (param, "adapter_not_found")
+    with pytest.raises(RequestError, match="no adapter 'pirate'"):
+        await adapted.logits([1], adapters=["pirate"])
+    with pytest.raises(RequestError, match="no adapter 'pirate'"):
+        await adapted.unload_adapter("pirate")
+
+
+async def test_no_room(
+    files: Files,
+    plain_device: Device,
+    adapters: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When memory ends on the way, what was there stays and works."""
+    device = plain_device
+    async with await webllm_py.load(files.gguf(SMALL), device=device, tune=False) as engine:
+        await engine.load_adapter(adapters["small-plain"])
+        before = await said(engine, model="small-plain")
+        held, create, made = (device.n_buffers, device.allocated), device.create_buffer, 0
+
+        def failing(label: str, size: int) -> Buffer:
+            nonlocal made
+            made += label.endswith("adapters")
+            if made > 3:
+                raise GPUOutOfMemoryError("no more")
+            return create(label, size)
+
+        monkeypatch.setattr(device, "create_buffer", failing)
+        with pytest.raises(GPUOutOfMemoryError):
+            await engine.load_adapter(adapters["small-patterns"])
+        monkeypatch.undo()
+        assert (device.n_buffers, device.allocated) == held
+        assert list(engine.adapters) == ["small-plain"]
+        assert await said(engine, model="small-plain") == before
+        await engine.load_adapter(adapters["small-patterns"])
+        assert await said(engine, adapters=MIX) not in ("", before)
+
+
+async def test_recovering_loads_them_again(files: Files, adapters: dict[str, Path]) -> None:
+    async with await webllm_py.load(files.gguf(SMALL), kv_dtype="f32", tune=False) as engine:
+        for folder in adapters.values():
+            await engine.load_adapter(folder)
+        await engine.recover()
+        assert list(engine.adapters) == list(MIX)
+        mixed, _ = Expected.load("lora-mixed")
+        assert mixed.error(await engine.logits(TOKENS, adapters=MIX)) < 2e-3
+
+
+def test_sync(files: Files, adapters: dict[str, Path]) -> None:
+    with sync.load(files.gguf(SMALL), tune=False, kv_dtype="f32") as engine:
+        assert engine.load_adapter(adapters["small-plain"], name="plain").rank == 8
+        assert list(engine.adapters) == ["plain"]
+        expected = RecordedAdapter.load("small-plain").expected
+        assert expected.error(engine.logits(TOKENS, adapters=["plain"])) < 2e-3
+        engine.unload_adapter("plain")
+        assert not engine.adapters
+
+
+@pytest.mark.parametrize("dtype", ["F16", "BF16"])
+async def test_dtypes(adapted: Engine, tmp_path: Path, dtype: str) -> None:
+    """Stored in 16 bits, each number differs by its rounding alone."""
+    recorded, adapter = RecordedAdapter.load("small-plain"), ADAPTERS["small-plain"]
+    await adapted.load_adapter(recorded.folder(tmp_path / dtype, adapter, dtype))
+    try:
+        error = recorded.expected.error(await adapted.logits(TOKENS, adapters=[dtype]))
+        assert 1e-5 < error < (2e-2 if dtype == "F16" else 0.2)
+    finally:
+        await adapted.unload_adapter(dtype)

@@ -235,8 +235,8 @@ def _halves(
 
 def _pair(name: str, config: Mapping[str, Any], module: str, a: TensorInfo, b: TensorInfo) -> Pair:
     """Two halves, with the factor that the config asks for."""
-    rank = _by_pattern(config.get("rank_pattern"), module, config.get("r", 8))
-    alpha = _by_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha", 8))
+    rank = _number(name, config, "rank_pattern", module, config.get("r", 8))
+    alpha = _number(name, config, "alpha_pattern", module, config.get("lora_alpha", 8))
     if rank != a.shape[0]:
         raise AdapterError(
             f"{name}: {CONFIG} gives {module} the rank {rank}, but its lora_A has {a.shape[0]}."
@@ -244,9 +244,18 @@ def _pair(name: str, config: Mapping[str, Any], module: str, a: TensorInfo, b: T
     return Pair(a, b, alpha / (rank**0.5 if config.get("use_rslora") else rank))
 
 
-def _by_pattern(patterns: Mapping[str, float] | None, module: str, usual: float) -> float:
-    """A module's number: that of the first pattern that its name ends with, as PEFT takes them."""
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
-            return value
-    return usual
+def _number(name: str, config: Mapping[str, Any], patterns: str, module: str, usual: Any) -> float:
+    """A module's: that of the first pattern that its name ends with, as PEFT takes them."""
+    found = usual
+    for pattern, value in (config.get(patterns) or {}).items():
+        try:
+            if re.match(rf"(.*\.)?({pattern})$", module):
+                found = value
+                break
+        except re.error:
+            raise AdapterError(
+                f"{name}: {pattern!r} in {patterns} is no regular expression."
+            ) from None
+    if isinstance(found, bool) or not isinstance(found, int | float) or found <= 0:
+        raise AdapterError(f"{name}: {found!r} for {module} in {CONFIG} is no number above 0.")
+    return found
