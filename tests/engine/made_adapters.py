@@ -23,7 +23,7 @@ from model_files import interleaved, write_safetensors
 
 from webllm_py.checkpoint.gguf_writer import GGUFWriter
 
-__all__ = ["ADAPTERS", "MIX", "MadeAdapter", "RecordedAdapter"]
+__all__ = ["ADAPTERS", "MIX", "MadeAdapter", "RecordedAdapter", "small_gguf"]
 
 POSITIONS = 45
 COLUMNS = 8

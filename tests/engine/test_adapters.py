@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openai
 import pytest
 from engine_tools import PRINTABLE_ONLY, Teacher, said
 from expected import Expected
@@ -27,6 +28,7 @@ from webllm_py import (
     StateError,
     sync,
 )
+from webllm_py.cli import main
 from webllm_py.gpu import Device
 from webllm_py.gpu.device import Buffer
 from webllm_py.runtime import executor
@@ -262,7 +264,7 @@ async def test_what_does_not_fit_changes_nothing(adapted: Engine, tmp_path: Path
         ("norms", "embeddings, norms", lambda n: n.replace("mlp.up_proj", "input_layernorm"), 0),
         ("layers", r"layers\.7\.", lambda n: n.replace("layers.1.", "layers.7."), 0),
         ("narrow", "takes 127 numbers there, and 128 here", str, 1),
-        ("swapped", "gives 64 numbers there, and 128 here", swapped, 0),
+        ("swapped", "gives 128 numbers there, and 64 here", swapped, 0),
     ):
         with pytest.raises(AdapterError, match=words):
             await adapted.load_adapter(changed(tmp_path / name, rename, cut))
@@ -276,7 +278,7 @@ async def test_what_does_not_fit_changes_nothing(adapted: Engine, tmp_path: Path
     data = file.read_bytes().replace(b"llama", b"qwen2", 1)
     file.write_bytes(data)
     with pytest.raises(AdapterError, match="trained for qwen2, and this model is llama"):
-        await adapted.load_adapter(file)
+        await adapted.load_adapter(file, name="other")
     for name in ("small-plain", "small", ""):
         with pytest.raises(AdapterError, match="is taken"):
             await adapted.load_adapter(of_small("small-plain", tmp_path / f"x{name}"), name=name)
@@ -349,14 +351,38 @@ async def test_recovering_loads_them_again(files: Files, adapters: dict[str, Pat
         assert mixed.error(await engine.logits(TOKENS, adapters=MIX)) < 2e-3
 
 
-def test_sync(files: Files, adapters: dict[str, Path]) -> None:
+def test_sync_and_in_a_terminal(
+    files: Files, adapters: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     with sync.load(files.gguf(SMALL), tune=False, kv_dtype="f32") as engine:
         assert engine.load_adapter(adapters["small-plain"], name="plain").rank == 8
         assert list(engine.adapters) == ["plain"]
         expected = RecordedAdapter.load("small-plain").expected
         assert expected.error(engine.logits(TOKENS, adapters=["plain"])) < 2e-3
+        fields = {"prompt": "One", "max_tokens": 8, "temperature": 0}
+        said = engine.completions.create(model="plain", **fields).choices[0].text
         engine.unload_adapter("plain")
-        assert not engine.adapters
+        assert not engine.adapters and said != engine.completions.create(**fields).choices[0].text
+    words = "--prompt One --max-tokens 8 --temperature 0 --kv-dtype f32 --no-tune --adapter"
+    main(["complete", str(files.gguf(SMALL)), *words.split(), f"plain={adapters['small-plain']}"])
+    assert capsys.readouterr().out == said
+
+
+async def test_openais_client(adapted: Engine) -> None:
+    """Adapters are models beside the model, and a field beside OpenAI's."""
+    client = webllm_py.openai_client(adapted)
+    listed = {model.id: getattr(model, "parent", None) async for model in client.models.list()}
+    assert listed == {"small": None, "small-plain": "small", "small-patterns": "small"}
+    fields: Any = {"prompt": "One", "max_tokens": 8, "temperature": 0}
+    expected = await adapted.completions.create(adapters=["small-plain"], **fields)
+    for request in (
+        {"model": "small-plain"},
+        {"model": "any", "extra_body": {"adapters": {"small-plain": 1.0}}},
+    ):
+        reply = await client.completions.create(**fields, **request)
+        assert reply.choices[0].text == expected.choices[0].text
+    with pytest.raises(openai.BadRequestError, match="no adapter 'x' is loaded"):
+        await client.completions.create(model="any", **fields, extra_body={"adapters": ["x"]})
 
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])
