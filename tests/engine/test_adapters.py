@@ -34,7 +34,25 @@ from webllm_py.gpu.device import Buffer
 from webllm_py.runtime import executor
 
 TOLERANCE = 5e-5  # the issue asks for 2e-3
-FAMILIES = [adapter for adapter in ADAPTERS.values() if isinstance(adapter.base, FamilyModel)]
+# Those that differ most from each other in what becomes of B's rows.
+USUAL = {
+    "mistral-lora": "gguf",
+    "phi3-lora": "safetensors",
+    "gpt-neox-lora": "gguf",
+    "gpt2-lora": "safetensors",
+    "qwen2-yarn-lora": "gguf",
+}
+FAMILIES = [
+    pytest.param(
+        adapter,
+        kind,
+        marks=() if USUAL.get(adapter.name) == kind else pytest.mark.every_family,
+        id=f"{adapter.name}-{kind}",
+    )
+    for adapter in ADAPTERS.values()
+    for kind in ("safetensors", "gguf")
+    if isinstance(adapter.base, FamilyModel)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -43,26 +61,28 @@ def few_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "USUAL_PROMPTS", ())
 
 
-@pytest.mark.parametrize("adapter", FAMILIES, ids=lambda adapter: adapter.name)
-async def test_families(adapter: MadeAdapter, tmp_path: Path, plain_device: Device) -> None:
+@pytest.mark.parametrize(("adapter", "kind"), FAMILIES)
+async def test_families(
+    adapter: MadeAdapter, kind: str, tmp_path: Path, plain_device: Device
+) -> None:
     """PEFT's folder beside Hugging Face's files and beside GGUF's."""
     recorded, base = RecordedAdapter.load(adapter.name), adapter.base
     assert isinstance(base, FamilyModel)
     model = Recorded.load(base.name)
     weights = base.weights(model.shapes)
     folder = recorded.folder(tmp_path / "adapter", adapter)
-    files = [write_family_folder(tmp_path / base.name, model, weights)]
-    if base.gguf:
-        files.append(write_family_gguf(tmp_path / "model.gguf", base, model, weights))
-    for file in files:
-        async with await webllm_py.load(
-            file, device=plain_device, kv_dtype="f32", context_length=base.context, tune=False
-        ) as engine:
-            await engine.load_adapter(folder)
-            logits = await engine.logits(adapter.tokens(), adapters=["adapter"])
-        error = recorded.expected.error(logits)
-        print(f"{adapter.name}, {file.name}: {error:.1e}")
-        assert error < TOLERANCE
+    if kind == "gguf":
+        file = write_family_gguf(tmp_path / "model.gguf", base, model, weights)
+    else:
+        file = write_family_folder(tmp_path / base.name, model, weights)
+    async with await webllm_py.load(
+        file, device=plain_device, kv_dtype="f32", context_length=base.context, tune=False
+    ) as engine:
+        await engine.load_adapter(folder)
+        logits = await engine.logits(adapter.tokens(), adapters=["adapter"])
+    error = recorded.expected.error(logits)
+    print(f"{adapter.name}, {kind}: {error:.1e}")
+    assert error < TOLERANCE
 
 
 def of_small(name: str, folder: Path) -> Path:
@@ -211,7 +231,7 @@ async def test_memory_and_plans(
             one = await engine.load_adapter(adapters["small-plain"], name="a")
             between = device.n_buffers, device.allocated
             assert engine.info["gpu_memory"] == engine.loaded.owner.nbytes
-            assert device.allocated - empty[1] > 4 * one.n_parameters
+            assert device.allocated - empty[1] == one.nbytes > 4 * one.n_parameters
             await engine.load_adapter(adapters["small-patterns"], name="b")
             first = await said(engine, adapters=["a"]), await said(engine, adapters=["b"])
             kept = await said(engine, adapters=[order[1]])
@@ -256,7 +276,9 @@ def changed(folder: Path, rename: Callable[[str], str], cut: int = 0) -> Path:
     return folder
 
 
-async def test_what_does_not_fit_changes_nothing(adapted: Engine, tmp_path: Path) -> None:
+async def test_what_does_not_fit_changes_nothing(
+    adapted: Engine, adapters: dict[str, Path], tmp_path: Path
+) -> None:
     device = adapted.loaded.executor.device
     before = device.n_buffers, device.allocated, dict(adapted.loaded.executor.adapters.matrices)
     for name, words, rename, cut in (
@@ -281,7 +303,7 @@ async def test_what_does_not_fit_changes_nothing(adapted: Engine, tmp_path: Path
         await adapted.load_adapter(file, name="other")
     for name in ("small-plain", "small", ""):
         with pytest.raises(AdapterError, match="is taken"):
-            await adapted.load_adapter(of_small("small-plain", tmp_path / f"x{name}"), name=name)
+            await adapted.load_adapter(adapters["small-plain"], name=name)
     executor = adapted.loaded.executor
     assert (device.n_buffers, device.allocated, dict(executor.adapters.matrices)) == before
     assert list(adapted.adapters) == list(MIX)

@@ -36,6 +36,7 @@ class LoadedAdapter:
         index: where its scales are, of those that are loaded.
         rank: the highest.
         modules: how many linear layers it is for.
+        nbytes: of GPU memory that loading it took.
         fingerprint: tells adapters of other weights apart.
     """
 
@@ -45,6 +46,7 @@ class LoadedAdapter:
     rank: int
     modules: int
     n_parameters: int
+    nbytes: int
     fingerprint: str
 
 
@@ -100,21 +102,22 @@ class Adapters:
         placed = {key: [*kept] for key, kept in self._placed.items()}
         for segment in segments:
             placed.setdefault(segment.matrix, []).append(Placed(segment, free[0]))
-        changed = {segment.matrix for segment in segments}
-        made = LoadedAdapter(
+        before, found_print = self.executor.owner.nbytes, await fingerprint(adapter)
+        await self._rebuild(placed, {segment.matrix for segment in segments}, adapter)
+        pairs = adapter.pairs.values()
+        self.loaded[name] = LoadedAdapter(
             name=name,
             number=self._numbers,
             index=free[0],
-            rank=max(pair.rank for pair in adapter.pairs.values()),
-            modules=len(adapter.pairs),
-            n_parameters=sum(count(pair.a) + count(pair.b) for pair in adapter.pairs.values()),
-            fingerprint=await fingerprint(adapter),
+            rank=max(pair.rank for pair in pairs),
+            modules=len(pairs),
+            n_parameters=sum(count(pair.a) + count(pair.b) for pair in pairs),
+            nbytes=self.executor.owner.nbytes - before,
+            fingerprint=found_print,
         )
-        await self._rebuild(placed, changed, adapter)
         self._numbers += 1
-        self.loaded[name] = made
         self._in_slot.clear()
-        return made
+        return self.loaded[name]
 
     async def remove(self, name: str) -> None:
         """Unload one and free its memory. Nothing may be under way.

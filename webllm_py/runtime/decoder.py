@@ -95,8 +95,8 @@ class Decoder:
         pass and its logits)."""
         rows = self.executor.bucket(rows)
         make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
-        name = plan_name(name, self.adapted)
-        return await self.executor.plan(self.logprobs or self, name, rows, make)
+        named = plan_name(name, self.adapted and name in ("head", "logits"))
+        return await self.executor.plan(self.logprobs or self, named, rows, make)
 
     async def step(self, rows: int, keys: int) -> Plan:
         """The plan of a decode step, a forward pass and draws, whose rows attend to at most so many

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from webllm_py import AdapterError, CorruptCheckpointError, MissingFileError, No
 from webllm_py.checkpoint import open_checkpoint
 from webllm_py.checkpoint.adapter import Adapter, open_adapter
 from webllm_py.checkpoint.gguf_writer import GGUFWriter
+from webllm_py.fetch.hub import holds_model
+from webllm_py.fetch.options import FetchOptions
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fetch"))
+
+from hostile_server import hostile_server
 
 Q = "base_model.model.model.layers.0.self_attn.q_proj"
 SHAPES = {f"{Q}.lora_A.weight": (4, 8), f"{Q}.lora_B.weight": (12, 4)}
@@ -122,6 +129,33 @@ async def test_what_is_no_adapter(tmp_path: Path) -> None:
     (folder / "adapter_model.safetensors").write_bytes(safetensors(SHAPES)[:-8])
     with pytest.raises(CorruptCheckpointError):
         await open_adapter(folder)
+
+
+async def test_a_hub_s_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As models are: the next time it comes from the store."""
+    folder = folder_of(tmp_path / "a")
+    names = [path.name for path in folder.iterdir()]
+    listing = {"sha": "a" * 40, "siblings": [{"rfilename": name} for name in names]}
+    published = {"api/models/org/lora/revision/main": json.dumps(listing).encode()}
+    for name in names:
+        published[f"org/lora/resolve/{'a' * 40}/{name}"] = (folder / name).read_bytes()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("WEBLLM_PY_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    async def read() -> bytes:
+        adapter = await open_adapter("hf:org/lora", FetchOptions())
+        tensors = [*adapter.checkpoint.tensors.values()]
+        data = [await tensor.source.read(tensor.offset, tensor.nbytes) for tensor in tensors]
+        assert not await adapter.checkpoint.verify()
+        await adapter.close()
+        return b"".join(data)
+
+    with hostile_server(published) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url())
+        first = await read()
+    assert await read() == first and len(first) == 4 * (4 * 8 + 12 * 4)
+    assert holds_model(folder) and not holds_model(tmp_path)
 
 
 def gguf_of(path: Path, **keys: Any) -> Path:
