@@ -33,6 +33,12 @@ class RangeSource(Protocol):
     def assume(self, facts: FileFacts) -> None:
         """Refuse replies that say otherwise."""
 
+    async def size(self) -> int | None:
+        """Length in bytes; None if the server does not tell."""
+
+    async def read_chunk(self, offset: int, length: int) -> Chunk:
+        """Exactly ``length`` bytes from ``offset``."""
+
     async def read_some(self, offset: int, length: int) -> Chunk:
         """At most ``length`` bytes from ``offset``: what came before a failure."""
 
@@ -117,6 +123,7 @@ class Download:
             await self._fetch(source, index)
 
         await self._with_source(fetch)
+        await self._kept.settle()
         return self._kept.blocks[index]
 
     async def _with_source(self, work: Callable[[RangeSource], Coroutine[Any, Any, None]]) -> None:

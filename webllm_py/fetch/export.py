@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from webllm_py.errors import CorruptCheckpointError, SourceError
 from webllm_py.fetch.backend import Backend
+from webllm_py.fetch.digest import StreamDigest
 from webllm_py.fetch.folder_backend import in_thread, named_errors
 from webllm_py.fetch.kept import BLOCK_BYTES, FileRecord, Kept
 from webllm_py.fetch.source import ByteSource, Chunk, Folder
@@ -103,10 +104,10 @@ async def _with_digest(backend: Backend, model: str, file: FileRecord) -> FileRe
     kept = Kept(backend, model, file)
     try:
         await kept.look()
-        hasher = kept.file.hasher("sha256")
+        digest = StreamDigest("sha256")
         for index in range(kept.count):
-            await hasher.update(*kept.range(index))
-        return replace(file, sha256=hasher.hexdigest())
+            await digest.add(await kept.read(*kept.range(index)))
+        return replace(file, sha256=digest.hexdigest())
     finally:
         await kept.close_file()
 
@@ -164,12 +165,12 @@ async def _copy(source: ByteSource, kept: Kept, file: FileRecord) -> None:
     size = file.size or 0
     facts = FileFacts(size, file.etag, file.modified)
     await kept.begin(facts, ranges=file.ranges)
-    hasher = kept.file.hasher("sha256")
+    digest = StreamDigest("sha256")
     for index in range(kept.count):
-        start, length = kept.range(index)
-        await kept.write(index, await source.read_chunk(start, length))
-        await hasher.update(start, length)
-    found = hasher.hexdigest()
+        chunk = await source.read_chunk(*kept.range(index))
+        await kept.write(index, chunk)
+        await digest.add(chunk)
+    found = digest.hexdigest()
     if found != file.sha256:
         await kept.forget()
         raise CorruptCheckpointError(

@@ -22,6 +22,7 @@ from webllm_py.fetch.options import HUB, FetchOptions
 from webllm_py.fetch.source import ByteSource, Folder
 from webllm_py.fetch.stored import StoredFile
 from webllm_py.fetch.url import LISTING_LIMIT, HttpFolder, join_url
+from webllm_py.fetch.write_behind import HeldBytes
 
 if TYPE_CHECKING:
     from webllm_py.fetch.models_store import ModelsStore
@@ -95,6 +96,7 @@ class StoredModel:
         self.options = options
         self.block_bytes = BLOCK_BYTES
         self.record = ModelRecord(source)
+        self.held_bytes = HeldBytes()
         self._open_ranges = open_ranges
         self._open_files = 0
         self._held: Held | None = None
