@@ -3,71 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from webllm_py.errors import SourceError
 from webllm_py.fetch.backend import Backend, KeptFile, block_range
+from webllm_py.fetch.digest import StreamDigest
+from webllm_py.fetch.records import FileRecord
 from webllm_py.fetch.source import Chunk, join_chunks, part_of
 from webllm_py.fetch.url import FileFacts
 from webllm_py.fetch.write_behind import HeldBytes, WriteBehind
 
-__all__ = ["BLOCK_BYTES", "FileRecord", "Kept"]
+__all__ = ["Kept"]
 
-# What a killed process loses at most of each request under way.
-BLOCK_BYTES = 1 << 20
 # The length that a file is opened with as long as its own is not known.
 UNKNOWN = 1 << 60
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """What is written down beside a file.
-
-    Attributes:
-        name: of the file in its model.
-        url: where it came from.
-        size: in bytes; None as long as it is not known.
-        sha256: what it must be, where that is known.
-        complete: whether all of it is there, and was checked.
-        block_bytes: of its blocks.
-    """
-
-    name: str
-    url: str
-    size: int | None = None
-    etag: str | None = None
-    modified: str | None = None
-    sha256: str | None = None
-    ranges: bool = True
-    complete: bool = False
-    block_bytes: int = BLOCK_BYTES
-
-    def to_json(self) -> str:
-        """As it is kept."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | None) -> FileRecord | None:
-        """The record; None if there is none, or nothing that can be used."""
-        try:
-            fields: Any = json.loads(text or "null")
-            record = cls(**fields)
-        except (ValueError, TypeError):
-            return None
-        size, sha256 = record.size, record.sha256
-        usable = (
-            isinstance(record.block_bytes, int)
-            and record.block_bytes > 0
-            and isinstance(record.name, str)
-            and isinstance(record.url, str)
-            and (size is None or (isinstance(size, int) and size >= 0))
-            and (sha256 is None or (isinstance(sha256, str) and len(sha256) == 64))
-        )
-        return record if usable else None
 
 
 class Kept:
@@ -79,6 +31,7 @@ class Kept:
             not read.
         wanted: the block that is read next: the missing ones from there on are fetched first.
         digested: the block that a digest of the whole file has come to.
+        digests: the SHA-256 that each block must have, where somebody knows them.
         replaced: whether blocks changed after they could have been read.
     """
 
@@ -96,6 +49,7 @@ class Kept:
         self.blocks: dict[int, bytes] = {}
         self.wanted = 0
         self.digested: int | None = None
+        self.digests: asyncio.Future[Sequence[bytes]] | None = None
         self.replaced = False
         self._expected = record.sha256
         self._file: KeptFile | None = None
@@ -236,6 +190,15 @@ class Kept:
         await self._behind.put(index, chunk)
         self.pulse()
 
+    async def is_right(self, index: int, chunk: Chunk) -> bool:
+        """Whether a block is what it must be, as far as is known."""
+        digests = await self.digests if self.digests is not None else ()
+        if len(digests) != self.count:  # of none, or of another version
+            return True
+        digest = StreamDigest("sha256")
+        await digest.add(chunk)
+        return bytes.fromhex(digest.hexdigest()) == digests[index]
+
     async def settle(self) -> None:
         """Wait until all that came is in the store.
 
@@ -324,7 +287,7 @@ class Kept:
     @property
     def count(self) -> int:
         """Its blocks, those that are missing among them; 0 as long as its length is not known."""
-        return -(-(self.record.size or 0) // self.block_bytes)
+        return self.record.count
 
     def missing(self) -> list[int]:
         """The blocks that are not there, in order."""

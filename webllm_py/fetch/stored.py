@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.errors import (
     ChangedFileError,
@@ -17,14 +17,17 @@ from webllm_py.errors import (
 from webllm_py.fetch.backend import Held
 from webllm_py.fetch.digest import StreamDigest
 from webllm_py.fetch.download import Download
-from webllm_py.fetch.kept import FileRecord, Kept
+from webllm_py.fetch.kept import Kept
+from webllm_py.fetch.records import FileRecord
 from webllm_py.fetch.source import Chunk, Folder, bytes_of, check_range
 from webllm_py.fetch.unkept import UnkeptFile
 
 if TYPE_CHECKING:
     from webllm_py.fetch.stored_model import StoredModel
 
-__all__ = ["StoredFile"]
+__all__ = ["Digests", "StoredFile"]
+
+Digests: TypeAlias = Callable[[], Coroutine[Any, Any, Sequence[bytes]]]
 
 FOLLOW_SECONDS = 0.1  # between looks at what another process downloads
 
@@ -39,6 +42,7 @@ class StoredFile:
         url: where it comes from.
         sha256: what it must be, where that is known before.
         folder: what lies beside it.
+        digests: asks for the SHA-256 that each block must have; none where nobody knows.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class StoredFile:
         *,
         sha256: str | None = None,
         folder: Folder | None = None,
+        digests: Digests | None = None,
     ):
         self.name = url
         self.folder = folder
@@ -57,6 +62,7 @@ class StoredFile:
         self.kept = Kept(model.backend, model.id, record, model.held_bytes)
         self.download = Download(self.kept, model.options, lambda: model.open_ranges(url))
         self._sha256 = sha256
+        self._ask_digests = digests
         self._opening = asyncio.Lock()
         self._opened = self._closed = False
         self._task: asyncio.Task[None] | None = None
@@ -153,6 +159,9 @@ class StoredFile:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self.kept.fail(SourceError(f"{self.name} was closed"))
+        if self.kept.digests is not None:
+            self.kept.digests.cancel()
+            await asyncio.gather(self.kept.digests, return_exceptions=True)
         await self.download.close()
         if self._unkept is not None:
             await self._unkept.close()
@@ -168,6 +177,8 @@ class StoredFile:
                 return
             await self.keeper.enter()
             await self.kept.look()
+            if self._ask_digests is not None and not self.kept.record.complete:
+                self.kept.digests = asyncio.ensure_future(self._ask_digests())
             if self.keeper.options.refresh and self.kept.learned and self._sha256 is None:
                 await self._ask_again()
             if not self.kept.learned:
