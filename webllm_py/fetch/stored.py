@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.errors import (
@@ -320,6 +319,4 @@ class StoredFile:
                 await self.kept.check_blocks()  # what an earlier process left
             await work()
         finally:
-            with suppress(SourceError):
-                await self.kept.settle()
             await held.release()

@@ -49,7 +49,8 @@ SOUND_MESSAGES[2]["tool_calls"][0]["function"]["arguments"] = '{"x": 1}'
 REQUEST: dict[str, Any] = {
     "messages": SOUND_MESSAGES, "model": "m", "temperature": 0.5, "top_p": 0.9, "top_k": 5,
     "seed": 1, "max_tokens": 5, "stop": ["a", "b"], "n": 2, "logit_bias": {"5": 1.5},
-    "logprobs": True, "top_logprobs": 2, "stream": True, "stream_options": {"include_usage": True}, "tools": [TOOL],
+    "logprobs": True, "top_logprobs": 2, "stream": True, "stream_options": {"include_usage": True},
+    "tools": [TOOL],
     "tool_choice": "auto", "user": "u", "frequency_penalty": 0.1, "presence_penalty": 0.1,
     "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {
         "type": "object", "properties": {"a": {"type": "string", "pattern": "^a+$"},
@@ -119,7 +120,8 @@ def folder() -> Mapping[str, bytes]:
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 32,
         "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
         "rope_theta": 1e4, "num_key_value_heads": 1, "vocab_size": vocab,
-        "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": True, "head_dim": 16,
+        "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+        "tie_word_embeddings": True, "head_dim": 16,
         "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                          "high_freq_factor": 4.0, "original_max_position_embeddings": 64},
         "eos_token_id": [1, 2], "bos_token_id": 0, "torch_dtype": "float32",
