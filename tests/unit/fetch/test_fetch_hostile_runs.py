@@ -26,7 +26,7 @@ OTHER = random.Random(6).randbytes(1_500_000)
 BLOCK = 1 << 13
 OPTIONS = FetchOptions(timeout=0.25, backoff=0.002, tries=12)
 KINDS = ("cut", "stall", "length", "ignore", "busy", "unavailable", "refuse", "flip", "change")
-RATE = {"stall": 0.1, "change": 0.05}  # of replies, else a third
+RATE = {"stall": 0.1, "flip": 0.1, "change": 0.05}  # of replies, else a third
 TWICE = 0.02
 
 
