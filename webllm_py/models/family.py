@@ -9,7 +9,7 @@ from typing import Any
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.models.config import Activation, ModelConfig
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.numbers import Numbers, check_layers, sound_values
 from webllm_py.models.rope_scaling import scaling_from_gguf, scaling_from_huggingface
 
 __all__ = ["Family", "config_of"]
@@ -74,6 +74,15 @@ def config_of(
 
     Defaults are those of transformers' own config classes.
     """
+    with sound_values():
+        config = _config_of(checkpoint, tensors, family)
+    check_layers(config.n_layers, tensors)
+    return config
+
+
+def _config_of(
+    checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo], family: Family
+) -> ModelConfig:
     n = Numbers(checkpoint, family.keys, family.defaults)
     if isinstance(n.get("num_attention_heads", "attention.head_count", None), list):
         raise UnsupportedModelError("layers with different numbers of heads are not supported")
