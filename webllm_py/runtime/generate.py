@@ -174,10 +174,10 @@ def alone(
     """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
     constraints, logprobs = steps.constraints, run.decoder.logprobs
     masks_rarely = len(run.sequences) == 1 and settings.memoryless and not logprobs
-    if masks_rarely and constraints and constraints[0].is_free:
+    if masks_rarely and constraints:
         from webllm_py.runtime.verified import verified  # not before it is needed
 
-        return verified(run, constraints[0], steps.tokens, guess=guess)
+        return verified(run, constraints[0], steps.tokens, guess=guess, cut=settings.cuts)
     return steps.tokens() if steps.needed else run.ahead(guess=guess)
 
 
