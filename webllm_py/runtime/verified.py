@@ -9,6 +9,7 @@ of the allowed tokens' values, so what is the greatest of more tokens, and allow
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
@@ -22,30 +23,40 @@ __all__ = ["verified"]
 Pieces = AsyncGenerator[tuple[int, list[int]], None]
 # Steps in flight under one mask: what is dropped costs as much as it would have brought.
 FEW_AHEAD, MANY_AHEAD = 2, 16
-# Tokens of a run that repay going back at its end, which costs two or three waits for the GPU.
-WORTH = 6
+# Draws in a row with the same mask before steps run ahead under it.
+SOON, LATE = 2, 64
 
 
 class Pace:
-    """How far to run ahead under one mask, and when it is worth to begin.
+    """How far to run ahead under one mask, and when to begin, by what it has brought so far.
+
+    Going back at the end of a run costs two or three waits for the GPU, which a GPU that is quick
+    beside its host does not make up for within a short text.
 
     Attributes:
         needed: draws in a row with the same mask before steps run ahead under it.
     """
 
     def __init__(self) -> None:
-        self.needed = 2
+        self.needed = SOON
         self._length = 2.0 * FEW_AHEAD
+        self._seconds = 0.0  # of a token that is drawn under its own mask
 
     @property
     def ahead(self) -> int:
         """Most steps in flight."""
         return max(FEW_AHEAD, min(MANY_AHEAD, int(self._length / 2)))
 
-    def ran(self, length: int) -> None:
-        """So many tokens of a run under one mask were right."""
+    def stepped(self, length: int, seconds: float) -> None:
+        """So many tokens were drawn, each under its mask."""
+        new = seconds / length
+        self._seconds = (self._seconds + new) / 2 if self._seconds else new
+
+    def ran(self, length: int, seconds: float) -> None:
+        """So many tokens of a run under one mask were right; going back is in the time."""
         self._length = (self._length + length) / 2
-        self.needed = 2 if length >= WORTH else min(2 * self.needed, 32)
+        slow = seconds > length * self._seconds
+        self.needed = min(2 * self.needed, LATE) if slow else SOON
 
 
 class Verified:
@@ -86,6 +97,7 @@ class Verified:
         most_ahead = run.most_ahead
         while run.issued < run.max_tokens:
             before, run.most_ahead, steady = self._count, most_ahead, False
+            begun = time.perf_counter()
             if self._careful or not (self.constraint.is_free or self._steady):
                 pieces = self._drawn()
             elif self.constraint.is_free:
@@ -97,11 +109,11 @@ class Verified:
                 async for piece in pieces:
                     self._count += len(piece[1])
                     yield piece
-            if steady:
-                self._pace.ran(self._count - before)
             if self._over:
                 return
             await go_back(run, self._count)
+            if steady:
+                self._pace.ran(self._count - before, time.perf_counter() - begun)
 
     @property
     def _steady(self) -> bool:
@@ -110,8 +122,12 @@ class Verified:
     async def _drawn(self) -> Pieces:
         """Draw under masks, until steps may run ahead."""
         self._careful, self._same, self._over = False, 0, True
+        last = 0.0
         async with aclosing(self.stepwise()) as pieces:
             async for piece in pieces:
+                before, last = last, time.perf_counter()
+                if before:
+                    self._pace.stepped(len(piece[1]), last - before)
                 yield piece
                 mask = self.constraint.mask()
                 self._same = self._same + 1 if mask == self._mask else 0
