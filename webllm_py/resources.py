@@ -85,8 +85,8 @@ class ChatCompletions:
 
         Besides OpenAI's: ``top_k``, ``min_p``, ``typical_p``, ``repetition_penalty``,
         ``no_repeat_ngram_size``, ``dry_*``, ``xtc_*``, ``mirostat*``, ``min_tokens``, ``grammar``,
-        ``ignore_eos``, ``prompt_lookup``, ``logits_processors``, ``timeout``,
-        ``chat_template_kwargs``, ``enable_thinking``, ``add_generation_prompt``,
+        ``ignore_eos``, ``adapters``, ``lora``, ``prompt_lookup``, ``logits_processors``,
+        ``timeout``, ``chat_template_kwargs``, ``enable_thinking``, ``add_generation_prompt``,
         ``continue_final_message`` (the answer goes on with the last message, an assistant's).
         Calls of ``tools`` and, as ``reasoning_content``, reasoning come apart from the content.
         What spells a special token in a message becomes that token, as with Hugging Face's

@@ -265,11 +265,11 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
 
 
 def _steering(present: Mapping[str, Any]) -> Mapping[int, array[float]] | None:
-    if not present.get("steering"):
+    if "steering" not in present:
         return None
     from webllm_py.api.steering import parse_steering  # not before it is needed, see above
 
-    return parse_steering(present["steering"])
+    return parse_steering(present["steering"]) or None
 
 
 def _tools(present: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], ...], CallRules]:
