@@ -3,12 +3,13 @@
 ::
 
     demo/dist/
-        index.html style/ app/ worker.mjs worker.py quickstart.ipynb examples/
+        index.html style/ app/ quickstart.ipynb examples/
         site.json       which wheels the page's packages are, and which is ours
         pyscript/       PyScript, for an example
         pyodide/        Pyodide's core files, all wheels, and a lock file that lists only these
-        snapshot.bin.gz a started Python with the packages imported (see snapshot.mjs)
-        packages.bin.gz the files of these packages (see app/python.mjs)
+            webllm_py.js and its parts (webllm_py/web), for pages in JavaScript
+            snapshot.bin.gz a started Python with the packages imported (see snapshot.mjs)
+            packages.bin.gz the files of these packages (see webllm_py/web/js/python.js)
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from .distribution import PYODIDE, Distribution
 from .npm import fetch_package
 from .steps import StepFailedError, Steps
+from .web_module import write_module
 
 __all__ = ["PYSCRIPT", "Assembly"]
 
@@ -30,7 +32,7 @@ __all__ = ["PYSCRIPT", "Assembly"]
 _THIRD_PARTY = ("jinja2", "micropip", "packaging")
 PYSCRIPT = "0.7.31"  # for one of the examples
 _PAGE = (
-    *("index.html", "icon.svg", "worker.mjs", "worker.py", "quickstart.ipynb"),
+    *("index.html", "icon.svg", "quickstart.ipynb"),
     *("app", "bench", "examples", "style"),
 )
 
@@ -42,6 +44,7 @@ class Assembly:
         self.parts = parts
         self.root = parts.root
         self.dist = self.root / "demo" / "dist"
+        self.pyodide = self.dist / "pyodide"
         self.wheels: list[Path] = []
 
     def fetch_pyscript(self, steps: Steps) -> None:
@@ -56,7 +59,8 @@ class Assembly:
     def write_site(self, steps: Steps) -> None:
         """Copy everything into place; what was built before, JupyterLite too, is thrown away."""
         shutil.rmtree(self.dist, ignore_errors=True)
-        self.parts.write_pyodide(self.dist / "pyodide", self.wheels)
+        self.parts.write_pyodide(self.pyodide, self.wheels)
+        write_module(self.root / "webllm_py", self.pyodide)
         for name in _PAGE:
             source = self.root / "demo" / name
             if source.is_dir():
@@ -83,8 +87,8 @@ class Assembly:
         shutil.rmtree(unpacked, ignore_errors=True)
         for wheel in self._page_wheels():
             shutil.unpack_archive(wheel, unpacked, "zip")
-        (self.dist / "packages.bin.gz").write_bytes(_packed(unpacked))
-        snapshot = self.dist / "snapshot.bin.gz"
+        (self.pyodide / "packages.bin.gz").write_bytes(_packed(unpacked))
+        snapshot = self.pyodide / "snapshot.bin.gz"
         script = Path(__file__).with_name("snapshot.mjs")
         steps.run(
             [node, script, self.parts.folder, unpacked, snapshot],
@@ -107,7 +111,7 @@ class Assembly:
 
 
 def _packed(folder: Path) -> bytes:
-    """A folder's files for app/python.mjs, which puts them in place in a fifth of the time that
+    """A folder's files for web/js/python.js, which puts them in place in a fifth of the time that
     Python takes to unpack their wheels: the length of a list, the list, the files one by one.
 
     Compressed as a whole; the list is JSON, of names and lengths.
