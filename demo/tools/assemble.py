@@ -5,7 +5,7 @@
     demo/dist/
         index.html style/ app/ quickstart.ipynb examples/
         site.json       which wheels the page's packages are, and which is ours
-        pyscript/       PyScript, for an example
+        pyscript/ openai/   PyScript and OpenAI's client, for examples
         pyodide/        Pyodide's core files, all wheels, and a lock file that lists only these
             webllm_py.js and its parts (webllm_py/web), for pages in JavaScript
             snapshot.bin.gz a started Python with the packages imported (see snapshot.mjs)
@@ -23,14 +23,16 @@ from pathlib import Path
 from .distribution import PYODIDE, Distribution
 from .npm import fetch_package
 from .steps import StepFailedError, Steps
-from .web_module import write_module
+from .web_module import write_extension, write_module
 
-__all__ = ["PYSCRIPT", "Assembly"]
+__all__ = ["Assembly"]
 
 # micropip and packaging are for notebook users who install the wheel by address; the page itself
 # does without them.
 _THIRD_PARTY = ("jinja2", "micropip", "packaging")
-PYSCRIPT = "0.7.31"  # for one of the examples
+# For examples, from npm:
+PYSCRIPT = "0.7.31"
+OPENAI = "6.49.0"
 _PAGE = (
     *("index.html", "icon.svg", "quickstart.ipynb"),
     *("app", "bench", "examples", "style"),
@@ -47,10 +49,11 @@ class Assembly:
         self.pyodide = self.dist / "pyodide"
         self.wheels: list[Path] = []
 
-    def fetch_pyscript(self, steps: Steps) -> None:
-        """PyScript's npm package, unpacked."""
-        environment, folder = self.parts.environment, self._pyscript()
-        fetch_package(environment, steps, "@pyscript/core", PYSCRIPT, folder)
+    def fetch_npm(self, steps: Steps) -> None:
+        """The npm packages that examples use, unpacked."""
+        environment = self.parts.environment
+        fetch_package(environment, steps, "@pyscript/core", PYSCRIPT, self._pyscript())
+        fetch_package(environment, steps, "openai", OPENAI, self._openai())
 
     def fetch_wheels(self, steps: Steps) -> None:
         """The wheels that ours needs, in the versions that Pyodide's lock file names."""
@@ -72,6 +75,7 @@ class Assembly:
             self.dist / "pyscript",
             ignore=shutil.ignore_patterns("*.map", "xterm*", "codemirror*"),
         )
+        copy_modules(self._openai(), self.dist / "openai")
         site = {
             "pyodide": PYODIDE,
             "wheels": [wheel.name for wheel in self._page_wheels()],
@@ -96,6 +100,7 @@ class Assembly:
         )
         if not snapshot.is_file():
             raise StepFailedError(f"{script.name} wrote no {snapshot.name}")
+        write_extension(self.dist / "examples" / "extension", self.pyodide)
         total = sum(path.stat().st_size for path in self.dist.rglob("*") if path.is_file())
         steps.note(
             f"{snapshot.stat().st_size / 1e6:.1f} MB; the whole site is {total / 1e6:.0f} MB"
@@ -103,6 +108,9 @@ class Assembly:
 
     def _pyscript(self) -> Path:
         return self.parts.cache / f"pyscript-{PYSCRIPT}"
+
+    def _openai(self) -> Path:
+        return self.parts.cache / f"openai-{OPENAI}"
 
     def _page_wheels(self) -> list[Path]:
         for_notebooks = ("micropip-", "packaging-")
@@ -121,6 +129,14 @@ def _packed(folder: Path) -> bytes:
     names = [_relative(path, folder) for path in paths]
     listed = json.dumps(list(zip(names, map(len, files), strict=True))).encode()
     return gzip.compress(b"".join([struct.pack("<I", len(listed)), listed, *files]), mtime=0)
+
+
+def copy_modules(package: Path, folder: Path) -> None:
+    """Of an npm package the modules that browsers load, and its licence."""
+    for path in (*package.rglob("*.mjs"), package / "LICENSE"):
+        target = folder / path.relative_to(package)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
 
 
 def _relative(path: Path, root: Path) -> str:

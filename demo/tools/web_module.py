@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
-__all__ = ["write_module"]
+__all__ = ["write_extension", "write_module"]
 
 SCRIPTS = "js/scripts.js"
 
@@ -22,6 +23,25 @@ def write_module(package: Path, folder: Path) -> None:
     shutil.copytree(web, folder, ignore=unwanted, dirs_exist_ok=True)
     scripts = sorted(path for path in package.rglob("*.js") if not path.is_relative_to(web))
     (folder / SCRIPTS).write_text(_as_functions(package, scripts), encoding="utf-8")
+
+
+def write_extension(extension: Path, pyodide: Path) -> None:
+    """Give a browser's extension what its pages start Python with: extensions load nothing from
+    elsewhere. The files are the site's own, by hard links where the disk has them.
+
+    Args:
+        extension: its folder, with its manifest.
+        pyodide: the site's.
+    """
+    for path in pyodide.rglob("*"):
+        if path.is_dir() or path.suffix in (".whl", ".ts"):
+            continue
+        target = extension / "pyodide" / path.relative_to(pyodide)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, target)
+        except OSError:
+            shutil.copy2(path, target)
 
 
 def _as_functions(package: Path, scripts: list[Path]) -> str:

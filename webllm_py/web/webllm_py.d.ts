@@ -320,6 +320,7 @@ export class CannotSuspendError extends WebLLMError {}
 export class ServerError extends WebLLMError {}
 export class AddressError extends ServerError {}
 export class QueueFullError extends ServerError {}
+export class SlowReaderError extends ServerError {}
 
 /** Python could not be started in the worker. */
 export class StartError extends WebLLMError {}

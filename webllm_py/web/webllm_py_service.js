@@ -45,6 +45,7 @@ async function respond(request, path, asking) {
   for (const id of await engines(asking)) {
     const job = await handOver(id, asked);
     if (!job) continue;
+    // Not every browser tells of it here; all of them cancel the body of a reply that has begun.
     request.signal.addEventListener("abort", () => job.cancel());
     if (request.signal.aborted) job.cancel();
     try {

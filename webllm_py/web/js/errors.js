@@ -57,6 +57,7 @@ export const CannotSuspendError = define("CannotSuspendError", WebLLMError);
 export const ServerError = define("ServerError", WebLLMError);
 export const AddressError = define("AddressError", ServerError);
 export const QueueFullError = define("QueueFullError", ServerError);
+export const SlowReaderError = define("SlowReaderError", ServerError);
 
 /** Python could not be started in the worker. The one error that Python does not know. */
 export const StartError = define("StartError", WebLLMError);
