@@ -7,6 +7,7 @@
 import { lockOf } from "./names.js";
 
 const ALIVE_EVERY = 10_000; // ms; a service worker without events is stopped after 30 s
+const PATIENCE = 20_000; // ms for a service worker to start and answer
 
 /**
  * `hand(request, port)` gives the worker a job; `watch(onBusy)` tells how many it has. For the rest
@@ -16,7 +17,8 @@ export async function serve(hand, watch, script = "service.js", { scope } = {}) 
   const container = navigator.serviceWorker;
   if (!container) throw new TypeError("This browser offers this page no service workers.");
   const url = new URL(script, document.baseURI);
-  const registration = await container.register(url, { type: "module", scope });
+  const options = { type: "module", updateViaCache: "none", scope };
+  const registration = await container.register(url, options);
   const id = await hello(await active(registration));
   const stop = new AbortController();
 
@@ -63,7 +65,11 @@ async function active(registration) {
 function hello(worker) {
   const { port1, port2 } = new MessageChannel();
   worker.postMessage({ type: "webllm_py hello" }, [port2]);
-  return new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data.id)));
+  return new Promise((resolve, reject) => {
+    port1.onmessage = ({ data }) => resolve(data.id);
+    const why = `${worker.scriptURL} does not answer: it must import webllm_py_service.js.`;
+    setTimeout(reject, PATIENCE, new TypeError(why));
+  });
 }
 
 /** Resolved when the lock is held, with an object whose `released` is a promise. */

@@ -17,11 +17,12 @@ const PROGRESS = {
   bytes_per_second: "bytesPerSecond",
   seconds_left: "secondsLeft",
 };
+const MADE = Symbol("by createEngine");
 
 /** Start Python in a worker and load a model; `model: null` loads none yet. See webllm_py.d.ts. */
 export async function createEngine({ model, onProgress, signal, ...options } = {}) {
   pythonNames(options); // refused before anything is started
-  const engine = new Engine(Engine.token, onProgress);
+  const engine = new Engine(MADE, onProgress);
   try {
     await untilAborted(engine.started, signal);
     if (model !== null) await engine.load(model, { onProgress, signal, ...options });
@@ -33,8 +34,6 @@ export async function createEngine({ model, onProgress, signal, ...options } = {
 }
 
 export class Engine {
-  static token = Symbol("createEngine makes engines");
-
   /** When Python is up: {fromSnapshot, times}. Rejected where it cannot be. */
   started;
   #worker = null;
@@ -43,8 +42,8 @@ export class Engine {
   #closed = null; // why there will be no answers any more
   #onBusy = () => {};
 
-  constructor(token, onProgress = () => {}) {
-    if (token !== Engine.token) throw new TypeError("Engines are made by createEngine().");
+  constructor(made, onProgress = () => {}) {
+    if (made !== MADE) throw new TypeError("Engines are made by createEngine().");
     const create = (resource) => (fields, options) => this.#create(resource, fields, options);
     this.chat = { completions: { create: create("chat.completions") } };
     this.completions = { create: create("completions") };
@@ -57,16 +56,14 @@ export class Engine {
   async load(model, { onProgress, signal, ...options } = {}) {
     // Workers cannot ask that what they keep be kept; where a browser has to ask the user, it does.
     if (typeof model === "string") navigator.storage?.persist?.().catch(() => {});
-    const given = model instanceof URL ? model.href : model;
-    const files = Array.isArray(given) || given instanceof FileList ? { files: [...given] } : given;
     const request = { kind: "load", options: pythonNames(options) };
-    this.#loading = this.#begin(request, files);
-    return this.#untilEnd(this.#loading, signal, onProgress);
+    this.#loading = this.#begin(request, signal, cloneable(model));
+    return told(this.#loading, signal, onProgress);
   }
 
   /** Load the same model again on a new GPU device, after DeviceLostError; its info. */
   async recover({ onProgress, signal } = {}) {
-    return this.#untilEnd(this.#begin({ kind: "recover" }), signal, onProgress);
+    return told(this.#begin({ kind: "recover" }, signal), signal, onProgress);
   }
 
   /** What runs where: name, architecture, context_length, gpu_memory in bytes, adapter, ... */
@@ -124,51 +121,45 @@ export class Engine {
     });
   }
 
-  #begin(request, model) {
+  /** A job that ends early when the signal is aborted. */
+  #begin(request, signal, model) {
     if (this.#closed) throw this.#closed;
+    signal?.throwIfAborted();
     const { port1, port2 } = new MessageChannel();
     const job = new Job(port1);
+    const cancel = () => job.cancel();
     this.#jobs.add(job);
-    job.ended.catch(() => {}).then(() => this.#jobs.delete(job));
+    signal?.addEventListener("abort", cancel);
+    job.ended.catch(() => {}).then(() => {
+      this.#jobs.delete(job);
+      signal?.removeEventListener("abort", cancel);
+    });
     this.#hand(request, port2, model);
     return job;
   }
 
   /** Give the worker a job whose messages go to a port. */
   #hand(request, port, model) {
-    const base = document.baseURI;
+    const base = globalThis.document?.baseURI ?? location.href;
     this.#worker.postMessage({ type: "job", request, model, base }, [port]);
   }
 
-  async #untilEnd(job, signal, onProgress = () => {}) {
-    return withSignal(job, signal, async () => {
-      for await (const progress of job) onProgress(renamed(progress));
-      return job.ended;
-    });
-  }
-
-  async #create(resource, fields, { signal } = {}) {
-    signal?.throwIfAborted();
-    const job = this.#begin({ kind: "create", resource, fields: checked(fields) });
-    if (fields.stream !== true) return withSignal(job, signal, () => job.ended);
-    const aborting = abortWith(job, signal);
-    try {
-      await job.head;
-    } catch (error) {
-      throw aborting.reason(error);
-    }
-    return new Stream(job, aborting);
+  async #create(resource, fields = {}, { signal } = {}) {
+    const job = this.#begin({ kind: "create", resource, fields: checked(fields) }, signal);
+    const isStreamed = fields.stream === true;
+    const answer = await job[isStreamed ? "head" : "ended"].catch(rethrow(signal));
+    return isStreamed ? new Stream(job, signal) : answer;
   }
 }
 
 /** The chunks of an answer. Leaving a `for await` over it, and `return()`, end the answer. */
 class Stream {
   #job;
-  #aborting;
+  #signal;
 
-  constructor(job, aborting) {
+  constructor(job, signal) {
     this.#job = job;
-    this.#aborting = aborting;
+    this.#signal = signal;
   }
 
   [Symbol.asyncIterator]() {
@@ -176,11 +167,7 @@ class Stream {
   }
 
   async next() {
-    try {
-      return await this.#job.next();
-    } catch (error) {
-      throw this.#aborting.reason(error);
-    }
+    return this.#job.next().catch(rethrow(this.#signal));
   }
 
   async return(value) {
@@ -188,23 +175,22 @@ class Stream {
   }
 }
 
-/** An aborted signal cancels a job; `reason` turns what the job then fails with into the signal's. */
-function abortWith(job, signal) {
-  const cancel = () => job.cancel();
-  signal?.addEventListener("abort", cancel);
-  if (signal?.aborted) cancel();
-  job.ended.catch(() => {}).then(() => signal?.removeEventListener("abort", cancel));
-  const isAbort = ({ name }) => name === "AbortError" || name === "CancelledLoadError";
-  return { reason: (error) => (signal?.aborted && isAbort(error) ? signal.reason : error) };
+/** What a load ends with; its pieces tell of its progress. */
+async function told(job, signal, onProgress = () => {}) {
+  try {
+    for await (const progress of job) onProgress(renamed(progress));
+    return await job.ended;
+  } catch (error) {
+    return rethrow(signal)(error);
+  }
 }
 
-async function withSignal(job, signal, work) {
-  const aborting = abortWith(job, signal);
-  try {
-    return await work();
-  } catch (error) {
-    throw aborting.reason(error);
-  }
+/** Throws what went wrong; of a job that was cancelled by a signal that is the signal's reason. */
+function rethrow(signal) {
+  return (error) => {
+    const isAbort = error.name === "AbortError" || error.name === "CancelledLoadError";
+    throw signal?.aborted && isAbort ? signal.reason : error;
+  };
 }
 
 function untilAborted(promise, signal) {
@@ -214,6 +200,13 @@ function untilAborted(promise, signal) {
     promise,
     new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
   ]);
+}
+
+/** A model as a worker can be sent it. */
+function cloneable(model) {
+  if (model instanceof URL) return model.href;
+  const isList = typeof model === "object" && model !== null && Symbol.iterator in model;
+  return isList ? { files: [...model] } : model;
 }
 
 /** The fields of a request: what JSON would leave out in silence is refused. */

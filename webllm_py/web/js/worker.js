@@ -36,8 +36,13 @@ let busy = 0;
 self.onmessage = async ({ data, ports }) => {
   const python = await session;
   if (python === null) return; // the page has been told why
-  if (data.type === "interrupt") python.interrupt();
-  else begin(python, data, ports[0]);
+  try {
+    if (data.type === "interrupt") python.interrupt();
+    else begin(python, data, ports[0]);
+  } catch (error) { // Python itself is gone, for want of memory say
+    const message = `Python stopped: ${error.message}. Create another engine.`;
+    ports[0]?.postMessage(JSON.stringify({ error: { names: ["EngineClosedError"], message } }));
+  }
 };
 
 function begin(python, { request, model, base }, port) {
