@@ -287,6 +287,7 @@ export class UnsupportedModelError extends CheckpointError {}
 export class NotAModelError extends CheckpointError {}
 export class SeveralModelsError extends CheckpointError {}
 export class MissingFileError extends CheckpointError {}
+export class AdapterError extends CheckpointError {}
 
 export class TokenizerError extends WebLLMError {}
 export class TemplateError extends WebLLMError {}

@@ -31,6 +31,7 @@ export const UnsupportedModelError = define("UnsupportedModelError", CheckpointE
 export const NotAModelError = define("NotAModelError", CheckpointError);
 export const SeveralModelsError = define("SeveralModelsError", CheckpointError);
 export const MissingFileError = define("MissingFileError", CheckpointError);
+export const AdapterError = define("AdapterError", CheckpointError);
 
 export const TokenizerError = define("TokenizerError", WebLLMError);
 export const TemplateError = define("TemplateError", WebLLMError);
