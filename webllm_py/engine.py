@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -336,17 +336,20 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
         async def turn() -> AsyncIterator[Answer]:
             async with time_limit(request.timeout), place, self.steered(request.steering):
                 model = self.loaded
-                yield Answer(
-                    model.executor,
-                    model.tokenizer,
-                    request,
-                    prompts,
-                    responses,
-                    masks=model.token_masks if request.grammar else None,
-                    adapters=self._mix(request.adapters, request.model),
-                    submitted=submitted,
-                    interrupted=lambda: place.interrupted,
-                )
+                images = [image for prompt in prompts for image in prompt.images]
+                rows = model.executor.images
+                with rows.holding(images) if rows and images else nullcontext():
+                    yield Answer(
+                        model.executor,
+                        model.tokenizer,
+                        request,
+                        prompts,
+                        responses,
+                        masks=model.token_masks if request.grammar else None,
+                        adapters=self._mix(request.adapters, request.model),
+                        submitted=submitted,
+                        interrupted=lambda: place.interrupted,
+                    )
 
         async def pieces() -> AsyncIterator[Any]:
             async with turn() as answer:

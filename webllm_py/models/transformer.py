@@ -109,6 +109,7 @@ class Transformer(Declaration):
         g.embed("token_embd")
         if self.config.learned_positions:
             g.embed_positions("position_embd")
+        g.place_images()
 
     def layer(self, g: Graph, index: int) -> None:
         """Hidden rows through a layer."""

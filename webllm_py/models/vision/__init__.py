@@ -1,0 +1,25 @@
+"""What sees in models that read text and images: a vision tower, and what joins it to the text.
+
+Imported for models that have one.
+"""
+
+from __future__ import annotations
+
+from webllm_py.checkpoint.checkpoint import VisionPart
+from webllm_py.models.vision.smolvlm import smolvlm
+from webllm_py.models.vision.tower import VisionModel
+
+__all__ = ["VisionModel", "vision_for"]
+
+
+def vision_for(part: VisionPart, text_hidden: int) -> VisionModel:
+    """The declaration of a checkpoint's seeing part, its tensors checked against its numbers.
+
+    Args:
+        text_hidden: elements of the text part's rows between layers.
+
+    Raises:
+        UnsupportedModelError: an option that this version does not run.
+        CorruptCheckpointError: numbers or tensors that contradict each other.
+    """
+    return smolvlm(part, text_hidden)
