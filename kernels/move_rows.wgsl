@@ -2,12 +2,12 @@
 //
 // Purpose   neighbouring patches of an image joined; an image's rows kept, and put where its tokens stand
 // Bindings  0 x     f32, rows of X_STRIDE elements
-//           1 more  rows likewise, which count on from MORE_AT
+//           1 more  rows of MORE_STRIDE elements, which count on from MORE_AT
 //           2 map   words: how many rows, three that are not looked at; then for each row the numbers of
 //                   PIECES rows, and where they go
 //           3 y     f32, rows of Y_STRIDE elements
 // Dispatch  (ceil(PIECES * COLUMNS / 4 / 64), most rows) workgroups
-// Assumes   COLUMNS, of each piece, and both strides are multiples of 4
+// Assumes   COLUMNS, of each piece, and all strides are multiples of 4
 
 ${enables}
 
@@ -16,6 +16,7 @@ override COLUMNS: u32;
 override X_STRIDE: u32;
 override Y_STRIDE: u32;
 override MORE_AT: u32;
+override MORE_STRIDE: u32;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> more: array<vec4<f32>>;
@@ -33,7 +34,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let column = id.x % width;
   let to = map[entry + PIECES] * (Y_STRIDE / 4u) + id.x;
   if (row >= MORE_AT) {
-    y[to] = more[(row - MORE_AT) * (X_STRIDE / 4u) + column];
+    y[to] = more[(row - MORE_AT) * (MORE_STRIDE / 4u) + column];
   } else {
     y[to] = x[row * (X_STRIDE / 4u) + column];
   }

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from engine_tools import PRINTABLE_ONLY, Teacher
 from made_models import checksum
+from made_phi3_v import phi3_v_conversations, phi3_v_weights, write_phi3_v
 from made_vision import FIXTURE, SEEING, conversations, image_of, vision_weights, write_seeing
 from PIL import Image
 
@@ -69,6 +70,21 @@ async def test_logits(engine: Engine, expected: dict[str, np.ndarray], name: str
     assert np.abs(found - logits).max() < 5e-5
 
 
+@pytest.fixture(scope="module")
+async def phi3_v(tmp_path_factory: pytest.TempPathFactory, device: Device) -> AsyncIterator[Engine]:
+    folder = write_phi3_v(tmp_path_factory.mktemp("seeing") / "phi3_v")
+    async with await webllm_py.load(folder, device=device, kv_dtype="f32") as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("name", ["wide", "high", "low"])
+async def test_phi3_v(phi3_v: Engine, expected: dict[str, np.ndarray], name: str) -> None:
+    assert checksum(phi3_v_weights()) == expected["phi3_v checksum"]
+    found, tokens, _ = await logits_of(phi3_v, phi3_v_conversations()[name])
+    assert tokens == expected[f"phi3_v {name} length"]
+    assert np.abs(found - expected[f"phi3_v {name} logits"]).max() < 5e-5
+
+
 @one_model
 async def test_pixels(engine: Engine, expected: dict[str, np.ndarray]) -> None:
     messages = conversations(SEEING[engine.name])["two"]
@@ -80,8 +96,8 @@ async def test_pixels(engine: Engine, expected: dict[str, np.ndarray]) -> None:
         await pictures.make(prepared)
         sizes = [await pixels_of(pictures, number) for number in range(len(pictures.sizes))]
         found += [
-            sizes[number][top : top + 32, left : left + 32]
-            for number, left, top in prepared.layout.tiles
+            sizes[tile.image][tile.top : tile.top + 32, tile.left : tile.left + 32]
+            for tile in prepared.layout.tiles
         ]
         pictures.close()
     tiles = np.array(found).transpose(0, 3, 1, 2)

@@ -95,7 +95,7 @@ async def test_patches(runner: Runner, left: int, top: int, rng: np.random.Gener
         kernel("patches", PATCH=patch, GRID=grid, UNITS=12, ROW0=1, **colours),
         {
             "pixels": packed(image),
-            "tile": np.array([21, 19, left, top], np.int32),
+            "tile": np.array([21, 19, left, top, patch * grid, patch * grid], np.int32),
             "y": np.full_like(expected, 9),
         },
         (2, grid * grid),
@@ -103,16 +103,51 @@ async def test_patches(runner: Runner, left: int, top: int, rng: np.random.Gener
     np.testing.assert_allclose(out["y"], expected, rtol=1e-5, atol=1e-5)
 
 
+def interpolated(image: np.ndarray, size: int) -> np.ndarray:
+    """(pixels, others, 3) to (size, others, 3) by four neighbours (Keys' cubic, a = -0.75)."""
+    place = (np.arange(size) + 0.5) * len(image) / size - 0.5
+    first = np.floor(place).astype(int)
+    made = np.zeros((size, *image.shape[1:]))
+    for step in range(-1, 3):
+        x = np.abs(place - first - step)
+        near, far = 1.25 * x**3 - 2.25 * x**2 + 1, -0.75 * (x**3 - 5 * x**2 + 8 * x - 4)
+        row = np.clip(first + step, 0, len(image) - 1)
+        made += np.where(x < 1, near, far)[:, None, None] * image[row]
+    return made
+
+
+async def test_shrunk_patches(runner: Runner, rng: np.random.Generator) -> None:
+    patch, grid = 4, 4
+    image = rng.integers(0, 256, (30, 33, 3), np.uint8)
+    canvas = np.full((48, 33, 3), 255, np.uint8)
+    canvas[9:39] = image
+    seen = interpolated(interpolated(canvas, 16).swapaxes(0, 1), 16).swapaxes(0, 1)
+    expected = (seen / 255).reshape(grid, patch, grid, patch, 3).transpose(0, 2, 4, 1, 3)
+    named = {"MEAN": (0, 0, 0), "DEVIATION": (1, 1, 1)}
+    colours = {f"{n}_{c}": v for n, vs in named.items() for c, v in zip("RGB", vs, strict=True)}
+    out = await runner.run(
+        kernel("patches", PATCH=patch, GRID=grid, UNITS=8, ROW0=0, CUBIC=True, **colours),
+        {
+            "pixels": packed(image),
+            "tile": np.array([33, 30, 0, -9, 33, 48], np.int32),
+            "y": np.zeros((16, 64), np.float32),
+        },
+        (1, grid * grid),
+    )
+    np.testing.assert_allclose(out["y"][:, :48], expected.reshape(16, 48), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("pieces", "columns"), of_native([(1, 12), (4, 20), (9, 132)], [(4, 20)]))
 async def test_move_rows(
     runner: Runner, pieces: int, columns: int, rng: np.random.Generator
 ) -> None:
-    x, more = rng.standard_normal((2, 11, columns + 4)).astype(np.float32)
+    x = rng.standard_normal((11, columns + 4)).astype(np.float32)
+    more = rng.standard_normal((11, columns)).astype(np.float32)
     y = np.zeros((7, pieces * columns + 8), np.float32)
     places = rng.permutation(7)[:5]
     taken = rng.integers(0, 22, (5, pieces))
     expected = y.copy()
-    both = np.concatenate([x, more])[:, :columns]
+    both = np.concatenate([x[:, :columns], more])
     expected[places, : pieces * columns] = both[taken].reshape(5, -1)
     entries = np.column_stack([np.where(taken < 11, taken, taken - 11 + 50), places])
     out = await runner.run(
@@ -123,6 +158,7 @@ async def test_move_rows(
             X_STRIDE=columns + 4,
             Y_STRIDE=pieces * columns + 8,
             MORE_AT=50,
+            MORE_STRIDE=columns,
         ),
         {
             "x": x,

@@ -159,6 +159,8 @@ class PromptBuilder:
             prepared["tool_call_id"] = _short(prepared["tool_call_id"])
         if self._placeholder:
             prepared["content"] = _with_images(prepared["content"], self._placeholder)
+        elif _has_image(prepared["content"]):
+            prepared["content"] = joined(prepared["content"])
         prepared["content"] = _content(prepared["content"], self._habits.text_parts)
         return prepared
 
@@ -213,9 +215,12 @@ def _content(content: Any, text_parts: bool) -> Any:
     if isinstance(content, str) and text_parts:
         return [{"type": "text", "text": content}]
     if isinstance(content, list) and not text_parts:
-        images = any(part["type"] == "image" for part in content)
-        return content if images else joined(content)
+        return content if _has_image(content) else joined(content)
     return content
+
+
+def _has_image(content: Any) -> bool:
+    return isinstance(content, list) and any(part["type"] == "image" for part in content)
 
 
 def _hidden(placeholder: str) -> str:

@@ -16,7 +16,13 @@ from webllm_py.checkpoint.text_files import (
     read_texts,
 )
 from webllm_py.checkpoint.text_part import split_tensors, text_config
-from webllm_py.checkpoint.vision_part import PREPROCESSOR, SEEING, vision_part
+from webllm_py.checkpoint.vision_part import (
+    EMBEDDED,
+    PREPROCESSOR,
+    SEEING,
+    split_embedded,
+    vision_part,
+)
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource, Folder, base_name
 
@@ -61,6 +67,10 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
             if whole.get("model_type") in SEEING:
                 files |= await read_files(folder, (PREPROCESSOR,))
                 vision = vision_part(folder.name, whole, others, files)
+        elif architecture in EMBEDDED:
+            tensors, others = split_embedded(tensors, EMBEDDED[architecture])
+            files |= await read_files(folder, (PREPROCESSOR,))
+            vision = vision_part(folder.name, whole, others, files)
         if BARE in tensors:
             files |= await read_files(folder, EMBEDDER_FILES)
     except BaseException:

@@ -9,11 +9,13 @@ from webllm_py.checkpoint.checkpoint import TensorInfo, VisionPart
 from webllm_py.checkpoint.json_text import parse_object
 from webllm_py.errors import MissingFileError
 
-__all__ = ["PREPROCESSOR", "SEEING", "vision_part"]
+__all__ = ["EMBEDDED", "PREPROCESSOR", "SEEING", "split_embedded", "vision_part"]
 
 PREPROCESSOR = "preprocessor_config.json"
 SEEING = ("idefics3", "smolvlm")
 """Models of several parts whose images are read; of others it is the text alone."""
+EMBEDDED = {"phi3_v": "model.vision_embed_tokens."}
+"""Models of one part, and what the names of those of its tensors begin with that see."""
 
 
 def vision_part(
@@ -39,3 +41,16 @@ def vision_part(
         )
     prepared = parse_object(files[PREPROCESSOR], f"{PREPROCESSOR} of {name}")
     return VisionPart("huggingface", str(config["model_type"]), config, tensors, prepared)
+
+
+def split_embedded(
+    tensors: Mapping[str, TensorInfo], prefix: str
+) -> tuple[dict[str, TensorInfo], dict[str, TensorInfo]]:
+    """The tensors whose names do not begin so, and those that do, without it."""
+    others = {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
+    seeing = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+    return others, seeing

@@ -13,23 +13,30 @@ class Resize(NamedTuple):
 
     Attributes:
         kind: the filter's number, as Pillow has it.
+        turned: whether columns come before rows.
     """
 
     source: int
     width: int
     height: int
     kind: int
+    turned: bool = False
 
 
 class Tile(NamedTuple):
     """A square that the vision tower sees: of which image, and where its left upper corner is.
 
     What lies outside that image is white.
+
+    Attributes:
+        width, height: of what is shrunk to the square; 0 where it is as large.
     """
 
     image: int
     left: int = 0
     top: int = 0
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,11 +48,13 @@ class Layout:
         tiles: those that the vision tower sees, in its order.
         prompt: what stands for the image in a prompt: texts, and numbers of rows that come from the
             image, in their order.
+        columns: of the tiles that lie side by side, where their rows are read across these.
     """
 
     resizes: tuple[Resize, ...]
     tiles: tuple[Tile, ...]
     prompt: tuple[str | int, ...]
+    columns: int = 0
 
     @property
     def rows(self) -> int:

@@ -22,6 +22,7 @@ def move_rows(
     pieces: int = 1,
     columns: int,
     strides: tuple[int, int],
+    more_stride: int = 0,
     label: str = "",
 ) -> Dispatch:
     """Rows to other places.
@@ -30,7 +31,7 @@ def move_rows(
         buffers: x, more, map and y of kernels/move_rows.wgsl.
         rows: the most.
         columns: of a piece.
-        strides: of x and y.
+        strides: of x and y; ``more_stride``: of more.
     """
     made = kernel(
         "move_rows",
@@ -39,6 +40,7 @@ def move_rows(
         X_STRIDE=strides[0],
         Y_STRIDE=strides[1],
         MORE_AT=MORE_AT,
+        MORE_STRIDE=more_stride,
     )
     bound = dict(zip(("x", "more", "map", "y"), buffers, strict=True))
     return Dispatch(made, bound, (-(-pieces * columns // 256), rows, 1), label)

@@ -8,7 +8,7 @@ from itertools import count
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
 from webllm_py.gpu.kernels import kernel
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.images.layout import Resize
+from webllm_py.images.layout import Resize, Tile
 from webllm_py.images.prepared import PreparedImage
 from webllm_py.images.resampling import resize_weights
 from webllm_py.models.activations import padded
@@ -30,7 +30,7 @@ class Pictures:
         self.owner = BufferOwner(device)
         self.sizes: list[tuple[int, int]] = []
         self._pixels: list[Buffer] = []
-        self._plans: dict[int, Plan] = {}
+        self._plans: dict[tuple[int, bool], Plan] = {}
         self._numbers = count()
 
     async def make(self, prepared: PreparedImage) -> None:
@@ -51,35 +51,40 @@ class Pictures:
             plan = await self.device.record("resize", dispatches)
             self.device.replay(plan)
             self.device.drop(plan)
-        for number in {tile.image for tile in prepared.layout.tiles}:
-            self._plans[number] = await self.device.record("patches", [self.cut(number)])
+        for number, shrunk in {(tile.image, bool(tile.width)) for tile in prepared.layout.tiles}:
+            cut = self.cut(number, shrunk=shrunk)
+            self._plans[number, shrunk] = await self.device.record("patches", [cut])
 
     def picture(self, width: int, height: int) -> Buffer:
         """Room for so many pixels."""
         return self.owner.create(f"picture {next(self._numbers)}", 4 * width * height)
 
     def resize(self, resize: Resize) -> list[Dispatch]:
-        """The rows first, then the columns, as far as they change."""
+        """The rows, then the columns, or the other way round, as far as they change."""
         (width, height), pixels = self.sizes[resize.source], self._pixels[resize.source]
         made = []
-        if resize.width != width:
-            dispatch, pixels = self.resample(pixels, (width, height), resize, vertical=False)
-            made.append(dispatch)
-        if resize.height != height:
-            before = resize.width, height
-            dispatch, pixels = self.resample(pixels, before, resize, vertical=True)
-            made.append(dispatch)
+        for vertical in (True, False) if resize.turned else (False, True):
+            before = width, height
+            if vertical:
+                height = resize.height
+            else:
+                width = resize.width
+            if (width, height) != before:
+                after = width, height
+                dispatch, pixels = self.resample(pixels, before, after, resize.kind)
+                made.append(dispatch)
         self._pixels.append(pixels)
         self.sizes.append((resize.width, resize.height))
         return made
 
     def resample(
-        self, pixels: Buffer, size: tuple[int, int], resize: Resize, *, vertical: bool
+        self, pixels: Buffer, size: tuple[int, int], resized: tuple[int, int], kind: int
     ) -> tuple[Dispatch, Buffer]:
-        """One pass, and where its pixels go."""
-        width, height = resize.width, resize.height if vertical else size[1]
-        along = (size[1], height) if vertical else (size[0], width)
-        words, entries = resize_weights(*along, resize.kind)
+        """A pass along the axis that changes, and where its pixels go."""
+        width, height = resized
+        vertical = height != size[1]
+        axis = int(vertical)
+        words, entries = resize_weights(size[axis], resized[axis], kind)
         data = struct.pack("<4i", size[0], width, height, words) + entries.tobytes()
         weights = self.owner.create(f"weights {next(self._numbers)}", len(data))
         self.device.write(weights, 0, data)
@@ -88,7 +93,7 @@ class Pictures:
         groups = (-(-width // 64), height, 1)
         return Dispatch(kernel("resample", VERTICAL=vertical), bound, groups), target
 
-    def cut(self, number: int) -> Dispatch:
+    def cut(self, number: int, *, shrunk: bool) -> Dispatch:
         """A tile's patches into ``inner``."""
         config = self.config
         columns = padded(patch_columns(config))
@@ -105,6 +110,7 @@ class Pictures:
                 DEVIATION_R=config.deviation[0],
                 DEVIATION_G=config.deviation[1],
                 DEVIATION_B=config.deviation[2],
+                CUBIC=shrunk,
             ),
             {
                 "pixels": self._pixels[number],
@@ -114,11 +120,12 @@ class Pictures:
             (-(-columns // 64), config.patches, 1),
         )
 
-    def patches(self, number: int, left: int, top: int) -> None:
-        """Cut a tile of one of the sizes into patches."""
-        words = struct.pack("<4i", *self.sizes[number], left, top)
+    def patches(self, tile: Tile) -> None:
+        """Cut a tile into patches."""
+        size = tile.width or self.config.tile, tile.height or self.config.tile
+        words = struct.pack("<6i", *self.sizes[tile.image], tile.left, tile.top, *size)
         self.device.write(self.buffers.corner, 0, words)
-        self.device.replay(self._plans[number])
+        self.device.replay(self._plans[tile.image, bool(tile.width)])
 
     def close(self) -> None:
         """Free everything."""

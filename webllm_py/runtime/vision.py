@@ -9,7 +9,7 @@ from webllm_py.gpu.owner import BufferOwner
 from webllm_py.images.prepared import PreparedImage
 from webllm_py.models.activations import padded
 from webllm_py.models.encoder_layers import tile_words
-from webllm_py.models.move_rows import map_bytes, map_words, move_rows
+from webllm_py.models.move_rows import MORE_AT, map_bytes, map_words, move_rows
 from webllm_py.models.step import Row, StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.vision.graph import VisionBuffers, VisionGraph, patch_columns
@@ -88,7 +88,7 @@ class VisionEncoder:
             "joined": 4 * joint * padded(pieces * c.hidden_size),
             "widened": 4 * joint * padded(c.text_hidden) if len(self.model.projections) > 1 else 16,
             "projected": 4 * joint * padded(c.text_hidden),
-            "corner": 16,
+            "corner": 24,
             "kept": map_bytes(c.patches),
             "joints": map_bytes(joint, pieces),
             "placed": map_bytes(joint),
@@ -122,7 +122,7 @@ class VisionEncoder:
             await pictures.make(prepared)
             done = 0
             for number, tile in enumerate(layout.tiles):
-                pictures.patches(*tile)
+                pictures.patches(tile)
                 slot = number % model.tiles
                 kept = [(self.config.first_patch + i, slot * patches + i) for i in range(patches)]
                 self.device.write(buffers.kept, 0, map_words(kept))
@@ -148,7 +148,10 @@ class VisionEncoder:
         place: Plan,
     ) -> None:
         """Features to rows of the table, from ``first`` on."""
-        squares = [(*(n - before for n in joint), row) for row, joint in enumerate(joints)]
+        squares = [
+            (*(n - before if n < MORE_AT else n for n in joint), row)
+            for row, joint in enumerate(joints)
+        ]
         self.device.write(buffers.joints, 0, map_words(squares))
         self.device.replay(self._plans[1])
         rows = [(row, first + row) for row in range(len(joints))]

@@ -109,9 +109,15 @@ class VisionGraph(Layers):
         config, buffers, pieces = self.config, self.buffers, self.config.merge**2
         width = padded(config.hidden_size), padded(pieces * config.hidden_size)
         moved = (buffers.features, separators, buffers.joints, buffers.joined)
-        self.dispatches.append(
-            move_rows(moved, self.rows, pieces=pieces, columns=config.hidden_size, strides=width)
+        joined = move_rows(
+            moved,
+            self.rows,
+            pieces=pieces,
+            columns=config.hidden_size,
+            strides=width,
+            more_stride=config.hidden_size,
         )
+        self.dispatches.append(joined)
 
     def project(self, name: str, source: Buffer, target: Buffer, activation: str = "") -> None:
         """target = the projection of source, activated if so said."""

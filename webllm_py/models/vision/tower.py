@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.images.layout import Layout, Processor
 from webllm_py.models.declaration import Declaration
+from webllm_py.models.move_rows import MORE_AT
 from webllm_py.models.vision.config import VisionConfig
 from webllm_py.models.vision.graph import VisionGraph, patch_columns
 from webllm_py.models.weights import Matrix, Part, Vector
 
-__all__ = ["Projection", "VisionModel", "flat_patches", "squares"]
+__all__ = ["SEPARATORS", "Projection", "VisionModel", "flat_patches"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class VisionModel(Declaration):
         tensors: by the names of llama.cpp's projector files.
         projections: in order; the last one gives the text model's rows.
         tiles: most tiles whose features are needed at once.
+        separators: whether there are rows that stand between those of an image, those of
+            ``SEPARATORS``.
     """
 
     config: VisionConfig
@@ -43,6 +46,7 @@ class VisionModel(Declaration):
     processor: Processor
     projections: tuple[Projection, ...]
     tiles: int = 1
+    separators: bool = False
 
     def __post_init__(self) -> None:
         self.check_all_used(self.config.architecture)
@@ -96,6 +100,11 @@ class VisionModel(Declaration):
             norms += [f"{layer}.ln1", f"{layer}.ln2"]
         for each in self.projections:
             made += self.bias(each.name, c.text_hidden)
+        if self.separators:
+            rows = c.merge**2 * c.hidden_size
+            parts = (self.checked.shaped(name, rows) for name in SEPARATORS)
+            biases = tuple(Part(tensor, i * rows) for i, tensor in enumerate(parts))
+            made.append(Vector("separators", rows=len(SEPARATORS) * rows, biases=biases))
         return made + [self.norm(name) for name in norms]
 
     def bias(self, name: str, rows: int) -> list[Vector]:
@@ -120,7 +129,7 @@ class VisionModel(Declaration):
     def project(self, g: VisionGraph) -> None:
         """Features to rows of the text model, in ``projected``."""
         buffers = g.buffers
-        g.join(buffers.tiles)
+        g.join(g.weights.vectors["separators"][1] if self.separators else buffers.tiles)
         source = buffers.joined
         for each in self.projections:
             last = each is self.projections[-1]
@@ -132,11 +141,42 @@ class VisionModel(Declaration):
         """The features that each row of an image is joined of: numbers of patches, those of the
         second tile following the first one's."""
         c = self.config
+        if layout.columns:
+            return self._lines(layout)
         return [
             [tile * c.patches + patch for patch in square]
             for tile in range(len(layout.tiles))
             for square in squares(c.grid, c.grid, c.merge)
         ]
+
+    def _lines(self, layout: Layout) -> list[Sequence[int]]:
+        """Rows read across tiles that lie side by side, a separator behind each line; another one,
+        then the last tile's own lines."""
+        c = self.config
+        side, pieces = c.grid // c.merge, c.merge**2
+        line_end, image_end = (
+            range(MORE_AT + i * pieces, MORE_AT + (i + 1) * pieces) for i in range(len(SEPARATORS))
+        )
+        inner = squares(c.grid, c.grid, c.merge)
+        tiles = list(range(len(layout.tiles)))
+        made: list[Sequence[int]] = []
+
+        def add_lines(row_of_tiles: Sequence[int]) -> None:
+            for line in range(side):
+                for tile in row_of_tiles:
+                    for square in inner[line * side : (line + 1) * side]:
+                        made.append([tile * c.patches + patch for patch in square])
+                made.append(line_end)
+
+        for first in range(0, len(tiles) - 1, layout.columns):
+            add_lines(tiles[first : first + layout.columns])
+        made.append(image_end)
+        add_lines(tiles[-1:])
+        return made
+
+
+SEPARATORS = ("v.sub_gn", "v.glb_gn")
+"""What ends a line of rows, and what comes before the whole image's."""
 
 
 def squares(width: int, height: int, merge: int) -> list[list[int]]:
