@@ -40,7 +40,6 @@ from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from webllm_py.embedding import LoadedEmbedder
-    from webllm_py.models.vision import VisionModel
 
 __all__ = [
     "LoadOptions",
@@ -135,14 +134,10 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
         if checkpoint.architecture in ENCODERS:
             return await load_encoder(checkpoint, opening, options, report)
         model = model_for(checkpoint)
-        vision = seeing_part(checkpoint, model)
         device = await opening
         report.times.end("header")
         owner = BufferOwner(device)
         executor, loader = await make_executor(device, owner, model, options, report)
-        if vision:
-            add_vision(executor, vision, loader, report)
-            await device.check()
         tuner = Tuner(executor, options.tune)
         tokenizer = await fill(tuner, loader, checkpoint, report)
         report.times.end("total")
@@ -166,28 +161,6 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
         if checkpoint:
             await checkpoint.close()
         raise
-
-
-def seeing_part(checkpoint: Checkpoint, model: Transformer) -> VisionModel | None:
-    """What sees in a model that reads images; its code is imported for it."""
-    if checkpoint.vision is None:
-        return None
-    from webllm_py.models.vision import vision_for
-
-    return vision_for(checkpoint.vision, model.config.hidden_size)
-
-
-def add_vision(
-    executor: Executor, model: VisionModel, loader: Loader, report: ProgressReporter
-) -> None:
-    """Room for the weights of what sees, and what runs it."""
-    from webllm_py.runtime.images import ImageRows
-    from webllm_py.runtime.vision import VisionEncoder
-
-    device, owner = executor.device, executor.owner
-    weights, _ = place_weights(device, owner, model, report, loader=loader)
-    encoder = VisionEncoder(device, owner, model, weights, executor.tuning)
-    executor.images = ImageRows(executor, encoder)
 
 
 async def load_encoder(
@@ -266,6 +239,10 @@ async def make_executor(
         tuning=tuning_for(device),
         kv_format=options.kv_dtype,
     )
+    if model.vision:
+        from webllm_py.runtime.images import add_images  # few models see
+
+        add_images(executor, model.vision, loader)
     await device.check()
     return executor, loader
 

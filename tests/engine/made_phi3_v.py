@@ -11,6 +11,9 @@ from made_models import Weights, noise, small_steps
 from made_vision import image_of, tokenizer
 from model_files import write_safetensors
 
+from webllm_py.checkpoint.mlc_export import chat_config
+from webllm_py.checkpoint.mlc_writer import MLCWriter
+
 __all__ = [
     "CLIP",
     "CROPS",
@@ -20,10 +23,12 @@ __all__ = [
     "phi3_v_conversations",
     "phi3_v_weights",
     "write_phi3_v",
+    "write_phi3_v_mlc",
 ]
 
 TILE, PATCH, MERGE, CROPS = 32, 4, 2, 6
 HIDDEN = 128
+SEEING = "model.vision_embed_tokens"
 # transformers' config of the tower; the last layer is not computed.
 CLIP: dict[str, Any] = {
     "hidden_size": HIDDEN,
@@ -75,7 +80,7 @@ def phi3_v_weights() -> Weights:
         if biased:
             weights[f"{name}.bias"] = small_steps(f"phi3_v {name} bias", size, 0.2)
 
-    seeing = "model.vision_embed_tokens"
+    seeing = SEEING
     tower = f"{seeing}.img_processor.vision_model"
     hidden, wide, text = HIDDEN, CLIP["intermediate_size"], TEXT["hidden_size"]
     weights[f"{tower}.embeddings.class_embedding"] = noise("phi3_v class", hidden)
@@ -132,6 +137,36 @@ def write_phi3_v(folder: Path) -> Path:
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))
     (folder / "chat_template.jinja").write_text(TEMPLATE)
     write_safetensors(folder / "model.safetensors", phi3_v_weights(), "F32")
+    return folder
+
+
+def mlc_name(name: str) -> str:
+    """mlc_llm's name of a tensor."""
+    renamed = {
+        "model.embed_tokens.": "model.embd.",
+        "model.layers.": "model.h.",
+        "input_layernorm": "ln",
+        "self_attn.o_proj": "mixer.out_proj",
+        "self_attn.qkv_proj": "mixer.qkv_proj",
+    }
+    if name.startswith(SEEING):
+        for number, layer in (("0", "linear_1"), ("2", "linear_2")):
+            name = name.replace(f"img_projection.{number}", f"img_projection.{layer}")
+        return name.removeprefix("model.")
+    for old, new in renamed.items():
+        name = name.replace(old, new)
+    return name
+
+
+def write_phi3_v_mlc(folder: Path, quantization: str = "q0f32") -> Path:
+    """An MLC folder, whose tower is not quantized; returns it."""
+    config = chat_config({**TEXT, "model_type": "phi3_v"})
+    writer = MLCWriter(quantization, config, raw=quantization == "q0f32")
+    for name, weight in phi3_v_weights().items():
+        writer.add(mlc_name(name), weight)
+    writer.write(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer()))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": TEMPLATE}))
     return folder
 
 

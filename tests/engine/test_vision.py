@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from engine_tools import PRINTABLE_ONLY, Teacher
 from made_models import checksum
-from made_phi3_v import phi3_v_conversations, phi3_v_weights, write_phi3_v
+from made_phi3_v import phi3_v_conversations, phi3_v_weights, write_phi3_v, write_phi3_v_mlc
 from made_vision import FIXTURE, SEEING, conversations, image_of, vision_weights, write_seeing
 from PIL import Image
 
@@ -83,6 +83,15 @@ async def test_phi3_v(phi3_v: Engine, expected: dict[str, np.ndarray], name: str
     found, tokens, _ = await logits_of(phi3_v, phi3_v_conversations()[name])
     assert tokens == expected[f"phi3_v {name} length"]
     assert np.abs(found - expected[f"phi3_v {name} logits"]).max() < 5e-5
+
+
+async def test_phi3_v_of_mlc(
+    tmp_path: Path, device: Device, expected: dict[str, np.ndarray]
+) -> None:
+    folder = write_phi3_v_mlc(tmp_path / "phi3_v")
+    async with await webllm_py.load(folder, device=device, kv_dtype="f32") as engine:
+        found, _, _ = await logits_of(engine, phi3_v_conversations()["low"])
+    assert np.abs(found - expected["phi3_v low logits"]).max() < 5e-5
 
 
 @one_model

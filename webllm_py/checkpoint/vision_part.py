@@ -15,7 +15,8 @@ PREPROCESSOR = "preprocessor_config.json"
 SEEING = ("idefics3", "smolvlm")
 """Models of several parts whose images are read; of others it is the text alone."""
 EMBEDDED = {"phi3_v": "model.vision_embed_tokens."}
-"""Models of one part, and what the names of those of its tensors begin with that see."""
+"""Models of one part, and what the names of those of its tensors begin with that see (with "model."
+only in Hugging Face's folders)."""
 
 
 def vision_part(
@@ -47,10 +48,10 @@ def split_embedded(
     tensors: Mapping[str, TensorInfo], prefix: str
 ) -> tuple[dict[str, TensorInfo], dict[str, TensorInfo]]:
     """The tensors whose names do not begin so, and those that do, without it."""
-    others = {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
-    seeing = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
+    others, seeing = {}, {}
+    for name, tensor in tensors.items():
+        if name.startswith(prefix):
+            seeing[name.removeprefix(prefix)] = tensor
+        else:
+            others[name] = tensor
     return others, seeing

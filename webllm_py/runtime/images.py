@@ -17,12 +17,22 @@ from webllm_py.images.prepared import PreparedImage
 from webllm_py.models.activations import padded
 from webllm_py.models.move_rows import map_bytes, map_words
 from webllm_py.models.seen import is_seen, key_of, row_of
+from webllm_py.runtime.loader import Loader, place_weights
 from webllm_py.runtime.vision import VisionEncoder
 
 if TYPE_CHECKING:
+    from webllm_py.models.vision import VisionModel
     from webllm_py.runtime.executor import Executor
 
-__all__ = ["ImageRows"]
+__all__ = ["ImageRows", "add_images"]
+
+
+def add_images(executor: Executor, model: VisionModel, loader: Loader) -> None:
+    """Room for the weights of what sees, which the loader fills, and what runs it."""
+    device, owner = executor.device, executor.owner
+    weights, _ = place_weights(device, owner, model, loader.report, loader=loader)
+    encoder = VisionEncoder(device, owner, model, weights, executor.tuning)
+    executor.images = ImageRows(executor, encoder)
 
 
 @dataclass
