@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 from made_models import Spec, Weights, hashes, noise, small_steps, weights_of
-from model_files import tokenizer_json, write_safetensors
+from model_files import gguf_writer, tokenizer_json, tokenizer_keys, write_safetensors
+
+from webllm_py.checkpoint import GGUFWriter
 
 __all__ = [
     "FIXTURE",
@@ -25,7 +27,9 @@ __all__ = [
     "tokenizer",
     "vision_weights",
     "whole_config",
+    "write_projector",
     "write_seeing",
+    "write_text_gguf",
 ]
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "vision.npz"
@@ -182,6 +186,78 @@ def write_seeing(folder: Path, spec: VisionSpec) -> Path:
     (folder / "chat_template.jinja").write_text(TEMPLATE)
     write_safetensors(folder / "model.safetensors", vision_weights(spec), "F32")
     return folder
+
+
+GGUF_NAMES = {
+    "model.vision_model.embeddings.patch_embedding": "v.patch_embd",
+    "model.vision_model.embeddings.position_embedding": "v.position_embd",
+    "model.vision_model.encoder.layers": "v.blk",
+    "model.vision_model.post_layernorm": "v.post_ln",
+    "layer_norm1": "ln1",
+    "layer_norm2": "ln2",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.out_proj": "attn_out",
+    "mlp.fc1": "ffn_up",
+    "mlp.fc2": "ffn_down",
+    "model.connector.modality_projection.proj": "mm.model.fc",
+}
+
+
+def write_projector(path: Path, spec: VisionSpec, *, swapped: bool = False) -> Path:
+    """llama.cpp's projector file; returns its path.
+
+    Args:
+        swapped: call the MLP's layers as older files do.
+    """
+    vision = {
+        "image_size": spec.tile,
+        "patch_size": spec.patch,
+        "embedding_length": spec.hidden,
+        "feed_forward_length": spec.intermediate,
+        "projection_dim": spec.text.hidden,
+        "block_count": spec.layers,
+        "attention.head_count": spec.heads,
+        "attention.layer_norm_epsilon": 1e-6,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "preproc_image_size": spec.longest,
+        "projector.scale_factor": spec.merge,
+    }
+    writer = GGUFWriter()
+    writer.add("general.architecture", "clip")
+    writer.add("general.type", "mmproj")
+    writer.add("clip.projector_type", "idefics3")
+    writer.add("clip.use_gelu", True)
+    for key, value in vision.items():
+        writer.add(f"clip.vision.{key}", value)
+    for name, weight in vision_weights(spec).items():
+        if name.startswith(("model.text_model.", "lm_head.")):
+            continue
+        for old, new in GGUF_NAMES.items():
+            name = name.replace(old, new)
+        if swapped:
+            for old, new in (("ffn_up", "?"), ("ffn_down", "ffn_up"), ("?", "ffn_down")):
+                name = name.replace(old, new)
+        writer.add_tensor(name, weight.shape, "F32", [weight.tobytes()])
+    with path.open("wb") as file:
+        writer.write(file)
+    return path
+
+
+def write_text_gguf(path: Path, spec: VisionSpec) -> Path:
+    """The text part as a GGUF file; returns its path."""
+    added = [*SPECIAL, *(f"<unused{i}>" for i in range(spec.text.vocab - 258 - len(SPECIAL)))]
+    plain = tokenizer_keys()
+    keys = {
+        "tokenizer.ggml.tokens": [*plain["tokenizer.ggml.tokens"], *added],
+        "tokenizer.ggml.token_type": [*plain["tokenizer.ggml.token_type"], *[3] * len(added)],
+        "tokenizer.chat_template": TEMPLATE,
+    }
+    with path.open("wb") as file:
+        gguf_writer(spec.text, weights_of(spec.text), keys=keys).write(file)
+    return path
 
 
 def image_of(name: str, width: int, height: int) -> np.ndarray:

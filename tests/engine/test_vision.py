@@ -14,11 +14,21 @@ import pytest
 from engine_tools import PRINTABLE_ONLY, Teacher
 from made_models import checksum
 from made_phi3_v import phi3_v_conversations, phi3_v_weights, write_phi3_v, write_phi3_v_mlc
-from made_vision import FIXTURE, SEEING, conversations, image_of, vision_weights, write_seeing
+from made_vision import (
+    FIXTURE,
+    SEEING,
+    conversations,
+    image_of,
+    vision_weights,
+    write_projector,
+    write_seeing,
+    write_text_gguf,
+)
 from PIL import Image
 
 import webllm_py
 from webllm_py import ContextLengthError, Engine, ImageError
+from webllm_py.errors import CorruptCheckpointError, NotAModelError, UnsupportedModelError
 from webllm_py.gpu import Device
 from webllm_py.resources import see_images
 from webllm_py.runtime.pictures import Pictures
@@ -83,6 +93,36 @@ async def test_phi3_v(phi3_v: Engine, expected: dict[str, np.ndarray], name: str
     found, tokens, _ = await logits_of(phi3_v, phi3_v_conversations()[name])
     assert tokens == expected[f"phi3_v {name} length"]
     assert np.abs(found - expected[f"phi3_v {name} logits"]).max() < 5e-5
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_gguf(
+    tmp_path: Path, device: Device, expected: dict[str, np.ndarray], beside: bool
+) -> None:
+    """With the projector file in the same folder, or given; an older one has other names."""
+    spec = SEEING["smolvlm"]
+    text = write_text_gguf(tmp_path / "text-F32.gguf", spec)
+    projector = write_projector(tmp_path / "mmproj-F32.gguf", spec, swapped=beside)
+    source: dict[str, Any] = {"source": tmp_path}
+    if not beside:
+        source = {"source": text, "vision": projector}
+    async with await webllm_py.load(**source, device=device, kv_dtype="f32") as engine:
+        assert engine.info["vision"] == "idefics3"
+        found, _, _ = await logits_of(engine, conversations(spec)["tiles"])
+    assert np.abs(found - expected["smolvlm tiles logits"]).max() < 5e-5
+
+
+async def test_projectors_that_do_not_fit(tmp_path: Path, device: Device) -> None:
+    spec, other = SEEING.values()
+    text = write_text_gguf(tmp_path / "text.gguf", spec)
+    projector = write_projector(tmp_path / "other.gguf", other)
+    with pytest.raises(CorruptCheckpointError, match=r"mm\.model\.fc\.weight has shape"):
+        await webllm_py.load(text, vision=projector, device=device)
+    with pytest.raises(NotAModelError, match=r"type 'mmproj'.*This one goes beside it"):
+        await webllm_py.load(projector, device=device)
+    folder = write_seeing(tmp_path / "folder", spec)
+    with pytest.raises(UnsupportedModelError, match="in its own folder"):
+        await webllm_py.load(folder, vision=projector, device=device)
 
 
 async def test_phi3_v_of_mlc(

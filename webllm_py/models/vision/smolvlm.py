@@ -6,9 +6,10 @@ Its patches are joined to squares (pixel shuffle) and projected.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from webllm_py.checkpoint.checkpoint import VisionPart
+from webllm_py.checkpoint.checkpoint import TensorInfo, VisionPart
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.images.smolvlm import smolvlm_processor
 from webllm_py.models.names import gguf_names
@@ -43,7 +44,10 @@ ACTIVATIONS: Mapping[str, VisionActivation] = {
 
 def smolvlm(part: VisionPart, text_hidden: int) -> VisionModel:
     """The declaration; arguments and errors are those of ``vision_for``."""
-    tensors = gguf_names(part.tensors, NAMES)
+    if part.kind == "gguf":
+        tensors, part = in_order(part.tensors), as_huggingface(part)
+    else:
+        tensors = gguf_names(part.tensors, NAMES)
     config = config_of(part, text_hidden)
     patches = tensors.get("v.patch_embd.weight")
     if patches:
@@ -81,6 +85,55 @@ def config_of(part: VisionPart, text_hidden: int) -> VisionConfig:
         mean=three(part.preprocessor, "image_mean"),
         deviation=three(part.preprocessor, "image_std"),
     )
+
+
+def as_huggingface(part: VisionPart) -> VisionPart:
+    """A projector file's numbers, as the files of a folder have them.
+
+    Raises:
+        CorruptCheckpointError: one is missing.
+    """
+    n = part.metadata
+
+    def number(key: str) -> Any:
+        if f"clip.vision.{key}" not in n:
+            raise CorruptCheckpointError(f"the projector file lacks the key clip.vision.{key}")
+        return n[f"clip.vision.{key}"]
+
+    tile = number("image_size")
+    tower = {
+        "image_size": tile,
+        "patch_size": number("patch_size"),
+        "hidden_size": number("embedding_length"),
+        "intermediate_size": number("feed_forward_length"),
+        "num_hidden_layers": number("block_count"),
+        "num_attention_heads": number("attention.head_count"),
+        "layer_norm_eps": number("attention.layer_norm_epsilon"),
+        # llama.cpp's GELU is the one by tanh.
+        "hidden_act": "gelu_pytorch_tanh" if n.get("clip.use_gelu", True) else "quick_gelu",
+    }
+    prepared = {
+        "size": {"longest_edge": n.get("clip.vision.preproc_image_size", tile)},
+        "max_image_size": {"longest_edge": tile},
+        "image_mean": list(number("image_mean")),
+        "image_std": list(number("image_std")),
+    }
+    scale = number("projector.scale_factor")
+    config = {"vision_config": tower, "scale_factor": scale}
+    return replace(part, architecture="idefics3", metadata=config, preprocessor=prepared)
+
+
+def in_order(tensors: Mapping[str, TensorInfo]) -> dict[str, TensorInfo]:
+    """The tensors of a projector file. Older ones call an MLP's first layer the one down."""
+    up, down = (tensors.get(f"v.blk.0.ffn_{kind}.weight") for kind in ("up", "down"))
+    if up is None or down is None or up.shape[0] >= up.shape[1]:
+        return dict(tensors)
+    other = {"ffn_up": "ffn_down", "ffn_down": "ffn_up"}
+    made = {}
+    for name, tensor in tensors.items():
+        *before, layer, kind = name.split(".")
+        made[".".join((*before, other.get(layer, layer), kind))] = tensor
+    return made
 
 
 def three(config: Mapping[str, Any], name: str) -> tuple[float, float, float]:
