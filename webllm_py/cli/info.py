@@ -50,7 +50,7 @@ async def describe(options: Namespace) -> dict[str, Any]:
         source = pocket_model() if options.source is None else options.source
         record = find_prebuilt(source)
         try:
-            checkpoint = await open_checkpoint(source)
+            checkpoint = await open_checkpoint(source, vision=options.vision)
         except SourceError as error:
             if record is None:
                 raise
