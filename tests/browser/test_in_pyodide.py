@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 import sys
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,13 @@ from made_embedders import (  # noqa: E402
 )
 from made_models import SMALL, tokens_of, weights_of  # noqa: E402
 from made_vision import FIXTURE as SEEN  # noqa: E402
-from made_vision import SEEING, conversations, write_projector, write_text_gguf  # noqa: E402
+from made_vision import (  # noqa: E402
+    SEEING,
+    conversations,
+    png_of,
+    write_projector,
+    write_text_gguf,
+)
 from model_files import write_gguf  # noqa: E402
 from reference import forward  # noqa: E402
 
@@ -389,18 +393,3 @@ def test_an_image_of_a_data_url(python: Any, tmp_path: Path) -> None:
         assert tokens == len(arrays["idefics3 tiles ids"])
         np.testing.assert_allclose(seen[0], arrays["idefics3 tiles logits"][0], rtol=0, atol=2e-4)
     assert "cannot be decoded by this browser" in refused
-
-
-def png_of(image: np.ndarray) -> bytes:
-    """A PNG file of (height, width, 3) bytes, without a filter."""
-    height, width, _ = image.shape
-    lines = b"".join(b"\0" + line.tobytes() for line in image)
-    chunks = (
-        (b"IHDR", struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(lines)),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )

@@ -6,6 +6,8 @@ A token is a byte, or one of the special ones. As in ``made_models``, nothing ne
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ __all__ = [
     "VisionSpec",
     "conversations",
     "image_of",
+    "png_of",
     "preprocessor",
     "tokenizer",
     "vision_weights",
@@ -267,6 +270,21 @@ def image_of(name: str, width: int, height: int) -> np.ndarray:
     waves = [x * 7 % 200, y * 5 % 210, (x + 2 * y) * 3 % 190]
     made = np.stack(waves, axis=2) + random.astype(np.int64) + 60 * (x > width // 2)[..., None]
     return np.clip(made, 0, 255).astype(np.uint8)
+
+
+def png_of(image: np.ndarray) -> bytes:
+    """A PNG file of (height, width, 3) bytes, without a filter."""
+    height, width, _ = image.shape
+    lines = b"".join(b"\0" + line.tobytes() for line in image)
+    chunks = (
+        (b"IHDR", struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
 
 
 def conversations(spec: VisionSpec) -> dict[str, list[dict[str, Any]]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -174,7 +175,7 @@ class Executor:
 
     async def prefill(
         self, sequence: CachedSequence, tokens: Sequence[int], slot: int = 0
-    ) -> AsyncIterator[CachedSequence]:
+    ) -> AsyncGenerator[CachedSequence, None]:
         """Compute the keys and values of tokens that follow the sequence, a chunk at a time; where
         some are rows of images, after each tile of these, too.
 
@@ -185,8 +186,9 @@ class Executor:
             part = tokens[start : start + self.chunk]
             images = self.images if self.images and any(map(is_seen, part)) else None
             if images:
-                async for _ in images.make(part):
-                    yield sequence
+                async with aclosing(images.make(part)) as tiles:
+                    async for _ in tiles:
+                        yield sequence
             await self.cache.reserve(sequence, len(sequence.tokens) + len(part), slot)
             plan = await self.forward_plan(len(part), images, adapted=bool(sequence.adapters))
             words = [min(token, NO_TOKEN) for token in part] if images else part

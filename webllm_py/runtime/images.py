@@ -6,8 +6,8 @@ is room.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,7 @@ class ImageRows:
                 if not held.requests:
                     del self._held[image.key]
 
-    async def make(self, tokens: Sequence[int]) -> AsyncIterator[None]:
+    async def make(self, tokens: Sequence[int]) -> AsyncGenerator[None, None]:
         """See that the rows that are among these tokens are in the table; yields between tiles.
 
         Raises:
@@ -93,8 +93,9 @@ class ImageRows:
                 raise StateError("an image of this conversation is not there any more; send it")
             prepared = self._held[key].prepared
             place = await self._room(prepared.layout.rows, needed)
-            async for _ in self.encoder.encode(prepared, self.table, place.start):
-                yield
+            async with aclosing(self.encoder.encode(prepared, self.table, place.start)) as tiles:
+                async for _ in tiles:
+                    yield
             self._places[key] = place
 
     def put(self, tokens: Sequence[int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
@@ -107,7 +107,7 @@ class VisionEncoder:
 
     async def encode(
         self, prepared: PreparedImage, table: Buffer, first: int
-    ) -> AsyncIterator[None]:
+    ) -> AsyncGenerator[None, None]:
         """Put an image's rows into a table, from a row on; yields between its tiles.
 
         Raises:
