@@ -69,7 +69,7 @@ def test_images_through_the_worker(page: Page, site: TestSite, tmp_path: Path) -
     """The likeliest printable token is the one that transformers' logits have."""
     write_seeing(tmp_path / "seeing", SPEC)
     site.folders["/seeing/"] = tmp_path / "seeing"
-    site.overlay["/blank.html"] = b"<!doctype html><title>blank</title>"
+    site.overlay["/blank.html"] = b"<!doctype html><link rel=icon href=icon.svg>"
     page.driver.get(f"{site.url}blank.html")
     asked = conversations(SPEC)
     bias = {token: -100 for token in range(SPEC.text.vocab) if token not in PRINTABLE}
