@@ -158,6 +158,17 @@ class ChatRequest(GenerationRequest):
     add_generation_prompt: bool = True
     continue_final_message: bool = False
 
+    @property
+    def has_images(self) -> bool:
+        """Whether a message has an image."""
+        contents = (message["content"] for message in self.messages)
+        return any(
+            part["type"] == "image"
+            for content in contents
+            if isinstance(content, list)
+            for part in content
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionRequest(GenerationRequest):

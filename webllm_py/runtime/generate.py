@@ -137,9 +137,11 @@ async def begun(
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
             stats.cached_tokens = len(sequences[0].tokens)
-        async for _ in executor.prefill(sequences[0], prompt[len(sequences[0].tokens) :]):
-            if member.interrupted():
-                return
+        chunks = executor.prefill(sequences[0], prompt[len(sequences[0].tokens) :])
+        async with aclosing(chunks):
+            async for _ in chunks:
+                if member.interrupted():
+                    return
         for slot in range(1, len(settings)):
             sequences.append(await executor.cache.fork(sequences[0], slot))
         executor.go_on(sequences[0], range(len(settings)))
