@@ -132,7 +132,7 @@ async def begun(
                 biased=bool(steps.rules),
                 ends=vocabulary.end_ids if vocabulary else (),
             )
-            executor.use_adapters(slot, member.adapters)
+        executor.use_adapters(range(len(settings)), member.adapters, alone=True)
         sequences.append(executor.cache.begin(prompt, adapters=member.adapters))
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
