@@ -73,6 +73,7 @@ class GenerationRequest:
         grammar: what a choice's text must be; None for any text.
         logprobs: how many alternatives of each token are wanted beside its log-probability; None
             for neither.
+        latency_breakdown: whether the usage says how long each token took.
         steering: vectors by layer that are added to what leaves it while this answer is made; it
             has a turn of its own then.
         adapters: those that it says; None if it says nothing.
@@ -91,6 +92,7 @@ class GenerationRequest:
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     grammar: Grammar | None = None
     logprobs: int | None = None
+    latency_breakdown: bool = False
     steering: Mapping[int, array[float]] | None = None
     adapters: AdapterChoice | None = None
     timeout: float | None = None
@@ -265,6 +267,7 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "stop": stop_strings(present.get("stop", [])),
         "ignore_eos": bool(switch(present, "ignore_eos", False)),
         "prompt_lookup": bool(switch(present, "prompt_lookup", True)),
+        "latency_breakdown": bool(switch(present, "enable_latency_breakdown", False)),
         "stream": stream,
         "include_usage": include_usage(present, stream),
         "sampling": parse_sampling(present, defaults),
