@@ -40,6 +40,7 @@ export class Engine {
   #jobs = new Set();
   #loading = null; // the last load
   #closed = null; // why there will be no answers any more
+  #endpoints = new Set();
   #onBusy = () => {};
 
   constructor(made, onProgress = () => {}) {
@@ -90,12 +91,17 @@ export class Engine {
     if (this.#closed) return;
     this.#closed = error;
     this.#worker?.terminate();
+    for (const endpoint of this.#endpoints) endpoint.close();
     for (const job of this.#jobs) job.fail(error);
   }
 
   /** Answer `fetch("/v1/...")` of this site's pages, through a service worker. */
   async serve(script, options) {
-    return serve(this.#hand.bind(this), (onBusy) => (this.#onBusy = onBusy), script, options);
+    if (this.#closed) throw this.#closed;
+    const watch = (onBusy) => (this.#onBusy = onBusy);
+    const endpoint = await serve(this.#hand.bind(this), watch, script, options);
+    this.#endpoints.add(endpoint);
+    return endpoint;
   }
 
   async #start(onProgress) {
