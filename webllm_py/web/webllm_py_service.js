@@ -8,7 +8,7 @@
 // another one. Nothing is kept here, so that the browser may stop this at any moment; a stream that
 // was cut then goes on by GET /v1/streams/ID.
 
-import { EngineClosedError } from "./js/errors.js";
+import { EngineClosedError } from "./js/error_classes.js";
 import { Job } from "./js/job.js";
 import { clientOf, lockOf } from "./js/names.js";
 

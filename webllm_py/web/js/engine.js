@@ -1,7 +1,8 @@
 // The engine of a page.
 
 import { serve } from "./endpoint.js";
-import { EngineClosedError, NoAdapterError, StartError, errorFrom } from "./errors.js";
+import { EngineClosedError, NoAdapterError, StartError } from "./error_classes.js";
+import { errorFrom } from "./errors.js";
 import { Job } from "./job.js";
 
 // What may be said of a load, and what Python calls it.
