@@ -87,7 +87,7 @@ def text_spec(name: str, vocab: int, hidden: int) -> Spec:
 SEEING = {
     spec.name: spec
     for spec in (
-        VisionSpec("smolvlm", "smolvlm", 64, 8, 72, 100, 3, 4, 192, text_spec("smolvlm", 283, 96)),
+        VisionSpec("smolvlm", "smolvlm", 66, 8, 72, 100, 3, 4, 192, text_spec("smolvlm", 283, 96)),
         VisionSpec("idefics3", "idefics3", 32, 4, 64, 96, 2, 2, 64, text_spec("idefics", 293, 128)),
     )
 }

@@ -215,6 +215,30 @@ async def test_requests_side_by_side(engine: Engine, expected: dict[str, np.ndar
 
 
 @one_model
+async def test_an_image_that_is_given_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two of its tiles: nothing is left of it, and it can be asked about again."""
+    messages = [{"role": "user", "content": [{"type": "image", "image": image_of("x", 50, 50)}]}]
+    first, _, _ = await logits_of(engine, conversations(SEEING[engine.name])["tiles"])
+    device, patches, tiles = engine.loaded.executor.device, Pictures.patches, list[Any]()
+
+    def stop(pictures: Pictures, tile: Any) -> None:
+        tiles.append(tile)
+        patches(pictures, tile)
+        engine.interrupt()
+
+    before = device.n_buffers
+    with monkeypatch.context() as patched:
+        patched.setattr(Pictures, "patches", stop)
+        reply = await engine.chat.completions.create(messages=messages, max_tokens=3)
+    assert reply.choices[0].finish_reason == "abort" and len(tiles) == 1
+    assert device.n_buffers == before
+    reply = await engine.chat.completions.create(messages=messages, max_tokens=3, ignore_eos=True)
+    assert reply.choices[0].finish_reason == "length"
+    again, _, _ = await logits_of(engine, conversations(SEEING[engine.name])["tiles"])
+    np.testing.assert_allclose(again, first, atol=2e-5)
+
+
+@one_model
 async def test_penalties_and_guesses_go_round_images(engine: Engine) -> None:
     messages = conversations(SEEING[engine.name])["tiles"]
     reply = await engine.chat.completions.create(

@@ -49,7 +49,7 @@ class Phi3VProcessor:
         while scale * math.ceil(scale / ratio) <= tiles:
             scale += 1
         long = (scale - 1) * self.tile
-        short = int(long / ratio)
+        short = max(1, int(long / ratio))
         across = math.ceil(short / self.tile)
         before = (across * self.tile - short) // 2  # white
         if turned:

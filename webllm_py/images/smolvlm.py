@@ -70,7 +70,7 @@ class SmolVLMProcessor:
         return self._whole(int(height * ratio)), height
 
     def _whole(self, length: int) -> int:
-        return math.ceil(length / self.tile) * self.tile
+        return max(1, math.ceil(length / self.tile)) * self.tile
 
     def _single(self) -> tuple[str | int, ...]:
         return (AROUND + WHOLE, self.rows, AROUND)

@@ -64,10 +64,9 @@ class VisionConfig:
                 f"heads of {self.head_dim} elements are not supported in a vision tower: it must "
                 f"be a multiple of 8, at most {MOST_HEAD_DIM}"
             )
-        if self.tile % self.patch or self.grid % self.merge:
+        if not self.grid or self.grid % self.merge:
             raise CorruptCheckpointError(
-                f"{self.tile} pixels are not whole patches of {self.patch}, {self.merge} by "
-                f"{self.merge} of them together"
+                f"{self.grid} patches along a side cannot be joined {self.merge} by {self.merge}"
             )
         if not isinstance(self.norm_eps, int | float) or not 0 < self.norm_eps < 1:
             raise CorruptCheckpointError(f"the vision tower's norm_eps is {self.norm_eps!r}")
@@ -81,7 +80,7 @@ class VisionConfig:
 
     @property
     def grid(self) -> int:
-        """Patches along a side of a tile."""
+        """Patches along a side of a tile; pixels that are left over are not seen."""
         return self.tile // self.patch
 
     @property
