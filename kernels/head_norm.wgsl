@@ -2,7 +2,7 @@
 // what the epilogue does to them and to values.
 //
 // Purpose   between the projection of q, k and v and the attention of models that norm both
-// Bindings  0 x       [rows][(HEADS + 2 * KV_HEADS) * HEAD_DIM], f32: q, k, v
+// Bindings  0 x       [rows][X_STRIDE], f32: (HEADS + 2 * KV_HEADS) * HEAD_DIM of q, k, v
 //           3 weight  f32: HEAD_DIM elements for queries, then as many for keys; with WHOLE one for
 //                     every element of them
 //           4..7      the epilogue's, see epilogue/rope_append.wgsl
@@ -12,6 +12,7 @@ ${enables}
 
 override EPS: f32;
 override WHOLE: bool;
+override X_STRIDE: u32;  // row length of x
 override LANES: u32;    // THREADS
 override THREADS: u32;  // a power of two
 
@@ -39,7 +40,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     first = min(group.x, 1u) * keys + group.x / 2u * (values - keys);
     length = select(values - keys, keys, group.x == 0u);
   }
-  let row = m * (2u * values - keys);
+  let row = m * X_STRIDE;
   var squares = 0.0;
   for (var i = 2u * thread; i < length; i += 2u * THREADS) {
     let v = x[(row + first + i) / 2u];

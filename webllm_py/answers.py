@@ -173,7 +173,10 @@ class Answer:
         """A prompt's choices, as many at a time as are decoded together."""
         request, tokenizer = self.request, self.tokenizer
         together = 1
-        if not request.sampling.logits_processors:
+        # Where one ends, the others' last step is made again, which states cannot.
+        stepwise = request.grammar is not None or request.sampling.has_rules
+        alone = request.sampling.logits_processors or (stepwise and self.executor.recurrent)
+        if not alone:
             together = self.executor.together(len(prompt.tokens), max(1, self._limit(prompt)))
         echo = prompt.echo, await self._echoed(prompt)
         for first in range(0, request.drawn, together):

@@ -64,9 +64,13 @@ class FamilyModel:
             return noise(seed, *shape)
         if name.endswith("bias") and len(shape) == 2:
             return small_steps(seed, shape[0] * shape[1], 0.2).reshape(shape)
+        if name.endswith("A_log"):
+            # Some heads remember a few tokens, some hundreds.
+            return noise(seed, *shape) * np.float32(1.5) - np.float32(2.5)
         if len(shape) == 1:
             is_norm = "norm" in name.lower() or "ln_" in name
-            around = 1 if is_norm and not self.centered and name.endswith("weight") else 0
+            centered = self.centered and "linear_attn.norm" not in name
+            around = 1 if is_norm and not centered and name.endswith("weight") else 0
             return around + small_steps(seed, shape[0], 0.2)
         # Experts' gates beyond what gpt-oss clamps them to.
         if name.endswith("experts.gate_up_proj"):
@@ -186,6 +190,21 @@ FAMILY_MODELS = {
                 "norm_topk_prob": True,
             },
             gguf="qwen3moe",
+        ),
+        FamilyModel(
+            "qwen3.5",
+            "qwen3_5_text",
+            {
+                "head_dim": 32,
+                "num_hidden_layers": 8,
+                "linear_num_key_heads": 2,
+                "linear_num_value_heads": 4,
+                "linear_key_head_dim": 32,
+                "linear_value_head_dim": 16,
+                "tie_word_embeddings": True,
+            },
+            gguf="qwen35",
+            centered=True,
         ),
         FamilyModel(
             "gpt-oss",

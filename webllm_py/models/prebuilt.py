@@ -54,6 +54,10 @@ TABLE = """
 2048 6144 28 16 8 128 151936 tied: Qwen3-1.7B
 2560 9728 36 32 8 128 151936 tied: Qwen3-4B
 4096 12288 36 32 8 128 151936 -: Qwen3-8B
+1024 3584 24 8 2 256 248320 tied: Qwen3.5-0.8B
+2048 6144 24 8 2 256 248320 tied: Qwen3.5-2B
+2560 9216 32 16 4 256 248320 tied: Qwen3.5-4B
+4096 12288 32 16 4 256 248320 -: Qwen3.5-9B
 3072 8192 32 32 32 96 32064 -: Phi-3.5-mini-instruct Phi-3-mini-4k-instruct
 3072 8192 32 24 8 128 200064 tied: Phi-4-mini-instruct
 2560 10240 32 32 32 80 51200 -: phi-2
@@ -69,7 +73,7 @@ TABLE = """
 768 3072 12 12 12 64 30522 tied: snowflake-arctic-embed-m
 384 1536 12 12 12 32 30522 tied: snowflake-arctic-embed-s
 """
-ARCHITECTURES = {"phi-msft": "phi"}
+ARCHITECTURES = {"phi-msft": "phi", "qwen3_5": "qwen3_5_text"}
 LAYER_NORM = ("phi", "stablelm", "gpt_neox", "bert")
 NO_GATE = ("phi", "gpt_neox", "bert")
 BIASED = ("phi", "gpt_neox", "bert")

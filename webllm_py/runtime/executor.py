@@ -26,6 +26,7 @@ from webllm_py.models.weights import Weights
 from webllm_py.runtime.batch import Batch
 from webllm_py.runtime.cache import KVCache
 from webllm_py.runtime.decoder import Decoder
+from webllm_py.runtime.hybrid_cache import HybridCache
 from webllm_py.runtime.pages import Sequence as CachedSequence
 
 __all__ = ["Executor", "longest_context"]
@@ -66,7 +67,8 @@ class Executor:
         layout = StepLayout(self.chunk, -(-context_length // PAGE))
         step = owner.create("step", layout.nbytes)
         self.layout = layout
-        self.cache = KVCache(
+        cache = HybridCache if config.recurrent else KVCache
+        self.cache: KVCache = cache(
             device,
             owner,
             config,
@@ -92,14 +94,17 @@ class Executor:
         make = self.owner.create
         hidden = padded(config.hidden_size)
         heads = padded(config.n_heads * config.head_dim)
-        qkv = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim
+        delta = config.delta
+        values = padded(delta.v_width) if delta else 0
         rows = 4 * self.chunk
         # Within a layer, of each pair one is read for the last time before the other is written.
         # What the one is multiplied with in 8 bits is kept in the other.
         inner = eight_bits(padded(config.intermediate_size), self.chunk)
-        normed_or_attended = make("normed or attended", max(rows * max(hidden, heads), inner))
+        normed_or_attended = make(
+            "normed or attended", max(rows * max(hidden, heads, values), inner)
+        )
         experts = config.n_experts_used * padded(config.expert_size)
-        widest = max(heads, padded(config.intermediate_size), experts)
+        widest = max(heads, padded(config.intermediate_size), experts, values)
         q_or_gated = make("q or gated", rows * widest)
         partial = 4 * config.n_heads * self.tuning.partials * (config.head_dim + SPLIT_END)
         return Activations(
@@ -114,14 +119,36 @@ class Executor:
             logits=make("logits", 4 * config.vocab_size),
             zeros=make("zeros", 16),
             kv_rows=make("kv rows", self.chunk * row_bytes(config, self.kv_format)),
-            qkv=make("q, k and v", rows * qkv if config.qk_norm else 0),
+            qkv=make("q, k and v", rows * config.qkv_rows if config.qk_norm else 0),
             scores=make("experts' scores", rows * config.n_experts),
             route=make("experts' route", 2 * rows * config.n_experts_used),
             projected=make(
                 "projected", rows * hidden if config.post_norm or config.parallel else 0
             ),
+            mixed=make("mixed channels", rows * delta.rows if delta else 0),
+            convolved=make("convolved channels", rows * delta.channels if delta else 0),
             kv=self.cache.buffers,
         )
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether sequences have states, which only go on."""
+        return self.model.config.recurrent
+
+    def other_caches(self, owner: BufferOwner, label: str, positions: int) -> tuple[Buffer, ...]:
+        """A cache in float32 beside this one's, for a sequence of so many positions in slot 0: a
+        buffer a layer."""
+        config, pages = self.model.config, -(-positions // PAGE)
+        self.cache.write_pages([(i, i) for i in range(pages)])
+        if isinstance(self.cache, HybridCache):
+            self.cache.write_state(0)
+        sizes = (
+            config.delta.state_bytes
+            if config.delta and config.kind(i).delta
+            else pages * page_bytes(config, "f32")
+            for i in range(config.n_layers)
+        )
+        return tuple(owner.create(f"{label} {i}", size) for i, size in enumerate(sizes))
 
     async def prepare(self) -> None:
         """Make the first pages, compile the kernels and record the first plans."""
@@ -171,8 +198,10 @@ class Executor:
         At most two chunks are queued, so that stopping between them is quick. The hidden rows of
         the last chunk stay for ``go_on``.
         """
-        for start in range(0, len(tokens), self.chunk):
+        end, start = len(sequence.tokens) + len(tokens), 0
+        while start < len(tokens):
             part = tokens[start : start + self.chunk]
+            part = part[: self.cache.at_once(len(sequence.tokens), end)]
             await self.cache.reserve(sequence, len(sequence.tokens) + len(part), slot)
             plan = await self.forward_plan(len(part))
             self.write_rows(consecutive(part, len(sequence.tokens), slot))
@@ -180,7 +209,9 @@ class Executor:
                 await self.device.idle()
             self.device.replay(plan)
             sequence.tokens += part
+            start += len(part)
             self._last_row = len(part) - 1
+            await self.cache.computed(sequence, end, slot)
             yield sequence
 
     def go_on(self, sequence: CachedSequence, slots: Sequence[int] = (0,), drawn: int = 0) -> None:

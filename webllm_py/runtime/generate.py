@@ -138,7 +138,8 @@ async def begun(
         for slot in range(1, len(settings)):
             sequences.append(await executor.cache.fork(sequences[0], slot))
         executor.go_on(sequences[0], range(len(settings)))
-        guess = guess and not settings[0].mirostat_tau
+        # A state has no way back from guesses that were wrong.
+        guess = guess and not settings[0].mirostat_tau and not executor.recurrent
         if shared:
             pieces = executor.batch.joined_later(run, member, guess=guess)
         else:
@@ -169,6 +170,7 @@ def alone(
     """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
     constraints, logprobs = steps.constraints, run.decoder.logprobs
     masks_rarely = len(run.sequences) == 1 and settings.memoryless and not logprobs
+    masks_rarely = masks_rarely and not run.executor.recurrent  # which cannot drop tokens
     if masks_rarely and constraints and constraints[0].is_free:
         from webllm_py.runtime.verified import verified  # not before it is needed
 

@@ -8,8 +8,6 @@ from typing import TypeAlias
 
 from webllm_py.gpu.device import Buffer
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models.kv_cache import page_bytes
-from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor, consecutive
 
 __all__ = ["ROWS", "all_logits", "all_parts"]
@@ -60,12 +58,9 @@ async def all_parts(
 async def in_parts(executor: Executor, tokens: Sequence[int], scratch: BufferOwner) -> Parts:
     config, device = executor.model.config, executor.device
     rows = min(ROWS, executor.chunk)
-    pages = -(-len(tokens) // PAGE)
     target = scratch.create("all logits", 4 * config.vocab_size * rows)
-    size = pages * page_bytes(config, "f32")
-    kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
+    kv = executor.other_caches(scratch, "logits kv", len(tokens))
     await device.check()
-    executor.cache.write_pages([(i, i) for i in range(pages)])
     dispatches = executor.forward(rows, kv_format="f32", gemm="plain", logits=target, kv=kv)
     plan = await device.record("all logits", dispatches)
     try:

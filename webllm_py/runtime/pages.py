@@ -11,7 +11,20 @@ from dataclasses import dataclass, field
 
 from webllm_py.models.step import PAGE
 
-__all__ = ["PageTable", "Sequence"]
+__all__ = ["Mark", "PageTable", "Sequence", "common_prefix"]
+
+
+@dataclass(eq=False)
+class Mark:
+    """What the state of a model's delta nets was behind so many tokens: see runtime/states.py.
+
+    Attributes:
+        pins: sequences that are about to go on from it.
+    """
+
+    position: int
+    state: int
+    pins: int = 0
 
 
 @dataclass(eq=False)
@@ -19,10 +32,17 @@ class Sequence:
     """Tokens whose keys and values are in the cache, and the pages that hold them.
 
     ``pages`` may reach past the tokens: pages reserved for tokens to come.
+
+    Attributes:
+        state: its own, of a model that has some, while it is under way.
+        marks: earlier states of it; ``resumed`` is one that its own is still to be copied from.
     """
 
     tokens: list[int] = field(default_factory=list)
     pages: list[int] = field(default_factory=list)
+    state: int | None = None
+    marks: list[Mark] = field(default_factory=list)
+    resumed: Mark | None = None
 
 
 def common_prefix(a: SequenceOf[int], b: SequenceOf[int]) -> int:
