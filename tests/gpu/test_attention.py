@@ -414,7 +414,7 @@ async def test_head_norm(runner: Runner, whole: bool) -> None:
     shape, first, rows, eps, growth = SHAPES[2], 29, 5, 1e-5, 0.5
     cache = Cache(shape, "f32", rng)
     heads, kv_heads, d = shape.heads, shape.kv_heads, shape.head_dim
-    x = rng.standard_normal((8, heads + 2 * kv_heads, d)).astype(np.float32) * 3
+    x = rng.standard_normal((8, heads + 2 * kv_heads + 1, d)).astype(np.float32) * 3
     weight = rng.standard_normal((heads + kv_heads if whole else 2, d)).astype(np.float32)
     out = await runner.run(
         kernel(
@@ -427,6 +427,7 @@ async def test_head_norm(runner: Runner, whole: bool) -> None:
             },
             EPS=eps,
             WHOLE=whole,
+            X_STRIDE=(heads + 2 * kv_heads + 1) * d,
             LANES=32,
             THREADS=32,
             HEADS=heads,
@@ -446,7 +447,8 @@ async def test_head_norm(runner: Runner, whole: bool) -> None:
         },
         (3 if whole else heads + 2 * kv_heads, 8),
     )
-    q, k, v = np.split(x[:rows].astype(np.float64), (heads, heads + kv_heads), 1)
+    parts = (heads, heads + kv_heads, heads + 2 * kv_heads)
+    q, k, v, _ = np.split(x[:rows].astype(np.float64), parts, 1)
     axes = (1, 2) if whole else 2
     of_q, of_k = (weight[:heads], weight[heads:]) if whole else weight
     q = q / np.sqrt((q**2).mean(axes, keepdims=True) + eps) * of_q

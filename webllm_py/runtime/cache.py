@@ -52,11 +52,18 @@ class KVCache:
         self.layout, self.step = layout, step
         self.pages = PageTable(min(bindable, SLOTS * layout.max_pages))
         self.page_bytes = page_bytes(config, kv_format)
-        self.buffers = [owner.create(f"kv {i}", 16) for i in range(config.n_layers)]
+        self.buffers = [
+            owner.create(f"kv {i}", self.first_bytes(config, i)) for i in range(config.n_layers)
+        ]
         self.paged = [i for i in range(config.n_layers) if not config.kind(i).delta]
         self._on_growth = on_growth
         self._most_running = 0
         self._copy_plan: Plan | None = None
+
+    @staticmethod
+    def first_bytes(config: ModelConfig, layer: int) -> int:
+        """Bytes of a layer's buffer before there are pages: the least."""
+        return 16
 
     @property
     def bytes_a_page(self) -> int:

@@ -60,11 +60,15 @@ class HybridCache(KVCache):
         self.pages: HybridPages = HybridPages(self.pages.max_pages, self.states)
         self.kept_states = [i for i in range(config.n_layers) if i not in self.paged]
         self.most_marks = min(max(MARK_BYTES // self.whole_state_bytes, FEWEST_MARKS), MOST_MARKS)
-        for i in self.kept_states:
-            owner.free(self.buffers[i])
-            self.buffers[i] = owner.create(f"states {i}", FIRST_STATES * self.state_bytes)
         self.states.grow_to(FIRST_STATES)
         self._state_plan: Plan | None = None
+
+    @staticmethod
+    def first_bytes(config: ModelConfig, layer: int) -> int:
+        """Of states, some are there from the beginning."""
+        if config.delta and config.kind(layer).delta:
+            return FIRST_STATES * config.delta.state_bytes
+        return KVCache.first_bytes(config, layer)
 
     async def reserve(self, sequence: CachedSequence, length: int, slot: int = 0) -> None:
         """Also gives a sequence its state, when it has none yet.

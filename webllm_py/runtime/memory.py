@@ -34,7 +34,8 @@ class MemoryPlan:
 
     Attributes:
         weights: the model's matrices and vectors, as the kernels read them.
-        work: what a step works in: activations, logits, sampler, rotary table.
+        work: what a step works in: activations, logits, sampler, rotary table; the first states of
+            delta nets.
         page: one page of the KV cache, all layers together.
         context_length: the most positions of a conversation.
     """
@@ -142,7 +143,7 @@ def plan_memory(
         tuning=tuning_for(sizing),
         kv_format=kv_format,
     )
-    cache = sum(buffer.size for buffer in executor.buffers.kv)
+    cache = sum(executor.buffers.kv[layer].size for layer in executor.cache.paged)
     return MemoryPlan(
         weights=weight_bytes,
         work=owner.nbytes - weight_bytes - cache,
