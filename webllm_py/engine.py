@@ -56,6 +56,8 @@ async def load(
     kv_dtype: KVFormat = "f16",
     tune: bool | None = None,
     fetch: FetchOptions | None = None,
+    sliding_window_size: int | None = None,
+    attention_sink_size: int | None = None,
 ) -> Engine:
     """Load a model, one that writes or a text embedder. Cancelling the task that awaits this frees
     everything.
@@ -79,13 +81,25 @@ async def load(
             seconds. False: run with fixed defaults.
         fetch: how a server's files are downloaded and kept, see ``webllm_py.FetchOptions``. None:
             they are kept in ``webllm_py.models_store()``, and read from there the next time.
+        sliding_window_size: in the place of ``context_length``: a conversation that is longer than
+            this goes on, and its oldest tokens drop out. In whole pages of 32.
+        attention_sink_size: of these, so many first ones stay (in whole pages, too); None for 4.
 
     Raises:
         WebLLMError: the base of all errors; see ``webllm_py.errors``.
         ValueError: an argument that is none of the above.
     """
     options = LoadOptions(
-        source, context_length, device, on_progress, quantize, kv_dtype, tune, fetch
+        source,
+        context_length,
+        device,
+        on_progress,
+        quantize,
+        kv_dtype,
+        tune,
+        fetch,
+        sliding_window_size,
+        attention_sink_size,
     )
     return Engine(options, await load_model(options))
 
@@ -276,7 +290,7 @@ class Engine(OpenBox, KeptConversations):
         """
         executor = self.loaded.executor
         limit = executor.context_length
-        if len(tokens) >= limit:
+        if len(tokens) >= limit and not executor.sliding:
             shorter = self._options.context_length == limit
             raise ContextLengthError(
                 f"this model's context holds {counted(limit, 'token')}, and {param} has "

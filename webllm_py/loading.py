@@ -35,6 +35,7 @@ from webllm_py.runtime.loader import Loader, place_weights
 from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
 from webllm_py.runtime.storage import Quantize
 from webllm_py.runtime.tuner import Tuner
+from webllm_py.sliding_window import check_window, sinks_of, whole_window
 from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
 
@@ -60,8 +61,11 @@ class LoadOptions:
     kv_dtype: KVFormat = "f16"
     tune: bool | None = None
     fetch: FetchOptions | None = None
+    sliding_window_size: int | None = None
+    attention_sink_size: int | None = None
 
     def __post_init__(self) -> None:
+        check_window(self)
         length = self.context_length
         if length is not None and (
             isinstance(length, bool) or not hasattr(length, "__index__") or length < 1
@@ -137,7 +141,8 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
         device = await opening
         report.times.end("header")
         owner = BufferOwner(device)
-        executor, loader = await make_executor(device, owner, model, options, report)
+        sinks = sinks_of(checkpoint, model, options)
+        executor, loader = await make_executor(device, owner, model, options, report, sinks)
         tuner = Tuner(executor, options.tune)
         tokenizer = await fill(tuner, loader, checkpoint, report)
         report.times.end("total")
@@ -220,12 +225,23 @@ async def make_executor(
     model: Transformer,
     options: LoadOptions,
     report: ProgressReporter,
+    sinks: int | None = None,
 ) -> tuple[Executor, Loader]:
-    """Buffers for the weights and for what computes with them, all of them empty yet."""
+    """Buffers for the weights and for what computes with them, all of them empty yet.
+
+    Args:
+        sinks: see ``Executor``.
+
+    Raises:
+        DeviceLimitError: the device cannot bind them.
+        ValueError: a window too small for its sinks.
+    """
     config = model.config
     context = min(config.context_length, longest_context(config, device, options.kv_dtype))
-    if options.context_length:
-        context = min(context, int(options.context_length))
+    if wanted := options.context_length or options.sliding_window_size:
+        context = min(context, int(wanted))
+    if sinks is not None:
+        context = whole_window(context, sinks)
     factors = model.rope_factors(context)
     rotations = model.rotations(context, await read_floats(factors) if factors else None)
     weights, loader = place_weights(device, owner, model, report, options.quantize)
@@ -238,6 +254,7 @@ async def make_executor(
         rotations=rotations,
         tuning=tuning_for(device),
         kv_format=options.kv_dtype,
+        sinks=sinks,
     )
     await device.check()
     return executor, loader

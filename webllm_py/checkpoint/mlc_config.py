@@ -82,6 +82,9 @@ def model_config(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     if window:
         made["sliding_window"] = window
         context = context or WINDOWS * window
+        sinks = config.get("attention_sink_size", made.get("attention_sink_size"))
+        if isinstance(sinks, int) and sinks >= 0:
+            made["attention_sink_size"] = sinks
     made["max_position_embeddings"] = made.get("max_position_embeddings") or context
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
         if config.get(key) is not None:

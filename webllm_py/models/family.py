@@ -87,7 +87,7 @@ def config_of(
     fields: dict[str, Any] = {
         "hidden_size": n.hidden,
         "intermediate_size": n.get("intermediate_size", "feed_forward_length"),
-        "n_layers": n.layers,
+        "n_layers": n.get("num_hidden_layers", "block_count"),
         "n_heads": heads,
         "n_kv_heads": n.get("num_key_value_heads", "attention.head_count_kv", heads),
         "head_dim": head_dim,

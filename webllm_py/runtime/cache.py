@@ -89,9 +89,14 @@ class KVCache:
         added = -(-length // PAGE) - len(sequence.pages)
         if added <= 0:
             return
+        await self._grow_for(added)
+        self.write_pages(self.pages.reserve(sequence, length), slot)
+
+    async def _grow_for(self, added: int) -> None:
+        """Have room for so many more pages, if there is memory; see ``reserve``."""
         needed = self.pages.running + added
         self._most_running = max(self._most_running, needed)
-        missing, capacity = self.pages.missing(sequence, length), self.pages.capacity
+        missing, capacity = self.pages.lacks(added), self.pages.capacity
         if missing:
             # Beyond this, finished sequences make room.
             keep = max(2 * self._most_running, KEEP_BYTES // self.bytes_a_page)
@@ -103,7 +108,6 @@ class KVCache:
                     # Without room to spare; or with none where finished sequences can make room.
                     if capacity < needed:
                         await self._grow(needed)
-        self.write_pages(self.pages.reserve(sequence, length), slot)
 
     async def fork(self, sequence: CachedSequence, slot: int) -> CachedSequence:
         """A sequence that goes on from another one, in a slot of its own.
@@ -125,12 +129,17 @@ class KVCache:
             self.pages.release(fork)
             raise
         fork.tokens += sequence.tokens[len(fork.tokens) :]
+        fork.dropped[:] = sequence.dropped
         return fork
 
     def at_once(self, length: int, end: int) -> int:
         """How many of the tokens behind so many are to be computed at once, of a prompt that ends
         there: all."""
         return end - length
+
+    async def make_room(self, sequence: CachedSequence, slot: int = 0) -> int:
+        """Drop tokens of a sequence that is full, if this kind of cache does; how many."""
+        return 0
 
     async def computed(self, sequence: CachedSequence, end: int, slot: int = 0) -> None:
         """A part of a prompt that ends there was computed, up to the sequence's last token."""

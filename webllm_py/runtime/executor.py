@@ -28,6 +28,7 @@ from webllm_py.runtime.cache import KVCache
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.hybrid_cache import HybridCache
 from webllm_py.runtime.pages import Sequence as CachedSequence
+from webllm_py.runtime.sliding import SlidingCache
 
 __all__ = ["Executor", "longest_context"]
 
@@ -40,6 +41,7 @@ class Executor:
     Args:
         context_length: the most positions a sequence may have.
         rotations: of queries and keys, by ``LayerKind.rope``.
+        sinks: first tokens that stay when a sequence goes on past the context; None: none does.
 
     Attributes:
         usual_prompts: tokens of those whose kernels are compiled while loading.
@@ -57,6 +59,7 @@ class Executor:
         rotations: Mapping[str, Rotation],
         tuning: Tuning,
         kv_format: KVFormat = "f16",
+        sinks: int | None = None,
     ):
         config = model.config
         self.device, self.owner, self.model, self.weights = device, owner, model, weights
@@ -67,8 +70,11 @@ class Executor:
         layout = StepLayout(self.chunk, -(-context_length // PAGE))
         step = owner.create("step", layout.nbytes)
         self.layout = layout
-        cache = HybridCache if config.recurrent else KVCache
-        self.cache: KVCache = cache(
+        self.sliding = sinks is not None
+        kind: Callable[..., KVCache] = HybridCache if config.recurrent else KVCache
+        if sinks is not None:
+            kind = partial(SlidingCache, sinks=sinks, rotations=rotations)
+        self.cache = kind(
             device,
             owner,
             config,
@@ -131,9 +137,10 @@ class Executor:
         )
 
     @property
-    def recurrent(self) -> bool:
-        """Whether sequences have states, which only go on."""
-        return self.model.config.recurrent
+    def goes_back(self) -> bool:
+        """Whether tokens of a sequence under way can be dropped: states only go on, and what has
+        dropped out of a window does not come back."""
+        return not self.model.config.recurrent and not self.sliding
 
     def other_caches(self, owner: BufferOwner, label: str, positions: int) -> tuple[Buffer, ...]:
         """A cache in float32 beside this one's, for a sequence of so many positions in slot 0: a
@@ -177,6 +184,8 @@ class Executor:
 
     def together(self, prompt: int, answer: int) -> int:
         """How many answers of so many tokens to one prompt may be decoded together."""
+        if self.sliding:
+            return min(SLOTS, self.chunk)
         whole = prompt // PAGE
         each = -(-(prompt + answer) // PAGE) - whole
         return max(1, min(SLOTS, self.chunk, (self.cache.pages.max_pages - whole) // each))
@@ -200,6 +209,7 @@ class Executor:
         """
         end, start = len(sequence.tokens) + len(tokens), 0
         while start < len(tokens):
+            await self.cache.make_room(sequence, slot)
             part = tokens[start : start + self.chunk]
             part = part[: self.cache.at_once(len(sequence.tokens), end)]
             await self.cache.reserve(sequence, len(sequence.tokens) + len(part), slot)

@@ -108,7 +108,7 @@ class Joining:
         for slot, settings in zip(slots, member.settings, strict=True):
             decoder.sampler.begin(settings, prompt, slot)
         self.sequences = [executor.cache.begin(prompt, slots[0])]
-        cached = len(self.sequences[0].tokens)
+        cached = self.sequences[0].read
         for stats in member.stats:
             stats.prompt_tokens, stats.cached_tokens = len(prompt), cached
             stats.began = time.perf_counter()

@@ -36,6 +36,7 @@ class Sequence:
     Attributes:
         state: its own, of a model that has some, while it is under way.
         marks: earlier states of it; ``resumed`` is one that its own is still to be copied from.
+        dropped: tokens that were read, and whose pages are no more: see runtime/sliding.py.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -43,6 +44,12 @@ class Sequence:
     state: int | None = None
     marks: list[Mark] = field(default_factory=list)
     resumed: Mark | None = None
+    dropped: list[int] = field(default_factory=list)
+
+    @property
+    def read(self) -> int:
+        """Tokens of its text, up to the last that is in the cache."""
+        return len(self.tokens) + len(self.dropped)
 
 
 def common_prefix(a: SequenceOf[int], b: SequenceOf[int]) -> int:
@@ -155,8 +162,11 @@ class PageTable:
 
         Finished sequences count as room only when the pool cannot grow any more.
         """
-        needed = -(-length // PAGE) - len(sequence.pages)
-        return max(0, needed - len(self._free))
+        return self.lacks(-(-length // PAGE) - len(sequence.pages))
+
+    def lacks(self, pages: int) -> int:
+        """How many the pool lacks of so many more pages."""
+        return max(0, pages - len(self._free))
 
     def reserve(self, sequence: Sequence, length: int) -> list[tuple[int, int]]:
         """Give the sequence pages for ``length`` tokens; (logical, physical) of the new ones.
@@ -166,15 +176,19 @@ class PageTable:
         """
         added = []
         while len(sequence.pages) * PAGE < length:
-            while not self._free and self._finished:
-                self.release(self._finished.pop(0))
-            if not self._free:
-                raise MemoryError("the page pool is exhausted")
-            page = self._free.pop()
-            self._users[page] = 1
+            page = self._free_page()
             added.append((len(sequence.pages), page))
             sequence.pages.append(page)
         return added
+
+    def _free_page(self) -> int:
+        while not self._free and self._finished:
+            self.release(self._finished.pop(0))
+        if not self._free:
+            raise MemoryError("the page pool is exhausted")
+        page = self._free.pop()
+        self._users[page] = 1
+        return page
 
     def truncate(self, sequence: Sequence, length: int) -> None:
         """Forget the tokens from ``length`` on, and the pages that only they used."""
@@ -193,6 +207,7 @@ class PageTable:
         if sequence in self._running:
             self._running.remove(sequence)
         sequence.tokens.clear()
+        sequence.dropped.clear()
         self._let_go(sequence, 0)
 
     def clear(self) -> None:
@@ -202,8 +217,11 @@ class PageTable:
 
     def _let_go(self, sequence: Sequence, keep: int) -> None:
         for page in sequence.pages[keep:]:
-            self._users[page] -= 1
-            if not self._users[page]:
-                del self._users[page]
-                self._free.append(page)
+            self._let_page_go(page)
         del sequence.pages[keep:]
+
+    def _let_page_go(self, page: int) -> None:
+        self._users[page] -= 1
+        if not self._users[page]:
+            del self._users[page]
+            self._free.append(page)

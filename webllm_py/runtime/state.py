@@ -83,6 +83,7 @@ async def save_state(executor: Executor, name: str) -> bytes:
         "fingerprint": await fingerprint(executor),
         "kv_dtype": executor.kv_format,
         "tokens": sequence.tokens,
+        "dropped": sequence.dropped,
     }
     text = json.dumps(header).encode()
     rest = b"".join([struct.pack("<I", len(text)), text, body])
@@ -126,6 +127,7 @@ async def load_state(executor: Executor, data: bytes) -> int:
                 at = (nth * pages + i) * size
                 executor.device.write(cache.buffers[layer], page * size, view[at : at + size])
         sequence.tokens += tokens
+        sequence.dropped += header.get("dropped", ())
         if isinstance(cache, HybridCache):
             assert sequence.state is not None
             cache.fill_state(sequence.state, view[len(view) - states :])

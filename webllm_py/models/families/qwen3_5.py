@@ -27,6 +27,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     share = rope.get("partial_rotary_factor", n.get("partial_rotary_factor", "", ROTATED))
     v_heads = n.count("linear_num_value_heads", "ssm.time_step_rank", 32)
     return {
+        "n_layers": n.layers,
         "head_dim": head_dim,
         "rotary_dim": n.get("", "rope.dimension_count", int(head_dim * share)),
         "qk_norm": "head",
