@@ -44,6 +44,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     kv[at + 1u] = bitcast<u32>(v.y);
   } else {
     let at = group * 4u + pair % 4u;
-    kv[at] = pack2x16float(turned(unpack2x16float(kv[at]), pair));
+    let v = turned(unpack2x16float(kv[at]), pair);
+    kv[at] = pack2x16float(clamp(v, vec2(-65504.0), vec2(65504.0)));
   }
 }

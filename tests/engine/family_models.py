@@ -15,7 +15,15 @@ import numpy as np
 from expected import FIXTURES, Expected
 from made_models import Weights, hashes, noise, small_steps
 
-__all__ = ["COLUMNS", "FAMILY_MODELS", "VOCABULARY", "FamilyModel", "Recorded"]
+__all__ = [
+    "COLUMNS",
+    "FAMILY_MODELS",
+    "LAST",
+    "LONG_MODELS",
+    "VOCABULARY",
+    "FamilyModel",
+    "Recorded",
+]
 
 VOCABULARY = 263
 COLUMNS = 8
@@ -304,5 +312,34 @@ FAMILY_MODELS = {
             "redpajama", "gpt_neox", {"use_parallel_residual": False, **PARTIAL}, gguf="gptneox"
         ),
         FamilyModel("gpt2", "gpt2", {"n_inner": 128, "num_key_value_heads": 4}, gguf="gpt2"),
+    )
+}
+
+LAST = 8
+"""Positions at the end of a long text whose logits are kept."""
+LONG = {"hidden_size": 64, "num_attention_heads": 2, "max_position_embeddings": 8192}
+LONG_MODELS = {
+    model.name: model
+    for model in (
+        FamilyModel(
+            "mistral-long",
+            "mistral",
+            {**LONG, "num_key_value_heads": 1, "head_dim": 32, "sliding_window": 1000},
+            prompts=(4159,),
+        ),
+        FamilyModel(
+            "gemma3-long",
+            "gemma3_text",
+            {
+                **LONG,
+                "num_key_value_heads": 1,
+                "head_dim": 32,
+                "layer_types": ["sliding_attention", "full_attention"],
+                "sliding_window": 700,
+                "query_pre_attn_scalar": 32,
+            },
+            prompts=(4229,),
+            centered=True,
+        ),
     )
 }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from engine_tools import generation_logits
 from family_files import in_mxfp4, write_family_folder, write_family_gguf, write_family_mlc
-from family_models import FAMILY_MODELS, FamilyModel, Recorded
+from family_models import FAMILY_MODELS, LAST, LONG_MODELS, FamilyModel, Recorded
 from made_models import SPECS, checksum
 from test_readme import README
 
@@ -103,6 +103,19 @@ async def test_mlc(name: str, tmp_path: Path, plain_device: Device) -> None:
         found = await errors(engine, model, recorded)
     print(f"{name}: {max(found):.1e}")
     assert max(found) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", LONG_MODELS)
+async def test_long_texts(name: str, tmp_path: Path, plain_device: Device) -> None:
+    """Far past 4,096 tokens and past windows of layers, all of it in the cache."""
+    model, recorded = LONG_MODELS[name], Recorded.load(name)
+    folder = write_family_folder(tmp_path / name, recorded, model.weights(recorded.shapes))
+    tokens = model.tokens(0)
+    async with await webllm_py.load(folder, device=plain_device, kv_dtype="f32") as engine:
+        seen = await generation_logits(engine, tokens, len(tokens) - LAST + 1)
+    error = recorded.expected[0].error(seen)
+    print(f"{name}: {error:.1e}")
+    assert error < TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -547,3 +547,41 @@ async def test_steer(runner: Runner, rng: np.random.Generator) -> None:
     vector = rng.standard_normal(96).astype(np.float32)
     out = await runner.run(kernel("steer", BLOCKS=3), {"vector": vector, "x": x}, (1, 3))
     np.testing.assert_array_equal(out["x"], x + vector)
+
+
+@pytest.mark.parametrize("kv", ["f16", "f32"])
+async def test_turned_keys(runner: Runner, kv: str) -> None:
+    """Keys behind the first page stand where they would have been put so many positions before."""
+    shape, back, length = SHAPES[2], 64, 150
+    rng = np.random.default_rng(len(kv))
+    cache = Cache(shape, kv, rng)
+    keys, values = rng.standard_normal((2, length, shape.kv_heads, shape.head_dim))
+    put = np.stack([rotated(key, back + i, shape.rotary) for i, key in enumerate(keys)])
+    angles = back * THETA ** (-np.arange(0, shape.rotary, 2) / shape.rotary)
+    step = cache.step(range(length - 1, length))
+    step[2:4] = 1, -(-length // PAGE)
+    pages = cache.pages(put, values)
+    pairs = shape.rotary // 2 * shape.kv_heads
+    out = await runner.run(
+        kernel(
+            "kv_turn",
+            snippets={"pages": "kv/pages"},
+            ROTARY=shape.rotary,
+            FIRST=1,
+            WIDE=kv == "f32",
+            **cache.words,
+        ),
+        {
+            "step": step,
+            "turn": np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32),
+            "kv": pages,
+        },
+        (-(-PAGE * pairs // 64), MAX_PAGES - 1),
+    )
+    expected = [rotated(key, i, shape.rotary) for i, key in enumerate(keys)]
+    expected = np.concatenate([put[:PAGE], np.stack(expected)[PAGE:]])
+    found = out["kv"].astype(np.float32)
+    there = cache.pages(expected, values).astype(np.float32)
+    np.testing.assert_allclose(found, there, rtol=0, atol=0.004 if kv == "f16" else 2e-5)
+    untouched = cache.pages(put[:PAGE], values[:PAGE])[cache.page_table[0]]
+    np.testing.assert_array_equal(out["kv"][cache.page_table[0]], untouched)
