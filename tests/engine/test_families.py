@@ -120,7 +120,11 @@ async def test_long_texts(name: str, tmp_path: Path, plain_device: Device) -> No
 
 @pytest.mark.parametrize(
     ("name", "prefix"),
-    [("gemma3", "language_model.model."), ("ministral3", "model.language_model.")],
+    [
+        ("gemma3", "language_model.model."),
+        ("ministral3", "model.language_model."),
+        ("qwen3.5", "model.language_model."),
+    ],
 )
 async def test_a_part_of_a_model_that_sees(
     name: str, prefix: str, tmp_path: Path, plain_device: Device
@@ -131,7 +135,9 @@ async def test_a_part_of_a_model_that_sees(
         re.sub("^model.", prefix, key): weight
         for key, weight in model.weights(recorded.shapes).items()
     }
-    weights = {**renamed, "model.vision_tower.patch.weight": np.ones((4, 3, 2, 2), np.float32)}
+    others = {"model.vision_tower.patch.weight": (4, 3, 2, 2), "mtp.fc.weight": (4, 8)}
+    made = {name: np.ones(shape, np.float32) for name, shape in others.items()}
+    weights = {**renamed, **made}
     config = {"model_type": "sees", "text_config": recorded.config, "vision_config": {}}
     folder = write_family_folder(tmp_path / name, replace(recorded, config=config), weights)
     async with await webllm_py.load(folder, device=plain_device, kv_dtype="f32") as engine:

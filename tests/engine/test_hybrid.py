@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from engine_tools import Teacher
 from executor_tools import drawn, drawn_together
-from family_files import write_family_folder
+from family_files import write_family_folder, write_family_gguf
 from family_models import FAMILY_MODELS, Recorded
 
 import webllm_py
-from webllm_py import Engine, RequestError, loading
+from webllm_py import CorruptCheckpointError, Engine, RequestError, loading
+from webllm_py.checkpoint import open_checkpoint
 from webllm_py.gpu import Device
+from webllm_py.models import model_for
 from webllm_py.runtime import executor, hybrid_cache
 from webllm_py.runtime.hybrid_cache import HybridCache
 from webllm_py.runtime.settings import SamplingSettings
@@ -176,6 +178,28 @@ async def test_marks_make_room(own: Engine) -> None:
     assert (await taught(own, [5, *TOKENS[:60]], 50))[1] == 32
     cache.pages.clear()
     assert cache.states.taken == 0
+
+
+async def test_layers_that_draft(tmp_path: Path) -> None:
+    """llama.cpp counts them with the others; they are not run."""
+    recorded = Recorded.load(MODEL.name)
+    path = tmp_path / "model.gguf"
+    write_family_gguf(path, MODEL, recorded, MODEL.weights(recorded.shapes))
+    checkpoint = await open_checkpoint(path)
+    await checkpoint.close()
+    drafts = {"qwen35.block_count": 9, "qwen35.nextn_predict_layers": 1}
+    anything = checkpoint.tensors["output_norm.weight"]
+    model = model_for(
+        replace(
+            checkpoint,
+            metadata={**checkpoint.metadata, **drafts},
+            tensors={**checkpoint.tensors, "blk.8.nextn.enorm.weight": anything},
+        )
+    )
+    assert model.config.n_layers == 8 and len(model.config.layer_kinds) == 8
+    with pytest.raises(CorruptCheckpointError, match="9 of its 9 layers draft"):
+        drafts["qwen35.nextn_predict_layers"] = 9
+        model_for(replace(checkpoint, metadata={**checkpoint.metadata, **drafts}))
 
 
 async def test_inspected(own: Engine) -> None:
