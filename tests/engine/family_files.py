@@ -240,6 +240,7 @@ def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str
 
 
 EXPERT = re.compile(r"(model\.layers\.\d+\.mlp\.)experts\.(\d+)\.(\w+)(\.weight)")
+HEAD = re.compile(r"(model\.layers\.\d+\.self_attn\.[qk])_layernorm\.norms\.(\d+)(\.weight)")
 
 
 def with_experts_together(weights: Weights) -> Weights:
@@ -249,6 +250,8 @@ def with_experts_together(weights: Weights) -> Weights:
     for name, weight in sorted(weights.items()):
         if expert := EXPERT.fullmatch(name):
             found.setdefault(f"{expert[1]}{expert[3]}_exps{expert[4]}", []).append(weight)
+        elif head := HEAD.fullmatch(name):
+            found.setdefault(f"{head[1]}_norm{head[3]}", []).append(weight)
         elif ".experts." in name:
             stem, _, inner = name.partition("experts.")
             part, _, kind = inner.partition("_proj")

@@ -247,6 +247,24 @@ FAMILY_MODELS = {
             gguf="gemma2",
             centered=True,
         ),
+        # Scores that GGUF would take for others: those of the largest models of the series.
+        FamilyModel(
+            "gemma2-27b",
+            "gemma2",
+            {"head_dim": 32, "query_pre_attn_scalar": 24, "sliding_window": 33},
+            centered=True,
+        ),
+        FamilyModel(
+            "gemma3-27b",
+            "gemma3_text",
+            {
+                "head_dim": 32,
+                "query_pre_attn_scalar": 24,
+                "sliding_window": 33,
+                "layer_types": ["sliding_attention", "full_attention"],
+            },
+            centered=True,
+        ),
         FamilyModel(
             "gemma3",
             "gemma3_text",
@@ -301,6 +319,17 @@ FAMILY_MODELS = {
         ),
         FamilyModel("olmo2", "olmo2", gguf="olmo2"),
         FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
+        FamilyModel(
+            "stablelm-12b",
+            "stablelm",
+            {
+                **PARTIAL,
+                "num_key_value_heads": 2,
+                "qk_layernorm": True,
+                "use_parallel_residual": True,
+            },
+            gguf="stablelm",
+        ),
         FamilyModel(
             "phi",
             "phi",

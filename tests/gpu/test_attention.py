@@ -407,15 +407,16 @@ async def test_rope_and_append(runner: Runner, name: str, shape: Shape, kv: str)
     np.testing.assert_allclose(got, expected, rtol=0, atol=0.02 if kv == "f16" else 3e-5)
 
 
-@pytest.mark.parametrize("whole", [False, True])
-async def test_head_norm(runner: Runner, whole: bool) -> None:
+@pytest.mark.parametrize("kind", ["head", "whole", "own"])
+async def test_head_norm(runner: Runner, kind: str) -> None:
     """q and k normed, rotated and stored; v stored."""
-    rng = np.random.default_rng(whole)
+    rng = np.random.default_rng(len(kind))
+    whole, own = kind == "whole", kind == "own"
     shape, first, rows, eps, growth = SHAPES[2], 29, 5, 1e-5, 0.5
     cache = Cache(shape, "f32", rng)
     heads, kv_heads, d = shape.heads, shape.kv_heads, shape.head_dim
     x = rng.standard_normal((8, heads + 2 * kv_heads + 1, d)).astype(np.float32) * 3
-    weight = rng.standard_normal((heads + kv_heads if whole else 2, d)).astype(np.float32)
+    weight = rng.standard_normal((2 if kind == "head" else heads + kv_heads, d)).astype(np.float32)
     out = await runner.run(
         kernel(
             "head_norm",
@@ -427,6 +428,7 @@ async def test_head_norm(runner: Runner, whole: bool) -> None:
             },
             EPS=eps,
             WHOLE=whole,
+            OWN=own,
             X_STRIDE=(heads + 2 * kv_heads + 1) * d,
             LANES=32,
             THREADS=32,
@@ -450,7 +452,9 @@ async def test_head_norm(runner: Runner, whole: bool) -> None:
     parts = (heads, heads + kv_heads, heads + 2 * kv_heads)
     q, k, v, _ = np.split(x[:rows].astype(np.float64), parts, 1)
     axes = (1, 2) if whole else 2
-    of_q, of_k = (weight[:heads], weight[heads:]) if whole else weight
+    of_q, of_k = weight if kind == "head" else (weight[:heads], weight[heads:])
+    if own:
+        q, k = (part - part.mean(2, keepdims=True) for part in (q, k))
     q = q / np.sqrt((q**2).mean(axes, keepdims=True) + eps) * of_q
     k = k / np.sqrt((k**2).mean(axes, keepdims=True) + eps) * of_k
     for m in range(rows):

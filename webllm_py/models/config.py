@@ -109,7 +109,8 @@ class ModelConfig:
         sinks: whether heads have a score without a value.
         learned_positions: whether there is a table of positions beside that of tokens.
         qkv_by_head: whether a tensor of q, k and v has these three of a head next to each other.
-        qk_norm: RMSNorm of queries and keys, of each head or of all together.
+        qk_norm: RMSNorm of queries and keys, of each head or of all together; or LayerNorm of each
+            head, with weights of its own.
         embedding_scale: of the embedding table's rows.
         attention_scale: of scores; 0 for 1 / sqrt(head_dim).
         query_growth: queries grow by so much with the logarithm of how many original contexts their
@@ -151,7 +152,7 @@ class ModelConfig:
     sinks: bool = False
     learned_positions: bool = False
     qkv_by_head: bool = False
-    qk_norm: Literal["head", "whole"] | None = None
+    qk_norm: Literal["head", "whole", "own"] | None = None
     pre_norm: bool = True
     post_norm: bool = False
     embedding_scale: float = 1.0

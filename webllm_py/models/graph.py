@@ -84,6 +84,7 @@ class Graph(Recording):
                     snippets={**words, "epilogue": "epilogue/rope_append"},
                     EPS=config.norm_eps,
                     WHOLE=whole,
+                    OWN=config.qk_norm == "own",
                     X_STRIDE=config.qkv_rows,
                     LANES=64,
                     THREADS=64,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.delta import DeltaNet
 from webllm_py.models.experts import Experts
@@ -248,11 +249,21 @@ class Layer:
         head_dim, rotary_dim = self.pairs
         parts, base = [], 0
         for name, heads in (("attn_q_norm", c.n_heads), ("attn_k_norm", c.n_kv_heads)):
-            size = c.head_dim * (heads if c.qk_norm == "whole" else 1)
-            weight = self.tensors.shaped(f"{self.name}.{name}.weight", size)
-            parts.append(Part(weight, base, 1, head_dim, rotary_dim, plus=c.norm_plus))
-            base += size
+            for weight in self.qk_norm_weights(f"{self.name}.{name}", heads):
+                parts.append(Part(weight, base, 1, head_dim, rotary_dim, plus=c.norm_plus))
+                base += weight.shape[0]
         return Vector(f"{self.name}.qkv_norm", rows=base, biases=tuple(parts))
+
+    def qk_norm_weights(self, name: str, heads: int) -> list[TensorInfo]:
+        """Of queries, or of keys: one tensor, or one a head."""
+        c = self.config
+        if c.qk_norm != "own":
+            size = c.head_dim * (heads if c.qk_norm == "whole" else 1)
+            return [self.tensors.shaped(f"{name}.weight", size)]
+        if f"{name}.weight" in self.tensors:
+            whole = self.tensors.shaped(f"{name}.weight", heads, c.head_dim)
+            return [replace(whole, shape=(heads * c.head_dim,))]
+        return [self.tensors.shaped(f"{name}.{i}.weight", c.head_dim) for i in range(heads)]
 
 
 def alternating(parts: tuple[Part, ...]) -> tuple[Part, ...]:
