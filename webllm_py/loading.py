@@ -35,7 +35,6 @@ from webllm_py.runtime.loader import Loader, place_weights
 from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
 from webllm_py.runtime.storage import Quantize
 from webllm_py.runtime.tuner import Tuner
-from webllm_py.sliding_window import check_window, sinks_of, whole_window
 from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
 
@@ -65,7 +64,11 @@ class LoadOptions:
     attention_sink_size: int | None = None
 
     def __post_init__(self) -> None:
-        check_window(self)
+        if (self.sliding_window_size, self.attention_sink_size) != (None, None):
+            from webllm_py.sliding_window import check_window  # not before it is needed
+
+            asked = self.sliding_window_size, self.attention_sink_size
+            check_window(*asked, self.context_length, self.kv_dtype)
         length = self.context_length
         if length is not None and (
             isinstance(length, bool) or not hasattr(length, "__index__") or length < 1
@@ -141,7 +144,7 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
         device = await opening
         report.times.end("header")
         owner = BufferOwner(device)
-        sinks = sinks_of(checkpoint, model, options)
+        sinks = sinks_for(checkpoint, model, options)
         executor, loader = await make_executor(device, owner, model, options, report, sinks)
         tuner = Tuner(executor, options.tune)
         tokenizer = await fill(tuner, loader, checkpoint, report)
@@ -166,6 +169,17 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
         if checkpoint:
             await checkpoint.close()
         raise
+
+
+def sinks_for(checkpoint: Checkpoint, model: Transformer, options: LoadOptions) -> int | None:
+    """See ``sliding_window.sinks_of``. What MLC says counts where nobody says otherwise."""
+    window = options.sliding_window_size
+    ends = options.context_length is not None or options.kv_dtype == "q8"
+    if window is None and (ends or "attention_sink_size" not in checkpoint.metadata):
+        return None
+    from webllm_py.sliding_window import sinks_of  # not before it is needed
+
+    return sinks_of(checkpoint, model.config, window, options.attention_sink_size)
 
 
 async def load_encoder(
@@ -241,6 +255,8 @@ async def make_executor(
     if wanted := options.context_length or options.sliding_window_size:
         context = min(context, int(wanted))
     if sinks is not None:
+        from webllm_py.sliding_window import whole_window
+
         context = whole_window(context, sinks)
     factors = model.rope_factors(context)
     rotations = model.rotations(context, await read_floats(factors) if factors else None)

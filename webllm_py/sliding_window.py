@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from webllm_py.checkpoint.checkpoint import Checkpoint
 from webllm_py.errors import UnsupportedModelError
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.step import PAGE
-from webllm_py.models.transformer import Transformer
-
-if TYPE_CHECKING:
-    from webllm_py.loading import LoadOptions
 
 __all__ = ["check_window", "sinks_of", "whole_window"]
 
@@ -18,13 +16,12 @@ SINKS = 4
 """Where nothing says how many first tokens stay (arXiv 2309.17453)."""
 
 
-def check_window(options: LoadOptions) -> None:
-    """Refuse numbers that are none, and some that contradict each other.
+def check_window(window: Any, sinks: Any, context_length: Any, kv_dtype: KVFormat) -> None:
+    """Refuse options of ``load`` that are no numbers, or contradict each other.
 
     Raises:
         ValueError: says which.
     """
-    window, sinks = options.sliding_window_size, options.attention_sink_size
     for name, value, least in (
         ("sliding_window_size", window, 1),
         ("attention_sink_size", sinks, 0),
@@ -35,38 +32,39 @@ def check_window(options: LoadOptions) -> None:
             raise ValueError(f"{name} must be a whole number from {least}, not {value!r}")
     if window is None and sinks is not None:
         raise ValueError("attention_sink_size is of a sliding window: give sliding_window_size too")
-    if window is not None and options.context_length is not None:
+    if window is not None and context_length is not None:
         raise ValueError(
             "give context_length, where a conversation ends, or sliding_window_size, past which "
             "it goes on, not both"
         )
-    if window is not None and options.kv_dtype == "q8":
+    if window is not None and kv_dtype == "q8":
         raise ValueError(
             "keys in 8 bits cannot be turned to other positions: kv_dtype must be 'f16' or 'f32' "
             "with a sliding_window_size"
         )
 
 
-def sinks_of(checkpoint: Checkpoint, model: Transformer, options: LoadOptions) -> int | None:
+def sinks_of(
+    checkpoint: Checkpoint, config: ModelConfig, window: int | None, sinks: int | None
+) -> int | None:
     """How many first tokens stay when a conversation goes on past its window; None: it does not.
 
-    The options say it, or else an MLC folder does.
+    Args:
+        window, sinks: what was asked for; without a window, an MLC folder may say it.
 
     Raises:
-        UnsupportedModelError: the options ask for it of a model whose positions cannot move.
+        UnsupportedModelError: it was asked for, of a model whose positions cannot move.
     """
-    config = model.config
     fixed = "a table of positions" if config.learned_positions else ""
     fixed = "layers with states" if config.recurrent else fixed
-    if options.sliding_window_size is not None:
+    if window is not None:
         if fixed:
             raise UnsupportedModelError(
                 f"{config.architecture} models have {fixed}: no sliding_window_size is possible"
             )
-        return SINKS if options.attention_sink_size is None else options.attention_sink_size
+        return SINKS if sinks is None else sinks
     said = checkpoint.metadata.get("attention_sink_size") if checkpoint.kind == "mlc" else None
-    asked = options.context_length is not None or options.kv_dtype == "q8"
-    return None if fixed or asked or not isinstance(said, int) or said < 0 else said
+    return None if fixed or not isinstance(said, int) or said < 0 else said
 
 
 def whole_window(window: int, sinks: int) -> int:

@@ -21,6 +21,7 @@ from webllm_py.gpu import Device
 from webllm_py.models import model_for
 from webllm_py.runtime import executor, hybrid_cache
 from webllm_py.runtime.hybrid_cache import HybridCache
+from webllm_py.runtime.memory import plan_memory
 from webllm_py.runtime.settings import SamplingSettings
 
 MODEL = FAMILY_MODELS["qwen3.5"]
@@ -161,6 +162,10 @@ async def test_forked_rewound_and_saved(
         found, stats = await drawn(own, [*text, 65, 66], settings, count=20)
         assert found == expected[0] and stats.cached_tokens >= 64
     async with await webllm_py.load(folder, device=plain_device, kv_dtype="f32") as engine:
+        loaded = engine.loaded
+        plan = plan_memory(loaded.executor.model, loaded.owner.device, kv_format="f32")
+        assert plan.loaded == pytest.approx(engine.info["gpu_memory"], rel=0.01)
+        assert plan.later == loaded.executor.cache.later_bytes > 0
         assert await engine.load_state(state) == len(text) - 6
         found, stats = await drawn(engine, [*text, 65, 66], settings, count=20)
         assert found == expected[0] and stats.cached_tokens == len(text) - 6

@@ -16,7 +16,6 @@ from webllm_py.models.attention import Attention
 from webllm_py.models.kv_cache import quantize_rows, writer_words
 from webllm_py.models.recording import Recording
 from webllm_py.models.rope import FINE
-from webllm_py.models.step import ROWS_AT, SLOTS
 
 __all__ = ["Graph"]
 
@@ -232,82 +231,6 @@ class Graph(Recording):
         words, stride = {"epilogue": "epilogue/residual"}, padded(self.config.hidden_size)
         buffers = self.buffers
         self.expert_linear(name, buffers.gated, buffers.hidden, words, stride, SUM=True)
-
-    def project_delta(self, name: str) -> None:
-        """mixed = the projections of a delta net's channels, output gates and heads' gates."""
-        assert self.config.delta
-        target = {"y": self.buffers.mixed}
-        stride = self.config.delta.rows
-        self.linear(name, {"x": self.buffers.hidden}, "store", target, Y_STRIDE=stride)
-
-    def convolve(self, name: str, layer: int) -> None:
-        """convolved = queries, keys and values: mixed with what came just before, activated;
-        queries and keys brought to length 1."""
-        assert self.config.delta
-        d, buffers = self.config.delta, self.buffers
-        made = kernel(
-            "delta_conv",
-            snippets={"states": "delta/states", "activation": "activation/silu"},
-            LANES=64,
-            THREADS=64,
-            **self.delta_constants(),
-        )
-        bound = {"x": buffers.mixed, "step": buffers.step, "states": buffers.kv[layer]}
-        bound |= {"weight": self.weights.vectors[name][1], "y": buffers.convolved}
-        groups = (2 * d.k_heads + d.v_heads, self.rows, 1)
-        self.dispatches.append(Dispatch(made, bound, groups, name))
-
-    def delta_rule(self, name: str, layer: int) -> None:
-        """q = what the heads' queries find in their states, which each row changes."""
-        assert self.config.delta
-        d, buffers = self.config.delta, self.buffers
-        lanes = d.k_dim // 16
-        made = kernel(
-            "delta_rule",
-            snippets={"states": "delta/states"},
-            TILED=d.tiled,
-            LOG_DECAY=d.log_decay,
-            LANES=lanes,
-            THREADS=64,
-            **self.delta_constants(),
-        )
-        bound = {"x": buffers.mixed, "step": buffers.step, "states": buffers.kv[layer]}
-        bound |= {"gates": self.weights.vectors[name][1], "qkv": buffers.convolved, "y": buffers.q}
-        # Rows of several sequences are at most SLOTS; those of a chunk follow each other.
-        runs = self.rows if self.rows <= SLOTS else 1
-        groups = (-(-d.v_width * lanes // 64), 1, runs)
-        self.dispatches.append(Dispatch(made, bound, groups, name))
-
-    def norm_delta(self, name: str, layer: int) -> None:
-        """attended = q normed by head, times its activated gates; the states keep the last rows'
-        channels for the next convolution."""
-        assert self.config.delta
-        d, buffers = self.config.delta, self.buffers
-        made = kernel(
-            "delta_norm",
-            snippets={"states": "delta/states", "activation": "activation/silu"},
-            EPS=self.config.norm_eps,
-            Y_STRIDE=padded(d.v_width),
-            LANES=64,
-            THREADS=64,
-            **self.delta_constants(),
-        )
-        bound = {"x": buffers.mixed, "step": buffers.step, "states": buffers.kv[layer]}
-        bound |= {"weight": self.weights.vectors[name][1], "q": buffers.q, "y": buffers.attended}
-        self.dispatches.append(Dispatch(made, bound, (d.v_heads, self.rows, 1), name))
-
-    def delta_constants(self) -> dict[str, int]:
-        """What kernels/delta/states.wgsl needs."""
-        d = self.config.delta
-        assert d
-        return {
-            "K_HEADS": d.k_heads,
-            "V_HEADS": d.v_heads,
-            "K_DIM": d.k_dim,
-            "V_DIM": d.v_dim,
-            "STEP_ROWS": ROWS_AT,
-            "STEP_STATES": self.layout.states_at,
-        }
 
     def steer(self, layer: int) -> None:
         """hidden += what is added after the layer, if anything is."""

@@ -7,14 +7,17 @@ found by their tensors.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.models.config import ModelConfig
-from webllm_py.models.delta import DeltaNet
 from webllm_py.models.experts import Experts
 from webllm_py.models.graph import Graph
 from webllm_py.models.tensors import Tensors, norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
+
+if TYPE_CHECKING:
+    from webllm_py.models.delta import DeltaNet
 
 __all__ = ["Layer"]
 
@@ -88,6 +91,8 @@ class Layer:
         """What the layer has in the place of attention, if it is of that kind."""
         if not self.config.kind(self.index).delta:
             return None
+        from webllm_py.models.delta import DeltaNet  # not before: a page's snapshot is small
+
         return DeltaNet(self.config, self.tensors, self.name, self.index)
 
     @property

@@ -66,6 +66,11 @@ class KVCache:
         return 16
 
     @property
+    def later_bytes(self) -> int:
+        """Bytes that come besides pages, for what is kept for later prompts."""
+        return 0
+
+    @property
     def bytes_a_page(self) -> int:
         """Bytes of a page, all layers together."""
         return len(self.paged) * self.page_bytes

@@ -24,11 +24,9 @@ from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
 from webllm_py.runtime.batch import Batch
-from webllm_py.runtime.cache import KVCache
+from webllm_py.runtime.caches import cache_of
 from webllm_py.runtime.decoder import Decoder
-from webllm_py.runtime.hybrid_cache import HybridCache
 from webllm_py.runtime.pages import Sequence as CachedSequence
-from webllm_py.runtime.sliding import SlidingCache
 
 __all__ = ["Executor", "longest_context"]
 
@@ -71,10 +69,7 @@ class Executor:
         step = owner.create("step", layout.nbytes)
         self.layout = layout
         self.sliding = sinks is not None
-        kind: Callable[..., KVCache] = HybridCache if config.recurrent else KVCache
-        if sinks is not None:
-            kind = partial(SlidingCache, sinks=sinks, rotations=rotations)
-        self.cache = kind(
+        self.cache = cache_of(config, sinks, rotations)(
             device,
             owner,
             config,
@@ -141,21 +136,6 @@ class Executor:
         """Whether tokens of a sequence under way can be dropped: states only go on, and what has
         dropped out of a window does not come back."""
         return not self.model.config.recurrent and not self.sliding
-
-    def other_caches(self, owner: BufferOwner, label: str, positions: int) -> tuple[Buffer, ...]:
-        """A cache in float32 beside this one's, for a sequence of so many positions in slot 0: a
-        buffer a layer."""
-        config, pages = self.model.config, -(-positions // PAGE)
-        self.cache.write_pages([(i, i) for i in range(pages)])
-        if isinstance(self.cache, HybridCache):
-            self.cache.write_state(0)
-        sizes = (
-            config.delta.state_bytes
-            if config.delta and config.kind(i).delta
-            else pages * page_bytes(config, "f32")
-            for i in range(config.n_layers)
-        )
-        return tuple(owner.create(f"{label} {i}", size) for i, size in enumerate(sizes))
 
     async def prepare(self) -> None:
         """Make the first pages, compile the kernels and record the first plans."""

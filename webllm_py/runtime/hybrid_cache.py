@@ -160,6 +160,11 @@ class HybridCache(KVCache):
         self.states.grow_to(capacity)
 
     @property
+    def later_bytes(self) -> int:
+        """Those of marks, beside the first states."""
+        return (1 + self.most_marks - FIRST_STATES) * self.whole_state_bytes
+
+    @property
     def whole_state_bytes(self) -> int:
         """Bytes of a state, all layers together."""
         return self.state_bytes * len(self.kept_states)

@@ -18,7 +18,7 @@ from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
 from webllm_py.models.graph import Graph
 from webllm_py.runtime.executor import Executor, consecutive
-from webllm_py.runtime.logits import ROWS
+from webllm_py.runtime.logits import ROWS, other_caches
 
 __all__ = ["Found", "Hook", "Wanted", "inspect"]
 
@@ -96,7 +96,7 @@ class Inspector:
         self.device, self.config = executor.device, executor.model.config
         self.rows = min(ROWS, executor.chunk)
         config, length = self.config, len(tokens)
-        kv = executor.other_caches(scratch, "inspected kv", length)
+        kv = other_caches(executor, scratch, "inspected kv", length)
         self.logits = scratch.create("inspected logits", 4 * config.vocab_size * self.rows)
         self.weights: Buffer | None = None
         if wanted.attentions:

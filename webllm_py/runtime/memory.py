@@ -38,12 +38,14 @@ class MemoryPlan:
             delta nets.
         page: one page of the KV cache, all layers together.
         context_length: the most positions of a conversation.
+        later: more states of delta nets, kept for prompts that begin as others did.
     """
 
     weights: int
     work: int
     page: int
     context_length: int
+    later: int = 0
 
     def cache(self, positions: int) -> int:
         """The KV cache of so many positions, which come in whole pages."""
@@ -58,7 +60,7 @@ class MemoryPlan:
     @property
     def whole(self) -> int:
         """With a conversation that fills the context."""
-        return self.weights + self.work + self.cache(self.context_length)
+        return self.weights + self.work + self.cache(self.context_length) + self.later
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ def plan_memory(
         work=owner.nbytes - weight_bytes - cache,
         page=executor.cache.bytes_a_page,
         context_length=executor.context_length,
+        later=executor.cache.later_bytes,
     )
 
 
