@@ -178,11 +178,13 @@ async def test_another_beginning_is_computed_anew(own: Engine) -> None:
     assert stats.cached_tokens <= KEPT and is_greedy(changed, found)
 
 
-async def test_halves(files: Files, device: Device) -> None:
+async def test_halves(files: Files, plain_device: Device) -> None:
     """In float16, as it is loaded by default."""
-    async with await webllm_py.load(files.huggingface(SMALL), device=device, **OPTIONS) as engine:
-        seen, _ = await taught(engine, TOKENS[:300], 200)
-    assert np.abs(seen - streamed(TOKENS[:300])[199:]).max() < 0.02
+    source = files.huggingface(SMALL)
+    async with await webllm_py.load(source, device=plain_device, **OPTIONS) as engine:
+        seen, _ = await taught(engine, TOKENS[:240], 200)
+    error = np.abs(seen - streamed(TOKENS[:240])[199:]).max()
+    assert TOLERANCE < error < 0.02
 
 
 @pytest.mark.parametrize(

@@ -553,7 +553,7 @@ async def test_steer(runner: Runner, rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(out["x"], x + vector)
 
 
-@pytest.mark.parametrize("kv", ["f16", "f32"])
+@pytest.mark.parametrize("kv", of_native(["f16", "f32"], ["f16"]))
 async def test_turned_keys(runner: Runner, kv: str) -> None:
     """Keys behind the first page stand where they would have been put so many positions before."""
     shape, back, length = SHAPES[2], 64, 150

@@ -174,7 +174,7 @@ async def test_convolution(runner: Runner, net: Net) -> None:
     np.testing.assert_allclose(out["y"], net.to_pad(net.convolved()), rtol=1e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize("tiled", of_native([False, True], [False]))
 @cases
 async def test_delta_rule(runner: Runner, net: Net, tiled: bool) -> None:
     s, qkv = net.shape, net.to_pad(net.convolved())

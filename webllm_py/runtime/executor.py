@@ -165,7 +165,9 @@ class Executor:
     def together(self, prompt: int, answer: int) -> int:
         """How many answers of so many tokens to one prompt may be decoded together."""
         if self.sliding:
-            return min(SLOTS, self.chunk)
+            return max(
+                1, min(SLOTS, self.chunk, self.cache.pages.max_pages // self.layout.max_pages)
+            )
         whole = prompt // PAGE
         each = -(-(prompt + answer) // PAGE) - whole
         return max(1, min(SLOTS, self.chunk, (self.cache.pages.max_pages - whole) // each))
