@@ -22,6 +22,7 @@ from webllm_py.choice import Choice, Placed
 from webllm_py.errors import ContextLengthError
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
+from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.units import counted
@@ -62,6 +63,7 @@ class Answer:
 
     Args:
         masks: of the vocabulary, for a request with a grammar.
+        adapters: the request's.
         submitted: when the request was made, ``time.perf_counter`` seconds.
         interrupted: asked now and then; True ends the answer with the finish reason "abort".
     """
@@ -75,6 +77,7 @@ class Answer:
         responses: Responses[Any, Any],
         *,
         masks: TokenMasks | None = None,
+        adapters: Mix = (),
         submitted: float,
         interrupted: Callable[[], bool],
     ):
@@ -84,6 +87,7 @@ class Answer:
         self.prompts = prompts
         self.responses = responses
         self.masks = masks
+        self.adapters = adapters
         self.submitted = submitted
         self.interrupted = interrupted
         self.stats: list[GenerationStats] = []
@@ -216,7 +220,9 @@ class Answer:
                 param="prompt",
             )
         top = self.request.logprobs
-        found = await all_logprobs(self.executor, prompt.tokens, top, self.interrupted)
+        found = await all_logprobs(
+            self.executor, prompt.tokens, top, self.interrupted, self.adapters
+        )
         decoder, offset = self.tokenizer.decoder(skip_special=False), 0
         placed = []
         for place in prompt.echoed:
@@ -277,6 +283,7 @@ class Answer:
             vocabulary=self.tokenizer,
             logprobs=self._logprobs,
             shared=self.request.shares,
+            adapters=self.adapters,
             interrupted=self.interrupted,
         )
         async with aclosing(batches):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from operator import index
 from typing import TYPE_CHECKING, Any
 
+from webllm_py.adapters import WithAdapters
 from webllm_py.answers import Answer, Prompt
+from webllm_py.api import adapter_choice
 from webllm_py.arrays import shaped
 from webllm_py.conversations import KeptConversations
 from webllm_py.errors import (
@@ -104,7 +106,7 @@ async def load(
     return Engine(options, await load_model(options))
 
 
-class Engine(OpenBox, KeptConversations):
+class Engine(OpenBox, KeptConversations, WithAdapters):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
@@ -114,6 +116,7 @@ class Engine(OpenBox, KeptConversations):
     """
 
     def __init__(self, options: LoadOptions, model: LoadedModel | LoadedEmbedder):
+        super().__init__()
         self._options = options
         self._model: LoadedModel | LoadedEmbedder | None = model
         self._unloaded = False
@@ -204,7 +207,9 @@ class Engine(OpenBox, KeptConversations):
         """Requests that are being answered."""
         return self._line.entered
 
-    async def logits(self, ids: Sequence[int] | str) -> Any:
+    async def logits(
+        self, ids: Sequence[int] | str, *, adapters: Mapping[str, float] | Sequence[str] = ()
+    ) -> Any:
         """The logits after every position, float32 of shape (len(ids), vocab).
 
         Computed in float32 whatever ``kv_dtype`` is. A numpy array where numpy can be imported,
@@ -212,17 +217,22 @@ class Engine(OpenBox, KeptConversations):
 
         Args:
             ids: token ids, or a text to encode without special tokens.
+            adapters: as a request has them: names and scales, or names.
 
         Raises:
-            RequestError: an id that the model does not have, or none at all; or ``interrupt`` or
-                ``unload`` was called meanwhile.
+            RequestError: an id that the model does not have, or none at all; an adapter that is not
+                loaded; or ``interrupt`` or ``unload`` was called meanwhile.
             ContextLengthError: more than the context holds, or than a cache in float32 does.
         """
         tokens = self.check_ids(ids, "logits")
         vocab = self.loaded.executor.model.config.vocab_size
+        choice = adapter_choice({"adapters": adapters})
         async with self._line.join() as place:
             data = await all_logits(
-                self.loaded.executor, tokens, interrupted=lambda: place.interrupted
+                self.loaded.executor,
+                tokens,
+                interrupted=lambda: place.interrupted,
+                adapters=self._mix(choice),
             )
         if data is None:
             raise RequestError("interrupted before all logits were there", code="interrupted")
@@ -266,6 +276,8 @@ class Engine(OpenBox, KeptConversations):
                         "the model on it"
                     )
                 self._model = await load_model(self._options)
+                if isinstance(self._model, LoadedModel):
+                    await self._load_adapters_again(self._model)
             except BaseException:
                 self._model = None
                 raise
@@ -331,6 +343,7 @@ class Engine(OpenBox, KeptConversations):
 
     async def respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
         """Answer a parsed request in its turn: a whole response, or a stream of pieces."""
+        self._mix(request.adapters, request.model)  # what is not loaded is told at once
         place, submitted = self._line.join(shares=request.shares), time.perf_counter()
 
         @asynccontextmanager
@@ -344,6 +357,7 @@ class Engine(OpenBox, KeptConversations):
                     prompts,
                     responses,
                     masks=model.token_masks if request.grammar else None,
+                    adapters=self._mix(request.adapters, request.model),
                     submitted=submitted,
                     interrupted=lambda: place.interrupted,
                 )

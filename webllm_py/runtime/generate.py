@@ -12,6 +12,7 @@ from webllm_py.gpu.owner import BufferOwner
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.members import Member
+from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings
@@ -60,6 +61,7 @@ async def generate(
     vocabulary: Vocabulary | None = None,
     logprobs: int | None = None,
     shared: bool = False,
+    adapters: Mix = (),
     interrupted: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """Answers to one prompt, decoded together: which one, and tokens drawn for it, as they arrive.
@@ -81,9 +83,10 @@ async def generate(
         shared: whether others may generate at the same time, each of them so: then all their
             answers are decoded together. Not with a constraint, log-probabilities, ``min_tokens``
             or what has to see each token.
+        adapters: what is added to the weights, for all of the answers.
         interrupted: asked between chunks of the prompt and batches of tokens; True ends it.
     """
-    member = Member(prompt, settings, max_tokens, stats, ended, interrupted)
+    member = Member(prompt, settings, max_tokens, stats, ended, interrupted, adapters)
     if shared and executor.batch.busy:
         pieces = executor.batch.tokens(member)
     else:
@@ -112,6 +115,7 @@ async def begun(
     prompt, settings = member.prompt, member.settings
     scratch = BufferOwner(executor.device)
     decoder = await decoder_for(executor, scratch, settings, logprobs)
+    decoder.adapted = bool(member.adapters)
     sequences: list[CachedSequence] = []
     run = Run(decoder, sequences, list(prompt), member.max_tokens, member.ended, most_ahead)
     run.logprobs = [stats.logprobs for stats in member.stats]
@@ -128,7 +132,8 @@ async def begun(
                 biased=bool(steps.rules),
                 ends=vocabulary.end_ids if vocabulary else (),
             )
-        sequences.append(executor.cache.begin(prompt))
+            executor.use_adapters(slot, member.adapters)
+        sequences.append(executor.cache.begin(prompt, adapters=member.adapters))
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
             stats.cached_tokens = sequences[0].read

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from webllm_py.models.step import PAGE, Row
 from webllm_py.runtime.decoder import Decoder
+from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.streaming import Queue
@@ -38,6 +39,7 @@ class Member:
     stats: Sequence[GenerationStats]
     ended: Container[int]
     interrupted: Callable[[], bool]
+    adapters: Mix = ()
     gone: bool = False
     pieces: Queue = field(default_factory=Queue)
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -107,7 +109,8 @@ class Joining:
         executor, prompt = decoder.executor, member.prompt
         for slot, settings in zip(slots, member.settings, strict=True):
             decoder.sampler.begin(settings, prompt, slot)
-        self.sequences = [executor.cache.begin(prompt, slots[0])]
+            executor.use_adapters(slot, member.adapters)
+        self.sequences = [executor.cache.begin(prompt, slots[0], member.adapters)]
         cached = self.sequences[0].read
         for stats in member.stats:
             stats.prompt_tokens, stats.cached_tokens = len(prompt), cached

@@ -19,7 +19,7 @@ from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.rope import Rotation
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.runtime.cache import KVCache
-from webllm_py.runtime.pages import PageTable, Sequence, common_prefix
+from webllm_py.runtime.pages import Mix, PageTable, Sequence, common_prefix
 
 __all__ = ["SlidingCache", "SlidingPages", "pages_kept"]
 
@@ -44,11 +44,12 @@ class SlidingPages(PageTable):
         self.positions = positions
         self.at_once = at_once
 
-    def _taken_over(self, tokens: list[int]) -> Sequence:
+    def _taken_over(self, tokens: list[int], adapters: Mix) -> Sequence:
         """Of a sequence that has dropped pages, its first ones, or all; see the base class."""
-        best = max(self._finished, key=lambda s: self._reach(s, tokens), default=None)
+        alike = [sequence for sequence in self._finished if sequence.adapters == adapters]
+        best = max(alike, key=lambda s: self._reach(s, tokens), default=None)
         if best is None:
-            return Sequence()
+            return Sequence(adapters=adapters)
         kept = self._reach(best, tokens)
         is_later = bool(best.dropped) and kept > self.kept * PAGE
         kept -= len(best.dropped) if is_later else 0

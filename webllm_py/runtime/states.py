@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence as SequenceOf
 
 from webllm_py.models.step import PAGE
-from webllm_py.runtime.pages import Mark, PageTable, Sequence, common_prefix
+from webllm_py.runtime.pages import Mark, Mix, PageTable, Sequence, common_prefix
 
 __all__ = ["HybridPages", "States"]
 
@@ -86,17 +86,19 @@ class HybridPages(PageTable):
         super().__init__(max_pages)
         self.states = states
 
-    def _taken_over(self, tokens: list[int]) -> Sequence:
+    def _taken_over(self, tokens: list[int], adapters: Mix) -> Sequence:
         """As far as a mark: its state is copied when the sequence gets its own."""
         best, mark = None, None
         for sequence in self._finished:
+            if sequence.adapters != adapters:
+                continue
             most = min(common_prefix(sequence.tokens, tokens), len(tokens) - 1)
             for known in self.states.alive(sequence.marks):
                 further = mark is None or known.position > mark.position
                 if further and known.position <= most and self._resumable(sequence, known):
                     best, mark = sequence, known
         if best is None or mark is None:
-            return Sequence()
+            return Sequence(adapters=adapters)
         if is_most(mark, best):
             self._finished.remove(best)
             self.truncate(best, mark.position)

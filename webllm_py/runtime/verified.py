@@ -73,4 +73,4 @@ async def go_back(run: Run, count: int) -> None:
     sequence.tokens[:] = text[:-1] if count else text
     run.issued = count
     run.executor.write_rows([Row(text[-1], len(text) - 1, 0, count)])
-    run.device.replay(await run.executor.forward_plan(1))
+    run.device.replay(await run.executor.forward_plan(1, adapted=run.decoder.adapted))

@@ -45,6 +45,10 @@ class Served(Protocol):
         """What runs where."""
 
     @property
+    def adapters(self) -> Mapping[str, Any]:
+        """What is loaded beside the model, by name."""
+
+    @property
     def waiting(self) -> int:
         """Requests whose turn has not come."""
 
@@ -68,7 +72,7 @@ class Service:
     """Answers requests, one call each, as many at once as come.
 
     Every path is there with ``/v1`` before it and without. Whatever name a request gives its model,
-    the engine's answers.
+    the engine's answers, with the adapter of that name if there is one.
 
     Args:
         api_key: what ``Authorization: Bearer ...`` must have, but for ``/health``; None for no such
@@ -202,16 +206,18 @@ class Service:
             "owned_by": "webllm_py",
             "context_length": info["context_length"],
         }
+        adapted = [{**model, "id": name, "parent": info["name"]} for name in self.engine.adapters]
+        models = {str(one["id"]): one for one in (model, *adapted)}
         asked = request.path.removeprefix("/v1").removeprefix("/models").strip("/")
         if not asked:
-            return Reply.json({"object": "list", "data": [model]})
-        if asked != info["name"]:
+            return Reply.json({"object": "list", "data": [*models.values()]})
+        if asked not in models:
             raise HTTPError(
                 404,
-                f"there is no model {asked!r} here, only {info['name']!r}",
+                f"there is no model {asked!r} here, only {', '.join(map(repr, models))}",
                 code="model_not_found",
             )
-        return Reply.json(model)
+        return Reply.json(models[asked])
 
     async def _tokenize(self, request: Request) -> Reply:
         return Reply.json(tokenized(self.engine.tokenizer, request.fields()))
