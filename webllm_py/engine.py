@@ -22,8 +22,9 @@ from webllm_py.errors import (
     RequestTimeoutError,
 )
 from webllm_py.fetch.options import FetchOptions
+from webllm_py.load_options import LoadOptions
 from webllm_py.loaded import LoadedModel
-from webllm_py.loading import LoadOptions, load_model
+from webllm_py.loading import load_model
 from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.open_box import OpenBox

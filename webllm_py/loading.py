@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from webllm_py.api import sampling_defaults
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
@@ -21,10 +19,10 @@ from webllm_py.errors import (
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.gpu import Device, open_device
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.load_options import LoadOptions
 from webllm_py.loaded import LoadedModel
 from webllm_py.model_texts import json_file, tokenizer_of
 from webllm_py.models import ENCODERS, model_for
-from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.choices import kept_choices
@@ -32,8 +30,7 @@ from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.floats import read_floats
 from webllm_py.runtime.gemm_trial import GemmTrial
 from webllm_py.runtime.loader import Loader, place_weights
-from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
-from webllm_py.runtime.storage import Quantize
+from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.tuner import Tuner
 from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
@@ -42,56 +39,11 @@ if TYPE_CHECKING:
     from webllm_py.embedding import LoadedEmbedder
 
 __all__ = [
-    "LoadOptions",
     "load_model",
     "pocket_model",
 ]
 
 
-@dataclass(frozen=True)
-class LoadOptions:
-    """What ``webllm_py.load`` was asked for."""
-
-    source: Any = None
-    context_length: int | None = None
-    device: Device | str | None = None
-    on_progress: ProgressCallback | None = None
-    quantize: Quantize | None = None
-    kv_dtype: KVFormat = "f16"
-    tune: bool | None = None
-    fetch: FetchOptions | None = None
-    sliding_window_size: int | None = None
-    attention_sink_size: int | None = None
-
-    def __post_init__(self) -> None:
-        if (self.sliding_window_size, self.attention_sink_size) != (None, None):
-            from webllm_py.sliding_window import check_window  # not before it is needed
-
-            asked = self.sliding_window_size, self.attention_sink_size
-            check_window(*asked, self.context_length, self.kv_dtype)
-        length = self.context_length
-        if length is not None and (
-            isinstance(length, bool) or not hasattr(length, "__index__") or length < 1
-        ):
-            raise ValueError(f"context_length must be a positive whole number, not {length!r}")
-        said = self.quantize
-        kinds = said.values() if isinstance(said, Mapping) else (said,)
-        if not all(kind in (None, "q4", "q8") for kind in kinds):
-            raise ValueError(
-                f"quantize must be 'q4', 'q8' or None, or a mapping to these, not {said!r}"
-            )
-        if self.tune not in (True, False, None):
-            raise ValueError(f"tune must be True, False or None, not {self.tune!r}")
-        if self.kv_dtype not in KV_FORMATS:
-            raise ValueError(f"kv_dtype must be 'f16', 'f32' or 'q8', not {self.kv_dtype!r}")
-        known = self.device in (None, *POWER) or hasattr(self.device, "create_buffer")
-        if not known:
-            raise ValueError(
-                f"device must be one of {', '.join(POWER)} or a Device, not {self.device!r}"
-            )
-
-
-POWER = ("high-performance", "low-power")
 MOST_CHANGES = 2  # of a file on its server, after each of which it is loaded anew
 
 

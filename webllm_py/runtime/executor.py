@@ -9,14 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import DeviceLimitError
-from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
+from webllm_py.gpu.device import Device, Dispatch, Plan
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models.activations import Activations, padded
-from webllm_py.models.attention import SPLIT_END, fused_keys
+from webllm_py.models.attention import fused_keys
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
-from webllm_py.models.kv_cache import KVFormat, page_bytes, row_bytes
+from webllm_py.models.kv_cache import KVFormat, page_bytes
 from webllm_py.models.linear import Gemm
 from webllm_py.models.rope import Rotation, rope_table
 from webllm_py.models.step import PAGE, SLOTS, Row, StepLayout
@@ -28,6 +27,7 @@ from webllm_py.runtime.caches import cache_of
 from webllm_py.runtime.decoder import ADAPTED, Decoder, plan_name
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
+from webllm_py.runtime.work_buffers import work_buffers
 
 if TYPE_CHECKING:
     from webllm_py.runtime.adapters import Adapters
@@ -84,10 +84,12 @@ class Executor:
             bindable=longest_context(config, device, kv_format) // PAGE,
             on_growth=self.drop_plans,
         )
-        self._rope_tables = {
+        self._rope_tables = tables = {
             name: rope_table(rotation, context_length) for name, rotation in rotations.items()
         }
-        self.buffers = self._activations(config, step)
+        self.buffers = work_buffers(
+            owner, config, tuning, kv_format, self.chunk, step, tables, self.cache.buffers
+        )
         self.decoder = Decoder(self, owner, logits=self.buffers.logits)
         self.fused_keys = fused_keys(config, tuning)
         self.usual_prompts: tuple[int, ...] = USUAL_PROMPTS
@@ -95,46 +97,6 @@ class Executor:
         self._plans: dict[tuple[object, str, int], Plan] = {}
         self._last_row = 0
         self.batch = Batch(self)
-
-    def _activations(self, config: ModelConfig, step: Buffer) -> Activations:
-        make = self.owner.create
-        hidden = padded(config.hidden_size)
-        heads = padded(config.n_heads * config.head_dim)
-        delta = config.delta
-        values = padded(delta.v_width) if delta else 0
-        rows = 4 * self.chunk
-        # Within a layer, of each pair one is read for the last time before the other is written.
-        # What the one is multiplied with in 8 bits is kept in the other.
-        inner = eight_bits(padded(config.intermediate_size), self.chunk)
-        normed_or_attended = make(
-            "normed or attended", max(rows * max(hidden, heads, values), inner)
-        )
-        experts = config.n_experts_used * padded(config.expert_size)
-        widest = max(heads, padded(config.intermediate_size), experts, values)
-        q_or_gated = make("q or gated", rows * widest)
-        partial = 4 * config.n_heads * self.tuning.partials * (config.head_dim + SPLIT_END)
-        return Activations(
-            step=step,
-            rope={n: make(f"{n} rope table", len(t)) for n, t in self._rope_tables.items()},
-            hidden=make("hidden", rows * hidden),
-            normed=normed_or_attended,
-            q=q_or_gated,
-            attended=normed_or_attended,
-            gated=q_or_gated,
-            partial=make("attention splits", partial),
-            logits=make("logits", 4 * config.vocab_size),
-            zeros=make("zeros", 16),
-            kv_rows=make("kv rows", self.chunk * row_bytes(config, self.kv_format)),
-            qkv=make("q, k and v", rows * config.qkv_rows if config.qk_norm else 0),
-            scores=make("experts' scores", rows * config.n_experts),
-            route=make("experts' route", 2 * rows * config.n_experts_used),
-            projected=make(
-                "projected", rows * hidden if config.post_norm or config.parallel else 0
-            ),
-            mixed=make("mixed channels", rows * delta.rows if delta else 0),
-            convolved=make("convolved channels", rows * delta.channels if delta else 0),
-            kv=self.cache.buffers,
-        )
 
     @property
     def goes_back(self) -> bool:
@@ -307,11 +269,6 @@ class Executor:
         """What is computed in a slot from now on has these adapters, at these scales."""
         if self.adapters:
             self.adapters.use(slot, mix)
-
-
-def eight_bits(columns: int, rows: int) -> int:
-    """Bytes of rows of so many elements in 8 bits, with a scale for every 32."""
-    return rows * (columns + 4 * (columns // 32))
 
 
 def consecutive(tokens: Sequence[int], position: int, slot: int = 0) -> list[Row]:
