@@ -29,6 +29,7 @@ from webllm_py.units import counted
 
 if TYPE_CHECKING:
     from webllm_py.grammar import Matcher, TokenMasks
+    from webllm_py.images.prepared import PreparedImage
 
 __all__ = ["Answer", "Prompt"]
 
@@ -48,6 +49,7 @@ class Prompt:
         shown: control tokens whose text is part of the answer's.
         echoed: places of that text's tokens in the prompt.
         ends: tokens that end this answer, besides those that end any.
+        images: those whose rows are among the tokens.
     """
 
     tokens: Sequence[int]
@@ -56,6 +58,7 @@ class Prompt:
     shown: frozenset[int] = frozenset()
     echoed: range = range(0)
     ends: frozenset[int] = frozenset()
+    images: Sequence[PreparedImage] = ()
 
 
 class Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ async def load(
     kv_dtype: KVFormat = "f16",
     tune: bool | None = None,
     fetch: FetchOptions | None = None,
+    vision: Any = None,
     sliding_window_size: int | None = None,
     attention_sink_size: int | None = None,
 ) -> Engine:
@@ -84,6 +85,8 @@ async def load(
             seconds. False: run with fixed defaults.
         fetch: how a server's files are downloaded and kept, see ``webllm_py.FetchOptions``. None:
             they are kept in ``webllm_py.models_store()``, and read from there the next time.
+        vision: llama.cpp's projector file ("mmproj-....gguf") of a GGUF file that reads images,
+            given as ``source`` is. None: the one in the same folder, where ``source`` is a folder.
         sliding_window_size: in the place of ``context_length``: a conversation that is longer than
             this goes on, and its oldest tokens drop out. In whole pages of 32.
         attention_sink_size: of these, so many first ones stay (in whole pages, too); None for 4.
@@ -101,6 +104,7 @@ async def load(
         kv_dtype,
         tune,
         fetch,
+        vision,
         sliding_window_size,
         attention_sink_size,
     )
@@ -351,17 +355,20 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
         async def turn() -> AsyncIterator[Answer]:
             async with time_limit(request.timeout), place, self.steered(request.steering):
                 model = self.loaded
-                yield Answer(
-                    model.executor,
-                    model.tokenizer,
-                    request,
-                    prompts,
-                    responses,
-                    masks=model.token_masks if request.grammar else None,
-                    adapters=self._mix(request.adapters, request.model),
-                    submitted=submitted,
-                    interrupted=lambda: place.interrupted,
-                )
+                images = [image for prompt in prompts for image in prompt.images]
+                rows = model.executor.images
+                with rows.holding(images) if rows and images else nullcontext():
+                    yield Answer(
+                        model.executor,
+                        model.tokenizer,
+                        request,
+                        prompts,
+                        responses,
+                        masks=model.token_masks if request.grammar else None,
+                        adapters=self._mix(request.adapters, request.model),
+                        submitted=submitted,
+                        interrupted=lambda: place.interrupted,
+                    )
 
         async def pieces() -> AsyncIterator[Any]:
             async with turn() as answer:

@@ -29,6 +29,7 @@ class LoadOptions:
     kv_dtype: KVFormat = "f16"
     tune: bool | None = None
     fetch: FetchOptions | None = None
+    vision: Any = None
     sliding_window_size: int | None = None
     attention_sink_size: int | None = None
 

@@ -88,7 +88,7 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
     opening = asyncio.ensure_future(device_for(options))  # while the header comes
     checkpoint = owner = None
     try:
-        checkpoint = await open_checkpoint(source, options.fetch or FetchOptions())
+        checkpoint = await open_checkpoint(source, options.fetch or FetchOptions(), options.vision)
         await checkpoint.make_room()
         if checkpoint.architecture in ENCODERS:
             return await load_encoder(checkpoint, opening, options, report)
@@ -224,6 +224,10 @@ async def make_executor(
         kv_format=options.kv_dtype,
         sinks=sinks,
     )
+    if model.vision:
+        from webllm_py.runtime.images import add_images  # few models see
+
+        add_images(executor, model.vision, loader)
     await device.check()
     return executor, loader
 

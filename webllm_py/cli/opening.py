@@ -38,6 +38,7 @@ async def open_engine(options: Namespace, source: Any = None) -> AsyncIterator[E
                 quantize=options.quantize,
                 kv_dtype=options.kv_dtype,
                 tune=options.tune,
+                vision=options.vision,
             )
         finally:
             progress.clear()

@@ -46,7 +46,12 @@ def model_for(checkpoint: Checkpoint) -> Transformer:
         drafts = checkpoint.metadata.get(f"{checkpoint.architecture}.nextn_predict_layers", 0)
         behind = tuple(f"blk.{config.n_layers + i}." for i in range(drafts))
         tensors = {name: t for name, t in tensors.items() if not name.startswith(behind)}
-    return Transformer(config, tensors)
+    vision = None
+    if checkpoint.vision:
+        from webllm_py.models.vision import vision_for  # few models see
+
+        vision = vision_for(checkpoint.vision, config.hidden_size)
+    return Transformer(config, tensors, vision)
 
 
 def turn(tensors: dict[str, TensorInfo], names: Collection[str]) -> None:

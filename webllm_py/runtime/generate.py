@@ -137,9 +137,11 @@ async def begun(
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
             stats.cached_tokens = sequences[0].read
-        async for _ in executor.prefill(sequences[0], prompt[sequences[0].read :]):
-            if member.interrupted():
-                return
+        chunks = executor.prefill(sequences[0], prompt[sequences[0].read :])
+        async with aclosing(chunks):
+            async for _ in chunks:
+                if member.interrupted():
+                    return
         run.begin_at(len(sequences[0].tokens))
         for slot in range(1, len(settings)):
             sequences.append(await executor.cache.fork(sequences[0], slot))
@@ -176,10 +178,10 @@ def alone(
     constraints, logprobs = steps.constraints, run.decoder.logprobs
     masks_rarely = len(run.sequences) == 1 and settings.memoryless and not logprobs
     masks_rarely = masks_rarely and run.executor.goes_back
-    if masks_rarely and constraints and constraints[0].is_free:
+    if masks_rarely and constraints:
         from webllm_py.runtime.verified import verified  # not before it is needed
 
-        return verified(run, constraints[0], steps.tokens, guess=guess)
+        return verified(run, constraints[0], steps.tokens, guess=guess, cut=settings.cuts)
     return steps.tokens() if steps.needed else run.ahead(guess=guess)
 
 

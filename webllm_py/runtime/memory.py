@@ -21,6 +21,7 @@ from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.cache import FIRST_PAGES
 from webllm_py.runtime.embedder import Embedder
 from webllm_py.runtime.executor import Executor, longest_context
+from webllm_py.runtime.images import add_images
 from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.storage import Quantize
@@ -132,7 +133,7 @@ def plan_memory(
     sizing = cast(Device, SizingDevice(device.limits, device.info, device.variant))
     owner = BufferOwner(sizing)
     longest = min(config.context_length, longest_context(config, sizing, kv_format))
-    weights, _ = place_weights(sizing, owner, model, ProgressReporter(None), quantize)
+    weights, loader = place_weights(sizing, owner, model, ProgressReporter(None), quantize)
     weight_bytes = owner.nbytes
     context = min(context_length or longest, longest)
     executor = Executor(
@@ -146,9 +147,16 @@ def plan_memory(
         kv_format=kv_format,
     )
     cache = sum(executor.buffers.kv[layer].size for layer in executor.cache.paged)
+    work = owner.nbytes - weight_bytes - cache
+    if model.vision:
+        before = owner.nbytes
+        add_images(executor, model.vision, loader)
+        weight_bytes += owner.nbytes - before
+        if executor.images:
+            work += sum(executor.images.encoder.sizes().values())  # taken for the first image
     return MemoryPlan(
         weights=weight_bytes,
-        work=owner.nbytes - weight_bytes - cache,
+        work=work,
         page=executor.cache.bytes_a_page,
         context_length=executor.context_length,
         later=executor.cache.later_bytes,
