@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.api import (
+    Extra,
     Finished,
     GenerationRequest,
     Responses,
@@ -24,6 +25,7 @@ from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.stepwise import StepTimes
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.units import counted
 
@@ -169,7 +171,23 @@ class Answer:
             completion_tokens=drawn,
         )
         cached = sum(s.cached_tokens for s in self.stats[:: self.request.drawn])
-        return Usage.count(prompt_tokens, drawn, cached_tokens=cached, timings=timings)
+        return Usage.count(
+            prompt_tokens,
+            drawn,
+            cached_tokens=cached,
+            timings=timings,
+            extra=self._extra(timings) if self.request.latency_breakdown else None,
+        )
+
+    def _extra(self, timings: Timings) -> Extra:
+        """The timings and what each token took, one choice's after the other's."""
+        times = [stats.times for stats in self.stats if stats.times]
+        return Extra.of(
+            timings,
+            masks=[seconds for one in times for seconds in one.masks],
+            processors=[seconds for one in times for seconds in one.processors],
+            tokens=[seconds for one in times for seconds in one.tokens],
+        )
 
     @property
     def _logprobs(self) -> int | None:
@@ -273,6 +291,9 @@ class Answer:
     ) -> AsyncGenerator[tuple[Choice, str], None]:
         """Texts of choices as their tokens are drawn, and the ends of those that stop."""
         ended: set[int] = set()
+        if self.request.latency_breakdown:
+            for choice in choices:
+                choice.stats.times = StepTimes()
         self.stats += [choice.stats for choice in choices]
         batches = generate(
             self.executor,

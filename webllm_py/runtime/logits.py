@@ -69,7 +69,7 @@ async def in_parts(
     target = scratch.create("all logits", 4 * config.vocab_size * rows)
     kv = other_caches(executor, scratch, "logits kv", len(tokens))
     await device.check()
-    executor.use_adapters(0, adapters)
+    executor.use_adapters((0,), adapters, alone=True)
     dispatches = executor.forward(
         rows, kv_format="f32", gemm="plain", logits=target, kv=kv, adapted=bool(adapters)
     )

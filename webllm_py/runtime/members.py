@@ -109,7 +109,7 @@ class Joining:
         executor, prompt = decoder.executor, member.prompt
         for slot, settings in zip(slots, member.settings, strict=True):
             decoder.sampler.begin(settings, prompt, slot)
-            executor.use_adapters(slot, member.adapters)
+        executor.use_adapters(slots, member.adapters)
         self.sequences = [executor.cache.begin(prompt, slots[0], member.adapters)]
         cached = self.sequences[0].read
         for stats in member.stats:

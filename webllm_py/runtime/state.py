@@ -150,7 +150,7 @@ async def brought_to_its_end(executor: Executor, sequence: CachedSequence) -> Ca
     """
     tokens, cache = [*sequence.tokens], executor.cache
     assert isinstance(cache, HybridCache)
-    executor.use_adapters(0, sequence.adapters)
+    executor.use_adapters((0,), sequence.adapters, alone=True)
     again = cache.begin([*tokens, tokens[0]], adapters=sequence.adapters)
     try:
         if rest := tokens[len(again.tokens) :]:
