@@ -1,10 +1,11 @@
-// RMSNorm of queries and keys (arXiv 2302.05442), of each head or of all heads together (WHOLE), then
-// what the epilogue does to them and to values.
+// RMSNorm of queries and keys (arXiv 2302.05442), of each head or of all heads together (WHOLE), or
+// LayerNorm of each head with weights of its own (OWN); then what the epilogue does to them and to
+// values.
 //
 // Purpose   between the projection of q, k and v and the attention of models that norm both
-// Bindings  0 x       [rows][(HEADS + 2 * KV_HEADS) * HEAD_DIM], f32: q, k, v
-//           3 weight  f32: HEAD_DIM elements for queries, then as many for keys; with WHOLE one for
-//                     every element of them
+// Bindings  0 x       [rows][X_STRIDE], f32: (HEADS + 2 * KV_HEADS) * HEAD_DIM of q, k, v
+//           3 weight  f32: HEAD_DIM elements for queries, then as many for keys; with WHOLE or OWN
+//                     one for every element of them
 //           4..7      the epilogue's, see epilogue/rope_append.wgsl
 // Dispatch  (heads of q, k and v, rows) workgroups; with WHOLE (3, rows)
 
@@ -12,6 +13,8 @@ ${enables}
 
 override EPS: f32;
 override WHOLE: bool;
+override OWN: bool = false;
+override X_STRIDE: u32;  // row length of x
 override LANES: u32;    // THREADS
 override THREADS: u32;  // a power of two
 
@@ -22,7 +25,7 @@ ${epilogue}
 ${lanes}
 
 fn weight_of(n: u32) -> vec2<f32> {
-  if (WHOLE) {
+  if (WHOLE || OWN) {
     return weight[n / 2u];
   }
   return weight[(n % HEAD_DIM + select(HEAD_DIM, 0u, n < HEADS * HEAD_DIM)) / 2u];
@@ -39,10 +42,19 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     first = min(group.x, 1u) * keys + group.x / 2u * (values - keys);
     length = select(values - keys, keys, group.x == 0u);
   }
-  let row = m * (2u * values - keys);
+  let row = m * X_STRIDE;
+  var mean = 0.0;
+  if (OWN) {
+    var sum = 0.0;
+    for (var i = 2u * thread; i < length; i += 2u * THREADS) {
+      let v = x[(row + first + i) / 2u];
+      sum += v.x + v.y;
+    }
+    mean = lane_sum(vec4(sum, 0.0, 0.0, 0.0), thread).x / f32(length);
+  }
   var squares = 0.0;
   for (var i = 2u * thread; i < length; i += 2u * THREADS) {
-    let v = x[(row + first + i) / 2u];
+    let v = x[(row + first + i) / 2u] - mean;
     squares += dot(v, v);
   }
   let total = lane_sum(vec4(squares, 0.0, 0.0, 0.0), thread).x;
@@ -51,7 +63,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     let n = first + i;
     var v = x[(row + n) / 2u];
     if (n < values) {
-      v *= factor * weight_of(n);
+      v = (v - mean) * factor * weight_of(n);
     }
     emit(m, n, v);
   }

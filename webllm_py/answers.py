@@ -20,18 +20,24 @@ from webllm_py.api import (
     Usage,
 )
 from webllm_py.choice import Choice, Placed
+from webllm_py.errors import ContextLengthError
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.runtime.stepwise import StepTimes
 from webllm_py.tokenizer import Tokenizer
+from webllm_py.units import counted
 
 if TYPE_CHECKING:
     from webllm_py.grammar import Matcher, TokenMasks
     from webllm_py.images.prepared import PreparedImage
 
 __all__ = ["Answer", "Prompt"]
+
+
+# Tokens of an answer that nothing else ends, where a conversation goes on past its window.
+ENDLESS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -192,13 +198,18 @@ class Answer:
     def _limit(self, prompt: Prompt) -> int:
         """Most tokens of an answer."""
         room = self.executor.context_length - len(prompt.tokens)
+        if self.executor.sliding:
+            room = ENDLESS
         return room if self.request.max_tokens is None else min(room, self.request.max_tokens)
 
     async def _groups(self, prompt: Prompt) -> AsyncIterator[list[Choice]]:
         """A prompt's choices, as many at a time as are decoded together."""
         request, tokenizer = self.request, self.tokenizer
         together = 1
-        if not request.sampling.logits_processors:
+        # Where one ends, the others' last step is made again.
+        stepwise = request.grammar is not None or request.sampling.has_rules
+        alone = request.sampling.logits_processors or (stepwise and not self.executor.goes_back)
+        if not alone:
             together = self.executor.together(len(prompt.tokens), max(1, self._limit(prompt)))
         echo = prompt.echo, await self._echoed(prompt)
         for first in range(0, request.drawn, together):
@@ -222,6 +233,13 @@ class Answer:
             return []
         from webllm_py.runtime.scores import all_logprobs  # not before: a page's snapshot is small
 
+        limit = self.executor.context_length
+        if len(prompt.tokens) > limit:
+            raise ContextLengthError(
+                f"log-probabilities of a prompt can be had of {counted(limit, 'token')}, and this "
+                f"one has {len(prompt.tokens):,}",
+                param="prompt",
+            )
         top = self.request.logprobs
         found = await all_logprobs(
             self.executor, prompt.tokens, top, self.interrupted, self.adapters

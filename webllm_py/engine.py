@@ -22,8 +22,9 @@ from webllm_py.errors import (
     RequestTimeoutError,
 )
 from webllm_py.fetch.options import FetchOptions
+from webllm_py.load_options import LoadOptions
 from webllm_py.loaded import LoadedModel
-from webllm_py.loading import LoadOptions, load_model
+from webllm_py.loading import load_model
 from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.open_box import OpenBox
@@ -59,6 +60,8 @@ async def load(
     tune: bool | None = None,
     fetch: FetchOptions | None = None,
     vision: Any = None,
+    sliding_window_size: int | None = None,
+    attention_sink_size: int | None = None,
 ) -> Engine:
     """Load a model, one that writes or a text embedder. Cancelling the task that awaits this frees
     everything.
@@ -84,13 +87,26 @@ async def load(
             they are kept in ``webllm_py.models_store()``, and read from there the next time.
         vision: llama.cpp's projector file ("mmproj-....gguf") of a GGUF file that reads images,
             given as ``source`` is. None: the one in the same folder, where ``source`` is a folder.
+        sliding_window_size: in the place of ``context_length``: a conversation that is longer than
+            this goes on, and its oldest tokens drop out. In whole pages of 32.
+        attention_sink_size: of these, so many first ones stay (in whole pages, too); None for 4.
 
     Raises:
         WebLLMError: the base of all errors; see ``webllm_py.errors``.
         ValueError: an argument that is none of the above.
     """
     options = LoadOptions(
-        source, context_length, device, on_progress, quantize, kv_dtype, tune, fetch, vision
+        source,
+        context_length,
+        device,
+        on_progress,
+        quantize,
+        kv_dtype,
+        tune,
+        fetch,
+        vision,
+        sliding_window_size,
+        attention_sink_size,
     )
     return Engine(options, await load_model(options))
 
@@ -291,7 +307,7 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
         """
         executor = self.loaded.executor
         limit = executor.context_length
-        if len(tokens) >= limit:
+        if len(tokens) >= limit and not executor.sliding:
             shorter = self._options.context_length == limit
             raise ContextLengthError(
                 f"this model's context holds {counted(limit, 'token')}, and {param} has "

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from webllm_py.api import sampling_defaults
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
@@ -21,10 +19,10 @@ from webllm_py.errors import (
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.gpu import Device, open_device
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.load_options import LoadOptions
 from webllm_py.loaded import LoadedModel
 from webllm_py.model_texts import json_file, tokenizer_of
 from webllm_py.models import ENCODERS, model_for
-from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.choices import kept_choices
@@ -32,8 +30,7 @@ from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.floats import read_floats
 from webllm_py.runtime.gemm_trial import GemmTrial
 from webllm_py.runtime.loader import Loader, place_weights
-from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
-from webllm_py.runtime.storage import Quantize
+from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.tuner import Tuner
 from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
@@ -42,50 +39,11 @@ if TYPE_CHECKING:
     from webllm_py.embedding import LoadedEmbedder
 
 __all__ = [
-    "LoadOptions",
     "load_model",
     "pocket_model",
 ]
 
 
-@dataclass(frozen=True)
-class LoadOptions:
-    """What ``webllm_py.load`` was asked for."""
-
-    source: Any = None
-    context_length: int | None = None
-    device: Device | str | None = None
-    on_progress: ProgressCallback | None = None
-    quantize: Quantize | None = None
-    kv_dtype: KVFormat = "f16"
-    tune: bool | None = None
-    fetch: FetchOptions | None = None
-    vision: Any = None
-
-    def __post_init__(self) -> None:
-        length = self.context_length
-        if length is not None and (
-            isinstance(length, bool) or not hasattr(length, "__index__") or length < 1
-        ):
-            raise ValueError(f"context_length must be a positive whole number, not {length!r}")
-        said = self.quantize
-        kinds = said.values() if isinstance(said, Mapping) else (said,)
-        if not all(kind in (None, "q4", "q8") for kind in kinds):
-            raise ValueError(
-                f"quantize must be 'q4', 'q8' or None, or a mapping to these, not {said!r}"
-            )
-        if self.tune not in (True, False, None):
-            raise ValueError(f"tune must be True, False or None, not {self.tune!r}")
-        if self.kv_dtype not in KV_FORMATS:
-            raise ValueError(f"kv_dtype must be 'f16', 'f32' or 'q8', not {self.kv_dtype!r}")
-        known = self.device in (None, *POWER) or hasattr(self.device, "create_buffer")
-        if not known:
-            raise ValueError(
-                f"device must be one of {', '.join(POWER)} or a Device, not {self.device!r}"
-            )
-
-
-POWER = ("high-performance", "low-power")
 MOST_CHANGES = 2  # of a file on its server, after each of which it is loaded anew
 
 
@@ -138,7 +96,8 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
         device = await opening
         report.times.end("header")
         owner = BufferOwner(device)
-        executor, loader = await make_executor(device, owner, model, options, report)
+        sinks = sinks_for(checkpoint, model, options)
+        executor, loader = await make_executor(device, owner, model, options, report, sinks)
         tuner = Tuner(executor, options.tune)
         tokenizer = await fill(tuner, loader, checkpoint, report)
         report.times.end("total")
@@ -162,6 +121,17 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
         if checkpoint:
             await checkpoint.close()
         raise
+
+
+def sinks_for(checkpoint: Checkpoint, model: Transformer, options: LoadOptions) -> int | None:
+    """See ``sliding_window.sinks_of``. What MLC says counts where nobody says otherwise."""
+    window = options.sliding_window_size
+    ends = options.context_length is not None or options.kv_dtype == "q8"
+    if window is None and (ends or "attention_sink_size" not in checkpoint.metadata):
+        return None
+    from webllm_py.sliding_window import sinks_of  # not before it is needed
+
+    return sinks_of(checkpoint, model.config, window, options.attention_sink_size)
 
 
 async def load_encoder(
@@ -221,12 +191,25 @@ async def make_executor(
     model: Transformer,
     options: LoadOptions,
     report: ProgressReporter,
+    sinks: int | None = None,
 ) -> tuple[Executor, Loader]:
-    """Buffers for the weights and for what computes with them, all of them empty yet."""
+    """Buffers for the weights and for what computes with them, all of them empty yet.
+
+    Args:
+        sinks: see ``Executor``.
+
+    Raises:
+        DeviceLimitError: the device cannot bind them.
+        ValueError: a window too small for its sinks.
+    """
     config = model.config
     context = min(config.context_length, longest_context(config, device, options.kv_dtype))
-    if options.context_length:
-        context = min(context, int(options.context_length))
+    if wanted := options.context_length or options.sliding_window_size:
+        context = min(context, int(wanted))
+    if sinks is not None:
+        from webllm_py.sliding_window import whole_window
+
+        context = whole_window(context, sinks)
     factors = model.rope_factors(context)
     rotations = model.rotations(context, await read_floats(factors) if factors else None)
     weights, loader = place_weights(device, owner, model, report, options.quantize)
@@ -239,6 +222,7 @@ async def make_executor(
         rotations=rotations,
         tuning=tuning_for(device),
         kv_format=options.kv_dtype,
+        sinks=sinks,
     )
     if model.vision:
         from webllm_py.runtime.images import add_images  # few models see

@@ -75,7 +75,7 @@ class OpenBox:
 
         Args:
             ids: token ids, or a text to encode without special tokens.
-            layers: whose attentions are wanted, from 0; None for all.
+            layers: whose attentions are wanted, from 0; None for all that have some.
             hooks: by layer, a function that is called with ``(layer, positions, hidden)`` when rows
                 leave it, some positions at a time in order, and may change them in place or return
                 others, (len(positions), hidden): what comes after sees these.
@@ -89,7 +89,7 @@ class OpenBox:
 
         tokens = self.check_ids(ids, "an inspection")
         config = self.loaded.executor.model.config
-        seen = whole_numbers(layers, config.n_layers, "layers") if output_attentions else []
+        seen = self._attending(layers) if output_attentions else []
         shapes = {
             "hidden_states": (config.n_layers + 1, len(tokens), config.hidden_size),
             "attentions": (len(seen), config.n_heads, len(tokens), len(tokens)),
@@ -116,6 +116,22 @@ class OpenBox:
             for name, shape in shapes.items()
         }
         return Inspection(tokens, seen, **arrays)
+
+    def _attending(self, layers: Iterable[int] | None) -> list[int]:
+        """Layers whose attentions are wanted; None for all that have some.
+
+        Raises:
+            RequestError: layers that the model does not have, or that have none.
+        """
+        config = self.loaded.executor.model.config
+        seen = whole_numbers(layers, config.n_layers, "layers")
+        without = [layer for layer in seen if config.kind(layer).delta]
+        if layers is not None and without:
+            raise RequestError(
+                f"layer {without[0]} is a gated delta net, which has a state and no attention",
+                param="layers",
+            )
+        return [layer for layer in seen if layer not in without]
 
     async def logit_lens(
         self,

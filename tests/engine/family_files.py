@@ -68,6 +68,18 @@ MORE_NAMES = {
         "mlp.c_proj": "ffn_down",
     },
     "qwen3moe": {"mlp.gate": "ffn_gate_inp"},
+    "qwen35": {
+        "post_attention_layernorm": "post_attention_norm",
+        "linear_attn.in_proj_qkv": "attn_qkv",
+        "linear_attn.in_proj_z": "attn_gate",
+        "linear_attn.in_proj_a": "ssm_alpha",
+        "linear_attn.in_proj_b": "ssm_beta",
+        "linear_attn.conv1d": "ssm_conv1d",
+        "linear_attn.norm": "ssm_norm",
+        "linear_attn.out_proj": "ssm_out",
+        "linear_attn.A_log": "ssm_a",
+        "linear_attn.dt_bias": "ssm_dt.bias",
+    },
     "gpt-oss": {
         "mlp.router": "ffn_gate_inp",
         "post_attention_layernorm": "post_attention_norm",
@@ -163,7 +175,44 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "rope.dimension_count": int(head_dim * rope.get("partial_rotary_factor", 1)),
         "rope.freq_base": rope["rope_theta"],
         **gguf_scaling(config, rope),
+        **gguf_delta(config),
     }
+
+
+def gguf_delta(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Gated delta nets."""
+    if "linear_num_key_heads" not in config:
+        return {}
+    v_heads = config["linear_num_value_heads"]
+    return {
+        "ssm.conv_kernel": config["linear_conv_kernel_dim"],
+        "ssm.state_size": config["linear_key_head_dim"],
+        "ssm.group_count": config["linear_num_key_heads"],
+        "ssm.time_step_rank": v_heads,
+        "ssm.inner_size": config["linear_value_head_dim"] * v_heads,
+        "full_attention_interval": config["layer_types"].index("full_attention") + 1,
+    }
+
+
+def tiled_heads(name: str, weight: np.ndarray, config: Mapping[str, Any]) -> np.ndarray:
+    """A tensor of a delta net as the converter changes it: value heads in an order in which those
+    of one key head are not together, the decay as what the step is multiplied with."""
+    k_heads, v_heads = config["linear_num_key_heads"], config["linear_num_value_heads"]
+    groups = (k_heads, v_heads // k_heads)
+    values = v_heads * config["linear_value_head_dim"]
+
+    def tiled(part: np.ndarray) -> np.ndarray:
+        heads = part.reshape(*groups, -1, *part.shape[1:])
+        return np.ascontiguousarray(heads.swapaxes(0, 1).reshape(part.shape))
+
+    if name == "ssm_a":
+        return tiled(-np.exp(weight))
+    if name in ("attn_qkv", "ssm_conv1d"):
+        weight = weight.squeeze()
+        return np.concatenate([weight[:-values], tiled(weight[-values:])])
+    if name == "ssm_out":
+        return np.ascontiguousarray(tiled(weight.T).T)
+    return tiled(weight) if name != "ssm_norm" else weight
 
 
 def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,6 +240,7 @@ def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str
 
 
 EXPERT = re.compile(r"(model\.layers\.\d+\.mlp\.)experts\.(\d+)\.(\w+)(\.weight)")
+HEAD = re.compile(r"(model\.layers\.\d+\.self_attn\.[qk])_layernorm\.norms\.(\d+)(\.weight)")
 
 
 def with_experts_together(weights: Weights) -> Weights:
@@ -200,6 +250,8 @@ def with_experts_together(weights: Weights) -> Weights:
     for name, weight in sorted(weights.items()):
         if expert := EXPERT.fullmatch(name):
             found.setdefault(f"{expert[1]}{expert[3]}_exps{expert[4]}", []).append(weight)
+        elif head := HEAD.fullmatch(name):
+            found.setdefault(f"{head[1]}_norm{head[3]}", []).append(weight)
         elif ".experts." in name:
             stem, _, inner = name.partition("experts.")
             part, _, kind = inner.partition("_proj")
@@ -222,6 +274,8 @@ def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights
     made = {}
     for source, weight in with_experts_together(weights).items():
         stem, _, kind = source.rpartition(".")
+        if kind not in ("weight", "bias"):
+            stem, kind = source, ""
         layer = LAYER.fullmatch(stem)
         name = names[layer[2] if layer else stem]
         if model.gguf in ALTERNATING and name in ("attn_q", "attn_k"):
@@ -233,9 +287,12 @@ def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights
             weight = np.ascontiguousarray(heads.swapaxes(0, 1).reshape(weight.shape))
         if model.gguf == "gpt2" and weight.ndim == 2 and not name.endswith("embd"):
             weight = np.ascontiguousarray(weight.T)
-        if model.centered and "norm" in name:
+        if ".linear_attn." in source:
+            weight = tiled_heads(name, weight, config)
+        elif model.centered and "norm" in name:
             weight = weight + np.float32(1)
-        made[f"blk.{layer[1]}.{name}.{kind}" if layer else f"{name}.{kind}"] = weight
+        name = f"{name}.{kind}".rstrip(".")
+        made[f"blk.{layer[1]}.{name}" if layer else name] = weight
     rope = config.get("rope_parameters", {})
     for length in ("long", "short"):
         if f"{length}_factor" in rope:

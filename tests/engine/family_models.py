@@ -15,7 +15,15 @@ import numpy as np
 from expected import FIXTURES, Expected
 from made_models import Weights, hashes, noise, small_steps
 
-__all__ = ["COLUMNS", "FAMILY_MODELS", "VOCABULARY", "FamilyModel", "Recorded"]
+__all__ = [
+    "COLUMNS",
+    "FAMILY_MODELS",
+    "LAST",
+    "LONG_MODELS",
+    "VOCABULARY",
+    "FamilyModel",
+    "Recorded",
+]
 
 VOCABULARY = 263
 COLUMNS = 8
@@ -64,9 +72,13 @@ class FamilyModel:
             return noise(seed, *shape)
         if name.endswith("bias") and len(shape) == 2:
             return small_steps(seed, shape[0] * shape[1], 0.2).reshape(shape)
+        if name.endswith("A_log"):
+            # Some heads remember a few tokens, some hundreds.
+            return noise(seed, *shape) * np.float32(1.5) - np.float32(2.5)
         if len(shape) == 1:
             is_norm = "norm" in name.lower() or "ln_" in name
-            around = 1 if is_norm and not self.centered and name.endswith("weight") else 0
+            centered = self.centered and "linear_attn.norm" not in name
+            around = 1 if is_norm and not centered and name.endswith("weight") else 0
             return around + small_steps(seed, shape[0], 0.2)
         # Experts' gates beyond what gpt-oss clamps them to.
         if name.endswith("experts.gate_up_proj"):
@@ -188,6 +200,21 @@ FAMILY_MODELS = {
             gguf="qwen3moe",
         ),
         FamilyModel(
+            "qwen3.5",
+            "qwen3_5_text",
+            {
+                "head_dim": 32,
+                "num_hidden_layers": 8,
+                "linear_num_key_heads": 2,
+                "linear_num_value_heads": 4,
+                "linear_key_head_dim": 32,
+                "linear_value_head_dim": 16,
+                "tie_word_embeddings": True,
+            },
+            gguf="qwen35",
+            centered=True,
+        ),
+        FamilyModel(
             "gpt-oss",
             "gpt_oss",
             {
@@ -218,6 +245,24 @@ FAMILY_MODELS = {
                 "final_logit_softcapping": 2.0,
             },
             gguf="gemma2",
+            centered=True,
+        ),
+        # Scores that GGUF would take for others: those of the largest models of the series.
+        FamilyModel(
+            "gemma2-27b",
+            "gemma2",
+            {"head_dim": 32, "query_pre_attn_scalar": 24, "sliding_window": 33},
+            centered=True,
+        ),
+        FamilyModel(
+            "gemma3-27b",
+            "gemma3_text",
+            {
+                "head_dim": 32,
+                "query_pre_attn_scalar": 24,
+                "sliding_window": 33,
+                "layer_types": ["sliding_attention", "full_attention"],
+            },
             centered=True,
         ),
         FamilyModel(
@@ -275,6 +320,17 @@ FAMILY_MODELS = {
         FamilyModel("olmo2", "olmo2", gguf="olmo2"),
         FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
         FamilyModel(
+            "stablelm-12b",
+            "stablelm",
+            {
+                **PARTIAL,
+                "num_key_value_heads": 2,
+                "qk_layernorm": True,
+                "use_parallel_residual": True,
+            },
+            gguf="stablelm",
+        ),
+        FamilyModel(
             "phi",
             "phi",
             {**UNEVEN, "num_attention_heads": 3, "num_key_value_heads": 3, "hidden_size": 72},
@@ -285,5 +341,34 @@ FAMILY_MODELS = {
             "redpajama", "gpt_neox", {"use_parallel_residual": False, **PARTIAL}, gguf="gptneox"
         ),
         FamilyModel("gpt2", "gpt2", {"n_inner": 128, "num_key_value_heads": 4}, gguf="gpt2"),
+    )
+}
+
+LAST = 8
+"""Positions at the end of a long text whose logits are kept."""
+LONG = {"hidden_size": 64, "num_attention_heads": 2, "max_position_embeddings": 8192}
+LONG_MODELS = {
+    model.name: model
+    for model in (
+        FamilyModel(
+            "mistral-long",
+            "mistral",
+            {**LONG, "num_key_value_heads": 1, "head_dim": 32, "sliding_window": 1000},
+            prompts=(4159,),
+        ),
+        FamilyModel(
+            "gemma3-long",
+            "gemma3_text",
+            {
+                **LONG,
+                "num_key_value_heads": 1,
+                "head_dim": 32,
+                "layer_types": ["sliding_attention", "full_attention"],
+                "sliding_window": 700,
+                "query_pre_attn_scalar": 32,
+            },
+            prompts=(4229,),
+            centered=True,
+        ),
     )
 }

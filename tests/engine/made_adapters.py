@@ -92,6 +92,7 @@ ADAPTERS = {
                 ("qwen2-yarn", 6, LLAMA),
                 ("qwen3", 3, LLAMA),
                 ("qwen3-moe", 4, ATTENTION),
+                ("qwen3.5", 4, [*LLAMA, "in_proj_qkv", "in_proj_z", "in_proj_b", "out_proj"]),
                 ("gpt-oss", 4, ATTENTION),
                 ("gemma2", 8, LLAMA),
                 ("gemma3", 4, LLAMA),

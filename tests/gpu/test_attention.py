@@ -407,15 +407,16 @@ async def test_rope_and_append(runner: Runner, name: str, shape: Shape, kv: str)
     np.testing.assert_allclose(got, expected, rtol=0, atol=0.02 if kv == "f16" else 3e-5)
 
 
-@pytest.mark.parametrize("whole", [False, True])
-async def test_head_norm(runner: Runner, whole: bool) -> None:
+@pytest.mark.parametrize("kind", ["head", "whole", "own"])
+async def test_head_norm(runner: Runner, kind: str) -> None:
     """q and k normed, rotated and stored; v stored."""
-    rng = np.random.default_rng(whole)
+    rng = np.random.default_rng(len(kind))
+    whole, own = kind == "whole", kind == "own"
     shape, first, rows, eps, growth = SHAPES[2], 29, 5, 1e-5, 0.5
     cache = Cache(shape, "f32", rng)
     heads, kv_heads, d = shape.heads, shape.kv_heads, shape.head_dim
-    x = rng.standard_normal((8, heads + 2 * kv_heads, d)).astype(np.float32) * 3
-    weight = rng.standard_normal((heads + kv_heads if whole else 2, d)).astype(np.float32)
+    x = rng.standard_normal((8, heads + 2 * kv_heads + 1, d)).astype(np.float32) * 3
+    weight = rng.standard_normal((2 if kind == "head" else heads + kv_heads, d)).astype(np.float32)
     out = await runner.run(
         kernel(
             "head_norm",
@@ -427,6 +428,8 @@ async def test_head_norm(runner: Runner, whole: bool) -> None:
             },
             EPS=eps,
             WHOLE=whole,
+            OWN=own,
+            X_STRIDE=(heads + 2 * kv_heads + 1) * d,
             LANES=32,
             THREADS=32,
             HEADS=heads,
@@ -446,9 +449,12 @@ async def test_head_norm(runner: Runner, whole: bool) -> None:
         },
         (3 if whole else heads + 2 * kv_heads, 8),
     )
-    q, k, v = np.split(x[:rows].astype(np.float64), (heads, heads + kv_heads), 1)
+    parts = (heads, heads + kv_heads, heads + 2 * kv_heads)
+    q, k, v, _ = np.split(x[:rows].astype(np.float64), parts, 1)
     axes = (1, 2) if whole else 2
-    of_q, of_k = (weight[:heads], weight[heads:]) if whole else weight
+    of_q, of_k = weight if kind == "head" else (weight[:heads], weight[heads:])
+    if own:
+        q, k = (part - part.mean(2, keepdims=True) for part in (q, k))
     q = q / np.sqrt((q**2).mean(axes, keepdims=True) + eps) * of_q
     k = k / np.sqrt((k**2).mean(axes, keepdims=True) + eps) * of_k
     for m in range(rows):
@@ -545,3 +551,41 @@ async def test_steer(runner: Runner, rng: np.random.Generator) -> None:
     vector = rng.standard_normal(96).astype(np.float32)
     out = await runner.run(kernel("steer", BLOCKS=3), {"vector": vector, "x": x}, (1, 3))
     np.testing.assert_array_equal(out["x"], x + vector)
+
+
+@pytest.mark.parametrize("kv", of_native(["f16", "f32"], ["f16"]))
+async def test_turned_keys(runner: Runner, kv: str) -> None:
+    """Keys behind the first page stand where they would have been put so many positions before."""
+    shape, back, length = SHAPES[2], 64, 150
+    rng = np.random.default_rng(len(kv))
+    cache = Cache(shape, kv, rng)
+    keys, values = rng.standard_normal((2, length, shape.kv_heads, shape.head_dim))
+    put = np.stack([rotated(key, back + i, shape.rotary) for i, key in enumerate(keys)])
+    angles = back * THETA ** (-np.arange(0, shape.rotary, 2) / shape.rotary)
+    step = cache.step(range(length - 1, length))
+    step[2:4] = 1, -(-length // PAGE)
+    pages = cache.pages(put, values)
+    pairs = shape.rotary // 2 * shape.kv_heads
+    out = await runner.run(
+        kernel(
+            "kv_turn",
+            snippets={"pages": "kv/pages"},
+            ROTARY=shape.rotary,
+            FIRST=1,
+            WIDE=kv == "f32",
+            **cache.words,
+        ),
+        {
+            "step": step,
+            "turn": np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32),
+            "kv": pages,
+        },
+        (-(-PAGE * pairs // 64), MAX_PAGES - 1),
+    )
+    expected = [rotated(key, i, shape.rotary) for i, key in enumerate(keys)]
+    expected = np.concatenate([put[:PAGE], np.stack(expected)[PAGE:]])
+    found = out["kv"].astype(np.float32)
+    there = cache.pages(expected, values).astype(np.float32)
+    np.testing.assert_allclose(found, there, rtol=0, atol=0.004 if kv == "f16" else 2e-5)
+    untouched = cache.pages(put[:PAGE], values[:PAGE])[cache.page_table[0]]
+    np.testing.assert_array_equal(out["kv"][cache.page_table[0]], untouched)

@@ -75,9 +75,8 @@ class Reads:
     def __init__(self, executor: Executor, rows: int, positions: int):
         config = executor.model.config
         self.variant = executor.device.variant
-        self.kv = dict.fromkeys(
-            executor.buffers.kv, page_bytes(config, executor.kv_format) * positions // PAGE
-        )
+        pages = page_bytes(config, executor.kv_format) * positions // PAGE
+        self.kv = {executor.buffers.kv[layer]: pages for layer in executor.cache.paged}
         weights = executor.weights
         self.weights = {buffer for _, buffer in weights.vectors.values()}
         for _, slices in weights.matrices.values():

@@ -35,6 +35,7 @@ OLD_KEYS = {
     "layer_norm_epsilon": "layer_norm_eps",
 }
 OLD_TYPES = {"phi-msft": "phi", "stablelm_epoch": "stablelm"}
+TEXT_TYPES = {"qwen3_5": "qwen3_5_text"}  # of models that see elsewhere
 WINDOWS = 8  # of a context that is not told, as Mistral 7B has it: 4,096 and 32,768
 OTHER_FILES = ("tokenizer.json", "tokenizer_config.json")  # where the config does not list any
 
@@ -68,7 +69,7 @@ def model_config(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     if isinstance(nested := made.pop("text_config", None), dict):
         made = {**made, **nested}
     made = {OLD_KEYS.get(key, key): value for key, value in made.items()}
-    made["model_type"] = OLD_TYPES.get(model_type, model_type)
+    made["model_type"] = {**OLD_TYPES, **TEXT_TYPES}.get(model_type, model_type)
     if theta := made.pop("position_embedding_base", None):
         made["rope_theta"] = made["rotary_emb_base"] = theta  # which GPT-NeoX calls so
     rotated, head_dim = made.pop("rotary_dim", None), made.get("head_dim")
@@ -81,6 +82,9 @@ def model_config(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     if window:
         made["sliding_window"] = window
         context = context or WINDOWS * window
+        sinks = config.get("attention_sink_size", made.get("attention_sink_size"))
+        if isinstance(sinks, int) and sinks >= 0:
+            made["attention_sink_size"] = sinks
     made["max_position_embeddings"] = made.get("max_position_embeddings") or context
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
         if config.get(key) is not None:

@@ -56,7 +56,14 @@ NUMBERS = (
     "query_pre_attn_scalar",
     "attn_logit_softcapping",
     "final_logit_softcapping",
+    "linear_conv_kernel_dim",
+    "linear_num_key_heads",
+    "linear_num_value_heads",
+    "linear_key_head_dim",
+    "linear_value_head_dim",
 )
+CENTERED = ("gemma", "qwen3_5")  # norms' weights, in Hugging Face's files
+TYPES = {"qwen3_5_text": "qwen3_5"}
 IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
@@ -73,7 +80,7 @@ def exported(weights: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> di
     model_type = config["model_type"]
     fusions: dict[tuple[str, ...], str] = {GATE_UP: "gate_up_proj", BERT_QKV: "qkv"}
     if model_type != "gemma3_text":
-        fusions[QKV] = "c_attn" if model_type in ("qwen2", "qwen3") else "qkv_proj"
+        fusions[QKV] = "c_attn" if model_type.startswith("qwen") else "qkv_proj"
     made = {}
     for name, weight in weights.items():
         stem, _, kind = name.rpartition(".")
@@ -85,7 +92,8 @@ def exported(weights: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> di
         if last == "query_key_value":
             made[name] = _heads_apart(weight, config["num_attention_heads"])
         elif not any(last in parts for parts in fusions):
-            centered = model_type.startswith("gemma") and "norm" in last
+            centered = model_type.startswith(CENTERED) and "norm" in last
+            centered = centered and not parent.endswith("linear_attn")
             made[name] = weight + np.float32(1) if centered else weight
     return {_renamed(name, model_type): weight for name, weight in made.items()}
 
@@ -99,6 +107,8 @@ def _heads_apart(weight: np.ndarray, heads: int) -> np.ndarray:
 def _renamed(name: str, model_type: str) -> str:
     if model_type == "gemma3_text":
         return f"language_model.{name}"
+    if name.endswith(".conv1d.weight"):
+        return name.removesuffix(".weight") + "_weight"
     if model_type not in RENAMED:
         return name
     names = RENAMED[model_type]
@@ -140,7 +150,7 @@ def chat_config(
     ids = {key: config[key] for key in IDS if config.get(key) is not None}
     return {
         "version": "0.1.0",
-        "model_type": config["model_type"],
+        "model_type": TYPES.get(config["model_type"], config["model_type"]),
         "model_config": {**numbers, "position_embedding_base": theta, **windows},
         "vocab_size": config["vocab_size"],
         **windows,

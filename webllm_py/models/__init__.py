@@ -41,6 +41,11 @@ def model_for(checkpoint: Checkpoint) -> Transformer:
         if checkpoint.metadata.get("tie_word_embeddings") and "token_embd.weight" in tensors:
             tensors.pop("output.weight", None)  # some exporters store the tied table twice
     config = config_of(checkpoint, tensors, family)
+    if checkpoint.kind == "gguf":
+        # Layers behind the last one draft tokens to come, which is not done here.
+        drafts = checkpoint.metadata.get(f"{checkpoint.architecture}.nextn_predict_layers", 0)
+        behind = tuple(f"blk.{config.n_layers + i}." for i in range(drafts))
+        tensors = {name: t for name, t in tensors.items() if not name.startswith(behind)}
     vision = None
     if checkpoint.vision:
         from webllm_py.models.vision import vision_for  # few models see

@@ -24,7 +24,9 @@ class Activations:
     gated holds a row for each that a row goes to. ``steering``: what is added to hidden after some
     layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
     weights are written to be looked at, if they are. ``images``: map and table of rows that come
-    from images, in a chunk that has some (runtime/images.py).
+    from images, in a chunk that has some (runtime/images.py). ``mixed``: (rows,
+    DeltaNumbers.rows), what a delta net projects to; ``convolved``: (rows, DeltaNumbers.channels).
+    Delta nets have their states in ``kv``.
     """
 
     step: Buffer
@@ -42,6 +44,8 @@ class Activations:
     projected: Buffer
     scores: Buffer
     route: Buffer
+    mixed: Buffer
+    convolved: Buffer
     kv: Sequence[Buffer]
     steering: Mapping[int, Buffer] = field(default_factory=dict)
     weights: Buffer | None = None

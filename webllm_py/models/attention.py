@@ -160,6 +160,8 @@ class Attention:
 
 def fused_keys(config: ModelConfig, tuning: Tuning) -> int:
     """Most keys of a decode step that has a dispatch less a layer; see ``Tuning.fused_keys``."""
+    if config.output_gate:
+        return 0  # the gate stands between the two
     quads = -(-config.hidden_size // 4)
     splits = config.n_heads * fused_splits(tuning)
     read = quads * splits * 4 * (config.head_dim + SPLIT_END)

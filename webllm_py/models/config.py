@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.models.rope_scaling import RopeScaling
 
-__all__ = ["Activation", "LayerKind", "ModelConfig"]
+__all__ = ["CONV", "Activation", "DeltaNumbers", "LayerKind", "ModelConfig"]
 
 Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh"]
 """A file of kernels/activation."""
@@ -21,10 +21,70 @@ class LayerKind:
     Attributes:
         window: keys that a position attends to, its own among them; 0 for all.
         rope: which rotation queries and keys get.
+        delta: whether a gated delta net (models/delta.py) stands in the place of attention.
     """
 
     window: int = 0
     rope: Literal["global", "local", "none"] = "global"
+    delta: bool = False
+
+
+CONV = 4
+"""Positions that the convolution of a gated delta net sees, its own among them."""
+
+
+@dataclass(frozen=True)
+class DeltaNumbers:
+    """Sizes of gated delta nets (arXiv 2412.06464).
+
+    Attributes:
+        k_heads, v_heads: heads of queries and of keys; heads of values, as many or a multiple.
+        k_dim, v_dim: elements of such a head.
+        tiled: whether value head h goes with key head h modulo ``k_heads`` (GGUF's order), rather
+            than with its group's.
+        log_decay: whether the stored decay A is the logarithm of -A.
+    """
+
+    k_heads: int
+    v_heads: int
+    k_dim: int
+    v_dim: int
+    tiled: bool = False
+    log_decay: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("k_heads", "v_heads", "k_dim", "v_dim"):
+            check_count(name, getattr(self, name))
+        if self.v_heads % self.k_heads:
+            raise CorruptCheckpointError(
+                f"{self.v_heads} value heads cannot share {self.k_heads} key heads evenly"
+            )
+        lanes = self.k_dim // 16
+        if self.k_dim % 16 or lanes & (lanes - 1) or self.k_dim > 256 or self.v_dim % 4:
+            raise UnsupportedModelError(
+                f"delta nets with heads of {self.k_dim} and {self.v_dim} elements are not "
+                "supported: keys' must be 16, 32, 64, 128 or 256, values' a multiple of 4"
+            )
+
+    @property
+    def channels(self) -> int:
+        """Elements of queries, keys and values of a position."""
+        return 2 * self.k_heads * self.k_dim + self.v_width
+
+    @property
+    def v_width(self) -> int:
+        """Elements of values of a position."""
+        return self.v_heads * self.v_dim
+
+    @property
+    def rows(self) -> int:
+        """What a position is projected to: its channels, output gates, and two gates a head."""
+        return self.channels + self.v_width + 2 * self.v_heads
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of a layer's state: what the convolution sees of the past, and a matrix a head."""
+        return 4 * ((CONV - 1) * self.channels + self.v_width * self.k_dim)
 
 
 @dataclass(frozen=True)
@@ -49,7 +109,8 @@ class ModelConfig:
         sinks: whether heads have a score without a value.
         learned_positions: whether there is a table of positions beside that of tokens.
         qkv_by_head: whether a tensor of q, k and v has these three of a head next to each other.
-        qk_norm: RMSNorm of queries and keys, of each head or of all together.
+        qk_norm: RMSNorm of queries and keys, of each head or of all together; or LayerNorm of each
+            head, with weights of its own.
         embedding_scale: of the embedding table's rows.
         attention_scale: of scores; 0 for 1 / sqrt(head_dim).
         query_growth: queries grow by so much with the logarithm of how many original contexts their
@@ -57,6 +118,9 @@ class ModelConfig:
         attention_softcap, output_softcap: bounds of scores and logits (arXiv 2408.00118); 0 for
             none.
         pre_norm, post_norm: whether attention and MLP have norms before them, and behind them.
+        output_gate: whether attention's result is multiplied with the sigmoid of gates, which are
+            projected beside its queries: a head's gates behind its query.
+        delta: of layers whose kind is a delta net.
     """
 
     architecture: str
@@ -88,7 +152,7 @@ class ModelConfig:
     sinks: bool = False
     learned_positions: bool = False
     qkv_by_head: bool = False
-    qk_norm: Literal["head", "whole"] | None = None
+    qk_norm: Literal["head", "whole", "own"] | None = None
     pre_norm: bool = True
     post_norm: bool = False
     embedding_scale: float = 1.0
@@ -96,10 +160,12 @@ class ModelConfig:
     query_growth: float = 0.0
     attention_softcap: float = 0.0
     output_softcap: float = 0.0
+    output_gate: bool = False
+    delta: DeltaNumbers | None = None
 
     def __post_init__(self) -> None:
         for name in COUNTS:
-            self.check_count(name)
+            check_count(name, getattr(self, name))
         for name in (*POSITIVE, *NOT_NEGATIVE):
             value = getattr(self, name)
             least = 0 if name in NOT_NEGATIVE else 1e-300
@@ -108,14 +174,6 @@ class ModelConfig:
         self.check_attention()
         if self.n_experts:
             self.check_experts()
-
-    def check_count(self, name: str) -> None:
-        """A number that says how many there are of something."""
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
-            raise CorruptCheckpointError(
-                f"the checkpoint says {name} = {value!r}; that must be a positive whole number"
-            )
 
     def check_attention(self) -> None:
         """Heads, rotations and windows that belong together, and that the kernels can do."""
@@ -145,7 +203,7 @@ class ModelConfig:
     def check_experts(self) -> None:
         """Numbers of mixtures of experts that the kernels can do."""
         for name in ("n_experts", "n_experts_used", "expert_size"):
-            self.check_count(name)
+            check_count(name, getattr(self, name))
         if self.n_experts_used > min(16, self.n_experts):
             raise UnsupportedModelError(
                 f"{self.n_experts_used} of {self.n_experts} experts a token are not supported: at "
@@ -160,6 +218,30 @@ class ModelConfig:
     def kind(self, layer: int) -> LayerKind:
         """A layer's kind."""
         return self.layer_kinds[layer] if self.layer_kinds else LayerKind()
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether there are layers that keep a state instead of keys and values."""
+        return any(kind.delta for kind in self.layer_kinds)
+
+    @property
+    def n_attentions(self) -> int:
+        """How many layers keep keys and values."""
+        return self.n_layers - sum(kind.delta for kind in self.layer_kinds)
+
+    @property
+    def qkv_rows(self) -> int:
+        """Rows of q, k and v together, and of attention's gates."""
+        gates = self.n_heads if self.output_gate else 0
+        return (self.n_heads + 2 * self.n_kv_heads + gates) * self.head_dim
+
+
+def check_count(name: str, value: object) -> None:
+    """Refuse a number that cannot say how many there are of something."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
+        raise CorruptCheckpointError(
+            f"the checkpoint says {name} = {value!r}; that must be a positive whole number"
+        )
 
 
 COUNTS = (

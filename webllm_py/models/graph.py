@@ -71,8 +71,7 @@ class Graph(Recording):
         if config.qk_norm is None:
             self.linear(name, x, "rope_append", targets, snippets=words, **constants)
         else:
-            width = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim
-            self.linear(name, x, "store", {"y": buffers.qkv}, Y_STRIDE=width)
+            self.linear(name, x, "store", {"y": buffers.qkv}, Y_STRIDE=config.qkv_rows)
             self.norm_heads(f"{name}_norm", targets, words, constants)
         if quantized:
             moved = {"rows": buffers.kv_rows, "step": buffers.step, "kv": buffers.kv[layer]}
@@ -96,6 +95,8 @@ class Graph(Recording):
                     snippets={**words, "epilogue": "epilogue/rope_append"},
                     EPS=config.norm_eps,
                     WHOLE=whole,
+                    OWN=config.qk_norm == "own",
+                    X_STRIDE=config.qkv_rows,
                     LANES=64,
                     THREADS=64,
                     **constants,
@@ -131,6 +132,22 @@ class Graph(Recording):
             self.dispatches.append(attention.split(1))
         else:
             self.dispatches += attention.dispatches(self.rows)
+        if self.config.output_gate:
+            self.gate_attended()
+
+    def gate_attended(self) -> None:
+        """attended *= the sigmoid of the gates that were projected with its queries."""
+        config, buffers = self.config, self.buffers
+        width = config.n_heads * config.head_dim
+        made = kernel(
+            "gate_attended",
+            WIDTH=width,
+            X_STRIDE=config.qkv_rows,
+            GATES_AT=config.qkv_rows - width,
+            Y_STRIDE=padded(width),
+        )
+        bound = {"x": buffers.qkv, "y": buffers.attended}
+        self.dispatches.append(Dispatch(made, bound, (-(-width // 64), self.rows, 1)))
 
     def add_attended(self, name: str, post_norm: str) -> None:
         """hidden += the projection of what ``attend`` left, as ``add_linear`` does it."""

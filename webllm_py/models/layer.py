@@ -6,13 +6,18 @@ found by their tensors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.experts import Experts
 from webllm_py.models.graph import Graph
 from webllm_py.models.tensors import Tensors, norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
+
+if TYPE_CHECKING:
+    from webllm_py.models.delta import DeltaNet
 
 __all__ = ["Layer"]
 
@@ -33,17 +38,25 @@ class Layer:
     def forward(self, g: Graph) -> None:
         """hidden += attention, then hidden += the MLP."""
         name = self.name
-        g.project_qkv(f"{name}.qkv", self.index)
-        g.attend(self.index, f"{name}.attn_sinks")
-        if self.config.parallel:
-            self.widen(g)
-        g.add_attended(f"{name}.attn_output", f"{name}.post_attention_norm")
+        if self.delta:
+            self.delta.forward(g)
+        else:
+            self.attend(g)
         if self.experts:
             self.experts.forward(g)
             return
         if not self.config.parallel:
             self.widen(g)
         g.add_linear(f"{name}.ffn_down", g.buffers.gated, f"{name}.post_ffw_norm")
+
+    def attend(self, g: Graph) -> None:
+        """hidden += attention."""
+        name = self.name
+        g.project_qkv(f"{name}.qkv", self.index)
+        g.attend(self.index, f"{name}.attn_sinks")
+        if self.config.parallel:
+            self.widen(g)
+        g.add_attended(f"{name}.attn_output", f"{name}.post_attention_norm")
 
     def widen(self, g: Graph) -> None:
         """gated = the MLP's first half."""
@@ -56,17 +69,31 @@ class Layer:
             g.gate_linears(f"{name}.ffn_gate", f"{name}.ffn_up")
 
     def matrices(self) -> list[Matrix]:
-        """q, k and v fused; gate and up."""
+        """q, k and v fused, or a delta net's; gate and up."""
         c = self.config
-        qkv = self.qkv_parts("weight", c.hidden_size)
-        attention = [
-            Matrix(f"{self.name}.qkv", self.qkv_rows, c.hidden_size, qkv),
-            self.plain_matrix("attn_output", c.hidden_size, c.n_heads * c.head_dim),
-        ]
+        attention = self.delta.matrices() if self.delta else self.attention_matrices()
         if self.experts:
             return [*attention, *self.experts.matrices()]
         down = self.plain_matrix("ffn_down", c.hidden_size, c.intermediate_size)
         return [*attention, *self.gate_up_matrices(), down]
+
+    def attention_matrices(self) -> list[Matrix]:
+        """q, k and v fused; what follows attention."""
+        c = self.config
+        qkv = self.qkv_parts("weight", c.hidden_size)
+        return [
+            Matrix(f"{self.name}.qkv", c.qkv_rows, c.hidden_size, qkv),
+            self.plain_matrix("attn_output", c.hidden_size, c.n_heads * c.head_dim),
+        ]
+
+    @property
+    def delta(self) -> DeltaNet | None:
+        """What the layer has in the place of attention, if it is of that kind."""
+        if not self.config.kind(self.index).delta:
+            return None
+        from webllm_py.models.delta import DeltaNet  # not before: a page's snapshot is small
+
+        return DeltaNet(self.config, self.tensors, self.name, self.index)
 
     @property
     def experts(self) -> Experts | None:
@@ -80,32 +107,33 @@ class Layer:
         tensor = self.tensors.shaped(f"{self.name}.{name}.weight", rows, columns)
         return Matrix(f"{self.name}.{name}", rows, columns, (Part(tensor),))
 
-    @property
-    def qkv_rows(self) -> int:
-        """Rows of q, k and v together."""
-        c = self.config
-        return (c.n_heads + 2 * c.n_kv_heads) * c.head_dim
-
     def qkv_parts(self, kind: str, *columns: int) -> tuple[Part, ...]:
-        """q, k and v of one kind (weight or bias), below each other, rotary pairs side by side.
+        """q, k and v of one kind (weight or bias), below each other, rotary pairs side by side; and
+        then attention's gates, which are stored behind the queries, head by head.
 
         They are tensors of their own, or one below each other.
         """
         c = self.config
         fused = f"{self.name}.attn_qkv.{kind}"
-        parts, base = [], 0
+        parts, base, at = [], 0, 0
         for i, (name, heads) in enumerate(zip("qkv", self.heads, strict=True)):
             rows, run, apart = heads * c.head_dim, 0, 0
+            stored_rows = 2 * rows if name == "q" and c.output_gate else rows
             if fused not in self.tensors:
                 stored = f"{self.name}.attn_{name}.{kind}"
-                tensor, first = self.tensors.shaped(stored, rows, *columns), 0
+                tensor, first = self.tensors.shaped(stored, stored_rows, *columns), 0
             else:
-                tensor, first = self.tensors.shaped(fused, self.qkv_rows, *columns), base
+                tensor, first = self.tensors.shaped(fused, c.qkv_rows, *columns), at
                 if c.qkv_by_head:
                     first, run, apart = i * c.head_dim, c.head_dim, 3 * c.head_dim
+            if stored_rows > rows:
+                run, apart = c.head_dim, 2 * c.head_dim
             pairs = (1, 2) if name == "v" else self.pairs
             parts.append(Part(tensor, base, 1, *pairs, first, rows, run=run, apart=apart))
-            base += rows
+            base, at = base + rows, at + stored_rows
+        if c.output_gate:
+            q = parts[0]
+            parts.append(replace(q, base=base, head_dim=1, rotary_dim=2, first=c.head_dim))
         return tuple(parts)
 
     @property
@@ -157,9 +185,8 @@ class Layer:
         """Norm weights and biases, each by the matrix that they go with; norms behind by their own
         names."""
         c = self.config
-        qkv = self.qkv_parts("bias") if self.biased("attn_q", "attn_qkv") else ()
         made = [
-            self.vector("qkv", "attn_norm", self.qkv_rows, qkv),
+            *(self.delta.vectors() if self.delta else self.attention_vectors()),
             *(self.experts.vectors() if self.experts else self.gate_up_vectors()),
         ]
         for name in ("attn_output", "ffn_down"):
@@ -169,6 +196,13 @@ class Layer:
             for name in ("post_attention_norm", "post_ffw_norm"):
                 norm = self.norm_parts(name)
                 made.append(Vector(f"{self.name}.{name}", c.hidden_size, norm))
+        return made
+
+    def attention_vectors(self) -> list[Vector]:
+        """The norm before attention, biases of q, k and v, norms of heads, sinks."""
+        c = self.config
+        qkv = self.qkv_parts("bias") if self.biased("attn_q", "attn_qkv") else ()
+        made = [self.vector("qkv", "attn_norm", c.qkv_rows, qkv)]
         if c.qk_norm:
             made.append(self.qk_norm())
         if c.sinks:
@@ -192,9 +226,13 @@ class Layer:
         return Vector(f"{self.name}.{matrix}", self.config.hidden_size, parts, rows, biases)
 
     def norm_parts(self, name: str) -> tuple[Part, ...]:
-        """A norm of hidden rows. A parallel MLP may share attention's."""
-        if self.config.parallel and f"{self.name}.{name}.weight" not in self.tensors:
-            name = "attn_norm"
+        """A norm of hidden rows. A parallel MLP may share attention's; some of GGUF's are called
+        after what they follow."""
+        if f"{self.name}.{name}.weight" not in self.tensors:
+            if self.config.parallel:
+                name = "attn_norm"
+            elif name == "ffn_norm":
+                name = "post_attention_norm"
         return norm_parts(self.config, self.tensors, f"{self.name}.{name}")
 
     def gate_up_vectors(self) -> list[Vector]:
@@ -216,11 +254,21 @@ class Layer:
         head_dim, rotary_dim = self.pairs
         parts, base = [], 0
         for name, heads in (("attn_q_norm", c.n_heads), ("attn_k_norm", c.n_kv_heads)):
-            size = c.head_dim * (heads if c.qk_norm == "whole" else 1)
-            weight = self.tensors.shaped(f"{self.name}.{name}.weight", size)
-            parts.append(Part(weight, base, 1, head_dim, rotary_dim, plus=c.norm_plus))
-            base += size
+            for weight in self.qk_norm_weights(f"{self.name}.{name}", heads):
+                parts.append(Part(weight, base, 1, head_dim, rotary_dim, plus=c.norm_plus))
+                base += weight.shape[0]
         return Vector(f"{self.name}.qkv_norm", rows=base, biases=tuple(parts))
+
+    def qk_norm_weights(self, name: str, heads: int) -> list[TensorInfo]:
+        """Of queries, or of keys: one tensor, or one a head."""
+        c = self.config
+        if c.qk_norm != "own":
+            size = c.head_dim * (heads if c.qk_norm == "whole" else 1)
+            return [self.tensors.shaped(f"{name}.weight", size)]
+        if f"{name}.weight" in self.tensors:
+            whole = self.tensors.shaped(f"{name}.weight", heads, c.head_dim)
+            return [replace(whole, shape=(heads * c.head_dim,))]
+        return [self.tensors.shaped(f"{name}.{i}.weight", c.head_dim) for i in range(heads)]
 
 
 def alternating(parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from webllm_py.errors import AdapterError
@@ -20,6 +20,8 @@ __all__ = ["MOST_ADAPTERS", "LowRank", "RowOrder", "Rows", "Segment", "segments_
 
 MOST_ADAPTERS = 64
 """Adapters that may be loaded at a time."""
+# Of a delta net, in the order of the matrix that projects in; and the one that projects out.
+DELTA = ("attn_qkv", "attn_gate", "ssm_alpha", "ssm_beta", "ssm_out")
 STEM = re.compile(r"blk\.(\d+)\.(\w+)")
 
 
@@ -142,6 +144,8 @@ class Placing:
         """Those of a pair for the module of a GGUF name."""
         match = STEM.fullmatch(stem)
         layer, kind = (f"blk.{match[1]}.", match[2]) if match else ("", stem)
+        if match and self.model.config.kind(int(match[1])).delta and kind in DELTA:
+            return [self.delta(layer, kind)]
         if kind in ("attn_q", "attn_k", "attn_v", "attn_qkv"):
             return self.attention(f"{layer}qkv", kind)
         if kind in ("ffn_gate", "ffn_up"):
@@ -157,10 +161,47 @@ class Placing:
         matrix = self.checked(name)
         return Segment(name, self.pair, self.order(Rows(0, matrix.rows)))
 
+    def delta(self, layer: str, kind: str) -> Segment:
+        """Rows of what a delta net projects to, or its projection back.
+
+        Raises:
+            AdapterError: the model's file has heads of values in another order than the adapter.
+        """
+        d = self.model.config.delta
+        assert d
+        if d.tiled != self.adapter.gguf and d.k_heads != d.v_heads:
+            raise AdapterError(
+                f"the adapter {self.adapter.name} is for {self.module}, whose heads GGUF has in "
+                "another order than Hugging Face: take both files from one of them"
+            )
+        if kind == "ssm_out":
+            return self.whole(layer + kind)
+        self.checked(f"{layer}delta_in")
+        counts = dict(zip(DELTA, (d.channels, d.v_width, d.v_heads, d.v_heads), strict=False))
+        first = sum(counts[other] for other in DELTA[: DELTA.index(kind)])
+        if first % 4:
+            raise self.unknown()
+        order = self.order(Rows(0, counts[kind]))
+        return Segment(f"{layer}delta_in", self.pair, order, first)
+
+    def gated_queries(self, name: str, queries: Rows) -> list[Segment]:
+        """Rows of queries, and of the gates that stand behind each head's."""
+        c = self.model.config
+        apart = {"run": c.head_dim, "apart": 2 * c.head_dim}
+        gates = Rows(c.head_dim, queries.count, **apart)
+        behind = c.qkv_rows - queries.count
+        both = 2 * queries.count
+        return [
+            Segment(name, self.pair, self.fitting(RowOrder((replace(queries, **apart),)), both)),
+            Segment(name, self.pair, self.fitting(RowOrder((gates,)), both), behind),
+        ]
+
     def attention(self, name: str, kind: str) -> list[Segment]:
         """Rows of q, k or v, or of all three."""
         self.checked(name)
         parts = self.qkv_rows(kind == "attn_qkv")
+        if self.model.config.output_gate and kind == "attn_q":
+            return self.gated_queries(name, parts[0])
         if kind == "attn_qkv":
             return [Segment(name, self.pair, self.order(*parts))]
         index = ("attn_q", "attn_k", "attn_v").index(kind)

@@ -48,9 +48,10 @@ MLC_NAMES: Mapping[str, str] = {
 # Of Gemma 3, which MLC takes for a part of a model that sees.
 MLC_PREFIX = "language_model."
 
-# Constants that some exporters stored, and that are computed here.
+# Constants that some exporters stored, and that are computed here; and Qwen's drafts of tokens to
+# come, which are not made.
 IGNORED = re.compile(
-    r"\.(rotary_emb\.inv_freq|attn_rot_embd(\.weight)?|masked_bias|(attn|attention)\.bias)$"
+    r"^(model\.)?mtp\.|\.(rotary_emb\.inv_freq|attn_rot_embd(\.weight)?|masked_bias|(attn|attention)\.bias)$"
 )
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 

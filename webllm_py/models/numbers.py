@@ -69,8 +69,14 @@ class Numbers:
 
     @property
     def layers(self) -> int:
-        """How many layers there are."""
-        return self.count("num_hidden_layers", "block_count")
+        """How many layers there are, without those that draft tokens to come."""
+        layers = self.count("num_hidden_layers", "block_count")
+        drafts = self.get("", "nextn_predict_layers", 0) if self.gguf else 0
+        if not isinstance(drafts, int) or not 0 <= drafts < layers:
+            raise CorruptCheckpointError(
+                f"the checkpoint says that {drafts!r} of its {layers} layers draft tokens"
+            )
+        return layers - drafts
 
     @property
     def hidden(self) -> int:

@@ -16,6 +16,7 @@ from webllm_py.checkpoint.checkpoint import FORMATS, Checkpoint, TensorFormat, T
 from webllm_py.checkpoint.mlc_format import QUANTIZATIONS
 from webllm_py.fetch.prebuilt import Prebuilt
 from webllm_py.fetch.source import ByteSource
+from webllm_py.models.config import CONV
 
 __all__ = ["architecture_of", "imagined"]
 
@@ -54,6 +55,10 @@ TABLE = """
 2048 6144 28 16 8 128 151936 tied: Qwen3-1.7B
 2560 9728 36 32 8 128 151936 tied: Qwen3-4B
 4096 12288 36 32 8 128 151936 -: Qwen3-8B
+1024 3584 24 8 2 256 248320 tied: Qwen3.5-0.8B
+2048 6144 24 8 2 256 248320 tied: Qwen3.5-2B
+2560 9216 32 16 4 256 248320 tied: Qwen3.5-4B
+4096 12288 32 16 4 256 248320 -: Qwen3.5-9B
 3072 8192 32 32 32 96 32064 -: Phi-3.5-mini-instruct Phi-3-mini-4k-instruct
 3072 8192 32 24 8 128 200064 tied: Phi-4-mini-instruct
 2560 10240 32 32 32 80 51200 -: phi-2
@@ -69,12 +74,16 @@ TABLE = """
 768 3072 12 12 12 64 30522 tied: snowflake-arctic-embed-m
 384 1536 12 12 12 32 30522 tied: snowflake-arctic-embed-s
 """
-ARCHITECTURES = {"phi-msft": "phi"}
+ARCHITECTURES = {"phi-msft": "phi", "qwen3_5": "qwen3_5_text"}
 LAYER_NORM = ("phi", "stablelm", "gpt_neox", "bert")
 NO_GATE = ("phi", "gpt_neox", "bert")
 BIASED = ("phi", "gpt_neox", "bert")
 BIASED_QKV = ("qwen2", "stablelm", *BIASED)
 NORMS_BEHIND = ("gemma2", "gemma3_text", "olmo2")
+QWEN35 = "qwen3_5_text"
+# Heads of values of its delta nets, by hidden size; there are 16 of keys, each of 128 elements.
+DELTA_HEADS = {1024: 16, 2048: 16, 2560: 32, 4096: 32}
+KEY_HEADS, DELTA_DIM = 16, 128
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
 
@@ -105,6 +114,7 @@ class Shape:
             "num_key_value_heads": self.kv_heads,
             "head_dim": self.head_dim,
             "tie_word_embeddings": self.tied,
+            "linear_num_value_heads": DELTA_HEADS.get(self.hidden),
         }
 
 
@@ -174,23 +184,49 @@ def shapes_of(s: Shape, record: Prebuilt) -> Shapes:
     if not s.tied:
         yield "output.weight", (s.vocab, s.hidden)
     for i in range(s.layers):
-        for name, shape in (*matrices(s), *norms(s)):
+        is_delta = s.family == QWEN35 and (i + 1) % 4
+        mixed = delta_net(s) if is_delta else [*attention(s), *head_norms(s)]
+        for name, shape in (*mixed, *mlp(s), *norms(s)):
             yield f"blk.{i}.{name}", shape
 
 
-def matrices(s: Shape) -> Shapes:
-    """Of a layer, and their biases."""
+def attention(s: Shape) -> Shapes:
+    """Matrices of a layer's attention, and their biases."""
     attended = s.heads * s.head_dim
+    gates = attended if s.family == QWEN35 else 0
+    rows = attended + gates + 2 * s.kv_heads * s.head_dim
+    yield from matrix(s, "attn_qkv", rows, s.hidden)
+    yield from matrix(s, "attn_output", s.hidden, attended)
+
+
+def delta_net(s: Shape) -> Shapes:
+    """All of a gated delta net."""
+    heads = DELTA_HEADS[s.hidden]
+    values = heads * DELTA_DIM
+    channels = 2 * KEY_HEADS * DELTA_DIM + values
+    yield "attn_qkv.weight", (channels, s.hidden)
+    yield "attn_gate.weight", (values, s.hidden)
+    yield "ssm_alpha.weight", (heads, s.hidden)
+    yield "ssm_beta.weight", (heads, s.hidden)
+    yield "ssm_out.weight", (s.hidden, values)
+    yield "ssm_conv1d.weight", (channels * CONV,)
+    yield "ssm_a", (heads,)
+    yield "ssm_dt.bias", (heads,)
+    yield "ssm_norm.weight", (DELTA_DIM,)
+
+
+def mlp(s: Shape) -> Shapes:
+    """Matrices of a layer's MLP, and their biases."""
     gates = 1 if s.family in NO_GATE else 2
-    for name, size, columns in (
-        ("attn_qkv", attended + 2 * s.kv_heads * s.head_dim, s.hidden),
-        ("attn_output", s.hidden, attended),
-        ("ffn_up", gates * s.intermediate, s.hidden),
-        ("ffn_down", s.hidden, s.intermediate),
-    ):
-        yield f"{name}.weight", (size, columns)
-        if s.family in (BIASED_QKV if name == "attn_qkv" else BIASED):
-            yield f"{name}.bias", (size,)
+    yield from matrix(s, "ffn_up", gates * s.intermediate, s.hidden)
+    yield from matrix(s, "ffn_down", s.hidden, s.intermediate)
+
+
+def matrix(s: Shape, name: str, rows: int, columns: int) -> Shapes:
+    """A matrix, and its bias."""
+    yield f"{name}.weight", (rows, columns)
+    if s.family in (BIASED_QKV if name == "attn_qkv" else BIASED):
+        yield f"{name}.bias", (rows,)
 
 
 def norms(s: Shape) -> Shapes:
@@ -203,7 +239,11 @@ def norms(s: Shape) -> Shapes:
         names += ["post_attention_norm", "post_ffw_norm"] if s.family in NORMS_BEHIND else []
     for name in names:
         yield from norm(s, name)
-    if s.family in ("qwen3", "gemma3_text", "olmo2"):
+
+
+def head_norms(s: Shape) -> Shapes:
+    """Of a layer's queries and keys."""
+    if s.family in ("qwen3", QWEN35, "gemma3_text", "olmo2"):
         heads = (s.heads, s.kv_heads) if s.family == "olmo2" else (1, 1)
         for name, count in zip(("attn_q_norm", "attn_k_norm"), heads, strict=True):
             yield f"{name}.weight", (count * s.head_dim,)

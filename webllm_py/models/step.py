@@ -4,9 +4,10 @@ Words (uint32)::
 
     0            rows of this step
     1            the row that the output layer takes for its first, in a plan that picks one
-    2, 3         a page of the KV cache to copy, and where to
+    2, 3         a page of the KV cache, or a state, to copy, and where to
     4 ...        4 words a row: token, position, slot, tokens drawn for the slot
     pages_at ... a page table for each slot: physical page of logical page 0, 1, ...
+    states_at .. the state of each slot, of models that keep one
 
 A slot is one of the sequences that are decoded together.
 """
@@ -53,7 +54,12 @@ class StepLayout:
     @property
     def nbytes(self) -> int:
         """Bytes of the whole buffer."""
-        return 4 * (self.pages_at + self.max_pages * SLOTS)
+        return 4 * (self.states_at + SLOTS)
+
+    @property
+    def states_at(self) -> int:
+        """First word of the slots' states."""
+        return self.pages_at + self.max_pages * SLOTS
 
     def words(self, rows: Sequence[Row], picked: int = 0) -> bytes:
         """The words from 0 for these rows."""
@@ -68,6 +74,10 @@ class StepLayout:
     def page_copy(self, source: int, target: int) -> tuple[int, bytes]:
         """Byte offset and words of a page to copy."""
         return 8, struct.pack("<2I", source, target)
+
+    def state_offset(self, slot: int) -> int:
+        """Byte offset of the number of a slot's state."""
+        return 4 * (self.states_at + slot)
 
     def pages_offset(self, logical_page: int, slot: int = 0) -> int:
         """Byte offset of a page-table entry."""

@@ -20,6 +20,8 @@ from webllm_py.random_models.vocabulary import made_tokens
 
 __all__ = ["write_random_model"]
 
+# Of Qwen3.5's delta nets, and how often there is an attention instead.
+KEY_HEADS, DELTA_DIM, INTERVAL = 16, 128, 4
 NORMAL_TOKEN, CONTROL_TOKEN = 1, 3  # token types of the GGUF specification
 
 
@@ -64,6 +66,16 @@ def add_sizes(writer: GGUFWriter, name: str, shape: Shape) -> None:
         "rope.dimension_count": shape.head_dim,
         "rope.freq_base": shape.rope_theta,
     }
+    if shape.delta_heads:
+        sizes |= {
+            "rope.dimension_count": shape.head_dim // 4,
+            "ssm.conv_kernel": 4,
+            "ssm.state_size": DELTA_DIM,
+            "ssm.group_count": KEY_HEADS,
+            "ssm.time_step_rank": shape.delta_heads,
+            "ssm.inner_size": shape.delta_heads * DELTA_DIM,
+            "full_attention_interval": INTERVAL,
+        }
     for key, value in sizes.items():
         writer.add(f"{shape.architecture}.{key}", value)
 
@@ -105,17 +117,50 @@ def add_tensors(writer: GGUFWriter, shape: Shape, format: str) -> None:
     def vector(name: str, length: int, value: float) -> None:
         writer.add_tensor(name, (length,), "F32", [array("f", [value]).tobytes() * length])
 
+    def attention(layer: str) -> None:
+        gates = queries if shape.delta_heads else 0
+        for part, rows in (("q", queries + gates), ("k", keys), ("v", keys)):
+            matrix(f"{layer}.attn_{part}", rows, hidden)
+            if shape.architecture == "qwen2":
+                vector(f"{layer}.attn_{part}.bias", rows, 0.0)
+            elif shape.delta_heads and part != "v":
+                vector(f"{layer}.attn_{part}_norm.weight", shape.head_dim, 1.0)
+        matrix(f"{layer}.attn_output", hidden, queries)
+
+    def delta_net(layer: str) -> None:
+        values = shape.delta_heads * DELTA_DIM
+        channels = 2 * KEY_HEADS * DELTA_DIM + values
+        matrix(f"{layer}.attn_qkv", channels, hidden)
+        matrix(f"{layer}.attn_gate", values, hidden)
+        matrix(f"{layer}.ssm_alpha", shape.delta_heads, hidden)
+        matrix(f"{layer}.ssm_beta", shape.delta_heads, hidden)
+        matrix(f"{layer}.ssm_out", hidden, values)
+        writer.add_tensor(
+            f"{layer}.ssm_conv1d.weight",
+            (channels, 4),
+            "F32",
+            [array("f", [0.5]).tobytes() * 4 * channels],
+        )
+        writer.add_tensor(
+            f"{layer}.ssm_a",
+            (shape.delta_heads,),
+            "F32",
+            [array("f", [-0.1]).tobytes() * shape.delta_heads],
+        )
+        vector(f"{layer}.ssm_dt.bias", shape.delta_heads, 0.0)
+        vector(f"{layer}.ssm_norm.weight", DELTA_DIM, 1.0)
+
     # Logits spread as a trained model's do: sampling works on a few hundred likely tokens.
     matrix("token_embd", shape.vocab, hidden, gain=3.0)
     for i in range(shape.layers):
         layer = f"blk.{i}"
         vector(f"{layer}.attn_norm.weight", hidden, 1.0)
-        for part, rows in (("q", queries), ("k", keys), ("v", keys)):
-            matrix(f"{layer}.attn_{part}", rows, hidden)
-            if shape.architecture == "qwen2":
-                vector(f"{layer}.attn_{part}.bias", rows, 0.0)
-        matrix(f"{layer}.attn_output", hidden, queries)
-        vector(f"{layer}.ffn_norm.weight", hidden, 1.0)
+        if shape.delta_heads and (i + 1) % INTERVAL:
+            delta_net(layer)
+        else:
+            attention(layer)
+        behind = "post_attention_norm" if shape.delta_heads else "ffn_norm"
+        vector(f"{layer}.{behind}.weight", hidden, 1.0)
         matrix(f"{layer}.ffn_gate", ffn, hidden)
         matrix(f"{layer}.ffn_up", ffn, hidden)
         matrix(f"{layer}.ffn_down", hidden, ffn)

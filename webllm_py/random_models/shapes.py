@@ -14,6 +14,7 @@ class Shape:
 
     Attributes:
         tied: whether the embedding table is the output layer as well.
+        delta_heads: heads of values of the gated delta nets that three of four layers are; none.
     """
 
     architecture: str
@@ -27,6 +28,18 @@ class Shape:
     tied: bool
     rope_theta: float
     context: int
+    delta_heads: int = 0
+
+
+def qwen35(
+    layers: int, hidden: int, ffn: int, heads: int, delta_heads: int, *, tied: bool = True
+) -> Shape:
+    """A model of the Qwen3.5 series."""
+    return Shape(
+        architecture="qwen35", layers=layers, hidden=hidden, ffn=ffn, heads=heads,
+        kv_heads=heads // 4, head_dim=256, vocab=248320, tied=tied, rope_theta=1e7,
+        context=262144, delta_heads=delta_heads,
+    )  # fmt: skip
 
 
 def qwen2(
@@ -63,6 +76,8 @@ SHAPES: Mapping[str, Shape] = {
     "qwen2.5-0.5b": qwen2(24, 896, 4864, 14, 2),
     "qwen2.5-1.5b": qwen2(28, 1536, 8960, 12, 2),
     "qwen2.5-7b": qwen2(28, 3584, 18944, 28, 4, vocab=152064, tied=False),
+    "qwen3.5-0.8b": qwen35(24, 1024, 3584, 8, 16),
+    "qwen3.5-4b": qwen35(32, 2560, 9216, 16, 32),
     "llama-3.2-1b": llama3(16, 2048, 8192, 32, head_dim=64),
     "llama-3.2-3b": llama3(28, 3072, 8192, 24),
     "llama-3.1-8b": llama3(32, 4096, 14336, 32, tied=False),

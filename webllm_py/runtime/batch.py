@@ -230,8 +230,11 @@ class Batch:
         if not self._waiting or self._joining:
             return False
         member = self._waiting[0]
-        used = sum(other.pages for other in {part.member for part in self._parts})
-        fits = used + member.pages <= self.executor.cache.pages.max_pages
+        most = self.executor.layout.max_pages  # of a sequence, which may drop some
+        members = {part.member for part in self._parts}
+        used = sum(min(other.pages, len(other.settings) * most) for other in members)
+        needed = min(member.pages, len(member.settings) * most)
+        fits = used + needed <= self.executor.cache.pages.max_pages
         return (fits or not used) and len(member.settings) <= len(self._free_slots)
 
     async def _admit(self) -> None:
@@ -247,7 +250,7 @@ class Batch:
             return
         try:
             await anext(self._joining.chunks)
-            if len(self._joining.sequences[0].tokens) == len(self._joining.member.prompt):
+            if self._joining.sequences[0].read == len(self._joining.member.prompt):
                 await self._join(self._joining)  # before a step takes the last row's place
         except GPUOutOfMemoryError as error:
             self._fail_joining(error)
@@ -263,7 +266,7 @@ class Batch:
         tokens = await self._steps.first(joining.slots, adapted=bool(member.adapters))
         for number, (slot, token) in enumerate(zip(joining.slots, tokens, strict=True)):
             sequence = joining.sequences[number]
-            position, left = len(member.prompt), member.max_tokens - 1
+            position, left = len(first.tokens), member.max_tokens - 1
             self._parts.append(Part(member, number, slot, sequence, token, position, left))
             member.pieces.put((number, [token]))
         self._joining = None

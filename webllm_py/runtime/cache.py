@@ -33,6 +33,7 @@ class KVCache:
 
     Attributes:
         buffers: one a layer; kernels/kv/pages.wgsl.
+        paged: the layers whose buffers hold pages.
     """
 
     def __init__(
@@ -51,15 +52,28 @@ class KVCache:
         self.layout, self.step = layout, step
         self.pages = PageTable(min(bindable, SLOTS * layout.max_pages))
         self.page_bytes = page_bytes(config, kv_format)
-        self.buffers = [owner.create(f"kv {i}", 16) for i in range(config.n_layers)]
+        self.buffers = [
+            owner.create(f"kv {i}", self.first_bytes(config, i)) for i in range(config.n_layers)
+        ]
+        self.paged = [i for i in range(config.n_layers) if not config.kind(i).delta]
         self._on_growth = on_growth
         self._most_running = 0
         self._copy_plan: Plan | None = None
 
+    @staticmethod
+    def first_bytes(config: ModelConfig, layer: int) -> int:
+        """Bytes of a layer's buffer before there are pages: the least."""
+        return 16
+
+    @property
+    def later_bytes(self) -> int:
+        """Bytes that come besides pages, for what is kept for later prompts."""
+        return 0
+
     @property
     def bytes_a_page(self) -> int:
         """Bytes of a page, all layers together."""
-        return len(self.buffers) * self.page_bytes
+        return len(self.paged) * self.page_bytes
 
     async def prepare(self) -> None:
         """Make the first pages."""
@@ -81,9 +95,14 @@ class KVCache:
         added = -(-length // PAGE) - len(sequence.pages)
         if added <= 0:
             return
+        await self._grow_for(added)
+        self.write_pages(self.pages.reserve(sequence, length), slot)
+
+    async def _grow_for(self, added: int) -> None:
+        """Have room for so many more pages, if there is memory; see ``reserve``."""
         needed = self.pages.running + added
         self._most_running = max(self._most_running, needed)
-        missing, capacity = self.pages.missing(sequence, length), self.pages.capacity
+        missing, capacity = self.pages.lacks(added), self.pages.capacity
         if missing:
             # Beyond this, finished sequences make room.
             keep = max(2 * self._most_running, KEEP_BYTES // self.bytes_a_page)
@@ -95,7 +114,6 @@ class KVCache:
                     # Without room to spare; or with none where finished sequences can make room.
                     if capacity < needed:
                         await self._grow(needed)
-        self.write_pages(self.pages.reserve(sequence, length), slot)
 
     async def fork(self, sequence: CachedSequence, slot: int) -> CachedSequence:
         """A sequence that goes on from another one, in a slot of its own.
@@ -109,14 +127,28 @@ class KVCache:
         shared = len(fork.pages)
         try:
             self.write_pages(list(enumerate(fork.pages)), slot)
-            await self.reserve(fork, len(sequence.tokens), slot)
+            # Pages only, whatever else a kind of cache gives sequences.
+            await KVCache.reserve(self, fork, len(sequence.tokens), slot)
             if shared < len(sequence.pages):
                 await self._copy_page(sequence.pages[shared], fork.pages[shared])
         except BaseException:
             self.pages.release(fork)
             raise
         fork.tokens += sequence.tokens[len(fork.tokens) :]
+        fork.dropped[:] = sequence.dropped
         return fork
+
+    def at_once(self, length: int, end: int) -> int:
+        """How many of the tokens behind so many are to be computed at once, of a prompt that ends
+        there: all."""
+        return end - length
+
+    async def make_room(self, sequence: CachedSequence, slot: int = 0) -> int:
+        """Drop tokens of a sequence that is full, if this kind of cache does; how many."""
+        return 0
+
+    async def computed(self, sequence: CachedSequence, end: int, slot: int = 0) -> None:
+        """A part of a prompt that ends there was computed, up to the sequence's last token."""
 
     def write_pages(self, pages: Sequence[tuple[int, int]], slot: int = 0) -> None:
         """Put (logical, physical) pages into a slot's page table."""
@@ -131,7 +163,10 @@ class KVCache:
             groups = (-(-units // 64), 1, 1)
             self._copy_plan = await self.device.record(
                 "copy page",
-                [Dispatch(copy, {"step": self.step, "kv": kv}, groups) for kv in self.buffers],
+                [
+                    Dispatch(copy, {"step": self.step, "kv": self.buffers[i]}, groups)
+                    for i in self.paged
+                ],
             )
         self.device.write(self.step, *self.layout.page_copy(source, target))
         self.device.replay(self._copy_plan)
@@ -145,18 +180,23 @@ class KVCache:
         pages = min(pages, self.pages.max_pages)
         self.drop_plans()
         self._on_growth()
-        for i, old in enumerate(self.buffers):
-            grown = self.owner.create(f"kv {i}", pages * self.page_bytes)
-            try:
-                await self.device.check()
-                if self.pages.capacity:
-                    self.device.copy(old, grown, self.pages.capacity * self.page_bytes)
-            except BaseException:
-                self.owner.free(grown)
-                raise
-            self.buffers[i] = grown
-            self.owner.free(old)
+        for i in self.paged:
+            await self._replace(i, pages * self.page_bytes, self.pages.capacity * self.page_bytes)
         self.pages.grow_to(pages)
+
+    async def _replace(self, layer: int, nbytes: int, kept: int) -> None:
+        """Give a layer a buffer of so many bytes, with the first ones of the old."""
+        old = self.buffers[layer]
+        grown = self.owner.create(f"kv {layer}", nbytes)
+        try:
+            await self.device.check()
+            if kept:
+                self.device.copy(old, grown, kept)
+        except BaseException:
+            self.owner.free(grown)
+            raise
+        self.buffers[layer] = grown
+        self.owner.free(old)
 
     def drop_plans(self) -> None:
         """Forget the recorded copy."""

@@ -84,7 +84,9 @@ class Decoder:
         a row's end is multiplied with zeros.
         """
         config, buffers = self.executor.model.config, self.executor.buffers
-        rows = (config.n_heads * config.head_dim, config.intermediate_size)
+        rows = [config.n_heads * config.head_dim, config.intermediate_size]
+        if config.delta:
+            rows.append(config.delta.v_width)
         if any(padded(row) != row for row in rows):
             return ()
         return buffers.normed, buffers.gated

@@ -85,7 +85,7 @@ class DecoderEmbedder:
         cache = executor.cache
         sequence = cache.begin(text)
         try:
-            async for _ in executor.prefill(sequence, text[len(sequence.tokens) :]):
+            async for _ in executor.prefill(sequence, text[sequence.read :]):
                 if interrupted():
                     return None
             executor.go_on(sequence)

@@ -10,14 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import DeviceLimitError
-from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
+from webllm_py.gpu.device import Device, Dispatch, Plan
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models.activations import Activations, padded
-from webllm_py.models.attention import SPLIT_END, fused_keys
+from webllm_py.models.attention import fused_keys
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
-from webllm_py.models.kv_cache import KVFormat, page_bytes, row_bytes
+from webllm_py.models.kv_cache import KVFormat, page_bytes
 from webllm_py.models.linear import Gemm
 from webllm_py.models.rope import Rotation, rope_table
 from webllm_py.models.seen import NO_TOKEN, is_seen
@@ -26,10 +25,11 @@ from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
 from webllm_py.runtime.batch import Batch
-from webllm_py.runtime.cache import KVCache
+from webllm_py.runtime.caches import cache_of
 from webllm_py.runtime.decoder import ADAPTED, Decoder, plan_name
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
+from webllm_py.runtime.work_buffers import work_buffers
 
 if TYPE_CHECKING:
     from webllm_py.runtime.adapters import Adapters
@@ -46,6 +46,7 @@ class Executor:
     Args:
         context_length: the most positions a sequence may have.
         rotations: of queries and keys, by ``LayerKind.rope``.
+        sinks: first tokens that stay when a sequence goes on past the context; None: none does.
 
     Attributes:
         usual_prompts: tokens of those whose kernels are compiled while loading.
@@ -64,6 +65,7 @@ class Executor:
         rotations: Mapping[str, Rotation],
         tuning: Tuning,
         kv_format: KVFormat = "f16",
+        sinks: int | None = None,
     ):
         config = model.config
         self.device, self.owner, self.model, self.weights = device, owner, model, weights
@@ -75,7 +77,8 @@ class Executor:
         layout = StepLayout(self.chunk, -(-context_length // PAGE))
         step = owner.create("step", layout.nbytes)
         self.layout = layout
-        self.cache = KVCache(
+        self.sliding = sinks is not None
+        self.cache = cache_of(config, sinks, rotations)(
             device,
             owner,
             config,
@@ -85,10 +88,12 @@ class Executor:
             bindable=longest_context(config, device, kv_format) // PAGE,
             on_growth=self.drop_plans,
         )
-        self._rope_tables = {
+        self._rope_tables = tables = {
             name: rope_table(rotation, context_length) for name, rotation in rotations.items()
         }
-        self.buffers = self._activations(config, step)
+        self.buffers = work_buffers(
+            owner, config, tuning, kv_format, self.chunk, step, tables, self.cache.buffers
+        )
         self.decoder = Decoder(self, owner, logits=self.buffers.logits)
         self.fused_keys = fused_keys(config, tuning)
         self.usual_prompts: tuple[int, ...] = USUAL_PROMPTS
@@ -98,40 +103,11 @@ class Executor:
         self.images: ImageRows | None = None
         self.batch = Batch(self)
 
-    def _activations(self, config: ModelConfig, step: Buffer) -> Activations:
-        make = self.owner.create
-        hidden = padded(config.hidden_size)
-        heads = padded(config.n_heads * config.head_dim)
-        qkv = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim
-        rows = 4 * self.chunk
-        # Within a layer, of each pair one is read for the last time before the other is written.
-        # What the one is multiplied with in 8 bits is kept in the other.
-        inner = eight_bits(padded(config.intermediate_size), self.chunk)
-        normed_or_attended = make("normed or attended", max(rows * max(hidden, heads), inner))
-        experts = config.n_experts_used * padded(config.expert_size)
-        widest = max(heads, padded(config.intermediate_size), experts)
-        q_or_gated = make("q or gated", rows * widest)
-        partial = 4 * config.n_heads * self.tuning.partials * (config.head_dim + SPLIT_END)
-        return Activations(
-            step=step,
-            rope={n: make(f"{n} rope table", len(t)) for n, t in self._rope_tables.items()},
-            hidden=make("hidden", rows * hidden),
-            normed=normed_or_attended,
-            q=q_or_gated,
-            attended=normed_or_attended,
-            gated=q_or_gated,
-            partial=make("attention splits", partial),
-            logits=make("logits", 4 * config.vocab_size),
-            zeros=make("zeros", 16),
-            kv_rows=make("kv rows", self.chunk * row_bytes(config, self.kv_format)),
-            qkv=make("q, k and v", rows * qkv if config.qk_norm else 0),
-            scores=make("experts' scores", rows * config.n_experts),
-            route=make("experts' route", 2 * rows * config.n_experts_used),
-            projected=make(
-                "projected", rows * hidden if config.post_norm or config.parallel else 0
-            ),
-            kv=self.cache.buffers,
-        )
+    @property
+    def goes_back(self) -> bool:
+        """Whether tokens of a sequence under way can be dropped: states only go on, and what has
+        dropped out of a window does not come back."""
+        return not self.model.config.recurrent and not self.sliding
 
     async def prepare(self) -> None:
         """Make the first pages, compile the kernels and record the first plans."""
@@ -160,6 +136,10 @@ class Executor:
 
     def together(self, prompt: int, answer: int) -> int:
         """How many answers of so many tokens to one prompt may be decoded together."""
+        if self.sliding:
+            return max(
+                1, min(SLOTS, self.chunk, self.cache.pages.max_pages // self.layout.max_pages)
+            )
         whole = prompt // PAGE
         each = -(-(prompt + answer) // PAGE) - whole
         return max(1, min(SLOTS, self.chunk, (self.cache.pages.max_pages - whole) // each))
@@ -182,8 +162,11 @@ class Executor:
         At most two chunks are queued, so that stopping between them is quick. The hidden rows of
         the last chunk stay for ``go_on``.
         """
-        for start in range(0, len(tokens), self.chunk):
+        end, start = len(sequence.tokens) + len(tokens), 0
+        while start < len(tokens):
+            await self.cache.make_room(sequence, slot)
             part = tokens[start : start + self.chunk]
+            part = part[: self.cache.at_once(len(sequence.tokens), end)]
             images = self.images if self.images and any(map(is_seen, part)) else None
             if images:
                 async with aclosing(images.make(part)) as tiles:
@@ -199,7 +182,9 @@ class Executor:
                 await self.device.idle()
             self.device.replay(plan)
             sequence.tokens += part
+            start += len(part)
             self._last_row = len(part) - 1
+            await self.cache.computed(sequence, end, slot)
             yield sequence
 
     def go_on(self, sequence: CachedSequence, slots: Sequence[int] = (0,), drawn: int = 0) -> None:
@@ -305,11 +290,6 @@ class Executor:
         nothing is computed in others."""
         if self.adapters:
             self.adapters.use(slots, mix, alone=alone)
-
-
-def eight_bits(columns: int, rows: int) -> int:
-    """Bytes of rows of so many elements in 8 bits, with a scale for every 32."""
-    return rows * (columns + 4 * (columns // 32))
 
 
 def consecutive(tokens: Sequence[int], position: int, slot: int = 0) -> list[Row]:

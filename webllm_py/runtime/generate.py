@@ -140,16 +140,17 @@ async def begun(
         sequences.append(executor.cache.begin(prompt, adapters=member.adapters))
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
-            stats.cached_tokens = len(sequences[0].tokens)
-        chunks = executor.prefill(sequences[0], prompt[len(sequences[0].tokens) :])
+            stats.cached_tokens = sequences[0].read
+        chunks = executor.prefill(sequences[0], prompt[sequences[0].read :])
         async with aclosing(chunks):
             async for _ in chunks:
                 if member.interrupted():
                     return
+        run.begin_at(len(sequences[0].tokens))
         for slot in range(1, len(settings)):
             sequences.append(await executor.cache.fork(sequences[0], slot))
         executor.go_on(sequences[0], range(len(settings)))
-        guess = guess and not settings[0].mirostat_tau
+        guess = guess and not settings[0].mirostat_tau and executor.goes_back
         if shared:
             pieces = executor.batch.joined_later(run, member, guess=guess)
         else:
@@ -180,6 +181,7 @@ def alone(
     """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
     constraints, logprobs = steps.constraints, run.decoder.logprobs
     masks_rarely = len(run.sequences) == 1 and settings.memoryless and not logprobs
+    masks_rarely = masks_rarely and run.executor.goes_back
     if masks_rarely and constraints:
         from webllm_py.runtime.verified import verified  # not before it is needed
 

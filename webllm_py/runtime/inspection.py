@@ -17,10 +17,8 @@ from webllm_py.gpu.device import Buffer, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
 from webllm_py.models.graph import Graph
-from webllm_py.models.kv_cache import page_bytes
-from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor, consecutive
-from webllm_py.runtime.logits import ROWS
+from webllm_py.runtime.logits import ROWS, other_caches
 
 __all__ = ["Found", "Hook", "Wanted", "inspect"]
 
@@ -98,14 +96,13 @@ class Inspector:
         self.device, self.config = executor.device, executor.model.config
         self.rows = min(ROWS, executor.chunk)
         config, length = self.config, len(tokens)
-        size = -(-length // PAGE) * page_bytes(config, "f32")
-        kv = [scratch.create(f"inspected kv {i}", size) for i in range(config.n_layers)]
+        kv = other_caches(executor, scratch, "inspected kv", length)
         self.logits = scratch.create("inspected logits", 4 * config.vocab_size * self.rows)
         self.weights: Buffer | None = None
         if wanted.attentions:
             seen = 4 * config.n_heads * self.rows * length
             self.weights = scratch.create("attention weights", seen)
-        self.others: dict[str, Any] = {"kv": tuple(kv), "logits": self.logits, "seen_keys": length}
+        self.others: dict[str, Any] = {"kv": kv, "logits": self.logits, "seen_keys": length}
         self.plans: dict[str | int, Plan] = {}
         states = config.n_layers + 1 if wanted.hidden_states else 0
         self.found = Found(
@@ -119,8 +116,6 @@ class Inspector:
         """Record every layer."""
         await self.device.check()
         model, wanted = self.executor.model, self.wanted
-        pages = range(-(-len(self.tokens) // PAGE))
-        self.executor.cache.write_pages([(i, i) for i in pages])
         await self.record("embed", model.embed)
         for layer in range(self.config.n_layers):
             weights = self.weights if layer in wanted.attentions else None

@@ -13,7 +13,7 @@ from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor, consecutive
 from webllm_py.runtime.pages import Mix
 
-__all__ = ["ROWS", "all_logits", "all_parts"]
+__all__ = ["ROWS", "all_logits", "all_parts", "other_caches"]
 
 # All rows of a chunk at a time would need vocab * chunk floats: fewer do.
 ROWS = 32
@@ -66,12 +66,9 @@ async def in_parts(
 ) -> Parts:
     config, device = executor.model.config, executor.device
     rows = min(ROWS, executor.chunk)
-    pages = -(-len(tokens) // PAGE)
     target = scratch.create("all logits", 4 * config.vocab_size * rows)
-    size = pages * page_bytes(config, "f32")
-    kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
+    kv = other_caches(executor, scratch, "logits kv", len(tokens))
     await device.check()
-    executor.cache.write_pages([(i, i) for i in range(pages)])
     executor.use_adapters((0,), adapters, alone=True)
     dispatches = executor.forward(
         rows, kv_format="f32", gemm="plain", logits=target, kv=kv, adapted=bool(adapters)
@@ -85,3 +82,20 @@ async def in_parts(
             yield part, target
     finally:
         device.drop(plan)
+
+
+def other_caches(
+    executor: Executor, owner: BufferOwner, label: str, positions: int
+) -> tuple[Buffer, ...]:
+    """A cache in float32 beside the executor's, for a sequence of so many positions in slot 0: a
+    buffer a layer."""
+    config, pages = executor.model.config, -(-positions // PAGE)
+    executor.cache.write_pages([(i, i) for i in range(pages)])
+    executor.device.write(executor.buffers.step, executor.layout.state_offset(0), bytes(4))
+    sizes = (
+        config.delta.state_bytes
+        if config.delta and config.kind(i).delta
+        else pages * page_bytes(config, "f32")
+        for i in range(config.n_layers)
+    )
+    return tuple(owner.create(f"{label} {i}", size) for i, size in enumerate(sizes))

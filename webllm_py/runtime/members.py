@@ -111,7 +111,7 @@ class Joining:
             decoder.sampler.begin(settings, prompt, slot)
         executor.use_adapters(slots, member.adapters)
         self.sequences = [executor.cache.begin(prompt, slots[0], member.adapters)]
-        cached = len(self.sequences[0].tokens)
+        cached = self.sequences[0].read
         for stats in member.stats:
             stats.prompt_tokens, stats.cached_tokens = len(prompt), cached
             stats.began = time.perf_counter()

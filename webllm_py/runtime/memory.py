@@ -35,15 +35,18 @@ class MemoryPlan:
 
     Attributes:
         weights: the model's matrices and vectors, as the kernels read them.
-        work: what a step works in: activations, logits, sampler, rotary table.
+        work: what a step works in: activations, logits, sampler, rotary table; the first states of
+            delta nets.
         page: one page of the KV cache, all layers together.
         context_length: the most positions of a conversation.
+        later: more states of delta nets, kept for prompts that begin as others did.
     """
 
     weights: int
     work: int
     page: int
     context_length: int
+    later: int = 0
 
     def cache(self, positions: int) -> int:
         """The KV cache of so many positions, which come in whole pages."""
@@ -58,7 +61,7 @@ class MemoryPlan:
     @property
     def whole(self) -> int:
         """With a conversation that fills the context."""
-        return self.weights + self.work + self.cache(self.context_length)
+        return self.weights + self.work + self.cache(self.context_length) + self.later
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def plan_memory(
         tuning=tuning_for(sizing),
         kv_format=kv_format,
     )
-    cache = sum(buffer.size for buffer in executor.buffers.kv)
+    cache = sum(executor.buffers.kv[layer].size for layer in executor.cache.paged)
     work = owner.nbytes - weight_bytes - cache
     if model.vision:
         before = owner.nbytes
@@ -156,6 +159,7 @@ def plan_memory(
         work=work,
         page=executor.cache.bytes_a_page,
         context_length=executor.context_length,
+        later=executor.cache.later_bytes,
     )
 
 

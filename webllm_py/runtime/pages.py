@@ -12,23 +12,50 @@ from typing import TypeAlias
 
 from webllm_py.models.step import PAGE
 
-__all__ = ["Mix", "PageTable", "Sequence"]
+__all__ = ["Mark", "Mix", "PageTable", "Sequence", "common_prefix"]
 
 Mix: TypeAlias = tuple[tuple[int, float], ...]
 """Adapters' numbers, each once and in order, and their scales; empty without any."""
 
 
 @dataclass(eq=False)
+class Mark:
+    """What the state of a model's delta nets was behind so many tokens: see runtime/states.py.
+
+    Attributes:
+        pins: sequences that are about to go on from it.
+    """
+
+    position: int
+    state: int
+    pins: int = 0
+
+
+@dataclass(eq=False)
 class Sequence:
     """Tokens whose keys and values are in the cache, and the pages that hold them.
 
-    ``pages`` may reach past the tokens: pages reserved for tokens to come. ``adapters``: those that
-    the keys and values came about with; with others they would be others.
+    ``pages`` may reach past the tokens: pages reserved for tokens to come.
+
+    Attributes:
+        adapters: those that the keys and values came about with; with others they would be others.
+        state: its own, of a model that has some, while it is under way.
+        marks: earlier states of it; ``resumed`` is one that its own is still to be copied from.
+        dropped: tokens that were read, and whose pages are no more: see runtime/sliding.py.
     """
 
     tokens: list[int] = field(default_factory=list)
     pages: list[int] = field(default_factory=list)
     adapters: Mix = ()
+    state: int | None = None
+    marks: list[Mark] = field(default_factory=list)
+    resumed: Mark | None = None
+    dropped: list[int] = field(default_factory=list)
+
+    @property
+    def read(self) -> int:
+        """Tokens of its text, up to the last that is in the cache."""
+        return len(self.tokens) + len(self.dropped)
 
 
 def common_prefix(a: SequenceOf[int], b: SequenceOf[int]) -> int:
@@ -142,8 +169,11 @@ class PageTable:
 
         Finished sequences count as room only when the pool cannot grow any more.
         """
-        needed = -(-length // PAGE) - len(sequence.pages)
-        return max(0, needed - len(self._free))
+        return self.lacks(-(-length // PAGE) - len(sequence.pages))
+
+    def lacks(self, pages: int) -> int:
+        """How many the pool lacks of so many more pages."""
+        return max(0, pages - len(self._free))
 
     def reserve(self, sequence: Sequence, length: int) -> list[tuple[int, int]]:
         """Give the sequence pages for ``length`` tokens; (logical, physical) of the new ones.
@@ -153,15 +183,19 @@ class PageTable:
         """
         added = []
         while len(sequence.pages) * PAGE < length:
-            while not self._free and self._finished:
-                self.release(self._finished.pop(0))
-            if not self._free:
-                raise MemoryError("the page pool is exhausted")
-            page = self._free.pop()
-            self._users[page] = 1
+            page = self._free_page()
             added.append((len(sequence.pages), page))
             sequence.pages.append(page)
         return added
+
+    def _free_page(self) -> int:
+        while not self._free and self._finished:
+            self.release(self._finished.pop(0))
+        if not self._free:
+            raise MemoryError("the page pool is exhausted")
+        page = self._free.pop()
+        self._users[page] = 1
+        return page
 
     def truncate(self, sequence: Sequence, length: int) -> None:
         """Forget the tokens from ``length`` on, and the pages that only they used."""
@@ -180,6 +214,7 @@ class PageTable:
         if sequence in self._running:
             self._running.remove(sequence)
         sequence.tokens.clear()
+        sequence.dropped.clear()
         self._let_go(sequence, 0)
 
     def forget_adapter(self, number: int) -> None:
@@ -196,8 +231,11 @@ class PageTable:
 
     def _let_go(self, sequence: Sequence, keep: int) -> None:
         for page in sequence.pages[keep:]:
-            self._users[page] -= 1
-            if not self._users[page]:
-                del self._users[page]
-                self._free.append(page)
+            self._let_page_go(page)
         del sequence.pages[keep:]
+
+    def _let_page_go(self, page: int) -> None:
+        self._users[page] -= 1
+        if not self._users[page]:
+            del self._users[page]
+            self._free.append(page)

@@ -42,6 +42,8 @@ class Run:
     Attributes:
         active: answers that still need tokens; an answer's number is its slot.
         issued: tokens drawn, or submitted to be, for each of them.
+        base: positions before the first of these, as they count now; see ``begin_at``.
+        limit: how many may be drawn before there is no position left.
         wanted: whether the answers are to be handed over: asked between read-backs.
         newest: the last token that was read for each answer; it may have no keys and values yet.
         logprobs: of each answer's tokens, where the decoder finds them.
@@ -67,12 +69,18 @@ class Run:
         self.active = list(range(decoder.slots))
         self.newest: dict[int, int] = {}
         self.issued = 0
+        self.begin_at(len(prompt))
         # Until measured for so many answers, one step at a time.
         self.seconds_a_step = self.executor.paces.get(decoder.slots, AHEAD_SECONDS)
         self.in_flight: deque[tuple[int, list[Awaitable[bytes]]]] = deque()
         self.logprobs: list[list[TokenLogprob]] = [[] for _ in self.active]
         self.speculation = Speculation(self)
         self.wanted: Callable[[], bool] = lambda: False
+
+    def begin_at(self, base: int) -> None:
+        """Drawn tokens come behind so many positions."""
+        self.base = base
+        self.limit = min(self.max_tokens, self.executor.context_length - base + 1)
 
     async def ahead(self, *, guess: bool) -> AsyncGenerator[tuple[int, list[int]], None]:
         """Answers and their tokens, until ``max_tokens`` or until they are wanted elsewhere: the
@@ -86,6 +94,9 @@ class Run:
         while self.active and (self.in_flight or self.issued < self.max_tokens):
             early = self.issued < FIRST_TOKENS or self.speculation.near
             await self.fill(FEW_AHEAD if guess and early else self.most_ahead)
+            if not self.in_flight:
+                await self.make_room()
+                continue
             count, read = await self.next_read()
             before, arrived = arrived, time.perf_counter()
             if before:
@@ -109,9 +120,22 @@ class Run:
     async def fill(self, most: int) -> None:
         """Submit steps until as many are in flight as keep the GPU busy, but no more than that."""
         target = max(1, min(most, self.most_ahead, int(AHEAD_SECONDS / self.seconds_a_step)))
-        while self.issued < self.max_tokens and self.waiting < target:
+        while self.issued < self.limit and self.waiting < target:
             # Half of them, so that the GPU has the others while the host reads these.
             await self.submit(max(1, min(target // 2, int(READ_SECONDS / self.seconds_a_step))))
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no position for the newest token."""
+        return self.limit <= self.issued < self.max_tokens
+
+    async def make_room(self) -> None:
+        """Drop tokens of the answers, which are full, with nothing in flight."""
+        dropped = 0
+        for index in self.active:
+            dropped = await self.executor.cache.make_room(self.sequences[index], index)
+        self.begin_at(self.base - dropped)
+        self.executor.write_rows([self.row(index) for index in self.active])
 
     @property
     def waiting(self) -> int:
@@ -121,16 +145,16 @@ class Run:
     async def submit(self, most: int) -> None:
         """Submit up to ``most`` more steps and the read-back of their tokens."""
         slot = self.issued % RING
-        count = min(most, self.max_tokens - self.issued, RING - slot)
+        count = min(most, self.limit - self.issued, RING - slot)
         await self.reserve(count)
-        plan = await self.decoder.step(len(self.active), len(self.prompt) + self.issued + count)
+        plan = await self.decoder.step(len(self.active), self.base + self.issued + count)
         self.device.replay(plan, count)
         self.submitted(count)
 
     async def reserve(self, count: int) -> None:
         """Make room for so many more steps."""
         # The drawn token itself takes a position only in the step after.
-        length = len(self.prompt) + self.issued + count
+        length = min(self.base + self.issued + count, self.executor.context_length)
         for index in self.active:
             await self.executor.cache.reserve(self.sequences[index], length, index)
 
@@ -174,11 +198,12 @@ class Run:
         if self.newest:
             sequence.tokens.append(self.newest.pop(0))
         sampler = self.decoder.sampler
-        drawn = sequence.tokens[len(self.prompt) :] + list(tokens)
+        drawn = sequence.tokens[self.base :] + list(tokens)
         sampler.recount({t: (drawn.count(t), t in self.prompt) for t in tokens})
         async for _ in self.executor.prefill(sequence, tokens):
             pass
         self.issued += len(tokens)
+        self.begin_at(len(sequence.tokens) - self.issued)
         self.executor.go_on(sequence, drawn=self.issued)
         self.device.replay(await self.decoder.plan("head"))
 
@@ -195,7 +220,7 @@ class Run:
 
     def row(self, index: int) -> Row:
         """An answer's newest token, when nothing is in flight."""
-        position = len(self.prompt) + self.issued - 1
+        position = self.base + self.issued - 1
         return Row(self.newest[index], position, index, self.issued)
 
     async def close(self) -> None:

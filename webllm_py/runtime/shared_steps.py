@@ -43,7 +43,15 @@ class SharedSteps:
     async def take(self, parts: Sequence[Part], most: int, ends: Callable[[], bool]) -> None:
         """At most so many steps of all the parts, until ``ends`` says so, asked between
         read-backs. Nothing is in flight before and after."""
+        cache = self.executor.cache
+        for part in parts:
+            try:
+                part.position -= await cache.make_room(part.sequence, part.slot)
+            except GPUOutOfMemoryError as error:
+                part.member.fail(error)
+                return
         self.executor.write_rows([part.row(self.drawn) for part in parts])
+        most = min(most, *(self.executor.context_length - part.position for part in parts))
         arrived = 0.0
         while True:
             if not ends():

@@ -2,7 +2,7 @@
 
 A saved state is ``MAGIC``, the CRC-32 of what follows and the length of a header (uint32, little
 endian), the header (JSON), then the pages: of every layer in order, those of the sequence in order,
-as the GPU has them.
+as the GPU has them; then the states of those layers that have states instead.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from webllm_py.errors import GPUOutOfMemoryError, StateError
 from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.hybrid_cache import HybridCache
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
 
@@ -68,17 +69,22 @@ async def save_state(executor: Executor, name: str) -> bytes:
     Raises:
         StateError: there is none.
     """
-    sequence, size = newest(executor), executor.cache.page_bytes
-    body = bytearray()
-    for buffer in executor.cache.buffers:
+    sequence, cache = newest(executor), executor.cache
+    size, body = cache.page_bytes, bytearray()
+    if isinstance(cache, HybridCache):
+        sequence = await brought_to_its_end(executor, sequence)
+    for layer in cache.paged:
         for first, count in runs(sequence.pages):
-            body += await executor.device.read(buffer, first * size, count * size)
+            body += await executor.device.read(cache.buffers[layer], first * size, count * size)
+    if isinstance(cache, HybridCache):
+        body += await cache.read_state(sequence.marks[-1].state)
     header = {
         "version": VERSION,
         "model": name,
         "fingerprint": await fingerprint(executor),
         "kv_dtype": executor.kv_format,
         "tokens": sequence.tokens,
+        "dropped": sequence.dropped,
         "adapters": adapter_prints(executor, sequence.adapters),
     }
     text = json.dumps(header).encode()
@@ -111,23 +117,52 @@ async def load_state(executor: Executor, data: bytes) -> int:
             f"{executor.context_length:,}; load the model with a larger context_length"
         )
     size, pages = cache.page_bytes, -(-len(tokens) // PAGE)
-    if len(body) != size * pages * len(cache.buffers):
+    states = cache.whole_state_bytes if isinstance(cache, HybridCache) else 0
+    if len(body) != size * pages * len(cache.paged) + states:
         raise StateError("this state is damaged: its pages are not as long as its tokens ask for")
     sequence = cache.pages.empty(loaded_mix(executor, header["adapters"]))
     try:
         await cache.reserve(sequence, len(tokens))
         view = memoryview(body)
-        for layer, buffer in enumerate(cache.buffers):
+        for nth, layer in enumerate(cache.paged):
             for i, page in enumerate(sequence.pages):
-                at = (layer * pages + i) * size
-                executor.device.write(buffer, page * size, view[at : at + size])
+                at = (nth * pages + i) * size
+                executor.device.write(cache.buffers[layer], page * size, view[at : at + size])
+        sequence.tokens += tokens
+        sequence.dropped += header.get("dropped", ())
+        if isinstance(cache, HybridCache):
+            assert sequence.state is not None
+            cache.fill_state(sequence.state, view[len(view) - states :])
+            await cache.mark(sequence)
         await executor.device.check()
     except BaseException:
         cache.pages.release(sequence)
         raise
-    sequence.tokens += tokens
     cache.pages.finish(sequence)
     return len(tokens)
+
+
+async def brought_to_its_end(executor: Executor, sequence: CachedSequence) -> CachedSequence:
+    """A finished sequence with a mark behind its last token, computed from an earlier one.
+
+    Raises:
+        GPUOutOfMemoryError: no memory for the state.
+    """
+    tokens, cache = [*sequence.tokens], executor.cache
+    assert isinstance(cache, HybridCache)
+    executor.use_adapters((0,), sequence.adapters, alone=True)
+    again = cache.begin([*tokens, tokens[0]], adapters=sequence.adapters)
+    try:
+        if rest := tokens[len(again.tokens) :]:
+            async for _ in executor.prefill(again, rest):
+                pass
+        else:
+            await cache.reserve(again, len(tokens))  # which gives it its state
+        if not await cache.mark(again):
+            raise GPUOutOfMemoryError("no memory for a copy of the conversation's state")
+    finally:
+        cache.pages.finish(again)
+    return again
 
 
 def adapter_prints(executor: Executor, mix: Mix) -> list[tuple[str, float]]:

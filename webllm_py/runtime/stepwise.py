@@ -147,10 +147,14 @@ class Stepwise:
             draw = "sample" if run.newest else "first"
             device.replay(await run.decoder.plan(draw, len(run.active)))
             run.submitted(1)
-            if run.issued < run.max_tokens:
+            if run.issued < run.limit:
                 await run.reserve(0)
                 device.replay(await run.decoder.plan("logits", len(run.active)))
             _, read = await run.next_read()
+            if run.full:
+                await run.make_room()
+                await run.reserve(0)
+                device.replay(await run.decoder.plan("logits", len(run.active)))
             for index, tokens in read:
                 self._accept(index, tokens)
                 yield index, tokens

@@ -21,6 +21,8 @@ FAMILIES: Mapping[str, str] = {
     "qwen3": "qwen3",
     "qwen3_moe": "qwen3_moe",
     "qwen3moe": "qwen3_moe",
+    "qwen3_5_text": "qwen3_5",
+    "qwen35": "qwen3_5",
     "gemma": "gemma",
     "gemma2": "gemma2",
     "gemma3": "gemma3",

@@ -12,13 +12,18 @@ __all__ = ["FAMILY"]
 
 
 def differences(n: Numbers) -> Mapping[str, Any]:
-    """The largest has MLPs beside attention."""
-    parallel = n.get("use_parallel_residual", "use_parallel_residual", False)
-    return {"norm": "layer", "parallel": bool(parallel)}
+    """The largest has MLPs beside attention, and norms of heads, of which GGUF does not tell."""
+    parallel = bool(n.get("use_parallel_residual", "use_parallel_residual", False))
+    normed = parallel if n.gguf else n.get("qk_layernorm", "", False)
+    return {"norm": "layer", "parallel": parallel, "qk_norm": "own" if normed else None}
 
 
 FAMILY = Family(
     differences,
+    names={
+        "model.layers.{}.self_attn.q_layernorm.norms.{}.weight": "blk.{}.attn_q_norm.{}.weight",
+        "model.layers.{}.self_attn.k_layernorm.norms.{}.weight": "blk.{}.attn_k_norm.{}.weight",
+    },
     keys={"rms_norm_eps": "layer_norm_eps"},
     defaults={"partial_rotary_factor": 0.25},
 )

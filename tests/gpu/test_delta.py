@@ -1,0 +1,264 @@
+"""The kernels of gated delta nets against numpy (arXiv 2412.06464), written token by token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from runners import Runner, of_native
+
+from webllm_py.gpu.kernels import kernel
+
+ROWS_AT, MAX_ROWS = 4, 64
+STATES_AT = ROWS_AT + 4 * MAX_ROWS
+STATES = 3
+"""In the pool; sequence ``slot`` has the state ``(slot + 1) % STATES``."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    k_heads: int
+    v_heads: int
+    k_dim: int
+    v_dim: int
+
+    @property
+    def channels(self) -> int:
+        return 2 * self.k_heads * self.k_dim + self.v_width
+
+    @property
+    def v_width(self) -> int:
+        return self.v_heads * self.v_dim
+
+    @property
+    def stride(self) -> int:
+        return self.channels + self.v_width + 2 * self.v_heads
+
+    @property
+    def state(self) -> int:
+        return 3 * self.channels + self.v_width * self.k_dim
+
+    @property
+    def words(self) -> dict[str, int]:
+        names = ("k_heads", "v_heads", "k_dim", "v_dim")
+        sizes = {name.upper(): getattr(self, name) for name in names}
+        return {**sizes, "STEP_ROWS": ROWS_AT, "STEP_STATES": STATES_AT}
+
+
+SHAPES = [Shape(1, 1, 16, 4), Shape(2, 6, 32, 20), Shape(3, 3, 64, 36), Shape(2, 4, 128, 128)]
+# Of each row its slot and position: a prompt, one that goes on, one shorter than a convolution, and
+# sequences decoded together.
+ROWS = {
+    "prompt": [(1, p) for p in range(37)],
+    "later": [(0, p) for p in range(50, 72)],
+    "two": [(2, 5), (2, 6)],
+    "together": [(1, 9), (0, 0), (2, 1), (2, 2)],
+}
+CASES = [
+    (SHAPES[0], "two"),
+    (SHAPES[1], "together"),
+    (SHAPES[1], "later"),
+    (SHAPES[2], "together"),
+    (SHAPES[3], "prompt"),
+]
+IN_CHROMIUM = CASES[1:2]
+
+
+class Net:
+    """Random inputs, and what the kernels are to make of them."""
+
+    def __init__(self, shape: Shape, rows: str, rng: np.random.Generator):
+        self.shape, self.rows = shape, ROWS[rows]
+        made = rng.standard_normal
+        self.padded = len(self.rows) + 3
+        self.x = made((self.padded, shape.stride)).astype(np.float32)
+        self.states = made((STATES, shape.state)).astype(np.float32)
+        self.weight = made((shape.channels, 4)).astype(np.float32)
+        slopes = made(shape.v_heads) - 2
+        self.gates = np.concatenate([slopes, made(shape.v_heads)]).astype(np.float32)
+        self.norm = made(shape.v_dim).astype(np.float32)
+
+    @property
+    def step(self) -> np.ndarray:
+        words = np.zeros(STATES_AT + STATES, np.uint32)
+        words[0] = len(self.rows)
+        for m, (slot, position) in enumerate(self.rows):
+            words[ROWS_AT + 4 * m : ROWS_AT + 4 * m + 3] = (0, position, slot)
+        words[STATES_AT:] = [self.state_of(slot) for slot in range(STATES)]
+        return words
+
+    def state_of(self, slot: int) -> int:
+        return (slot + 1) % STATES
+
+    def tails(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each row the channels of it and of the three positions before; and the states' tails
+        afterwards."""
+        s = self.shape
+        tails = self.states[:, : 3 * s.channels].reshape(STATES, 3, s.channels).astype(np.float64)
+        seen = []
+        for m, (slot, position) in enumerate(self.rows):
+            tail = tails[self.state_of(slot)]
+            tail[: max(0, 3 - position)] = 0
+            window = np.concatenate([tail, self.x[m : m + 1, : s.channels]])
+            tail[:] = window[1:]
+            seen.append(window)
+        return np.array(seen), tails
+
+    def convolved(self) -> np.ndarray:
+        """(rows, channels), float64."""
+        s, (seen, _) = self.shape, self.tails()
+        v = np.einsum("mtc,ct->mc", seen, self.weight.astype(np.float64))
+        v = v / (1 + np.exp(-v))
+        keys = 2 * s.k_heads * s.k_dim
+        heads = v[:, :keys].reshape(len(v), 2, s.k_heads, s.k_dim)
+        heads /= np.sqrt((heads**2).sum(-1, keepdims=True) + 1e-6)
+        heads[:, 0] /= np.sqrt(s.k_dim)
+        return np.concatenate([heads.reshape(len(v), keys), v[:, keys:]], 1)
+
+    def ruled(self, qkv: np.ndarray, tiled: bool) -> tuple[np.ndarray, np.ndarray]:
+        """What the heads' queries find, (rows, v_width), and the matrices afterwards."""
+        s = self.shape
+        matrices = self.states[:, 3 * s.channels :].astype(np.float64)
+        matrices = matrices.reshape(STATES, s.v_heads, s.v_dim, s.k_dim)
+        found = np.zeros((len(self.rows), s.v_heads, s.v_dim))
+        for m, (slot, position) in enumerate(self.rows):
+            q, k = qkv[m, : 2 * s.k_heads * s.k_dim].reshape(2, s.k_heads, s.k_dim)
+            values = qkv[m, 2 * s.k_heads * s.k_dim :].reshape(s.v_heads, s.v_dim)
+            a, b = self.x[m, -2 * s.v_heads :].astype(np.float64).reshape(2, s.v_heads)
+            for h in range(s.v_heads):
+                head = h % s.k_heads if tiled else h // (s.v_heads // s.k_heads)
+                matrix = matrices[self.state_of(slot), h]
+                if position == 0:
+                    matrix[:] = 0
+                rate = np.log1p(np.exp(a[h] + self.gates[s.v_heads + h]))
+                matrix *= np.exp(-np.exp(np.float64(self.gates[h])) * rate)
+                delta = (values[h] - matrix @ k[head]) / (1 + np.exp(-b[h]))
+                matrix += np.outer(delta, k[head])
+                found[m, h] = matrix @ q[head]
+        return found.reshape(len(self.rows), s.v_width), matrices
+
+    def to_pad(self, rows: np.ndarray) -> np.ndarray:
+        """float32, with rows past the last one, which are to stay as they are."""
+        return np.pad(rows, ((0, self.padded - len(rows)), (0, 0))).astype(np.float32)
+
+
+@pytest.fixture
+def net(shape: Shape, rows: str, rng: np.random.Generator) -> Net:
+    return Net(shape, rows, rng)
+
+
+cases = pytest.mark.parametrize(("shape", "rows"), of_native(CASES, IN_CHROMIUM))
+
+
+@cases
+async def test_convolution(runner: Runner, net: Net) -> None:
+    s = net.shape
+    out = await runner.run(
+        kernel(
+            "delta_conv",
+            snippets={"states": "delta/states", "activation": "activation/silu"},
+            LANES=32,
+            THREADS=32,
+            **s.words,
+        ),
+        {
+            "x": net.x,
+            "weight": net.weight,
+            "step": net.step,
+            "states": net.states,
+            "y": np.zeros((net.padded, s.channels), np.float32),
+        },
+        (2 * s.k_heads + s.v_heads, net.padded),
+    )
+    np.testing.assert_allclose(out["y"], net.to_pad(net.convolved()), rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("tiled", of_native([False, True], [False]))
+@cases
+async def test_delta_rule(runner: Runner, net: Net, tiled: bool) -> None:
+    s, qkv = net.shape, net.to_pad(net.convolved())
+    gates = net.gates.copy()
+    if tiled:  # and the decay as GGUF has it
+        gates[: s.v_heads] = -np.exp(gates[: s.v_heads])
+    lanes = s.k_dim // 16
+    apart = len({slot for slot, _ in net.rows}) > 1
+    out = await runner.run(
+        kernel(
+            "delta_rule",
+            snippets={"states": "delta/states"},
+            TILED=tiled,
+            LOG_DECAY=not tiled,
+            LANES=lanes,
+            THREADS=64,
+            **s.words,
+        ),
+        {
+            "x": net.x,
+            "gates": gates,
+            "step": net.step,
+            "states": net.states,
+            "qkv": qkv,
+            "y": np.zeros((net.padded, s.v_width), np.float32),
+        },
+        (-(-s.v_width * lanes // 64), 1, net.padded if apart else 1),
+    )
+    found, matrices = net.ruled(qkv.astype(np.float64), tiled)
+    np.testing.assert_allclose(out["y"], net.to_pad(found), rtol=1e-4, atol=1e-5)
+    kept = out["states"][:, 3 * s.channels :].reshape(matrices.shape)
+    np.testing.assert_allclose(kept, matrices, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(
+        out["states"][:, : 3 * s.channels], net.states[:, : 3 * s.channels]
+    )
+
+
+@cases
+async def test_gated_norm(runner: Runner, net: Net, rng: np.random.Generator) -> None:
+    """And the tails that the next convolution sees."""
+    s, eps, stride = net.shape, 1e-6, -(-net.shape.v_width // 32) * 32
+    q = rng.standard_normal((net.padded, s.v_width)).astype(np.float32)
+    out = await runner.run(
+        kernel(
+            "delta_norm",
+            snippets={"states": "delta/states", "activation": "activation/silu"},
+            EPS=eps,
+            Y_STRIDE=stride,
+            LANES=32,
+            THREADS=32,
+            **s.words,
+        ),
+        {
+            "x": net.x,
+            "weight": net.norm,
+            "step": net.step,
+            "states": net.states,
+            "q": q,
+            "y": np.zeros((net.padded, stride), np.float32),
+        },
+        (s.v_heads, net.padded),
+    )
+    heads = q[: len(net.rows)].reshape(-1, s.v_heads, s.v_dim).astype(np.float64)
+    heads = heads / np.sqrt((heads**2).mean(-1, keepdims=True) + eps) * net.norm
+    gates = net.x[: len(net.rows), s.channels : s.channels + s.v_width].astype(np.float64)
+    y = heads.reshape(-1, s.v_width) * gates / (1 + np.exp(-gates))
+    np.testing.assert_allclose(out["y"][:, : s.v_width], net.to_pad(y), rtol=1e-5, atol=1e-5)
+    _, tails = net.tails()
+    kept = out["states"][:, : 3 * s.channels].reshape(tails.shape).astype(np.float64)
+    for slot, position in net.rows:  # what is before position 0 is never read
+        unread = max(0, 2 - position) if net.rows[-1][0] != slot or position < 2 else 0
+        kept[net.state_of(slot), :unread] = tails[net.state_of(slot), :unread]
+    np.testing.assert_allclose(kept, tails, rtol=1e-6)
+    np.testing.assert_array_equal(
+        out["states"][:, 3 * s.channels :], net.states[:, 3 * s.channels :]
+    )
+
+
+async def test_gated_attention(runner: Runner, rng: np.random.Generator) -> None:
+    width, stride, rows = 72, 96, 3
+    x = rng.standard_normal((rows, 200)).astype(np.float32) * 8
+    y = rng.standard_normal((rows, stride)).astype(np.float32)
+    made = kernel("gate_attended", WIDTH=width, X_STRIDE=200, GATES_AT=100, Y_STRIDE=stride)
+    out = await runner.run(made, {"x": x, "y": y}, (2, rows))
+    expected = y.copy()
+    expected[:, :width] /= 1 + np.exp(-x[:, 100 : 100 + width].astype(np.float64))
+    np.testing.assert_allclose(out["y"], expected, rtol=1e-5)

@@ -1,0 +1,155 @@
+"""A gated delta net in the place of a layer's attention (arXiv 2412.06464): what came before is
+kept in a state of fixed size, a matrix for each head, instead of keys and values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from webllm_py.checkpoint.checkpoint import TensorInfo
+from webllm_py.gpu.device import Buffer, Dispatch
+from webllm_py.gpu.kernels import Kernel, kernel
+from webllm_py.models.activations import padded
+from webllm_py.models.config import CONV, DeltaNumbers, ModelConfig
+from webllm_py.models.graph import Graph
+from webllm_py.models.step import ROWS_AT, SLOTS
+from webllm_py.models.tensors import Tensors, norm_parts
+from webllm_py.models.weights import Matrix, Part, Vector
+
+__all__ = ["DeltaNet"]
+
+
+@dataclass(frozen=True)
+class DeltaNet:
+    """Which tensors make its matrices and vectors, and the pass over them.
+
+    Attributes:
+        name: what the layer's tensors' names begin with.
+        index: the layer.
+    """
+
+    config: ModelConfig
+    tensors: Tensors
+    name: str
+    index: int
+
+    @property
+    def sizes(self) -> DeltaNumbers:
+        """Its numbers."""
+        assert self.config.delta
+        return self.config.delta
+
+    def forward(self, g: Graph) -> None:
+        """hidden += what the net makes of the normed hidden rows.
+
+        They are projected to mixed; convolved has queries, keys and values mixed with what came
+        just before; q what the queries find in the states; attended that, normed by head and gated.
+        """
+        d, name, buffers = self.sizes, f"{self.name}.delta_in", g.buffers
+        g.linear(name, {"x": buffers.hidden}, "store", {"y": buffers.mixed}, Y_STRIDE=d.rows)
+        self.convolve(g)
+        self.apply_rule(g)
+        self.norm(g)
+        g.add_linear(f"{self.name}.ssm_out", buffers.attended, "")
+
+    def convolve(self, g: Graph) -> None:
+        """Of each row and head: the convolution; queries and keys brought to length 1."""
+        d, activation = self.sizes, {"activation": "activation/silu"}
+        made = self.kernel(g, "delta_conv", activation, LANES=64, THREADS=64)
+        weight = g.weights.vectors[f"{self.name}.ssm_conv1d"][1]
+        bound = {"weight": weight, "y": g.buffers.convolved}
+        self.dispatch(g, made, bound, (2 * d.k_heads + d.v_heads, g.rows, 1))
+
+    def apply_rule(self, g: Graph) -> None:
+        """Each row changes its sequence's state, and its queries are asked."""
+        d = self.sizes
+        lanes = d.k_dim // 16
+        shape = {"LANES": lanes, "THREADS": 64}
+        made = self.kernel(g, "delta_rule", {}, TILED=d.tiled, LOG_DECAY=d.log_decay, **shape)
+        gates = g.weights.vectors[f"{self.name}.ssm_gates"][1]
+        bound = {"gates": gates, "qkv": g.buffers.convolved, "y": g.buffers.q}
+        # Rows of several sequences are at most SLOTS; those of a chunk follow each other.
+        runs = g.rows if g.rows <= SLOTS else 1
+        self.dispatch(g, made, bound, (-(-d.v_width * lanes // 64), 1, runs))
+
+    def norm(self, g: Graph) -> None:
+        """Of each row and head; and the states keep the last rows for the next convolution."""
+        d, activation = self.sizes, {"activation": "activation/silu"}
+        sizes = {"Y_STRIDE": padded(d.v_width), "LANES": 64, "THREADS": 64}
+        made = self.kernel(g, "delta_norm", activation, EPS=self.config.norm_eps, **sizes)
+        weight = g.weights.vectors[f"{self.name}.ssm_norm"][1]
+        bound = {"weight": weight, "q": g.buffers.q, "y": g.buffers.attended}
+        self.dispatch(g, made, bound, (d.v_heads, g.rows, 1))
+
+    def kernel(self, g: Graph, name: str, words: Mapping[str, str], **constants: float) -> Kernel:
+        """One of its kernels, with the constants that all of them have."""
+        d = self.sizes
+        return kernel(
+            name,
+            snippets={"states": "delta/states", **words},
+            K_HEADS=d.k_heads,
+            V_HEADS=d.v_heads,
+            K_DIM=d.k_dim,
+            V_DIM=d.v_dim,
+            STEP_ROWS=ROWS_AT,
+            STEP_STATES=g.layout.states_at,
+            **constants,
+        )
+
+    def dispatch(
+        self, g: Graph, made: Kernel, bound: Mapping[str, Buffer], groups: tuple[int, int, int]
+    ) -> None:
+        """A dispatch over what all of them read, and these buffers."""
+        buffers = g.buffers
+        shared = {"x": buffers.mixed, "step": buffers.step, "states": buffers.kv[self.index]}
+        g.dispatches.append(Dispatch(made, {**shared, **bound}, groups, self.name))
+
+    def matrices(self) -> list[Matrix]:
+        """What projects in, all of it below each other, and out."""
+        d, c = self.sizes, self.config
+        parts, base = [], 0
+        for name, rows in (
+            ("attn_qkv", d.channels),
+            ("attn_gate", d.v_width),
+            ("ssm_alpha", d.v_heads),
+            ("ssm_beta", d.v_heads),
+        ):
+            tensor = self.tensors.shaped(f"{self.name}.{name}.weight", rows, c.hidden_size)
+            parts.append(Part(tensor, base))
+            base += rows
+        out = self.tensors.shaped(f"{self.name}.ssm_out.weight", c.hidden_size, d.v_width)
+        return [
+            Matrix(f"{self.name}.delta_in", base, c.hidden_size, tuple(parts)),
+            Matrix(f"{self.name}.ssm_out", c.hidden_size, d.v_width, (Part(out),)),
+        ]
+
+    def vectors(self) -> list[Vector]:
+        """The norm before it, the convolution, the heads' gates (A of each, then what is added to
+        the step), and the norm of its result."""
+        d, c, name = self.sizes, self.config, self.name
+        conv = self.conv()
+        decay = self.tensors.shaped(f"{name}.ssm_a", d.v_heads)
+        step = self.tensors.shaped(f"{name}.ssm_dt.bias", d.v_heads)
+        norm = self.tensors.shaped(f"{name}.ssm_norm.weight", d.v_dim)
+        before = norm_parts(c, self.tensors, f"{name}.attn_norm")
+        return [
+            Vector(f"{name}.delta_in", c.hidden_size, before),
+            Vector(f"{name}.ssm_conv1d", rows=conv.shape[0], biases=(Part(conv),)),
+            Vector(
+                f"{name}.ssm_gates", rows=2 * d.v_heads, biases=(Part(decay), Part(step, d.v_heads))
+            ),
+            Vector(f"{name}.ssm_norm", rows=d.v_dim, biases=(Part(norm),)),
+        ]
+
+    def conv(self) -> TensorInfo:
+        """The convolution's weights, four a channel, as a vector: files differ in its dimensions.
+
+        Raises:
+            CorruptCheckpointError: there are none, or not as many.
+        """
+        name, channels = f"{self.name}.ssm_conv1d.weight", self.sizes.channels
+        tensor = self.tensors.get(name)
+        if tensor is None or math.prod(tensor.shape) != channels * CONV:
+            tensor = self.tensors.shaped(name, channels, CONV)
+        return replace(tensor, shape=(channels * CONV,))

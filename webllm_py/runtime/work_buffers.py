@@ -1,0 +1,72 @@
+"""The buffers that a decoder's steps work in: few, each for several things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from webllm_py.gpu.device import Buffer
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.activations import Activations, padded
+from webllm_py.models.attention import SPLIT_END
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.kv_cache import KVFormat, row_bytes
+from webllm_py.models.tuning import Tuning
+
+__all__ = ["work_buffers"]
+
+
+def work_buffers(
+    owner: BufferOwner,
+    config: ModelConfig,
+    tuning: Tuning,
+    kv_format: KVFormat,
+    chunk: int,
+    step: Buffer,
+    rope_tables: Mapping[str, bytes],
+    kv: Sequence[Buffer],
+) -> Activations:
+    """What a model's steps work in, for chunks of so many rows at most.
+
+    Args:
+        rope_tables: by ``LayerKind.rope``.
+        kv: the cache's buffers, one a layer.
+    """
+    make = owner.create
+    hidden = padded(config.hidden_size)
+    heads = padded(config.n_heads * config.head_dim)
+    delta = config.delta
+    values = padded(delta.v_width) if delta else 0
+    rows = 4 * chunk
+    # Within a layer, of each pair one is read for the last time before the other is written.
+    # What the one is multiplied with in 8 bits is kept in the other.
+    inner = eight_bits(padded(config.intermediate_size), chunk)
+    normed_or_attended = make("normed or attended", max(rows * max(hidden, heads, values), inner))
+    experts = config.n_experts_used * padded(config.expert_size)
+    widest = max(heads, padded(config.intermediate_size), experts, values)
+    q_or_gated = make("q or gated", rows * widest)
+    partial = 4 * config.n_heads * tuning.partials * (config.head_dim + SPLIT_END)
+    return Activations(
+        step=step,
+        rope={n: make(f"{n} rope table", len(t)) for n, t in rope_tables.items()},
+        hidden=make("hidden", rows * hidden),
+        normed=normed_or_attended,
+        q=q_or_gated,
+        attended=normed_or_attended,
+        gated=q_or_gated,
+        partial=make("attention splits", partial),
+        logits=make("logits", 4 * config.vocab_size),
+        zeros=make("zeros", 16),
+        kv_rows=make("kv rows", chunk * row_bytes(config, kv_format)),
+        qkv=make("q, k and v", rows * config.qkv_rows if config.qk_norm else 0),
+        scores=make("experts' scores", rows * config.n_experts),
+        route=make("experts' route", 2 * rows * config.n_experts_used),
+        projected=make("projected", rows * hidden if config.post_norm or config.parallel else 0),
+        mixed=make("mixed channels", rows * delta.rows if delta else 0),
+        convolved=make("convolved channels", rows * delta.channels if delta else 0),
+        kv=kv,
+    )
+
+
+def eight_bits(columns: int, rows: int) -> int:
+    """Bytes of rows of so many elements in 8 bits, with a scale for every 32."""
+    return rows * (columns + 4 * (columns // 32))
