@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -19,13 +20,13 @@ from webllm_py.api import (
     Usage,
 )
 from webllm_py.choice import Choice, Placed
+from webllm_py.draws import Drawer, Revived
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from webllm_py.grammar import Matcher, TokenMasks
+    from webllm_py.grammar import TokenMasks
 
 __all__ = ["Answer", "Prompt"]
 
@@ -58,6 +59,7 @@ class Answer:
         masks: of the vocabulary, for a request with a grammar.
         submitted: when the request was made, ``time.perf_counter`` seconds.
         interrupted: asked now and then; True ends the answer with the finish reason "abort".
+        revived: gives the executor that takes over from one whose device is lost.
     """
 
     def __init__(
@@ -71,17 +73,21 @@ class Answer:
         masks: TokenMasks | None = None,
         submitted: float,
         interrupted: Callable[[], bool],
+        revived: Revived,
     ):
-        self.executor = executor
+        self.drawer = Drawer(executor, tokenizer, request, masks, interrupted, revived)
         self.tokenizer = tokenizer
         self.request = request
         self.prompts = prompts
         self.responses = responses
-        self.masks = masks
         self.submitted = submitted
         self.interrupted = interrupted
-        self.stats: list[GenerationStats] = []
         self.choices: list[Choice] = []
+
+    @property
+    def executor(self) -> Executor:
+        """What the answer is drawn with, now."""
+        return self.drawer.executor
 
     async def pieces(self) -> AsyncGenerator[Any, None]:
         """The pieces of a streamed answer."""
@@ -144,25 +150,20 @@ class Answer:
     def usage(self) -> Usage:
         """Tokens and times of everything so far."""
         prompt_tokens = sum(len(prompt.tokens) for prompt in self.prompts)
-        drawn = sum(stats.generated for stats in self.stats)
-        firsts = [stats.first_token for stats in self.stats if stats.first_token]
+        all_stats = [choice.stats for choice in self.choices]
+        drawn = sum(stats.generated for stats in all_stats)
+        firsts = [stats.first_token for stats in all_stats if stats.first_token]
         timings = Timings.measure(
             submitted=self.submitted,
-            started=self.stats[0].began if self.stats else self.submitted,
+            started=all_stats[0].began if all_stats else self.submitted,
             first_token=firsts[0] if firsts else None,
-            finished=max((stats.last_token for stats in self.stats), default=0.0)
+            finished=max((stats.last_token for stats in all_stats), default=0.0)
             or time.perf_counter(),
-            prefilled_tokens=sum(s.prompt_tokens - s.cached_tokens for s in self.stats[:1]),
+            prefilled_tokens=sum(s.prompt_tokens - s.cached_tokens for s in all_stats[:1]),
             completion_tokens=drawn,
         )
-        cached = sum(s.cached_tokens for s in self.stats[:: self.request.drawn])
+        cached = sum(s.cached_tokens for s in all_stats[:: self.request.drawn])
         return Usage.count(prompt_tokens, drawn, cached_tokens=cached, timings=timings)
-
-    @property
-    def _logprobs(self) -> int | None:
-        """How many alternatives the tokens' log-probabilities are found with, if they are."""
-        chosen_by_them = self.request.drawn > self.request.n
-        return self.request.logprobs or 0 if chosen_by_them else self.request.logprobs
 
     def _limit(self, prompt: Prompt) -> int:
         """Most tokens of an answer."""
@@ -183,6 +184,7 @@ class Answer:
                     tokenizer.decoder(continues=prompt.continues, shown=prompt.shown),
                     StopFilter(request.stop),
                     frozenset() if request.ignore_eos else tokenizer.end_ids | prompt.ends,
+                    settings=self._settings(len(self.choices) + i),
                     echo=echo,
                     least=request.sampling.min_tokens,
                 )
@@ -198,7 +200,9 @@ class Answer:
         from webllm_py.runtime.scores import all_logprobs  # not before: a page's snapshot is small
 
         top = self.request.logprobs
-        found = await all_logprobs(self.executor, prompt.tokens, top, self.interrupted)
+        found = await self.drawer.surviving(
+            lambda executor: all_logprobs(executor, prompt.tokens, top, self.interrupted)
+        )
         decoder, offset = self.tokenizer.decoder(skip_special=False), 0
         placed = []
         for place in prompt.echoed:
@@ -206,21 +210,13 @@ class Answer:
             offset += len(decoder.push(prompt.tokens[place]))
         return placed
 
-    def _constraints(self, count: int) -> list[Matcher]:
-        """What the text of each of so many choices must be."""
-        if self.request.grammar is None:
-            return []
-        from webllm_py.grammar import Matcher  # not before it is needed, see api/requests.py
-
-        return [Matcher(self.request.grammar, self.masks) for _ in range(count)]
-
-    def _settings(self, choice: Choice) -> SamplingSettings:
-        """The request's settings; a prompt's choices draw differently from one seed."""
+    def _settings(self, index: int) -> SamplingSettings:
+        """The request's settings; a prompt's choices draw differently from one seed, and without
+        one each has its own, with which it can go on elsewhere."""
         sampling = self.request.sampling
-        number = choice.index % self.request.drawn
-        if sampling.seed is None or number == 0:
-            return sampling
-        return replace(sampling, seed=sampling.seed + number)
+        if sampling.seed is None:
+            return replace(sampling, seed=secrets.randbits(63))
+        return replace(sampling, seed=sampling.seed + index % self.request.drawn)
 
     async def _texts(
         self, choices: Sequence[Choice], prompt: Prompt
@@ -231,7 +227,7 @@ class Answer:
             for choice in choices:
                 yield choice, prompt.echo
         if limit and not self.interrupted():
-            async with aclosing(self._drawn(choices, prompt, limit)) as drawn:
+            async with aclosing(self.drawer.texts(choices, prompt.tokens, limit)) as drawn:
                 async for choice, text in drawn:
                     yield choice, text
         for choice in choices:
@@ -240,35 +236,3 @@ class Answer:
                     yield choice, choice.end("length")
                 else:  # a grammar may have no more to say, to a model that has no token for it
                     yield choice, choice.end("abort" if self.interrupted() else "stop")
-
-    async def _drawn(
-        self, choices: Sequence[Choice], prompt: Prompt, limit: int
-    ) -> AsyncGenerator[tuple[Choice, str], None]:
-        """Texts of choices as their tokens are drawn, and the ends of those that stop."""
-        ended: set[int] = set()
-        self.stats += [choice.stats for choice in choices]
-        batches = generate(
-            self.executor,
-            prompt.tokens,
-            [self._settings(choice) for choice in choices],
-            max_tokens=limit,
-            stats=[choice.stats for choice in choices],
-            ended=ended,
-            guess=self.request.prompt_lookup,
-            constraints=self._constraints(len(choices)),
-            vocabulary=self.tokenizer,
-            logprobs=self._logprobs,
-            shared=self.request.shares,
-            interrupted=self.interrupted,
-        )
-        async with aclosing(batches):
-            async for number, tokens in batches:
-                choice = choices[number]
-                text = choice.push(tokens)
-                if choice.finish:
-                    text += choice.end("stop")
-                    ended.add(number)
-                if text or choice.finish:
-                    yield choice, text
-                if len(ended) == len(choices):
-                    break

@@ -14,7 +14,6 @@ from webllm_py.arrays import shaped
 from webllm_py.conversations import KeptConversations
 from webllm_py.errors import (
     ContextLengthError,
-    DeviceLostError,
     EngineClosedError,
     RequestError,
     RequestTimeoutError,
@@ -30,7 +29,9 @@ from webllm_py.runtime.executor import longest_context
 from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.progress import ProgressCallback
 from webllm_py.runtime.storage import Quantize
+from webllm_py.shared_device import SharedDevice
 from webllm_py.streaming import Stream
+from webllm_py.survival import UNLOADED, Survival
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.turns import Line
 from webllm_py.units import counted
@@ -41,9 +42,7 @@ if TYPE_CHECKING:
     from webllm_py.embedding import LoadedEmbedder
     from webllm_py.runtime.embeds import Embeds
 
-__all__ = ["Engine", "load"]
-
-UNLOADED = "this engine was unloaded; load the model again"
+__all__ = ["UNLOADED", "Engine", "load"]
 
 
 async def load(
@@ -87,10 +86,15 @@ async def load(
     options = LoadOptions(
         source, context_length, device, on_progress, quantize, kv_dtype, tune, fetch
     )
-    return Engine(options, await load_model(options))
+    shared = SharedDevice(device)
+    try:
+        return Engine(options, await load_model(options, shared), shared)
+    except BaseException:
+        shared.close()
+        raise
 
 
-class Engine(OpenBox, KeptConversations):
+class Engine(Survival, OpenBox, KeptConversations):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
@@ -99,10 +103,12 @@ class Engine(OpenBox, KeptConversations):
     grammar, logits processors) has a turn of its own.
     """
 
-    def __init__(self, options: LoadOptions, model: LoadedModel | LoadedEmbedder):
+    def __init__(
+        self, options: LoadOptions, model: LoadedModel | LoadedEmbedder, device: SharedDevice
+    ):
         self._options = options
-        self._model: LoadedModel | LoadedEmbedder | None = model
-        self._unloaded = False
+        self._device = device
+        self._model = model
         self._line = Line()
         self.chat = Chat(self)
         self.completions = Completions(self)
@@ -113,19 +119,6 @@ class Engine(OpenBox, KeptConversations):
 
     async def __aexit__(self, *error: object) -> None:
         await self.unload()
-
-    @property
-    def any_loaded(self) -> LoadedModel | LoadedEmbedder:
-        """The parts that the model runs with, whichever kind it is.
-
-        Raises:
-            EngineClosedError: it was unloaded, or could not be recovered.
-        """
-        if self._model is None:
-            raise EngineClosedError(
-                UNLOADED if self._unloaded else "recovering this engine failed; try it again"
-            )
-        return self._model
 
     @property
     def loaded(self) -> LoadedModel:
@@ -207,8 +200,10 @@ class Engine(OpenBox, KeptConversations):
         tokens = self.check_ids(ids, "logits")
         vocab = self.loaded.executor.model.config.vocab_size
         async with self._line.join() as place:
-            data = await all_logits(
-                self.loaded.executor, tokens, interrupted=lambda: place.interrupted
+            data = await self._surviving(
+                lambda: all_logits(
+                    self.loaded.executor, tokens, interrupted=lambda: place.interrupted
+                )
             )
         if data is None:
             raise RequestError("interrupted before all logits were there", code="interrupted")
@@ -222,7 +217,9 @@ class Engine(OpenBox, KeptConversations):
                 meanwhile.
         """
         async with self._line.join() as place:
-            found = await self.embedder.embed(texts, lambda: place.interrupted)
+            found = await self._surviving(
+                lambda: self.embedder.embed(texts, lambda: place.interrupted)
+            )
         if found is None:
             raise RequestError("interrupted before all texts were embedded", code="interrupted")
         return found
@@ -232,30 +229,6 @@ class Engine(OpenBox, KeptConversations):
         reason "abort". Others go on."""
         self._line.interrupt()
 
-    async def recover(self) -> None:
-        """Start again after the device was lost: a new device, the model loaded again.
-
-        Raises:
-            DeviceLostError: the device was not opened by ``load`` but given to it.
-            WebLLMError: as ``load`` does; then it can be tried again.
-        """
-        async with self._line.join(stays=True):
-            if self._unloaded:
-                raise EngineClosedError(UNLOADED)
-            model, device = self._model, self._options.device
-            try:
-                if model:
-                    await model.close()
-                if device and not isinstance(device, str) and device.lost:
-                    raise DeviceLostError(
-                        "the device that this engine was given is lost; open a new one, and load "
-                        "the model on it"
-                    )
-                self._model = await load_model(self._options)
-            except BaseException:
-                self._model = None
-                raise
-
     async def unload(self) -> None:
         """Free everything. An answer under way is interrupted; waiting requests get an error."""
         self._unloaded = True
@@ -263,10 +236,15 @@ class Engine(OpenBox, KeptConversations):
             EngineClosedError("the model was unloaded before this request's turn came")
         )
         self._line.interrupt(every=True)
+        if self._reviving:
+            self._reviving.cancel()
         async with self._line.join(stays=True):
+            if self._reviving:
+                await asyncio.gather(self._reviving, return_exceptions=True)
             model, self._model = self._model, None
             if model:
                 await model.close()
+            self._device.close()
 
     def check_length(self, tokens: Sequence[int], param: str) -> None:
         """A prompt needs room for at least one token of answer.
@@ -332,6 +310,7 @@ class Engine(OpenBox, KeptConversations):
                     masks=model.token_masks if request.grammar else None,
                     submitted=submitted,
                     interrupted=lambda: place.interrupted,
+                    revived=self._executor_after,
                 )
 
         async def pieces() -> AsyncIterator[Any]:

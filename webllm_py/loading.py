@@ -19,7 +19,7 @@ from webllm_py.errors import (
     SourceError,
 )
 from webllm_py.fetch.options import FetchOptions
-from webllm_py.gpu import Device, open_device
+from webllm_py.gpu import Device
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.loaded import LoadedModel
 from webllm_py.model_texts import json_file, tokenizer_of
@@ -35,6 +35,7 @@ from webllm_py.runtime.loader import Loader, place_weights
 from webllm_py.runtime.progress import ProgressCallback, ProgressReporter
 from webllm_py.runtime.storage import Quantize
 from webllm_py.runtime.tuner import Tuner
+from webllm_py.shared_device import SharedDevice
 from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
 
@@ -99,9 +100,9 @@ def pocket_model() -> Path:
     )
 
 
-async def load_model(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
+async def load_model(options: LoadOptions, shared: SharedDevice) -> LoadedModel | LoadedEmbedder:
     """Load a decoder, or a text encoder. Whatever goes wrong, and when cancelled, nothing is left
-    behind.
+    behind but the device.
 
     Raises:
         WebLLMError: every error of files, tokenizer and GPU; see ``webllm_py.errors``.
@@ -109,8 +110,8 @@ async def load_model(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
     try:
         for _ in range(MOST_CHANGES):
             with suppress(ChangedFileError):  # what was loaded of the older one is of no use
-                return await try_to_load(options)
-        return await try_to_load(options)
+                return await try_to_load(options, shared)
+        return await try_to_load(options, shared)
     except CorruptCheckpointError:
         fetch = options.fetch or FetchOptions()
         if isinstance(options.source, str) and fetch.keep:
@@ -121,12 +122,12 @@ async def load_model(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
         raise
 
 
-async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
+async def try_to_load(options: LoadOptions, shared: SharedDevice) -> LoadedModel | LoadedEmbedder:
     """As ``load_model``; ChangedFileError where a server's file became another meanwhile."""
     report = ProgressReporter(options.on_progress)
     report.stage("opening", "Opening the model")
     source = pocket_model() if options.source is None else options.source
-    opening = asyncio.ensure_future(device_for(options))  # while the header comes
+    opening = asyncio.ensure_future(shared.opened())  # while the header comes
     checkpoint = owner = None
     try:
         checkpoint = await open_checkpoint(source, options.fetch or FetchOptions())
@@ -149,7 +150,6 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
             sampling_defaults(json_file(checkpoint, "generation_config.json")),
             executor,
             owner,
-            owns_device=device is not options.device,
             times=report.times,
             quantize=options.quantize,
             tuning=None if options.tune is False else tuner.report,
@@ -157,7 +157,8 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
     except BaseException:
         if owner:
             owner.free_all()
-        await give_back(opening, options)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
         if checkpoint:
             await checkpoint.close()
         raise
@@ -184,7 +185,6 @@ async def load_encoder(
             owner,
             report,
             partial(tokenizer_of, checkpoint, model.config.vocab_size),
-            owns_device=device is not options.device,
             context_length=options.context_length,
             quantize=options.quantize,
         )
@@ -195,23 +195,6 @@ async def load_encoder(
     except BaseException:
         owner.free_all()
         raise
-
-
-async def give_back(opening: asyncio.Future[Device], options: LoadOptions) -> None:
-    """Close the device that was being opened, unless it is the caller's."""
-    opening.cancel()
-    (device,) = await asyncio.gather(opening, return_exceptions=True)
-    if device is not options.device and not isinstance(device, BaseException):
-        device.close()
-
-
-async def device_for(options: LoadOptions) -> Device:
-    """The device that was given, or a newly opened one."""
-    if options.device is None:
-        return await open_device()
-    if isinstance(options.device, str):
-        return await open_device(power_preference=options.device)
-    return options.device
 
 
 async def make_executor(

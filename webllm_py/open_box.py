@@ -4,14 +4,14 @@ lens, steering."""
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.arrays import floats, shaped
-from webllm_py.errors import RequestError
+from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
 
 if TYPE_CHECKING:
     from webllm_py.loaded import LoadedModel
@@ -58,6 +58,7 @@ class OpenBox:
         @property
         def loaded(self) -> LoadedModel: ...
         def check_ids(self, ids: Sequence[int] | str, what: str) -> list[int]: ...
+        async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
 
     _steering: tuple[Mapping[int, array[float]], ...] = ()
 
@@ -83,6 +84,7 @@ class OpenBox:
         Raises:
             RequestError: ids or layers that the model does not have; more than 1 GiB to return; or
                 ``interrupt`` or ``unload`` was called meanwhile.
+            DeviceLostError: that happened with hooks, which are not called twice; ask again.
             ContextLengthError: more than the context holds, or than a cache in float32 does.
         """
         from webllm_py.runtime.inspection import Wanted
@@ -150,9 +152,12 @@ class OpenBox:
     async def _inspected(self, tokens: Sequence[int], wanted: Wanted) -> Found:
         from webllm_py.runtime.inspection import inspect
 
+        async def passed() -> Found | None:
+            return await inspect(self.loaded.executor, tokens, wanted, lambda: place.interrupted)
+
         async with self._line.join() as place:
-            executor = self.loaded.executor
-            found = await inspect(executor, tokens, wanted, lambda: place.interrupted)
+            # Hooks have seen, and may have counted, what came before the device was lost.
+            found = await (passed() if wanted.hooks else self._surviving(passed))
         if found is None:
             raise RequestError("interrupted before all of it was seen", code="interrupted")
         return found
@@ -184,12 +189,20 @@ class OpenBox:
             # `is`: another one may hold equal vectors.
             await self._steer(tuple(one for one in self._steering if one is not added))
 
-    async def _steer(self, steering: tuple[Mapping[int, array[float]], ...]) -> None:
-        from webllm_py.runtime.steering import steer
+    async def _steer_again(self) -> None:
+        """Of a model that was loaded again."""
+        if self._steering:
+            await self._add(self._steering)
 
+    async def _steer(self, steering: tuple[Mapping[int, array[float]], ...]) -> None:
         async with self._line.join():
             self._steering = steering
-            await steer(self.loaded.executor, added_up(steering))
+            await self._surviving(lambda: self._add(steering))
+
+    async def _add(self, steering: tuple[Mapping[int, array[float]], ...]) -> None:
+        from webllm_py.runtime.steering import steer
+
+        await steer(self.loaded.executor, added_up(steering))
 
     @asynccontextmanager
     async def steered(self, vectors: Mapping[int, array[float]] | None) -> AsyncIterator[None]:
@@ -197,15 +210,16 @@ class OpenBox:
         if not vectors:
             yield
             return
-        from webllm_py.runtime.steering import steer
-
-        executor = self.loaded.executor
-        await steer(executor, added_up((*self._steering, vectors)))
+        before = self._steering
+        self._steering = (*before, vectors)  # which a model that is loaded again gets as well
         try:
+            await self._surviving(lambda: self._add(self._steering))
             yield
         finally:
-            if not executor.device.lost:
-                await steer(executor, added_up(self._steering))
+            self._steering = before
+            # A model that is gone has none; one that is loaded again gets those of then.
+            with suppress(EngineClosedError, DeviceLostError):
+                await self._add(before)
 
 
 def added_up(steering: Iterable[Mapping[int, array[float]]]) -> dict[int, array[float]]:

@@ -28,6 +28,14 @@ from webllm_py.runtime import choices, loader, pieces
 CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="lose the device 100 times and abort 1,000 times, not just a few",
+    )
+
+
 async def open_native_variant(*, f16: bool, subgroups: bool) -> Device | None:
     """A device that uses just these features; None where the adapter lacks one of them."""
     try:

@@ -31,6 +31,8 @@ from webllm_py.runtime.pages import Sequence as CachedSequence
 __all__ = ["Executor", "longest_context"]
 
 USUAL_PROMPTS = (32, 128, 512)
+# Of an answer that is retraced: so few that stopping is quick.
+STEPS_QUEUED = 32
 
 
 class Executor:
@@ -183,6 +185,35 @@ class Executor:
             self._last_row = len(part) - 1
             yield sequence
 
+    async def retrace(
+        self,
+        sequence: CachedSequence,
+        prompt: Sequence[int],
+        said: Sequence[int] = (),
+        slot: int = 0,
+        *,
+        fused: bool = True,
+    ) -> AsyncIterator[CachedSequence]:
+        """Compute what a sequence lacks of a prompt, by ``prefill``, and of an answer that it got
+        elsewhere: step by step as it was drawn, so that keys and values are the same to the bit.
+        The newest token of that is left to the next step.
+
+        Args:
+            fused: whether that was by steps with the fewest dispatches; see ``Decoder.step``.
+        """
+        async for _ in self.prefill(sequence, prompt[len(sequence.tokens) :], slot):
+            yield sequence
+        for token in said[len(sequence.tokens) - len(prompt) : -1]:
+            position = len(sequence.tokens)
+            await self.cache.reserve(sequence, position + 1, slot)
+            plan = await self.forward_plan(1, fused=fused and position < self.fused_keys)
+            self.write_rows([Row(token, position, slot)])
+            self.device.replay(plan)
+            sequence.tokens.append(token)
+            if position % STEPS_QUEUED == 0:
+                await self.device.idle()
+                yield sequence
+
     def go_on(self, sequence: CachedSequence, slots: Sequence[int] = (0,), drawn: int = 0) -> None:
         """After ``prefill``: a row for each of the answers in these slots, which begin with the
         last token.
@@ -207,10 +238,11 @@ class Executor:
             self._plans[key] = await self.device.record(name, dispatches)
         return self._plans[key]
 
-    async def forward_plan(self, rows: int) -> Plan:
+    async def forward_plan(self, rows: int, *, fused: bool = False) -> Plan:
         """The plan of a chunk of so many rows: keys, values and hidden states."""
         rows = self.bucket(rows)
-        return await self.plan(self, "forward", rows, partial(self.forward, rows, head=False))
+        make = partial(self.forward, rows, head=False, fused=fused)
+        return await self.plan(self, "fused forward" if fused else "forward", rows, make)
 
     @property
     def kernels(self) -> set[Kernel]:

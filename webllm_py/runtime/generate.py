@@ -61,6 +61,7 @@ async def generate(
     logprobs: int | None = None,
     shared: bool = False,
     interrupted: Callable[[], bool] = lambda: False,
+    said: Sequence[int] = (),
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """Answers to one prompt, decoded together: which one, and tokens drawn for it, as they arrive.
 
@@ -82,8 +83,11 @@ async def generate(
             answers are decoded together. Not with a constraint, log-probabilities, ``min_tokens``
             or what has to see each token.
         interrupted: asked between chunks of the prompt and batches of tokens; True ends it.
+        said: tokens that the only answer has already, drawn on a device that was lost or in a
+            process that ended: it goes on behind them as if nothing had been. They count in
+            ``max_tokens``, and constraints know of them. Not with mirostat, whose state is lost.
     """
-    member = Member(prompt, settings, max_tokens, stats, ended, interrupted)
+    member = Member(prompt, settings, max_tokens, stats, ended, interrupted, said)
     if shared and executor.batch.busy:
         pieces = executor.batch.tokens(member)
     else:
@@ -109,7 +113,7 @@ async def begun(
     shared: bool,
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """``generate`` where nobody else does, at least to begin with."""
-    prompt, settings = member.prompt, member.settings
+    prompt, settings, said = member.prompt, member.settings, member.said
     scratch = BufferOwner(executor.device)
     decoder = await decoder_for(executor, scratch, settings, logprobs)
     sequences: list[CachedSequence] = []
@@ -118,7 +122,7 @@ async def begun(
     if shared:
         executor.batch.begin_alone()
     try:
-        steps = Stepwise(run, settings[0], constraints, vocabulary)
+        steps = Stepwise(run, settings[0], constraints, vocabulary, said)
         for slot, own in enumerate(settings):
             decoder.sampler.begin(
                 own,
@@ -127,22 +131,22 @@ async def begun(
                 masked=bool(constraints),
                 biased=bool(steps.rules),
                 ends=vocabulary.end_ids if vocabulary else (),
+                said=said,
             )
-        sequences.append(executor.cache.begin(prompt))
+        sequences.append(executor.cache.begin(member.known))
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
-            stats.cached_tokens = len(sequences[0].tokens)
-        async for _ in executor.prefill(sequences[0], prompt[len(sequences[0].tokens) :]):
+            stats.cached_tokens = min(len(prompt), len(sequences[0].tokens))
+        fused = not steps.needed
+        async for _ in executor.retrace(sequences[0], prompt, said, fused=fused):
             if member.interrupted():
                 return
-        for slot in range(1, len(settings)):
-            sequences.append(await executor.cache.fork(sequences[0], slot))
-        executor.go_on(sequences[0], range(len(settings)))
+        await go_on(run, len(settings), said)
         guess = guess and not settings[0].mirostat_tau
         if shared:
             pieces = executor.batch.joined_later(run, member, guess=guess)
         else:
-            pieces = alone(run, steps, settings[0], guess)
+            pieces = alone(run, steps, settings[0], guess, said)
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
@@ -163,13 +167,27 @@ async def begun(
                 executor.batch.end_alone()
 
 
+async def go_on(run: Run, answers: int, said: Sequence[int]) -> None:
+    """From the prompt to so many answers, or from it and what was said to the rest of that."""
+    executor, first = run.executor, run.sequences[0]
+    if said:
+        await run.go_on_behind(said)
+        return
+    for slot in range(1, answers):
+        run.sequences.append(await executor.cache.fork(first, slot))
+    executor.go_on(first, range(answers))
+
+
 def alone(
-    run: Run, steps: Stepwise, settings: SamplingSettings, guess: bool
+    run: Run, steps: Stepwise, settings: SamplingSettings, guess: bool, said: Sequence[int]
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
     constraints, logprobs = steps.constraints, run.decoder.logprobs
     masks_rarely = len(run.sequences) == 1 and settings.memoryless and not logprobs
-    if masks_rarely and constraints and constraints[0].is_free:
+    masks_rarely = masks_rarely and bool(constraints) and constraints[0].is_free
+    for token in said if constraints else ():
+        constraints[0].accept(token)
+    if masks_rarely:
         from webllm_py.runtime.verified import verified  # not before it is needed
 
         return verified(run, constraints[0], steps.tokens, guess=guess)

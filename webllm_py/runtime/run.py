@@ -198,6 +198,18 @@ class Run:
         position = len(self.prompt) + self.issued - 1
         return Row(self.newest[index], position, index, self.issued)
 
+    async def go_on_behind(self, said: Sequence[int]) -> None:
+        """Begin with an only answer that has tokens already, with nothing in flight: the newest one
+        is the next step's, whose hidden state is computed for draws of their own."""
+        (sequence,) = self.sequences
+        length = len(self.prompt) + len(said)
+        await self.executor.cache.reserve(sequence, length)
+        del sequence.tokens[length - 1 :]
+        self.issued = len(said)
+        self.newest[0] = said[-1]
+        self.executor.write_rows([self.row(0)])
+        self.device.replay(await self.executor.forward_plan(1))
+
     async def close(self) -> None:
         """Wait for what is in flight, whatever becomes of it."""
         await self.speculation.close()

@@ -32,7 +32,7 @@ async def verified(
     """
     sampler = run.decoder.sampler
     every_token = b"\xff" * (4 * -(-sampler.vocab_size // 32))
-    count, careful = 0, False
+    count, careful = run.issued, False
     while run.issued < run.max_tokens:
         masked, careful = careful or not constraint.is_free, False
         sampler.mask(every_token)
@@ -68,9 +68,10 @@ async def go_back(run: Run, count: int) -> None:
     drawn = [*sequence.tokens[len(run.prompt) :], *run.newest.values()]
     text = [*run.prompt, *drawn[:count]]
     run.newest.clear()
+    run.issued = 0
+    sequence.tokens[:] = text
     if count:
-        run.newest[0] = text[-1]
-    sequence.tokens[:] = text[:-1] if count else text
-    run.issued = count
-    run.executor.write_rows([Row(text[-1], len(text) - 1, 0, count)])
-    run.device.replay(await run.executor.forward_plan(1))
+        await run.go_on_behind(drawn[:count])
+    else:
+        run.executor.write_rows([Row(text[-1], len(text) - 1)])
+        run.device.replay(await run.executor.forward_plan(1))
