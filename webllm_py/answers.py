@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from webllm_py.api import (
     Finished,
+    FinishReason,
     GenerationRequest,
     Responses,
     ScoredToken,
@@ -26,9 +27,10 @@ from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from webllm_py.fetch.kept_answers import KeptAnswer, Said
     from webllm_py.grammar import TokenMasks
 
-__all__ = ["Answer", "Prompt"]
+__all__ = ["Answer", "Asked", "Prompt"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,22 @@ class Prompt:
     ends: frozenset[int] = frozenset()
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A request that was checked, and what it comes to.
+
+    Attributes:
+        kind: "chat" or "completion".
+        fields: the request as it came.
+    """
+
+    kind: str
+    fields: Mapping[str, Any]
+    request: GenerationRequest
+    prompts: Sequence[Prompt]
+    responses: Responses[Any, Any]
+
+
 class Answer:
     """Answers one request: one prompt after the other, its ``n`` answers together.
 
@@ -60,34 +78,57 @@ class Answer:
         submitted: when the request was made, ``time.perf_counter`` seconds.
         interrupted: asked now and then; True ends the answer with the finish reason "abort".
         revived: gives the executor that takes over from one whose device is lost.
+        known: what another process kept of it before it ended; it goes on behind that.
+
+    Attributes:
+        seed: of its draws, if the request has none.
     """
 
     def __init__(
         self,
         executor: Executor,
         tokenizer: Tokenizer,
-        request: GenerationRequest,
-        prompts: Sequence[Prompt],
-        responses: Responses[Any, Any],
+        asked: Asked,
         *,
         masks: TokenMasks | None = None,
         submitted: float,
         interrupted: Callable[[], bool],
         revived: Revived,
+        known: KeptAnswer | None = None,
     ):
+        request = asked.request
         self.drawer = Drawer(executor, tokenizer, request, masks, interrupted, revived)
         self.tokenizer = tokenizer
         self.request = request
-        self.prompts = prompts
-        self.responses = responses
+        self.prompts = asked.prompts
+        self.responses = asked.responses
         self.submitted = submitted
         self.interrupted = interrupted
         self.choices: list[Choice] = []
+        self.seed: int = known.head["seed"] if known else secrets.randbits(62)
+        # Nobody kept the log-probabilities of what was said: it is said again.
+        self._known: Said = known.said if known and request.logprobs is None else []
 
     @property
     def executor(self) -> Executor:
         """What the answer is drawn with, now."""
         return self.drawer.executor
+
+    @property
+    def said(self) -> Said:
+        """What can be kept of it, to be ``known`` elsewhere."""
+        return [(one.tokens, one.finish, one.stats.generated) for one in self.choices]
+
+    def _retold(self, choice: Choice) -> str:
+        """The text of what is known of a choice."""
+        if choice.index >= len(self._known):
+            return ""
+        tokens, finish, generated = self._known[choice.index]
+        text = choice.push(tokens)
+        choice.stats.generated = generated
+        if choice.finish or finish:
+            text += choice.end(cast(FinishReason, finish or "stop"))
+        return text
 
     async def pieces(self) -> AsyncGenerator[Any, None]:
         """The pieces of a streamed answer."""
@@ -212,10 +253,10 @@ class Answer:
 
     def _settings(self, index: int) -> SamplingSettings:
         """The request's settings; a prompt's choices draw differently from one seed, and without
-        one each has its own, with which it can go on elsewhere."""
+        one all do."""
         sampling = self.request.sampling
         if sampling.seed is None:
-            return replace(sampling, seed=secrets.randbits(63))
+            return replace(sampling, seed=self.seed + index)
         return replace(sampling, seed=sampling.seed + index % self.request.drawn)
 
     async def _texts(
@@ -226,6 +267,9 @@ class Answer:
         if prompt.echo:
             for choice in choices:
                 yield choice, prompt.echo
+        for choice in choices if self._known else ():
+            if text := self._retold(choice):
+                yield choice, text
         if limit and not self.interrupted():
             async with aclosing(self.drawer.texts(choices, prompt.tokens, limit)) as drawn:
                 async for choice, text in drawn:

@@ -82,11 +82,10 @@ class Drawer:
         self, choices: Sequence[Choice], prompt: Sequence[int], limit: int
     ) -> AsyncGenerator[tuple[Choice, str], None]:
         """Together if they all begin; else what is left of each."""
-        groups = [choices]
-        if any(choice.tokens for choice in choices):
-            left = [c for c in choices if not c.finish and len(c.tokens) < limit]
-            groups = [[choice] for choice in left]
-        for group in groups:
+        left = [c for c in choices if not c.finish and len(c.tokens) < limit]
+        begun = any(choice.tokens for choice in choices)
+        groups = [[choice] for choice in left] if begun else [left]
+        for group in filter(None, groups):
             async with aclosing(self._texts_of(group, prompt, limit)) as texts:
                 async for choice, text in texts:
                     yield choice, text

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.answers import Answer, Prompt
+from webllm_py.answers import Answer, Asked
 from webllm_py.arrays import shaped
 from webllm_py.conversations import KeptConversations
 from webllm_py.errors import (
@@ -25,6 +25,7 @@ from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.open_box import OpenBox
 from webllm_py.resources import Chat, Completions, Embeddings
+from webllm_py.resuming import Resuming
 from webllm_py.runtime.executor import longest_context
 from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.progress import ProgressCallback
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from array import array
 
     from webllm_py.embedding import LoadedEmbedder
+    from webllm_py.fetch.kept_answers import KeptAnswer
     from webllm_py.runtime.embeds import Embeds
 
 __all__ = ["UNLOADED", "Engine", "load"]
@@ -94,7 +96,7 @@ async def load(
         raise
 
 
-class Engine(Survival, OpenBox, KeptConversations):
+class Engine(Survival, Resuming, OpenBox, KeptConversations):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
@@ -293,25 +295,31 @@ class Engine(Survival, OpenBox, KeptConversations):
             )
         return tokens
 
-    async def respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
-        """Answer a parsed request in its turn: a whole response, or a stream of pieces."""
+    async def respond(self, asked: Asked, known: KeptAnswer | None = None) -> Any:
+        """Answer a request in its turn: a whole response, or a stream of pieces.
+
+        Args:
+            known: what another process kept of this answer, if it was begun.
+        """
+        request = asked.request
         place, submitted = self._line.join(shares=request.shares), time.perf_counter()
 
         @asynccontextmanager
         async def turn() -> AsyncIterator[Answer]:
             async with time_limit(request.timeout), place, self.steered(request.steering):
                 model = self.loaded
-                yield Answer(
+                answer = Answer(
                     model.executor,
                     model.tokenizer,
-                    request,
-                    prompts,
-                    responses,
+                    asked,
                     masks=model.token_masks if request.grammar else None,
                     submitted=submitted,
                     interrupted=lambda: place.interrupted,
                     revived=self._executor_after,
+                    known=known,
                 )
+                async with self._kept(asked, answer, known):
+                    yield answer
 
         async def pieces() -> AsyncIterator[Any]:
             async with turn() as answer:

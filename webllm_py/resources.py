@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from webllm_py.answers import Prompt
+from webllm_py.answers import Asked, Prompt
 from webllm_py.api import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -18,6 +18,7 @@ from webllm_py.api import (
     parse_chat_request,
     parse_completion_request,
 )
+from webllm_py.api.stream import Identity
 from webllm_py.errors import ContextLengthError, RequestError
 from webllm_py.streaming import Stream
 
@@ -57,7 +58,7 @@ class Host(Protocol):
     def check_length(self, tokens: Sequence[int], param: str) -> None:
         """Refuse a prompt that leaves no room for an answer."""
 
-    async def respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
+    async def respond(self, asked: Asked) -> Any:
         """Answer a request in its turn."""
 
 
@@ -90,7 +91,8 @@ class ChatCompletions:
         ``continue_final_message`` (the answer goes on with the last message, an assistant's).
         Calls of ``tools`` and, as ``reasoning_content``, reasoning come apart from the content.
         What spells a special token in a message becomes that token, as with Hugging Face's
-        templates.
+        templates. With ``resumable`` (true, or a name) the answer is kept while it is given, and
+        ``engine.resume`` finishes it if the process or tab ends meanwhile.
 
         Returns:
             The answer; with ``stream=True`` an asynchronous iterator of its pieces.
@@ -100,6 +102,14 @@ class ChatCompletions:
             ContextLengthError: the conversation is longer than the context.
             TemplateError: the model's chat template refused the messages.
             RequestTimeoutError: it took longer than ``timeout`` seconds; a stream raises it too.
+        """
+        return await self._engine.respond(self.asked(fields))  # type: ignore[no-any-return]
+
+    def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
+        """A request, checked and turned into a prompt; raises what ``create`` does.
+
+        Args:
+            identity: id and time of its responses; None for new ones.
         """
         engine = self._engine
         model = engine.loaded
@@ -125,16 +135,13 @@ class ChatCompletions:
             grammar = dialect.grammar(text, request.calls, request.grammar)
             request = replace(request, grammar=grammar)
         parser = partial(dialect.parser, text, request.calls)
-        return await engine.respond(  # type: ignore[no-any-return]
+        continues, shown = request.continue_final_message, frozenset(model.controls)
+        return Asked(
+            "chat",
+            fields,
             request,
-            [
-                Prompt(
-                    tokens,
-                    continues=request.continue_final_message,
-                    shown=frozenset(model.controls),
-                )
-            ],
-            ChatResponses(request.model or engine.name, parser),
+            [Prompt(tokens, continues=continues, shown=shown)],
+            ChatResponses(request.model or engine.name, parser, identity),
         )
 
 
@@ -153,6 +160,10 @@ class Completions:
 
         Returns and raises as ``chat.completions.create`` does.
         """
+        return await self._engine.respond(self.asked(fields))  # type: ignore[no-any-return]
+
+    def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
+        """See ``ChatCompletions.asked``."""
         engine = self._engine
         model = engine.loaded
         request = parse_completion_request(fields, defaults=model.sampling)
@@ -160,9 +171,8 @@ class Completions:
         request.check_vocabulary(config.vocab_size)
         request.check_layers(config.n_layers, config.hidden_size)
         prompts = [self._prompt(model, request, prompt) for prompt in request.prompts]
-        return await engine.respond(  # type: ignore[no-any-return]
-            request, prompts, CompletionResponses(request.model or engine.name)
-        )
+        responses = CompletionResponses(request.model or engine.name, identity)
+        return Asked("completion", fields, request, prompts, responses)
 
     def _prompt(
         self, model: LoadedModel, request: CompletionRequest, prompt: str | tuple[int, ...]

@@ -35,6 +35,7 @@ from webllm_py.errors import CannotSuspendError, EngineClosedError
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from webllm_py.fetch.kept_answers import Unfinished
     from webllm_py.open_box import Inspection
 
 __all__ = ["Engine", "Stream", "load"]
@@ -262,6 +263,19 @@ class Engine:
     def interrupt(self) -> None:
         """End the answer whose turn it is; for another thread than the one that waits for it."""
         self._engine.interrupt()
+
+    def unfinished(self) -> list[Unfinished]:
+        """Resumable answers that were cut off."""
+        return self._runner.run(self._engine.unfinished())
+
+    def resume(self, name: str | None = None) -> Stream[Any] | None:
+        """Finish one of them: what was said comes first."""
+        found = self._runner.run(self._engine.resume(name))
+        return Stream(found, self._runner) if found else None
+
+    def forget(self, name: str) -> None:
+        """Delete one of them."""
+        self._runner.run(self._engine.forget(name))
 
     def recover(self) -> None:
         """Start again after the device was lost."""

@@ -138,6 +138,12 @@ async def engine(small_model: Path, device: Device) -> AsyncIterator[webllm_py.E
 
 
 @pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether all of it is wanted, which takes minutes."""
+    return bool(request.config.getoption("--long", default=False))
+
+
+@pytest.fixture
 def checkpoint() -> Callable[[str], Path]:
     """A file or folder of the shared checkpoints; skips the test where it is absent."""
 

@@ -29,6 +29,7 @@ __all__ = [
     "grammar",
     "include_usage",
     "prompt_ending",
+    "resumable",
     "stop_strings",
     "switch",
     "timeout",
@@ -37,6 +38,7 @@ __all__ = [
 MAX_CHOICES = 128  # OpenAI's limit on n
 MAX_LOGPROBS = 20  # OpenAI's limit in a chat
 MAX_TOKENS = 2**31 - 1
+MAX_NAME = 100
 MAX_STOPS = 128  # OpenAI allows 4; local programs use more
 
 
@@ -98,6 +100,21 @@ def timeout(present: Mapping[str, Any]) -> float | None:
     if "timeout" not in present:
         return None
     return decimal(present["timeout"], "timeout", low=1e-3, high=1e9)
+
+
+def resumable(present: Mapping[str, Any]) -> bool | str:
+    """Whether the answer is kept to be finished after a crash, and under which name; true for its
+    own id."""
+    value = present.get("resumable", False)
+    if value and "logits_processors" in present:
+        fail("resumable", "cannot be combined with 'logits_processors', which cannot be kept.")
+    if value and present.get("best_of") not in (None, present.get("n", 1)):
+        fail("resumable", "cannot be combined with 'best_of': it would end as a stream.")
+    if not isinstance(value, str):
+        return boolean(value, "resumable")
+    if len(text(value, "resumable", empty=False)) > MAX_NAME:
+        fail("resumable", f"is a name of {len(value)} characters; {MAX_NAME} are allowed.")
+    return value
 
 
 def chat_max_tokens(present: Mapping[str, Any]) -> int | None:

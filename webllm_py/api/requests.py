@@ -27,6 +27,7 @@ from webllm_py.api.options import (
     grammar,
     include_usage,
     prompt_ending,
+    resumable,
     stop_strings,
     switch,
     timeout,
@@ -76,6 +77,8 @@ class GenerationRequest:
             has a turn of its own then.
         timeout: seconds after which, from the call on and waiting included, a
             ``RequestTimeoutError`` is raised; None to wait for as long as it takes.
+        resumable: whether the answer is kept while it is given, so that it can be finished when
+            the process ends; a text names it.
     """
 
     model: str | None = None
@@ -91,6 +94,7 @@ class GenerationRequest:
     logprobs: int | None = None
     steering: Mapping[int, array[float]] | None = None
     timeout: float | None = None
+    resumable: bool | str = False
 
     @property
     def drawn(self) -> int:
@@ -257,6 +261,7 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "grammar": grammar(present),
         "steering": _steering(present),
         "timeout": timeout(present),
+        "resumable": resumable(present),
     }
 
 
