@@ -28,14 +28,6 @@ from webllm_py.runtime import choices, loader, pieces
 CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--long",
-        action="store_true",
-        help="lose the device 100 times and abort 1,000 times, not just a few",
-    )
-
-
 async def open_native_variant(*, f16: bool, subgroups: bool) -> Device | None:
     """A device that uses just these features; None where the adapter lacks one of them."""
     try:
@@ -135,12 +127,6 @@ async def engine(small_model: Path, device: Device) -> AsyncIterator[webllm_py.E
     """The small model, loaded once. A test that unloads or breaks it loads its own."""
     async with await webllm_py.load(small_model, device=device) as engine:
         yield engine
-
-
-@pytest.fixture
-def long(request: pytest.FixtureRequest) -> bool:
-    """Whether all of it is wanted, which takes minutes."""
-    return bool(request.config.getoption("--long", default=False))
 
 
 @pytest.fixture

@@ -1,0 +1,45 @@
+"""Chromium as the browser tests start it."""
+
+from __future__ import annotations
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from served import ROOT  # noqa: F401 - where demo.tools lies
+
+from demo.tools.browsers import find_chromedriver, find_chromium
+
+__all__ = ["new_driver"]
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # What ships needs no other server, and no test does.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+    "--js-flags=--expose-gc",
+)
+
+
+def new_driver(*flags: str) -> Chrome:
+    """A headless Chromium with WebGPU on SwiftShader and, unless ``flags`` say otherwise, a fresh
+    profile."""
+    browser = find_chromium()
+    if browser is None:
+        pytest.fail("no Chromium on this machine: run `python build.py test`, which installs one")
+    options = Options()
+    for flag in (*FLAGS, *flags):
+        options.add_argument(flag)
+    options.binary_location = str(browser)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = find_chromedriver()
+    driver = Chrome(options, Service(str(found)) if found else Service())
+    driver.command_executor.client_config.timeout = 600  # a script may wait for shaders
+    return driver
