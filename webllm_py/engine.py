@@ -30,6 +30,7 @@ from webllm_py.runtime.executor import longest_context
 from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.progress import ProgressCallback
 from webllm_py.runtime.storage import Quantize
+from webllm_py.several import SeveralModels
 from webllm_py.shared_device import SharedDevice
 from webllm_py.streaming import Stream
 from webllm_py.survival import UNLOADED, Survival
@@ -96,7 +97,7 @@ async def load(
         raise
 
 
-class Engine(Survival, Resuming, OpenBox, KeptConversations):
+class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
@@ -111,6 +112,7 @@ class Engine(Survival, Resuming, OpenBox, KeptConversations):
         self._options = options
         self._device = device
         self._model = model
+        self._added = {}
         self._line = Line()
         self.chat = Chat(self)
         self.completions = Completions(self)
@@ -168,12 +170,12 @@ class Engine(Survival, Resuming, OpenBox, KeptConversations):
     @property
     def name(self) -> str:
         """The model's name, as responses give it."""
-        return self.any_loaded.checkpoint.name
+        return self._name or self.any_loaded.checkpoint.name
 
     @property
     def info(self) -> dict[str, Any]:
         """What runs where: name, architecture, quantization, sizes, memory (bytes), adapter."""
-        return self.any_loaded.describe()
+        return {**self.any_loaded.describe(), "name": self.name}
 
     @property
     def waiting(self) -> int:
@@ -232,8 +234,12 @@ class Engine(Survival, Resuming, OpenBox, KeptConversations):
         self._line.interrupt()
 
     async def unload(self) -> None:
-        """Free everything. An answer under way is interrupted; waiting requests get an error."""
+        """Free everything, other models too; of one of these only itself. Answers under way are
+        interrupted; waiting requests get an error."""
         self._unloaded = True
+        if self._main and self._name:
+            self._main._added.pop(self._name, None)
+        await self._unload_added()
         self._line.send_away(
             EngineClosedError("the model was unloaded before this request's turn came")
         )
@@ -246,7 +252,8 @@ class Engine(Survival, Resuming, OpenBox, KeptConversations):
             model, self._model = self._model, None
             if model:
                 await model.close()
-            self._device.close()
+            if self._main is None:
+                self._device.close()
 
     def check_length(self, tokens: Sequence[int], param: str) -> None:
         """A prompt needs room for at least one token of answer.

@@ -58,6 +58,9 @@ class Host(Protocol):
     def check_length(self, tokens: Sequence[int], param: str) -> None:
         """Refuse a prompt that leaves no room for an answer."""
 
+    def chosen(self, name: Any) -> Host:
+        """Of several models, the one that a request names."""
+
     async def respond(self, asked: Asked) -> Any:
         """Answer a request in its turn."""
 
@@ -103,7 +106,9 @@ class ChatCompletions:
             TemplateError: the model's chat template refused the messages.
             RequestTimeoutError: it took longer than ``timeout`` seconds; a stream raises it too.
         """
-        return await self._engine.respond(self.asked(fields))  # type: ignore[no-any-return]
+        engine = self._engine.chosen(fields.get("model"))
+        asked = ChatCompletions(engine).asked(fields)
+        return await engine.respond(asked)  # type: ignore[no-any-return]
 
     def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
         """A request, checked and turned into a prompt; raises what ``create`` does.
@@ -160,7 +165,9 @@ class Completions:
 
         Returns and raises as ``chat.completions.create`` does.
         """
-        return await self._engine.respond(self.asked(fields))  # type: ignore[no-any-return]
+        engine = self._engine.chosen(fields.get("model"))
+        asked = Completions(engine).asked(fields)
+        return await engine.respond(asked)  # type: ignore[no-any-return]
 
     def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
         """See ``ChatCompletions.asked``."""
@@ -255,12 +262,14 @@ class Embeddings:
         # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
         from webllm_py.api.embeddings import parse_embedding_request
 
-        engine = self._engine
         request = parse_embedding_request(fields)
+        engine = self._engine.chosen(request.model)
         embedder = engine.embedder
         request.check_model(embedder.vocab_size, embedder.hidden_size)
         limit = embedder.context_length
-        texts = [self._tokens(text, param, limit) for param, text in request.named_inputs]
+        texts = [
+            tokens_of(engine.tokenizer, text, param, limit) for param, text in request.named_inputs
+        ]
         vectors = await engine.embed(texts)
         return request.response(
             vectors,
@@ -269,15 +278,18 @@ class Embeddings:
             normalized=embedder.normalized,
         )
 
-    def _tokens(self, text: str | tuple[int, ...], param: str, limit: int) -> Sequence[int]:
-        tokenizer = self._engine.tokenizer
-        tokens = tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
-        if len(tokens) > limit:
-            raise ContextLengthError(
-                f"this model embeds texts of up to {limit:,} tokens, and {param} has "
-                f"{len(tokens):,}; cut it into parts",
-                param=param,
-            )
-        if not tokens:
-            raise RequestError(f"'{param}' has no tokens", param=param)
-        return tokens
+
+def tokens_of(
+    tokenizer: Tokenizer, text: str | tuple[int, ...], param: str, limit: int
+) -> Sequence[int]:
+    """A text's tokens, to be embedded; at most ``limit``."""
+    tokens = tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
+    if len(tokens) > limit:
+        raise ContextLengthError(
+            f"this model embeds texts of up to {limit:,} tokens, and {param} has "
+            f"{len(tokens):,}; cut it into parts",
+            param=param,
+        )
+    if not tokens:
+        raise RequestError(f"'{param}' has no tokens", param=param)
+    return tokens

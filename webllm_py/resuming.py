@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from webllm_py.answers import Answer, Asked
 from webllm_py.errors import StateError
@@ -33,6 +33,10 @@ class Resuming:
         def loaded(self) -> LoadedModel: ...
         @property
         def name(self) -> str: ...
+        @property
+        def writes(self) -> bool: ...
+        @property
+        def models(self) -> Mapping[str, Self]: ...
         async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
         async def respond(self, asked: Asked, known: KeptAnswer | None = None) -> Any: ...
 
@@ -58,30 +62,34 @@ class Resuming:
             StateError: there is no such answer, another tab or process is giving it, or another
                 model began it.
         """
-        from webllm_py.runtime.state import fingerprint
-
-        own = await self._surviving(lambda: fingerprint(self.loaded.executor))
+        own = {await one._fingerprint(): one for one in self.models.values() if one.writes}
         if name is None:
             answers = await self._answers.unfinished()
-            found = next((one for one in answers if one.head["fingerprint"] == own), None)
-            return await self._finish(found) if found else None
+            found = next((one for one in answers if one.head["fingerprint"] in own), None)
+            return await own[found.head["fingerprint"]]._finish(found) if found else None
         found = await self._answers.find(name)
         if found is None:
             raise StateError(
                 f"there is no answer {name!r} to finish here: it came to its end, or another tab "
                 "or process is giving it"
             )
-        if found.head["fingerprint"] != own:
+        if found.head["fingerprint"] not in own:
             raise StateError(
                 f"the answer {name!r} was begun by {found.head['model']}, with other weights or "
                 f"steering than {self.name} has here; resume it with that one"
             )
-        return await self._finish(found)
+        return await own[found.head["fingerprint"]]._finish(found)
 
     async def forget(self, name: str) -> None:
         """Delete an answer that was cut off; no error if there is none."""
         if found := await self._answers.find(name):
             await found.remove()
+
+    async def _fingerprint(self) -> str:
+        from webllm_py.runtime.state import fingerprint
+
+        found: str = await self._surviving(lambda: fingerprint(self.loaded.executor))
+        return found
 
     @property
     def _answers(self) -> AnswersStore:

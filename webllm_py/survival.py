@@ -56,6 +56,11 @@ class Survival:
             )
         return self._model
 
+    @property
+    def writes(self) -> bool:
+        """Whether its model writes; an encoder does not."""
+        return isinstance(self.any_loaded, LoadedModel)
+
     async def recover(self) -> None:
         """Load the model again, on a new device if the old one is lost.
 

@@ -194,8 +194,8 @@ class Engine:
     Every name does what it does in ``webllm_py.Engine``, and returns when it is done.
     """
 
-    def __init__(self, engine: asynchronous.Engine, runner: Runner):
-        self._engine, self._runner = engine, runner
+    def __init__(self, engine: asynchronous.Engine, runner: Runner, *, first: bool = True):
+        self._engine, self._runner, self._first = engine, runner, first
         self._unloaded = False
         self.chat = Chat(engine, runner)
         self.completions = Completions(engine.completions, runner)
@@ -264,6 +264,19 @@ class Engine:
         """End the answer whose turn it is; for another thread than the one that waits for it."""
         self._engine.interrupt()
 
+    @property
+    def models(self) -> dict[str, Engine]:
+        """Its models by name, its own first."""
+        return {
+            name: self if engine is self._engine else Engine(engine, self._runner, first=False)
+            for name, engine in self._engine.models.items()
+        }
+
+    def add_model(self, source: Any = None, **options: Any) -> Engine:
+        """Load another model beside it."""
+        engine = self._runner.run(self._engine.add_model(source, **options))
+        return Engine(engine, self._runner, first=False)
+
     def unfinished(self) -> list[Unfinished]:
         """Resumable answers that were cut off."""
         return self._runner.run(self._engine.unfinished())
@@ -286,7 +299,8 @@ class Engine:
         if not self._unloaded:
             self._unloaded = True
             self._runner.run(self._engine.unload())
-            self._runner.close()
+            if self._first:
+                self._runner.close()
 
 
 class Chat:

@@ -106,15 +106,16 @@ def resumable(present: Mapping[str, Any]) -> bool | str:
     """Whether the answer is kept to be finished after a crash, and under which name; true for its
     own id."""
     value = present.get("resumable", False)
-    if value and "logits_processors" in present:
+    wanted: bool | str
+    if isinstance(value, str):
+        wanted = text(value, "resumable", empty=False)
+        if len(wanted) > MAX_NAME:
+            fail("resumable", f"is a name of {len(wanted)} characters; {MAX_NAME} are allowed.")
+    else:
+        wanted = boolean(value, "resumable")
+    if wanted and "logits_processors" in present:
         fail("resumable", "cannot be combined with 'logits_processors', which cannot be kept.")
-    if value and present.get("best_of") not in (None, present.get("n", 1)):
-        fail("resumable", "cannot be combined with 'best_of': it would end as a stream.")
-    if not isinstance(value, str):
-        return boolean(value, "resumable")
-    if len(text(value, "resumable", empty=False)) > MAX_NAME:
-        fail("resumable", f"is a name of {len(value)} characters; {MAX_NAME} are allowed.")
-    return value
+    return wanted
 
 
 def chat_max_tokens(present: Mapping[str, Any]) -> int | None:
@@ -150,13 +151,15 @@ def completion_logprobs(present: Mapping[str, Any]) -> int | None:
     return integer(value, "logprobs", low=0, high=MAX_LOGPROBS)
 
 
-def best_of(present: Mapping[str, Any], n: int, stream: bool) -> int:
+def best_of(present: Mapping[str, Any], n: int, stream: bool, resumable: bool | str) -> int:
     """How many choices to make of a prompt, at least ``n``."""
     made = integer(present.get("best_of", n), "best_of", low=1, high=MAX_CHOICES)
     if made < n:
         fail("best_of", f"must be at least 'n', which is {n}.")
     if made > n and stream:
         fail("best_of", "cannot be combined with 'stream': which are best shows in the end.")
+    if made > n and resumable:
+        fail("resumable", "cannot be combined with 'best_of': it would end as a stream.")
     return made
 
 

@@ -239,7 +239,7 @@ def parse_completion_request(
     return CompletionRequest(
         prompts=texts_or_token_ids(present["prompt"], "prompt")[0],
         echo=bool(switch(present, "echo", False)),
-        best_of=best_of(present, generation["n"], generation["stream"]),
+        best_of=best_of(present, generation["n"], generation["stream"], generation["resumable"]),
         suffix=text(present["suffix"], "suffix") if "suffix" in present else None,
         max_tokens=integer(max_tokens, "max_tokens", low=0, high=MAX_TOKENS),
         logprobs=completion_logprobs(present),
