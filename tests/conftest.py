@@ -10,14 +10,6 @@ from typing import Any
 import pytest
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--long",
-        action="store_true",
-        help="lose the device 100 times and abort 1,000 times, not just a few",
-    )
-
-
 @pytest.fixture
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether all of it is wanted, which takes minutes."""
@@ -39,6 +31,11 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="lose the device 100 times and abort 1,000 times, not just a few",
+    )
     parser.addoption(
         "--schemas",
         type=int,

@@ -13,6 +13,7 @@ from webllm_py.chat.plain import NotPlainError, to_plain
 from webllm_py.errors import DeviceError, DeviceLostError, RequestError, SourceError
 from webllm_py.fetch.kept_answers import AnswersStore, KeptAnswer
 from webllm_py.runtime.state import fingerprint
+from webllm_py.together import uninterrupted
 
 __all__ = ["keeping"]
 
@@ -45,7 +46,7 @@ async def keeping(
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
         with suppress(SourceError):
-            await (kept.remove() if over else kept.release())
+            await uninterrupted(kept.remove() if over else kept.release())
 
 
 def head_of(asked: Asked, answer: Answer, model: str) -> dict[str, Any]:

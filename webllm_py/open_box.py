@@ -3,6 +3,7 @@ lens, steering."""
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.arrays import floats, shaped
 from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
+from webllm_py.together import uninterrupted
 
 if TYPE_CHECKING:
     from webllm_py.loaded import LoadedModel
@@ -24,6 +26,7 @@ Hook: TypeAlias = Callable[[int, range, Any], Any]
 """Layer, positions, hidden rows (positions, hidden) -> rows to go on with, or None for these, which
 may have been changed in place."""
 
+Steering: TypeAlias = tuple[Mapping[int, "array[float]"], ...]
 # Of what one call returns.
 MOST_BYTES = 1 << 30
 
@@ -60,7 +63,7 @@ class OpenBox:
         def check_ids(self, ids: Sequence[int] | str, what: str) -> list[int]: ...
         async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
 
-    _steering: tuple[Mapping[int, array[float]], ...] = ()
+    _steering: Steering = ()
 
     async def inspect(
         self,
@@ -182,24 +185,26 @@ class OpenBox:
         config = self.loaded.executor.model.config
         layers = whole_numbers(vectors, config.n_layers, "vectors")
         added = {layer: row_of(vectors[layer], config.hidden_size) for layer in layers}
-        await self._steer((*self._steering, added))
         try:
+            await self._steer(lambda others: (*others, added))
             yield
         finally:
-            # `is`: another one may hold equal vectors.
-            await self._steer(tuple(one for one in self._steering if one is not added))
+            # `is`: another one may hold equal vectors. Goes on when who waits for it is cancelled.
+            rest = self._steer(lambda all: tuple(one for one in all if one is not added))
+            await asyncio.shield(asyncio.ensure_future(rest))
 
     async def _steer_again(self) -> None:
         """Of a model that was loaded again."""
         if self._steering:
             await self._add(self._steering)
 
-    async def _steer(self, steering: tuple[Mapping[int, array[float]], ...]) -> None:
+    async def _steer(self, change: Callable[[Steering], Steering]) -> None:
+        """To what ``change`` makes of those that there are when its turn comes."""
         async with self._line.join():
-            self._steering = steering
-            await self._surviving(lambda: self._add(steering))
+            self._steering = change(self._steering)
+            await self._surviving(lambda: self._add(self._steering))
 
-    async def _add(self, steering: tuple[Mapping[int, array[float]], ...]) -> None:
+    async def _add(self, steering: Steering) -> None:
         from webllm_py.runtime.steering import steer
 
         await steer(self.loaded.executor, added_up(steering))
@@ -219,7 +224,7 @@ class OpenBox:
             self._steering = before
             # A model that is gone has none; one that is loaded again gets those of then.
             with suppress(EngineClosedError, DeviceLostError):
-                await self._add(before)
+                await uninterrupted(self._add(before))
 
 
 def added_up(steering: Iterable[Mapping[int, array[float]]]) -> dict[int, array[float]]:

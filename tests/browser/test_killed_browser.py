@@ -148,6 +148,7 @@ def test_killed_twice(
         for name, fields in REQUESTS.items():
             code = "(await state['engine'].completions.create(**fields)).choices[0].text"
             expected[name] = run_python(page, code, {"fields": fields})
+        for name, fields in REQUESTS.items():
             given = {**fields, "resumable": name}
             begin = f"state['task {name}'] = asyncio.ensure_future(give(name, fields))\n0"
             run_python(page, begin, {"name": name, "fields": given})

@@ -113,8 +113,9 @@ def resumable(present: Mapping[str, Any]) -> bool | str:
             fail("resumable", f"is a name of {len(wanted)} characters; {MAX_NAME} are allowed.")
     else:
         wanted = boolean(value, "resumable")
-    if wanted and "logits_processors" in present:
-        fail("resumable", "cannot be combined with 'logits_processors', which cannot be kept.")
+    for other in ("logits_processors", "steering") if wanted else ():
+        if other in present:
+            fail("resumable", f"cannot be combined with {other!r}, which cannot be kept.")
     return wanted
 
 
