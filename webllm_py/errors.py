@@ -174,7 +174,19 @@ class UnsupportedSchemaError(GrammarError):
 
 
 class DeviceError(WebLLMError):
-    """Something about the GPU."""
+    """Something about the GPU.
+
+    Attributes:
+        context_length: where there was no room, what ``load(context_length=...)`` had room for;
+            None if that is not known, or nothing.
+    """
+
+    context_length: int | None = None
+
+    def offer(self, context_length: int) -> None:
+        """Tell that a context of so many tokens would fit."""
+        self.context_length = context_length
+        self.args = (f"{self}: load(context_length={context_length}) would fit",)
 
 
 class NoAdapterError(DeviceError):
@@ -186,7 +198,13 @@ class DeviceLimitError(DeviceError):
 
 
 class GPUOutOfMemoryError(DeviceError):
-    """An allocation on the GPU failed."""
+    """An allocation on the GPU failed.
+
+    Attributes:
+        nbytes: of allocations that failed, where the device counts them as there.
+    """
+
+    nbytes: int = 0
 
 
 class ShaderError(DeviceError):

@@ -15,6 +15,8 @@ from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.errors import (
     ChangedFileError,
     CorruptCheckpointError,
+    DeviceLimitError,
+    GPUOutOfMemoryError,
     MissingFileError,
     SourceError,
 )
@@ -138,9 +140,13 @@ async def try_to_load(options: LoadOptions, shared: SharedDevice) -> LoadedModel
         device = await opening
         report.times.end("header")
         owner = BufferOwner(device)
-        executor, loader = await make_executor(device, owner, model, options, report)
-        tuner = Tuner(executor, options.tune)
-        tokenizer = await fill(tuner, loader, checkpoint, report)
+        try:
+            executor, loader = await make_executor(device, owner, model, options, report)
+            tuner = Tuner(executor, options.tune)
+            tokenizer = await fill(tuner, loader, checkpoint, report)
+        except (GPUOutOfMemoryError, DeviceLimitError) as error:
+            offer_context(error, model, owner, options)
+            raise
         report.times.end("total")
         report.stage("ready", "Ready")
         await asyncio.sleep(0)  # the last moment at which a cancellation still frees everything
@@ -195,6 +201,31 @@ async def load_encoder(
     except BaseException:
         owner.free_all()
         raise
+
+
+def offer_context(
+    error: GPUOutOfMemoryError | DeviceLimitError,
+    model: Transformer,
+    owner: BufferOwner,
+    options: LoadOptions,
+) -> None:
+    """Put into the error of a load which context would have fit, if any does."""
+    from webllm_py.runtime.memory import fitting_context  # not before something is wrong
+
+    room = None
+    if isinstance(error, GPUOutOfMemoryError):  # all that could be had, without what others have
+        room = owner.most_bytes - error.nbytes
+    length = options.context_length
+    found = fitting_context(
+        model,
+        owner.device,
+        room,
+        context_length=length and int(length),
+        quantize=options.quantize,
+        kv_format=options.kv_dtype,
+    )
+    if found:
+        error.offer(found)
 
 
 async def make_executor(

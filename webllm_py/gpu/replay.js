@@ -79,7 +79,7 @@
       this.buffers.set(id, device.createBuffer({ label, size, usage }));
       this.scopes.push(
         device.popErrorScope().then((error) => {
-          if (error) this.errors.push({ name: "OutOfMemory", message: `'${label}' (${(size / 2 ** 20).toFixed(1)} MiB)` });
+          if (error) this.errors.push({ name: "OutOfMemory", message: `'${label}' (${(size / 2 ** 20).toFixed(1)} MiB)`, size });
         }, () => {}),
       );
       return id;
@@ -291,8 +291,9 @@
       if (!error) return;
       // What was done with a buffer that is none has more errors on the way: they are not the next check's.
       await this.nudge.during(this.device.queue.onSubmittedWorkDone());
+      const nbytes = this.errors.reduce((sum, { size }) => sum + (size ?? 0), 0);
       this.errors.length = 0;
-      throw named(error.name, error.message);
+      throw Object.assign(named(error.name, error.message), { nbytes });
     }
 
     throwIfLost() {
