@@ -120,6 +120,12 @@ fn columns_of(quad: u32, part: u32) -> Columns {
                  w_tile[quad].columns[part][2], w_tile[quad].columns[part][3]);
 }
 
+// As many of the adapters' B: a quad of ranks.
+fn quad_columns(quad: u32, n: u32) -> Columns {
+  let b = lora_columns(quad, n);
+  return Columns(b[0], b[1], b[2], b[3]);
+}
+
 fn with_columns(sum: vec4<f32>, x: vec4<f32>, w: Columns) -> vec4<f32> {
   return sum + x.x * w.c0 + x.y * w.c1 + x.z * w.c2 + x.w * w.c3;
 }
@@ -182,6 +188,34 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   let m = m0 + ty * 8u;
   let na = (quad0 + tx) * 4u;
   let nb = na + TN / 2u;
+  for (var quad = 0u; quad < lora_quads(); quad++) {
+    let a = quad_columns(quad, na);
+    let b = quad_columns(quad, nb);
+    let x0 = lora_input(m, quad);
+    a0 = with_columns(a0, x0, a);
+    b0 = with_columns(b0, x0, b);
+    let x1 = lora_input(m + 1u, quad);
+    a1 = with_columns(a1, x1, a);
+    b1 = with_columns(b1, x1, b);
+    let x2 = lora_input(m + 2u, quad);
+    a2 = with_columns(a2, x2, a);
+    b2 = with_columns(b2, x2, b);
+    let x3 = lora_input(m + 3u, quad);
+    a3 = with_columns(a3, x3, a);
+    b3 = with_columns(b3, x3, b);
+    let x4 = lora_input(m + 4u, quad);
+    a4 = with_columns(a4, x4, a);
+    b4 = with_columns(b4, x4, b);
+    let x5 = lora_input(m + 5u, quad);
+    a5 = with_columns(a5, x5, a);
+    b5 = with_columns(b5, x5, b);
+    let x6 = lora_input(m + 6u, quad);
+    a6 = with_columns(a6, x6, a);
+    b6 = with_columns(b6, x6, b);
+    let x7 = lora_input(m + 7u, quad);
+    a7 = with_columns(a7, x7, a);
+    b7 = with_columns(b7, x7, b);
+  }
   emit_quad(m, na, a0);      emit_quad(m, nb, b0);
   emit_quad(m + 1u, na, a1); emit_quad(m + 1u, nb, b1);
   emit_quad(m + 2u, na, a2); emit_quad(m + 2u, nb, b2);

@@ -34,6 +34,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                + x1.x * w[4] + x1.y * w[5] + x1.z * w[6] + x1.w * w[7];
     }
   }
+  for (var quad = 0u; quad < lora_quads(); quad++) {
+    let b = lora_columns(quad, n);
+    for (var i = 0u; i < 4u; i++) {
+      let low = lora_input(m + i, quad);
+      sums[i] += low.x * b[0] + low.y * b[1] + low.z * b[2] + low.w * b[3];
+    }
+  }
   for (var i = 0u; i < 4u; i++) {
     emit_quad(m + i, n, sums[i]);
   }

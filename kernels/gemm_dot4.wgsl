@@ -182,6 +182,32 @@ fn with_products(s: Sums, p: Integers, x: vec4<f32>, a: vec4<f32>, b: vec4<f32>)
               s.b2 + number(p.b2) * (x.z * b), s.b3 + number(p.b3) * (x.w * b));
 }
 
+fn with_ranks(sum: vec4<f32>, x: vec4<f32>, b: array<vec4<f32>, 4>) -> vec4<f32> {
+  return sum + x.x * b[0] + x.y * b[1] + x.z * b[2] + x.w * b[3];
+}
+
+// What adapters add, in floats: four rows from m on, quads of rows of the weight from n and n + TN / 2.
+fn with_adapters(sums: Sums, m: u32, n: u32) -> Sums {
+  var s = sums;
+  for (var quad = 0u; quad < lora_quads(); quad++) {
+    let a = lora_columns(quad, n);
+    let b = lora_columns(quad, n + TN / 2u);
+    let x0 = lora_input(m, quad);
+    let x1 = lora_input(m + 1u, quad);
+    let x2 = lora_input(m + 2u, quad);
+    let x3 = lora_input(m + 3u, quad);
+    s.a0 = with_ranks(s.a0, x0, a);
+    s.a1 = with_ranks(s.a1, x1, a);
+    s.a2 = with_ranks(s.a2, x2, a);
+    s.a3 = with_ranks(s.a3, x3, a);
+    s.b0 = with_ranks(s.b0, x0, b);
+    s.b1 = with_ranks(s.b1, x1, b);
+    s.b2 = with_ranks(s.b2, x2, b);
+    s.b3 = with_ranks(s.b3, x3, b);
+  }
+  return s;
+}
+
 // The sum of all splits, for threads of the first; the tiles are not needed any more.
 fn together(value: vec4<f32>, split: u32, t: u32) -> vec4<f32> {
   var sum = value;
@@ -247,6 +273,12 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   }
   let m = (m_quad + ty) * 4u;
   let n = (n_quad + tx) * 4u;
+  if (split == 0u) {
+    sums = with_adapters(sums, m, n);
+    if (WIDE) {
+      more = with_adapters(more, m + TM / 2u, n);
+    }
+  }
   finish_rows(m, n, sums, split, t);
   if (WIDE) {
     finish_rows(m + TM / 2u, n, more, split, t);

@@ -131,8 +131,10 @@ fn store_share(share: Share, thread: u32) {
 fn emit_cells(m: u32, n: u32, thread: u32) {
   for (var i = thread; i < 128u; i += THREADS) {
     let at = i * 4u;
-    emit_quad(m + i / 64u * 32u + i % 64u / 4u, n + i % 4u * 4u,
-              vec4(sums[at], sums[at + 1u], sums[at + 2u], sums[at + 3u]));
+    let row = m + i / 64u * 32u + i % 64u / 4u;
+    let column = n + i % 4u * 4u;
+    let sum = vec4(sums[at], sums[at + 1u], sums[at + 2u], sums[at + 3u]);
+    emit_quad(row, column, sum + lora_share(row, column, 0u, 1u));
   }
 }
 

@@ -95,9 +95,9 @@ fn main(@builtin(local_invocation_index) thread: u32,
       }
     }
   }
-  sums0 = lane_sum(sums0, thread);
+  sums0 = lane_sum(sums0 + lora_share(0u, first * 4u, lane, LANES), thread);
   if (QUADS > 1u) {
-    sums1 = lane_sum(sums1, thread);
+    sums1 = lane_sum(sums1 + lora_share(0u, first * 4u + 4u, lane, LANES), thread);
   }
   if (NORM) {
     let total = lane_sum(vec4(squares, 0.0, 0.0, 0.0), thread).x;

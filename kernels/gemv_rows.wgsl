@@ -69,8 +69,8 @@ fn added(sum: Sum, m: u32, u: u32, w: Columns) -> Sum {
   return Sum(v, 0.0);
 }
 
-fn share(row: u32, thread: u32, sum: Sum) {
-  sums[row * THREADS + thread] = sum.v;
+fn share(m: u32, row: u32, n: u32, thread: u32, sum: Sum) {
+  sums[row * THREADS + thread] = sum.v + lora_share(m + row, n, thread % LANES, LANES);
   if (NORM) {
     squares[row * THREADS + thread] = sum.squares;
   }
@@ -101,17 +101,18 @@ fn main(@builtin(local_invocation_index) thread: u32,
       h = added(h, m + 7u, u, w);
     }
   }
-  share(0u, thread, a);
-  share(1u, thread, b);
+  let n = (quad0 + thread / LANES) * 4u;
+  share(m, 0u, n, thread, a);
+  share(m, 1u, n, thread, b);
   if (ROWS > 2u) {
-    share(2u, thread, c);
-    share(3u, thread, d);
+    share(m, 2u, n, thread, c);
+    share(m, 3u, n, thread, d);
   }
   if (ROWS > 4u) {
-    share(4u, thread, e);
-    share(5u, thread, f);
-    share(6u, thread, g);
-    share(7u, thread, h);
+    share(m, 4u, n, thread, e);
+    share(m, 5u, n, thread, f);
+    share(m, 6u, n, thread, g);
+    share(m, 7u, n, thread, h);
   }
   workgroupBarrier();
   for (var i = thread; i < ROWS * GROUPS; i += THREADS) {

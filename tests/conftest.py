@@ -42,3 +42,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=8,
         help="of real JSON schemas, how many answers of a random model are tested with (8)",
     )
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="all seeds of the tests that run a small share of theirs: minutes each",
+    )
+
+
+@pytest.fixture(scope="session")
+def full(pytestconfig: pytest.Config) -> bool:
+    """Whether all seeds are wanted."""
+    return bool(pytestconfig.getoption("--full"))

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import (
+    AdapterError,
     AddressError,
     CancelledLoadError,
     CannotSuspendError,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdapterError",
     "AddressError",
     "CancelledLoadError",
     "CannotSuspendError",

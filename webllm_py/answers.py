@@ -23,6 +23,7 @@ from webllm_py.api import (
 from webllm_py.choice import Choice, Placed
 from webllm_py.draws import Drawer, Revived
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.tokenizer import Tokenizer
 
@@ -75,6 +76,7 @@ class Answer:
 
     Args:
         masks: of the vocabulary, for a request with a grammar.
+        adapters: the request's, as the executor of now knows them.
         submitted: when the request was made, ``time.perf_counter`` seconds.
         interrupted: asked now and then; True ends the answer with the finish reason "abort".
         revived: gives the executor that takes over from one whose device is lost.
@@ -91,13 +93,14 @@ class Answer:
         asked: Asked,
         *,
         masks: TokenMasks | None = None,
+        adapters: Callable[[], Mix] = lambda: (),
         submitted: float,
         interrupted: Callable[[], bool],
         revived: Revived,
         known: KeptAnswer | None = None,
     ):
         request = asked.request
-        self.drawer = Drawer(executor, tokenizer, request, masks, interrupted, revived)
+        self.drawer = Drawer(executor, tokenizer, request, masks, adapters, interrupted, revived)
         self.tokenizer = tokenizer
         self.request = request
         self.prompts = asked.prompts
@@ -242,7 +245,9 @@ class Answer:
 
         top = self.request.logprobs
         found = await self.drawer.surviving(
-            lambda executor: all_logprobs(executor, prompt.tokens, top, self.interrupted)
+            lambda executor: all_logprobs(
+                executor, prompt.tokens, top, self.interrupted, self.drawer.adapters()
+            )
         )
         decoder, offset = self.tokenizer.decoder(skip_special=False), 0
         placed = []

@@ -16,6 +16,7 @@ from webllm_py.errors import DeviceLostError
 from webllm_py.gpu import Device
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import generate
+from webllm_py.runtime.pages import Mix
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -38,10 +39,12 @@ class Drawer:
         tokenizer: Tokenizer,
         request: GenerationRequest,
         masks: TokenMasks | None,
+        adapters: Callable[[], Mix],
         interrupted: Callable[[], bool],
         revived: Revived,
     ):
         self.executor = executor
+        self.adapters = adapters
         self._tokenizer = tokenizer
         self._request = request
         self._masks = masks
@@ -113,6 +116,7 @@ class Drawer:
             vocabulary=self._tokenizer,
             logprobs=self._logprobs,
             shared=request.shares,
+            adapters=self.adapters(),
             interrupted=self._interrupted,
             said=said[len(again) :],
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from operator import index
 from typing import TYPE_CHECKING, Any
 
+from webllm_py.adapters import WithAdapters
 from webllm_py.answers import Answer, Asked
+from webllm_py.api import adapter_choice
 from webllm_py.arrays import shaped
 from webllm_py.conversations import KeptConversations
 from webllm_py.errors import (
@@ -97,7 +99,7 @@ async def load(
         raise
 
 
-class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations):
+class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations, WithAdapters):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
@@ -109,6 +111,7 @@ class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations):
     def __init__(
         self, options: LoadOptions, model: LoadedModel | LoadedEmbedder, device: SharedDevice
     ):
+        WithAdapters.__init__(self)
         self._options = options
         self._device = device
         self._model = model
@@ -187,7 +190,9 @@ class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations):
         """Requests that are being answered."""
         return self._line.entered
 
-    async def logits(self, ids: Sequence[int] | str) -> Any:
+    async def logits(
+        self, ids: Sequence[int] | str, *, adapters: Mapping[str, float] | Sequence[str] = ()
+    ) -> Any:
         """The logits after every position, float32 of shape (len(ids), vocab).
 
         Computed in float32 whatever ``kv_dtype`` is. A numpy array where numpy can be imported,
@@ -195,18 +200,23 @@ class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations):
 
         Args:
             ids: token ids, or a text to encode without special tokens.
+            adapters: as a request has them: names and scales, or names.
 
         Raises:
-            RequestError: an id that the model does not have, or none at all; or ``interrupt`` or
-                ``unload`` was called meanwhile.
+            RequestError: an id that the model does not have, or none at all; an adapter that is not
+                loaded; or ``interrupt`` or ``unload`` was called meanwhile.
             ContextLengthError: more than the context holds, or than a cache in float32 does.
         """
         tokens = self.check_ids(ids, "logits")
         vocab = self.loaded.executor.model.config.vocab_size
+        choice = adapter_choice({"adapters": adapters})
         async with self._line.join() as place:
             data = await self._surviving(
                 lambda: all_logits(
-                    self.loaded.executor, tokens, interrupted=lambda: place.interrupted
+                    self.loaded.executor,
+                    tokens,
+                    interrupted=lambda: place.interrupted,
+                    adapters=self._mix(choice),
                 )
             )
         if data is None:
@@ -309,6 +319,7 @@ class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations):
             known: what another process kept of this answer, if it was begun.
         """
         request = asked.request
+        self._mix(request.adapters, request.model)  # what is not loaded is told at once
         place, submitted = self._line.join(shares=request.shares), time.perf_counter()
 
         @asynccontextmanager
@@ -320,6 +331,7 @@ class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations):
                     model.tokenizer,
                     asked,
                     masks=model.token_masks if request.grammar else None,
+                    adapters=lambda: self._mix(request.adapters, request.model),
                     submitted=submitted,
                     interrupted=lambda: place.interrupted,
                     revived=self._executor_after,

@@ -11,6 +11,7 @@
     │   ├── UnsupportedModelError   an architecture, format or option that this version does not run
     │   ├── NotAModelError          a web page, a text, an adapter: something else
     │   ├── SeveralModelsError      a folder that holds more than one; give one of them
+    │   ├── AdapterError            a LoRA adapter of a kind that is not run, or of another model
     │   └── MissingFileError        a file that the model needs is not there
     ├── TokenizerError              a tokenizer definition that cannot be used
     ├── TemplateError               a chat template failed or refused the messages
@@ -43,6 +44,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AdapterError",
     "AddressError",
     "CancelledLoadError",
     "CannotSuspendError",
@@ -141,6 +143,10 @@ class NotAModelError(CheckpointError):
 
 class SeveralModelsError(CheckpointError):
     """A folder holds more than one model."""
+
+
+class AdapterError(CheckpointError):
+    """A LoRA adapter is damaged, of a kind that this version does not run, or of another model."""
 
 
 class MissingFileError(CheckpointError):

@@ -37,6 +37,8 @@ class SeveralModels:
         ): ...
         @property
         def name(self) -> str: ...
+        @property
+        def adapters(self) -> Mapping[str, Any]: ...
         async def unload(self) -> None: ...
 
     _added: dict[str, Self]
@@ -108,6 +110,9 @@ class SeveralModels:
         if name is None or not self._added or not isinstance(name, str):
             return self
         models = self.models
+        for model in models.values() if name not in models else ():
+            if name in model.adapters:
+                return model
         if name not in models:
             raise RequestError(
                 f"there is no model {name!r} here, only {', '.join(map(repr, models))}",

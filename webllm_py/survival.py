@@ -38,6 +38,7 @@ class Survival:
         _device: SharedDevice
 
         async def _steer_again(self) -> None: ...
+        async def _load_adapters_again(self, model: LoadedModel) -> None: ...
 
     _model: LoadedModel | LoadedEmbedder | None = None
     _unloaded = False
@@ -83,6 +84,8 @@ class Survival:
             if model:
                 await model.close()
             self._model = await load_model(options, self._device)
+            if isinstance(self._model, LoadedModel):
+                await self._load_adapters_again(self._model)
             await self._steer_again()
         except BaseException:
             self._model = None

@@ -37,6 +37,7 @@ from webllm_py.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from webllm_py.fetch.kept_answers import Unfinished
     from webllm_py.open_box import Inspection
+    from webllm_py.runtime.adapters import LoadedAdapter
 
 __all__ = ["Engine", "Stream", "load"]
 
@@ -222,9 +223,22 @@ class Engine:
         """What runs where."""
         return self._engine.info
 
-    def logits(self, ids: Sequence[int] | str) -> Any:
+    def logits(self, ids: Sequence[int] | str, **wanted: Any) -> Any:
         """The logits after every position."""
-        return self._runner.run(self._engine.logits(ids))
+        return self._runner.run(self._engine.logits(ids, **wanted))
+
+    @property
+    def adapters(self) -> Mapping[str, LoadedAdapter]:
+        """The adapters that are loaded."""
+        return self._engine.adapters
+
+    def load_adapter(self, source: Any, **options: Any) -> LoadedAdapter:
+        """Load a LoRA adapter beside the model's weights."""
+        return self._runner.run(self._engine.load_adapter(source, **options))
+
+    def unload_adapter(self, name: str) -> None:
+        """Forget an adapter and free its memory."""
+        self._runner.run(self._engine.unload_adapter(name))
 
     def inspect(self, ids: Sequence[int] | str, **wanted: Any) -> Inspection:
         """Hidden states, attentions and logits of a text."""

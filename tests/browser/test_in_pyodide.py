@@ -14,7 +14,8 @@ from served import ROOT
 
 sys.path[:0] = [str(ROOT / "tests" / "engine"), str(ROOT / "tests" / "gpu")]
 
-from made_embedders import (  # noqa: E402 - they lie beside the engine's tests
+from made_adapters import ADAPTERS, RecordedAdapter  # noqa: E402 - beside the engine's tests
+from made_embedders import (  # noqa: E402
     EMBEDDERS,
     FIXTURE,
     texts_of,
@@ -305,3 +306,38 @@ def test_closing_ends_reads_that_wait(python: Any) -> None:
         """)
     assert len(told) == 2
     assert all("closed" in text for text in told)
+
+
+def test_an_adapter_beside_a_model(python: Any, tmp_path: Path) -> None:
+    """A folder's files as a page's user picks them, as they are and mixed."""
+    adapter, recorded = ADAPTERS["small-plain"], RecordedAdapter.load("small-plain")
+    folder = recorded.folder(tmp_path / "adapter", adapter)
+    model = write_gguf(tmp_path / "small.gguf", SMALL, weights_of(SMALL))
+    contents = {
+        path.name: base64.b64encode(path.read_bytes()).decode()
+        for path in (model, *folder.iterdir())
+    }
+    found = python.run_async(f"""
+        import base64, json, js, webllm_py
+        from pyodide.ffi import to_js
+        from webllm_py.runtime import executor
+
+        executor.USUAL_PROMPTS, usual = (), executor.USUAL_PROMPTS  # whose kernels compile for long
+        contents, tokens = {contents}, {adapter.tokens()}
+        file, *files = [
+            js.File.new(to_js([base64.b64decode(data)]), name) for name, data in contents.items()
+        ]
+        async with await webllm_py.load(file, tune=False) as engine:
+            plain = await engine.logits(tokens)
+            await engine.load_adapter(files, name="picked")
+            found = [plain.tolist()]
+            for adapters in (["picked"], {{"picked": 0}}):
+                found.append((await engine.logits(tokens, adapters=adapters)).tolist())
+            await engine.unload_adapter("picked")
+            found.append([*engine.adapters])
+        executor.USUAL_PROMPTS = usual
+        json.dumps(found)
+        """)
+    plain, adapted, without, left = json.loads(found)
+    assert recorded.expected.error(np.array(adapted)) < 1e-4
+    assert plain == without and not left

@@ -167,9 +167,14 @@ def test_export_and_import(run: Run) -> None:
 
 def test_sync_access_handles_of_a_worker(selenium: Any) -> None:
     """What a worker writes, a page reads, and the other way round."""
-    script = (ROOT / "webllm_py" / "fetch" / "store.js").read_text(encoding="utf-8")
+    folder = ROOT / "webllm_py" / "fetch"
+    places, store = (
+        json.dumps((folder / name).read_text(encoding="utf-8"))
+        for name in ("places.js", "store.js")
+    )
+    script = f"eval({store})(eval({places}))"
     worker = """
-        const store = eval(SCRIPT);
+        const store = SCRIPT;
         const place = store.open("opfs");
         const bytes = new Uint8Array(1000).map((_, i) => i);
         (async () => {
@@ -182,7 +187,7 @@ def test_sync_access_handles_of_a_worker(selenium: Any) -> None:
           postMessage([blocks[0] === digest, Object.keys(blocks), Object.keys(longer), [...read],
                        await store.files(place, "m/1")]);
         })();
-    """.replace("SCRIPT", json.dumps(script))
+    """.replace("SCRIPT", script)
     found = selenium.run_js(f"""
         const url = URL.createObjectURL(new Blob([{json.dumps(worker)}]));
         const worker = new Worker(url);
@@ -191,7 +196,7 @@ def test_sync_access_handles_of_a_worker(selenium: Any) -> None:
           worker.onerror = (event) => reject(event.message);
         }});
         worker.terminate();
-        const store = eval({json.dumps(script)});
+        const store = {script};
         const place = store.open("opfs");
         found.push([...(await store.read(place, "m/1", "a/b", 1000, 2, 1000))]);
         await store.removeModel(place, "m/1");

@@ -28,6 +28,21 @@ from webllm_py.runtime import choices, loader, pieces
 CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-family", action="store_true", help="try adapters beside each family's every file"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long and is much like what stays."""
+    if config.getoption("--every-family", default=False):
+        return
+    left_out = [item for item in items if item.get_closest_marker("every_family")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 async def open_native_variant(*, f16: bool, subgroups: bool) -> Device | None:
     """A device that uses just these features; None where the adapter lacks one of them."""
     try:

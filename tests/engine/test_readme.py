@@ -9,14 +9,20 @@ import io
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import minilm
 import pytest
+from made_adapters import ADAPTERS, RecordedAdapter, small_gguf
+from made_models import SMALL
+from model_files import Files
 
 import webllm_py
 from webllm_py import Engine
+from webllm_py.gpu import Device
+from webllm_py.runtime import executor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "fetch"))
 
@@ -62,8 +68,31 @@ async def test_the_embedding_example_runs(monkeypatch: pytest.MonkeyPatch) -> No
     assert f"prints {near:.2f} and {far:.2f}:" in text
 
 
+async def test_the_adapter_example_runs(
+    files: Files, device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a small model, and adapters of it under the example's names."""
+    load = partial(webllm_py.load, device=device, tune=False)
+    monkeypatch.setattr(executor, "USUAL_PROMPTS", ())
+    monkeypatch.setattr(webllm_py, "load", load)
+    adapter, recorded = ADAPTERS["small-plain"], RecordedAdapter.load("small-plain")
+    (tmp_path / "model.gguf").symlink_to(files.gguf(SMALL))
+    recorded.folder(tmp_path / "pirate", adapter)
+    poet, load_adapter = small_gguf(tmp_path / "poet.gguf", adapter, recorded), Engine.load_adapter
+
+    async def load_from_here(self: Engine, source: Any, **options: Any) -> Any:
+        here = poet if source == "hf:org/poet:poet.gguf" else source
+        return await load_adapter(self, here, **options)
+
+    monkeypatch.setattr(Engine, "load_adapter", load_from_here)
+    monkeypatch.chdir(tmp_path)
+    names, _ = await run(2)
+    async with names["engine"] as engine:
+        assert list(engine.adapters) == ["poet"]
+
+
 async def test_the_client_and_the_router_example_run() -> None:
-    _, printed = await run(2)
+    _, printed = await run(3)
     assert (
         printed == "The capital of Japan is Tokyo.\nPocket says: The capital of Japan is Tokyo.\n"
     )
@@ -83,7 +112,7 @@ async def test_the_store_example_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     with hostile_server(published) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url())
-        _, printed = await run(3)
+        _, printed = await run(4)
     nbytes = pocket.stat().st_size
     assert printed == f"https://huggingface.co/org/name/resolve/main/model.gguf {nbytes} True\n"
 

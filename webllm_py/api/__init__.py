@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from webllm_py.api.adapters import AdapterChoice, adapter_choice
 from webllm_py.api.logprobs import ScoredToken, Scores
 from webllm_py.api.requests import (
     ChatRequest,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AdapterChoice",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatRequest",
@@ -56,6 +58,7 @@ __all__ = [
     "StopFilter",
     "Timings",
     "Usage",
+    "adapter_choice",
     "parse_chat_request",
     "parse_completion_request",
     "parse_embedding_request",

@@ -42,9 +42,11 @@ SAMPLING_FIELDS = frozenset(
     }
 )
 GENERATION_FIELDS = SAMPLING_FIELDS | {
+    "adapters",
     "grammar",
     "ignore_eos",
     "logprobs",
+    "lora",
     "max_tokens",
     "model",
     "n",

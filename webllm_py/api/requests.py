@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from webllm_py.api.adapters import AdapterChoice, adapter_choice
 from webllm_py.api.checks import (
     boolean,
     fail,
@@ -75,6 +76,7 @@ class GenerationRequest:
             for neither.
         steering: vectors by layer that are added to what leaves it while this answer is made; it
             has a turn of its own then.
+        adapters: those that it says; None if it says nothing.
         timeout: seconds after which, from the call on and waiting included, a
             ``RequestTimeoutError`` is raised; None to wait for as long as it takes.
         resumable: whether the answer is kept while it is given, so that it can be finished when
@@ -93,6 +95,7 @@ class GenerationRequest:
     grammar: Grammar | None = None
     logprobs: int | None = None
     steering: Mapping[int, array[float]] | None = None
+    adapters: AdapterChoice | None = None
     timeout: float | None = None
     resumable: bool | str = False
 
@@ -260,6 +263,7 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "sampling": parse_sampling(present, defaults),
         "grammar": grammar(present),
         "steering": _steering(present),
+        "adapters": adapter_choice(present),
         "timeout": timeout(present),
         "resumable": resumable(present),
     }

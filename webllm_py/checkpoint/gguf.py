@@ -11,7 +11,12 @@ from webllm_py.checkpoint.checkpoint import FORMATS, Checkpoint, TensorInfo
 from webllm_py.checkpoint.gguf_format import DEFAULT_ALIGNMENT, TENSOR_TYPES
 from webllm_py.checkpoint.gguf_parts import GGUFPart, Opener, all_parts, close_others
 from webllm_py.checkpoint.gguf_reader import TensorRecord, read_header
-from webllm_py.errors import CorruptCheckpointError, NotAModelError, UnsupportedModelError
+from webllm_py.errors import (
+    AdapterError,
+    CorruptCheckpointError,
+    NotAModelError,
+    UnsupportedModelError,
+)
 from webllm_py.fetch.source import ByteSource, base_name
 
 __all__ = ["open_gguf"]
@@ -20,13 +25,16 @@ TEMPLATE_KEY = "tokenizer.chat_template"
 MAX_ELEMENTS = 2**63 - 1  # of a tensor: ggml counts them in a signed 64-bit integer
 
 
-async def open_gguf(source: ByteSource, head: bytes, open_beside: Opener) -> Checkpoint:
+async def open_gguf(
+    source: ByteSource, head: bytes, open_beside: Opener, *, kind: str = "model"
+) -> Checkpoint:
     """Read and check a GGUF file's header, and those of the other parts of a split model.
 
     Args:
         source: the file, or any part; the checkpoint owns it afterwards.
         head: the first bytes of the file, which the caller has already.
         open_beside: opens the other parts by name.
+        kind: what general.type has to say: "model" or "adapter".
 
     Raises:
         CorruptCheckpointError: truncated, damaged or self-contradicting.
@@ -36,13 +44,13 @@ async def open_gguf(source: ByteSource, head: bytes, open_beside: Opener) -> Che
     """
     parts = await all_parts(GGUFPart(source, await read_header(source, head)), open_beside)
     try:
-        return await _checkpoint(parts)
+        return await _checkpoint(parts, kind)
     except BaseException:
         await close_others(parts, source)
         raise
 
 
-async def _checkpoint(parts: Sequence[GGUFPart]) -> Checkpoint:
+async def _checkpoint(parts: Sequence[GGUFPart], kind: str) -> Checkpoint:
     """What the headers say, checked."""
     name, metadata = parts[0].source.name, parts[0].header.metadata
     architecture = _text(name, metadata, "general.architecture")
@@ -50,7 +58,7 @@ async def _checkpoint(parts: Sequence[GGUFPart]) -> Checkpoint:
         raise CorruptCheckpointError(
             f"{name} has no key general.architecture: it does not say which model it is."
         )
-    _refuse_other_kinds(name, metadata)
+    _refuse_other_kinds(name, metadata, kind)
     _refuse_formats(name, [record for part in parts for record in part.header.tensors])
     tensors: dict[str, TensorInfo] = {}
     for part in parts:
@@ -85,12 +93,16 @@ def _text(name: str, metadata: Mapping[str, Any], key: str) -> str | None:
     raise CorruptCheckpointError(f"{name}: the key {key} is {type(value).__name__}, not a text.")
 
 
-def _refuse_other_kinds(name: str, metadata: Mapping[str, Any]) -> None:
+def _refuse_other_kinds(name: str, metadata: Mapping[str, Any], wanted: str) -> None:
     kind = metadata.get("general.type", "model")
-    if kind != "model":
-        raise NotAModelError(
-            f"{name} is a GGUF file of type {kind!r}, not a model. Give the model's own file."
-        )
+    if kind == wanted:
+        return
+    if wanted == "adapter":
+        raise AdapterError(f"{name} is a GGUF file of type {kind!r}, not an adapter.")
+    raise NotAModelError(
+        f"{name} is a GGUF file of type {kind!r}, not a model. Give the model's own file."
+        + (" An adapter goes to engine.load_adapter." if kind == "adapter" else "")
+    )
 
 
 def _refuse_formats(name: str, tensors: list[TensorRecord]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import (
     ArgumentParser,
     ArgumentTypeError,
@@ -68,6 +69,7 @@ def add_chat(parser: ArgumentParser) -> None:
     """``webllm-py chat``."""
     add_source(parser)
     parser.add_argument("--system", metavar="TEXT", help="instructions that precede the chat")
+    add_adapters(parser, "every answer has it")
     add_sampling(parser, "most tokens of an answer (default: to the end of the context)")
     add_model(parser)
     add_gpu(parser)
@@ -86,6 +88,7 @@ def add_complete(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--stop", action="append", default=[], metavar="TEXT", help="end before this; repeatable"
     )
+    add_adapters(parser, "the text has it")
     add_sampling(parser, "most tokens to generate (default: 256)", default=256)
     add_model(parser)
     add_gpu(parser)
@@ -101,6 +104,7 @@ def add_serve(parser: ArgumentParser) -> None:
         "model that comes with webllm_py)",
     )
     parser.set_defaults(source=None)
+    add_adapters(parser, "requests ask for it as the model NAME, or in the field adapters")
     group = parser.add_argument_group("the server")
     group.add_argument(
         "--host",
@@ -223,6 +227,18 @@ def add_source(parser: ArgumentParser) -> None:
     )
 
 
+def add_adapters(parser: ArgumentParser, use: str) -> None:
+    """What is loaded beside the model."""
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        type=named_source,
+        metavar="[NAME=]SOURCE",
+        help=f"a LoRA adapter, PEFT's folder or a GGUF file; {use}; repeatable",
+    )
+
+
 def add_sampling(parser: ArgumentParser, max_tokens: str, default: int | None = None) -> None:
     """How tokens are chosen. The engine checks the numbers' ranges."""
     group = parser.add_argument_group("how the text is chosen (default: as the model says)")
@@ -281,6 +297,14 @@ def count(text: str) -> int:
     if number < 1:
         raise ArgumentTypeError(f"{text!r} is not a positive whole number")
     return number
+
+
+def named_source(text: str) -> tuple[str | None, str]:
+    """A name, if there is one, and a source."""
+    found = re.fullmatch(r"(?:([\w.-]+)=)?(.+)", text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is not [NAME=]SOURCE")
+    return found[1], found[2]
 
 
 def port(text: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from webllm_py.api import parse_chat_request
 from webllm_py.cli.conversation import Command, Conversation, read_message, said
-from webllm_py.cli.opening import open_engine, sampling_fields
+from webllm_py.cli.opening import adapter_fields, open_engine, sampling_fields
 from webllm_py.cli.terminal import Style, printable
 from webllm_py.engine import Engine
 from webllm_py.errors import ContextLengthError, DeviceLostError, WebLLMError
@@ -41,6 +41,7 @@ def chat(options: Namespace) -> int:
     with asyncio.Runner() as runner:
         try:
             engine = runner.run(stack.enter_async_context(open_engine(options)))
+            fields |= adapter_fields(engine)
             conversation = Chat(engine, runner, fields, options.system)
             conversation.run()
         finally:
@@ -119,6 +120,8 @@ class Chat:
         model = f"{info['architecture']}, {count(info['parameters'])} parameters"
         print(f"{self.style.bold(info['name'])} {self.style.dim(f'· {model}')}")
         self.note(f"{info['quantization']} on {info['adapter']}")
+        if self.engine.adapters:
+            self.note(f"with {', '.join(self.engine.adapters)}")
         self.note("/help shows what else can be typed. Ctrl-C stops an answer, Ctrl-D leaves.\n")
 
     def note(self, text: str) -> None:

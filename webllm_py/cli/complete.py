@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 
 from webllm_py.api import parse_completion_request
-from webllm_py.cli.opening import open_engine, sampling_fields
+from webllm_py.cli.opening import adapter_fields, open_engine, sampling_fields
 from webllm_py.cli.terminal import printable
 
 __all__ = ["complete"]
@@ -38,7 +38,7 @@ async def stream(options: Namespace, fields: dict[str, object]) -> None:
     """Load, and write the text as it comes."""
     on_terminal = sys.stdout.isatty()
     async with open_engine(options) as engine:
-        pieces = await engine.completions.create(stream=True, **fields)
+        pieces = await engine.completions.create(stream=True, **fields, **adapter_fields(engine))
         async with pieces:
             async for piece in pieces:
                 text = piece.choices[0].text

@@ -12,7 +12,7 @@ from webllm_py.cli.progress import ProgressLine
 from webllm_py.engine import Engine, load
 from webllm_py.gpu import Device, open_device
 
-__all__ = ["open_engine", "open_gpu", "sampling_fields"]
+__all__ = ["adapter_fields", "open_engine", "open_gpu", "sampling_fields"]
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "seed")
 
@@ -53,6 +53,8 @@ async def open_engine(
                     await engine.add_model(other, on_progress=progress, **loading)
             finally:
                 progress.clear()
+            for name, path in getattr(options, "adapter", ()):
+                await engine.load_adapter(path, name=name)
             yield engine
     finally:
         if device:
@@ -66,6 +68,11 @@ async def open_gpu(options: Namespace) -> Device:
         f16=not options.no_f16,
         subgroups=not options.no_subgroups,
     )
+
+
+def adapter_fields(engine: Engine) -> dict[str, Any]:
+    """The request's field for all adapters that the options load, each at scale 1."""
+    return {"adapters": [*engine.adapters]} if engine.adapters else {}
 
 
 def sampling_fields(options: Namespace) -> dict[str, Any]:

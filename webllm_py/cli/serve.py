@@ -123,4 +123,6 @@ def announce(engine: Engine, listener: socket.socket, options: Namespace) -> Non
         model = f"{info['architecture']}, {count(info['parameters'])} parameters"
         where = f"· {model}, {info['quantization']} on {info['adapter']}"
         print(f"{style.bold(name)} {style.dim(where)}")
+    if engine.adapters:
+        print(style.dim(f"adapters: {', '.join(engine.adapters)}"))
     print(f"{style.cyan(f'http://{shown}:{port}/v1')}   (Ctrl+C stops)", flush=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from webllm_py.fetch.source import Chunk, bytes_of
 
-__all__ = ["Backend", "Hasher", "Held", "KeptFile", "MemoryBackend", "Room", "block_range"]
+__all__ = ["Backend", "Held", "KeptFile", "MemoryBackend", "Room", "block_range"]
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,6 @@ class Held(Protocol):
         """Let others have it."""
 
 
-class Hasher(Protocol):
-    """A digest of a kept file that grows."""
-
-    async def update(self, offset: int, length: int) -> None:
-        """Add bytes of the file."""
-
-    def hexdigest(self) -> str:
-        """The digest so far, in hexadecimal digits."""
-
-
 class KeptFile(Protocol):
     """A file of a backend, open. Each of its calls may raise SourceError."""
 
@@ -64,9 +54,6 @@ class KeptFile(Protocol):
 
     async def drop(self, index: int) -> None:
         """Forget a block."""
-
-    def hasher(self, algorithm: str) -> Hasher:
-        """A digest to compute of the file: "sha256" or "md5"."""
 
     async def close(self) -> None:
         """Let go of the file."""
@@ -232,25 +219,5 @@ class MemoryFile:
         """See ``KeptFile``."""
         self._blocks.pop(index, None)
 
-    def hasher(self, algorithm: str) -> ReadHasher:
-        """See ``KeptFile``."""
-        return ReadHasher(self, algorithm)
-
     async def close(self) -> None:
         """See ``KeptFile``."""
-
-
-class ReadHasher:
-    """A digest of what a kept file's ``read`` gives."""
-
-    def __init__(self, file: MemoryFile, algorithm: str):
-        self._file = file
-        self._digest: Any = hashlib.new(algorithm, usedforsecurity=False)
-
-    async def update(self, offset: int, length: int) -> None:
-        """See ``Hasher``."""
-        self._digest.update(await self._file.read(offset, length))
-
-    def hexdigest(self) -> str:
-        """See ``Hasher``."""
-        return str(self._digest.hexdigest())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,12 @@ __all__ = ["BrowserBackend", "handle_target", "open_backend", "read_state", "wri
 
 @cache
 def script() -> Any:
-    """store.js, loaded once."""
-    return load_script((Path(__file__).parent / "store.js").read_text("utf-8"))
+    """store.js on places.js, loaded once."""
+    places, store = (
+        load_script((Path(__file__).parent / name).read_text("utf-8"))
+        for name in ("places.js", "store.js")
+    )
+    return store(places)
 
 
 @cache
@@ -158,21 +162,19 @@ class BrowserFile:
     async def write(self, index: int, chunk: Chunk) -> bytes:
         """See ``KeptFile``."""
         with named_errors(self._name):
-            return bytes.fromhex(await script().writeBlock(*self._at, index, chunk))
+            known = None if script().hashes else to_array(sha256(bytes_of(chunk)).digest())
+            return bytes.fromhex(await script().writeBlock(*self._at, index, chunk, known))
 
     async def sha256(self, index: int) -> bytes:
         """See ``KeptFile``."""
         with named_errors(self._name):
-            return bytes.fromhex(await script().blockDigest(*self._at, index))
+            found = await script().blockDigest(*self._at, index)
+        return bytes.fromhex(found) if script().hashes else sha256(bytes_of(found)).digest()
 
     async def drop(self, index: int) -> None:
         """See ``KeptFile``."""
         with named_errors(self._name):
             await script().removeBlock(*self._at, index)
-
-    def hasher(self, algorithm: str) -> Sha256Hasher | CopyingHasher:
-        """See ``KeptFile``."""
-        return Sha256Hasher(self) if algorithm == "sha256" else CopyingHasher(self, algorithm)
 
     async def close(self) -> None:
         """See ``KeptFile``."""
@@ -180,38 +182,6 @@ class BrowserFile:
     @property
     def _name(self) -> str:
         return f"{self._at[2]} in the models' store"
-
-
-class Sha256Hasher:
-    """SHA-256 in JavaScript, a block at a time."""
-
-    def __init__(self, file: BrowserFile):
-        self._file = file
-        self._digest = script().newSha256()
-
-    async def update(self, offset: int, length: int) -> None:
-        """See ``Hasher``."""
-        self._digest.update(await self._file.read(offset, length))
-
-    def hexdigest(self) -> str:
-        """See ``Hasher``."""
-        return str(script().hexDigest(self._digest))
-
-
-class CopyingHasher:
-    """Another digest (MLC's MD5), for which a block at a time comes to Python."""
-
-    def __init__(self, file: BrowserFile, algorithm: str):
-        self._file = file
-        self._digest: Any = hashlib.new(algorithm, usedforsecurity=False)
-
-    async def update(self, offset: int, length: int) -> None:
-        """See ``Hasher``."""
-        self._digest.update(bytes_of(await self._file.read(offset, length)))
-
-    def hexdigest(self) -> str:
-        """See ``Hasher``."""
-        return str(self._digest.hexdigest())
 
 
 def handle_target(handle: Any) -> Target:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from webllm_py.errors import SourceError
+from webllm_py.errors import CorruptCheckpointError, SourceError
 from webllm_py.fetch.kept import Kept
 from webllm_py.fetch.options import FetchOptions, Patience
 from webllm_py.fetch.source import Chunk, join_chunks
@@ -32,6 +32,15 @@ class RangeSource(Protocol):
 
     def assume(self, facts: FileFacts) -> None:
         """Refuse replies that say otherwise."""
+
+    async def size(self) -> int | None:
+        """Length in bytes; None if the server does not tell."""
+
+    async def read_chunk(self, offset: int, length: int) -> Chunk:
+        """Exactly ``length`` bytes from ``offset``."""
+
+    async def read_all(self, limit: int) -> bytes:
+        """The whole file, of at most ``limit`` bytes."""
 
     async def read_some(self, offset: int, length: int) -> Chunk:
         """At most ``length`` bytes from ``offset``: what came before a failure."""
@@ -117,6 +126,7 @@ class Download:
             await self._fetch(source, index)
 
         await self._with_source(fetch)
+        await self._kept.settle()
         return self._kept.blocks[index]
 
     async def _with_source(self, work: Callable[[RangeSource], Coroutine[Any, Any, None]]) -> None:
@@ -189,6 +199,19 @@ class Download:
 
     async def _fetch(self, source: RangeSource, index: int, part: Chunk = b"") -> None:
         """One block, of which ``part`` has come already."""
+        for _ in range(self._options.tries):
+            chunk = await self._whole(source, index, part)
+            if await self._kept.is_right(index, chunk):
+                await self._kept.write(index, chunk)
+                return
+            part = b""
+        start, length = self._kept.range(index)
+        raise CorruptCheckpointError(
+            f"{self._kept.url} is damaged on its server: bytes {start} to {start + length} have "
+            "another SHA-256 than when the model was exported. Take it from elsewhere."
+        )
+
+    async def _whole(self, source: RangeSource, index: int, part: Chunk) -> Chunk:
         start, length = self._kept.range(index)
         patience = Patience(self._options)
         parts, done = ([part], len(part)) if len(part) else ([], 0)
@@ -198,7 +221,7 @@ class Download:
                 raise SourceError(f"{self._kept.url} ended at byte {start + done}")
             parts.append(part)
             done += len(part)
-        await self._kept.write(index, join_chunks(parts))
+        return join_chunks(parts)
 
     async def _some(
         self, source: RangeSource, offset: int, length: int, patience: Patience

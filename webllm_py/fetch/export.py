@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import builtins
 import io
-import json
 import tarfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from webllm_py.errors import CorruptCheckpointError, SourceError
 from webllm_py.fetch.backend import Backend
+from webllm_py.fetch.digest import StreamDigest
 from webllm_py.fetch.folder_backend import in_thread, named_errors
-from webllm_py.fetch.kept import BLOCK_BYTES, FileRecord, Kept
+from webllm_py.fetch.kept import Kept
+from webllm_py.fetch.manifest import MANIFEST, MAX_MANIFEST, Manifest
+from webllm_py.fetch.records import BLOCK_BYTES, FileRecord, ModelRecord, model_id
 from webllm_py.fetch.source import ByteSource, Chunk, Folder
-from webllm_py.fetch.stored_model import ModelRecord, model_id
 from webllm_py.fetch.url import FileFacts
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ __all__ = [
     "open_tar",
 ]
 
-MANIFEST = "webllm_py.json"
-MAX_MANIFEST = 16 << 20
 TAR_BLOCK = 512
 
 
@@ -77,9 +76,13 @@ async def export_model(backend: Backend, model: str, target: Target) -> None:
     whole = [file for file in files if file is not None and file.complete]
     if len(whole) < len(files):
         raise SourceError(f"{record.source} is incomplete: load it once, to its end.")
-    whole = [await _with_digest(backend, model, file) for file in whole]
-    described = [json.loads(file.to_json()) for file in whole]
-    text = json.dumps({"model": json.loads(record.to_json()), "files": described}).encode()
+    described = [await _with_digests(backend, model, file) for file in whole]
+    manifest = Manifest(
+        record,
+        [file for file, _ in described],
+        {file.name: digests for file, digests in described},
+    )
+    text = manifest.to_json()
     sink = await target.create(MANIFEST, len(text))
     await sink.write(text)
     await sink.close()
@@ -97,16 +100,19 @@ async def export_model(backend: Backend, model: str, target: Target) -> None:
     await target.close()
 
 
-async def _with_digest(backend: Backend, model: str, file: FileRecord) -> FileRecord:
-    if file.sha256 is not None:
-        return file
+async def _with_digests(
+    backend: Backend, model: str, file: FileRecord
+) -> tuple[FileRecord, builtins.list[bytes]]:
+    """The record with the whole file's digest, and those of its blocks."""
     kept = Kept(backend, model, file)
     try:
         await kept.look()
-        hasher = kept.file.hasher("sha256")
-        for index in range(kept.count):
-            await hasher.update(*kept.range(index))
-        return replace(file, sha256=hasher.hexdigest())
+        blocks = await kept.file.blocks()
+        digest = StreamDigest("sha256")
+        for index in range(kept.count if file.sha256 is None else 0):
+            await digest.add(await kept.read(*kept.range(index)))
+        whole = file if file.sha256 else replace(file, sha256=digest.hexdigest())
+        return whole, [blocks[index] for index in sorted(blocks)]
     finally:
         await kept.close_file()
 
@@ -118,7 +124,8 @@ async def import_model(store: ModelsStore, folder: Folder) -> ModelRecord:
         SourceError: the folder holds no exported model.
         CorruptCheckpointError: a file is not what it was when it was exported.
     """
-    record, files = await _manifest(folder)
+    manifest = await _manifest(folder)
+    record, files = manifest.model, manifest.files
     backend = store.backend
     await store.make_room(sum(file.size or 0 for file in files))
     model = model_id(record.source)
@@ -144,32 +151,24 @@ async def _import_file(backend: Backend, model: str, folder: Folder, file: FileR
         await source.close()
 
 
-async def _manifest(folder: Folder) -> tuple[ModelRecord, list[FileRecord]]:
+async def _manifest(folder: Folder) -> Manifest:
     source = await folder.open(MANIFEST)
     try:
-        fields: Any = json.loads(await source.read_all(MAX_MANIFEST))
-        record = ModelRecord.from_json(json.dumps(fields["model"]))
-        files = [FileRecord.from_json(json.dumps(each)) for each in fields["files"]]
-    except (ValueError, RecursionError, LookupError, TypeError) as error:
-        raise SourceError(f"{folder.name}: {MANIFEST} cannot be read: {error}") from error
+        return Manifest.parse(folder.name, await source.read_all(MAX_MANIFEST))
     finally:
         await source.close()
-    usable = [file for file in files if file and file.sha256 and file.size is not None]
-    if record is None or len(usable) < len(files):
-        raise SourceError(f"{folder.name}: {MANIFEST} does not describe a model.")
-    return record, usable
 
 
 async def _copy(source: ByteSource, kept: Kept, file: FileRecord) -> None:
     size = file.size or 0
     facts = FileFacts(size, file.etag, file.modified)
     await kept.begin(facts, ranges=file.ranges)
-    hasher = kept.file.hasher("sha256")
+    digest = StreamDigest("sha256")
     for index in range(kept.count):
-        start, length = kept.range(index)
-        await kept.write(index, await source.read_chunk(start, length))
-        await hasher.update(start, length)
-    found = hasher.hexdigest()
+        chunk = await source.read_chunk(*kept.range(index))
+        await kept.write(index, chunk)
+        await digest.add(chunk)
+    found = digest.hexdigest()
     if found != file.sha256:
         await kept.forget()
         raise CorruptCheckpointError(

@@ -193,10 +193,6 @@ class FolderFile:
         """See ``KeptFile``."""
         self._locked(lambda: self._note(index, NONE))
 
-    def hasher(self, algorithm: str) -> FolderHasher:
-        """See ``KeptFile``."""
-        return FolderHasher(self, algorithm)
-
     async def close(self) -> None:
         """See ``KeptFile``."""
         with self._lock:
@@ -221,26 +217,6 @@ class FolderFile:
                 raise SourceError(f"{self._name} was closed")
             with named_errors(Path(self._name)):
                 return work()
-
-
-class FolderHasher:
-    """A digest of a file on disk, computed in a thread."""
-
-    def __init__(self, file: FolderFile, algorithm: str):
-        self._file = file
-        self._digest: Any = hashlib.new(algorithm, usedforsecurity=False)
-
-    async def update(self, offset: int, length: int) -> None:
-        """See ``Hasher``."""
-        data = await self._file.read(offset, length)
-        if length < THREAD_FROM:
-            self._digest.update(data)
-        else:
-            await in_thread(lambda: self._digest.update(data))
-
-    def hexdigest(self) -> str:
-        """See ``Hasher``."""
-        return str(self._digest.hexdigest())
 
 
 class FileLock:

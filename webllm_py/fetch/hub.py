@@ -90,7 +90,7 @@ def cached_snapshot(repository: str, revision: str) -> Path | None:
 
 
 def holds_model(folder: Path) -> bool:
-    """Whether a folder has all of a model's weights: a snapshot may lack some."""
+    """Whether a folder has all of a model's weights, or an adapter's: a snapshot may lack some."""
     try:
         names = {path.name for path in folder.iterdir() if path.is_file()}
     except OSError:
@@ -98,7 +98,8 @@ def holds_model(folder: Path) -> bool:
     for index in ("model.safetensors.index.json", "tensor-cache.json", "ndarray-cache.json"):
         if index in names:
             return _parts(folder / index) <= names
-    return "model.safetensors" in names or any(name.endswith(".gguf") for name in names)
+    whole = {"model.safetensors", "adapter_model.safetensors"}
+    return bool(whole & names) or any(name.endswith(".gguf") for name in names)
 
 
 def _parts(index: Path) -> set[str]:

@@ -3,69 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from webllm_py.errors import SourceError
 from webllm_py.fetch.backend import Backend, KeptFile, block_range
-from webllm_py.fetch.source import Chunk
+from webllm_py.fetch.digest import StreamDigest
+from webllm_py.fetch.records import FileRecord
+from webllm_py.fetch.source import Chunk, join_chunks, part_of
 from webllm_py.fetch.url import FileFacts
+from webllm_py.fetch.write_behind import HeldBytes, WriteBehind
 
-__all__ = ["BLOCK_BYTES", "FileRecord", "Kept"]
+__all__ = ["Kept"]
 
-# What a killed process loses at most of each request under way.
-BLOCK_BYTES = 1 << 20
 # The length that a file is opened with as long as its own is not known.
 UNKNOWN = 1 << 60
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """What is written down beside a file.
-
-    Attributes:
-        name: of the file in its model.
-        url: where it came from.
-        size: in bytes; None as long as it is not known.
-        sha256: what it must be, where that is known.
-        complete: whether all of it is there, and was checked.
-        block_bytes: of its blocks.
-    """
-
-    name: str
-    url: str
-    size: int | None = None
-    etag: str | None = None
-    modified: str | None = None
-    sha256: str | None = None
-    ranges: bool = True
-    complete: bool = False
-    block_bytes: int = BLOCK_BYTES
-
-    def to_json(self) -> str:
-        """As it is kept."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | None) -> FileRecord | None:
-        """The record; None if there is none, or nothing that can be used."""
-        try:
-            fields: Any = json.loads(text or "null")
-            record = cls(**fields)
-        except (ValueError, TypeError):
-            return None
-        size, sha256 = record.size, record.sha256
-        usable = (
-            isinstance(record.block_bytes, int)
-            and record.block_bytes > 0
-            and isinstance(record.name, str)
-            and isinstance(record.url, str)
-            and (size is None or (isinstance(size, int) and size >= 0))
-            and (sha256 is None or (isinstance(sha256, str) and len(sha256) == 64))
-        )
-        return record if usable else None
 
 
 class Kept:
@@ -73,20 +27,33 @@ class Kept:
 
     Attributes:
         record: what is written down of it.
-        blocks: the SHA-256 of each block that is there, by its number; empty where it was not read.
+        blocks: the SHA-256 of each block that is in the store, by its number; empty where it was
+            not read.
         wanted: the block that is read next: the missing ones from there on are fetched first.
+        digested: the block that a digest of the whole file has come to.
+        digests: the SHA-256 that each block must have, where somebody knows them.
         replaced: whether blocks changed after they could have been read.
     """
 
-    def __init__(self, backend: Backend, model: str, record: FileRecord):
+    def __init__(
+        self,
+        backend: Backend,
+        model: str,
+        record: FileRecord,
+        shared: HeldBytes | None = None,
+    ):
+        """``shared`` counts what all files of the model hold in memory."""
         self.backend = backend
         self.model = model
         self.record = record
         self.blocks: dict[int, bytes] = {}
         self.wanted = 0
+        self.digested: int | None = None
+        self.digests: asyncio.Future[Sequence[bytes]] | None = None
         self.replaced = False
         self._expected = record.sha256
         self._file: KeptFile | None = None
+        self._behind = WriteBehind(self._store, shared or HeldBytes())
         self._pulse = asyncio.Event()
         self._error: BaseException | None = None
 
@@ -160,6 +127,8 @@ class Kept:
     async def check_blocks(self) -> int:
         """Compare the blocks with their digests; how many of those that there should be are wrong
         or gone. The wrong ones are forgotten."""
+        await self._behind.settle()
+        await self._behind.drop()
         expected = len(self.blocks)
         self.blocks = await self.file.blocks()
         wrong = [i for i, digest in self.blocks.items() if await self.file.sha256(i) != digest]
@@ -189,6 +158,7 @@ class Kept:
 
     async def end(self, size: int) -> None:
         """The file's length, only known now that all of it came."""
+        await self._behind.settle()
         self.record = replace(self.record, size=size)
         await self.close_file()
         self._file = await self.backend.open(self.model, self.record.name, size, self.block_bytes)
@@ -196,12 +166,14 @@ class Kept:
 
     async def finish(self) -> None:
         """All of it is there and right."""
+        await self._behind.settle()
         self.record = replace(self.record, complete=True)
         await self._write_record()
         self.pulse()
 
     async def forget(self) -> None:
         """Delete what there is of it."""
+        await self._behind.drop()
         self.blocks = {}
         self.record = FileRecord(
             self.record.name, self.url, sha256=self._expected, block_bytes=self.block_bytes
@@ -210,11 +182,30 @@ class Kept:
         await self.backend.delete(self.model, self.record.name)
 
     async def write(self, index: int, chunk: Chunk) -> None:
-        """A block came."""
-        digest = await self.file.write(index, chunk)
-        self.replaced |= self.blocks.get(index, digest) != digest
-        self.blocks[index] = digest
+        """A block came: it can be read now, and will be in the store.
+
+        Raises:
+            SourceError: it cannot be kept, or one before it could not.
+        """
+        await self._behind.put(index, chunk)
         self.pulse()
+
+    async def is_right(self, index: int, chunk: Chunk) -> bool:
+        """Whether a block is what it must be, as far as is known."""
+        digests = await self.digests if self.digests is not None else ()
+        if len(digests) != self.count:  # of none, or of another version
+            return True
+        digest = StreamDigest("sha256")
+        await digest.add(chunk)
+        return bytes.fromhex(digest.hexdigest()) == digests[index]
+
+    async def settle(self) -> None:
+        """Wait until all that came is in the store.
+
+        Raises:
+            SourceError: it cannot be kept.
+        """
+        await self._behind.settle()
 
     async def read(self, offset: int, length: int) -> Chunk:
         """Bytes, as soon as they are there.
@@ -223,11 +214,49 @@ class Kept:
             SourceError: they will not come.
         """
         if length > 0:
-            first = offset // self.block_bytes
-            self.wanted = first
-            for index in range(first, (offset + length - 1) // self.block_bytes + 1):
-                await self.wait_for(index)
-        return await self.file.read(offset, length)
+            self.wanted = offset // self.block_bytes
+        chunk = await self.read_beside(offset, length)
+        digested = self.wanted if self.digested is None else self.digested
+        self._behind.release(min(self.wanted, digested))
+        return chunk
+
+    async def read_beside(self, offset: int, length: int) -> Chunk:
+        """As ``read``, for somebody who does not decide what is fetched first."""
+        blocks = self._blocks_of(offset, length)
+        for index in blocks:
+            await self.wait_for(index)
+        parts: list[Chunk] = []
+        stored = offset  # from here on, up to the next block that is held, the store has it
+        # All of what is held is taken before there is something to wait for.
+        held = [(i, self._behind.held[i]) for i in blocks if i in self._behind.held]
+        for index, chunk in held:
+            start = index * self.block_bytes
+            first, last = max(offset, start), min(offset + length, start + len(chunk))
+            if stored < first:
+                parts.append(await self.file.read(stored, first - stored))
+            parts.append(part_of(chunk, first - start, last - start))
+            stored = last
+        if stored < offset + length or not parts:
+            parts.append(await self.file.read(stored, offset + length - stored))
+        return join_chunks(parts)
+
+    def _blocks_of(self, offset: int, length: int) -> range:
+        if length <= 0:
+            return range(0)
+        return range(offset // self.block_bytes, (offset + length - 1) // self.block_bytes + 1)
+
+    def has(self, offset: int, length: int) -> bool:
+        """Whether these bytes came."""
+        return self._file is not None and all(i in self for i in self._blocks_of(offset, length))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the store failed to take what came."""
+        return self._behind.failed
+
+    def __contains__(self, index: int) -> bool:
+        """Whether a block came."""
+        return index in self.blocks or index in self._behind.held
 
     async def wait_for(self, index: int) -> None:
         """Wait until a block is there.
@@ -235,7 +264,7 @@ class Kept:
         Raises:
             SourceError: it will not come.
         """
-        while index not in self.blocks:
+        while index not in self:
             if self._error is not None:
                 raise self._error
             await self._pulse.wait()
@@ -258,21 +287,29 @@ class Kept:
     @property
     def count(self) -> int:
         """Its blocks, those that are missing among them; 0 as long as its length is not known."""
-        return -(-(self.record.size or 0) // self.block_bytes)
+        return self.record.count
 
     def missing(self) -> list[int]:
         """The blocks that are not there, in order."""
-        return [index for index in range(self.count) if index not in self.blocks]
+        return [index for index in range(self.count) if index not in self]
 
     def missing_bytes(self) -> int:
         """Bytes that are still to come, as far as is known."""
         return sum(self.range(index)[1] for index in self.missing())
 
     async def close_file(self) -> None:
-        """Close the backend's file."""
+        """Close the backend's file; what came is in it, if it can be kept."""
+        with suppress(SourceError):
+            await self._behind.settle()
+        await self._behind.drop()
         if self._file is not None:
             file, self._file = self._file, None
             await file.close()
+
+    async def _store(self, index: int, chunk: Chunk) -> None:
+        digest = await self.file.write(index, chunk)
+        self.replaced |= self.blocks.get(index, digest) != digest
+        self.blocks[index] = digest
 
     async def _write_record(self) -> None:
         record = self.record

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from webllm_py.errors import SourceError, StorageFullError
 from webllm_py.fetch.backend import Backend, MemoryBackend, Room
 from webllm_py.fetch.folder_backend import FolderBackend
-from webllm_py.fetch.kept import FileRecord, Kept
+from webllm_py.fetch.kept import Kept
+from webllm_py.fetch.records import FileRecord, ModelRecord, model_id
 from webllm_py.fetch.source import Folder
 from webllm_py.fetch.store import user_cache_folder
-from webllm_py.fetch.stored_model import ModelRecord, model_id, use_lock
+from webllm_py.fetch.stored_model import use_lock
 from webllm_py.units import size as shown
 
 if TYPE_CHECKING:

@@ -80,8 +80,14 @@ class Patience:
         Raises:
             SourceError: the given one, if trying again is of no use.
         """
+        if not await self.waited(error):
+            raise error
+
+    async def waited(self, error: SourceError) -> bool:
+        """As ``wait``; whether trying again is of use."""
         self._failures += 1
         if not error.transient or self._failures >= self._options.tries:
-            raise error
+            return False
         seconds = self._options.backoff * 2 ** (self._failures - 1) * random.uniform(0.5, 1)
         await asyncio.sleep(min(max(seconds, error.retry_after or 0), MOST_SECONDS))
+        return True

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from webllm_py.errors import ChangedFileError, CorruptCheckpointError, SourceError
+from webllm_py.errors import (
+    ChangedFileError,
+    CorruptCheckpointError,
+    SourceError,
+    StorageFullError,
+)
 from webllm_py.fetch.backend import Held
+from webllm_py.fetch.digest import StreamDigest
 from webllm_py.fetch.download import Download
-from webllm_py.fetch.kept import FileRecord, Kept
+from webllm_py.fetch.kept import Kept
+from webllm_py.fetch.records import FileRecord
 from webllm_py.fetch.source import Chunk, Folder, bytes_of, check_range
+from webllm_py.fetch.unkept import UnkeptFile
 
 if TYPE_CHECKING:
     from webllm_py.fetch.stored_model import StoredModel
 
-__all__ = ["StoredFile"]
+__all__ = ["Digests", "StoredFile"]
+
+Digests: TypeAlias = Callable[[], Coroutine[Any, Any, Sequence[bytes]]]
 
 FOLLOW_SECONDS = 0.1  # between looks at what another process downloads
 
@@ -30,6 +41,7 @@ class StoredFile:
         url: where it comes from.
         sha256: what it must be, where that is known before.
         folder: what lies beside it.
+        digests: asks for the SHA-256 that each block must have; none where nobody knows.
     """
 
     def __init__(
@@ -40,22 +52,26 @@ class StoredFile:
         *,
         sha256: str | None = None,
         folder: Folder | None = None,
+        digests: Digests | None = None,
     ):
         self.name = url
         self.folder = folder
         self.keeper = model
         record = FileRecord(filename, url, sha256=sha256, block_bytes=model.block_bytes)
-        self.kept = Kept(model.backend, model.id, record)
+        self.kept = Kept(model.backend, model.id, record, model.held_bytes)
         self.download = Download(self.kept, model.options, lambda: model.open_ranges(url))
         self._sha256 = sha256
+        self._ask_digests = digests
         self._opening = asyncio.Lock()
         self._opened = self._closed = False
         self._task: asyncio.Task[None] | None = None
+        self._digest_so_far: StreamDigest | None = None
+        self._unkept: UnkeptFile | None = None
 
     async def size(self) -> int | None:
         """Length in bytes; None if the server does not tell."""
         await self._open()
-        return self.kept.record.size
+        return self.kept.record.size if self._unkept is None else await self._unkept.size()
 
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes from ``offset``."""
@@ -64,8 +80,16 @@ class StoredFile:
     async def read_chunk(self, offset: int, length: int) -> Chunk:
         """As ``read``; in the browser they stay outside Python's memory."""
         check_range(self.name, await self.size(), offset, length)
-        self._start()
-        return await self.kept.read(offset, length)
+        unkept = self._unkept
+        if unkept is None:
+            self._start()
+            try:
+                return await self.kept.read(offset, length)
+            except SourceError as error:
+                if not self.kept.failed:
+                    raise
+                unkept = self._stop_keeping(error)
+        return await unkept.read_chunk(offset, length)
 
     async def read_all(self, limit: int) -> bytes:
         """The whole file, of at most ``limit`` bytes."""
@@ -87,15 +111,24 @@ class StoredFile:
         """
         await self._open()
         self._start()
-        if self._task is not None:
-            await asyncio.shield(self._task)
+        if self._unkept is None and self._task is not None:
+            try:
+                await asyncio.shield(self._task)
+            except SourceError as error:
+                if not self.kept.failed:
+                    raise
+                self._stop_keeping(error)
+        if self._unkept is not None:
+            if self._sha256 is not None:
+                await self._unkept.check(self._sha256)
+            return False
         replaced, self.kept.replaced = self.kept.replaced, False
         return replaced
 
     async def missing_bytes(self) -> int:
         """Bytes that are not in the store yet."""
         await self._open()
-        return self.kept.missing_bytes()
+        return self.kept.missing_bytes() if self._unkept is None else 0
 
     async def repair(self, algorithm: str, digest: str) -> None:
         """Make the file what it must be: fetch again what is not.
@@ -104,6 +137,10 @@ class StoredFile:
             CorruptCheckpointError: the server's file has another digest.
         """
         await self._open()
+        if self._unkept is not None:
+            raise CorruptCheckpointError(
+                f"{self.name} came damaged: its {algorithm.upper()} is not {digest}. Load it again."
+            )
         async with self._opening:
             await self._repair(algorithm, digest)
             await self.kept.finish()
@@ -121,7 +158,12 @@ class StoredFile:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self.kept.fail(SourceError(f"{self.name} was closed"))
+        if self.kept.digests is not None:
+            self.kept.digests.cancel()
+            await asyncio.gather(self.kept.digests, return_exceptions=True)
         await self.download.close()
+        if self._unkept is not None:
+            await self._unkept.close()
         await self.kept.close_file()
         await self.keeper.leave()
 
@@ -134,17 +176,22 @@ class StoredFile:
                 return
             await self.keeper.enter()
             await self.kept.look()
+            if self._ask_digests is not None and not self.kept.record.complete:
+                self.kept.digests = asyncio.ensure_future(self._ask_digests())
             if self.keeper.options.refresh and self.kept.learned and self._sha256 is None:
                 await self._ask_again()
             if not self.kept.learned:
-                await self._leading(self._learn, lambda: self.kept.learned)
+                try:
+                    await self._leading(self._learn, lambda: self.kept.learned)
+                except StorageFullError as error:
+                    self._stop_keeping(error)
             self._opened = True
 
     async def _learn(self) -> None:
         if not self.kept.learned:
             await self.download.learn()
             if not self.kept.missing() and self._sha256:
-                await self._check(self._sha256, await self._digest("sha256"))
+                await self._check(self._sha256, await self._digest(StreamDigest("sha256")))
             elif not self.kept.missing():
                 await self.kept.finish()
 
@@ -157,11 +204,12 @@ class StoredFile:
 
     def _start(self) -> None:
         """Begin to download the rest, if there is one, and if that is not done already."""
-        if self._closed or self.kept.record.complete:
+        if self._closed or self.kept.record.complete or self._unkept is not None:
             return
         if self._task is not None and self._task.done():
             error = self._task.exception()
-            if isinstance(error, SourceError) and not isinstance(error, ChangedFileError):
+            final = isinstance(error, ChangedFileError) or self.kept.failed
+            if isinstance(error, SourceError) and not final:
                 self._task = None  # it failed: who reads on has hope
                 self.kept.fail(None)
         if self._task is None:
@@ -185,7 +233,8 @@ class StoredFile:
             await self.download.run()
             await self.kept.finish()
             return
-        digesting = asyncio.ensure_future(self._digest("sha256"))
+        self._digest_so_far = StreamDigest("sha256")
+        digesting = asyncio.ensure_future(self._digest(self._digest_so_far))
         try:
             await self.download.run()
             await self._check(self._sha256, await digesting)
@@ -199,14 +248,27 @@ class StoredFile:
             await self._repair("sha256", expected)
         await self.kept.finish()
 
-    async def _digest(self, algorithm: str) -> str:
+    async def _digest(self, digest: StreamDigest) -> str:
         """The digest of the whole file, which grows as blocks come."""
         kept = self.kept
-        hasher = kept.file.hasher(algorithm)
-        for index in range(kept.count):
-            await kept.wait_for(index)
-            await hasher.update(*kept.range(index))
-        return hasher.hexdigest()
+        try:
+            for index in range(kept.count):
+                kept.digested = index
+                await digest.add(await kept.read_beside(*kept.range(index)))
+        finally:
+            kept.digested = None
+        return digest.hexdigest()
+
+    def _stop_keeping(self, error: SourceError) -> UnkeptFile:
+        """Go on without the store, and say so. What is in it stays for another time."""
+        if self._unkept is None:
+            source = self.keeper.open_ranges(self.name)
+            if self.kept.learned:
+                source.assume(self.kept.facts)
+            digest = (self._digest_so_far or StreamDigest("sha256")) if self._sha256 else None
+            self._unkept = UnkeptFile(self.kept, source, digest)
+            warnings.warn(f"{self.name} is not kept: {error}", RuntimeWarning, stacklevel=2)
+        return self._unkept
 
     async def _repair(self, algorithm: str, digest: str) -> None:
         """Replace blocks until the digest is right.
@@ -218,13 +280,13 @@ class StoredFile:
         if await kept.check_blocks():
             kept.replaced = True
             await self.download.run()
-        found = await self._digest(algorithm)
+        found = await self._digest(StreamDigest(algorithm))
         for index in range(kept.count):
             if found == digest:
                 return
             before = kept.blocks[index]
             if await self.download.fetch_again(index) != before:
-                found = await self._digest(algorithm)
+                found = await self._digest(StreamDigest(algorithm))
         if found == digest:
             return
         await kept.forget()

@@ -4,77 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import hashlib
 import json
-import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch.backend import Held
 from webllm_py.fetch.download import RangeSource
 from webllm_py.fetch.hub import Listing, hub_folder, listing_url
-from webllm_py.fetch.kept import BLOCK_BYTES, FileRecord
-from webllm_py.fetch.options import HUB, FetchOptions
+from webllm_py.fetch.manifest import MANIFEST, MAX_MANIFEST, Manifest
+from webllm_py.fetch.options import HUB, FetchOptions, Patience
+from webllm_py.fetch.records import BLOCK_BYTES, FileRecord, ModelRecord, model_id
 from webllm_py.fetch.source import ByteSource, Folder
-from webllm_py.fetch.stored import StoredFile
+from webllm_py.fetch.stored import Digests, StoredFile
 from webllm_py.fetch.url import LISTING_LIMIT, HttpFolder, join_url
+from webllm_py.fetch.write_behind import HeldBytes
 
 if TYPE_CHECKING:
     from webllm_py.fetch.models_store import ModelsStore
 
-__all__ = ["HubModel", "ModelRecord", "StoredFolder", "StoredModel", "model_id", "use_lock"]
+__all__ = ["HubModel", "StoredFolder", "StoredModel", "use_lock"]
 
 DELETING_SECONDS = 0.05  # between looks whether somebody has deleted the model
 
 OpenRanges: TypeAlias = Callable[[str, FetchOptions], RangeSource]
-
-
-@dataclass
-class ModelRecord:
-    """What is written down of a model.
-
-    Attributes:
-        source: its address.
-        used: when it was last used, in seconds since 1970.
-        absent: files that its server does not have.
-        listing: what the hub told of it.
-    """
-
-    source: str
-    used: float = 0.0
-    absent: set[str] = field(default_factory=set)
-    listing: dict[str, Any] | None = None
-
-    def to_json(self) -> str:
-        """As it is kept."""
-        fields = {"source": self.source, "used": self.used, "absent": sorted(self.absent)}
-        return json.dumps(fields | ({"listing": self.listing} if self.listing else {}))
-
-    @classmethod
-    def from_json(cls, text: str | None) -> ModelRecord | None:
-        """The record; None if there is none, or nothing that can be used."""
-        try:
-            match json.loads(text or "null"):
-                case {"source": str(source), "used": int() | float() as used, "absent": [*absent]}:
-                    pass
-                case _:
-                    return None
-        except ValueError:
-            return None
-        listing = json.loads(text or "").get("listing")
-        known = listing if isinstance(listing, dict) else None
-        return cls(source, used, {name for name in absent if isinstance(name, str)}, known)
-
-
-def model_id(source: str) -> str:
-    """The name that a backend knows a model by, of its address."""
-    parts = urlsplit(source)
-    shown = re.sub(r"[^\w.-]+", "-", (parts.netloc + parts.path).rstrip("/"), flags=re.ASCII)
-    return f"{shown[-80:].strip('.-')}-{hashlib.sha256(source.encode()).hexdigest()[:10]}"
 
 
 def use_lock(model: str) -> str:
@@ -95,6 +51,7 @@ class StoredModel:
         self.options = options
         self.block_bytes = BLOCK_BYTES
         self.record = ModelRecord(source)
+        self.held_bytes = HeldBytes()
         self._open_ranges = open_ranges
         self._open_files = 0
         self._held: Held | None = None
@@ -135,11 +92,16 @@ class StoredModel:
         return record.size or 0 if record is not None and record.complete else 0
 
     def file(
-        self, filename: str, url: str, folder: Folder | None = None, sha256: str | None = None
+        self,
+        filename: str,
+        url: str,
+        folder: Folder | None = None,
+        sha256: str | None = None,
+        digests: Digests | None = None,
     ) -> StoredFile:
         """One of its files."""
         self._open_files += 1
-        return StoredFile(self, filename, url, sha256=sha256, folder=folder)
+        return StoredFile(self, filename, url, sha256=sha256, folder=folder, digests=digests)
 
     def open_ranges(self, url: str) -> RangeSource:
         """What a file is downloaded with."""
@@ -168,6 +130,7 @@ class StoredFolder(HttpFolder):
     def __init__(self, model: StoredModel, url: str):
         super().__init__(url, lambda address: model.file(address, address))
         self.model = model
+        self._manifest: asyncio.Future[Manifest | None] | None = None
 
     async def open(self, filename: str) -> ByteSource:
         """See ``HttpFolder``."""
@@ -184,7 +147,39 @@ class StoredFolder(HttpFolder):
 
     def source_of(self, filename: str) -> ByteSource:
         """See ``HttpFolder``."""
-        return self.model.file(filename, join_url(self.name, filename), self)
+        url = join_url(self.name, filename)
+        return self.model.file(filename, url, self, digests=partial(self._digests, filename))
+
+    async def _digests(self, filename: str) -> Sequence[bytes]:
+        """The SHA-256 of each of a file's blocks, where the folder is an exported model's."""
+        if self._manifest is None:
+            self._manifest = asyncio.ensure_future(self._ask())
+        manifest = await asyncio.shield(self._manifest)
+        return manifest.digests.get(filename, ()) if manifest else ()
+
+    async def _ask(self) -> Manifest | None:
+        """The manifest, if there is one. Twice, if it cannot be read: it may have come damaged."""
+        for _ in range(2):
+            text = await self._manifest_text()
+            with suppress(SourceError):
+                return Manifest.parse(self.name, text) if text is not None else None
+        return None
+
+    async def _manifest_text(self) -> bytes | None:
+        absent, patience = self.model.record.absent, Patience(self.model.options)
+        while MANIFEST not in absent:
+            source = self.model.open_ranges(join_url(self.name, MANIFEST))
+            try:
+                return await source.read_all(MAX_MANIFEST)
+            except SourceError as error:
+                if self._is_missing(error.status):
+                    absent.add(MANIFEST)
+                    await self.model.save()
+                elif not await patience.waited(error):
+                    break
+            finally:
+                await source.close()
+        return None
 
 
 class HubModel:

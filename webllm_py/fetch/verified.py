@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import suppress
 from typing import Protocol, runtime_checkable
 
 from webllm_py.errors import CorruptCheckpointError, SourceError, WebLLMError
-from webllm_py.fetch.local import HAS_THREADS, THREAD_FROM
+from webllm_py.fetch.digest import StreamDigest
 from webllm_py.fetch.source import (
     ByteSource,
     Chunk,
@@ -62,8 +61,7 @@ class VerifiedFile:
         self.filename = filename
         self._nbytes = nbytes
         self._md5 = md5
-        self._digest = hashlib.md5(usedforsecurity=False)
-        self._digested = 0
+        self._digest = StreamDigest("md5")
         self._source: ByteSource | None = None
         self._lock = asyncio.Lock()
         self._opening: asyncio.Future[None] | None = None
@@ -172,37 +170,25 @@ class VerifiedFile:
 
     async def _digest_to(self, offset: int) -> None:
         """Read for the digest up to a place."""
-        while self._md5 and self._digested < offset:
-            length = min(BLOCK_BYTES, offset - self._digested)
-            await self._read(self._digested, length)
+        while self._md5 and self._digest.length < offset:
+            length = min(BLOCK_BYTES, offset - self._digest.length)
+            await self._read(self._digest.length, length)
 
     async def _read(self, offset: int, length: int) -> Chunk:
         source = await self._open()
         if self.following is not None:
             self.following.begin()
         chunk = await source.read_chunk(offset, length)
-        new = offset + length - self._digested
-        if self._md5 and offset <= self._digested and new > 0:
-            await self._add(part_of(chunk, length - new, length), new)
-            if self._digested == self._nbytes:
+        new = offset + length - self._digest.length
+        if self._md5 and offset <= self._digest.length and new > 0:
+            await self._digest.add(part_of(chunk, length - new, length))
+            if self._digest.length == self._nbytes:
                 await self._compare(source, self._md5)
         if offset + length == self._nbytes:
             if isinstance(source, VerifiedSource):  # all of it is kept then
                 self.replaced |= await source.verify()
             await self._let_go()
         return chunk
-
-    async def _add(self, chunk: Chunk, length: int) -> None:
-        if HAS_THREADS:
-            if length < THREAD_FROM:
-                self._digest.update(chunk)
-            else:
-                await asyncio.to_thread(self._digest.update, chunk)
-        else:  # a piece at a time, so that Python's memory does not grow
-            for start in range(0, length, BLOCK_BYTES):
-                stop = min(start + BLOCK_BYTES, length)
-                self._digest.update(bytes_of(part_of(chunk, start, stop)))
-        self._digested += length
 
     async def _compare(self, source: ByteSource, expected: str) -> None:
         found = self._digest.hexdigest()

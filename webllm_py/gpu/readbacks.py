@@ -49,9 +49,14 @@ class ReadBacks:
         reading: asyncio.Future[bytes] = loop.create_future()
         self._waiting.add(reading)
         reading.add_done_callback(self._waiting.discard)
-        staging.map_async("READ_NOSYNC").then(
-            lambda _: self._take(staging, reading), lambda error: self._refused(reading, error)
-        )
+        mapping = staging.map_async("READ_NOSYNC")
+        catcher = mapping.catch(lambda error: self._refused(reading, error))
+
+        def take(_: object) -> None:
+            forget(catcher)
+            self._take(staging, reading)
+
+        mapping.then(take)
         if self._watched_by is not loop:
             self._watched_by = loop
             loop.call_later(PULSE_SECONDS, self._watch, loop)
@@ -109,3 +114,9 @@ class ReadBacks:
             self.fail(error)
         else:
             loop.call_later(PULSE_SECONDS, self._watch, loop)
+
+
+def forget(catcher: Any) -> None:
+    """Let go of what waits for a failure that can come no more: wgpu-py (0.32) would keep it, and
+    the bytes that were read, as long as the process lives."""
+    getattr(catcher, "_UNRESOLVED", set()).discard(catcher)

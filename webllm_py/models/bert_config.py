@@ -8,7 +8,7 @@ from typing import Any
 
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.numbers import Numbers, check_layers, sound_values
 from webllm_py.models.pooling import Pooling, pooling_of
 
 __all__ = ["MOST_HEAD_DIM", "BertConfig", "bert_config_of"]
@@ -93,6 +93,13 @@ def bert_config_of(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) ->
         CorruptCheckpointError: a number is missing or cannot be.
         UnsupportedModelError: an option that this version does not run.
     """
+    with sound_values():
+        config = _config_of(checkpoint, tensors)
+    check_layers(config.n_layers, tensors)
+    return config
+
+
+def _config_of(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) -> BertConfig:
     rows: dict[str, Any] = {
         field: rows_of(tensors, name)
         for field, name in (

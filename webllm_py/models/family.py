@@ -9,7 +9,7 @@ from typing import Any
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.models.config import Activation, ModelConfig
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.numbers import Numbers, check_layers, sound_values
 from webllm_py.models.rope_scaling import scaling_from_gguf, scaling_from_huggingface
 
 __all__ = ["Family", "config_of"]
@@ -43,6 +43,8 @@ class Family:
             or what finds it from the others.
         in_mlc: whether MLC's folders of the family are read.
         transposed: tensors of a layer that safetensors hold the other way round.
+        adjacent_in_gguf: whether GGUF's q and k rows have rotary pairs side by side.
+        by_head: whether Hugging Face's q, k and v are one tensor, these three of a head together.
     """
 
     differences: Callable[[Numbers], Mapping[str, Any]] = nothing
@@ -51,6 +53,8 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     transposed: tuple[str, ...] = ()
     in_mlc: bool = True
+    adjacent_in_gguf: bool = False
+    by_head: bool = False
 
 
 def vocab_size_of(tensors: Mapping[str, TensorInfo]) -> int:
@@ -70,6 +74,15 @@ def config_of(
 
     Defaults are those of transformers' own config classes.
     """
+    with sound_values():
+        config = _config_of(checkpoint, tensors, family)
+    check_layers(config.n_layers, tensors)
+    return config
+
+
+def _config_of(
+    checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo], family: Family
+) -> ModelConfig:
     n = Numbers(checkpoint, family.keys, family.defaults)
     if isinstance(n.get("num_attention_heads", "attention.head_count", None), list):
         raise UnsupportedModelError("layers with different numbers of heads are not supported")
@@ -96,7 +109,8 @@ def config_of(
         "context_length": n.get("max_position_embeddings", "context_length", *context),
         "rope_theta": rope.get("rope_theta", n.get("rope_theta", "rope.freq_base", 10000.0)),
         "rope_scaling": scaling,
-        "adjacent_pairs": False,
+        "adjacent_pairs": n.gguf and family.adjacent_in_gguf,
+        "qkv_by_head": n.as_transformers and family.by_head,
         "activation": "silu" if n.gguf else activation(n.get("hidden_act", "", "silu")),
     }
     fields |= family.differences(n)

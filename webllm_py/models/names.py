@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import CorruptCheckpointError
 
-__all__ = ["HUGGINGFACE_NAMES", "MLC_NAMES", "MLC_PREFIX", "gguf_names"]
+__all__ = ["HUGGINGFACE_NAMES", "MLC_NAMES", "MLC_PREFIX", "gguf_names", "gguf_stem"]
 
 # Of llama and the many families that kept its names. "{}" is a number: the layer's, an expert's.
 HUGGINGFACE_NAMES: Mapping[str, str] = {
@@ -80,3 +80,19 @@ def gguf_names(tensors: Mapping[str, TensorInfo], more: Mapping[str, str]) -> di
             raise CorruptCheckpointError(f"two tensors of the checkpoint are {new}")
         renamed[new] = tensor
     return renamed
+
+
+def gguf_stem(module: str, more: Mapping[str, str]) -> str:
+    """A module's name in transformers, as GGUF has it; itself if no map knows it.
+
+    Args:
+        more: as ``gguf_names`` takes it.
+    """
+    # Of a model that also sees, as the part that reads and writes text.
+    plain = "model." + module.replace("language_model.", "").removeprefix("model.")
+    for name in (module, plain):
+        pattern = NUMBER.sub("{}", name)
+        known = more.get(pattern, HUGGINGFACE_NAMES.get(pattern))
+        if known:
+            return known.format(*NUMBER.findall(name))
+    return module

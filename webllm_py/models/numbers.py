@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from webllm_py.checkpoint.checkpoint import Checkpoint
 from webllm_py.errors import CorruptCheckpointError
 
-__all__ = ["Numbers"]
+__all__ = ["Numbers", "check_layers", "sound_values"]
 
 
 class Numbers:
@@ -98,3 +99,22 @@ class Numbers:
 
 
 MEANT = {"hidden_size": "hidden size", "num_attention_heads": "number of heads"}
+
+
+@contextmanager
+def sound_values() -> Iterator[None]:
+    """Turn what values of a wrong kind do to arithmetic into CorruptCheckpointError."""
+    try:
+        yield
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise CorruptCheckpointError(
+            f"one of the checkpoint's own numbers is of a kind that it cannot be: {error}"
+        ) from error
+
+
+def check_layers(count: int, tensors: Collection[str]) -> None:
+    """Refuse more layers than there can be, before each is looked for."""
+    if count > len(tensors):
+        raise CorruptCheckpointError(
+            f"the checkpoint says that it has {count} layers, but it holds {len(tensors)} tensors"
+        )

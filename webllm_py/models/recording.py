@@ -11,6 +11,7 @@ from webllm_py.models.attention import Attention
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.linear import DOT4_FORMATS, Gemm, Linear, scales_at
+from webllm_py.models.lora import MOST_ADAPTERS, LowRank
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Weights
@@ -27,6 +28,7 @@ class Recording:
         fused: of a row that attends to ``models.attention.fused_keys`` keys at most.
         gemm: how to multiply more rows than that, where the weight's format and their number
             allow it.
+        adapters: beside matrices, by their names; none for a pass without them.
 
     Attributes:
         linears, attentions: what the dispatches were made of, in their order.
@@ -45,6 +47,7 @@ class Recording:
         kv_format: KVFormat,
         fused: bool = False,
         gemm: Gemm = "plain",
+        adapters: Mapping[str, LowRank] | None = None,
     ):
         self.rows = rows
         self.config = config
@@ -57,6 +60,7 @@ class Recording:
         self.few = rows <= tuning.few_rows
         self.fused = fused
         self.gemm: Gemm = "plain" if self.few else gemm
+        self.adapters = adapters or {}
         self.dispatches: list[Dispatch] = []
         self.linears: list[Linear] = []
         self.attentions: list[Attention] = []
@@ -98,7 +102,10 @@ class Recording:
         normed = bool(vector and vector.norm)
         in_kernel = normed and self.few and self.config.norm == "rms"
         dot4 = self.gemm == "dot4" and all(part.format in DOT4_FORMATS for part in slices)
+        low, finish = self.adapters.get(name), "linear/finish"
         if dot4:
+            if low:
+                self.shrink(low, matrix, sources["x"], norm=normed, divide=normed)
             sources = {"x": self.quantize(matrix, sources["x"], vectors, normed=normed)}
         elif normed and not in_kernel:
             # A parallel MLP finds attention's result where other rows are normed to.
@@ -106,9 +113,14 @@ class Recording:
             target = self.buffers.projected if parallel else self.buffers.normed
             self.norm(name, sources["x"], target)
             sources = {"x": target}
+        if low:
+            if not dot4:
+                self.shrink(low, matrix, sources["x"], norm=in_kernel)
+            vectors, finish = low.buffer, "linear/finish_lora"
+            constants |= {"LORA_AT": low.at}
         shared = {
             "epilogue": f"epilogue/{epilogue}",
-            "finish": "linear/finish",
+            "finish": finish,
             **({"source": "source/row"} if self.rows == 1 else {}),
             **(snippets or {}),
         }
@@ -129,6 +141,30 @@ class Recording:
             else:
                 made = layer.dispatch(self.rows)
             self.dispatches.append(made)
+
+    def shrink(
+        self, low: LowRank, matrix: Matrix, source: Buffer, *, norm: bool, divide: bool = False
+    ) -> None:
+        """The first half of a matrix's adapters, of rows of ``source``; see
+        kernels/lora_shrink.wgsl."""
+        rows, threads = 1 if self.rows == 1 else 4, min(self.tuning.reduce_threads, 64)
+        made = kernel(
+            "lora_shrink",
+            UNITS=matrix.units,
+            K=matrix.columns,
+            LORA_AT=low.at,
+            ROWS=rows,
+            ADAPTERS=MOST_ADAPTERS,
+            STEP_ROWS=ROWS_AT,
+            NORM=norm,
+            DIVIDE=divide,
+            EPS=self.config.norm_eps,
+            LANES=threads,
+            THREADS=threads,
+        )
+        bound = {"x": source, "lora": low.buffer, "step": self.buffers.step, "scales": low.scales}
+        groups = (low.quads, -(-self.rows // rows), 1)
+        self.dispatches.append(Dispatch(made, bound, groups, f"{matrix.name} adapters"))
 
     def expert_linear(
         self,

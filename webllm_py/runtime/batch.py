@@ -267,7 +267,7 @@ class Batch:
         for slot in joining.slots[1:]:
             joining.sequences.append(await executor.cache.fork(first, slot))
         executor.go_on(first, joining.slots, self._steps.drawn)
-        tokens = await self._steps.first(joining.slots)
+        tokens = await self._steps.first(joining.slots, adapted=bool(member.adapters))
         for number, (slot, token) in enumerate(zip(joining.slots, tokens, strict=True)):
             sequence = joining.sequences[number]
             position, left = len(member.prompt), member.max_tokens - 1

@@ -12,7 +12,7 @@ from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat, page_bytes
 from webllm_py.models.step import PAGE, SLOTS, StepLayout
-from webllm_py.runtime.pages import PageTable
+from webllm_py.runtime.pages import Mix, PageTable
 from webllm_py.runtime.pages import Sequence as CachedSequence
 
 __all__ = ["FIRST_PAGES", "KVCache"]
@@ -65,9 +65,10 @@ class KVCache:
         """Make the first pages."""
         await self._grow(min(FIRST_PAGES, self.layout.max_pages))
 
-    def begin(self, tokens: Sequence[int], slot: int = 0) -> CachedSequence:
-        """The longest cached prefix of a prompt, in a slot's page table, ready to be extended."""
-        sequence = self.pages.begin(tokens)
+    def begin(self, tokens: Sequence[int], slot: int = 0, adapters: Mix = ()) -> CachedSequence:
+        """The longest prefix of a prompt that is cached with these adapters, in a slot's page
+        table, ready to be extended."""
+        sequence = self.pages.begin(tokens, adapters)
         self.write_pages(list(enumerate(sequence.pages)), slot)
         return sequence
 

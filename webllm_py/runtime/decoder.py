@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from webllm_py.runtime.executor import Executor
     from webllm_py.runtime.logprobs import Logprobs
 
-__all__ = ["Decoder", "Verifier"]
+__all__ = ["ADAPTED", "Decoder", "Verifier", "plan_name"]
+
+ADAPTED = "adapted "
+
+
+def plan_name(name: str, adapted: bool) -> str:
+    """A plan's name, another one with adapters."""
+    return ADAPTED + name if adapted else name
 
 
 class Decoder:
@@ -26,6 +33,7 @@ class Decoder:
 
     Attributes:
         logprobs: what finds the log-probabilities of the drawn tokens; None where nobody asked.
+        adapted: whether some of the sequences have adapters.
     """
 
     def __init__(
@@ -34,6 +42,7 @@ class Decoder:
         self.executor = executor
         self.slots = slots
         self.logprobs: Logprobs | None = None
+        self.adapted = False
         vocab = executor.model.config.vocab_size
         self.sampler = Sampler(executor.device, owner, vocab, executor.tuning, slots)
         rows = executor.bucket(slots)
@@ -86,19 +95,20 @@ class Decoder:
         pass and its logits)."""
         rows = self.executor.bucket(rows)
         make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
-        return await self.executor.plan(self.logprobs or self, name, rows, make)
+        named = plan_name(name, self.adapted and name in ("head", "logits"))
+        return await self.executor.plan(self.logprobs or self, named, rows, make)
 
     async def step(self, rows: int, keys: int) -> Plan:
         """The plan of a decode step, a forward pass and draws, whose rows attend to at most so many
         keys."""
         rows = self.executor.bucket(rows)
-        fused = rows == 1 and keys <= self.executor.fused_keys
+        fused = rows == 1 and keys <= self.executor.fused_keys and not self.adapted
         make = partial(self._step, rows, fused)
-        name = "fused step" if fused else "step"
+        name = plan_name("fused step" if fused else "step", self.adapted)
         return await self.executor.plan(self.logprobs or self, name, rows, make)
 
     def _head(self, rows: int) -> Sequence[Dispatch]:
-        graph = self.executor.graph(rows, logits=self.drawing.logits)
+        graph = self.executor.graph(rows, logits=self.drawing.logits, adapted=self.adapted)
         graph.pick_row()
         self.executor.model.head(graph)
         return graph.dispatches
@@ -116,7 +126,9 @@ class Decoder:
         return [*self.sampler.draw(drawing, step, rows, shared=shared), *found]
 
     def _logits(self, rows: int, fused: bool = False) -> Sequence[Dispatch]:
-        return self.executor.forward(rows, logits=self.drawing.logits, fused=fused)
+        return self.executor.forward(
+            rows, logits=self.drawing.logits, fused=fused, adapted=self.adapted
+        )
 
     def _step(self, rows: int, fused: bool) -> Sequence[Dispatch]:
         return [*self._logits(rows, fused), *self._sample(rows)]
@@ -139,13 +151,14 @@ class Verifier:
 
     async def plan(self) -> Plan:
         """The step's plan."""
-        return await self.decoder.executor.plan(self, "verify", self.rows, self.dispatches)
+        name = plan_name("verify", self.decoder.adapted)
+        return await self.decoder.executor.plan(self, name, self.rows, self.dispatches)
 
     def dispatches(self) -> list[Dispatch]:
         """The step."""
         executor = self.decoder.executor
         return [
-            *executor.forward(self.rows, logits=self.drawing.logits),
+            *executor.forward(self.rows, logits=self.drawing.logits, adapted=self.decoder.adapted),
             *self.decoder.sampler.verify(
                 self.drawing, executor.buffers.step, self.rows, self.drawn, self.accepted
             ),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import DeviceLimitError
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
@@ -25,8 +25,12 @@ from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
 from webllm_py.runtime.batch import Batch
 from webllm_py.runtime.cache import KVCache
-from webllm_py.runtime.decoder import Decoder
+from webllm_py.runtime.decoder import ADAPTED, Decoder, plan_name
+from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
+
+if TYPE_CHECKING:
+    from webllm_py.runtime.adapters import Adapters
 
 __all__ = ["Executor", "longest_context"]
 
@@ -63,6 +67,7 @@ class Executor:
         self.device, self.owner, self.model, self.weights = device, owner, model, weights
         self.tuning, self.kv_format = tuning, kv_format
         self.gemm: Gemm = "plain"  # how chunks are multiplied: runtime/gemm_trial.py
+        self.adapters: Adapters | None = None  # made when the first one is loaded
         self.context_length = context_length
         self.chunk = min(tuning.chunk, self.bucket(context_length))
         layout = StepLayout(self.chunk, -(-context_length // PAGE))
@@ -176,7 +181,7 @@ class Executor:
         for start in range(0, len(tokens), self.chunk):
             part = tokens[start : start + self.chunk]
             await self.cache.reserve(sequence, len(sequence.tokens) + len(part), slot)
-            plan = await self.forward_plan(len(part))
+            plan = await self.forward_plan(len(part), adapted=bool(sequence.adapters))
             self.write_rows(consecutive(part, len(sequence.tokens), slot))
             if start:
                 await self.device.idle()
@@ -206,7 +211,9 @@ class Executor:
         for token in said[len(sequence.tokens) - len(prompt) : -1]:
             position = len(sequence.tokens)
             await self.cache.reserve(sequence, position + 1, slot)
-            plan = await self.forward_plan(1, fused=fused and position < self.fused_keys)
+            adapted = bool(sequence.adapters)
+            few = fused and position < self.fused_keys and not adapted
+            plan = await self.forward_plan(1, adapted=adapted, fused=few)
             self.write_rows([Row(token, position, slot)])
             self.device.replay(plan)
             sequence.tokens.append(token)
@@ -238,11 +245,12 @@ class Executor:
             self._plans[key] = await self.device.record(name, dispatches)
         return self._plans[key]
 
-    async def forward_plan(self, rows: int, *, fused: bool = False) -> Plan:
+    async def forward_plan(self, rows: int, *, adapted: bool = False, fused: bool = False) -> Plan:
         """The plan of a chunk of so many rows: keys, values and hidden states."""
         rows = self.bucket(rows)
-        make = partial(self.forward, rows, head=False, fused=fused)
-        return await self.plan(self, "fused forward" if fused else "forward", rows, make)
+        make = partial(self.forward, rows, head=False, adapted=adapted, fused=fused)
+        name = plan_name("fused forward" if fused else "forward", adapted)
+        return await self.plan(self, name, rows, make)
 
     @property
     def kernels(self) -> set[Kernel]:
@@ -264,9 +272,14 @@ class Executor:
         kv_format: KVFormat | None = None,
         fused: bool = False,
         gemm: Gemm | None = None,
+        adapted: bool = False,
         **others: Any,
     ) -> Graph:
-        """An empty graph over this executor's buffers, or others in the place of some."""
+        """An empty graph over this executor's buffers, or others in the place of some.
+
+        Args:
+            adapted: with the adapters that are loaded; each row with those of its slot.
+        """
         return Graph(
             rows,
             config=self.model.config,
@@ -278,6 +291,7 @@ class Executor:
             kv_format=kv_format or self.kv_format,
             fused=fused,
             gemm=gemm or self.gemm,
+            adapters=self.adapters.matrices if adapted and self.adapters else None,
         )
 
     def bucket(self, rows: int) -> int:
@@ -294,6 +308,16 @@ class Executor:
         """Forget recorded plans whose buffers are gone: all of them, or an owner's."""
         for key in [key for key in self._plans if owner in (None, key[0])]:
             self.device.drop(self._plans.pop(key))
+
+    def drop_adapted(self) -> None:
+        """Forget the plans that adapters are part of; all others stay."""
+        for key in [key for key in self._plans if key[1].startswith(ADAPTED)]:
+            self.device.drop(self._plans.pop(key))
+
+    def use_adapters(self, slot: int, mix: Mix) -> None:
+        """What is computed in a slot from now on has these adapters, at these scales."""
+        if self.adapters:
+            self.adapters.use(slot, mix)
 
 
 def eight_bits(columns: int, rows: int) -> int:

@@ -12,6 +12,7 @@ from webllm_py.gpu.owner import BufferOwner
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.members import Member
+from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings
@@ -60,6 +61,7 @@ async def generate(
     vocabulary: Vocabulary | None = None,
     logprobs: int | None = None,
     shared: bool = False,
+    adapters: Mix = (),
     interrupted: Callable[[], bool] = lambda: False,
     said: Sequence[int] = (),
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
@@ -82,12 +84,13 @@ async def generate(
         shared: whether others may generate at the same time, each of them so: then all their
             answers are decoded together. Not with a constraint, log-probabilities, ``min_tokens``
             or what has to see each token.
+        adapters: what is added to the weights, for all of the answers.
         interrupted: asked between chunks of the prompt and batches of tokens; True ends it.
         said: tokens that the only answer has already, drawn on a device that was lost or in a
             process that ended: it goes on behind them as if nothing had been. They count in
             ``max_tokens``, and constraints know of them. Not with mirostat, whose state is lost.
     """
-    member = Member(prompt, settings, max_tokens, stats, ended, interrupted, said)
+    member = Member(prompt, settings, max_tokens, stats, ended, interrupted, adapters, said)
     if shared and executor.batch.busy:
         pieces = executor.batch.tokens(member)
     else:
@@ -116,6 +119,7 @@ async def begun(
     prompt, settings, said = member.prompt, member.settings, member.said
     scratch = BufferOwner(executor.device)
     decoder = await decoder_for(executor, scratch, settings, logprobs)
+    decoder.adapted = bool(member.adapters)
     sequences: list[CachedSequence] = []
     run = Run(decoder, sequences, list(prompt), member.max_tokens, member.ended, most_ahead)
     run.logprobs = [stats.logprobs for stats in member.stats]
@@ -133,7 +137,8 @@ async def begun(
                 ends=vocabulary.end_ids if vocabulary else (),
                 said=said,
             )
-        sequences.append(executor.cache.begin(member.known))
+            executor.use_adapters(slot, member.adapters)
+        sequences.append(executor.cache.begin(member.known, adapters=member.adapters))
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
             stats.cached_tokens = min(len(prompt), len(sequences[0].tokens))

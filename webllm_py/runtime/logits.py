@@ -11,6 +11,7 @@ from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.kv_cache import page_bytes
 from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor, consecutive
+from webllm_py.runtime.pages import Mix
 
 __all__ = ["ROWS", "all_logits", "all_parts"]
 
@@ -19,7 +20,10 @@ ROWS = 32
 
 
 async def all_logits(
-    executor: Executor, tokens: Sequence[int], interrupted: Callable[[], bool]
+    executor: Executor,
+    tokens: Sequence[int],
+    interrupted: Callable[[], bool],
+    adapters: Mix = (),
 ) -> bytearray | None:
     """float32 logits of every position, (len(tokens), vocab), row-major.
 
@@ -32,7 +36,7 @@ async def all_logits(
     """
     logits = bytearray()
     size = 4 * executor.model.config.vocab_size
-    async with all_parts(executor, tokens) as (parts, _):
+    async with all_parts(executor, tokens, adapters) as (parts, _):
         async for part, target in parts:
             if interrupted():
                 return None
@@ -45,19 +49,21 @@ Parts: TypeAlias = AsyncGenerator[tuple[Sequence[int], Buffer], None]
 
 @asynccontextmanager
 async def all_parts(
-    executor: Executor, tokens: Sequence[int]
+    executor: Executor, tokens: Sequence[int], adapters: Mix
 ) -> AsyncIterator[tuple[Parts, BufferOwner]]:
     """Some tokens after the other, each time with the buffer that has their logits; and what owns
     the buffers."""
     scratch = BufferOwner(executor.device)
     try:
-        async with aclosing(in_parts(executor, tokens, scratch)) as parts:
+        async with aclosing(in_parts(executor, tokens, adapters, scratch)) as parts:
             yield parts, scratch
     finally:
         scratch.free_all()
 
 
-async def in_parts(executor: Executor, tokens: Sequence[int], scratch: BufferOwner) -> Parts:
+async def in_parts(
+    executor: Executor, tokens: Sequence[int], adapters: Mix, scratch: BufferOwner
+) -> Parts:
     config, device = executor.model.config, executor.device
     rows = min(ROWS, executor.chunk)
     pages = -(-len(tokens) // PAGE)
@@ -66,7 +72,10 @@ async def in_parts(executor: Executor, tokens: Sequence[int], scratch: BufferOwn
     kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
     await device.check()
     executor.cache.write_pages([(i, i) for i in range(pages)])
-    dispatches = executor.forward(rows, kv_format="f32", gemm="plain", logits=target, kv=kv)
+    executor.use_adapters(0, adapters)
+    dispatches = executor.forward(
+        rows, kv_format="f32", gemm="plain", logits=target, kv=kv, adapted=bool(adapters)
+    )
     plan = await device.record("all logits", dispatches)
     try:
         for start in range(0, len(tokens), rows):

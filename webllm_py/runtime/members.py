@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from webllm_py.models.step import PAGE, Row
 from webllm_py.runtime.decoder import Decoder
+from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.streaming import Queue
@@ -39,6 +40,7 @@ class Member:
     stats: Sequence[GenerationStats]
     ended: Container[int]
     interrupted: Callable[[], bool]
+    adapters: Mix = ()
     said: Sequence[int] = ()
     gone: bool = False
     pieces: Queue = field(default_factory=Queue)
@@ -115,7 +117,8 @@ class Joining:
         executor, prompt = decoder.executor, member.prompt
         for slot, settings in zip(slots, member.settings, strict=True):
             decoder.sampler.begin(settings, prompt, slot, said=member.said)
-        self.sequences = [executor.cache.begin(member.known, slots[0])]
+            executor.use_adapters(slot, member.adapters)
+        self.sequences = [executor.cache.begin(member.known, slots[0], member.adapters)]
         cached = len(self.sequences[0].tokens)
         for stats in member.stats:
             stats.prompt_tokens, stats.cached_tokens = len(prompt), cached

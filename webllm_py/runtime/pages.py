@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from webllm_py.models.step import PAGE
 
-__all__ = ["PageTable", "Sequence"]
+__all__ = ["Mix", "PageTable", "Sequence"]
+
+Mix: TypeAlias = tuple[tuple[int, float], ...]
+"""Adapters' numbers, each once and in order, and their scales; empty without any."""
 
 
 @dataclass(eq=False)
 class Sequence:
     """Tokens whose keys and values are in the cache, and the pages that hold them.
 
-    ``pages`` may reach past the tokens: pages reserved for tokens to come.
+    ``pages`` may reach past the tokens: pages reserved for tokens to come. ``adapters``: those that
+    the keys and values came about with; with others they would be others.
     """
 
     tokens: list[int] = field(default_factory=list)
     pages: list[int] = field(default_factory=list)
+    adapters: Mix = ()
 
 
 def common_prefix(a: SequenceOf[int], b: SequenceOf[int]) -> int:
@@ -75,19 +81,20 @@ class PageTable:
         self._free[:0] = range(capacity - 1, self.capacity - 1, -1)
         self.capacity = capacity
 
-    def begin(self, tokens: SequenceOf[int]) -> Sequence:
-        """A sequence for a prompt, holding the longest cached prefix of it.
+    def begin(self, tokens: SequenceOf[int], adapters: Mix = ()) -> Sequence:
+        """A sequence for a prompt, holding the longest prefix of it cached with these adapters.
 
         At least the prompt's last token is left out: computing it gives the logits.
         """
-        sequence = self._taken_over(list(tokens))
+        sequence = self._taken_over(list(tokens), adapters)
         self._running.append(sequence)
         return sequence
 
-    def _taken_over(self, tokens: list[int]) -> Sequence:
-        best = max(self._finished, key=lambda s: common_prefix(s.tokens, tokens), default=None)
+    def _taken_over(self, tokens: list[int], adapters: Mix) -> Sequence:
+        alike = [sequence for sequence in self._finished if sequence.adapters == adapters]
+        best = max(alike, key=lambda s: common_prefix(s.tokens, tokens), default=None)
         if best is None:
-            return Sequence()
+            return Sequence(adapters=adapters)
         kept = min(common_prefix(best.tokens, tokens), len(tokens) - 1)
         if 2 * kept >= len(best.tokens):
             # Most of it goes on as this sequence, down to the last token that nobody else's page
@@ -100,9 +107,9 @@ class PageTable:
         # The rest of it may be asked for again: share whole pages, which nobody writes any more.
         return self._shared(best, kept // PAGE)
 
-    def empty(self) -> Sequence:
+    def empty(self, adapters: Mix = ()) -> Sequence:
         """A sequence without tokens, to be filled with some whose keys and values are known."""
-        sequence = Sequence()
+        sequence = Sequence(adapters=adapters)
         self._running.append(sequence)
         return sequence
 
@@ -128,7 +135,7 @@ class PageTable:
     def _shared(self, sequence: Sequence, pages: int) -> Sequence:
         for page in sequence.pages[:pages]:
             self._users[page] += 1
-        return Sequence(sequence.tokens[: pages * PAGE], sequence.pages[:pages])
+        return Sequence(sequence.tokens[: pages * PAGE], sequence.pages[:pages], sequence.adapters)
 
     def missing(self, sequence: Sequence, length: int) -> int:
         """How many pages the pool lacks for the sequence to hold ``length`` tokens.
@@ -174,6 +181,13 @@ class PageTable:
             self._running.remove(sequence)
         sequence.tokens.clear()
         self._let_go(sequence, 0)
+
+    def forget_adapter(self, number: int) -> None:
+        """Forget finished sequences that came about with an adapter."""
+        for sequence in [*self._finished]:
+            if any(number == one for one, _ in sequence.adapters):
+                self._finished.remove(sequence)
+                self.release(sequence)
 
     def clear(self) -> None:
         """Forget every finished sequence."""

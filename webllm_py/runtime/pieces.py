@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.fetch.source import Chunk
@@ -27,6 +28,25 @@ __all__ = [
 MOST_BYTES = 8 << 20  # fetched at once
 MOST_PIECES = 64
 MOST_APART = 4096  # bytes between pieces that are fetched and not used
+
+
+class Stretch(Protocol):
+    """Bytes of a tensor's file."""
+
+    @property
+    def tensor(self) -> TensorInfo:
+        """Whose."""
+
+    @property
+    def offset(self) -> int:
+        """Where they begin in its source."""
+
+    @property
+    def nbytes(self) -> int:
+        """How many."""
+
+
+S = TypeVar("S", bound=Stretch)
 
 
 @dataclass(frozen=True)
@@ -120,7 +140,7 @@ class Staging:
         self.owner.free(self.buffer, *self.headers)
 
 
-def first_batch(pieces: Sequence[Piece], start: int, most: int) -> Sequence[Piece]:
+def first_batch(pieces: Sequence[S], start: int, most: int) -> Sequence[S]:
     """The pieces from ``start`` on that lie next to each other and have ``most`` bytes together;
     one that is larger is a batch of its own."""
     if start == len(pieces):
@@ -139,7 +159,7 @@ def first_batch(pieces: Sequence[Piece], start: int, most: int) -> Sequence[Piec
     return pieces[start : start + MOST_PIECES]
 
 
-async def fetch(batch: Sequence[Piece]) -> Chunk:
+async def fetch(batch: Sequence[Stretch]) -> Chunk:
     """A batch's bytes, and those between its pieces."""
     first = batch[0]
     end = max(piece.offset + piece.nbytes for piece in batch)

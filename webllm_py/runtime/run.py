@@ -208,7 +208,7 @@ class Run:
         self.issued = len(said)
         self.newest[0] = said[-1]
         self.executor.write_rows([self.row(0)])
-        self.device.replay(await self.executor.forward_plan(1))
+        self.device.replay(await self.executor.forward_plan(1, adapted=self.decoder.adapted))
 
     async def close(self) -> None:
         """Wait for what is in flight, whatever becomes of it."""

@@ -9,12 +9,17 @@ from webllm_py.models.step import Row
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.logits import ROWS, all_parts
 from webllm_py.runtime.logprobs import Logprobs, TokenLogprob
+from webllm_py.runtime.pages import Mix
 
 __all__ = ["all_logprobs"]
 
 
 async def all_logprobs(
-    executor: Executor, tokens: Sequence[int], top: int, interrupted: Callable[[], bool]
+    executor: Executor,
+    tokens: Sequence[int],
+    top: int,
+    interrupted: Callable[[], bool],
+    adapters: Mix = (),
 ) -> list[TokenLogprob]:
     """How likely each token was behind those before it, with so many alternatives each.
 
@@ -27,7 +32,7 @@ async def all_logprobs(
     found = [TokenLogprob(tokens[0], None)]
     rows = min(ROWS, executor.chunk)
     plan: Plan | None = None
-    async with all_parts(executor, tokens) as (parts, scratch):
+    async with all_parts(executor, tokens, adapters) as (parts, scratch):
         logprobs = Logprobs(device, scratch, vocab, executor.tuning, ring=rows, top=top, rows=rows)
         try:
             async for part, target in parts:

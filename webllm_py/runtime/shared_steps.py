@@ -31,9 +31,9 @@ class SharedSteps:
         self._in_flight: deque[tuple[int, Awaitable[bytes]]] = deque()
         self._seconds_a_step = AHEAD_SECONDS  # until measured, one step at a time
 
-    async def first(self, slots: Sequence[int]) -> list[int]:
+    async def first(self, slots: Sequence[int], *, adapted: bool) -> list[int]:
         """The first token of answers to one prompt, whose last hidden state is there, in slots."""
-        device = self.executor.device
+        device, self.decoder.adapted = self.executor.device, adapted
         device.replay(await self.decoder.plan("head"))
         device.replay(await self.decoder.plan("first", len(slots)))
         self._submitted(1)
@@ -93,6 +93,7 @@ class SharedSteps:
                 part.member.fail(error)
                 return False
         keys = max(part.position for part in parts) + ahead + 1
+        self.decoder.adapted = any(part.sequence.adapters for part in parts)
         plan = await self.decoder.step(len(parts), keys)
         executor.device.replay(plan, count)
         self._submitted(count)

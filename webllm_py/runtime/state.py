@@ -18,12 +18,13 @@ from typing import Any
 from webllm_py.errors import GPUOutOfMemoryError, StateError
 from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
 
 __all__ = ["fork_state", "load_state", "newest", "save_state"]
 
 MAGIC = b"webllm_py state\n"
-VERSION = 1
+VERSION = 2
 # Of the embedding and of the last layer's matrices, and of rotations: enough to tell models apart.
 SAMPLE = 4096
 
@@ -78,6 +79,7 @@ async def save_state(executor: Executor, name: str) -> bytes:
         "fingerprint": await fingerprint(executor),
         "kv_dtype": executor.kv_format,
         "tokens": sequence.tokens,
+        "adapters": adapter_prints(executor, sequence.adapters),
     }
     text = json.dumps(header).encode()
     rest = b"".join([struct.pack("<I", len(text)), text, body])
@@ -111,7 +113,7 @@ async def load_state(executor: Executor, data: bytes) -> int:
     size, pages = cache.page_bytes, -(-len(tokens) // PAGE)
     if len(body) != size * pages * len(cache.buffers):
         raise StateError("this state is damaged: its pages are not as long as its tokens ask for")
-    sequence = cache.pages.empty()
+    sequence = cache.pages.empty(loaded_mix(executor, header["adapters"]))
     try:
         await cache.reserve(sequence, len(tokens))
         view = memoryview(body)
@@ -126,6 +128,29 @@ async def load_state(executor: Executor, data: bytes) -> int:
     sequence.tokens += tokens
     cache.pages.finish(sequence)
     return len(tokens)
+
+
+def adapter_prints(executor: Executor, mix: Mix) -> list[tuple[str, float]]:
+    """The fingerprints and scales of adapters, in the place of numbers that mean nothing later."""
+    loaded = executor.adapters.loaded.values() if executor.adapters else ()
+    prints = {adapter.number: adapter.fingerprint for adapter in loaded}
+    return [(prints[number], scale) for number, scale in mix]
+
+
+def loaded_mix(executor: Executor, prints: Sequence[tuple[str, float]]) -> Mix:
+    """The other way round.
+
+    Raises:
+        StateError: an adapter that is not loaded.
+    """
+    loaded = executor.adapters.loaded.values() if executor.adapters else ()
+    numbers = {adapter.fingerprint: adapter.number for adapter in loaded}
+    if any(found not in numbers for found, _ in prints):
+        raise StateError(
+            "this state was saved of a conversation with adapters that this engine has not loaded; "
+            "load them first"
+        )
+    return tuple(sorted((numbers[found], scale) for found, scale in prints))
 
 
 def parsed(data: bytes) -> tuple[dict[str, Any], bytes]:

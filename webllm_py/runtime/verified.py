@@ -74,4 +74,4 @@ async def go_back(run: Run, count: int) -> None:
         await run.go_on_behind(drawn[:count])
     else:
         run.executor.write_rows([Row(text[-1], len(text) - 1)])
-        run.device.replay(await run.executor.forward_plan(1))
+        run.device.replay(await run.executor.forward_plan(1, adapted=run.decoder.adapted))

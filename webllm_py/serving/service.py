@@ -45,6 +45,10 @@ class Served(Protocol):
         """What runs where."""
 
     @property
+    def adapters(self) -> Mapping[str, Any]:
+        """What is loaded beside the model, by name."""
+
+    @property
     def waiting(self) -> int:
         """Requests whose turn has not come."""
 
@@ -72,7 +76,8 @@ class Service:
     """Answers requests, one call each, as many at once as come.
 
     Every path is there with ``/v1`` before it and without. An engine's only model answers whatever
-    name a request gives it; of several, the one that is named.
+    name a request gives it; of several, the one that is named. An adapter's name stands for its
+    model with the adapter.
 
     Args:
         api_key: what ``Authorization: Bearer ...`` must have, but for ``/health``; None for no such
@@ -198,16 +203,17 @@ class Service:
         return Reply.json(answer.to_dict())
 
     async def _models(self, request: Request) -> Reply:
-        models = {
-            name: {
+        models: dict[str, Any] = {}
+        for name, engine in self.engine.models.items():
+            models[name] = {
                 "id": name,
                 "object": "model",
                 "created": self._created,
                 "owned_by": "webllm_py",
                 "context_length": engine.info["context_length"],
             }
-            for name, engine in self.engine.models.items()
-        }
+            for adapter in engine.adapters:
+                models.setdefault(adapter, {**models[name], "id": adapter, "parent": name})
         asked = request.path.removeprefix("/v1").removeprefix("/models").strip("/")
         if not asked:
             return Reply.json({"object": "list", "data": [*models.values()]})

@@ -38,6 +38,7 @@ class EchoEngine:
     def __init__(self) -> None:
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self.create))
         self.info = INFO
+        self.adapters: dict[str, Any] = {}
         self.requests: list[dict[str, Any]] = []
         self.recovered = 0
         self._interrupted = False

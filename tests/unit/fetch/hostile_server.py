@@ -36,6 +36,7 @@ class HostileServer(ThreadingHTTPServer):
         self.released = threading.Event()
         self.ranges = True
         self.flips = 0  # replies in which a bit is wrong
+        self.other: dict[str, bytes] = {}  # what "change" serves from then on
         super().__init__(("127.0.0.1", 0), Handler)
 
     def url(self, path: str = "") -> str:
@@ -159,5 +160,18 @@ class Handler(BaseHTTPRequestHandler):
     def serve_refuse(self, path: str, file: bytes) -> None:
         """The connection ends without a reply."""
         self.close_connection = True
+
+    def serve_flip(self, path: str, file: bytes) -> None:
+        """A bit is wrong."""
+        with self.server.lock:
+            self.server.flips += 1
+        self.serve_None(path, file)
+
+    def serve_change(self, path: str, file: bytes) -> None:
+        """From now on the file is another one."""
+        other = self.server.other.get(path, file)
+        self.server.files[path] = other
+        self.server.etags[path] = f'"{hash(other)}"'
+        self.serve_None(path, other)
 
     serve_none = serve_None

@@ -26,6 +26,7 @@ class FakeEngine:
         asked: the fields of each request.
         answering: answers under way.
         cut: answers that were ended early.
+        adapters: what is loaded beside it.
         go_on: cleared, answers wait before their last word.
     """
 
@@ -38,6 +39,7 @@ class FakeEngine:
         self.go_on = asyncio.Event()
         self.go_on.set()
         self.closed = False
+        self.adapters: dict[str, Any] = {}
         self.chat = self.completions = self  # their ``create`` is this one's
         self.embeddings = FakeEmbeddings()
         self.tokenizer = FakeTokenizer()

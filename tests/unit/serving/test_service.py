@@ -113,6 +113,13 @@ async def test_models(engine: FakeEngine) -> None:
     [model] = models["data"]
     assert (model["id"], model["object"], model["context_length"]) == ("fake", "model", 64)
     assert json_of(await get(service, "/v1/models/fake")) == model
+    engine.adapters["pirate"] = None
+    assert json_of(await get(service, "/v1/models/pirate")) == {
+        **model,
+        "id": "pirate",
+        "parent": "fake",
+    }
+    assert len(json_of(await get(service, "/v1/models"))["data"]) == 2
     missing = await get(service, "/v1/models/org/other")
     assert (missing.status, json_of(missing)["error"]["code"]) == (404, "model_not_found")
 

@@ -31,6 +31,7 @@ from webllm_py.grammar.schema.readings import (
     NOTHING_TO_SAY,
     count,
     exactly,
+    of_kind,
     opposite,
     required,
     scalar,
@@ -107,7 +108,7 @@ class Keywords:
             found: list[Alternative] = method(key, keyword, schema, holds, kind)
         except UnsupportedSchemaError:
             raise
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
             value = schema.get(keyword)
             raise GrammarError(f"{keyword!r} at {key} has a wrong value: {value!r}") from error
         except GrammarError as error:
@@ -286,7 +287,7 @@ class Keywords:
     def _items(self, key: str, _: str, schema: Any, holds: bool, __: str) -> list[Alternative]:
         tuple_word = "items" if isinstance(schema.get("items"), list) else "prefixItems"
         rest_word = "additionalItems" if tuple_word == "items" else "items"
-        size = len(schema.get(tuple_word, ()))
+        size = len(of_kind(schema.get(tuple_word, []), list))
         prefix = [(f"{child(key, tuple_word)}/{i}", "", holds) for i in range(size)]
         rest: Claim | None = None
         if rest_word in schema and schema[rest_word] is not True:
@@ -308,10 +309,10 @@ class Keywords:
     def _properties(self, key: str, _: str, schema: Any, holds: bool, __: str) -> list[Alternative]:
         named = [
             (name, (child(child(key, "properties"), name), "", holds))
-            for name in schema.get("properties", {})
+            for name in of_kind(schema.get("properties", {}), dict)
         ]
         patterns = []
-        for pattern in schema.get("patternProperties", {}):
+        for pattern in of_kind(schema.get("patternProperties", {}), dict):
             claim = (child(child(key, "patternProperties"), pattern), "", holds)
             patterns.append((self._family(key, pattern), claim))
         rest: Claim | None = None

@@ -15,6 +15,7 @@ __all__ = [
     "NOTHING_TO_SAY",
     "count",
     "exactly",
+    "of_kind",
     "opposite",
     "required",
     "scalar",
@@ -47,6 +48,13 @@ def count(value: Any) -> int:
     if isinstance(value, bool) or value != int(value) or value < 0:
         raise TypeError
     return int(value)
+
+
+def of_kind(value: Any, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
+    """The value; TypeError if it is of another type, which could be walked through as well."""
+    if not isinstance(value, kind):
+        raise TypeError
+    return value
 
 
 def texts(values: Sequence[Any], kind: str) -> Regular:

@@ -18,7 +18,6 @@ def differences(n: Numbers) -> Mapping[str, Any]:
         "norm": "layer",
         "parallel": bool(n.get("use_parallel_residual", "use_parallel_residual", True)),
         "gated": False,
-        "qkv_by_head": n.as_transformers,
         **({"activation": "gelu"} if n.gguf else {}),
     }
 
@@ -41,5 +40,6 @@ FAMILY = Family(
         "partial_rotary_factor": "rotary_pct",
         "rope_theta": "rotary_emb_base",
     },
+    by_head=True,
     defaults={"hidden_act": "gelu", "partial_rotary_factor": 0.25},
 )

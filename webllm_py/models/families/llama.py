@@ -17,11 +17,11 @@ __all__ = ["FAMILY", "differences"]
 
 def differences(n: Numbers) -> Mapping[str, Any]:
     """Mistral's window is that of every layer."""
-    found: dict[str, Any] = {"adjacent_pairs": n.gguf}
+    found: dict[str, Any] = {}
     window = n.get("sliding_window", "attention.sliding_window", 0)
     if window and (n.gguf or n.architecture == "mistral"):
         found["layer_kinds"] = (LayerKind(window),) * n.layers
     return found
 
 
-FAMILY = Family(differences)
+FAMILY = Family(differences, adjacent_in_gguf=True)

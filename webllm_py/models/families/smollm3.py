@@ -20,7 +20,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     every = n.get("no_rope_layer_interval", "", 4)
     rotate = n.get("no_rope_layers", "", [(i + 1) % every for i in range(n.layers)])
     kinds = tuple(LayerKind(rope="global" if rotates else "none") for rotates in rotate)
-    return {"adjacent_pairs": n.gguf, "layer_kinds": kinds}
+    return {"layer_kinds": kinds}
 
 
-FAMILY = Family(differences, in_mlc=False)
+FAMILY = Family(differences, in_mlc=False, adjacent_in_gguf=True)

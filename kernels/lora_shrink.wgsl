@@ -1,0 +1,103 @@
+// The first half of low-rank adapters: scale * A x, which linear/finish_lora.wgsl multiplies with B.
+//
+// Purpose   before a linear layer that has adapters, for all that are loaded at once: each row of x has
+//           the scales of its own request, 0 for adapters that it does without
+// Bindings  0 x       rows of activations, f32, padded with zeros to whole blocks of 32
+//           1 lora    what the linear kernel has as vectors: the norm's weight, A; out: scale * A x
+//           2 step    see epilogue/rope_append.wgsl
+//           3 scales  f32, [slot][adapter]
+// Dispatch  (quads of ranks, ceil(rows / ROWS)) workgroups
+//
+// With NORM, x is multiplied with the norm's weight, and divided by its root mean square only with
+// DIVIDE: gemv.wgsl and gemv_rows.wgsl do that to the sum of both products.
+
+${enables}
+
+override UNITS: u32;             // row length in units of 8 columns
+override K: u32;                 // row length, unpadded
+override LORA_AT: u32;           // see linear/finish_lora.wgsl
+override ROWS: u32;              // rows of x a workgroup: 1 or 4
+override ADAPTERS: u32;          // that there are scales of
+override STEP_ROWS: u32;
+override NORM: bool = false;
+override DIVIDE: bool = false;
+override EPS: f32 = 0.0;
+override LANES: u32;             // THREADS
+override THREADS: u32;           // a power of two
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> lora: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> step: array<u32>;
+@group(0) @binding(3) var<storage, read> scales: array<f32>;
+
+${lanes}
+
+// Of a row's request and the quad's adapter; rows past the step's end have none.
+fn scale_of(m: u32, adapter: u32) -> f32 {
+  if (m >= step[0]) {
+    return 0.0;
+  }
+  return scales[step[STEP_ROWS + 4u * m + 2u] * ADAPTERS + adapter];
+}
+
+struct Sum {
+  v: vec4<f32>,
+  squares: f32,
+}
+
+fn added(sum: Sum, m: u32, i: u32, a: array<vec4<f32>, 4>) -> Sum {
+  let value = x[m * UNITS * 2u + i];
+  var input = value;
+  if (NORM) {
+    input *= lora[i];
+  }
+  let v = vec4(dot(a[0], input), dot(a[1], input), dot(a[2], input), dot(a[3], input));
+  return Sum(sum.v + v, sum.squares + dot(value, value));
+}
+
+fn finish(m: u32, quad: u32, sum: Sum, scale: f32, thread: u32) {
+  var v = lane_sum(sum.v, thread);
+  if (DIVIDE) {
+    let total = lane_sum(vec4(sum.squares, 0.0, 0.0, 0.0), thread).x;
+    v *= inverseSqrt(total / f32(K) + EPS);
+  }
+  if (thread == 0u) {
+    let quads = u32(lora[LORA_AT].x);
+    lora[LORA_AT + 1u + (1u + m) * quads + quad] = select(vec4<f32>(), scale * v, scale != 0.0);
+  }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
+  let quad = group.x;
+  let m = group.y * ROWS;
+  let size = lora[LORA_AT];
+  let adapter = u32(lora[LORA_AT + 1u + quad].w) / 4u;
+  let a_at = LORA_AT + 1u + u32(size.x) * (1u + u32(size.y)) + quad * UNITS * 8u;
+  let scale0 = scale_of(m, adapter);
+  var scale1 = 0.0; var scale2 = 0.0; var scale3 = 0.0;
+  if (ROWS > 1u) {
+    scale1 = scale_of(m + 1u, adapter);
+    scale2 = scale_of(m + 2u, adapter);
+    scale3 = scale_of(m + 3u, adapter);
+  }
+  let wanted = scale0 != 0.0 || scale1 != 0.0 || scale2 != 0.0 || scale3 != 0.0;
+  let end = select(0u, UNITS * 2u, wanted);
+  var s0 = Sum(); var s1 = Sum(); var s2 = Sum(); var s3 = Sum();
+  for (var i = thread; i < end; i += THREADS) {
+    let a = array(lora[a_at + i], lora[a_at + UNITS * 2u + i],
+                  lora[a_at + UNITS * 4u + i], lora[a_at + UNITS * 6u + i]);
+    s0 = added(s0, m, i, a);
+    if (ROWS > 1u) {
+      s1 = added(s1, m + 1u, i, a);
+      s2 = added(s2, m + 2u, i, a);
+      s3 = added(s3, m + 3u, i, a);
+    }
+  }
+  finish(m, quad, s0, scale0, thread);
+  if (ROWS > 1u) {
+    finish(m + 1u, quad, s1, scale1, thread);
+    finish(m + 2u, quad, s2, scale2, thread);
+    finish(m + 3u, quad, s3, scale3, thread);
+  }
+}

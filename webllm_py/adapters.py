@@ -1,0 +1,147 @@
+"""What an engine lets one do with adapters (LoRA): load, unload, and choose by request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from webllm_py.errors import AdapterError, RequestError
+from webllm_py.fetch.options import FetchOptions
+from webllm_py.loaded import LoadedModel
+
+if TYPE_CHECKING:
+    from webllm_py.api import AdapterChoice
+    from webllm_py.embedding import LoadedEmbedder
+    from webllm_py.runtime.adapters import LoadedAdapter
+    from webllm_py.runtime.executor import Executor
+    from webllm_py.runtime.pages import Mix
+    from webllm_py.turns import Line
+
+__all__ = ["WithAdapters"]
+
+
+class WithAdapters:
+    """The part of ``Engine`` that has to do with adapters."""
+
+    if TYPE_CHECKING:
+        _line: Line
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def any_loaded(self) -> LoadedModel | LoadedEmbedder: ...
+        @property
+        def loaded(self) -> LoadedModel: ...
+
+    def __init__(self) -> None:
+        self._adapter_sources: dict[str, tuple[Any, FetchOptions | None]] = {}
+
+    @property
+    def adapters(self) -> Mapping[str, LoadedAdapter]:
+        """Those that are loaded, by name, in the order of their loading."""
+        model = self.any_loaded
+        found = model.executor.adapters if isinstance(model, LoadedModel) else None
+        return MappingProxyType(found.loaded if found else {})
+
+    async def load_adapter(
+        self, source: Any, *, name: str | None = None, fetch: FetchOptions | None = None
+    ) -> LoadedAdapter:
+        """Load a LoRA adapter beside the model's weights, which stay as they are. Requests ask for
+        it with ``adapters={"name": scale}``, or as the ``model``.
+
+        Args:
+            source: PEFT's folder (adapter_config.json, adapter_model.safetensors) or a GGUF file of
+                the type "adapter", given as ``load`` takes a model.
+            name: what requests call it; None: as the file or folder is called.
+            fetch: how a server's files are downloaded and kept.
+
+        Raises:
+            AdapterError: one of a kind that is not run, or of another model; or its name is taken.
+            SourceError: the bytes cannot be had.
+            CheckpointError: the files are wrong.
+            GPUOutOfMemoryError: no room for it; then nothing has changed.
+        """
+        from webllm_py.checkpoint.adapter import open_adapter  # not before it is needed
+
+        adapter = await open_adapter(source, fetch or FetchOptions())
+        try:
+            called = adapter.name if name is None else name
+            await adapter.checkpoint.make_room()
+            async with self._line.join():
+                if called == self.name or called in self.adapters or not called:
+                    raise AdapterError(
+                        f"the name {called!r} is taken; give the adapter another one, or unload "
+                        "the one that has it"
+                    )
+                made = await added(self.loaded.executor, called, adapter)
+                self._adapter_sources[called] = (source, fetch)
+                return made
+        finally:
+            await adapter.close()
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forget an adapter and free its memory, after the requests that came before.
+
+        Raises:
+            RequestError: none of that name is loaded.
+        """
+        async with self._line.join():
+            executor = self.loaded.executor
+            if executor.adapters is None or name not in executor.adapters.loaded:
+                raise missing(name, self.adapters)
+            await executor.adapters.remove(name)
+            self._adapter_sources.pop(name, None)
+
+    async def _load_adapters_again(self, model: LoadedModel) -> None:
+        """After the model was loaded again: what stood beside it."""
+        from webllm_py.checkpoint.adapter import open_adapter
+
+        for name, (source, fetch) in self._adapter_sources.items():
+            adapter = await open_adapter(source, fetch or FetchOptions())
+            try:
+                await added(model.executor, name, adapter)
+            finally:
+                await adapter.close()
+
+    def _mix(self, choice: AdapterChoice | None, model: str | None = None) -> Mix:
+        """What a request asks for.
+
+        Args:
+            model: what it calls the model, which may be an adapter's name.
+
+        Raises:
+            RequestError: an adapter that is not loaded.
+        """
+        adapters = self.loaded.executor.adapters
+        scales = {} if choice is None else dict(choice.names)
+        names = [*(adapters.loaded if adapters else ())]
+        if choice is None and model in names:
+            scales = {str(model): 1.0}
+        for id, scale in choice.ids.items() if choice else ():
+            if id >= len(names):
+                raise missing(id, names, "lora")
+            scales[names[id]] = scale
+        for name in scales:
+            if name not in names:
+                raise missing(name, names)
+        return adapters.mix(scales) if adapters else ()
+
+
+async def added(executor: Executor, name: str, adapter: Any) -> LoadedAdapter:
+    """Put an adapter beside the weights."""
+    from webllm_py.runtime.adapters import Adapters
+
+    if executor.adapters is None:
+        executor.adapters = Adapters(executor)
+    return await executor.adapters.add(name, adapter)
+
+
+def missing(name: str | int, loaded: Iterable[str], param: str = "adapters") -> RequestError:
+    """The error of an adapter that is not loaded."""
+    listed = ", ".join(map(repr, loaded)) or "none"
+    return RequestError(
+        f"no adapter {name!r} is loaded; there are: {listed}. engine.load_adapter loads one",
+        param=param,
+        code="adapter_not_found",
+    )
