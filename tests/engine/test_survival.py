@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_tools import PRINTABLE_ONLY, said
+from made_adapters import ADAPTERS, RecordedAdapter
 from made_embedders import EMBEDDERS, write_embedder_gguf
 
 import webllm_py
@@ -244,6 +245,18 @@ async def test_steering_lasts(own: Engine, saboteur: Saboteur) -> None:
         forget(own)
         with saboteur.counting(10):
             assert await said(own) == steered != plain
+    assert await said(own) == plain
+
+
+async def test_an_adapter_is_there_again(own: Engine, saboteur: Saboteur, tmp_path: Path) -> None:
+    plain = await said(own)
+    folder = RecordedAdapter.load("small-plain").folder(tmp_path / "a", ADAPTERS["small-plain"])
+    await own.load_adapter(folder, name="a")
+    adapted = await said(own, adapters={"a": 1.0})
+    forget(own)
+    with saboteur.counting(10):
+        assert await said(own, adapters={"a": 1.0}) == adapted != plain
+    await own.unload_adapter("a")
     assert await said(own) == plain
 
 
