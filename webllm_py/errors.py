@@ -22,7 +22,7 @@
     │   ├── DeviceLimitError        the model or kernel needs more than the adapter's limits
     │   ├── GPUOutOfMemoryError     an allocation failed
     │   ├── ShaderError             a kernel did not compile; carries the compiler's lines
-    │   └── DeviceLostError         the device went away; Engine.recover() starts again
+    │   └── DeviceLostError         the device went away, and the engine cannot go on by itself
     ├── RequestError                a request field is wrong; OpenAI-shaped (see ``to_openai``)
     │   ├── ContextLengthError      prompt (and completion) do not fit the context
     │   └── RequestTimeoutError     the answer took longer than the request's ``timeout``
@@ -218,7 +218,8 @@ class ShaderError(DeviceError):
 
 
 class DeviceLostError(DeviceError):
-    """The device went away. ``Engine.recover()`` starts again from what it knows."""
+    """The device went away, and the model could not be loaded again, or not on a device that was
+    given to ``load``, or that was of no use. ``Engine.recover()`` tries it once more."""
 
 
 class RequestError(WebLLMError):

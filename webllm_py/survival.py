@@ -105,13 +105,14 @@ class Survival:
             self._device.check()
             if self._reviving is None or self._reviving.done():
                 self._reviving = asyncio.ensure_future(self._revive())
-        if self._reviving and not self._reviving.done():
+        reviving = self._reviving
+        if reviving and not reviving.done():
             # Not awaited itself: it goes on for the others when one who waits is cancelled.
-            await asyncio.wait([self._reviving])
-        if self._reviving and self._reviving.cancelled():
-            raise EngineClosedError(UNLOADED)
-        if self._reviving and (error := self._reviving.exception()):
-            raise error
+            await asyncio.wait([reviving])
+            if reviving.cancelled():
+                raise EngineClosedError(UNLOADED)
+            if error := reviving.exception():
+                raise error
         return self.any_loaded
 
     async def _revive(self) -> None:
