@@ -21,7 +21,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - a plain sentence instead of a tr
     sys.exit("build.py needs Python 3.11 or newer; this is " + sys.version.split()[0])
 
 from demo.tools import browsers
-from demo.tools.assemble import PYSCRIPT, Assembly
+from demo.tools.assemble import Assembly
 from demo.tools.bench_options import add_browser, add_build, words_for
 from demo.tools.checks import run_in_front, run_side_by_side
 from demo.tools.distribution import PYODIDE, Distribution
@@ -46,7 +46,7 @@ SITES = (
     ("lite", "a JupyterLite with the notebooks", "demo/dist/lite"),
 )
 LONGEST_FIRST = ("browser", "gpu", "engine", "bench", "unit")
-CHECKED = ("webllm_py", "build.py", "demo/worker.py")  # build.py imports demo.tools
+CHECKED = ("webllm_py", "build.py")  # build.py imports demo.tools
 
 
 def main() -> int:
@@ -125,8 +125,8 @@ def build_site(parts: Distribution, steps: Steps) -> Path:
     """The six steps from nothing to ``demo/dist``."""
     build_parts(parts, steps)
     assembly = Assembly(parts)
-    with steps.step(f"PyScript {PYSCRIPT} from npm"):
-        assembly.fetch_pyscript(steps)
+    with steps.step("What examples use from npm"):
+        assembly.fetch_npm(steps)
     with steps.step("Wheels from PyPI"):
         assembly.fetch_wheels(steps)
     with steps.step("The site"):

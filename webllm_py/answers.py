@@ -30,6 +30,7 @@ from webllm_py.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from webllm_py.fetch.kept_answers import KeptAnswer, Said
     from webllm_py.grammar import TokenMasks
+    from webllm_py.images.prepared import PreparedImage
 
 __all__ = ["Answer", "Asked", "Prompt"]
 
@@ -45,6 +46,7 @@ class Prompt:
         shown: control tokens whose text is part of the answer's.
         echoed: places of that text's tokens in the prompt.
         ends: tokens that end this answer, besides those that end any.
+        images: those whose rows are among the tokens.
     """
 
     tokens: Sequence[int]
@@ -53,6 +55,7 @@ class Prompt:
     shown: frozenset[int] = frozenset()
     echoed: range = range(0)
     ends: frozenset[int] = frozenset()
+    images: Sequence[PreparedImage] = ()
 
 
 @dataclass(frozen=True)

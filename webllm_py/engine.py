@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from webllm_py.models.kv_cache import KVFormat
 from webllm_py.open_box import OpenBox
 from webllm_py.resources import Chat, Completions, Embeddings
 from webllm_py.resuming import Resuming
-from webllm_py.runtime.executor import longest_context
+from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.progress import ProgressCallback
 from webllm_py.runtime.storage import Quantize
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from webllm_py.embedding import LoadedEmbedder
     from webllm_py.fetch.kept_answers import KeptAnswer
+    from webllm_py.gpu import Device
     from webllm_py.runtime.embeds import Embeds
 
 __all__ = ["UNLOADED", "Engine", "load"]
@@ -60,6 +61,7 @@ async def load(
     kv_dtype: KVFormat = "f16",
     tune: bool | None = None,
     fetch: FetchOptions | None = None,
+    vision: Any = None,
 ) -> Engine:
     """Load a model, one that writes or a text embedder. Cancelling the task that awaits this frees
     everything.
@@ -83,13 +85,15 @@ async def load(
             seconds. False: run with fixed defaults.
         fetch: how a server's files are downloaded and kept, see ``webllm_py.FetchOptions``. None:
             they are kept in ``webllm_py.models_store()``, and read from there the next time.
+        vision: llama.cpp's projector file ("mmproj-....gguf") of a GGUF file that reads images,
+            given as ``source`` is. None: the one in the same folder, where ``source`` is a folder.
 
     Raises:
         WebLLMError: the base of all errors; see ``webllm_py.errors``.
         ValueError: an argument that is none of the above.
     """
     options = LoadOptions(
-        source, context_length, device, on_progress, quantize, kv_dtype, tune, fetch
+        source, context_length, device, on_progress, quantize, kv_dtype, tune, fetch, vision
     )
     shared = SharedDevice(device)
     try:
@@ -326,19 +330,30 @@ class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations, With
         async def turn() -> AsyncIterator[Answer]:
             async with time_limit(request.timeout), place, self.steered(request.steering):
                 model = self.loaded
-                answer = Answer(
-                    model.executor,
-                    model.tokenizer,
-                    asked,
-                    masks=model.token_masks if request.grammar else None,
-                    adapters=lambda: self._mix(request.adapters, request.model),
-                    submitted=submitted,
-                    interrupted=lambda: place.interrupted,
-                    revived=self._executor_after,
-                    known=known,
-                )
-                async with self._kept(asked, answer, known):
-                    yield answer
+                images = [image for prompt in asked.prompts for image in prompt.images]
+                with ExitStack() as held:
+
+                    def hold(executor: Executor) -> Executor:
+                        if executor.images and images:
+                            held.enter_context(executor.images.holding(images))
+                        return executor
+
+                    async def revived(lost: Device) -> Executor:
+                        return hold(await self._executor_after(lost))
+
+                    answer = Answer(
+                        hold(model.executor),
+                        model.tokenizer,
+                        asked,
+                        masks=model.token_masks if request.grammar else None,
+                        adapters=lambda: self._mix(request.adapters, request.model),
+                        submitted=submitted,
+                        interrupted=lambda: place.interrupted,
+                        revived=revived,
+                        known=known,
+                    )
+                    async with self._kept(asked, answer, known):
+                        yield answer
 
         async def pieces() -> AsyncIterator[Any]:
             async with turn() as answer:

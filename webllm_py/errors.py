@@ -25,6 +25,7 @@
     │   └── DeviceLostError         the device went away, and the engine cannot go on by itself
     ├── RequestError                a request field is wrong; OpenAI-shaped (see ``to_openai``)
     │   ├── ContextLengthError      prompt (and completion) do not fit the context
+    │   ├── ImageError              an image cannot be had or decoded, or the model sees none
     │   └── RequestTimeoutError     the answer took longer than the request's ``timeout``
     ├── CancelledLoadError          loading was cancelled by the caller
     ├── EngineClosedError           the engine was unloaded
@@ -58,6 +59,7 @@ __all__ = [
     "EngineClosedError",
     "GPUOutOfMemoryError",
     "GrammarError",
+    "ImageError",
     "MissingFileError",
     "MissingPackageError",
     "NoAdapterError",
@@ -254,6 +256,13 @@ class ContextLengthError(RequestError):
 
     def __init__(self, message: str, *, param: str = "messages"):
         super().__init__(message, param=param, code="context_length_exceeded")
+
+
+class ImageError(RequestError):
+    """An image of a request cannot be had or decoded, or the model does not see."""
+
+    def __init__(self, message: str, *, param: str):
+        super().__init__(message, param=param, code="invalid_image")
 
 
 class RequestTimeoutError(RequestError):

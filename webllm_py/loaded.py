@@ -22,6 +22,7 @@ from webllm_py.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from webllm_py.chat.dialect import Dialect
     from webllm_py.grammar import TokenMasks
+    from webllm_py.images.layout import Processor
     from webllm_py.runtime.embeds import Embeds
 
 __all__ = ["LoadedModel"]
@@ -60,12 +61,19 @@ class LoadedModel:
         """
         from webllm_py.chat.dialect import Dialect  # not before it is needed, see webllm_py.chat
 
-        tokenizer = self.tokenizer
+        tokenizer, processor = self.tokenizer, self.processor
         return Dialect(
             template_of(self.checkpoint, tokenizer),
             lambda text: tokenizer.token_id(text) is not None,
             lambda text: tokenizer.token_id(text) in tokenizer.special_ids - tokenizer.end_ids,
+            placeholder=processor.placeholder if processor else "",
         )
+
+    @property
+    def processor(self) -> Processor | None:
+        """What lays images out, if the model sees."""
+        images = self.executor.images
+        return images.encoder.model.processor if images else None
 
     @cached_property
     def controls(self) -> dict[int, int]:
@@ -103,7 +111,7 @@ class LoadedModel:
     def describe(self) -> dict[str, Any]:
         """What runs where, as plain values; bytes and counts as whole numbers."""
         model, device = self.executor.model, describe_device(self.owner.device)
-        config = model.config
+        config, images = model.config, self.executor.images
         return {
             "name": self.checkpoint.name,
             "architecture": config.architecture,
@@ -112,6 +120,7 @@ class LoadedModel:
             "vocab_size": config.vocab_size,
             "n_layers": config.n_layers,
             "hidden_size": config.hidden_size,
+            "vision": images.encoder.model.config.architecture if images else None,
             "context_length": self.executor.context_length,
             "trained_context_length": config.context_length,
             "file_bytes": model.nbytes,
@@ -130,5 +139,7 @@ class LoadedModel:
         """Free the GPU's memory and close the files. The device is the engine's."""
         await self.executor.batch.close()
         self.executor.drop_plans()
+        if self.executor.images:
+            self.executor.images.encoder.drop_plans()
         self.owner.free_all()
         await self.checkpoint.close()

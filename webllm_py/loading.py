@@ -63,6 +63,7 @@ class LoadOptions:
     kv_dtype: KVFormat = "f16"
     tune: bool | None = None
     fetch: FetchOptions | None = None
+    vision: Any = None
 
     def __post_init__(self) -> None:
         length = self.context_length
@@ -132,7 +133,7 @@ async def try_to_load(options: LoadOptions, shared: SharedDevice) -> LoadedModel
     opening = asyncio.ensure_future(shared.opened())  # while the header comes
     checkpoint = owner = None
     try:
-        checkpoint = await open_checkpoint(source, options.fetch or FetchOptions())
+        checkpoint = await open_checkpoint(source, options.fetch or FetchOptions(), options.vision)
         await checkpoint.make_room()
         if checkpoint.architecture in ENCODERS:
             return await load_encoder(checkpoint, opening, options, report)
@@ -253,6 +254,10 @@ async def make_executor(
         tuning=tuning_for(device),
         kv_format=options.kv_dtype,
     )
+    if model.vision:
+        from webllm_py.runtime.images import add_images  # few models see
+
+        add_images(executor, model.vision, loader)
     await device.check()
     return executor, loader
 

@@ -19,13 +19,15 @@ from webllm_py.api import (
     parse_completion_request,
 )
 from webllm_py.api.stream import Identity
-from webllm_py.errors import ContextLengthError, RequestError
+from webllm_py.errors import ContextLengthError, ImageError, RequestError
 from webllm_py.streaming import Stream
+from webllm_py.units import counted
 
 if TYPE_CHECKING:
     from array import array
 
     from webllm_py.api.embeddings import CreateEmbeddingResponse
+    from webllm_py.images.prepared import PreparedImage
     from webllm_py.loaded import LoadedModel
     from webllm_py.runtime.embeds import Embeds
     from webllm_py.tokenizer import Tokenizer
@@ -65,6 +67,60 @@ class Host(Protocol):
         """Answer a request in its turn."""
 
 
+async def see_images(
+    model: LoadedModel, messages: Sequence[Mapping[str, Any]]
+) -> list[PreparedImage]:
+    """A conversation's images, as the model's own processor lays them out.
+
+    Raises:
+        ImageError: an image cannot be had or decoded, or the model does not see.
+    """
+    from webllm_py.images.prepared import prepare
+    from webllm_py.images.source import image_parts, load_images
+
+    parts = list(image_parts(messages))
+    if model.processor is None:
+        config = model.executor.model.config
+        raise ImageError(
+            f"{model.checkpoint.name} ({config.architecture}) reads text only, and messages hold "
+            f"{counted(len(parts), 'image')}; load a model that sees, as SmolVLM",
+            param=parts[0][0],
+        )
+    images = await load_images(parts)
+    return [
+        prepare(image, model.processor, part["detail"])
+        for image, (_, part) in zip(images, parts, strict=True)
+    ]
+
+
+def tokens_of(tokenizer: Tokenizer, text: str, images: Sequence[PreparedImage]) -> list[int]:
+    """The tokens of a prompt whose text marks where its images are.
+
+    Raises:
+        RequestError: the template left an image out, or wrote one twice.
+    """
+    from webllm_py.chat.tool_texts import IMAGE_MARK
+
+    pieces = text.split(IMAGE_MARK)
+    if len(pieces) != len(images) + 1:
+        raise RequestError(
+            f"this model's chat template has places for {counted(len(pieces) - 1, 'image')}, and "
+            f"messages hold {len(images)}",
+            param="messages",
+        )
+    tokens: list[int] = []
+    written = ""
+    for before, image in zip(pieces, (*images, None), strict=True):
+        written += before
+        for piece in image.pieces if image else ():
+            if isinstance(piece, str):
+                written += piece
+            else:
+                tokens += [*tokenizer.encode(written), *piece]
+                written = ""
+    return [*tokens, *tokenizer.encode(written)]
+
+
 class Chat:
     """``engine.chat``."""
 
@@ -89,8 +145,8 @@ class ChatCompletions:
 
         Besides OpenAI's: ``top_k``, ``min_p``, ``typical_p``, ``repetition_penalty``,
         ``no_repeat_ngram_size``, ``dry_*``, ``xtc_*``, ``mirostat*``, ``min_tokens``, ``grammar``,
-        ``ignore_eos``, ``prompt_lookup``, ``logits_processors``, ``timeout``,
-        ``chat_template_kwargs``, ``enable_thinking``, ``add_generation_prompt``,
+        ``ignore_eos``, ``adapters``, ``lora``, ``prompt_lookup``, ``logits_processors``,
+        ``timeout``, ``chat_template_kwargs``, ``enable_thinking``, ``add_generation_prompt``,
         ``continue_final_message`` (the answer goes on with the last message, an assistant's).
         Calls of ``tools`` and, as ``reasoning_content``, reasoning come apart from the content.
         What spells a special token in a message becomes that token, as with Hugging Face's
@@ -102,15 +158,16 @@ class ChatCompletions:
 
         Raises:
             RequestError: a field that is unknown or wrong.
+            ImageError: an image cannot be had or decoded, or the model does not see.
             ContextLengthError: the conversation is longer than the context.
             TemplateError: the model's chat template refused the messages.
             RequestTimeoutError: it took longer than ``timeout`` seconds; a stream raises it too.
         """
         engine = self._engine.chosen(fields.get("model"))
-        asked = ChatCompletions(engine).asked(fields)
+        asked = await ChatCompletions(engine).asked(fields)
         return await engine.respond(asked)  # type: ignore[no-any-return]
 
-    def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
+    async def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
         """A request, checked and turned into a prompt; raises what ``create`` does.
 
         Args:
@@ -123,6 +180,7 @@ class ChatCompletions:
         request.check_vocabulary(config.vocab_size)
         request.check_layers(config.n_layers, config.hidden_size)
         dialect = model.dialect
+        images = await see_images(model, request.messages) if request.has_images else []
         text = dialect.prompts.build(
             request.messages,
             tools=request.tools,
@@ -132,7 +190,9 @@ class ChatCompletions:
             continue_final_message=request.continue_final_message,
         )
         request = replace(request, stop=(*request.stop, *dialect.prompts.stop))
-        tokens = model.tokenizer.encode(text)
+        tokens = (
+            tokens_of(model.tokenizer, text, images) if images else model.tokenizer.encode(text)
+        )
         if not tokens:
             raise RequestError("the conversation is empty", param="messages")
         engine.check_length(tokens, "messages")
@@ -145,7 +205,7 @@ class ChatCompletions:
             "chat",
             fields,
             request,
-            [Prompt(tokens, continues=continues, shown=shown)],
+            [Prompt(tokens, continues=continues, shown=shown, images=images)],
             ChatResponses(request.model or engine.name, parser, identity),
         )
 
@@ -166,10 +226,10 @@ class Completions:
         Returns and raises as ``chat.completions.create`` does.
         """
         engine = self._engine.chosen(fields.get("model"))
-        asked = Completions(engine).asked(fields)
+        asked = await Completions(engine).asked(fields)
         return await engine.respond(asked)  # type: ignore[no-any-return]
 
-    def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
+    async def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
         """See ``ChatCompletions.asked``."""
         engine = self._engine
         model = engine.loaded
@@ -268,7 +328,8 @@ class Embeddings:
         request.check_model(embedder.vocab_size, embedder.hidden_size)
         limit = embedder.context_length
         texts = [
-            tokens_of(engine.tokenizer, text, param, limit) for param, text in request.named_inputs
+            text_tokens(engine.tokenizer, text, param, limit)
+            for param, text in request.named_inputs
         ]
         vectors = await engine.embed(texts)
         return request.response(
@@ -279,7 +340,7 @@ class Embeddings:
         )
 
 
-def tokens_of(
+def text_tokens(
     tokenizer: Tokenizer, text: str | tuple[int, ...], param: str, limit: int
 ) -> Sequence[int]:
     """A text's tokens, to be embedded; at most ``limit``."""

@@ -103,7 +103,7 @@ class Resuming:
     async def _finish(self, answer: KeptAnswer) -> Stream[Any]:
         head = answer.head
         chats = head["kind"] == "chat"
-        asked = (self.chat.completions if chats else self.completions).asked(
+        asked = await (self.chat.completions if chats else self.completions).asked(
             {**head["fields"], "stream": True}, tuple(head["identity"])
         )
         prompts = [

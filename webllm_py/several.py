@@ -63,6 +63,7 @@ class SeveralModels:
         kv_dtype: KVFormat = "f16",
         tune: bool | None = None,
         fetch: FetchOptions | None = None,
+        vision: Any = None,
     ) -> Self:
         """Load another model beside the first, one that writes or an embedder, on the same device::
 
@@ -89,7 +90,7 @@ class SeveralModels:
         if name is not None and name in self.models:
             raise ValueError(f"this engine has a model {name!r} already; give another name")
         options = LoadOptions(
-            source, context_length, None, on_progress, quantize, kv_dtype, tune, fetch
+            source, context_length, None, on_progress, quantize, kv_dtype, tune, fetch, vision
         )
         loaded = await load_model(options, self._device)
         engine = type(self)(options, loaded, self._device)

@@ -1,77 +1,108 @@
-// The page's side of the worker: what it is asked to do becomes a promise of how that ended.
+// The page's engine: one job at a time, each of which becomes a promise of how that ended.
 
-const ENDS = new Set(["loaded", "done", "cancelled", "error"]);
+import { StorageFullError, createEngine } from "../pyodide/webllm_py.js";
 
 /**
- * Each job (a load or an answer) is a promise of the worker's last message about it, see
- * worker.mjs; it is never rejected. A new job ends the one before it.
+ * Each job (a load or an answer) is a promise of an object with a `type`; it is never rejected. A new
+ * job ends the one before it and begins when that is over.
  *
- * Events, `detail` being the message: "progress" while Python starts, "started", and "failed" when
- * the worker is of no use from then on.
+ *   {type: "loaded", info}              a model answers from now on
+ *   {type: "done", finish, usage, timings, info}
+ *   {type: "cancelled"}                 of a load no model is left, of an answer no text
+ *   {type: "error", during, kinds, message}   during: "start" | "load" | "chat"; kinds: the error's
+ *                                       class and its bases, most special first
+ *
+ * Events: "progress" while Python starts, "started", and "failed" with an "error" when the worker is
+ * of no use from then on.
  */
 export class Engine extends EventTarget {
-  #worker = null;
-  #jobs = new Map();
-  #jobCount = 0;
+  #starting = null;
+  #engine = null; // once it is up
+  #job = null;
 
   start() {
-    if (!navigator.gpu) {
-      this.#fail(startError("NoWebGPU", "navigator.gpu is not there."));
-      return;
-    }
-    this.#worker = new Worker(new URL("../worker.mjs", import.meta.url), { type: "module" });
-    this.#worker.onmessage = ({ data }) => this.#receive(data);
-    this.#worker.onerror = ({ message }) =>
-      this.#fail(startError("StartError", message || "The worker could not be started."));
+    this.#starting = this.#start();
+    this.#starting.catch((error) => this.#tell("failed", failure("start", error)));
   }
 
-  /** Load a model instead of the present one; `onProgress` gets the "progress" messages. */
-  load(source, contextLength, onProgress) {
-    // Workers cannot ask that what they keep be kept; where a browser has to ask the user, it does.
-    if (source.kind === "address") navigator.storage?.persist?.().catch(() => {});
-    return this.#begin({ type: "load", source, contextLength }, onProgress);
+  /** Load a model instead of the present one. */
+  load(model, contextLength, onProgress) {
+    return this.#begin("load", async (engine, { signal }) => {
+      const options = { contextLength, onProgress, signal };
+      try {
+        return { type: "loaded", info: await engine.load(model, options) };
+      } catch (error) {
+        if (!(error instanceof StorageFullError)) throw error;
+        // A page's visitor wants to chat first of all.
+        const info = await engine.load(model, { ...options, fetch: { keep: false } });
+        return { type: "loaded", info };
+      }
+    });
   }
 
   /** Load the same model again, on a new GPU device. */
   recover(onProgress) {
-    return this.#begin({ type: "recover" }, onProgress);
+    return this.#begin("load", async (engine, { signal }) => {
+      return { type: "loaded", info: await engine.recover({ onProgress, signal }) };
+    });
   }
 
   /** Answer a conversation; `onThought` and `onText` get each new piece of reasoning and text. */
   chat(messages, options, onThought, onText) {
-    const onUpdate = ({ type, text }) => (type === "thought" ? onThought : onText)(text);
-    return this.#begin({ type: "chat", messages, options }, onUpdate);
+    return this.#begin("chat", async (engine, job) => {
+      const clock = new Clock();
+      const request = { messages, ...options, stream: true, stream_options: { include_usage: true } };
+      let usage, finish;
+      for await (const chunk of await engine.chat.completions.create(request, job)) {
+        job.isHeard = true;
+        usage = chunk.usage ?? usage;
+        for (const { delta, finish_reason } of chunk.choices) {
+          finish = finish_reason ?? finish;
+          if (delta.reasoning_content) onThought(delta.reasoning_content);
+          if (delta.content) onText(delta.content);
+          if (delta.reasoning_content || delta.content) clock.tick();
+        }
+      }
+      const counts = counted(usage);
+      const timings = clock.timings(counts.completion_tokens);
+      return { type: "done", finish, usage: counts, timings, info: await engine.info() };
+    });
   }
 
-  /** End the job under way. */
+  /** End the job under way: a load is undone, of an answer stands what was said so far. */
   stop() {
-    this.#worker.postMessage({ type: "stop" });
+    if (this.#job?.isHeard) this.#engine.interrupt();
+    else this.#job?.abort(); // before its turn the engine would not know what to interrupt
   }
 
-  #begin(request, onUpdate) {
-    const id = ++this.#jobCount;
-    this.#worker.postMessage({ ...request, id });
-    return new Promise((end) => this.#jobs.set(id, { end, onUpdate }));
+  async #start() {
+    if (!navigator.gpu) throw Object.assign(new Error("navigator.gpu is not there."), { name: "NoWebGPU" });
+    const onProgress = (progress) => this.#tell("progress", progress);
+    this.#engine = await createEngine({ model: null, onProgress });
+    this.#tell("started", await this.#engine.started);
+    return this.#engine;
   }
 
-  #receive(message) {
-    const job = this.#jobs.get(message.id);
-    if (!job && message.type === "error") {
-      this.#fail(message);
-    } else if (!job) {
-      this.#tell(message.type, message);
-    } else if (ENDS.has(message.type)) {
-      this.#jobs.delete(message.id);
-      job.end(message);
-    } else {
-      job.onUpdate(message);
+  #begin(during, work) {
+    this.stop();
+    const before = this.#job?.over;
+    const job = new AbortController(); // with its signal, as what is asked of the engine takes it
+    this.#job = job;
+    job.over = this.#run(job, before, during, work);
+    return job.over;
+  }
+
+  async #run(job, before, during, work) {
+    try {
+      await before;
+      const engine = await this.#starting;
+      job.signal.throwIfAborted();
+      return await work(engine, job);
+    } catch (error) {
+      return error === job.signal.reason ? { type: "cancelled" } : failure(during, error);
+    } finally {
+      if (this.#job === job) this.#job = null;
     }
-  }
-
-  #fail(message) {
-    this.#tell("failed", message);
-    for (const { end } of this.#jobs.values()) end(message);
-    this.#jobs.clear();
   }
 
   #tell(type, detail) {
@@ -79,4 +110,39 @@ export class Engine extends EventTarget {
   }
 }
 
-const startError = (kind, message) => ({ type: "error", during: "start", kinds: [kind], message });
+/** What a person at the page sees of an answer's speed. */
+class Clock {
+  #start = performance.now();
+  #first = null;
+  #last = null;
+
+  tick() {
+    this.#last = performance.now();
+    this.#first ??= this.#last;
+  }
+
+  /** Seconds to the first text, then tokens a second. */
+  timings(tokens) {
+    if (this.#first === null) return { first_token: null, tokens_per_second: null };
+    const span = (this.#last - this.#first) / 1000;
+    return {
+      first_token: (this.#first - this.#start) / 1000,
+      tokens_per_second: span > 0 && tokens > 1 ? (tokens - 1) / span : null,
+    };
+  }
+}
+
+/** Zeros for an answer that was stopped before it began. */
+function counted(usage) {
+  return {
+    prompt_tokens: usage?.prompt_tokens ?? 0,
+    completion_tokens: usage?.completion_tokens ?? 0,
+    cached_tokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
+  };
+}
+
+function failure(during, error) {
+  const kinds = new Set([error.name]);
+  for (let kind = error; kind; kind = Object.getPrototypeOf(kind)) kinds.add(kind.name);
+  return { type: "error", during, kinds: [...kinds], message: error.message };
+}

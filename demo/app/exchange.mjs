@@ -69,7 +69,7 @@ export class Exchange {
     if (this.#isBehind) this.#draw();
   }
 
-  /** The answer is over; `message` is the worker's last one about it. */
+  /** The answer is over; `message` says how. */
   end(message) {
     const { usage, timings } = message;
     const words = [];

@@ -4,7 +4,7 @@ import { announce } from "./announcer.mjs";
 import { hide } from "./focus.mjs";
 import * as format from "./format.mjs";
 
-// Of the worker's start and of the engine's loads: the word on the panel that a stage belongs to,
+// Of Python's start and of the engine's loads: the word on the panel that a stage belongs to,
 // and what the stage does.
 const STAGES = {
   python: ["python", "Starting Python"],
@@ -42,8 +42,8 @@ export class LoadingPanel {
     this.#stage = "";
   }
 
-  /** A "progress" message of the worker. */
-  update({ stage, loaded, total, rate }) {
+  /** What the engine tells of its progress. */
+  update({ stage, loaded, total, bytesPerSecond: rate }) {
     if (stage !== this.#stage) this.#enter(stage);
     const parts = [STAGES[stage][1]];
     const counted = COUNTED.has(stage) && total > loaded;

@@ -80,7 +80,7 @@ function canAsk() {
 
 // --- models
 
-/** `model`: {source, name, contextLength}, see worker.mjs for `source`. */
+/** `model`: {source, name, contextLength}; `source` is what the engine loads. */
 function load(model) {
   wanted = model;
   bring((onProgress) => engine.load(model.source, model.contextLength, onProgress));
@@ -285,7 +285,7 @@ const ACTIONS = {
   settings: () => ["Open the settings", () => settings.open()],
 };
 
-/** `end`: the message of the worker that says what went wrong, or that a load was cancelled. */
+/** `end`: what went wrong, or that a load was cancelled. */
 function problem(end) {
   const { actions, ...words } = end.type === "cancelled" ? CANCELLED : explain(end);
   const names = state === "empty" && good && good !== wanted ? backFirst(actions) : actions;
@@ -296,7 +296,7 @@ function problem(end) {
 }
 
 function backFirst(actions) {
-  const others = good.source.kind === "pocket" ? actions.filter((name) => name !== "pocket") : actions;
+  const others = good.source === POCKET.source ? actions.filter((name) => name !== "pocket") : actions;
   return ["back", ...others];
 }
 

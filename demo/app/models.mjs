@@ -8,7 +8,7 @@ const $ = (selector) => document.querySelector(selector);
 const IS_ON_DISK = /^(?:file:|[a-z]:[\\/]|\\\\|~[\\/]|\/(?:home|users)\/)/i;
 const ON_DISK = "This is a path on your disk, which no page can open: use “A file” or “A folder”.";
 
-export const POCKET = { source: { kind: "pocket" }, name: "Pocket model", contextLength: null };
+export const POCKET = { source: undefined, name: "Pocket model", contextLength: null };
 
 /** Calls `onPick({source, name, contextLength})` when a model was chosen. */
 export class ModelPicker {
@@ -69,15 +69,15 @@ function summary(info) {
 /** The model at an address. */
 export function fromAddress(address) {
   const name = address.replace(/[?#].*$/, "").replace(/\/+$/, "").split(/[/:]/).pop();
-  return { source: { kind: "address", address }, name: name || address, contextLength: null };
+  return { source: address, name: name || address, contextLength: null };
 }
 
 function fromFile(file) {
-  return { source: { kind: "file", file }, name: file.name };
+  return { source: file, name: file.name };
 }
 
 function fromFolder(files, name) {
-  return { source: { kind: "folder", name, files }, name };
+  return { source: { name, files }, name };
 }
 
 function openFiles(button, input, onFiles) {

@@ -78,7 +78,7 @@ export const CANCELLED = {
   message: "",
 };
 
-/** {title, advice, actions, message} for an "error" message of the worker. */
+/** {title, advice, actions, message} for an "error" of the engine. */
 export function explain({ kinds, message, during }) {
   const kind = kinds.find((name) => Object.hasOwn(KNOWN, name));
   const unknown = ["Something went wrong", [], during === "load" ? ["retry", "choose"] : ["fresh"]];

@@ -56,7 +56,7 @@ export class Status {
     for (const name of OF_ANSWERS) this.#set(name, null);
   }
 
-  /** What an answer tells: the "done" message of the worker. */
+  /** What an answer tells: the engine's "done". */
   answered({ usage, timings, info }) {
     const { prompt_tokens: prompt, completion_tokens: completion, cached_tokens: cached } = usage;
     const rate = timings.tokens_per_second;

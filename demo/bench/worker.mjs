@@ -5,14 +5,14 @@
 //                        {type: "done", results, table, check, start_s}  (start_s: of Python and the GPU)
 //                        {type: "error", message}
 
-import { get, startPython, unzip } from "../app/python.mjs";
+import { get, startPython, unzip } from "../pyodide/js/python.js";
 
 self.onmessage = async ({ data }) => {
   try {
     const began = performance.now();
     const python = await start();
     const pythonSeconds = (performance.now() - began) / 1000;
-    if (JSON.parse(data.load).host_profile) await run(python, "bench/host_profile.py");
+    if (JSON.parse(data.load).host_profile) await run(python, "host_profile.py");
     const bench = python.globals.get("bench");
     const step = (text) => self.postMessage({ type: "step", text });
     // Python knows null by another name than None.
@@ -28,10 +28,11 @@ self.onmessage = async ({ data }) => {
 async function start() {
   const unzipped = async (path) => unzip((await get(path)).arrayBuffer());
   const [python] = await startPython(unzipped("snapshot.bin.gz"), unzipped("packages.bin.gz"));
-  await run(python, "bench/worker.py");
+  await run(python, "worker.py");
   return python;
 }
 
-async function run(python, path) {
-  python.runPython(await (await get(path)).text());
+async function run(python, name) {
+  const script = await fetch(new URL(name, import.meta.url));
+  python.runPython(await script.text());
 }

@@ -3,12 +3,13 @@
 ::
 
     demo/dist/
-        index.html style/ app/ worker.mjs worker.py quickstart.ipynb examples/
+        index.html style/ app/ quickstart.ipynb examples/
         site.json       which wheels the page's packages are, and which is ours
-        pyscript/       PyScript, for an example
+        pyscript/ openai/   PyScript and OpenAI's client, for examples
         pyodide/        Pyodide's core files, all wheels, and a lock file that lists only these
-        snapshot.bin.gz a started Python with the packages imported (see snapshot.mjs)
-        packages.bin.gz the files of these packages (see app/python.mjs)
+            webllm_py.js and its parts (webllm_py/web), for pages in JavaScript
+            snapshot.bin.gz a started Python with the packages imported (see snapshot.mjs)
+            packages.bin.gz the files of these packages (see webllm_py/web/js/python.js)
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ from pathlib import Path
 from .distribution import PYODIDE, Distribution
 from .npm import fetch_package
 from .steps import StepFailedError, Steps
+from .web_module import write_extension, write_module
 
-__all__ = ["PYSCRIPT", "Assembly"]
+__all__ = ["Assembly"]
 
 # micropip and packaging are for notebook users who install the wheel by address; the page itself
 # does without them.
 _THIRD_PARTY = ("jinja2", "micropip", "packaging")
-PYSCRIPT = "0.7.31"  # for one of the examples
+# For examples, from npm:
+PYSCRIPT = "0.7.31"
+OPENAI = "6.49.0"
 _PAGE = (
-    *("index.html", "icon.svg", "worker.mjs", "worker.py", "quickstart.ipynb"),
+    *("index.html", "icon.svg", "quickstart.ipynb"),
     *("app", "bench", "examples", "style"),
 )
 
@@ -42,12 +46,14 @@ class Assembly:
         self.parts = parts
         self.root = parts.root
         self.dist = self.root / "demo" / "dist"
+        self.pyodide = self.dist / "pyodide"
         self.wheels: list[Path] = []
 
-    def fetch_pyscript(self, steps: Steps) -> None:
-        """PyScript's npm package, unpacked."""
-        environment, folder = self.parts.environment, self._pyscript()
-        fetch_package(environment, steps, "@pyscript/core", PYSCRIPT, folder)
+    def fetch_npm(self, steps: Steps) -> None:
+        """The npm packages that examples use, unpacked."""
+        environment = self.parts.environment
+        fetch_package(environment, steps, "@pyscript/core", PYSCRIPT, self._pyscript())
+        fetch_package(environment, steps, "openai", OPENAI, self._openai())
 
     def fetch_wheels(self, steps: Steps) -> None:
         """The wheels that ours needs, in the versions that Pyodide's lock file names."""
@@ -56,7 +62,8 @@ class Assembly:
     def write_site(self, steps: Steps) -> None:
         """Copy everything into place; what was built before, JupyterLite too, is thrown away."""
         shutil.rmtree(self.dist, ignore_errors=True)
-        self.parts.write_pyodide(self.dist / "pyodide", self.wheels)
+        self.parts.write_pyodide(self.pyodide, self.wheels)
+        write_module(self.root / "webllm_py", self.pyodide)
         for name in _PAGE:
             source = self.root / "demo" / name
             if source.is_dir():
@@ -68,6 +75,7 @@ class Assembly:
             self.dist / "pyscript",
             ignore=shutil.ignore_patterns("*.map", "xterm*", "codemirror*"),
         )
+        copy_modules(self._openai(), self.dist / "openai")
         site = {
             "pyodide": PYODIDE,
             "wheels": [wheel.name for wheel in self._page_wheels()],
@@ -83,8 +91,8 @@ class Assembly:
         shutil.rmtree(unpacked, ignore_errors=True)
         for wheel in self._page_wheels():
             shutil.unpack_archive(wheel, unpacked, "zip")
-        (self.dist / "packages.bin.gz").write_bytes(_packed(unpacked))
-        snapshot = self.dist / "snapshot.bin.gz"
+        (self.pyodide / "packages.bin.gz").write_bytes(_packed(unpacked))
+        snapshot = self.pyodide / "snapshot.bin.gz"
         script = Path(__file__).with_name("snapshot.mjs")
         steps.run(
             [node, script, self.parts.folder, unpacked, snapshot],
@@ -92,6 +100,7 @@ class Assembly:
         )
         if not snapshot.is_file():
             raise StepFailedError(f"{script.name} wrote no {snapshot.name}")
+        write_extension(self.dist / "examples" / "extension", self.pyodide)
         total = sum(path.stat().st_size for path in self.dist.rglob("*") if path.is_file())
         steps.note(
             f"{snapshot.stat().st_size / 1e6:.1f} MB; the whole site is {total / 1e6:.0f} MB"
@@ -100,6 +109,9 @@ class Assembly:
     def _pyscript(self) -> Path:
         return self.parts.cache / f"pyscript-{PYSCRIPT}"
 
+    def _openai(self) -> Path:
+        return self.parts.cache / f"openai-{OPENAI}"
+
     def _page_wheels(self) -> list[Path]:
         for_notebooks = ("micropip-", "packaging-")
         wheels = [*self.wheels, self.parts.own_wheel]
@@ -107,7 +119,7 @@ class Assembly:
 
 
 def _packed(folder: Path) -> bytes:
-    """A folder's files for app/python.mjs, which puts them in place in a fifth of the time that
+    """A folder's files for web/js/python.js, which puts them in place in a fifth of the time that
     Python takes to unpack their wheels: the length of a list, the list, the files one by one.
 
     Compressed as a whole; the list is JSON, of names and lengths.
@@ -117,6 +129,14 @@ def _packed(folder: Path) -> bytes:
     names = [_relative(path, folder) for path in paths]
     listed = json.dumps(list(zip(names, map(len, files), strict=True))).encode()
     return gzip.compress(b"".join([struct.pack("<I", len(listed)), listed, *files]), mtime=0)
+
+
+def copy_modules(package: Path, folder: Path) -> None:
+    """Of an npm package the modules that browsers load, and its licence."""
+    for path in (*package.rglob("*.mjs"), package / "LICENSE"):
+        target = folder / path.relative_to(package)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -45,7 +45,9 @@ def write_pack(
     try:
         for part in PARTS:
             shutil.rmtree(folder / part, ignore_errors=True)
-        shutil.copytree(site, folder / "site", ignore=shutil.ignore_patterns(LITE))
+        # The extension has the site's files a second time.
+        unwanted = shutil.ignore_patterns(LITE, "extension")
+        shutil.copytree(site, folder / "site", ignore=unwanted)
         unwanted = shutil.ignore_patterns("__pycache__", RUNNER)
         shutil.copytree(TOOLS, folder / "tools", ignore=unwanted)
         shutil.copy2(TOOLS / RUNNER, folder / "run.py")

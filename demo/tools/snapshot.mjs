@@ -23,6 +23,7 @@ for name in ("gpt-2", "llama-bpe", "qwen2"):
 del name, profile_named
 gc.collect()
 import webllm_py.engine
+import webllm_py.web.session
 
 held = [name for name in sys.modules if name.startswith("webllm_py.") and name.endswith(".browser")]
 if held:

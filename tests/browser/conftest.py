@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from drivers import new_driver
+from chromium import new_driver
 from page import DESKTOP, Page
 from pytest_pyodide.fixture import selenium_common
 from pytest_pyodide.runner import SeleniumChromeRunner
@@ -48,9 +48,11 @@ def site(dist: Path) -> Iterator[TestSite]:
 def double_site(dist: Path) -> Iterator[TestSite]:
     """The site with a test double in place of the engine."""
     double = (HERE / "fake_engine.py").read_text(encoding="utf-8")
-    glue = (dist / "worker.py").read_text(encoding="utf-8")
-    glue = glue.replace("from __future__ import annotations\n", "")
-    served = TestSite(dist, {"/worker.py": f"{double}\n{glue}".encode()})
+    worker = (dist / "pyodide" / "js" / "worker.js").read_text(encoding="utf-8")
+    head = "const SCRIPT = "
+    assert head in worker
+    worker = worker.replace(head, f"{head}{json.dumps(double)} + ")
+    served = TestSite(dist, {"/pyodide/js/worker.js": worker.encode()})
     yield served
     served.close()
 

@@ -1,7 +1,7 @@
 """A test double of the engine, for what the page shows when things are slow, long or broken.
 
-The test server puts this text in front of demo/worker.py, so it runs inside Pyodide in place of
-``webllm_py.load``. What it does is named by the address that is "loaded" and by the question.
+The test server puts this text in front of what the worker runs first, so that it is there in place
+of ``webllm_py.load``. What it does is named by the address that is "loaded" and by the question.
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ class FakeEngine:
                 count += 1
                 yield chunk(piece, None)
             yield chunk("", "abort" if self._interrupted else finish_of(question))
-            usage = SimpleNamespace(
-                prompt_tokens=1024 - count if "fill" in question else 20,
-                completion_tokens=count,
-                prompt_tokens_details=SimpleNamespace(cached_tokens=12),
-            )
-            yield SimpleNamespace(choices=[], usage=usage)
+            usage = {
+                "prompt_tokens": 1024 - count if "fill" in question else 20,
+                "completion_tokens": count,
+                "prompt_tokens_details": {"cached_tokens": 12},
+            }
+            yield Chunk([], usage)
         finally:
             self._answering = False
 
@@ -116,10 +116,19 @@ def finish_of(question: str) -> str:
     return "length" if "fill" in question or "cut" in question else "stop"
 
 
-def chunk(text: str, finish: str | None, thought: str | None = None) -> Any:
-    delta = SimpleNamespace(content=text, reasoning_content=thought)
-    choice = SimpleNamespace(delta=delta, finish_reason=finish)
-    return SimpleNamespace(choices=[choice], usage=None)
+class Chunk:
+    """What the worker asks of one."""
+
+    def __init__(self, choices: list[Any], usage: Any) -> None:
+        self._plain = {"choices": choices, "usage": usage}
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._plain
+
+
+def chunk(text: str, finish: str | None, thought: str | None = None) -> Chunk:
+    delta = {"content": text, "reasoning_content": thought}
+    return Chunk([{"delta": delta, "finish_reason": finish}], None)
 
 
 async def fake_load(

@@ -18,3 +18,11 @@ def test_a_pyscript_page_answers(page: Page, site: TestSite) -> None:
     page.one("#ask").click()
     wait_until(lambda: page.text("#answer").endswith("."), 60, "an answer is complete")
     assert page.text("#answer") == "The capital of Japan is Tokyo."
+
+
+def test_openai_s_client_asks_the_engine_of_its_own_page(page: Page, site: TestSite) -> None:
+    page.driver.get(f"{site.url}examples/openai.html")
+    wait_until(page.one("#ask").is_enabled, 100, "the model is loaded")
+    page.one("#ask").click()
+    wait_until(lambda: page.text("#answer").endswith("."), 60, "an answer is complete")
+    assert page.text("#answer") == "The capital of Japan is Tokyo."

@@ -22,6 +22,14 @@ from made_embedders import (  # noqa: E402
     write_embedder_gguf,
 )
 from made_models import SMALL, tokens_of, weights_of  # noqa: E402
+from made_vision import FIXTURE as SEEN  # noqa: E402
+from made_vision import (  # noqa: E402
+    SEEING,
+    conversations,
+    png_of,
+    write_projector,
+    write_text_gguf,
+)
 from model_files import write_gguf  # noqa: E402
 from reference import forward  # noqa: E402
 
@@ -341,3 +349,47 @@ def test_an_adapter_beside_a_model(python: Any, tmp_path: Path) -> None:
     plain, adapted, without, left = json.loads(found)
     assert recorded.expected.error(np.array(adapted)) < 1e-4
     assert plain == without and not left
+
+
+def test_an_image_of_a_data_url(python: Any, tmp_path: Path) -> None:
+    """Decoded by the browser, it gives transformers' logits."""
+    spec = SEEING["idefics3"]
+    (message,) = conversations(spec)["tiles"]
+    image, question = message["content"]
+    url = "data:image/png;base64," + base64.b64encode(png_of(image["image"])).decode()
+    parts = [{"type": "image_url", "image_url": {"url": url}}, question]
+    paths = write_text_gguf(tmp_path / "a", spec), write_projector(tmp_path / "b", spec)
+    files = [base64.b64encode(path.read_bytes()).decode() for path in paths]
+    seen, refused, tokens = json.loads(
+        python.run_async(f"""
+        import base64, json, js, webllm_py
+        from pyodide.ffi import to_js
+        from webllm_py.runtime import executor
+
+        def file(content):
+            return js.File.new(to_js([base64.b64decode(content)]), "a.gguf")
+
+        executor.USUAL_PROMPTS, usual = (), executor.USUAL_PROMPTS  # whose kernels compile for long
+        seen = []
+        text, projector = map(file, {files!r})
+        engine = await webllm_py.load(text, vision=projector, kv_dtype="f32", tune=False)
+        async with engine:
+            reply = await engine.chat.completions.create(
+                messages=[{{"role": "user", "content": {parts!r}}}],
+                max_tokens=1,
+                temperature=0,
+                logits_processors=[lambda logits: seen.append(list(logits)) or logits],
+            )
+            bad = [{{"type": "image", "image": b"GIF89a"}}]
+            try:
+                await engine.chat.completions.create(messages=[{{"role": "user", "content": bad}}])
+            except webllm_py.ImageError as error:
+                refused = str(error)
+        executor.USUAL_PROMPTS = usual
+        json.dumps([seen, refused, reply.usage.prompt_tokens])
+        """)
+    )
+    with np.load(SEEN) as arrays:
+        assert tokens == len(arrays["idefics3 tiles ids"])
+        np.testing.assert_allclose(seen[0], arrays["idefics3 tiles logits"][0], rtol=0, atol=2e-4)
+    assert "cannot be decoded by this browser" in refused

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drivers import new_driver
+from chromium import new_driver
 from page import wait_until
 from pytest_pyodide.fixture import selenium_common
 from pytest_pyodide.runner import SeleniumChromeRunner

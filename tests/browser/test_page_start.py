@@ -45,10 +45,9 @@ def test_a_page_that_is_not_served_says_so(page: Page, dist: Path) -> None:
 @pytest.fixture
 def adapterless_site(dist: Path) -> Iterator[TestSite]:
     """The site, its worker's WebGPU without an adapter."""
-    worker = (dist / "worker.mjs").read_text(encoding="utf-8")
-    served = TestSite(dist, {
-        "/worker.mjs": f"navigator.gpu.requestAdapter = async () => null;\n{worker}".encode()
-    })  # fmt: skip
+    worker = (dist / "pyodide" / "js" / "worker.js").read_text(encoding="utf-8")
+    worker = f"navigator.gpu.requestAdapter = async () => null;\n{worker}"
+    served = TestSite(dist, {"/pyodide/js/worker.js": worker.encode()})
     yield served
     served.close()
 
@@ -63,12 +62,12 @@ def test_no_adapter(page: Page, adapterless_site: TestSite) -> None:
 
 
 def test_python_starts_without_its_snapshot(page: Page, double_site: TestSite) -> None:
-    double_site.overlay["/snapshot.bin.gz"] = b"not a snapshot"
+    double_site.overlay["/pyodide/snapshot.bin.gz"] = b"not a snapshot"
     try:
         page.open(double_site.url)
         page.wait_for("ready")
     finally:
-        del double_site.overlay["/snapshot.bin.gz"]
+        del double_site.overlay["/pyodide/snapshot.bin.gz"]
     assert page.js("return document.body.dataset.fromSnapshot") == "false"
     assert page.ask("Hello") == "You said: Hello"
     page.driver.get("about:blank")  # the next test is to start with the snapshot

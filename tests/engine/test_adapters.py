@@ -180,6 +180,20 @@ async def test_several_answers_and_guesses(adapted: Engine) -> None:
     assert [choice.text for choice in reply.choices] == [once] * 3
 
 
+async def test_what_python_has_a_say_in(adapted: Engine) -> None:
+    """A grammar that allows everything changes nothing; log-probabilities are the adapter's."""
+    fields: dict[str, Any] = {"adapters": ["small-plain"], "max_tokens": 20}
+    free = await said(adapted, "One", **fields)
+    assert await said(adapted, "One", grammar="root ::= [ -~]*", **fields) == free
+    fields |= {"temperature": 0, "max_tokens": 1, "ignore_eos": True}
+    reply = await adapted.completions.create(prompt=TOKENS[:9], echo=True, logprobs=0, **fields)
+    found = reply.choices[0].logprobs.token_logprobs
+    logits = np.array(await adapted.logits(TOKENS[:9], adapters=["small-plain"]), np.float64)
+    scores = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    expected = [scores[i, token] for i, token in enumerate(TOKENS[1:9])] + [scores[-1].max()]
+    np.testing.assert_allclose(found[1:], expected, atol=1e-4)
+
+
 async def test_prefixes_are_of_the_same_adapters(adapted: Engine) -> None:
     """What is cached with one is nobody's prefix with another, at another scale, or without."""
     prompt = TOKENS[:40]

@@ -195,7 +195,8 @@ def test_every_architecture_is_compared() -> None:
     made = [*FAMILY_MODELS.values()]
     compared = {(model.model_type, model.gguf) for model in made if model.gguf}
     compared |= {(spec.architecture, spec.architecture) for spec in SPECS.values()}
-    assert {name for pair in compared for name in pair} == set(FAMILIES)
+    seeing = {"phi3_v"}  # test_vision.py
+    assert {name for pair in compared for name in pair} | seeing == set(FAMILIES)
     rows = re.findall(
         r"^\| .+ \| `([\w-]+)` \| `([\w-]+)` \|$", README.read_text("utf-8"), re.MULTILINE
     )

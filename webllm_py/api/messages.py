@@ -3,8 +3,9 @@
 A message's normal form is a dict of JSON values with ``role`` and ``content`` always there and no
 other key that is null:
 
-- ``content``: a string, or a list of ``{"type": "text", "text": ...}``; None only beside
-  ``tool_calls``.
+- ``content``: a string, or a list of ``{"type": "text", "text": ...}`` and, of users,
+  ``{"type": "image", "image": ..., "detail": ...}``; None only beside ``tool_calls``. The image is
+  a ``data:image/`` URL, an http(s) address, or what ``webllm_py.images.source`` takes besides.
 - assistant: ``tool_calls``, each ``{"id", "type": "function", "function": {"name", "arguments"}}``
   with ``arguments`` as the text that the model wrote; ``reasoning_content``.
 - tool: ``tool_call_id``.
@@ -45,7 +46,8 @@ _ROLE_FIELDS = {
 _ANSWER_FIELDS = {"refusal", "annotations", "audio", "function_call"}
 # What the openai package's ``parse`` adds to answers: the same once more, as objects of a program.
 _PARSED = {"message": "parsed", "function": "parsed_arguments"}
-_UNSUPPORTED_PARTS = ("image_url", "input_audio", "file", "refusal", "video_url")
+_UNSUPPORTED_PARTS = ("input_audio", "file", "refusal", "video_url")
+_DETAILS = ("auto", "low", "high")
 
 
 def parse_messages(value: Any) -> tuple[Json, ...]:
@@ -85,7 +87,7 @@ def _message(value: Any, param: str) -> Json:
 
     message: Json = {"role": role, "content": None}
     if "content" in given:
-        message["content"] = _content(given["content"], f"{param}.content")
+        message["content"] = _content(given["content"], f"{param}.content", role)
     if "name" in given:
         message["name"] = text(given["name"], f"{param}.name", empty=False)
     if "reasoning_content" in given:
@@ -114,30 +116,69 @@ def _without_answer_fields(fields: Json, param: str) -> Json:
     return kept
 
 
-def _content(value: Any, param: str) -> str | list[Json]:
+def _content(value: Any, param: str, role: str) -> str | list[Json]:
     if isinstance(value, str):
         return text(value, param)
     if not isinstance(value, list | tuple):
         wrong_type(param, "a string or a list of parts", value)
     if not value:
         fail(param, "must hold at least one part.")
-    return [_part(part, f"{param}[{i}]") for i, part in enumerate(value)]
+    return [_part(part, f"{param}[{i}]", role) for i, part in enumerate(value)]
 
 
-def _part(value: Any, param: str) -> Json:
+def _part(value: Any, param: str, role: str) -> Json:
     part = mapping(value, param)
     kind = _required(part, "type", param)
     if kind in _UNSUPPORTED_PARTS:
         fail(
             f"{param}.type",
-            f"is {kind!r}, which is not supported yet; send text parts only.",
+            f"is {kind!r}, which is not supported yet; send text and image_url parts only.",
             code="unsupported_value",
         )
-    one_of(kind, f"{param}.type", ["text"])
+    one_of(kind, f"{param}.type", ["text", "image_url", "image"])
+    if kind != "text":
+        if role != "user":
+            fail(f"{param}.type", f"is {kind!r}; only users' messages may have images.")
+        return _image_url(part, param) if kind == "image_url" else _image(part, param)
     refuse_unknown(part, ["type", "text"], param)
     if "text" not in part:
         fail(f"{param}.text", "is missing.", code="missing_required_parameter")
     return {"type": "text", "text": text(part["text"], f"{param}.text")}
+
+
+def _image_url(part: Json, param: str) -> Json:
+    """OpenAI's part."""
+    refuse_unknown(part, ["type", "image_url"], param)
+    path = f"{param}.image_url"
+    if part.get("image_url") is None:
+        fail(path, "is missing.", code="missing_required_parameter")
+    fields = mapping(part["image_url"], path)
+    refuse_unknown(fields, ["url", "detail"], path)
+    url = _address(_required(fields, "url", path), f"{path}.url")
+    return {"type": "image", "image": url, "detail": _detail(fields, path)}
+
+
+def _image(part: Json, param: str) -> Json:
+    """transformers' part, which has what Python knows as an image."""
+    refuse_unknown(part, ["type", "image", "detail"], param)
+    image = part.get("image")
+    if image is None:
+        fail(f"{param}.image", "is missing.", code="missing_required_parameter")
+    if isinstance(image, str):
+        image = _address(image, f"{param}.image")
+    return {"type": "image", "image": image, "detail": _detail(part, param)}
+
+
+def _address(url: str, param: str) -> str:
+    if not re.match("(data:image/|https?://)", url, re.IGNORECASE):
+        shown = url if len(url) < 80 else f"{url[:76]} ..."
+        fail(param, f"must begin with 'data:image/', 'http://' or 'https://', not {shown!r}.")
+    return url
+
+
+def _detail(fields: Json, param: str) -> str:
+    detail = fields.get("detail")
+    return one_of("auto" if detail is None else detail, f"{param}.detail", _DETAILS)
 
 
 def _tool_calls(value: Any, param: str) -> list[Json]:

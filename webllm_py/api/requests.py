@@ -162,6 +162,17 @@ class ChatRequest(GenerationRequest):
     add_generation_prompt: bool = True
     continue_final_message: bool = False
 
+    @property
+    def has_images(self) -> bool:
+        """Whether a message has an image."""
+        contents = (message["content"] for message in self.messages)
+        return any(
+            part["type"] == "image"
+            for content in contents
+            if isinstance(content, list)
+            for part in content
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionRequest(GenerationRequest):
@@ -270,11 +281,11 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
 
 
 def _steering(present: Mapping[str, Any]) -> Mapping[int, array[float]] | None:
-    if not present.get("steering"):
+    if "steering" not in present:
         return None
     from webllm_py.api.steering import parse_steering  # not before it is needed, see above
 
-    return parse_steering(present["steering"])
+    return parse_steering(present["steering"]) or None
 
 
 def _tools(present: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], ...], CallRules]:

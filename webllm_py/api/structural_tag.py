@@ -21,7 +21,7 @@ from webllm_py.grammar.compose import (
 )
 from webllm_py.grammar.free import FreeText, free_text
 from webllm_py.grammar.pushdown import Grammar, Node
-from webllm_py.grammar.regular import EMPTY
+from webllm_py.grammar.term import EMPTY
 from webllm_py.grammar.words import literal
 
 __all__ = ["structural_grammar"]

@@ -67,6 +67,7 @@ class Dialect:
         template: its chat template.
         has_token: whether a text is one token of the vocabulary.
         is_control: whether it is one that decoding hides.
+        placeholder: what the template writes for an image; empty if it writes none.
     """
 
     def __init__(
@@ -74,9 +75,11 @@ class Dialect:
         template: Template,
         has_token: Callable[[str], bool] = lambda _: False,
         is_control: Callable[[str], bool] = lambda _: False,
+        placeholder: str = "",
     ):
         self.template = template
         self.reasoning = find_marks(template.source, has_token)
+        self._placeholder = placeholder
         self._has_token = has_token
         self._is_control = is_control
         self._grammars: dict[tuple[Any, ...], Grammar] = {}
@@ -90,7 +93,7 @@ class Dialect:
     @cached_property
     def prompts(self) -> PromptBuilder:
         """Renders conversations."""
-        return PromptBuilder(self.template, self.syntax, self.reasoning)
+        return PromptBuilder(self.template, self.syntax, self.reasoning, self._placeholder)
 
     @cached_property
     def controls(self) -> dict[str, int]:

@@ -15,6 +15,7 @@ from webllm_py.chat.plain import MAX_DEPTH
 from webllm_py.chat.reasoning import Marks
 from webllm_py.chat.template import Template
 from webllm_py.chat.tool_texts import (
+    IMAGE_MARK,
     CallWriter,
     completed,
     joined,
@@ -25,7 +26,7 @@ from webllm_py.chat.tool_texts import (
 from webllm_py.chat.tools.syntax import GENERIC
 from webllm_py.errors import RequestError, TemplateError
 
-__all__ = ["PromptBuilder"]
+__all__ = ["IMAGE_MARK", "PromptBuilder"]
 
 Json = dict[str, Any]
 
@@ -43,13 +44,15 @@ class PromptBuilder:
     - the role ``developer`` becomes ``system`` where the template does not name it;
     - tools, calls and results that it has no place for are written into the texts of messages, and
       several calls become one after the other where it shows one;
-    - reasoning in earlier answers is taken out where it does not do so itself.
+    - reasoning in earlier answers is taken out where it does not do so itself;
+    - images become ``IMAGE_MARK``, on a line of their own where the template knows texts alone.
 
     What else a template would leave out of the prompt without a word is refused.
 
     Args:
         syntax: how the model writes calls.
         reasoning: the marks of its reasoning.
+        placeholder: what the template writes for an image; empty if it knows texts alone.
     """
 
     def __init__(
@@ -57,11 +60,13 @@ class PromptBuilder:
         template: Template,
         syntax: CallWriter = GENERIC,
         reasoning: Marks | None = None,
+        placeholder: str = "",
     ) -> None:
         self.template = template
         self._habits = TemplateHabits(template)
         self._syntax = syntax
         self._reasoning = reasoning
+        self._placeholder = placeholder
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -120,6 +125,9 @@ class PromptBuilder:
             if continues and prepared[-1]["content"]:
                 prepared[-1]["content"] = _marked(prepared[-1]["content"])
             text = self.template.render(prepared, tools=tools, **given)
+            if self._placeholder:
+                text = text.replace(self._placeholder, IMAGE_MARK)
+                text = text.replace(_hidden(self._placeholder), self._placeholder)
             return _up_to_mark(text) if continues else text
 
         if not tools:
@@ -149,6 +157,10 @@ class PromptBuilder:
             self._prepare_answer(prepared)
         if "tool_call_id" in prepared and self._habits.short_ids:
             prepared["tool_call_id"] = _short(prepared["tool_call_id"])
+        if self._placeholder:
+            prepared["content"] = _with_images(prepared["content"], self._placeholder)
+        elif _has_image(prepared["content"]):
+            prepared["content"] = joined(prepared["content"])
         prepared["content"] = _content(prepared["content"], self._habits.text_parts)
         return prepared
 
@@ -203,8 +215,31 @@ def _content(content: Any, text_parts: bool) -> Any:
     if isinstance(content, str) and text_parts:
         return [{"type": "text", "text": content}]
     if isinstance(content, list) and not text_parts:
-        return joined(content)
+        return content if _has_image(content) else joined(content)
     return content
+
+
+def _has_image(content: Any) -> bool:
+    return isinstance(content, list) and any(part["type"] == "image" for part in content)
+
+
+def _hidden(placeholder: str) -> str:
+    """The same text, not to be taken for an image: a user may write it."""
+    return f"{placeholder[0]}\ue002{placeholder[1:]}"
+
+
+def _with_images(content: Any, placeholder: str) -> Any:
+    """The content with images as templates know them, and no text that looks like one."""
+    if isinstance(content, str):
+        return content.replace(placeholder, _hidden(placeholder))
+    if not isinstance(content, list):
+        return content
+    return [
+        {**part, "text": part["text"].replace(placeholder, _hidden(placeholder))}
+        if part["type"] == "text"
+        else {"type": "image"}
+        for part in content
+    ]
 
 
 def _use_call_form(message: Json, form: CallForm, short_ids: bool) -> None:

@@ -14,6 +14,7 @@ __all__ = ["CallWriter", "completed", "joined", "with_results", "with_single_cal
 Json = dict[str, Any]
 Messages: TypeAlias = Sequence[Mapping[str, Any]]
 
+IMAGE_MARK = "\ue000image\ue001"  # stands for an image: no text that anybody writes
 PART_SEPARATOR = "\n"  # between the text parts of a message, as vLLM and llama.cpp join them
 
 
@@ -101,4 +102,4 @@ def joined(content: Any) -> str:
     """A message's content as one text."""
     if isinstance(content, str):
         return content
-    return PART_SEPARATOR.join(part["text"] for part in content or ())
+    return PART_SEPARATOR.join(part.get("text", IMAGE_MARK) for part in content or ())

@@ -12,7 +12,16 @@ from typing import Any, Literal
 
 from webllm_py.fetch.source import ByteSource, VerifiedSource
 
-__all__ = ["BARE", "FLOAT8", "FORMATS", "WORDS", "Checkpoint", "TensorFormat", "TensorInfo"]
+__all__ = [
+    "BARE",
+    "FLOAT8",
+    "FORMATS",
+    "WORDS",
+    "Checkpoint",
+    "TensorFormat",
+    "TensorInfo",
+    "VisionPart",
+]
 
 BARE = "embed_tokens.weight"
 """A tensor of a decoder that was saved without its head, as those that embed are."""
@@ -110,6 +119,23 @@ class TensorInfo:
 
 
 @dataclass(frozen=True)
+class VisionPart:
+    """The part of a model that sees.
+
+    Attributes:
+        kind, architecture, metadata, tensors: as ``Checkpoint`` has them; metadata is of the whole
+            model.
+        preprocessor: how images are prepared: preprocessor_config.json, or what it would say.
+    """
+
+    kind: Literal["gguf", "huggingface", "mlc"]
+    architecture: str
+    metadata: Mapping[str, Any]
+    tensors: Mapping[str, TensorInfo]
+    preprocessor: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A model's files, opened and checked, nothing yet loaded.
 
@@ -126,6 +152,7 @@ class Checkpoint:
         conversation: MLC's conv_template, for where there is no Jinja template.
         named_templates: further templates by name ("tool_use", "rag"), where the files have them.
         sources: everything opened; ``close`` closes them.
+        vision: of a model that reads images too, what reads them; ``tensors`` has the others.
     """
 
     kind: Literal["gguf", "huggingface", "mlc"]
@@ -138,6 +165,7 @@ class Checkpoint:
     named_templates: Mapping[str, str] = field(default_factory=dict)
     conversation: Mapping[str, Any] | None = None
     sources: tuple[ByteSource, ...] = ()
+    vision: VisionPart | None = None
 
     @property
     def nbytes(self) -> int:

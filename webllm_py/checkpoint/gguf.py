@@ -19,14 +19,20 @@ from webllm_py.errors import (
 )
 from webllm_py.fetch.source import ByteSource, base_name
 
-__all__ = ["open_gguf"]
+__all__ = ["PROJECTOR", "open_gguf"]
+
+MODEL, PROJECTOR = "model", "mmproj"
+OTHER_KINDS = {
+    "adapter": " An adapter goes to engine.load_adapter.",
+    PROJECTOR: " This one goes beside it: load(..., vision=...).",
+}
 
 TEMPLATE_KEY = "tokenizer.chat_template"
 MAX_ELEMENTS = 2**63 - 1  # of a tensor: ggml counts them in a signed 64-bit integer
 
 
 async def open_gguf(
-    source: ByteSource, head: bytes, open_beside: Opener, *, kind: str = "model"
+    source: ByteSource, head: bytes, open_beside: Opener, *, kind: str = MODEL
 ) -> Checkpoint:
     """Read and check a GGUF file's header, and those of the other parts of a split model.
 
@@ -34,7 +40,7 @@ async def open_gguf(
         source: the file, or any part; the checkpoint owns it afterwards.
         head: the first bytes of the file, which the caller has already.
         open_beside: opens the other parts by name.
-        kind: what general.type has to say: "model" or "adapter".
+        kind: what general.type has to say: "model", "adapter" or "mmproj".
 
     Raises:
         CorruptCheckpointError: truncated, damaged or self-contradicting.
@@ -94,14 +100,14 @@ def _text(name: str, metadata: Mapping[str, Any], key: str) -> str | None:
 
 
 def _refuse_other_kinds(name: str, metadata: Mapping[str, Any], wanted: str) -> None:
-    kind = metadata.get("general.type", "model")
-    if kind == wanted:
+    kind = metadata.get("general.type", MODEL)
+    if kind == wanted or (wanted == PROJECTOR and kind == MODEL):  # as older ones say
         return
     if wanted == "adapter":
         raise AdapterError(f"{name} is a GGUF file of type {kind!r}, not an adapter.")
     raise NotAModelError(
         f"{name} is a GGUF file of type {kind!r}, not a model. Give the model's own file."
-        + (" An adapter goes to engine.load_adapter." if kind == "adapter" else "")
+        + OTHER_KINDS.get(kind, "")
     )
 
 

@@ -15,7 +15,14 @@ from webllm_py.checkpoint.text_files import (
     read_files,
     read_texts,
 )
-from webllm_py.checkpoint.text_part import text_config, text_tensors
+from webllm_py.checkpoint.text_part import split_tensors, text_config
+from webllm_py.checkpoint.vision_part import (
+    EMBEDDED,
+    PREPROCESSOR,
+    SEEING,
+    split_embedded,
+    vision_part,
+)
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource, Folder, base_name
 
@@ -54,8 +61,16 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
     opened: list[ByteSource] = []
     try:
         tensors = joined(await _tensors(folder, opened), quantization, folder.name)
+        vision = None
         if config is not whole:
-            tensors = text_tensors(tensors)
+            tensors, others = split_tensors(tensors)
+            if whole.get("model_type") in SEEING:
+                files |= await read_files(folder, (PREPROCESSOR,))
+                vision = vision_part(folder.name, whole, others, files)
+        elif architecture in EMBEDDED:
+            tensors, others = split_embedded(tensors, EMBEDDED[architecture])
+            files |= await read_files(folder, (PREPROCESSOR,))
+            vision = vision_part(folder.name, whole, others, files)
         if BARE in tensors:
             files |= await read_files(folder, EMBEDDER_FILES)
     except BaseException:
@@ -72,6 +87,7 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
         chat_template=default,
         named_templates=named,
         sources=tuple(opened),
+        vision=vision,
     )
 
 

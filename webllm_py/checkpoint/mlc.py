@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
+from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo, VisionPart
 from webllm_py.checkpoint.huggingface import EMBEDDERS
 from webllm_py.checkpoint.json_text import parse_object
 from webllm_py.checkpoint.mlc_config import (
@@ -18,6 +18,7 @@ from webllm_py.checkpoint.mlc_config import (
 from webllm_py.checkpoint.mlc_format import BY_COLUMNS, Quantization
 from webllm_py.checkpoint.mlc_index import WORDS, Record, Shard, read_index
 from webllm_py.checkpoint.text_files import TEXT_FILES, chat_templates, read_file, read_texts
+from webllm_py.checkpoint.vision_part import EMBEDDED, split_embedded
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource, Folder, base_name
 from webllm_py.fetch.verified import VerifiedFile
@@ -59,21 +60,29 @@ async def open_mlc(folder: Folder) -> Checkpoint:
         source.following = following
     await _check_shards(folder, sources)
     files = await read_texts(folder, tokenizer_files(config, TEXT_FILES))
-    if metadata["model_type"] in EMBEDDERS:
+    architecture = metadata["model_type"]
+    if architecture in EMBEDDERS:
         files |= pooling_files(config)
     template, named = chat_templates(folder.name, files)
     conversation = config.get("conv_template")
+    tensors = _tensors(shards, sources, quantization, folder.name)
+    vision = None
+    if architecture in EMBEDDED:
+        prefix = EMBEDDED[architecture].removeprefix("model.")
+        tensors, seeing = split_embedded(tensors, prefix)
+        vision = VisionPart("mlc", architecture, metadata, seeing, {})
     return Checkpoint(
         kind="mlc",
         name=base_name(folder.name),
-        architecture=metadata["model_type"],
+        architecture=architecture,
         metadata=metadata,
-        tensors=_tensors(shards, sources, quantization, folder.name),
+        tensors=tensors,
         files={**files, "generation_config.json": generation_config(config)},
         chat_template=template,
         named_templates=named,
         conversation=conversation if isinstance(conversation, dict) else None,
         sources=tuple(sources.values()),
+        vision=vision,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from webllm_py.checkpoint.checkpoint import Checkpoint
-from webllm_py.checkpoint.gguf import open_gguf
+from webllm_py.checkpoint.checkpoint import Checkpoint, VisionPart
+from webllm_py.checkpoint.gguf import PROJECTOR, open_gguf
 from webllm_py.checkpoint.gguf_format import MAGIC
 from webllm_py.checkpoint.gguf_parts import Opener, is_later_part
 from webllm_py.errors import (
@@ -36,13 +37,17 @@ PICKLE_REASON = (
 OLD_GGML = (b"lmgg", b"fmgg", b"tjgg", b"algg")  # "ggml", "ggmf", "ggjt", "ggla" as integers
 
 
-async def open_checkpoint(source: Any, options: FetchOptions | None = None) -> Checkpoint:
+async def open_checkpoint(
+    source: Any, options: FetchOptions | None = None, vision: Any = None
+) -> Checkpoint:
     """Open a model's files and check them; no tensor is read yet.
 
     Args:
         source: a .gguf file (any part, if the model is split), a Hugging Face folder or an MLC
             folder, as ``fetch.resolve`` takes it.
         options: how files of servers are had. None: nothing is kept.
+        vision: llama.cpp's projector file ("mmproj") of a GGUF file that reads images. None: the
+            one that lies in the same folder, if that is given and has one model only.
 
     Raises:
         SourceError: the bytes cannot be had.
@@ -52,11 +57,35 @@ async def open_checkpoint(source: Any, options: FetchOptions | None = None) -> C
     """
     opened = await resolve(source, options)
     if isinstance(opened, Folder):
-        return await _open_folder(opened)
-    return await _open_file(opened, partial(open_beside, opened))
+        checkpoint = await _open_folder(opened)
+    else:
+        checkpoint = await _open_file(opened, partial(open_beside, opened))
+    if vision is None:
+        return checkpoint
+    try:
+        projector = await resolve(vision, options)
+        if isinstance(projector, Folder):
+            raise NotAModelError(f"{projector.name} is a folder; vision must be one .gguf file")
+        return await _with_projector(checkpoint, projector)
+    except BaseException:
+        await checkpoint.close()
+        raise
 
 
-async def _open_file(source: ByteSource, open_other: Opener) -> Checkpoint:
+async def _with_projector(checkpoint: Checkpoint, source: ByteSource) -> Checkpoint:
+    """A model of a GGUF file, and what sees for it."""
+    if checkpoint.kind != "gguf":
+        await source.close()
+        raise UnsupportedModelError(
+            f"{checkpoint.name} is no GGUF file: what sees lies in its own folder, not in "
+            f"{source.name}"
+        )
+    other = await _open_file(source, partial(open_beside, source), PROJECTOR)
+    part = VisionPart("gguf", other.architecture, other.metadata, other.tensors, {})
+    return replace(checkpoint, vision=part, sources=(*checkpoint.sources, *other.sources))
+
+
+async def _open_file(source: ByteSource, open_other: Opener, kind: str = "model") -> Checkpoint:
     try:
         size = await source.size()
         if size is not None and size < HEAD_BYTES:
@@ -66,7 +95,7 @@ async def _open_file(source: ByteSource, open_other: Opener) -> Checkpoint:
         head = await source.read(0, HEAD_BYTES)
         if not head.startswith(MAGIC):
             raise _not_gguf(source.name, head)
-        return await open_gguf(source, head, open_other)
+        return await open_gguf(source, head, open_other, kind=kind)
     except BaseException:
         await source.close()
         raise
@@ -122,9 +151,19 @@ async def _open_folder(folder: Folder) -> Checkpoint:
         return await open_mlc(folder)
     if names is not None:
         ggufs = [name for name in names if name.lower().endswith(".gguf")]
-        models = [name for name in ggufs if not is_later_part(name)]
+        projectors = sorted(name for name in ggufs if PROJECTOR in base_name(name).lower())
+        models = [n for n in ggufs if n not in projectors and not is_later_part(n)]
         if len(models) == 1:
-            return await _open_in_folder(folder, models[0])
+            checkpoint = await _open_in_folder(folder, models[0])
+            if not projectors:
+                return checkpoint
+            # Of several, that in float16, which what sees was trained near.
+            best = next((name for name in projectors if "f16" in name.lower()), projectors[0])
+            try:
+                return await _with_projector(checkpoint, await folder.open(best))
+            except BaseException:
+                await checkpoint.close()
+                raise
         _refuse_other_files(folder.name, names, models or ggufs)
     elif has_config:
         _refuse_other_files(folder.name, [name for name in USUAL_PICKLES if await has(name)], [])

@@ -8,13 +8,17 @@ from typing import Any
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import UnsupportedModelError
 
-__all__ = ["text_config", "text_tensors"]
+__all__ = ["split_tensors", "text_config"]
 
 CONFIG = "text_config"
 # Configs of parts that are not called so, or that the text cannot do without.
 OTHERS = ("llm_config", "language_config", "thinker_config")
 # What its tensors' names begin with, and what they would begin with alone.
-PREFIXES = {"language_model.": "", "model.language_model.": "model."}
+PREFIXES = {
+    "language_model.": "",
+    "model.language_model.": "model.",
+    "model.text_model.": "model.",
+}
 HEAD = "lm_head."
 
 
@@ -38,13 +42,17 @@ def text_config(name: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
     return config
 
 
-def text_tensors(tensors: Mapping[str, TensorInfo]) -> dict[str, TensorInfo]:
-    """The tensors of the text part, by the names that they would have alone."""
-    found = {}
+def split_tensors(
+    tensors: Mapping[str, TensorInfo],
+) -> tuple[dict[str, TensorInfo], dict[str, TensorInfo]]:
+    """The tensors of the text part, by the names that they would have alone, and all others."""
+    text, others = {}, {}
     for name, tensor in tensors.items():
-        if name.startswith(HEAD):
-            found[name] = tensor
-        for prefix, alone in PREFIXES.items():
-            if name.startswith(prefix):
-                found[alone + name.removeprefix(prefix)] = tensor
-    return found
+        prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
+        if prefix is not None:
+            text[PREFIXES[prefix] + name.removeprefix(prefix)] = tensor
+        elif name.startswith(HEAD):
+            text[name] = tensor
+        else:
+            others[name] = tensor
+    return text, others

@@ -268,6 +268,9 @@ def add_model(parser: ArgumentParser) -> None:
         "--kv-dtype", choices=KV_FORMATS, default="f16", help="of the KV cache (default: f16)"
     )
     group.add_argument(
+        "--vision", metavar="FILE", help="llama.cpp's projector (mmproj) of a GGUF model that sees"
+    )
+    group.add_argument(
         "--tune",
         action=BooleanOptionalAction,
         help="look for the fastest kernels on this GPU, or use fixed defaults "

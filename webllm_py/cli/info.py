@@ -50,7 +50,7 @@ async def describe(options: Namespace) -> dict[str, Any]:
         source = pocket_model() if options.source is None else options.source
         record = find_prebuilt(source)
         try:
-            checkpoint = await open_checkpoint(source)
+            checkpoint = await open_checkpoint(source, vision=options.vision)
         except SourceError as error:
             if record is None:
                 raise
@@ -96,6 +96,7 @@ def describe_model(model: Transformer) -> dict[str, Any]:
         **common_numbers(model),
         "n_kv_heads": config.n_kv_heads,
         "tied_embeddings": model.tied,
+        "vision": model.vision.config.architecture if model.vision else None,
         "rope_theta": config.rope_theta,
         "rope_scaling": scaling and f"{scaling.kind}, factor {scaling.factor:g}",
     }

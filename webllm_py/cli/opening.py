@@ -32,6 +32,7 @@ async def open_engine(
         "quantize": options.quantize,
         "kv_dtype": options.kv_dtype,
         "tune": options.tune,
+        "vision": options.vision,
     }
     progress = ProgressLine(sys.stderr)
     device = None

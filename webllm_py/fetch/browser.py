@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import js
 from pyodide.code import run_js
 from pyodide.ffi import JsException, JsProxy, to_js
 
@@ -46,12 +47,19 @@ MAX_SAFE = 2**53 - 1  # the largest int that becomes a JavaScript number, and no
 @cache
 def bridge() -> Any:
     """stream.js, loaded once."""
-    return load_script((Path(__file__).parent / "stream.js").read_text("utf-8"))
+    return load_script("fetch/stream.js")
 
 
-def load_script(text: str) -> Any:
-    """The value of a script in JavaScript."""
-    return run_js(text)
+def load_script(name: str) -> Any:
+    """The value of a file in JavaScript, one expression, by its path in this package.
+
+    Where a policy forbids the browser to evaluate texts, as in extensions, the worker brings the
+    files as functions (web/js/worker.js).
+    """
+    scripts = getattr(js, "webllm_py_scripts", None)
+    if scripts is not None:
+        return getattr(scripts, name)()
+    return run_js((Path(__file__).parents[1] / name).read_text("utf-8"))
 
 
 @contextmanager
@@ -93,7 +101,7 @@ def translated(name: str, error: Any) -> SourceError:
 
 
 def absolute_url(url: str) -> str:
-    """The URL, taken relative to the page or worker.
+    """The URL, taken relative to the page or worker, or to what a worker's page says (web/js).
 
     Raises:
         SourceError: it is no URL, or is relative where the page has no address.

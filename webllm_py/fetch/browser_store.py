@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from webllm_py.errors import SourceError
@@ -22,11 +21,7 @@ __all__ = ["BrowserBackend", "handle_target", "open_backend", "read_state", "wri
 @cache
 def script() -> Any:
     """store.js on places.js, loaded once."""
-    places, store = (
-        load_script((Path(__file__).parent / name).read_text("utf-8"))
-        for name in ("places.js", "store.js")
-    )
-    return store(places)
+    return load_script("fetch/store.js")(load_script("fetch/places.js"))
 
 
 @cache

@@ -13,6 +13,7 @@
     constructor(name = ROOT) {
       this.name = name;
       this.written = {}; // folders, once something is put into them
+      this.writing = new Map(); // files that are being written, by folder and name
     }
 
     async root() {
@@ -40,7 +41,20 @@
       }
     }
 
+    // One at a time of a name: a file that is being written cannot be opened for writing again.
     async put(folder, name, ...parts) {
+      const key = JSON.stringify([folder, name]);
+      const before = this.writing.get(key)?.catch(() => {});
+      const writing = Promise.resolve(before).then(() => this.write(folder, name, parts));
+      this.writing.set(key, writing);
+      try {
+        await writing;
+      } finally {
+        if (this.writing.get(key) === writing) this.writing.delete(key);
+      }
+    }
+
+    async write(folder, name, parts) {
       const file = await this.file(folder, name);
       if (file.createSyncAccessHandle && globalThis.WorkerGlobalScope) {
         const handle = await file.createSyncAccessHandle();

@@ -369,7 +369,7 @@
       answered: size !== undefined,
       received: 0,
     }),
-    absoluteUrl: (url) => new URL(url, globalThis.location?.href).href,
+    absoluteUrl: (url) => new URL(url, globalThis.webllm_py_base ?? globalThis.location?.href).href,
     toArray: (list) => Array.from(list),
     readBlob,
     openInDirectory,

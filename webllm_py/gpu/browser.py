@@ -12,10 +12,8 @@ from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-from pyodide.code import run_js
 from pyodide.ffi import JsException, can_run_sync, create_proxy, run_sync, to_js
 
 from webllm_py.errors import (
@@ -26,6 +24,7 @@ from webllm_py.errors import (
     ShaderError,
     WebLLMError,
 )
+from webllm_py.fetch.browser import load_script
 from webllm_py.fetch.source import Chunk
 from webllm_py.gpu.device import (
     POOLED_BYTES,
@@ -55,13 +54,9 @@ async def open_browser(
 ) -> Device:
     """Open the browser's GPU. Arguments and errors are those of ``gpu.native.open_native``."""
     with named_errors():
-        bridge = javascript("replay.js")(javascript("nudge.js"), javascript("host_clock.js"))
+        parts = (load_script(f"gpu/{name}.js") for name in ("nudge", "host_clock"))
+        bridge = load_script("gpu/replay.js")(*parts)
         return BrowserDevice(await bridge.open(power_preference), f16=f16, subgroups=subgroups)
-
-
-def javascript(name: str) -> Any:
-    """The value of a file of this folder, which is one expression."""
-    return run_js((Path(__file__).parent / name).read_text("utf-8"))
 
 
 def can_suspend() -> bool:

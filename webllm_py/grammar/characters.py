@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from webllm_py.grammar.regular import Regular, byte_set, choice, sequence
+from webllm_py.grammar.regular import byte_set, choice, sequence
+from webllm_py.grammar.term import Regular
 from webllm_py.grammar.words import literal
 
 __all__ = [

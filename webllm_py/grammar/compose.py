@@ -10,7 +10,8 @@ from webllm_py.errors import GrammarError
 from webllm_py.grammar.free import free_text
 from webllm_py.grammar.parts import Named, alternatives, series
 from webllm_py.grammar.pushdown import Grammar, Node, Reference, Terminal
-from webllm_py.grammar.regular import EPSILON, Regular, choice
+from webllm_py.grammar.regular import choice
+from webllm_py.grammar.term import EPSILON, Regular
 from webllm_py.grammar.words import literal
 
 __all__ = ["NOTHING", "Part", "Tag", "any_of", "in_free_text", "in_order", "node_of", "one_or_more"]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from weakref import WeakValueDictionary
 
 from webllm_py.grammar.pushdown import Terminal
-from webllm_py.grammar.regular import EMPTY, EPSILON, Regular, choice, refine
+from webllm_py.grammar.regular import choice
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular, refine
 
 __all__ = ["CONTROL_BYTES", "FreeText", "free_text"]
 

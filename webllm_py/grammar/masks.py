@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from webllm_py.grammar.characters import Ranges
 from webllm_py.grammar.pushdown import State
-from webllm_py.grammar.regular import Regular, capped
+from webllm_py.grammar.regular import capped
 from webllm_py.grammar.slices import SLICES, Slice, bitmap
+from webllm_py.grammar.term import Regular
 from webllm_py.grammar.trie import Trie
 
 __all__ = ["TokenMasks"]

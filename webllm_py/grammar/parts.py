@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from webllm_py.grammar.pushdown import Choice, Loop, Node, Series, Terminal
-from webllm_py.grammar.regular import EMPTY, EPSILON, choice, repeat, sequence
+from webllm_py.grammar.regular import choice, repeat, sequence
+from webllm_py.grammar.term import EMPTY, EPSILON
 
 __all__ = ["Named", "alternatives", "repeated", "series"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webllm_py.errors import GrammarError
-from webllm_py.grammar.regular import EMPTY, EPSILON, Regular
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular
 
 __all__ = ["Choice", "Frame", "Grammar", "Loop", "Node", "Reference", "Series", "State", "Terminal"]
 

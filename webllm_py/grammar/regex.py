@@ -13,7 +13,8 @@ from webllm_py.grammar.characters import (
     merged,
     utf8,
 )
-from webllm_py.grammar.regular import EPSILON, Regular, choice, repeat, sequence, until
+from webllm_py.grammar.regular import choice, repeat, sequence, until
+from webllm_py.grammar.term import EPSILON, Regular
 
 __all__ = ["regex", "searching"]
 

@@ -1,165 +1,33 @@
-"""Regular languages over bytes, read one byte at a time by Brzozowski derivatives.
+"""Regular languages over bytes, as terms that are put together and simplified.
 
-A language is a hash-consed term: equal terms are one object, so a term is also a state of a
-deterministic automaton that is built as far as it is read. Intersection and complement are terms
-like the others, and a counted repetition is one term however large its counts are.
+Terms are hash-consed: equal ones are one object, so a term is also a state of a deterministic
+automaton. A counted repetition is one term however large its counts are.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
 from weakref import WeakValueDictionary
 
-from webllm_py.errors import GrammarError
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular, refine
 
 __all__ = [
+    "ALL_BYTES",
     "ANYTHING",
-    "EMPTY",
-    "EPSILON",
-    "Regular",
-    "both",
+    "ByteSet",
+    "InSequence",
+    "Repetition",
     "byte_set",
     "capped",
     "choice",
-    "complement",
-    "refine",
     "repeat",
     "sequence",
     "until",
 ]
 
 ALL_BYTES = (1 << 256) - 1
-SEARCH_LIMIT = 20_000
-"""States looked through before a term is given up as too complex to tell whether it is empty."""
 
 
-class Regular:
-    """One term. Built by the functions of this module, which simplify and share.
-
-    Attributes:
-        nullable: the empty string is in the language.
-        boolean: an intersection or complement is inside, so that emptiness needs a search.
-        ends: the whole text may end inside this term, whatever was to follow it.
-    """
-
-    ends = False
-
-    __slots__ = (
-        "__weakref__",
-        "_alive",
-        "_classes",
-        "_derivatives",
-        "_steps",
-        "boolean",
-        "nullable",
-    )
-
-    def __init__(self, nullable: bool, boolean: bool = False):
-        self.nullable = nullable
-        self.boolean = boolean
-        self._steps: dict[int, Regular] = {}
-        self._derivatives: dict[int, Regular] = {}
-        self._classes: tuple[int, ...] | None = None
-        self._alive: bool | None = None if boolean else True
-
-    def step(self, byte: int) -> Regular:
-        """What may follow once ``byte`` was read; ``EMPTY`` where nothing may."""
-        found = self._steps.get(byte)
-        return found if found is not None else self._first_step(byte)
-
-    def _first_step(self, byte: int) -> Regular:
-        for members in self.classes():
-            if members >> byte & 1:
-                lowest = (members & -members).bit_length() - 1
-                found = self._steps.get(lowest)
-                if found is None:
-                    found = self._ahead(lowest)
-                    if found.boolean and not found.alive():
-                        found = EMPTY
-                    self._steps[lowest] = found
-                break
-        else:
-            found = EMPTY
-        self._steps[byte] = found
-        return found
-
-    def _ahead(self, byte: int) -> Regular:
-        """The derivative, which may turn out to be empty."""
-        found = self._derivatives.get(byte)
-        if found is None:
-            found = self._derivatives[byte] = self.derivative(byte)
-        return found
-
-    def classes(self) -> tuple[int, ...]:
-        """Disjoint sets of bytes that this term cannot tell apart; what is in none is refused."""
-        if self._classes is None:
-            self._classes = self.partition()
-        return self._classes
-
-    def first(self) -> int:
-        """The set of bytes that may come first, as 256 bits."""
-        total = 0
-        for members in self.classes():
-            lowest = (members & -members).bit_length() - 1
-            if self.step(lowest) is not EMPTY:
-                total |= members
-        return total
-
-    def alive(self) -> bool:
-        """Whether any string is in the language.
-
-        Raises:
-            GrammarError: it takes more than ``SEARCH_LIMIT`` states to tell.
-        """
-        if self._alive is None:
-            self._search()
-        return bool(self._alive)
-
-    def _search(self) -> None:
-        """Set ``_alive`` of this term and of others that were met.
-
-        A path to an accepting term settles all terms on it; a search that ends without one
-        settles all that it saw.
-        """
-        parents: dict[Regular, Regular | None] = {self: None}
-        pending = deque([self])
-        while pending:
-            term = pending.popleft()
-            if term.nullable or term._alive:
-                walk: Regular | None = term
-                while walk is not None:
-                    walk._alive = True
-                    walk = parents[walk]
-                return
-            if len(parents) > SEARCH_LIMIT:
-                raise GrammarError("a pattern combined with other limits is too complex to check")
-            for members in term.classes():
-                target = term._ahead((members & -members).bit_length() - 1)
-                if target is not EMPTY and target._alive is not False and target not in parents:
-                    parents[target] = term
-                    pending.append(target)
-        for term in parents:
-            term._alive = False
-
-    def partition(self) -> tuple[int, ...]:
-        raise NotImplementedError
-
-    def derivative(self, byte: int) -> Regular:
-        raise NotImplementedError
-
-
-class _Empty(Regular):
-    __slots__ = ()
-
-    def partition(self) -> tuple[int, ...]:
-        return ()
-
-    def derivative(self, byte: int) -> Regular:
-        return EMPTY
-
-
-class _Bytes(Regular):
+class ByteSet(Regular):
     __slots__ = ("members",)
 
     def __init__(self, members: int):
@@ -173,7 +41,7 @@ class _Bytes(Regular):
         return EPSILON if self.members >> byte & 1 else EMPTY
 
 
-class _Sequence(Regular):
+class InSequence(Regular):
     __slots__ = ("head", "tail")
 
     def __init__(self, head: Regular, tail: Regular):
@@ -205,7 +73,7 @@ class _Choice(Regular):
         return choice(*(option.step(byte) for option in self.options))
 
 
-class _Repeat(Regular):
+class Repetition(Regular):
     __slots__ = ("item", "least", "most")
 
     def __init__(self, item: Regular, least: int, most: int | None):
@@ -238,65 +106,7 @@ class _Until(Regular):
         return until(self.found.step(byte), self.after.step(byte))
 
 
-class _Both(Regular):
-    __slots__ = ("parts",)
-
-    def __init__(self, parts: frozenset[Regular]):
-        super().__init__(all(part.nullable for part in parts), True)
-        self.parts = parts
-
-    def partition(self) -> tuple[int, ...]:
-        found: tuple[int, ...] = (ALL_BYTES,)
-        for part in self.parts:
-            found = tuple(a & b for a in found for b in part.classes() if a & b)
-        return found
-
-    def derivative(self, byte: int) -> Regular:
-        return both(*(part.step(byte) for part in self.parts))
-
-
-class _Complement(Regular):
-    __slots__ = ("inner",)
-
-    def __init__(self, inner: Regular):
-        super().__init__(not inner.nullable, True)
-        self.inner = inner
-
-    def partition(self) -> tuple[int, ...]:
-        found = self.inner.classes()
-        rest = ALL_BYTES
-        for members in found:
-            rest &= ~members
-        return (*found, rest) if rest else found
-
-    def derivative(self, byte: int) -> Regular:
-        return complement(self.inner.step(byte))
-
-
-def refine(partitions: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    """The coarsest sets that lie within or outside each set of each partition."""
-    found: list[int] = []
-    for partition in partitions:
-        for new in partition:
-            split = []
-            for old in found:
-                common = old & new
-                if common and common != old:
-                    split += [common, old ^ common]
-                else:
-                    split.append(old)
-                new &= ~old
-            if new:
-                split.append(new)
-            found = split
-    return tuple(found)
-
-
 _shared: WeakValueDictionary[tuple[object, ...], Regular] = WeakValueDictionary()
-
-EMPTY: Regular = _Empty(False)
-EMPTY._alive = False
-EPSILON: Regular = _Empty(True)
 
 
 def byte_set(members: int) -> Regular:
@@ -306,7 +116,7 @@ def byte_set(members: int) -> Regular:
     key = ("bytes", members)
     found = _shared.get(key)
     if found is None:
-        found = _shared[key] = _Bytes(members)
+        found = _shared[key] = ByteSet(members)
     return found
 
 
@@ -326,7 +136,7 @@ def _pair(head: Regular, tail: Regular) -> Regular:
     if tail is EPSILON:
         return head
     chain = []
-    while isinstance(head, _Sequence):
+    while isinstance(head, InSequence):
         chain.append(head.head)
         head = head.tail
     tail = _linked(head, tail)
@@ -339,7 +149,7 @@ def _linked(head: Regular, tail: Regular) -> Regular:
     key = ("sequence", head, tail)
     found = _shared.get(key)
     if found is None:
-        found = _shared[key] = _Sequence(head, tail)
+        found = _shared[key] = InSequence(head, tail)
     return found
 
 
@@ -353,7 +163,7 @@ def choice(*options: Regular) -> Regular:
         elif option is not EMPTY:
             flat.add(option)
     if len(flat) > 1:
-        for option in [x for x in flat if isinstance(x, _Bytes)]:
+        for option in [x for x in flat if isinstance(x, ByteSet)]:
             members |= option.members
             flat.discard(option)
         if members:
@@ -386,7 +196,7 @@ def repeat(item: Regular, least: int = 0, most: int | None = None) -> Regular:
     key = ("repeat", item, least, most)
     found = _shared.get(key)
     if found is None:
-        found = _shared[key] = _Repeat(item, least, most)
+        found = _shared[key] = Repetition(item, least, most)
     return found
 
 
@@ -405,68 +215,22 @@ def until(found: Regular, after: Regular) -> Regular:
     return shared
 
 
-def both(*parts: Regular) -> Regular:
-    """What is in every one of these."""
-    flat: set[Regular] = set()
-    for part in parts:
-        if part is EMPTY:
-            return EMPTY
-        if isinstance(part, _Both):
-            flat |= part.parts
-        elif part is not ANYTHING:
-            flat.add(part)
-    if EPSILON in flat:
-        return EPSILON if all(part.nullable for part in flat) else EMPTY
-    repeats = [part for part in flat if isinstance(part, _Repeat)]
-    for part in repeats:
-        star = part.most is None and not part.least
-        if star and any(x.item is part.item and x is not part for x in repeats):
-            flat.discard(part)
-    if not flat:
-        return ANYTHING
-    if len(flat) == 1:
-        return flat.pop()
-    heads = {part.head if isinstance(part, _Sequence) else None for part in flat}
-    if len(heads) == 1 and isinstance(head := heads.pop(), _Bytes):
-        return sequence(head, both(*(x.tail for x in flat if isinstance(x, _Sequence))))
-    key = ("both", frozenset(flat))
-    found = _shared.get(key)
-    if found is None:
-        found = _shared[key] = _Both(frozenset(flat))
-    return found
-
-
-def complement(inner: Regular) -> Regular:
-    """Every string of bytes that is not in ``inner``."""
-    if inner is EMPTY:
-        return ANYTHING
-    if inner is ANYTHING:
-        return EMPTY
-    if isinstance(inner, _Complement):
-        return inner.inner
-    key = ("complement", inner)
-    found = _shared.get(key)
-    if found is None:
-        found = _shared[key] = _Complement(inner)
-    return found
-
-
 def capped(term: Regular, limit: int) -> Regular:
     """A term that nobody can tell from this one within fewer than ``limit`` bytes.
 
     Counts are cut to ``limit``. Not for intersections and complements: whether anything is left of
     those can depend on the exact count.
     """
-    if isinstance(term, _Sequence):
+    if isinstance(term, InSequence):
         return sequence(capped(term.head, limit), term.tail)
     if isinstance(term, _Choice):
         return choice(*(capped(option, limit) for option in term.options))
-    if isinstance(term, _Repeat):
+    if isinstance(term, Repetition):
         most = None if term.most is None else min(term.most, limit)
         return repeat(term.item, min(term.least, limit), most)
     return term
 
 
-ANYTHING: Regular = _Repeat(_Bytes(ALL_BYTES), 0, None)
+ANYTHING: Regular = Repetition(ByteSet(ALL_BYTES), 0, None)
 _shared["bytes", ALL_BYTES] = ANYTHING.item  # type: ignore[attr-defined]
 _shared["repeat", ANYTHING.item, 0, None] = ANYTHING  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from webllm_py.grammar.characters import Ranges, utf8
-from webllm_py.grammar.regular import EMPTY, EPSILON, Regular
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular
 from webllm_py.grammar.trie import Trie
 
 __all__ = ["SLICES", "Slice", "bitmap"]

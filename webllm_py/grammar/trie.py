@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterable
 
 from webllm_py.grammar.pushdown import State
-from webllm_py.grammar.regular import EMPTY, EPSILON, Regular
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular
 
 __all__ = ["Trie"]
 

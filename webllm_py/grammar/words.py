@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from webllm_py.grammar.regular import EPSILON, Regular, byte_set, choice, sequence
+from webllm_py.grammar.regular import byte_set, choice, sequence
+from webllm_py.grammar.term import EPSILON, Regular
 
 __all__ = ["literal", "literals"]
 

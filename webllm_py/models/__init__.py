@@ -40,7 +40,13 @@ def model_for(checkpoint: Checkpoint) -> Transformer:
             turn(tensors, family.transposed)
         if checkpoint.metadata.get("tie_word_embeddings") and "token_embd.weight" in tensors:
             tensors.pop("output.weight", None)  # some exporters store the tied table twice
-    return Transformer(config_of(checkpoint, tensors, family), tensors)
+    config = config_of(checkpoint, tensors, family)
+    vision = None
+    if checkpoint.vision:
+        from webllm_py.models.vision import vision_for  # few models see
+
+        vision = vision_for(checkpoint.vision, config.hidden_size)
+    return Transformer(config, tensors, vision)
 
 
 def turn(tensors: dict[str, TensorInfo], names: Collection[str]) -> None:

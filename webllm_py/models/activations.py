@@ -23,7 +23,8 @@ class Activations:
     it is added to hidden. ``scores``: (rows, experts); ``route``: kernels/route.wgsl. Of experts,
     gated holds a row for each that a row goes to. ``steering``: what is added to hidden after some
     layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
-    weights are written to be looked at, if they are.
+    weights are written to be looked at, if they are. ``images``: map and table of rows that come
+    from images, in a chunk that has some (runtime/images.py).
     """
 
     step: Buffer
@@ -45,6 +46,7 @@ class Activations:
     steering: Mapping[int, Buffer] = field(default_factory=dict)
     weights: Buffer | None = None
     seen_keys: int = 0
+    images: tuple[Buffer, Buffer] | None = None
 
 
 def padded(length: int) -> int:

@@ -136,10 +136,10 @@ class Bert(Declaration):
         g.norm("token_embd_norm", g.buffers.summed, g.buffers.hidden)
         for i in range(self.config.n_layers):
             layer = f"blk.{i}"
-            g.attend(f"{layer}.qkv")
+            g.attend(f"{layer}.qkv", g.buffers.hidden)
             g.add_linear(f"{layer}.attn_output", g.buffers.summed, g.buffers.hidden)
             g.norm(f"{layer}.attn_output_norm", g.buffers.hidden, g.buffers.summed)
-            g.widen(f"{layer}.ffn_up")
+            g.widen(f"{layer}.ffn_up", "gelu")
             g.add_linear(f"{layer}.ffn_down", g.buffers.inner, g.buffers.summed)
             g.norm(f"{layer}.layer_output_norm", g.buffers.summed, g.buffers.hidden)
         g.pool()

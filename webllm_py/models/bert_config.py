@@ -8,12 +8,11 @@ from typing import Any
 
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
+from webllm_py.models.encoder_layers import MOST_HEAD_DIM
 from webllm_py.models.numbers import Numbers, check_layers, sound_values
 from webllm_py.models.pooling import Pooling, pooling_of
 
-__all__ = ["MOST_HEAD_DIM", "BertConfig", "bert_config_of"]
-
-MOST_HEAD_DIM = 128  # of kernels/attention_encoder.wgsl
+__all__ = ["BertConfig", "bert_config_of"]
 
 
 @dataclass(frozen=True)

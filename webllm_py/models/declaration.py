@@ -62,19 +62,24 @@ class Declaration(ABC):
         return Tensors(self.tensors)
 
     @property
+    def all_tensors(self) -> list[TensorInfo]:
+        """Its tensors, and those of what belongs to it."""
+        return list(self.tensors.values())
+
+    @property
     def nbytes(self) -> int:
         """Bytes of its tensors, as the file stores them."""
-        return sum(tensor.stored_bytes for tensor in self.tensors.values())
+        return sum(tensor.stored_bytes for tensor in self.all_tensors)
 
     @property
     def n_parameters(self) -> int:
         """Numbers in its tensors."""
-        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
+        return sum(math.prod(tensor.shape) for tensor in self.all_tensors)
 
     @property
     def formats(self) -> dict[str, int]:
         """Bytes of its tensors by the format that stores them, the most first."""
         sizes: dict[str, int] = {}
-        for tensor in self.tensors.values():
+        for tensor in self.all_tensors:
             sizes[tensor.format.name] = sizes.get(tensor.format.name, 0) + tensor.stored_bytes
         return dict(sorted(sizes.items(), key=lambda item: -item[1]))

@@ -31,6 +31,18 @@ class Graph(Recording):
         """hidden += rows of the table for the step's positions."""
         self.look_up(name, WORD=1, ADD=True)
 
+    def place_images(self) -> None:
+        """hidden = the rows of images, where they stand, if the chunk has any."""
+        if self.buffers.images:
+            from webllm_py.models.move_rows import move_rows  # not before it is needed
+
+            row_map, table = self.buffers.images
+            width = padded(self.config.hidden_size)
+            moved = (table, self.buffers.zeros, row_map, self.buffers.hidden)
+            self.dispatches.append(
+                move_rows(moved, self.rows, columns=width, strides=(width, width))
+            )
+
     def project_qkv(self, name: str, layer: int) -> None:
         """q, and the layer's pages, from the normed hidden rows: projected, biased, normed by
         head, rotated."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.models.config import ModelConfig
@@ -14,18 +15,31 @@ from webllm_py.models.rope import Rotation, inverse_frequencies
 from webllm_py.models.tensors import norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
 
+if TYPE_CHECKING:
+    from webllm_py.models.vision import VisionModel
+
 __all__ = ["Transformer"]
 
 
 @dataclass(frozen=True)
 class Transformer(Declaration):
-    """Which tensors make which matrices, and the pass over them."""
+    """Which tensors make which matrices, and the pass over them.
+
+    Attributes:
+        vision: of a model that reads images too, what makes rows of them.
+    """
 
     config: ModelConfig
     tensors: Mapping[str, TensorInfo]
+    vision: VisionModel | None = None
 
     def __post_init__(self) -> None:
         self.check_all_used(self.config.architecture, ROPE_TENSORS)
+
+    @property
+    def all_tensors(self) -> list[TensorInfo]:
+        seeing = self.vision.tensors.values() if self.vision else ()
+        return [*self.tensors.values(), *seeing]
 
     @property
     def layers(self) -> list[Layer]:
@@ -109,6 +123,7 @@ class Transformer(Declaration):
         g.embed("token_embd")
         if self.config.learned_positions:
             g.embed_positions("position_embd")
+        g.place_images()
 
     def layer(self, g: Graph, index: int) -> None:
         """Hidden rows through a layer."""

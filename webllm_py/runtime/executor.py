@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from webllm_py.models.graph import Graph
 from webllm_py.models.kv_cache import KVFormat, page_bytes, row_bytes
 from webllm_py.models.linear import Gemm
 from webllm_py.models.rope import Rotation, rope_table
+from webllm_py.models.seen import NO_TOKEN, is_seen
 from webllm_py.models.step import PAGE, SLOTS, Row, StepLayout
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import Tuning
@@ -31,6 +33,7 @@ from webllm_py.runtime.pages import Sequence as CachedSequence
 
 if TYPE_CHECKING:
     from webllm_py.runtime.adapters import Adapters
+    from webllm_py.runtime.images import ImageRows
 
 __all__ = ["Executor", "longest_context"]
 
@@ -49,6 +52,7 @@ class Executor:
     Attributes:
         usual_prompts: tokens of those whose kernels are compiled while loading.
         paces: seconds of a decode step, of so many answers together, as last measured.
+        images: what has the rows of images, in a model that sees.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Executor:
         self.paces: dict[int, float] = {}
         self._plans: dict[tuple[object, str, int], Plan] = {}
         self._last_row = 0
+        self.images: ImageRows | None = None
         self.batch = Batch(self)
 
     def _activations(self, config: ModelConfig, step: Buffer) -> Activations:
@@ -172,17 +177,26 @@ class Executor:
 
     async def prefill(
         self, sequence: CachedSequence, tokens: Sequence[int], slot: int = 0
-    ) -> AsyncIterator[CachedSequence]:
-        """Compute the keys and values of tokens that follow the sequence, a chunk at a time.
+    ) -> AsyncGenerator[CachedSequence, None]:
+        """Compute the keys and values of tokens that follow the sequence, a chunk at a time; where
+        some are rows of images, after each tile of these, too.
 
         At most two chunks are queued, so that stopping between them is quick. The hidden rows of
         the last chunk stay for ``go_on``.
         """
         for start in range(0, len(tokens), self.chunk):
             part = tokens[start : start + self.chunk]
+            images = self.images if self.images and any(map(is_seen, part)) else None
+            if images:
+                async with aclosing(images.make(part)) as tiles:
+                    async for _ in tiles:
+                        yield sequence
             await self.cache.reserve(sequence, len(sequence.tokens) + len(part), slot)
-            plan = await self.forward_plan(len(part), adapted=bool(sequence.adapters))
-            self.write_rows(consecutive(part, len(sequence.tokens), slot))
+            plan = await self.forward_plan(len(part), images, adapted=bool(sequence.adapters))
+            words = [min(token, NO_TOKEN) for token in part] if images else part
+            self.write_rows(consecutive(words, len(sequence.tokens), slot))
+            if images:
+                images.put(part)
             if start:
                 await self.device.idle()
             self.device.replay(plan)
@@ -198,7 +212,7 @@ class Executor:
         slot: int = 0,
         *,
         fused: bool = True,
-    ) -> AsyncIterator[CachedSequence]:
+    ) -> AsyncGenerator[CachedSequence, None]:
         """Compute what a sequence lacks of a prompt, by ``prefill``, and of an answer that it got
         elsewhere: step by step as it was drawn, so that keys and values are the same to the bit.
         The newest token of that is left to the next step.
@@ -206,8 +220,10 @@ class Executor:
         Args:
             fused: whether that was by steps with the fewest dispatches; see ``Decoder.step``.
         """
-        async for _ in self.prefill(sequence, prompt[len(sequence.tokens) :], slot):
-            yield sequence
+        chunks = self.prefill(sequence, prompt[len(sequence.tokens) :], slot)
+        async with aclosing(chunks):
+            async for _ in chunks:
+                yield sequence
         for token in said[len(sequence.tokens) - len(prompt) : -1]:
             position = len(sequence.tokens)
             await self.cache.reserve(sequence, position + 1, slot)
@@ -245,11 +261,22 @@ class Executor:
             self._plans[key] = await self.device.record(name, dispatches)
         return self._plans[key]
 
-    async def forward_plan(self, rows: int, *, adapted: bool = False, fused: bool = False) -> Plan:
-        """The plan of a chunk of so many rows: keys, values and hidden states."""
+    async def forward_plan(
+        self,
+        rows: int,
+        images: ImageRows | None = None,
+        *,
+        adapted: bool = False,
+        fused: bool = False,
+    ) -> Plan:
+        """The plan of a chunk of so many rows, some of images or none: keys, values and hidden
+        states."""
         rows = self.bucket(rows)
         make = partial(self.forward, rows, head=False, adapted=adapted, fused=fused)
-        name = plan_name("fused forward" if fused else "forward", adapted)
+        if images:
+            make = partial(make, images=(images.map, images.table))
+        name = "forward images" if images else "fused forward" if fused else "forward"
+        name = plan_name(name, adapted)
         return await self.plan(self, name, rows, make)
 
     @property

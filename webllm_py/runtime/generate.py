@@ -142,10 +142,11 @@ async def begun(
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
             stats.cached_tokens = min(len(prompt), len(sequences[0].tokens))
-        fused = not steps.needed
-        async for _ in executor.retrace(sequences[0], prompt, said, fused=fused):
-            if member.interrupted():
-                return
+        chunks = executor.retrace(sequences[0], prompt, said, fused=not steps.needed)
+        async with aclosing(chunks):
+            async for _ in chunks:
+                if member.interrupted():
+                    return
         await go_on(run, len(settings), said)
         guess = guess and not settings[0].mirostat_tau
         if shared:
@@ -189,13 +190,12 @@ def alone(
     """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
     constraints, logprobs = steps.constraints, run.decoder.logprobs
     masks_rarely = len(run.sequences) == 1 and settings.memoryless and not logprobs
-    masks_rarely = masks_rarely and bool(constraints) and constraints[0].is_free
     for token in said if constraints else ():
         constraints[0].accept(token)
-    if masks_rarely:
+    if masks_rarely and constraints:
         from webllm_py.runtime.verified import verified  # not before it is needed
 
-        return verified(run, constraints[0], steps.tokens, guess=guess)
+        return verified(run, constraints[0], steps.tokens, guess=guess, cut=settings.cuts)
     return steps.tokens() if steps.needed else run.ahead(guess=guess)
 
 

@@ -48,15 +48,19 @@ def place_weights(
     model: Declaration,
     report: ProgressReporter,
     quantize: Quantize | None = None,
+    loader: Loader | None = None,
 ) -> tuple[Weights, Loader]:
     """Make the buffers of a model's matrices and vectors; the loader's ``run`` fills them.
+
+    Args:
+        loader: one that fills those of another part of the model as well.
 
     Raises:
         ValueError: ``quantize`` names tensors that are not there, or parts what belongs together.
         DeviceLimitError: a buffer is over the device's limits.
         GPUOutOfMemoryError: no memory; where the device tells late, ``Device.check`` raises it.
     """
-    loader = Loader(device, owner, report)
+    loader = loader or Loader(device, owner, report)
     check_patterns(model.matrices(), quantize)
     matrices = {m.name: loader.place_matrix(m, quantize) for m in model.matrices()}
     vectors = {v.name: loader.place_vector(v) for v in model.vectors() if v.length}

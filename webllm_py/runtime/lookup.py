@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from webllm_py.models.seen import is_seen
+
 __all__ = ["Lookup"]
 
 # Shorter runs recur by chance, longer ones are found late.
@@ -48,5 +50,8 @@ class Lookup:
             for at in range(self._next, self._next + most):
                 # A run that goes on up to here repeats itself.
                 beyond = at - len(self.tokens)
-                guessed.append(self.tokens[at] if beyond < 0 else guessed[beyond])
+                guess = self.tokens[at] if beyond < 0 else guessed[beyond]
+                if is_seen(guess):
+                    break
+                guessed.append(guess)
         return guessed

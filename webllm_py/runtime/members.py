@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,6 @@ class Joining:
         for stats in member.stats:
             stats.prompt_tokens, stats.cached_tokens = len(prompt), cached
             stats.began = time.perf_counter()
-        self.chunks: AsyncIterator[CachedSequence] = executor.retrace(
+        self.chunks: AsyncGenerator[CachedSequence, None] = executor.retrace(
             self.sequences[0], prompt, member.said, slots[0]
         )

@@ -22,6 +22,7 @@ from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.cache import FIRST_PAGES
 from webllm_py.runtime.embedder import Embedder
 from webllm_py.runtime.executor import Executor, longest_context
+from webllm_py.runtime.images import add_images
 from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.pieces import HEADERS_BYTES, staging_bytes
 from webllm_py.runtime.progress import ProgressReporter
@@ -154,9 +155,16 @@ def plan_memory(
         kv_format=kv_format,
     )
     cache = sum(buffer.size for buffer in executor.buffers.kv)
+    work = owner.nbytes - weight_bytes - cache
+    if model.vision:
+        before = owner.nbytes
+        add_images(executor, model.vision, loader)
+        weight_bytes += owner.nbytes - before
+        if executor.images:
+            work += sum(executor.images.encoder.sizes().values())  # taken for the first image
     return MemoryPlan(
         weights=weight_bytes,
-        work=owner.nbytes - weight_bytes - cache,
+        work=work,
         page=executor.cache.bytes_a_page,
         staging=staging_bytes(sizing, loader.pieces),
         context_length=executor.context_length,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.seen import words_only
 from webllm_py.models.step import ROWS_AT
 from webllm_py.models.tuning import Tuning
 from webllm_py.runtime.settings import SamplingSettings
@@ -122,7 +123,7 @@ class Sampler:
         ):
             flags |= PENALTIES
             counts = array("I", bytes(4 * self.vocab_size))
-            for token in prompt:
+            for token in words_only(prompt):
                 counts[token] = IN_PROMPT
             for token in said:
                 counts[token] += 1

@@ -105,6 +105,12 @@ class SamplingSettings:
         return self.temperature < COLDEST or (self.top_k == 1 and not self.mirostat_tau)
 
     @property
+    def cuts(self) -> bool:
+        """Whether unlikely tokens, of those that may be drawn, are cut off."""
+        headed = self.top_k > 0 or self.top_p < 1 or self.min_p > 0
+        return not self.greedy and (headed or self.shaped)
+
+    @property
     def shaped(self) -> bool:
         """Whether tokens are cut otherwise than from the least likely end."""
         return self.typical_p < 1 or self.xtc_probability > 0 or self.mirostat_tau > 0

@@ -16,7 +16,8 @@ from webllm_py.streaming import Queue
 
 __all__ = ["Backlog", "Events"]
 
-DONE = b"data: [DONE]\n\n"
+END = b"\n\n"
+DONE = b"data: [DONE]" + END
 MOST_UNREAD = 4 << 20
 MOST_UNREAD_BY_ALL = 64 << 20
 
@@ -59,6 +60,9 @@ class Events:
         at_end: called once, with the status to note and the usage if there was one.
         on_error: called with what ended it in the middle; gives the status.
         backlog: shared by all streams of a server.
+
+    Attributes:
+        id: the answer's, once it has begun.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Events:
         on_error: Callable[[Exception], int],
         backlog: Backlog,
     ):
+        self.id = ""
         self._stream = stream
         self._show_usage = show_usage
         self._at_end = at_end
@@ -138,6 +143,7 @@ class Events:
         try:
             async for piece in self._stream:
                 plain = piece.to_dict()
+                self.id = plain["id"]
                 self._usage = plain.get("usage") or self._usage
                 if plain["choices"] or self._show_usage:
                     self._put(event(plain))
@@ -163,4 +169,4 @@ class Events:
 def event(value: Mapping[str, Any]) -> bytes:
     """One event. JSON has no line ends, which would end it."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return b"data: " + text.encode("utf-8", "replace") + b"\n\n"
+    return b"data: " + text.encode("utf-8", "replace") + END

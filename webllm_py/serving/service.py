@@ -14,6 +14,7 @@ from webllm_py.serving.errors import GONE, HTTPError, error_reply, status_of
 from webllm_py.serving.events import Backlog, Events
 from webllm_py.serving.messages import Reply, Request
 from webllm_py.serving.metrics import CONTENT_TYPE, Metrics
+from webllm_py.serving.streams import Reader, Streams
 from webllm_py.serving.tokens import detokenized, tokenized
 
 __all__ = ["MOST_WAITING", "Served", "Service"]
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING = 64
 """Requests that may wait for their turn before others are sent away."""
+NAMING = ("/models", "/streams")
+"""Endpoints whose path may go on with the name of one."""
 
 
 ELSEWHERE = {
@@ -83,19 +86,27 @@ class Service:
         api_key: what ``Authorization: Bearer ...`` must have, but for ``/health``; None for no such
             check.
         most_waiting: requests that may wait for their turn; more get the status 429.
+        streams: keeps what is streamed, for ``GET /v1/streams/ID``; for transports that may be cut
+            without their client's will. None: who goes away ends the answer.
     """
 
     def __init__(
-        self, engine: Served, *, api_key: str | None = None, most_waiting: int = MOST_WAITING
+        self,
+        engine: Served,
+        *,
+        api_key: str | None = None,
+        most_waiting: int = MOST_WAITING,
+        streams: Streams | None = None,
     ):
         self.engine = engine
         self.metrics = Metrics()
         self.backlog = Backlog()
         self._api_key = api_key
         self._most_waiting = most_waiting
+        self._streams = streams
         self._created = int(time.time())
         self._recovering: asyncio.Task[None] | None = None
-        self._endpoints: Mapping[str, tuple[str, Callable[[Request], Awaitable[Reply]]]] = {
+        self._endpoints: dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]] = {
             "/chat/completions": ("POST", self._chat),
             "/completions": ("POST", self._completions),
             "/embeddings": ("POST", self._embeddings),
@@ -105,11 +116,13 @@ class Service:
             "/health": ("GET", self._health),
             "/metrics": ("GET", self._metrics),
         }
+        if streams:
+            self._endpoints["/streams"] = ("GET", self._stream)
 
     async def answer(self, request: Request) -> Reply:
         """The reply. Never fails but by cancellation, which ends the answer under way."""
         path = request.path.removeprefix("/v1").rstrip("/")
-        name = "/models" if path.startswith("/models/") else path
+        name = next((name for name in NAMING if path.startswith(f"{name}/")), path)
         status = GONE
         try:
             endpoint = self._endpoint(request, name)
@@ -120,7 +133,7 @@ class Service:
             reply = error_reply(error)
         finally:
             counted = name if name in self._endpoints else "other"
-            if not (status == 200 and isinstance(reply.body, Events)):  # it notes its own end
+            if status != 200 or isinstance(reply.body, bytes):  # a stream notes its own end
                 self.metrics.ended(counted, status)
         return reply
 
@@ -192,8 +205,12 @@ class Service:
             backlog=self.backlog,
         )
         await events.begin()
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # nginx would hold it
-        return Reply(200, "text/event-stream; charset=utf-8", events, headers)
+        return streamed(events if self._streams is None else self._streams.keep(events))
+
+    async def _stream(self, request: Request) -> Reply:
+        assert self._streams is not None
+        id = named(request, "/streams")
+        return streamed(self._streams.attach(id, request.headers.get("last-event-id")))
 
     async def _embeddings(self, request: Request) -> Reply:
         fields = request.fields()
@@ -214,7 +231,7 @@ class Service:
             }
             for adapter in engine.adapters:
                 models.setdefault(adapter, {**models[name], "id": adapter, "parent": name})
-        asked = request.path.removeprefix("/v1").removeprefix("/models").strip("/")
+        asked = named(request, "/models")
         if not asked:
             return Reply.json({"object": "list", "data": [*models.values()]})
         if asked not in models:
@@ -261,3 +278,16 @@ class Service:
             await self.engine.recover()
         except Exception:
             logger.exception("recovering failed")
+
+
+def streamed(body: Events | Reader) -> Reply:
+    """A reply of server-sent events."""
+    headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # nginx would hold it
+    if isinstance(body, Reader):
+        headers["x-stream-id"] = body.id
+    return Reply(200, "text/event-stream; charset=utf-8", body, headers)
+
+
+def named(request: Request, endpoint: str) -> str:
+    """What a path names behind its endpoint's."""
+    return request.path.removeprefix("/v1").removeprefix(endpoint).strip("/")

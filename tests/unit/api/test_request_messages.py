@@ -75,6 +75,27 @@ def test_an_answer_can_be_sent_back_as_a_message() -> None:
     )
 
 
+URL = "https://example.org/cat.png"
+
+
+@pytest.mark.parametrize("detail", [None, "auto", "low", "high"])
+def test_an_image_in_either_form(detail: str | None) -> None:
+    said = {} if detail is None else {"detail": detail}
+    parts = [
+        {"type": "image_url", "image_url": {"url": URL, **said}},
+        {"type": "image", "image": URL, **said},
+    ]
+    (message,) = parse_messages([{"role": "user", "content": parts}])
+    normal = {"type": "image", "image": URL, "detail": detail or "auto"}
+    assert message["content"] == [normal, normal]
+
+
+def test_an_image_of_python_is_handed_on() -> None:
+    part = {"type": "image", "image": b"PNG"}
+    (message,) = parse_messages([{"role": "user", "content": [part]}])
+    assert message["content"] == [{**part, "detail": "auto"}]
+
+
 @pytest.mark.parametrize(
     ("message", "param", "words"),
     [
@@ -93,9 +114,42 @@ def test_an_answer_can_be_sent_back_as_a_message() -> None:
         ({"role": "user", "content": [{"type": "text"}]}, ".content[0].text", "missing"),
         ({"role": "user", "content": [{"type": "text", "text": 1}]}, ".content[0].text", "string"),
         (
-            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
+            {"role": "user", "content": [{"type": "input_audio"}]},
             ".content[0].type",
-            "'image_url', which is not supported yet",
+            "'input_audio', which is not supported yet",
+        ),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
+            ".content[0].image_url.url",
+            "must begin with 'data:image/', 'http://' or 'https://', not 'x'",
+        ),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png,"}]},
+            ".content[0].image_url",
+            "an object",
+        ),
+        (
+            {"role": "user", "content": [{"type": "image_url"}]},
+            ".content[0].image_url",
+            "missing",
+        ),
+        (
+            {
+                "role": "user",
+                "content": [{"type": "image_url", "image_url": {"url": URL, "detail": "best"}}],
+            },
+            ".content[0].image_url.detail",
+            "'low'",
+        ),
+        (
+            {"role": "user", "content": [{"type": "image", "image": "/etc/hosts"}]},
+            ".content[0].image",
+            "must begin with 'data:image/'",
+        ),
+        (
+            {"role": "system", "content": [{"type": "image_url", "image_url": {"url": URL}}]},
+            ".content[0].type",
+            "only users",
         ),
         ({"role": "user", "content": "", "name": ""}, ".name", "empty"),
         ({"role": "user", "content": "", "contents": ""}, ".contents", "'content'"),

@@ -8,7 +8,7 @@ from webllm_py.errors import GrammarError
 from webllm_py.grammar import Grammar, Matcher, TokenMasks, schema_grammar
 from webllm_py.grammar.compose import Tag, any_of, in_free_text, in_order, one_or_more
 from webllm_py.grammar.free import free_text
-from webllm_py.grammar.regular import EMPTY
+from webllm_py.grammar.term import EMPTY
 from webllm_py.grammar.words import literal
 
 NUMBER = schema_grammar({"type": "integer"})

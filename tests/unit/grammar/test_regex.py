@@ -8,9 +8,11 @@ import re
 import pytest
 
 from webllm_py.errors import GrammarError
+from webllm_py.grammar.boolean import both, complement
 from webllm_py.grammar.characters import json_escaped, json_text
 from webllm_py.grammar.regex import regex, searching
-from webllm_py.grammar.regular import ANYTHING, EMPTY, Regular, both, byte_set, complement, repeat
+from webllm_py.grammar.regular import ANYTHING, byte_set, repeat
+from webllm_py.grammar.term import EMPTY, Regular
 from webllm_py.grammar.words import literal, literals
 
 PATTERNS = [

@@ -13,7 +13,8 @@ from webllm_py.grammar.compose import NOTHING, any_of, in_order, one_or_more
 from webllm_py.grammar.free import free_text
 from webllm_py.grammar.pushdown import Node
 from webllm_py.grammar.regex import regex
-from webllm_py.grammar.regular import EMPTY, EPSILON, Regular, byte_set, choice, sequence
+from webllm_py.grammar.regular import byte_set, choice, sequence
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular
 from webllm_py.grammar.words import literal
 
 __all__ = ["LOOSE_SPACE", "Controls", "call_grammar", "harmony_grammar", "written"]

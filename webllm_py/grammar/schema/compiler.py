@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from webllm_py.errors import GrammarError, UnsupportedSchemaError
+from webllm_py.grammar.boolean import both
 from webllm_py.grammar.pushdown import Choice, Grammar, Node, Reference, Terminal
 from webllm_py.grammar.regex import regex
-from webllm_py.grammar.regular import EMPTY, Regular, both, byte_set, choice, sequence
+from webllm_py.grammar.regular import byte_set, choice, sequence
 from webllm_py.grammar.schema import numbers, strings
 from webllm_py.grammar.schema.documents import Document
 from webllm_py.grammar.schema.facts import KINDS, Claim, Fact, Scalar
 from webllm_py.grammar.schema.keywords import Keywords
 from webllm_py.grammar.schema.shapes import ArrayShape, ObjectShape
 from webllm_py.grammar.schema.structures import ArrayNode, ObjectNode, Punctuation
+from webllm_py.grammar.term import EMPTY, Regular
 from webllm_py.grammar.words import literals
 
 __all__ = ["FLEXIBLE_SPACE", "json_grammar", "schema_grammar"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from webllm_py.grammar.regular import Regular
+from webllm_py.grammar.term import Regular
 
 __all__ = [
     "KINDS",

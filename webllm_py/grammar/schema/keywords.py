@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from webllm_py.errors import GrammarError, UnsupportedSchemaError
-from webllm_py.grammar.regular import Regular, both, complement
+from webllm_py.grammar.boolean import both, complement
 from webllm_py.grammar.schema import numbers, strings
 from webllm_py.grammar.schema.documents import Document, child
 from webllm_py.grammar.schema.facts import (
@@ -37,6 +37,7 @@ from webllm_py.grammar.schema.readings import (
     scalar,
     texts,
 )
+from webllm_py.grammar.term import Regular
 
 __all__ = ["Keywords"]
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from webllm_py.errors import GrammarError
+from webllm_py.grammar.boolean import both, complement
 from webllm_py.grammar.regex import regex
-from webllm_py.grammar.regular import EMPTY, Regular, both, choice, complement, repeat, sequence
+from webllm_py.grammar.regular import choice, repeat, sequence
+from webllm_py.grammar.term import EMPTY, Regular
 from webllm_py.grammar.words import literal
 
 __all__ = [

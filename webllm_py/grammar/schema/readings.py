@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from webllm_py.grammar.regular import Regular, complement
+from webllm_py.grammar.boolean import complement
 from webllm_py.grammar.schema import numbers, strings
 from webllm_py.grammar.schema.facts import Alternative, Claim, Forbidden, Required, Scalar
+from webllm_py.grammar.term import Regular
 from webllm_py.grammar.words import literals
 
 __all__ = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from webllm_py.errors import GrammarError
+from webllm_py.grammar.boolean import both, complement
 from webllm_py.grammar.characters import json_text
 from webllm_py.grammar.pushdown import Reference
-from webllm_py.grammar.regular import Regular, both, complement
 from webllm_py.grammar.schema.facts import (
     Claim,
     Fact,
@@ -23,6 +23,7 @@ from webllm_py.grammar.schema.facts import (
 )
 from webllm_py.grammar.schema.strings import ANY_TEXT, one_of
 from webllm_py.grammar.schema.structures import ArrayNode, Entry, ObjectNode, Punctuation, Variant
+from webllm_py.grammar.term import Regular
 from webllm_py.grammar.words import literal
 
 __all__ = ["ArrayShape", "ObjectShape"]

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from webllm_py.grammar.characters import ANY_CHARACTER, json_escaped, json_text
 from webllm_py.grammar.regex import regex, searching
-from webllm_py.grammar.regular import Regular, repeat
+from webllm_py.grammar.regular import repeat
+from webllm_py.grammar.term import Regular
 from webllm_py.grammar.words import literals
 
 __all__ = ["ANY_TEXT", "FREE_TEXT", "format_named", "length", "matching", "one_of"]

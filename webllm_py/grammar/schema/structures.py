@@ -9,7 +9,8 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from webllm_py.grammar.pushdown import Configuration, Frame, Node, Reference
-from webllm_py.grammar.regular import Regular, byte_set, sequence
+from webllm_py.grammar.regular import byte_set, sequence
+from webllm_py.grammar.term import Regular
 from webllm_py.grammar.words import literal
 
 __all__ = ["ArrayNode", "Entry", "ObjectNode", "Punctuation", "Variant"]

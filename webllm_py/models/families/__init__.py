@@ -26,6 +26,7 @@ FAMILIES: Mapping[str, str] = {
     "gemma3": "gemma3",
     "gemma3_text": "gemma3",
     "phi3": "phi3",
+    "phi3_v": "phi3",
     "olmo2": "olmo2",
     "gpt_oss": "gpt_oss",
     "gpt-oss": "gpt_oss",

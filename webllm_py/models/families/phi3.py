@@ -8,6 +8,7 @@ from typing import Any
 
 from webllm_py.models.config import LayerKind
 from webllm_py.models.family import Family
+from webllm_py.models.names import MLC_NAMES
 from webllm_py.models.numbers import Numbers
 
 __all__ = ["FAMILY"]
@@ -19,10 +20,17 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     return {"layer_kinds": (LayerKind(window),) * n.layers if window else ()}
 
 
+# MLC's names of Phi-3-vision, which has "model." where Phi-3 has "transformer.".
+PHI3_V = {
+    name.replace("transformer.", "model.", 1): gguf
+    for name, gguf in MLC_NAMES.items()
+    if name.startswith("transformer.")
+}
 FAMILY = Family(
     differences,
     names={
         "model.layers.{}.self_attn.qkv_proj": "blk.{}.attn_qkv",
         "model.layers.{}.mlp.gate_up_proj": "blk.{}.ffn_up",
+        **PHI3_V,
     },
 )

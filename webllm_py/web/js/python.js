@@ -1,8 +1,8 @@
-// Starts Python in a worker, of the chat page or of the bench page.
+// Starts Python in a worker.
 
-import { loadPyodide } from "../pyodide/pyodide.mjs";
+import { loadPyodide } from "../pyodide.mjs";
 
-// A file of the site, by its path from there.
+// A file of the folder that webllm_py.js lies in, by its path from there.
 export async function get(path) {
   const response = await fetch(new URL(`../${path}`, import.meta.url));
   if (!response.ok) throw new Error(`${path}: the server answered ${response.status}`);
@@ -30,7 +30,7 @@ export async function startPython(snapshot, packages, onBare = () => {}) {
 }
 
 // `packages`: four bytes that are the length of a JSON list [[name, length], ...], the list, and the
-// files one after the other (assemble.py).
+// files one after the other (demo/tools/assemble.py).
 function putInPlace(FS, place, packages) {
   const length = new DataView(packages.buffer).getUint32(0, true);
   let at = 4 + length;

@@ -1,4 +1,4 @@
-"""Chromium as the browser tests start it."""
+"""The Chromium that the tests drive."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
-from served import ROOT  # noqa: F401 - where demo.tools lies
+from served import ROOT  # noqa: F401 - makes demo.tools importable
 
 from demo.tools.browsers import find_chromedriver, find_chromium
-
-__all__ = ["new_driver"]
 
 FLAGS = (
     "--headless",
@@ -29,8 +27,7 @@ FLAGS = (
 
 
 def new_driver(*flags: str) -> Chrome:
-    """A headless Chromium with WebGPU on SwiftShader and, unless ``flags`` say otherwise, a fresh
-    profile."""
+    """A headless Chromium with WebGPU on SwiftShader, a fresh profile, and flags besides FLAGS."""
     browser = find_chromium()
     if browser is None:
         pytest.fail("no Chromium on this machine: run `python build.py test`, which installs one")

@@ -1,0 +1,237 @@
+// The engine of a page.
+
+import { serve } from "./endpoint.js";
+import { EngineClosedError, NoAdapterError, StartError, errorFrom } from "./errors.js";
+import { Job } from "./job.js";
+
+// What may be said of a load, and what Python calls it.
+const LOAD_OPTIONS = {
+  contextLength: "context_length",
+  device: "device",
+  quantize: "quantize",
+  kvDtype: "kv_dtype",
+  tune: "tune",
+  fetch: "fetch",
+};
+const PROGRESS = {
+  bytes_per_second: "bytesPerSecond",
+  seconds_left: "secondsLeft",
+};
+const MADE = Symbol("by createEngine");
+
+/** Start Python in a worker and load a model; `model: null` loads none yet. See webllm_py.d.ts. */
+export async function createEngine({ model, onProgress, signal, ...options } = {}) {
+  pythonNames(options); // refused before anything is started
+  const engine = new Engine(MADE, onProgress);
+  try {
+    await untilAborted(engine.started, signal);
+    if (model !== null) await engine.load(model, { onProgress, signal, ...options });
+  } catch (error) {
+    engine.close(error);
+    throw error;
+  }
+  return engine;
+}
+
+export class Engine {
+  /** When Python is up: {fromSnapshot, times}. Rejected where it cannot be. */
+  started;
+  #worker = null;
+  #jobs = new Set();
+  #loading = null; // the last load
+  #closed = null; // why there will be no answers any more
+  #onBusy = () => {};
+
+  constructor(made, onProgress = () => {}) {
+    if (made !== MADE) throw new TypeError("Engines are made by createEngine().");
+    const create = (resource) => (fields, options) => this.#create(resource, fields, options);
+    this.chat = { completions: { create: create("chat.completions") } };
+    this.completions = { create: create("completions") };
+    this.embeddings = { create: create("embeddings") };
+    this.started = this.#start(onProgress);
+    this.started.catch(() => {}); // whoever awaits it is told
+  }
+
+  /** Load a model instead of the present one, which is unloaded first; its info. */
+  async load(model, { onProgress, signal, ...options } = {}) {
+    // Workers cannot ask that what they keep be kept; where a browser has to ask the user, it does.
+    if (typeof model === "string") navigator.storage?.persist?.().catch(() => {});
+    const request = { kind: "load", options: pythonNames(options) };
+    this.#loading = this.#begin(request, signal, cloneable(model));
+    return told(this.#loading, signal, onProgress);
+  }
+
+  /** Load the same model again on a new GPU device, after DeviceLostError; its info. */
+  async recover({ onProgress, signal } = {}) {
+    return told(this.#begin({ kind: "recover" }, signal), signal, onProgress);
+  }
+
+  /** What runs where: name, architecture, context_length, gpu_memory in bytes, adapter, ... */
+  async info() {
+    return this.#begin({ kind: "info" }).ended;
+  }
+
+  /** End the answer whose turn it is with the finish_reason "abort"; others go on. */
+  interrupt() {
+    this.#worker?.postMessage({ type: "interrupt" });
+  }
+
+  /** Free everything, the worker too. Answers under way end with EngineClosedError. */
+  async unload() {
+    if (this.#closed) return;
+    this.#loading?.cancel();
+    const unloading = this.#begin({ kind: "unload" });
+    await unloading.ended.catch(() => {});
+    this.close(new EngineClosedError("This engine was unloaded: create another one."));
+  }
+
+  /** End the worker at once, whatever it does; `error` is what is said to who waits or asks. */
+  close(error = new EngineClosedError("This engine was closed: create another one.")) {
+    if (this.#closed) return;
+    this.#closed = error;
+    this.#worker?.terminate();
+    for (const job of this.#jobs) job.fail(error);
+  }
+
+  /** Answer `fetch("/v1/...")` of this site's pages, through a service worker. */
+  async serve(script, options) {
+    return serve(this.#hand.bind(this), (onBusy) => (this.#onBusy = onBusy), script, options);
+  }
+
+  async #start(onProgress) {
+    if (!navigator.gpu) {
+      throw new NoAdapterError("navigator.gpu is not there: this browser offers this page no WebGPU.");
+    }
+    const url = new URL("./worker.js", import.meta.url);
+    this.#worker = new Worker(url, { type: "module", name: "webllm_py" });
+    const failed = (reject) => (error) => {
+      this.close(error);
+      reject(error);
+    };
+    return new Promise((resolve, reject) => {
+      this.#worker.onerror = ({ message }) =>
+        failed(reject)(new StartError(message || "The worker could not be started."));
+      this.#worker.onmessage = ({ data }) => {
+        const { type, ...rest } = data;
+        if (type === "progress") onProgress({ stage: "python", ...rest, text: "Starting Python" });
+        else if (type === "started") resolve(rest);
+        else if (type === "failed") failed(reject)(errorFrom(data.error));
+        else if (type === "busy") this.#onBusy(data.jobs);
+      };
+    });
+  }
+
+  /** A job that ends early when the signal is aborted. */
+  #begin(request, signal, model) {
+    if (this.#closed) throw this.#closed;
+    signal?.throwIfAborted();
+    const { port1, port2 } = new MessageChannel();
+    const job = new Job(port1);
+    const cancel = () => job.cancel();
+    this.#jobs.add(job);
+    signal?.addEventListener("abort", cancel);
+    job.ended.catch(() => {}).then(() => {
+      this.#jobs.delete(job);
+      signal?.removeEventListener("abort", cancel);
+    });
+    this.#hand(request, port2, model);
+    return job;
+  }
+
+  /** Give the worker a job whose messages go to a port. */
+  #hand(request, port, model) {
+    const base = globalThis.document?.baseURI ?? location.href;
+    this.#worker.postMessage({ type: "job", request, model, base }, [port]);
+  }
+
+  async #create(resource, fields = {}, { signal } = {}) {
+    const job = this.#begin({ kind: "create", resource, fields: checked(fields) }, signal);
+    const isStreamed = fields.stream === true;
+    const answer = await job[isStreamed ? "head" : "ended"].catch(rethrow(signal));
+    return isStreamed ? new Stream(job, signal) : answer;
+  }
+}
+
+/** The chunks of an answer. Leaving a `for await` over it, and `return()`, end the answer. */
+class Stream {
+  #job;
+  #signal;
+
+  constructor(job, signal) {
+    this.#job = job;
+    this.#signal = signal;
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+
+  async next() {
+    return this.#job.next().catch(rethrow(this.#signal));
+  }
+
+  async return(value) {
+    return this.#job.return(value);
+  }
+}
+
+/** What a load ends with; its pieces tell of its progress. */
+async function told(job, signal, onProgress = () => {}) {
+  try {
+    for await (const progress of job) onProgress(renamed(progress));
+    return await job.ended;
+  } catch (error) {
+    return rethrow(signal)(error);
+  }
+}
+
+/** Throws what went wrong; of a job that was cancelled by a signal that is the signal's reason. */
+function rethrow(signal) {
+  return (error) => {
+    const isAbort = error.name === "AbortError" || error.name === "CancelledLoadError";
+    throw signal?.aborted && isAbort ? signal.reason : error;
+  };
+}
+
+function untilAborted(promise, signal) {
+  if (!signal) return promise;
+  signal.throwIfAborted();
+  return Promise.race([
+    promise,
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+  ]);
+}
+
+/** A model as a worker can be sent it. */
+function cloneable(model) {
+  if (model instanceof URL) return model.href;
+  const isList = typeof model === "object" && model !== null && Symbol.iterator in model;
+  return isList ? { files: [...model] } : model;
+}
+
+/** The fields of a request: what JSON would leave out in silence is refused. */
+function checked(fields) {
+  const text = JSON.stringify(fields, (name, value) => {
+    if (typeof value === "function" || typeof value === "symbol") {
+      throw new TypeError(`"${name}" is a ${typeof value}, which cannot be sent to Python.`);
+    }
+    return value;
+  });
+  return JSON.parse(text);
+}
+
+function pythonNames(options) {
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(LOAD_OPTIONS, name)) {
+      const known = ["model", "onProgress", "signal", ...Object.keys(LOAD_OPTIONS)].join(", ");
+      throw new TypeError(`There is no option "${name}"; there are ${known}.`);
+    }
+  }
+  const given = Object.entries(options).filter(([, value]) => value != null);
+  return Object.fromEntries(given.map(([name, value]) => [LOAD_OPTIONS[name], value]));
+}
+
+function renamed(progress) {
+  const entries = Object.entries(progress);
+  return Object.fromEntries(entries.map(([name, value]) => [PROGRESS[name] ?? name, value]));
+}

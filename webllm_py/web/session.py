@@ -1,0 +1,177 @@
+"""The Python half of a page's worker: one engine, and the jobs that the page has for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import webllm_py
+from webllm_py.errors import EngineClosedError
+from webllm_py.web.job import Job, is_plain
+
+if TYPE_CHECKING:
+    from webllm_py.serving import Service
+
+__all__ = ["Session"]
+
+RESOURCES = ("chat.completions", "completions", "embeddings")
+PATIENCE = 60.0
+"""Seconds after which a service worker that takes nothing of its reply counts as gone."""
+
+
+class Session:
+    """One model at a time; what asks for one while it is loaded waits for it.
+
+    Requests are objects with a ``kind``::
+
+        {kind: "load", options}                 ends with the model's info; pieces tell of progress
+        {kind: "recover"}                       the same, on a new GPU device
+        {kind: "create", resource, fields}      ends with the reply, or after the pieces of a stream
+        {kind: "http", method, path, headers, body}   head: {status, headers}; pieces of the body
+        {kind: "info"}
+        {kind: "unload"}
+    """
+
+    def __init__(self) -> None:
+        self._engine: Any = None
+        self._service: Service | None = None
+        self._turn = asyncio.Lock()  # of what changes the engine
+        self._unloading: asyncio.Future[None] | None = None
+        self._loading: Job | None = None
+
+    def begin(self, request: str, given: Any, post: Callable[[str], object]) -> Job:
+        """Begin a job.
+
+        Args:
+            request: as JSON.
+            given: a model that JSON cannot hold: files, a folder or a handle of the browser.
+            post: sends a message of the job, see ``Job``.
+        """
+        fields = json.loads(request)
+        works: Mapping[str, Callable[..., Awaitable[Any]]] = {
+            "load": partial(self._load, given=given),
+            "recover": self._recover,
+            "create": self._create,
+            "http": self._http,
+            "info": self._info,
+            "unload": self._unload,
+        }
+        job = Job(post)
+        job.run(works[fields.pop("kind")](job, **fields))
+        return job
+
+    def interrupt(self) -> None:
+        """End the answer whose turn it is, with the finish reason "abort"."""
+        if self._engine is not None:
+            self._engine.interrupt()
+
+    async def _load(self, job: Job, options: dict[str, Any], given: Any) -> dict[str, Any]:
+        source = list(given) if hasattr(given, "length") else given  # an array of files
+        if (fetch := options.get("fetch")) is not None:
+            options["fetch"] = webllm_py.FetchOptions(**fetch)
+        async with self._turn:
+            await self._free()
+            self._loading = job
+            try:
+                self._engine = await webllm_py.load(
+                    source, on_progress=self._tell_progress, **options
+                )
+            finally:
+                self._loading = None
+        return self._plain_info()
+
+    async def _recover(self, job: Job) -> dict[str, Any]:
+        async with self._turn:
+            engine = self._loaded()
+            self._loading = job
+            try:
+                await engine.recover()
+            finally:
+                self._loading = None
+        return self._plain_info()
+
+    async def _unload(self, job: Job) -> None:
+        async with self._turn:
+            await self._free()
+
+    async def _info(self, job: Job) -> dict[str, Any]:
+        await self._ready()
+        return self._plain_info()
+
+    async def _create(self, job: Job, resource: str, fields: dict[str, Any]) -> Any:
+        if resource not in RESOURCES:
+            raise ValueError(f"there is no {resource}")
+        engine = await self._ready()
+        answer = await attrgetter(f"{resource}.create")(engine)(**fields)
+        if fields.get("stream") is not True:
+            return answer.to_dict()
+        job.head(None)
+        async with aclosing(answer) as chunks:
+            async for chunk in chunks:
+                await job.send(chunk.to_dict())
+        return None
+
+    async def _http(
+        self, job: Job, method: str, path: str, headers: dict[str, str], body: str
+    ) -> None:
+        from webllm_py.serving import Request
+        from webllm_py.serving.errors import error_reply
+
+        try:
+            service = self._service_of(await self._ready())
+        except EngineClosedError as error:
+            reply = error_reply(error)
+        else:
+            reply = await service.answer(Request(method, path, body.encode(), headers))
+        job.head(
+            {
+                "status": reply.status,
+                "headers": {"content-type": reply.content_type, **reply.headers},
+            }
+        )
+        if isinstance(reply.body, bytes):
+            job.tell(reply.body.decode())
+            return
+        try:
+            async for piece in reply.body:
+                await job.send(piece.decode(), patience=PATIENCE)
+        finally:
+            await reply.body.aclose()
+
+    def _service_of(self, engine: Any) -> Service:
+        from webllm_py.serving import Service, Streams
+
+        if self._service is None:
+            self._service = Service(engine, streams=Streams())
+        return self._service
+
+    async def _ready(self) -> Any:
+        """The engine, once no load is under way."""
+        async with self._turn:
+            return self._loaded()
+
+    def _loaded(self) -> Any:
+        if self._engine is None:
+            raise EngineClosedError("no model is loaded here; load one first")
+        return self._engine
+
+    async def _free(self) -> None:
+        """First, so that two models need not fit at once. It goes on when a load is cancelled."""
+        if self._engine is not None:
+            self._unloading = asyncio.ensure_future(self._engine.unload())
+            self._engine = self._service = None
+        if self._unloading is not None:
+            await asyncio.wait([self._unloading])
+
+    def _plain_info(self) -> dict[str, Any]:
+        return {name: value for name, value in self._loaded().info.items() if is_plain(value)}
+
+    def _tell_progress(self, report: Any) -> None:
+        if self._loading is not None:
+            names = ("stage", "loaded", "total", "bytes_per_second", "seconds_left", "text")
+            self._loading.tell({name: getattr(report, name, None) for name in names})

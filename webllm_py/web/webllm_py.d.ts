@@ -1,0 +1,327 @@
+// Types of webllm_py.js. Requests and responses have OpenAI's fields and shapes, and the fields that
+// this package has besides them; what is not named here is checked by Python, which refuses a field
+// that it does not know by name.
+
+/** An address, "hf:org/name[@revision][:file]", one of WebLLM's names, or what the user picked. */
+export type ModelSource =
+  | string
+  | URL
+  | File
+  | FileSystemFileHandle
+  | FileSystemDirectoryHandle
+  | FileList
+  | File[]
+  | { name: string; files: File[] };
+
+export interface Progress {
+  stage: "python" | "opening" | "tokenizer" | "weights" | "kernels" | "ready";
+  /** Bytes so far: of Python, then of the model's weights. */
+  loaded: number;
+  /** Bytes in all; null before they are known. */
+  total: number | null;
+  bytesPerSecond?: number | null;
+  secondsLeft?: number | null;
+  /** The same for people. */
+  text: string;
+}
+
+export interface FetchOptions {
+  /** Keep what is downloaded in the browser's storage (true), and read from there what is in it. */
+  keep?: boolean;
+  /** Ask the server again for a model that is kept. */
+  refresh?: boolean;
+  /** Sent to the Hugging Face hub alone. */
+  token?: string;
+  /** Of the hub, or of a mirror of it. */
+  endpoint?: string;
+  /** Requests to one server at a time (4). */
+  parallel?: number;
+  /** Seconds without a byte after which a request is given up (30). */
+  timeout?: number;
+  tries?: number;
+  backoff?: number;
+}
+
+export interface LoadOptions {
+  /** Most positions of a conversation; left out, what the model was trained for and the GPU can hold. */
+  contextLength?: number | null;
+  device?: "high-performance" | "low-power";
+  /** Make blocks of float weights while loading; or by patterns of tensors' names. */
+  quantize?: "q4" | "q8" | Record<string, "q4" | "q8" | null>;
+  kvDtype?: "f16" | "f32" | "q8";
+  /** Try kernels' shapes on this GPU: true as long as it takes, false not at all. */
+  tune?: boolean;
+  fetch?: FetchOptions;
+  onProgress?: (progress: Progress) => void;
+  /** Aborting it undoes the load, which is rejected with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface EngineOptions extends LoadOptions {
+  /** Left out: the pocket model that ships. null: none yet; see `Engine.load`. */
+  model?: ModelSource | null;
+}
+
+/**
+ * Start Python in a worker and load a model.
+ *
+ * Rejected with StartError or NoAdapterError where that cannot be, and with the model's error: none
+ * of a worker is left then. A name that is no option is a TypeError.
+ */
+export function createEngine(options?: EngineOptions): Promise<Engine>;
+
+export interface RequestOptions {
+  /** Aborting it ends the answer; who waits for it is rejected with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+interface Create<Fields, Reply, Chunk> {
+  create(fields: Fields & { stream: true }, options?: RequestOptions): Promise<AnswerStream<Chunk>>;
+  create(fields: Fields & { stream?: false | null }, options?: RequestOptions): Promise<Reply>;
+}
+
+/** Chunks of an answer. Leaving a `for await` over it, and `return()`, end the answer. */
+export interface AnswerStream<Chunk> extends AsyncIterableIterator<Chunk> {
+  return(value?: unknown): Promise<IteratorResult<Chunk>>;
+}
+
+export class Engine {
+  private constructor();
+  readonly chat: { completions: Create<ChatFields, ChatCompletion, ChatCompletionChunk> };
+  readonly completions: Create<CompletionFields, Completion, Completion>;
+  readonly embeddings: {
+    create(fields: EmbeddingFields, options?: RequestOptions): Promise<EmbeddingReply>;
+  };
+  /** When Python is up. Times are of the parts of its start, in ms since 1970. */
+  readonly started: Promise<{ fromSnapshot: boolean; times: Record<string, number> }>;
+
+  /** Load a model instead of the present one, which is unloaded first. */
+  load(model?: ModelSource, options?: LoadOptions): Promise<ModelInfo>;
+  /** Load the same model again on a new GPU device, after a DeviceLostError. */
+  recover(options?: Pick<LoadOptions, "onProgress" | "signal">): Promise<ModelInfo>;
+  /** What runs where. */
+  info(): Promise<ModelInfo>;
+  /** End the answer whose turn it is with the finish_reason "abort"; others go on. */
+  interrupt(): void;
+  /** Free everything, the worker too; later calls are rejected with EngineClosedError. */
+  unload(): Promise<void>;
+  /** End the worker at once, whatever it does. */
+  close(): void;
+
+  /**
+   * Answer `fetch("/v1/chat/completions")`, completions, embeddings and models of the site's pages
+   * through a service worker.
+   *
+   * @param script of the service worker, in which `import ".../webllm_py_service.js"` stands; at the
+   *   top of the pages that it is for. Left out: "service.js".
+   */
+  serve(script?: string | URL, options?: { scope?: string }): Promise<Endpoint>;
+}
+
+export interface Endpoint {
+  /** What OpenAI's clients take as their `baseURL`. */
+  readonly baseURL: string;
+  /** Answer nothing any more; the service worker stays. */
+  close(): Promise<void>;
+}
+
+/**
+ * A `fetch` for OpenAI's clients whose streams go on when the browser stops the service worker in
+ * the middle of one.
+ */
+export function resumingFetch(fetch?: typeof globalThis.fetch): typeof globalThis.fetch;
+
+export interface ModelInfo {
+  name: string;
+  architecture: string;
+  quantization: string;
+  parameters: number;
+  context_length: number;
+  /** Bytes. */
+  gpu_memory: number;
+  adapter: string;
+  [name: string]: unknown;
+}
+
+// --- OpenAI's shapes
+
+export interface SamplingFields {
+  model?: string;
+  max_tokens?: number | null;
+  temperature?: number | null;
+  top_p?: number | null;
+  top_k?: number | null;
+  min_p?: number | null;
+  frequency_penalty?: number | null;
+  presence_penalty?: number | null;
+  repetition_penalty?: number | null;
+  logit_bias?: Record<string, number> | null;
+  seed?: number | null;
+  stop?: string | string[] | null;
+  n?: number | null;
+  stream_options?: { include_usage?: boolean } | null;
+  response_format?: { type: string; [name: string]: unknown } | null;
+  timeout?: number | null;
+  [name: string]: unknown;
+}
+
+export interface ChatMessage {
+  role: "system" | "developer" | "user" | "assistant" | "tool";
+  content?: string | { type: string; [name: string]: unknown }[] | null;
+  name?: string;
+  tool_calls?: ToolCall[];
+  tool_call_id?: string;
+}
+
+export interface ChatFields extends SamplingFields {
+  messages: ChatMessage[];
+  max_completion_tokens?: number | null;
+  logprobs?: boolean | null;
+  top_logprobs?: number | null;
+  tools?: { type: "function"; function: { name: string; [name: string]: unknown } }[] | null;
+  tool_choice?: unknown;
+}
+
+export interface CompletionFields extends SamplingFields {
+  prompt: string | string[] | number[] | number[][];
+  echo?: boolean | null;
+  suffix?: string | null;
+  logprobs?: number | null;
+}
+
+export interface EmbeddingFields {
+  input: string | string[] | number[] | number[][];
+  model?: string;
+  encoding_format?: "float" | "base64";
+  dimensions?: number;
+}
+
+export interface ToolCall {
+  id: string;
+  type: "function";
+  function: { name: string; arguments: string };
+}
+
+export type FinishReason = "stop" | "length" | "tool_calls" | "abort";
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details?: { cached_tokens: number };
+  [name: string]: unknown;
+}
+
+export interface ChatCompletion {
+  id: string;
+  object: "chat.completion";
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    finish_reason: FinishReason;
+    message: {
+      role: "assistant";
+      content: string | null;
+      reasoning_content?: string | null;
+      tool_calls?: ToolCall[];
+    };
+    logprobs: unknown;
+  }[];
+  usage: Usage;
+}
+
+export interface ChatCompletionChunk {
+  id: string;
+  object: "chat.completion.chunk";
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    finish_reason: FinishReason | null;
+    delta: {
+      role?: "assistant";
+      content?: string | null;
+      reasoning_content?: string | null;
+      tool_calls?: (Partial<ToolCall> & { index: number })[];
+    };
+    logprobs?: unknown;
+  }[];
+  usage?: Usage | null;
+}
+
+export interface Completion {
+  id: string;
+  object: "text_completion";
+  created: number;
+  model: string;
+  choices: { index: number; text: string; finish_reason: FinishReason | null; logprobs: unknown }[];
+  usage?: Usage | null;
+}
+
+export interface EmbeddingReply {
+  object: "list";
+  model: string;
+  data: { object: "embedding"; index: number; embedding: number[] | string }[];
+  usage: { prompt_tokens: number; total_tokens: number };
+}
+
+// --- errors: webllm_py/errors.py says what each one means
+
+export class WebLLMError extends Error {}
+
+export class SourceError extends WebLLMError {
+  readonly status: number | null;
+  readonly transient: boolean;
+  readonly retry_after: number | null;
+}
+export class ChangedFileError extends SourceError {}
+export class StorageFullError extends SourceError {
+  readonly needed: number;
+  readonly free: number;
+}
+
+export class CheckpointError extends WebLLMError {}
+export class CorruptCheckpointError extends CheckpointError {}
+export class UnsupportedModelError extends CheckpointError {}
+export class NotAModelError extends CheckpointError {}
+export class SeveralModelsError extends CheckpointError {}
+export class MissingFileError extends CheckpointError {}
+export class AdapterError extends CheckpointError {}
+
+export class TokenizerError extends WebLLMError {}
+export class TemplateError extends WebLLMError {}
+export class GrammarError extends WebLLMError {}
+export class UnsupportedSchemaError extends GrammarError {
+  readonly keyword: string;
+  readonly path: string;
+}
+
+export class DeviceError extends WebLLMError {}
+export class NoAdapterError extends DeviceError {}
+export class DeviceLimitError extends DeviceError {}
+export class GPUOutOfMemoryError extends DeviceError {}
+export class ShaderError extends DeviceError {}
+export class DeviceLostError extends DeviceError {}
+
+export class RequestError extends WebLLMError {
+  readonly type: string;
+  readonly param: string | null;
+  readonly code: string | null;
+}
+export class ContextLengthError extends RequestError {}
+export class RequestTimeoutError extends RequestError {}
+
+export class CancelledLoadError extends WebLLMError {}
+export class EngineClosedError extends WebLLMError {}
+export class StateError extends WebLLMError {}
+export class MissingPackageError extends WebLLMError {}
+export class CannotSuspendError extends WebLLMError {}
+
+export class ServerError extends WebLLMError {}
+export class AddressError extends ServerError {}
+export class QueueFullError extends ServerError {}
+export class SlowReaderError extends ServerError {}
+
+/** Python could not be started in the worker. */
+export class StartError extends WebLLMError {}
