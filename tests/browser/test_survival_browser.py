@@ -28,6 +28,7 @@ def test_an_answer_goes_on_after_a_lost_device(python: Any, tmp_path: Path) -> N
         logging.getLogger("webllm_py").setLevel(logging.ERROR)
         file = js.File.new(to_js([base64.b64decode("{content}")]), "a.gguf")
         fields = {{"prompt": "Once", "max_tokens": 30, "seed": 5, "frequency_penalty": 0.5}}
+        fields["ignore_eos"] = True
 
         async def told(engine, at=None):
             told = ""

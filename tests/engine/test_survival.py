@@ -329,7 +329,7 @@ async def test_lost_at_random_points(own: Engine, saboteur: Saboteur, long: bool
     names = [name for name in REQUESTS if name != "the best"]
     expected: dict[str, Any] = {}
     completed = 0
-    for _ in range(count):
+    for number in range(1, count + 1):
         chosen = draw.sample(names, 3)
         for name in {*chosen} - {*expected}:
             expected[name] = await told(own, **REQUESTS[name])
@@ -343,5 +343,6 @@ async def test_lost_at_random_points(own: Engine, saboteur: Saboteur, long: bool
             else:
                 assert answer == expected[name], name
                 completed += 1
-    print(f"{count} losses: {completed} of {3 * count} answers completed, as expected")
+        if number % 10 == 0:
+            print(f"{number} losses: {completed} of {3 * number} answers are whole", flush=True)
     assert completed == 3 * count
