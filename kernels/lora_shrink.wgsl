@@ -1,6 +1,6 @@
 // The first half of low-rank adapters: scale * A x, which linear/finish_lora.wgsl multiplies with B.
 //
-// Purpose   before a linear layer that has adapters, for all that are loaded at once: each row of x has
+// Purpose   before a linear layer that has adapters, for all that are in use at once: each row of x has
 //           the scales of its own request, 0 for adapters that it does without
 // Bindings  0 x       rows of activations, f32, padded with zeros to whole blocks of 32
 //           1 lora    what the linear kernel has as vectors: the norm's weight, A; out: scale * A x
@@ -62,8 +62,8 @@ fn finish(m: u32, quad: u32, sum: Sum, scale: f32, thread: u32) {
     v *= inverseSqrt(total / f32(K) + EPS);
   }
   if (thread == 0u) {
-    let quads = u32(lora[LORA_AT].x);
-    lora[LORA_AT + 1u + (1u + m) * quads + quad] = select(vec4<f32>(), scale * v, scale != 0.0);
+    let at = LORA_AT + 1u + (2u + m) * u32(lora[LORA_AT].z) + quad;
+    lora[at] = select(vec4<f32>(), scale * v, scale != 0.0);
   }
 }
 
@@ -72,8 +72,9 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   let quad = group.x;
   let m = group.y * ROWS;
   let size = lora[LORA_AT];
-  let adapter = u32(lora[LORA_AT + 1u + quad].w) / 4u;
-  let a_at = LORA_AT + 1u + u32(size.x) * (1u + u32(size.y)) + quad * UNITS * 8u;
+  let entry = lora[LORA_AT + 1u + u32(size.z) + quad];
+  let a_at = u32(entry.x);
+  let adapter = u32(entry.y);
   let scale0 = scale_of(m, adapter);
   var scale1 = 0.0; var scale2 = 0.0; var scale3 = 0.0;
   if (ROWS > 1u) {
@@ -81,8 +82,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     scale2 = scale_of(m + 2u, adapter);
     scale3 = scale_of(m + 3u, adapter);
   }
-  let wanted = scale0 != 0.0 || scale1 != 0.0 || scale2 != 0.0 || scale3 != 0.0;
-  let end = select(0u, UNITS * 2u, wanted);
+  let end = select(0u, UNITS * 2u, quad < u32(size.x));
   var s0 = Sum(); var s1 = Sum(); var s2 = Sum(); var s3 = Sum();
   for (var i = thread; i < end; i += THREADS) {
     let a = array(lora[a_at + i], lora[a_at + UNITS * 2u + i],

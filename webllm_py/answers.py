@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from webllm_py.api import (
+    Extra,
     Finished,
     FinishReason,
     GenerationRequest,
@@ -25,6 +26,7 @@ from webllm_py.draws import Drawer, Revived
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.stepwise import StepTimes
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -210,7 +212,23 @@ class Answer:
             completion_tokens=drawn,
         )
         cached = sum(s.cached_tokens for s in all_stats[:: self.request.drawn])
-        return Usage.count(prompt_tokens, drawn, cached_tokens=cached, timings=timings)
+        return Usage.count(
+            prompt_tokens,
+            drawn,
+            cached_tokens=cached,
+            timings=timings,
+            extra=self._extra(timings) if self.request.latency_breakdown else None,
+        )
+
+    def _extra(self, timings: Timings) -> Extra:
+        """The timings and what each token took, one choice's after the other's."""
+        times = [choice.stats.times for choice in self.choices if choice.stats.times]
+        return Extra.of(
+            timings,
+            masks=[seconds for one in times for seconds in one.masks],
+            processors=[seconds for one in times for seconds in one.processors],
+            tokens=[seconds for one in times for seconds in one.tokens],
+        )
 
     def _limit(self, prompt: Prompt) -> int:
         """Most tokens of an answer."""
@@ -237,6 +255,8 @@ class Answer:
                 )
                 for i in range(min(together, request.drawn - first))
             ]
+            for choice in group if request.latency_breakdown else ():
+                choice.stats.times = StepTimes()
             self.choices += group
             yield group
 

@@ -128,6 +128,18 @@ function loaded(info) {
   opened.ready ??= performance.now();
   if (!query.has("ask")) report({ opened, fromSnapshot: document.body.dataset.fromSnapshot, info });
   if (conversation.waiting) answer(conversation.waiting);
+  keepSite();
+}
+
+/** Have the site's files kept, so that the page opens without a network; what fails now, may later. */
+async function keepSite() {
+  try {
+    await navigator.serviceWorker.register("service.js", { type: "module" });
+    const { active } = await navigator.serviceWorker.ready;
+    active.postMessage({ type: "webllm_py keep site" });
+  } catch (error) {
+    console.info("The page is not kept for when there is no network:", error);
+  }
 }
 
 /** `end`: the message that says why. */

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import shutil
 import struct
@@ -34,7 +35,7 @@ _THIRD_PARTY = ("jinja2", "micropip", "packaging")
 PYSCRIPT = "0.7.31"
 OPENAI = "6.49.0"
 _PAGE = (
-    *("index.html", "icon.svg", "quickstart.ipynb"),
+    *("index.html", "icon.svg", "service.js", "quickstart.ipynb"),
     *("app", "bench", "examples", "style"),
 )
 
@@ -101,10 +102,24 @@ class Assembly:
         if not snapshot.is_file():
             raise StepFailedError(f"{script.name} wrote no {snapshot.name}")
         write_extension(self.dist / "examples" / "extension", self.pyodide)
+        self._write_offline_list()
         total = sum(path.stat().st_size for path in self.dist.rglob("*") if path.is_file())
         steps.note(
             f"{snapshot.stat().st_size / 1e6:.1f} MB; the whole site is {total / 1e6:.0f} MB"
         )
+
+    def _write_offline_list(self) -> None:
+        """What the chat page needs, for app/offline.mjs, and a digest of all of it."""
+        needed = [self.dist / "index.html", self.dist / "icon.svg", self.dist / "site.json"]
+        for folder in (self.dist / "app", self.dist / "style", self.pyodide):
+            paths = (path for path in folder.rglob("*") if path.is_file())
+            needed += [path for path in paths if path.suffix not in (".whl", ".ts")]
+        digest = hashlib.sha256()
+        for path in sorted(needed):
+            digest.update(path.read_bytes())
+        files = ["./", *(_relative(path, self.dist) for path in sorted(needed))]
+        listed = {"version": digest.hexdigest()[:16], "files": files}
+        (self.dist / "offline.json").write_text(json.dumps(listed))
 
     def _pyscript(self) -> Path:
         return self.parts.cache / f"pyscript-{PYSCRIPT}"

@@ -6,13 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["write_extension", "write_module"]
+from . import web_errors
 
-SCRIPTS = "js/scripts.js"
+__all__ = ["write_extension", "write_module"]
 
 
 def write_module(package: Path, folder: Path) -> None:
-    """Copy the JavaScript of ``webllm_py/web``, and write what else the worker imports.
+    """Copy the JavaScript of ``webllm_py/web``, and write what of it is made.
 
     Args:
         package: ``webllm_py``.
@@ -22,7 +22,13 @@ def write_module(package: Path, folder: Path) -> None:
     unwanted = shutil.ignore_patterns("*.py", "__pycache__")
     shutil.copytree(web, folder, ignore=unwanted, dirs_exist_ok=True)
     scripts = sorted(path for path in package.rglob("*.js") if not path.is_relative_to(web))
-    (folder / SCRIPTS).write_text(_as_functions(package, scripts), encoding="utf-8")
+    made = {
+        "scripts.js": _as_functions(package, scripts),
+        "error_classes.js": web_errors.javascript(),
+        "error_classes.d.ts": web_errors.typescript(),
+    }
+    for name, text in made.items():
+        (folder / "js" / name).write_text(text, encoding="utf-8")
 
 
 def write_extension(extension: Path, pyodide: Path) -> None:

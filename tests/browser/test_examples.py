@@ -26,3 +26,15 @@ def test_openai_s_client_asks_the_engine_of_its_own_page(page: Page, site: TestS
     page.one("#ask").click()
     wait_until(lambda: page.text("#answer").endswith("."), 60, "an answer is complete")
     assert page.text("#answer") == "The capital of Japan is Tokyo."
+    ended = page.driver.execute_async_script("""
+      const done = arguments[0];
+      (async () => {
+        const answered = (await fetch("/v1/models")).status;
+        await engine.unload();
+        const refused = await client.models.list({ maxRetries: 0 }).catch(({ code }) => code);
+        const closed = await engine.info().catch(({ name }) => name);
+        done([answered, refused, closed]);
+      })();
+    """)
+    assert ended == [200, "no_engine", "EngineClosedError"]
+    page.complaints()  # the browser tells of the status 503

@@ -70,7 +70,7 @@ async def one_request(engine: Any, number: int) -> None:
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
     messages = [{"role": "user", "content": f"Number {number}: say something."}]
     with contextlib.suppress(webllm_py.RequestError):
-        reply = await engine.chat.completions.create(messages=messages, max_tokens=6, **fields)
+        reply = await engine.chat.completions.create(messages=messages, max_tokens=3, **fields)
         if not fields.get("stream"):
             return
         async for _ in reply:

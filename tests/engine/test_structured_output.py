@@ -142,3 +142,27 @@ async def test_steps_that_run_ahead_under_one_mask_give_the_same_text(
     monkeypatch.setattr(verified.Verified, "_steady", False)
     ahead.clear()
     assert [await said(seed) for seed in range(3)] == texts and not ahead
+
+
+async def test_how_long_each_token_took(engine: Engine) -> None:
+    """WebLLM's switch and names; nothing of it without."""
+    fields: dict[str, Any] = {"prompt": "Once", "max_tokens": 12, "seed": 1}
+    masked = {"response_format": {"type": "regex", "regex": "[a-z]{5}[0-9]{20}"}}
+    plain = await engine.completions.create(**fields, **masked)
+    assert "extra" not in plain.usage
+    reply = await engine.completions.create(
+        **fields, **masked, extra_body={"enable_latency_breakdown": True}
+    )
+    extra, times = reply.usage.extra, reply.usage.extra.latencyBreakdown
+    assert extra.decode_tokens_per_s == reply.usage.timings.decode_tokens_per_s
+    assert len(times.totalTime) == 12 and min(times.totalTime) >= 0
+    assert sum(times.totalTime) <= extra.e2e_latency_s
+    assert 0 < len(times.grammarBitmaskTime) <= 12
+    assert extra.grammar_per_token_s == pytest.approx(sum(times.grammarBitmaskTime) / 12)
+    assert (times.sampleTime, times.logitProcessorTime) == ([], [])
+    reply = await engine.completions.create(
+        **fields, n=2, enable_latency_breakdown=True, logits_processors=[lambda logits: logits]
+    )
+    times = reply.usage["extra"]["latencyBreakdown"]
+    assert len(times["totalTime"]) == len(times["logitProcessorTime"]) == 24
+    assert not times["grammarBitmaskTime"]

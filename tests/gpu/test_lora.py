@@ -55,16 +55,20 @@ class Beside:
     def __init__(self, segments: list[Segment], before: np.ndarray, columns: int, rows: int):
         self.at = -(-before.size // 4)
         self.quads = sum(segment.quads for segment in segments)
-        self.low_at = self.at + 1 + self.quads
+        self.low_at = self.at + 1 + 2 * self.quads
         a_at = self.low_at + rows * self.quads
-        parts = [np.pad(before, (0, -before.size % 4)), np.array([self.quads, rows, 0, 0])]
-        b_at = a_at + self.quads * columns
+        head = np.array([self.quads, rows, self.quads, 0])
+        parts = [np.pad(before, (0, -before.size % 4)), head]
+        b_at, of_a = a_at + self.quads * columns, []
         for s in segments:
             width = -(-len(s.b) // 4)
             for quad in range(s.quads):
                 at = b_at + 4 * quad * width
-                parts.append(np.array([at, s.first // 4, width, 4 * s.adapter + s.spread]))
+                parts.append(np.array([at, s.first // 4, width, s.spread]))
+                of_a.append(np.array([a_at, s.adapter, 0, 0]))
+                a_at += columns
             b_at += 4 * s.quads * width
+        parts += of_a
         parts.append(np.zeros(4 * rows * self.quads))
         for s in segments:
             shape = (0, -len(s.a) % 4), (0, columns - s.a.shape[1])

@@ -22,12 +22,12 @@ from webllm_py.api.responses import (
     ChatCompletionChunk,
     Completion,
     FinishReason,
-    Timings,
     Usage,
 )
 from webllm_py.api.sampling import sampling_defaults
 from webllm_py.api.stops import StopFilter
 from webllm_py.api.stream import ChatResponses, CompletionResponses, Finished, Responses
+from webllm_py.api.timings import Extra, Timings
 
 if TYPE_CHECKING:
     from webllm_py.api.embeddings import (
@@ -49,6 +49,7 @@ __all__ = [
     "CreateEmbeddingResponse",
     "Embedding",
     "EmbeddingRequest",
+    "Extra",
     "FinishReason",
     "Finished",
     "GenerationRequest",

@@ -42,6 +42,7 @@ SAMPLING_FIELDS = frozenset(
     }
 )
 GENERATION_FIELDS = SAMPLING_FIELDS | {
+    "enable_latency_breakdown",
     "adapters",
     "grammar",
     "ignore_eos",
@@ -97,7 +98,6 @@ WITHOUT_EFFECT = frozenset(
 UNSUPPORTED = frozenset(
     {
         "audio",
-        "enable_latency_breakdown",
         "function_call",
         "functions",
         "hooks",
@@ -110,7 +110,6 @@ UNSUPPORTED = frozenset(
     }
 )
 _ASKS_FOR_NOTHING: Mapping[str, Any] = {
-    "enable_latency_breakdown": False,
     "modalities": ["text"],
     "return_attentions": False,
     "return_hidden_states": False,

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from webllm_py.api.adapters import AdapterChoice, adapter_choice
 from webllm_py.api.checks import (
-    boolean,
     fail,
     integer,
-    json_object,
-    one_of,
     text,
 )
 from webllm_py.api.fields import CHAT_FIELDS, COMPLETION_FIELDS, request_fields
@@ -34,6 +31,7 @@ from webllm_py.api.options import (
     timeout,
 )
 from webllm_py.api.sampling import parse_sampling
+from webllm_py.api.template_fields import enable_thinking, template_kwargs
 from webllm_py.chat import CallRules
 from webllm_py.runtime.settings import SamplingSettings
 
@@ -51,8 +49,6 @@ __all__ = [
 ]
 
 COMPLETION_TOKENS = 16  # OpenAI's default max_tokens of a text completion
-REASONING_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
-TEMPLATE_ARGUMENTS = ("messages", "tools", "add_generation_prompt")  # filled from other fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +70,7 @@ class GenerationRequest:
         grammar: what a choice's text must be; None for any text.
         logprobs: how many alternatives of each token are wanted beside its log-probability; None
             for neither.
+        latency_breakdown: whether the usage says how long each token took.
         steering: vectors by layer that are added to what leaves it while this answer is made; it
             has a turn of its own then.
         adapters: those that it says; None if it says nothing.
@@ -94,6 +91,7 @@ class GenerationRequest:
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     grammar: Grammar | None = None
     logprobs: int | None = None
+    latency_breakdown: bool = False
     steering: Mapping[int, array[float]] | None = None
     adapters: AdapterChoice | None = None
     timeout: float | None = None
@@ -220,7 +218,7 @@ def parse_chat_request(
     present = request_fields(fields, CHAT_FIELDS, elsewhere=COMPLETION_FIELDS)
     if "messages" not in present:
         fail("messages", "is missing.", code="missing_required_parameter")
-    kwargs = _template_kwargs(present)
+    kwargs = template_kwargs(present)
     tools, calls = _tools(present)
     messages = parse_messages(present["messages"])
     opens, continues = prompt_ending(present, messages)
@@ -228,7 +226,7 @@ def parse_chat_request(
         messages=messages,
         tools=tools,
         calls=calls,
-        enable_thinking=_enable_thinking(present, kwargs),
+        enable_thinking=enable_thinking(present, kwargs),
         template_kwargs=kwargs,
         max_tokens=chat_max_tokens(present),
         logprobs=chat_logprobs(present),
@@ -269,6 +267,7 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "stop": stop_strings(present.get("stop", [])),
         "ignore_eos": bool(switch(present, "ignore_eos", False)),
         "prompt_lookup": bool(switch(present, "prompt_lookup", True)),
+        "latency_breakdown": bool(switch(present, "enable_latency_breakdown", False)),
         "stream": stream,
         "include_usage": include_usage(present, stream),
         "sampling": parse_sampling(present, defaults),
@@ -294,27 +293,3 @@ def _tools(present: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], ...], Call
     from webllm_py.api.tool_choice import parse_tool_fields  # not before it is needed, see above
 
     return parse_tool_fields(present)
-
-
-def _template_kwargs(present: Mapping[str, Any]) -> dict[str, Any]:
-    kwargs = json_object(present.get("chat_template_kwargs", {}), "chat_template_kwargs")
-    for name in TEMPLATE_ARGUMENTS:
-        if name in kwargs:
-            fail(f"chat_template_kwargs.{name}", "comes from the request's own fields.")
-    if "reasoning_effort" in present:
-        effort = one_of(present["reasoning_effort"], "reasoning_effort", REASONING_EFFORTS)
-        if kwargs.setdefault("reasoning_effort", effort) != effort:
-            fail("reasoning_effort", "differs from the one in 'chat_template_kwargs'.")
-    return kwargs
-
-
-def _enable_thinking(present: Mapping[str, Any], kwargs: dict[str, Any]) -> bool | None:
-    """WebLLM has the switch as a field, vLLM inside ``chat_template_kwargs``; it is taken out."""
-    outer = switch(present, "enable_thinking", None)
-    inner = kwargs.pop("enable_thinking", None)
-    if inner is None:
-        return outer
-    inner = boolean(inner, "chat_template_kwargs.enable_thinking")
-    if outer not in (None, inner):
-        fail("enable_thinking", "differs from the one in 'chat_template_kwargs'.")
-    return inner

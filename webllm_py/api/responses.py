@@ -1,6 +1,6 @@
 """Responses in OpenAI's shapes: its field names, its types, its values of ``object``.
 
-Extensions: ``usage.timings`` (WebLLM's ``usage.extra``, with its names), the finish reason
+Extensions: ``usage.timings`` and, if asked for, WebLLM's ``usage.extra``, the finish reason
 ``abort`` for a generation that was interrupted (WebLLM's too), and ``reasoning_content``.
 """
 
@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 from webllm_py.api.logprobs import ChoiceLogprobs, CompletionLogprobs
 from webllm_py.api.records import OPTIONAL, Record
+from webllm_py.api.timings import Extra, Timings
 
 __all__ = [
     "ChatCompletion",
@@ -28,7 +29,6 @@ __all__ = [
     "FunctionCall",
     "FunctionCallDelta",
     "PromptTokensDetails",
-    "Timings",
     "ToolCall",
     "ToolCallDelta",
     "Usage",
@@ -58,56 +58,6 @@ def now() -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Timings(Record):
-    """How fast a request was. None where nothing could be measured.
-
-    The names are those of WebLLM's ``usage.extra``. llama.cpp's ``timings`` has the same as
-    ``prompt_per_second``, ``predicted_per_second``, and ``*_ms``.
-
-    Attributes:
-        prefill_tokens_per_s: prompt tokens that had to be computed, a second.
-        decode_tokens_per_s: generated tokens after the first, a second, of all choices together.
-        time_to_first_token_s: from handing in the request, waiting for its turn included.
-        time_per_output_token_s: the inverse of ``decode_tokens_per_s``.
-        e2e_latency_s: from handing in the request to its last token.
-    """
-
-    prefill_tokens_per_s: float | None = None
-    decode_tokens_per_s: float | None = None
-    time_to_first_token_s: float | None = None
-    time_per_output_token_s: float | None = None
-    e2e_latency_s: float | None = None
-
-    @classmethod
-    def measure(
-        cls,
-        *,
-        submitted: float,
-        started: float,
-        first_token: float | None,
-        finished: float,
-        prefilled_tokens: int,
-        completion_tokens: int,
-    ) -> Timings:
-        """From the clock, in seconds: request handed in, begun, first token known (None if there
-        was none), all done."""
-        if first_token is None:
-            return cls(e2e_latency_s=finished - submitted)
-        decode_rate = _rate(completion_tokens - 1, finished - first_token)
-        return cls(
-            prefill_tokens_per_s=_rate(prefilled_tokens, first_token - started),
-            decode_tokens_per_s=decode_rate,
-            time_to_first_token_s=first_token - submitted,
-            time_per_output_token_s=1 / decode_rate if decode_rate else None,
-            e2e_latency_s=finished - submitted,
-        )
-
-
-def _rate(count: int, seconds: float) -> float | None:
-    return count / seconds if count > 0 and seconds > 0 else None
-
-
-@dataclass(frozen=True, eq=False)
 class PromptTokensDetails(Record):
     """``cached_tokens``: prompt tokens found in the KV cache, so not computed again."""
 
@@ -123,6 +73,7 @@ class Usage(Record):
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails | None = field(default=None, metadata=OPTIONAL)
     timings: Timings | None = field(default=None, metadata=OPTIONAL)
+    extra: Extra | None = field(default=None, metadata=OPTIONAL)
 
     @classmethod
     def count(
@@ -132,6 +83,7 @@ class Usage(Record):
         *,
         cached_tokens: int = 0,
         timings: Timings | None = None,
+        extra: Extra | None = None,
     ) -> Usage:
         """The usage of so many tokens."""
         return cls(
@@ -140,6 +92,7 @@ class Usage(Record):
             total_tokens=prompt_tokens + completion_tokens,
             prompt_tokens_details=PromptTokensDetails(cached_tokens),
             timings=timings,
+            extra=extra,
         )
 
 

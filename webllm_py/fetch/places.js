@@ -8,7 +8,8 @@
   const encode = (name) => encodeURIComponent(name).replaceAll("*", "%2A");
 
   // The origin-private file system: a folder a model, a file a block. In a worker it is written through
-  // sync access handles, which is quicker, and all that older Safaris have.
+  // sync access handles, which is quicker, and all that older Safaris have. The system may take its
+  // time to bring it to the disk, as with IndexedDB: waiting for that takes longer than the network.
   class FileSystemPlace {
     constructor(name = ROOT) {
       this.name = name;
@@ -59,14 +60,13 @@
       if (file.createSyncAccessHandle && globalThis.WorkerGlobalScope) {
         const handle = await file.createSyncAccessHandle();
         try {
-          handle.truncate(0);
           let at = 0;
           for (const part of parts) {
             const count = handle.write(part, { at });
             if (count < part.length) throw new DOMException("no room", "QuotaExceededError");
             at += count;
           }
-          handle.flush();
+          if (handle.getSize() > at) handle.truncate(at);
         } finally {
           handle.close();
         }

@@ -112,7 +112,9 @@
     return undisturbed(async () => {
       const blob = await place.get(model, name);
       if (blob === undefined) throw new DOMException("a block was deleted", "NotFoundError");
-      target.set(new Uint8Array(await blob.slice(start, start + target.length).arrayBuffer()));
+      const bytes = new Uint8Array(await blob.slice(start, start + target.length).arrayBuffer());
+      if (bytes.length < target.length) throw new DOMException("a block was cut", "NotFoundError");
+      target.set(bytes);
     });
   }
 

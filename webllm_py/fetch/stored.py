@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.errors import (
@@ -65,6 +66,8 @@ class StoredFile:
         self._opening = asyncio.Lock()
         self._opened = self._closed = False
         self._task: asyncio.Task[None] | None = None
+        self._right: asyncio.Future[None] | None = None
+        self._failure: BaseException | None = None
         self._digest_so_far: StreamDigest | None = None
         self._unkept: UnkeptFile | None = None
 
@@ -103,7 +106,7 @@ class StoredFile:
 
     async def verify(self) -> bool:
         """Download what is missing and check the whole; whether bytes changed that could have been
-        read before.
+        read before. The store may still be writing then: ``close`` waits for it.
 
         Raises:
             CorruptCheckpointError: what comes is not what it must be.
@@ -111,13 +114,12 @@ class StoredFile:
         """
         await self._open()
         self._start()
-        if self._unkept is None and self._task is not None:
+        if self._unkept is None and self._right is not None:
             try:
-                await asyncio.shield(self._task)
-            except SourceError as error:
-                if not self.kept.failed:
+                await asyncio.shield(self._right)
+            except SourceError:
+                if self._unkept is None:
                     raise
-                self._stop_keeping(error)
         if self._unkept is not None:
             if self._sha256 is not None:
                 await self._unkept.check(self._sha256)
@@ -137,6 +139,8 @@ class StoredFile:
             CorruptCheckpointError: the server's file has another digest.
         """
         await self._open()
+        if self._task is not None:
+            await asyncio.wait([self._task])
         if self._unkept is not None:
             raise CorruptCheckpointError(
                 f"{self.name} came damaged: its {algorithm.upper()} is not {digest}. Load it again."
@@ -155,7 +159,8 @@ class StoredFile:
         self._closed = True
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
+            if self._right is not None and not self._right.done():
+                task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self.kept.fail(SourceError(f"{self.name} was closed"))
         if self.kept.digests is not None:
@@ -190,9 +195,9 @@ class StoredFile:
     async def _learn(self) -> None:
         if not self.kept.learned:
             await self.download.learn()
-            if not self.kept.missing() and self._sha256:
-                await self._check(self._sha256, await self._digest(StreamDigest("sha256")))
-            elif not self.kept.missing():
+            if not self.kept.missing():
+                if self._sha256:
+                    await self._check(self._sha256, await self._digest(StreamDigest("sha256")))
                 await self.kept.finish()
 
     async def _ask_again(self) -> None:
@@ -206,47 +211,58 @@ class StoredFile:
         """Begin to download the rest, if there is one, and if that is not done already."""
         if self._closed or self.kept.record.complete or self._unkept is not None:
             return
-        if self._task is not None and self._task.done():
-            error = self._task.exception()
-            final = isinstance(error, ChangedFileError) or self.kept.failed
-            if isinstance(error, SourceError) and not final:
-                self._task = None  # it failed: who reads on has hope
-                self.kept.fail(None)
+        if self._task is not None and self._task.done() and self._failure is not None:
+            self._task, self._failure = None, None  # it failed: who reads on has hope
+            self.kept.fail(None)
         if self._task is None:
-            self._task = asyncio.create_task(self._obtain())
+            self._right = asyncio.get_running_loop().create_future()
+            self._right.add_done_callback(lambda right: right.cancelled() or right.exception())
+            self._task = asyncio.create_task(self._obtain(self._right))
 
-    async def _obtain(self) -> None:
+    async def _obtain(self, right: asyncio.Future[None]) -> None:
         try:
-            await self._leading(self._fetch, lambda: self.kept.record.complete)
+            await self._leading(partial(self._fetch, right), lambda: self.kept.record.complete)
+            if not right.done():  # another process did it
+                right.set_result(None)
         except asyncio.CancelledError:
+            right.cancel()
             raise
         except BaseException as error:
-            self.kept.fail(error)
-            if isinstance(error, ChangedFileError):
+            if isinstance(error, SourceError) and self.kept.failed:
+                self._stop_keeping(error)
+            elif isinstance(error, ChangedFileError):
                 await self.kept.forget()
-            raise
+            else:
+                self._failure = error
+            self.kept.fail(error)
+            if not right.done():
+                right.set_exception(error)
 
-    async def _fetch(self) -> None:
+    async def _fetch(self, right: asyncio.Future[None]) -> None:
+        """Get what is missing; ``right`` is told once all came and is what it must be."""
         if self.kept.record.complete:
             return
         if self._sha256 is None:  # nothing to compare a digest with
             await self.download.run()
-            await self.kept.finish()
-            return
+        else:
+            await self._fetch_digested(self._sha256)
+        right.set_result(None)
+        await self.kept.finish()
+
+    async def _fetch_digested(self, expected: str) -> None:
         self._digest_so_far = StreamDigest("sha256")
         digesting = asyncio.ensure_future(self._digest(self._digest_so_far))
         try:
             await self.download.run()
-            await self._check(self._sha256, await digesting)
+            await self._check(expected, await digesting)
         finally:
             digesting.cancel()
             await asyncio.gather(digesting, return_exceptions=True)
 
     async def _check(self, expected: str, found: str) -> None:
-        """Compare the digest of what came, and write down that it is complete."""
+        """Compare the digest of what came; fetch again what is wrong."""
         if found != expected:
             await self._repair("sha256", expected)
-        await self.kept.finish()
 
     async def _digest(self, digest: StreamDigest) -> str:
         """The digest of the whole file, which grows as blocks come."""

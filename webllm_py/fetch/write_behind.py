@@ -17,7 +17,7 @@ from webllm_py.fetch.source import Chunk
 __all__ = ["HeldBytes", "WriteBehind"]
 
 # Four requests that are 16 blocks apart, and those that the store is slow to write.
-MOST_BYTES = 80 << 20
+MOST_BYTES = 96 << 20
 LEAST_BLOCKS = 4  # that a file may hold whatever others hold
 AT_ONCE = 4  # blocks that are written at a time
 

@@ -147,7 +147,7 @@ class Recording:
     ) -> None:
         """The first half of a matrix's adapters, of rows of ``source``; see
         kernels/lora_shrink.wgsl."""
-        rows, threads = 1 if self.rows == 1 else 4, min(self.tuning.reduce_threads, 64)
+        rows, threads = 1 if self.rows == 1 else 4, min(self.tuning.reduce_threads, 128)
         made = kernel(
             "lora_shrink",
             UNITS=matrix.units,

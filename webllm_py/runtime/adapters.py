@@ -63,6 +63,8 @@ class Adapters:
         self.loaded: dict[str, LoadedAdapter] = {}
         self.matrices: Mapping[str, LowRank] = {}
         self._placed: dict[str, list[Placed]] = {}
+        self._layouts: dict[str, Layout] = {}
+        self._used: set[int] = set()  # what the layouts' tables tell of
         self._scales = executor.owner.create("adapters' scales", 4 * SLOTS * MOST_ADAPTERS)
         self._in_slot: dict[int, Mix] = {}
         self._numbers = 0
@@ -76,8 +78,18 @@ class Adapters:
         asked = ((self.loaded[name].number, float(scale)) for name, scale in scales.items())
         return tuple(sorted((number, scale) for number, scale in asked if scale))
 
-    def use(self, slot: int, mix: Mix) -> None:
-        """Rows of a slot have these adapters from now on."""
+    def use(self, slots: Sequence[int], mix: Mix, *, alone: bool = False) -> None:
+        """Rows of these slots have these adapters from now on; if ``alone``, those of others have
+        none."""
+        for slot in [*self._in_slot] if alone else ():
+            if slot not in slots:
+                self._scale(slot, ())
+        for slot in slots:
+            self._scale(slot, mix)
+        if mix:
+            self._tell_used()
+
+    def _scale(self, slot: int, mix: Mix) -> None:
         if self._in_slot.get(slot, ()) == mix:
             return
         scales, given = array("f", bytes(4 * MOST_ADAPTERS)), dict(mix)
@@ -86,6 +98,22 @@ class Adapters:
         offset = 4 * MOST_ADAPTERS * slot
         self.executor.device.write(self._scales, offset, scales.tobytes())
         self._in_slot[slot] = mix
+
+    def _tell_used(self) -> None:
+        """Adapters that no slot has cost nothing."""
+        numbers = {number for mix in self._in_slot.values() for number, _ in mix}
+        used = {one.index for one in self.loaded.values() if one.number in numbers}
+        if used != self._used:
+            self._used = used
+            for name, layout in self._layouts.items():
+                buffer = self.matrices[name].buffer
+                self.executor.device.write(buffer, 16 * layout.at, layout.table(used))
+
+    def _use_none(self) -> None:
+        """Where adapters lie has changed: no slot has any."""
+        self._in_slot.clear()
+        self._used = set()
+        self.executor.device.clear(self._scales)
 
     async def add(self, name: str, adapter: Adapter) -> LoadedAdapter:
         """Load one. Nothing may be under way.
@@ -116,7 +144,6 @@ class Adapters:
             fingerprint=found_print,
         )
         self._numbers += 1
-        self._in_slot.clear()
         return self.loaded[name]
 
     async def remove(self, name: str) -> None:
@@ -134,7 +161,6 @@ class Adapters:
         changed = {key for key in placed if len(placed[key]) < len(self._placed[key])}
         await self._rebuild(placed, changed)
         gone = self.loaded.pop(name)
-        self._in_slot.clear()
         self.executor.cache.pages.forget_adapter(gone.number)
 
     async def _rebuild(
@@ -146,10 +172,11 @@ class Adapters:
         """Put what belongs beside the changed matrices into new buffers, and free the old ones."""
         executor = self.executor
         loader = LoraLoader(executor.device)
-        matrices, made = dict(self.matrices), list[Buffer]()
+        matrices, layouts, made = dict(self.matrices), dict(self._layouts), list[Buffer]()
         try:
             for name in sorted(changed):
                 old = matrices.pop(name, None)
+                layouts.pop(name, None)
                 if not placed[name]:
                     del placed[name]
                     continue
@@ -158,7 +185,7 @@ class Adapters:
                 made.append(buffer)
                 matrices[name] = LowRank(buffer, self._scales, layout.at, layout.quads)
                 self._copy_vector(name, buffer)
-                executor.device.write(buffer, 16 * layout.at, layout.table())
+                layouts[name] = layout
                 placed[name] = loader.place(layout, old.buffer if old else None, buffer)
             await executor.device.check()
             await loader.run()
@@ -171,7 +198,10 @@ class Adapters:
             loader.free()
         executor.drop_adapted()
         executor.owner.free(*(self.matrices[name].buffer for name in changed & set(self.matrices)))
-        self.matrices, self._placed = matrices, placed
+        self.matrices, self._placed, self._layouts = matrices, placed, layouts
+        for name, layout in layouts.items():
+            executor.device.write(matrices[name].buffer, 16 * layout.at, layout.table(()))
+        self._use_none()
 
     def _layout(self, name: str, placed: Sequence[Placed]) -> Layout:
         matrix, _ = self.executor.weights.matrices[name]

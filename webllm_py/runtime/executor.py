@@ -341,10 +341,11 @@ class Executor:
         for key in [key for key in self._plans if key[1].startswith(ADAPTED)]:
             self.device.drop(self._plans.pop(key))
 
-    def use_adapters(self, slot: int, mix: Mix) -> None:
-        """What is computed in a slot from now on has these adapters, at these scales."""
+    def use_adapters(self, slots: Sequence[int], mix: Mix, *, alone: bool = False) -> None:
+        """What is computed in slots from now on has these adapters, at these scales; ``alone``:
+        nothing is computed in others."""
         if self.adapters:
-            self.adapters.use(slot, mix)
+            self.adapters.use(slots, mix, alone=alone)
 
 
 def eight_bits(columns: int, rows: int) -> int:

@@ -16,7 +16,7 @@ from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings
-from webllm_py.runtime.stepwise import Constraint, Stepwise, Vocabulary
+from webllm_py.runtime.stepwise import Constraint, StepTimes, Stepwise, Vocabulary
 
 if TYPE_CHECKING:
     from webllm_py.runtime.logprobs import TokenLogprob
@@ -30,6 +30,7 @@ class GenerationStats:
 
     Attributes:
         logprobs: of each token, as they arrive, where they were asked for.
+        times: to be filled in too, if wanted.
     """
 
     prompt_tokens: int = 0
@@ -39,11 +40,14 @@ class GenerationStats:
     first_token: float = 0.0
     last_token: float = 0.0
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    times: StepTimes | None = None
 
     def drew(self, n: int) -> None:
         """``n`` more tokens arrived."""
         self.generated += n
-        self.last_token = time.perf_counter()
+        before, self.last_token = self.last_token, time.perf_counter()
+        if self.times:
+            self.times.tokens += [(self.last_token - (before or self.began)) / n] * n
         self.first_token = self.first_token or self.last_token
 
 
@@ -126,7 +130,8 @@ async def begun(
     if shared:
         executor.batch.begin_alone()
     try:
-        steps = Stepwise(run, settings[0], constraints, vocabulary, said)
+        times = member.stats[0].times
+        steps = Stepwise(run, settings[0], constraints, vocabulary, said, times)
         for slot, own in enumerate(settings):
             decoder.sampler.begin(
                 own,
@@ -137,7 +142,7 @@ async def begun(
                 ends=vocabulary.end_ids if vocabulary else (),
                 said=said,
             )
-            executor.use_adapters(slot, member.adapters)
+        executor.use_adapters(range(len(settings)), member.adapters, alone=True)
         sequences.append(executor.cache.begin(member.known, adapters=member.adapters))
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)

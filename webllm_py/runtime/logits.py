@@ -72,7 +72,7 @@ async def in_parts(
     kv = tuple(scratch.create(f"logits kv {i}", size) for i in range(config.n_layers))
     await device.check()
     executor.cache.write_pages([(i, i) for i in range(pages)])
-    executor.use_adapters(0, adapters)
+    executor.use_adapters((0,), adapters, alone=True)
     dispatches = executor.forward(
         rows, kv_format="f32", gemm="plain", logits=target, kv=kv, adapted=bool(adapters)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Container
 from dataclasses import dataclass
 
 from webllm_py.errors import DeviceLimitError
@@ -72,7 +73,7 @@ class Layout:
     @property
     def a_at(self) -> int:
         """The vec4 that A begins at."""
-        return self.at + 1 + self.quads * (1 + self.rows)
+        return self.at + 1 + self.quads * (2 + self.rows)
 
     @property
     def places(self) -> list[tuple[int, int]]:
@@ -91,12 +92,16 @@ class Layout:
         b = sum(4 * placed.quads * placed.row_quads for placed in self.placed)
         return 16 * (self.a_at + 4 * self.quads * self.row_vec4 + b)
 
-    def table(self) -> bytes:
-        """The vec4 from ``at`` on that say what lies where."""
-        words = array("f", (self.quads, self.rows, 0.0, 0.0))
-        for placed, (_, b_at) in zip(self.placed, self.places, strict=True):
+    def table(self, used: Container[int]) -> bytes:
+        """The vec4 from ``at`` on that say what lies where, of the adapters in use."""
+        b, a = array("f"), array("f")
+        for placed, (a_at, b_at) in zip(self.placed, self.places, strict=True):
+            if placed.index not in used:
+                continue
             segment, vec4 = placed.segment, placed.row_quads
-            reach = 4.0 * placed.index + segment.spread
             for quad in range(placed.quads):
-                words.extend((b_at + 4 * quad * vec4, segment.first // 4, vec4, reach))
-        return words.tobytes()
+                b.extend((b_at + 4 * quad * vec4, segment.first // 4, vec4, segment.spread))
+                a.extend((a_at + 4 * quad * self.row_vec4, placed.index, 0.0, 0.0))
+        unused = array("f", bytes(16 * self.quads - 4 * len(b)))
+        head = array("f", (len(b) // 4, self.rows, self.quads, 0.0))
+        return (head + b + unused + a + unused).tobytes()

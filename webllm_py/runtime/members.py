@@ -117,7 +117,7 @@ class Joining:
         executor, prompt = decoder.executor, member.prompt
         for slot, settings in zip(slots, member.settings, strict=True):
             decoder.sampler.begin(settings, prompt, slot, said=member.said)
-            executor.use_adapters(slot, member.adapters)
+        executor.use_adapters(slots, member.adapters)
         self.sequences = [executor.cache.begin(member.known, slots[0], member.adapters)]
         cached = len(self.sequences[0].tokens)
         for stats in member.stats:

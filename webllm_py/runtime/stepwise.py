@@ -7,6 +7,7 @@ import codecs
 import time
 from array import array
 from collections.abc import AsyncGenerator, Collection, Container, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from webllm_py.errors import RequestError
@@ -16,7 +17,7 @@ from webllm_py.runtime.settings import LogitsProcessor, SamplingSettings
 if TYPE_CHECKING:
     from webllm_py.runtime.repeats import TextRules
 
-__all__ = ["Constraint", "Stepwise", "Vocabulary"]
+__all__ = ["Constraint", "StepTimes", "Stepwise", "Vocabulary"]
 
 
 # A pass over one row or two takes as long as a step or two, which have been begun already.
@@ -59,6 +60,21 @@ class Vocabulary(Protocol):
         """The tokens of a text."""
 
 
+@dataclass
+class StepTimes:
+    """Seconds that parts of an answer's steps took.
+
+    Attributes:
+        tokens: from one token to the next.
+        masks: of finding each mask; of all answers that are decoded together.
+        processors: of each step's logits processors.
+    """
+
+    tokens: list[float] = field(default_factory=list)
+    masks: list[float] = field(default_factory=list)
+    processors: list[float] = field(default_factory=list)
+
+
 class Stepwise:
     """Draws the tokens of a run's answers with Python in between.
 
@@ -72,6 +88,7 @@ class Stepwise:
             the answer ends; none of them for any text.
         vocabulary: has to be known for DRY, and for text that is not drawn.
         said: tokens that the only answer has already.
+        times: to be filled in.
 
     Attributes:
         rules: of each answer, what the settings say about repetitions, if they do.
@@ -84,8 +101,10 @@ class Stepwise:
         constraints: Sequence[Constraint] = (),
         vocabulary: Vocabulary | None = None,
         said: Sequence[int] = (),
+        times: StepTimes | None = None,
     ):
         self.run = run
+        self._times = times or StepTimes()
         self.sampler = run.decoder.sampler
         self.constraints = constraints
         self.vocabulary = vocabulary
@@ -160,7 +179,9 @@ class Stepwise:
         """Say what an answer may go on with; whether there is anything."""
         if not self.constraints:
             return True
+        begun = time.perf_counter()
         allowed = self.constraints[index].mask()
+        self._times.masks.append(time.perf_counter() - begun)
         if self.run.issued < self._least and self.vocabulary:
             going_on = both(allowed, self.sampler.all_but(self.vocabulary.end_ids))
             allowed = going_on if any(going_on) else allowed
@@ -179,7 +200,7 @@ class Stepwise:
     async def _process(self) -> None:
         """Let the processors change the logits."""
         device, decoder = self.run.device, self.run.decoder
-        drawn_from = decoder.drawing.logits
+        drawn_from, begun = decoder.drawing.logits, time.perf_counter()
         data = await device.read(drawn_from, 0, 4 * self._vocab)
         if decoder.logprobs:
             decoder.logprobs.take(data)
@@ -187,6 +208,7 @@ class Stepwise:
         for processor in self._processors:
             logits = checked(processor, processor(logits), self._vocab)
         device.write(drawn_from, 0, logits)
+        self._times.processors.append(time.perf_counter() - begun)
 
 
 async def in_slices(pieces: Iterator[None]) -> None:

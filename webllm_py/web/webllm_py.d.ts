@@ -266,62 +266,6 @@ export interface EmbeddingReply {
   usage: { prompt_tokens: number; total_tokens: number };
 }
 
-// --- errors: webllm_py/errors.py says what each one means
+// --- errors: a class for each of Python's, which the build writes
 
-export class WebLLMError extends Error {}
-
-export class SourceError extends WebLLMError {
-  readonly status: number | null;
-  readonly transient: boolean;
-  readonly retry_after: number | null;
-}
-export class ChangedFileError extends SourceError {}
-export class StorageFullError extends SourceError {
-  readonly needed: number;
-  readonly free: number;
-}
-
-export class CheckpointError extends WebLLMError {}
-export class CorruptCheckpointError extends CheckpointError {}
-export class UnsupportedModelError extends CheckpointError {}
-export class NotAModelError extends CheckpointError {}
-export class SeveralModelsError extends CheckpointError {}
-export class MissingFileError extends CheckpointError {}
-export class AdapterError extends CheckpointError {}
-
-export class TokenizerError extends WebLLMError {}
-export class TemplateError extends WebLLMError {}
-export class GrammarError extends WebLLMError {}
-export class UnsupportedSchemaError extends GrammarError {
-  readonly keyword: string;
-  readonly path: string;
-}
-
-export class DeviceError extends WebLLMError {}
-export class NoAdapterError extends DeviceError {}
-export class DeviceLimitError extends DeviceError {}
-export class GPUOutOfMemoryError extends DeviceError {}
-export class ShaderError extends DeviceError {}
-export class DeviceLostError extends DeviceError {}
-
-export class RequestError extends WebLLMError {
-  readonly type: string;
-  readonly param: string | null;
-  readonly code: string | null;
-}
-export class ContextLengthError extends RequestError {}
-export class RequestTimeoutError extends RequestError {}
-
-export class CancelledLoadError extends WebLLMError {}
-export class EngineClosedError extends WebLLMError {}
-export class StateError extends WebLLMError {}
-export class MissingPackageError extends WebLLMError {}
-export class CannotSuspendError extends WebLLMError {}
-
-export class ServerError extends WebLLMError {}
-export class AddressError extends ServerError {}
-export class QueueFullError extends ServerError {}
-export class SlowReaderError extends ServerError {}
-
-/** Python could not be started in the worker. */
-export class StartError extends WebLLMError {}
+export * from "./js/error_classes.js";

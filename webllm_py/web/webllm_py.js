@@ -9,5 +9,5 @@
 // The page and this folder must be of one origin.
 
 export { createEngine, Engine } from "./js/engine.js";
-export * from "./js/errors.js";
+export * from "./js/error_classes.js";
 export { resumingFetch } from "./js/resume.js";

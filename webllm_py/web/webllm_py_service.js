@@ -8,8 +8,9 @@
 // another one. Nothing is kept here, so that the browser may stop this at any moment; a stream that
 // was cut then goes on by GET /v1/streams/ID.
 
+import { EngineClosedError } from "./js/error_classes.js";
 import { Job } from "./js/job.js";
-import { clientOf } from "./js/names.js";
+import { clientOf, lockOf } from "./js/names.js";
 
 const PATIENCE = 5000; // ms for a page to say that it takes a request
 
@@ -48,10 +49,13 @@ async function respond(request, path, asking) {
     // Not every browser tells of it here; all of them cancel the body of a reply that has begun.
     request.signal.addEventListener("abort", () => job.cancel());
     if (request.signal.aborted) job.cancel();
+    failWithTab(job, id);
     try {
       return { response: await streamed(job), ended: job.ended.catch(() => {}) };
     } catch (error) {
-      return { response: failure(500, "server_error", null, error.message) };
+      const isGone = error instanceof EngineClosedError;
+      const [status, code] = isGone ? [503, "engine_closed"] : [500, null];
+      return { response: failure(status, "server_error", code, error.message) };
     }
   }
   const message =
@@ -77,6 +81,14 @@ async function handOver(id, request) {
   if (!(await Promise.race([job.accepted, late]))) return job;
   job.cancel(); // a page that wakes up later need not answer
   return null;
+}
+
+/** A tab that was closed, or has crashed, says nothing any more, but gives back its lock. */
+function failWithTab(job, id) {
+  const over = new AbortController();
+  job.ended.catch(() => {}).then(() => over.abort());
+  const gone = () => job.fail(new EngineClosedError("The tab that answered has no engine any more."));
+  navigator.locks.request(lockOf(id), { signal: over.signal }, gone).catch(() => {});
 }
 
 async function streamed(job) {

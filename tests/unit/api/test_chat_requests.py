@@ -395,7 +395,6 @@ def test_wrong_values_name_their_field(fields: dict[str, Any], param: str) -> No
         ("functions", []),
         ("function_call", "auto"),
         ("web_search_options", {}),
-        ("enable_latency_breakdown", True),
         ("modalities", np.array(["text"])),
     ],
 )

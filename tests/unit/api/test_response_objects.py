@@ -295,5 +295,5 @@ def test_notebooks_show_tool_calls_as_json() -> None:
 def test_repr_names_every_field() -> None:
     assert repr(Usage.count(1, 2)) == (
         "Usage(completion_tokens=2, prompt_tokens=1, total_tokens=3, "
-        "prompt_tokens_details=PromptTokensDetails(cached_tokens=0), timings=None)"
+        "prompt_tokens_details=PromptTokensDetails(cached_tokens=0), timings=None, extra=None)"
     )

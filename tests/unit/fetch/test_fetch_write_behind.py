@@ -74,9 +74,9 @@ async def test_what_came_is_read_before_it_is_written(server: HostileServer) -> 
     backend = SlowBackend()
     file = opened(server, backend, SHA256)
     assert await asyncio.wait_for(read(file), 20) == FILE
+    assert not await asyncio.wait_for(file.verify(), 20)
     assert await file.kept.file.blocks() == {}
     backend.may_write.set()
-    assert not await file.verify()
     await file.close()
     assert file.keeper.held_bytes.count == 0
     server.requests.clear()

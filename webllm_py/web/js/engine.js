@@ -1,7 +1,8 @@
 // The engine of a page.
 
 import { serve } from "./endpoint.js";
-import { EngineClosedError, NoAdapterError, StartError, errorFrom } from "./errors.js";
+import { EngineClosedError, NoAdapterError, StartError } from "./error_classes.js";
+import { errorFrom } from "./errors.js";
 import { Job } from "./job.js";
 
 // What may be said of a load, and what Python calls it.
@@ -40,6 +41,7 @@ export class Engine {
   #jobs = new Set();
   #loading = null; // the last load
   #closed = null; // why there will be no answers any more
+  #endpoints = new Set();
   #onBusy = () => {};
 
   constructor(made, onProgress = () => {}) {
@@ -90,12 +92,17 @@ export class Engine {
     if (this.#closed) return;
     this.#closed = error;
     this.#worker?.terminate();
+    for (const endpoint of this.#endpoints) endpoint.close();
     for (const job of this.#jobs) job.fail(error);
   }
 
   /** Answer `fetch("/v1/...")` of this site's pages, through a service worker. */
   async serve(script, options) {
-    return serve(this.#hand.bind(this), (onBusy) => (this.#onBusy = onBusy), script, options);
+    if (this.#closed) throw this.#closed;
+    const watch = (onBusy) => (this.#onBusy = onBusy);
+    const endpoint = await serve(this.#hand.bind(this), watch, script, options);
+    this.#endpoints.add(endpoint);
+    return endpoint;
   }
 
   async #start(onProgress) {

@@ -1,6 +1,7 @@
 // Something that the worker does for a page or for a service worker, from the side that asked for it.
 // The other side is webllm_py/web/job.py, which says what the messages are.
 
+import "./error_classes.js";
 import { errorFrom } from "./errors.js";
 
 const TOGETHER = 16; // pieces that the other side is told of at a time; it waits after 64

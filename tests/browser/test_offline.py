@@ -1,0 +1,34 @@
+"""After its first visit the page needs no network: Python, the pocket model, a kept model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from page import Page, wait_until
+from served import TestSite
+
+KEPT = """
+    const names = (await caches.keys()).filter((name) => name.startsWith("webllm_py site "));
+    if (names.length !== 1) return 0;
+    return (await (await caches.open(names[0])).keys()).length;
+"""
+
+
+def test_the_page_and_a_kept_model_without_a_network(tab: Page, dist: Path, shared: Path) -> None:
+    site = TestSite(dist)
+    model = f"{site.url}?model=shared/checkpoints/stories260K/stories260K.gguf"
+    try:
+        tab.open(model)
+        tab.wait_for("ready", seconds=180)
+        wait_until(
+            lambda: tab.js(f"return (async () => {{{KEPT}}})()") > 30, 60, "the site is kept"
+        )
+    finally:
+        site.close()
+    for address, name in ((model, "stories260K"), (site.url, "Pocket model")):
+        tab.open(address)
+        tab.wait_for("ready", seconds=180)
+        assert name in tab.text("#model-name")
+    assert "Tokyo" in tab.ask("What is the capital of Japan?")
+    tab.screenshot("offline")
+    tab.driver.get_log("browser")  # of what could not be had
