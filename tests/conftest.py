@@ -11,6 +11,12 @@ import pytest
 
 
 @pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether all of it is wanted, which takes minutes."""
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """IPython as a kernel has it; nothing of it is kept."""
     from IPython.core.interactiveshell import InteractiveShell
@@ -25,6 +31,11 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="lose the device 100 times and abort 1,000 times, not just a few",
+    )
     parser.addoption(
         "--schemas",
         type=int,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from webllm_py.api import (
     Extra,
     Finished,
+    FinishReason,
     GenerationRequest,
     Responses,
     ScoredToken,
@@ -20,9 +22,9 @@ from webllm_py.api import (
     Usage,
 )
 from webllm_py.choice import Choice, Placed
+from webllm_py.draws import Drawer, Revived
 from webllm_py.errors import ContextLengthError
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.runtime.stepwise import StepTimes
@@ -30,10 +32,11 @@ from webllm_py.tokenizer import Tokenizer
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
-    from webllm_py.grammar import Matcher, TokenMasks
+    from webllm_py.fetch.kept_answers import KeptAnswer, Said
+    from webllm_py.grammar import TokenMasks
     from webllm_py.images.prepared import PreparedImage
 
-__all__ = ["Answer", "Prompt"]
+__all__ = ["Answer", "Asked", "Prompt"]
 
 
 # Tokens of an answer that nothing else ends, where a conversation goes on past its window.
@@ -63,40 +66,83 @@ class Prompt:
     images: Sequence[PreparedImage] = ()
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A request that was checked, and what it comes to.
+
+    Attributes:
+        kind: "chat" or "completion".
+        fields: the request as it came.
+    """
+
+    kind: str
+    fields: Mapping[str, Any]
+    request: GenerationRequest
+    prompts: Sequence[Prompt]
+    responses: Responses[Any, Any]
+
+
 class Answer:
     """Answers one request: one prompt after the other, its ``n`` answers together.
 
     Args:
         masks: of the vocabulary, for a request with a grammar.
-        adapters: the request's.
+        adapters: the request's, as the executor of now knows them.
         submitted: when the request was made, ``time.perf_counter`` seconds.
         interrupted: asked now and then; True ends the answer with the finish reason "abort".
+        revived: gives the executor that takes over from one whose device is lost.
+        known: what another process kept of it before it ended; it goes on behind that.
+
+    Attributes:
+        seed: of its draws, if the request has none.
     """
 
     def __init__(
         self,
         executor: Executor,
         tokenizer: Tokenizer,
-        request: GenerationRequest,
-        prompts: Sequence[Prompt],
-        responses: Responses[Any, Any],
+        asked: Asked,
         *,
         masks: TokenMasks | None = None,
-        adapters: Mix = (),
+        adapters: Callable[[], Mix] = lambda: (),
         submitted: float,
         interrupted: Callable[[], bool],
+        revived: Revived,
+        known: KeptAnswer | None = None,
     ):
-        self.executor = executor
+        request = asked.request
+        self.drawer = Drawer(executor, tokenizer, request, masks, adapters, interrupted, revived)
         self.tokenizer = tokenizer
         self.request = request
-        self.prompts = prompts
-        self.responses = responses
-        self.masks = masks
-        self.adapters = adapters
+        self.prompts = asked.prompts
+        self.responses = asked.responses
         self.submitted = submitted
         self.interrupted = interrupted
-        self.stats: list[GenerationStats] = []
         self.choices: list[Choice] = []
+        self.seed: int = known.head["seed"] if known else secrets.randbits(62)
+        # Nobody kept the log-probabilities of what was said: it is said again.
+        self._known: Said = known.said if known and request.logprobs is None else []
+
+    @property
+    def executor(self) -> Executor:
+        """What the answer is drawn with, now."""
+        return self.drawer.executor
+
+    @property
+    def said(self) -> Said:
+        """What can be kept of it, to be ``known`` elsewhere."""
+        return [(one.tokens, one.finish, one.stats.generated) for one in self.choices]
+
+    def _retold(self, choice: Choice) -> str:
+        """The text of what is known of a choice."""
+        if choice.index >= len(self._known):
+            return ""
+        tokens, finish, generated = self._known[choice.index]
+        text = choice.push(tokens)
+        choice.stats.generated = generated
+        if choice.finish or finish:
+            text += choice.end(cast(FinishReason, finish or "stop"))
+        return text
 
     async def pieces(self) -> AsyncGenerator[Any, None]:
         """The pieces of a streamed answer."""
@@ -159,18 +205,19 @@ class Answer:
     def usage(self) -> Usage:
         """Tokens and times of everything so far."""
         prompt_tokens = sum(len(prompt.tokens) for prompt in self.prompts)
-        drawn = sum(stats.generated for stats in self.stats)
-        firsts = [stats.first_token for stats in self.stats if stats.first_token]
+        all_stats = [choice.stats for choice in self.choices]
+        drawn = sum(stats.generated for stats in all_stats)
+        firsts = [stats.first_token for stats in all_stats if stats.first_token]
         timings = Timings.measure(
             submitted=self.submitted,
-            started=self.stats[0].began if self.stats else self.submitted,
+            started=all_stats[0].began if all_stats else self.submitted,
             first_token=firsts[0] if firsts else None,
-            finished=max((stats.last_token for stats in self.stats), default=0.0)
+            finished=max((stats.last_token for stats in all_stats), default=0.0)
             or time.perf_counter(),
-            prefilled_tokens=sum(s.prompt_tokens - s.cached_tokens for s in self.stats[:1]),
+            prefilled_tokens=sum(s.prompt_tokens - s.cached_tokens for s in all_stats[:1]),
             completion_tokens=drawn,
         )
-        cached = sum(s.cached_tokens for s in self.stats[:: self.request.drawn])
+        cached = sum(s.cached_tokens for s in all_stats[:: self.request.drawn])
         return Usage.count(
             prompt_tokens,
             drawn,
@@ -181,19 +228,13 @@ class Answer:
 
     def _extra(self, timings: Timings) -> Extra:
         """The timings and what each token took, one choice's after the other's."""
-        times = [stats.times for stats in self.stats if stats.times]
+        times = [choice.stats.times for choice in self.choices if choice.stats.times]
         return Extra.of(
             timings,
             masks=[seconds for one in times for seconds in one.masks],
             processors=[seconds for one in times for seconds in one.processors],
             tokens=[seconds for one in times for seconds in one.tokens],
         )
-
-    @property
-    def _logprobs(self) -> int | None:
-        """How many alternatives the tokens' log-probabilities are found with, if they are."""
-        chosen_by_them = self.request.drawn > self.request.n
-        return self.request.logprobs or 0 if chosen_by_them else self.request.logprobs
 
     def _limit(self, prompt: Prompt) -> int:
         """Most tokens of an answer."""
@@ -219,11 +260,14 @@ class Answer:
                     tokenizer.decoder(continues=prompt.continues, shown=prompt.shown),
                     StopFilter(request.stop),
                     frozenset() if request.ignore_eos else tokenizer.end_ids | prompt.ends,
+                    settings=self._settings(len(self.choices) + i),
                     echo=echo,
                     least=request.sampling.min_tokens,
                 )
                 for i in range(min(together, request.drawn - first))
             ]
+            for choice in group if request.latency_breakdown else ():
+                choice.stats.times = StepTimes()
             self.choices += group
             yield group
 
@@ -241,8 +285,10 @@ class Answer:
                 param="prompt",
             )
         top = self.request.logprobs
-        found = await all_logprobs(
-            self.executor, prompt.tokens, top, self.interrupted, self.adapters
+        found = await self.drawer.surviving(
+            lambda executor: all_logprobs(
+                executor, prompt.tokens, top, self.interrupted, self.drawer.adapters()
+            )
         )
         decoder, offset = self.tokenizer.decoder(skip_special=False), 0
         placed = []
@@ -251,21 +297,13 @@ class Answer:
             offset += len(decoder.push(prompt.tokens[place]))
         return placed
 
-    def _constraints(self, count: int) -> list[Matcher]:
-        """What the text of each of so many choices must be."""
-        if self.request.grammar is None:
-            return []
-        from webllm_py.grammar import Matcher  # not before it is needed, see api/requests.py
-
-        return [Matcher(self.request.grammar, self.masks) for _ in range(count)]
-
-    def _settings(self, choice: Choice) -> SamplingSettings:
-        """The request's settings; a prompt's choices draw differently from one seed."""
+    def _settings(self, index: int) -> SamplingSettings:
+        """The request's settings; a prompt's choices draw differently from one seed, and without
+        one all do."""
         sampling = self.request.sampling
-        number = choice.index % self.request.drawn
-        if sampling.seed is None or number == 0:
-            return sampling
-        return replace(sampling, seed=sampling.seed + number)
+        if sampling.seed is None:
+            return replace(sampling, seed=self.seed + index)
+        return replace(sampling, seed=sampling.seed + index % self.request.drawn)
 
     async def _texts(
         self, choices: Sequence[Choice], prompt: Prompt
@@ -275,8 +313,11 @@ class Answer:
         if prompt.echo:
             for choice in choices:
                 yield choice, prompt.echo
+        for choice in choices if self._known else ():
+            if text := self._retold(choice):
+                yield choice, text
         if limit and not self.interrupted():
-            async with aclosing(self._drawn(choices, prompt, limit)) as drawn:
+            async with aclosing(self.drawer.texts(choices, prompt.tokens, limit)) as drawn:
                 async for choice, text in drawn:
                     yield choice, text
         for choice in choices:
@@ -285,39 +326,3 @@ class Answer:
                     yield choice, choice.end("length")
                 else:  # a grammar may have no more to say, to a model that has no token for it
                     yield choice, choice.end("abort" if self.interrupted() else "stop")
-
-    async def _drawn(
-        self, choices: Sequence[Choice], prompt: Prompt, limit: int
-    ) -> AsyncGenerator[tuple[Choice, str], None]:
-        """Texts of choices as their tokens are drawn, and the ends of those that stop."""
-        ended: set[int] = set()
-        if self.request.latency_breakdown:
-            for choice in choices:
-                choice.stats.times = StepTimes()
-        self.stats += [choice.stats for choice in choices]
-        batches = generate(
-            self.executor,
-            prompt.tokens,
-            [self._settings(choice) for choice in choices],
-            max_tokens=limit,
-            stats=[choice.stats for choice in choices],
-            ended=ended,
-            guess=self.request.prompt_lookup,
-            constraints=self._constraints(len(choices)),
-            vocabulary=self.tokenizer,
-            logprobs=self._logprobs,
-            shared=self.request.shares,
-            adapters=self.adapters,
-            interrupted=self.interrupted,
-        )
-        async with aclosing(batches):
-            async for number, tokens in batches:
-                choice = choices[number]
-                text = choice.push(tokens)
-                if choice.finish:
-                    text += choice.end("stop")
-                    ended.add(number)
-                if text or choice.finish:
-                    yield choice, text
-                if len(ended) == len(choices):
-                    break

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from webllm_py.api import FinishReason, StopFilter
 from webllm_py.runtime.generate import GenerationStats
+from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.tokenizer import StreamDecoder
 
 if TYPE_CHECKING:
@@ -23,10 +24,12 @@ class Choice:
     """An answer as far as it has come.
 
     Args:
+        settings: how its tokens are drawn.
         echo: text that comes before it, with the places of its tokens.
         least: tokens before which no stop string counts.
 
     Attributes:
+        tokens: those that its text is made of.
         finish: why it ended; None while it goes on.
         logprob: the mean of its tokens' log-probabilities, where they are found.
     """
@@ -38,10 +41,13 @@ class Choice:
         stops: StopFilter,
         ends: Container[int],
         *,
+        settings: SamplingSettings,
         echo: tuple[str, Sequence[Placed]] = ("", ()),
         least: int = 0,
     ):
         self.index = index
+        self.settings = settings
+        self.tokens: list[int] = []
         self.stats = GenerationStats()
         self.text: list[str] = []
         self.finish: FinishReason | None = None
@@ -49,7 +55,6 @@ class Choice:
         self._stops = stops
         self._ends = ends
         self._least = least
-        self._pushed = 0  # tokens
         self._read = self._shown = len(echo[0])  # characters
         self._placed = deque(echo[1])
 
@@ -57,6 +62,11 @@ class Choice:
     def logprob(self) -> float:
         found = [entry.logprob or 0.0 for entry in self.stats.logprobs[: self.stats.generated]]
         return sum(found) / max(1, len(found))
+
+    def begin(self, known: int) -> None:
+        """Its tokens are drawn from now on, behind so many that are known."""
+        self.stats.generated = known
+        del self.stats.logprobs[known:]
 
     def push(self, tokens: Sequence[int]) -> str:
         """Text of the next tokens that may be shown; ``finish`` is set where it ends in them."""
@@ -69,6 +79,7 @@ class Choice:
         """``push`` where only tokens can end the text, and nobody asks where each one stands."""
         ends = self._ends
         ended = next((i for i, token in enumerate(tokens) if token in ends), None)
+        self.tokens += tokens[:ended]
         text = self._decoder.push_all(tokens[:ended])
         if ended is not None:
             self._end_behind(len(tokens) - ended - 1)
@@ -96,11 +107,11 @@ class Choice:
     def _next(self, token: int) -> tuple[str, bool]:
         """The text that may be shown with the next token, and whether a stop string ends it."""
         if self.stats.logprobs:
-            self._placed.append((self._read, self.stats.logprobs[self._pushed]))
-        self._pushed += 1
+            self._placed.append((self._read, self.stats.logprobs[len(self.tokens)]))
+        self.tokens.append(token)
         text = self._decoder.push(token)
         self._read += len(text)
-        return (text, False) if self._pushed <= self._least else self._stops.push(text)
+        return (text, False) if len(self.tokens) <= self._least else self._stops.push(text)
 
     def end(self, finish: FinishReason) -> str:
         """Text that was held back, once no more tokens come."""

@@ -23,17 +23,12 @@ __all__ = ["LoadedEmbedder", "load_embedder"]
 
 @dataclass(frozen=True)
 class LoadedEmbedder:
-    """Everything that an engine embeds texts with.
-
-    Attributes:
-        owns_device: whether the device was opened for this model alone.
-    """
+    """Everything that an engine embeds texts with."""
 
     checkpoint: Checkpoint
     tokenizer: Tokenizer
     embedder: Embedder
     owner: BufferOwner
-    owns_device: bool
     times: LoadTimes
     quantize: Quantize | None = None
 
@@ -60,11 +55,9 @@ class LoadedEmbedder:
         }
 
     async def close(self) -> None:
-        """Free the GPU's memory and close the files."""
+        """Free the GPU's memory and close the files. The device is the engine's."""
         self.embedder.drop_plans()
         self.owner.free_all()
-        if self.owns_device:
-            self.owner.device.close()
         await self.checkpoint.close()
 
 
@@ -75,7 +68,6 @@ async def load_embedder(
     report: ProgressReporter,
     read_tokenizer: Callable[[], Tokenizer],
     *,
-    owns_device: bool,
     context_length: int | None,
     quantize: Quantize | None,
 ) -> LoadedEmbedder:
@@ -116,4 +108,4 @@ async def load_embedder(
 
     await together(loader.compile(), prepare(), load_weights())
     times.seconds["waited"] = loader.waited
-    return LoadedEmbedder(checkpoint, read[0], embedder, owner, owns_device, times, quantize)
+    return LoadedEmbedder(checkpoint, read[0], embedder, owner, times, quantize)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.adapters import WithAdapters
-from webllm_py.answers import Answer, Prompt
+from webllm_py.answers import Answer, Asked
 from webllm_py.api import adapter_choice
 from webllm_py.arrays import shaped
 from webllm_py.conversations import KeptConversations
 from webllm_py.errors import (
     ContextLengthError,
-    DeviceLostError,
     EngineClosedError,
     RequestError,
     RequestTimeoutError,
@@ -29,11 +28,15 @@ from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.open_box import OpenBox
 from webllm_py.resources import Chat, Completions, Embeddings
-from webllm_py.runtime.executor import longest_context
+from webllm_py.resuming import Resuming
+from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.progress import ProgressCallback
 from webllm_py.runtime.storage import Quantize
+from webllm_py.several import SeveralModels
+from webllm_py.shared_device import SharedDevice
 from webllm_py.streaming import Stream
+from webllm_py.survival import UNLOADED, Survival
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.turns import Line
 from webllm_py.units import counted
@@ -42,11 +45,11 @@ if TYPE_CHECKING:
     from array import array
 
     from webllm_py.embedding import LoadedEmbedder
+    from webllm_py.fetch.kept_answers import KeptAnswer
+    from webllm_py.gpu import Device
     from webllm_py.runtime.embeds import Embeds
 
-__all__ = ["Engine", "load"]
-
-UNLOADED = "this engine was unloaded; load the model again"
+__all__ = ["UNLOADED", "Engine", "load"]
 
 
 async def load(
@@ -108,10 +111,15 @@ async def load(
         sliding_window_size,
         attention_sink_size,
     )
-    return Engine(options, await load_model(options))
+    shared = SharedDevice(device)
+    try:
+        return Engine(options, await load_model(options, shared), shared)
+    except BaseException:
+        shared.close()
+        raise
 
 
-class Engine(OpenBox, KeptConversations, WithAdapters):
+class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations, WithAdapters):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
@@ -120,11 +128,14 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
     grammar, logits processors) has a turn of its own.
     """
 
-    def __init__(self, options: LoadOptions, model: LoadedModel | LoadedEmbedder):
-        super().__init__()
+    def __init__(
+        self, options: LoadOptions, model: LoadedModel | LoadedEmbedder, device: SharedDevice
+    ):
+        WithAdapters.__init__(self)
         self._options = options
-        self._model: LoadedModel | LoadedEmbedder | None = model
-        self._unloaded = False
+        self._device = device
+        self._model = model
+        self._added = {}
         self._line = Line()
         self.chat = Chat(self)
         self.completions = Completions(self)
@@ -135,19 +146,6 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
 
     async def __aexit__(self, *error: object) -> None:
         await self.unload()
-
-    @property
-    def any_loaded(self) -> LoadedModel | LoadedEmbedder:
-        """The parts that the model runs with, whichever kind it is.
-
-        Raises:
-            EngineClosedError: it was unloaded, or could not be recovered.
-        """
-        if self._model is None:
-            raise EngineClosedError(
-                UNLOADED if self._unloaded else "recovering this engine failed; try it again"
-            )
-        return self._model
 
     @property
     def loaded(self) -> LoadedModel:
@@ -195,12 +193,12 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
     @property
     def name(self) -> str:
         """The model's name, as responses give it."""
-        return self.any_loaded.checkpoint.name
+        return self._name or self.any_loaded.checkpoint.name
 
     @property
     def info(self) -> dict[str, Any]:
         """What runs where: name, architecture, quantization, sizes, memory (bytes), adapter."""
-        return self.any_loaded.describe()
+        return {**self.any_loaded.describe(), "name": self.name}
 
     @property
     def waiting(self) -> int:
@@ -233,11 +231,13 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
         vocab = self.loaded.executor.model.config.vocab_size
         choice = adapter_choice({"adapters": adapters})
         async with self._line.join() as place:
-            data = await all_logits(
-                self.loaded.executor,
-                tokens,
-                interrupted=lambda: place.interrupted,
-                adapters=self._mix(choice),
+            data = await self._surviving(
+                lambda: all_logits(
+                    self.loaded.executor,
+                    tokens,
+                    interrupted=lambda: place.interrupted,
+                    adapters=self._mix(choice),
+                )
             )
         if data is None:
             raise RequestError("interrupted before all logits were there", code="interrupted")
@@ -251,7 +251,9 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
                 meanwhile.
         """
         async with self._line.join() as place:
-            found = await self.embedder.embed(texts, lambda: place.interrupted)
+            found = await self._surviving(
+                lambda: self.embedder.embed(texts, lambda: place.interrupted)
+            )
         if found is None:
             raise RequestError("interrupted before all texts were embedded", code="interrupted")
         return found
@@ -261,43 +263,27 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
         reason "abort". Others go on."""
         self._line.interrupt()
 
-    async def recover(self) -> None:
-        """Start again after the device was lost: a new device, the model loaded again.
-
-        Raises:
-            DeviceLostError: the device was not opened by ``load`` but given to it.
-            WebLLMError: as ``load`` does; then it can be tried again.
-        """
-        async with self._line.join(stays=True):
-            if self._unloaded:
-                raise EngineClosedError(UNLOADED)
-            model, device = self._model, self._options.device
-            try:
-                if model:
-                    await model.close()
-                if device and not isinstance(device, str) and device.lost:
-                    raise DeviceLostError(
-                        "the device that this engine was given is lost; open a new one, and load "
-                        "the model on it"
-                    )
-                self._model = await load_model(self._options)
-                if isinstance(self._model, LoadedModel):
-                    await self._load_adapters_again(self._model)
-            except BaseException:
-                self._model = None
-                raise
-
     async def unload(self) -> None:
-        """Free everything. An answer under way is interrupted; waiting requests get an error."""
+        """Free everything, other models too; of one of these only itself. Answers under way are
+        interrupted; waiting requests get an error."""
         self._unloaded = True
+        if self._main and self._name:
+            self._main._added.pop(self._name, None)
+        await self._unload_added()
         self._line.send_away(
             EngineClosedError("the model was unloaded before this request's turn came")
         )
         self._line.interrupt(every=True)
+        if self._reviving:
+            self._reviving.cancel()
         async with self._line.join(stays=True):
+            if self._reviving:
+                await asyncio.gather(self._reviving, return_exceptions=True)
             model, self._model = self._model, None
             if model:
                 await model.close()
+            if self._main is None:
+                self._device.close()
 
     def check_length(self, tokens: Sequence[int], param: str) -> None:
         """A prompt needs room for at least one token of answer.
@@ -346,8 +332,13 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
             )
         return tokens
 
-    async def respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
-        """Answer a parsed request in its turn: a whole response, or a stream of pieces."""
+    async def respond(self, asked: Asked, known: KeptAnswer | None = None) -> Any:
+        """Answer a request in its turn: a whole response, or a stream of pieces.
+
+        Args:
+            known: what another process kept of this answer, if it was begun.
+        """
+        request = asked.request
         self._mix(request.adapters, request.model)  # what is not loaded is told at once
         place, submitted = self._line.join(shares=request.shares), time.perf_counter()
 
@@ -355,20 +346,30 @@ class Engine(OpenBox, KeptConversations, WithAdapters):
         async def turn() -> AsyncIterator[Answer]:
             async with time_limit(request.timeout), place, self.steered(request.steering):
                 model = self.loaded
-                images = [image for prompt in prompts for image in prompt.images]
-                rows = model.executor.images
-                with rows.holding(images) if rows and images else nullcontext():
-                    yield Answer(
-                        model.executor,
+                images = [image for prompt in asked.prompts for image in prompt.images]
+                with ExitStack() as held:
+
+                    def hold(executor: Executor) -> Executor:
+                        if executor.images and images:
+                            held.enter_context(executor.images.holding(images))
+                        return executor
+
+                    async def revived(lost: Device) -> Executor:
+                        return hold(await self._executor_after(lost))
+
+                    answer = Answer(
+                        hold(model.executor),
                         model.tokenizer,
-                        request,
-                        prompts,
-                        responses,
+                        asked,
                         masks=model.token_masks if request.grammar else None,
-                        adapters=self._mix(request.adapters, request.model),
+                        adapters=lambda: self._mix(request.adapters, request.model),
                         submitted=submitted,
                         interrupted=lambda: place.interrupted,
+                        revived=revived,
+                        known=known,
                     )
+                    async with self._kept(asked, answer, known):
+                        yield answer
 
         async def pieces() -> AsyncIterator[Any]:
             async with turn() as answer:

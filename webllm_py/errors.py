@@ -22,7 +22,7 @@
     │   ├── DeviceLimitError        the model or kernel needs more than the adapter's limits
     │   ├── GPUOutOfMemoryError     an allocation failed
     │   ├── ShaderError             a kernel did not compile; carries the compiler's lines
-    │   └── DeviceLostError         the device went away; Engine.recover() starts again
+    │   └── DeviceLostError         the device went away, and the engine cannot go on by itself
     ├── RequestError                a request field is wrong; OpenAI-shaped (see ``to_openai``)
     │   ├── ContextLengthError      prompt (and completion) do not fit the context
     │   ├── ImageError              an image cannot be had or decoded, or the model sees none
@@ -182,7 +182,19 @@ class UnsupportedSchemaError(GrammarError):
 
 
 class DeviceError(WebLLMError):
-    """Something about the GPU."""
+    """Something about the GPU.
+
+    Attributes:
+        context_length: where there was no room, what ``load(context_length=...)`` had room for;
+            None if that is not known, or nothing.
+    """
+
+    context_length: int | None = None
+
+    def offer(self, context_length: int) -> None:
+        """Tell that a context of so many tokens would fit."""
+        self.context_length = context_length
+        self.args = (f"{self}: load(context_length={context_length}) would fit",)
 
 
 class NoAdapterError(DeviceError):
@@ -194,7 +206,13 @@ class DeviceLimitError(DeviceError):
 
 
 class GPUOutOfMemoryError(DeviceError):
-    """An allocation on the GPU failed."""
+    """An allocation on the GPU failed.
+
+    Attributes:
+        nbytes: of allocations that failed, where the device counts them as there.
+    """
+
+    nbytes: int = 0
 
 
 class ShaderError(DeviceError):
@@ -202,7 +220,8 @@ class ShaderError(DeviceError):
 
 
 class DeviceLostError(DeviceError):
-    """The device went away. ``Engine.recover()`` starts again from what it knows."""
+    """The device went away, and the model could not be loaded again, or not on a device that was
+    given to ``load``, or that was of no use. ``Engine.recover()`` tries it once more."""
 
 
 class RequestError(WebLLMError):

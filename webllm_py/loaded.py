@@ -40,7 +40,6 @@ class LoadedModel:
     """Everything that an engine runs a model with.
 
     Attributes:
-        owns_device: whether the device was opened for this model alone.
         tuning: None if it runs with fixed defaults.
     """
 
@@ -49,7 +48,6 @@ class LoadedModel:
     sampling: Mapping[str, Any]
     executor: Executor
     owner: BufferOwner
-    owns_device: bool
     times: LoadTimes
     quantize: Quantize | None = None
     tuning: TuningReport | None = None
@@ -138,12 +136,10 @@ class LoadedModel:
         }
 
     async def close(self) -> None:
-        """Free the GPU's memory and close the files."""
+        """Free the GPU's memory and close the files. The device is the engine's."""
         await self.executor.batch.close()
         self.executor.drop_plans()
         if self.executor.images:
             self.executor.images.encoder.drop_plans()
         self.owner.free_all()
-        if self.owns_device:
-            self.owner.device.close()
         await self.checkpoint.close()

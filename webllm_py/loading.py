@@ -13,11 +13,13 @@ from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.errors import (
     ChangedFileError,
     CorruptCheckpointError,
+    DeviceLimitError,
+    GPUOutOfMemoryError,
     MissingFileError,
     SourceError,
 )
 from webllm_py.fetch.options import FetchOptions
-from webllm_py.gpu import Device, open_device
+from webllm_py.gpu import Device
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.load_options import LoadOptions
 from webllm_py.loaded import LoadedModel
@@ -32,6 +34,7 @@ from webllm_py.runtime.gemm_trial import GemmTrial
 from webllm_py.runtime.loader import Loader, place_weights
 from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.tuner import Tuner
+from webllm_py.shared_device import SharedDevice
 from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
 
@@ -58,9 +61,9 @@ def pocket_model() -> Path:
     )
 
 
-async def load_model(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
+async def load_model(options: LoadOptions, shared: SharedDevice) -> LoadedModel | LoadedEmbedder:
     """Load a decoder, or a text encoder. Whatever goes wrong, and when cancelled, nothing is left
-    behind.
+    behind but the device.
 
     Raises:
         WebLLMError: every error of files, tokenizer and GPU; see ``webllm_py.errors``.
@@ -68,8 +71,8 @@ async def load_model(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
     try:
         for _ in range(MOST_CHANGES):
             with suppress(ChangedFileError):  # what was loaded of the older one is of no use
-                return await try_to_load(options)
-        return await try_to_load(options)
+                return await try_to_load(options, shared)
+        return await try_to_load(options, shared)
     except CorruptCheckpointError:
         fetch = options.fetch or FetchOptions()
         if isinstance(options.source, str) and fetch.keep:
@@ -80,12 +83,12 @@ async def load_model(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
         raise
 
 
-async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
+async def try_to_load(options: LoadOptions, shared: SharedDevice) -> LoadedModel | LoadedEmbedder:
     """As ``load_model``; ChangedFileError where a server's file became another meanwhile."""
     report = ProgressReporter(options.on_progress)
     report.stage("opening", "Opening the model")
     source = pocket_model() if options.source is None else options.source
-    opening = asyncio.ensure_future(device_for(options))  # while the header comes
+    opening = asyncio.ensure_future(shared.opened())  # while the header comes
     checkpoint = owner = None
     try:
         checkpoint = await open_checkpoint(source, options.fetch or FetchOptions(), options.vision)
@@ -96,10 +99,14 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
         device = await opening
         report.times.end("header")
         owner = BufferOwner(device)
-        sinks = sinks_for(checkpoint, model, options)
-        executor, loader = await make_executor(device, owner, model, options, report, sinks)
-        tuner = Tuner(executor, options.tune)
-        tokenizer = await fill(tuner, loader, checkpoint, report)
+        try:
+            sinks = sinks_for(checkpoint, model, options)
+            executor, loader = await make_executor(device, owner, model, options, report, sinks)
+            tuner = Tuner(executor, options.tune)
+            tokenizer = await fill(tuner, loader, checkpoint, report)
+        except (GPUOutOfMemoryError, DeviceLimitError) as error:
+            offer_context(error, model, owner, options)
+            raise
         report.times.end("total")
         report.stage("ready", "Ready")
         await asyncio.sleep(0)  # the last moment at which a cancellation still frees everything
@@ -109,7 +116,6 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
             sampling_defaults(json_file(checkpoint, "generation_config.json")),
             executor,
             owner,
-            owns_device=device is not options.device,
             times=report.times,
             quantize=options.quantize,
             tuning=None if options.tune is False else tuner.report,
@@ -117,7 +123,8 @@ async def try_to_load(options: LoadOptions) -> LoadedModel | LoadedEmbedder:
     except BaseException:
         if owner:
             owner.free_all()
-        await give_back(opening, options)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
         if checkpoint:
             await checkpoint.close()
         raise
@@ -155,7 +162,6 @@ async def load_encoder(
             owner,
             report,
             partial(tokenizer_of, checkpoint, model.config.vocab_size),
-            owns_device=device is not options.device,
             context_length=options.context_length,
             quantize=options.quantize,
         )
@@ -168,21 +174,29 @@ async def load_encoder(
         raise
 
 
-async def give_back(opening: asyncio.Future[Device], options: LoadOptions) -> None:
-    """Close the device that was being opened, unless it is the caller's."""
-    opening.cancel()
-    (device,) = await asyncio.gather(opening, return_exceptions=True)
-    if device is not options.device and not isinstance(device, BaseException):
-        device.close()
+def offer_context(
+    error: GPUOutOfMemoryError | DeviceLimitError,
+    model: Transformer,
+    owner: BufferOwner,
+    options: LoadOptions,
+) -> None:
+    """Put into the error of a load which context would have fit, if any does."""
+    from webllm_py.runtime.memory import fitting_context  # not before something is wrong
 
-
-async def device_for(options: LoadOptions) -> Device:
-    """The device that was given, or a newly opened one."""
-    if options.device is None:
-        return await open_device()
-    if isinstance(options.device, str):
-        return await open_device(power_preference=options.device)
-    return options.device
+    room = None
+    if isinstance(error, GPUOutOfMemoryError):  # all that could be had, without what others have
+        room = owner.most_bytes - error.nbytes
+    length = options.context_length
+    found = fitting_context(
+        model,
+        owner.device,
+        room,
+        context_length=length and int(length),
+        quantize=options.quantize,
+        kv_format=options.kv_dtype,
+    )
+    if found:
+        error.offer(found)
 
 
 async def make_executor(

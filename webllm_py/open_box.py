@@ -3,15 +3,17 @@ lens, steering."""
 
 from __future__ import annotations
 
+import asyncio
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.arrays import floats, shaped
-from webllm_py.errors import RequestError
+from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
+from webllm_py.together import uninterrupted
 
 if TYPE_CHECKING:
     from webllm_py.loaded import LoadedModel
@@ -24,6 +26,7 @@ Hook: TypeAlias = Callable[[int, range, Any], Any]
 """Layer, positions, hidden rows (positions, hidden) -> rows to go on with, or None for these, which
 may have been changed in place."""
 
+Steering: TypeAlias = tuple[Mapping[int, "array[float]"], ...]
 # Of what one call returns.
 MOST_BYTES = 1 << 30
 
@@ -58,8 +61,9 @@ class OpenBox:
         @property
         def loaded(self) -> LoadedModel: ...
         def check_ids(self, ids: Sequence[int] | str, what: str) -> list[int]: ...
+        async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
 
-    _steering: tuple[Mapping[int, array[float]], ...] = ()
+    _steering: Steering = ()
 
     async def inspect(
         self,
@@ -83,6 +87,7 @@ class OpenBox:
         Raises:
             RequestError: ids or layers that the model does not have; more than 1 GiB to return; or
                 ``interrupt`` or ``unload`` was called meanwhile.
+            DeviceLostError: that happened with hooks, which are not called twice; ask again.
             ContextLengthError: more than the context holds, or than a cache in float32 does.
         """
         from webllm_py.runtime.inspection import Wanted
@@ -166,9 +171,12 @@ class OpenBox:
     async def _inspected(self, tokens: Sequence[int], wanted: Wanted) -> Found:
         from webllm_py.runtime.inspection import inspect
 
+        async def passed() -> Found | None:
+            return await inspect(self.loaded.executor, tokens, wanted, lambda: place.interrupted)
+
         async with self._line.join() as place:
-            executor = self.loaded.executor
-            found = await inspect(executor, tokens, wanted, lambda: place.interrupted)
+            # Hooks have seen, and may have counted, what came before the device was lost.
+            found = await (passed() if wanted.hooks else self._surviving(passed))
         if found is None:
             raise RequestError("interrupted before all of it was seen", code="interrupted")
         return found
@@ -193,19 +201,29 @@ class OpenBox:
         config = self.loaded.executor.model.config
         layers = whole_numbers(vectors, config.n_layers, "vectors")
         added = {layer: row_of(vectors[layer], config.hidden_size) for layer in layers}
-        await self._steer((*self._steering, added))
         try:
+            await self._steer(lambda others: (*others, added))
             yield
         finally:
-            # `is`: another one may hold equal vectors.
-            await self._steer(tuple(one for one in self._steering if one is not added))
+            # `is`: another one may hold equal vectors. Goes on when who waits for it is cancelled.
+            rest = self._steer(lambda all: tuple(one for one in all if one is not added))
+            await asyncio.shield(asyncio.ensure_future(rest))
 
-    async def _steer(self, steering: tuple[Mapping[int, array[float]], ...]) -> None:
+    async def _steer_again(self) -> None:
+        """Of a model that was loaded again."""
+        if self._steering:
+            await self._add(self._steering)
+
+    async def _steer(self, change: Callable[[Steering], Steering]) -> None:
+        """To what ``change`` makes of those that there are when its turn comes."""
+        async with self._line.join():
+            self._steering = change(self._steering)
+            await self._surviving(lambda: self._add(self._steering))
+
+    async def _add(self, steering: Steering) -> None:
         from webllm_py.runtime.steering import steer
 
-        async with self._line.join():
-            self._steering = steering
-            await steer(self.loaded.executor, added_up(steering))
+        await steer(self.loaded.executor, added_up(steering))
 
     @asynccontextmanager
     async def steered(self, vectors: Mapping[int, array[float]] | None) -> AsyncIterator[None]:
@@ -213,15 +231,16 @@ class OpenBox:
         if not vectors:
             yield
             return
-        from webllm_py.runtime.steering import steer
-
-        executor = self.loaded.executor
-        await steer(executor, added_up((*self._steering, vectors)))
+        before = self._steering
+        self._steering = (*before, vectors)  # which a model that is loaded again gets as well
         try:
+            await self._surviving(lambda: self._add(self._steering))
             yield
         finally:
-            if not executor.device.lost:
-                await steer(executor, added_up(self._steering))
+            self._steering = before
+            # A model that is gone has none; one that is loaded again gets those of then.
+            with suppress(EngineClosedError, DeviceLostError):
+                await uninterrupted(self._add(before))
 
 
 def added_up(steering: Iterable[Mapping[int, array[float]]]) -> dict[int, array[float]]:

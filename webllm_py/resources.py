@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from webllm_py.answers import Prompt
+from webllm_py.answers import Asked, Prompt
 from webllm_py.api import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -18,6 +18,7 @@ from webllm_py.api import (
     parse_chat_request,
     parse_completion_request,
 )
+from webllm_py.api.stream import Identity
 from webllm_py.errors import ContextLengthError, ImageError, RequestError
 from webllm_py.streaming import Stream
 from webllm_py.units import counted
@@ -59,7 +60,10 @@ class Host(Protocol):
     def check_length(self, tokens: Sequence[int], param: str) -> None:
         """Refuse a prompt that leaves no room for an answer."""
 
-    async def respond(self, request: Any, prompts: Sequence[Prompt], responses: Any) -> Any:
+    def chosen(self, name: Any) -> Host:
+        """Of several models, the one that a request names."""
+
+    async def respond(self, asked: Asked) -> Any:
         """Answer a request in its turn."""
 
 
@@ -146,7 +150,8 @@ class ChatCompletions:
         ``continue_final_message`` (the answer goes on with the last message, an assistant's).
         Calls of ``tools`` and, as ``reasoning_content``, reasoning come apart from the content.
         What spells a special token in a message becomes that token, as with Hugging Face's
-        templates.
+        templates. With ``resumable`` (true, or a name) the answer is kept while it is given, and
+        ``engine.resume`` finishes it if the process or tab ends meanwhile.
 
         Returns:
             The answer; with ``stream=True`` an asynchronous iterator of its pieces.
@@ -157,6 +162,16 @@ class ChatCompletions:
             ContextLengthError: the conversation is longer than the context.
             TemplateError: the model's chat template refused the messages.
             RequestTimeoutError: it took longer than ``timeout`` seconds; a stream raises it too.
+        """
+        engine = self._engine.chosen(fields.get("model"))
+        asked = await ChatCompletions(engine).asked(fields)
+        return await engine.respond(asked)  # type: ignore[no-any-return]
+
+    async def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
+        """A request, checked and turned into a prompt; raises what ``create`` does.
+
+        Args:
+            identity: id and time of its responses; None for new ones.
         """
         engine = self._engine
         model = engine.loaded
@@ -185,17 +200,13 @@ class ChatCompletions:
             grammar = dialect.grammar(text, request.calls, request.grammar)
             request = replace(request, grammar=grammar)
         parser = partial(dialect.parser, text, request.calls)
-        return await engine.respond(  # type: ignore[no-any-return]
+        continues, shown = request.continue_final_message, frozenset(model.controls)
+        return Asked(
+            "chat",
+            fields,
             request,
-            [
-                Prompt(
-                    tokens,
-                    continues=request.continue_final_message,
-                    shown=frozenset(model.controls),
-                    images=images,
-                )
-            ],
-            ChatResponses(request.model or engine.name, parser),
+            [Prompt(tokens, continues=continues, shown=shown, images=images)],
+            ChatResponses(request.model or engine.name, parser, identity),
         )
 
 
@@ -214,6 +225,12 @@ class Completions:
 
         Returns and raises as ``chat.completions.create`` does.
         """
+        engine = self._engine.chosen(fields.get("model"))
+        asked = await Completions(engine).asked(fields)
+        return await engine.respond(asked)  # type: ignore[no-any-return]
+
+    async def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
+        """See ``ChatCompletions.asked``."""
         engine = self._engine
         model = engine.loaded
         request = parse_completion_request(fields, defaults=model.sampling)
@@ -221,9 +238,8 @@ class Completions:
         request.check_vocabulary(config.vocab_size)
         request.check_layers(config.n_layers, config.hidden_size)
         prompts = [self._prompt(model, request, prompt) for prompt in request.prompts]
-        return await engine.respond(  # type: ignore[no-any-return]
-            request, prompts, CompletionResponses(request.model or engine.name)
-        )
+        responses = CompletionResponses(request.model or engine.name, identity)
+        return Asked("completion", fields, request, prompts, responses)
 
     def _prompt(
         self, model: LoadedModel, request: CompletionRequest, prompt: str | tuple[int, ...]
@@ -306,12 +322,15 @@ class Embeddings:
         # Not before it is needed: a page starts Python from a snapshot, which it need not be in.
         from webllm_py.api.embeddings import parse_embedding_request
 
-        engine = self._engine
         request = parse_embedding_request(fields)
+        engine = self._engine.chosen(request.model)
         embedder = engine.embedder
         request.check_model(embedder.vocab_size, embedder.hidden_size)
         limit = embedder.context_length
-        texts = [self._tokens(text, param, limit) for param, text in request.named_inputs]
+        texts = [
+            text_tokens(engine.tokenizer, text, param, limit)
+            for param, text in request.named_inputs
+        ]
         vectors = await engine.embed(texts)
         return request.response(
             vectors,
@@ -320,15 +339,18 @@ class Embeddings:
             normalized=embedder.normalized,
         )
 
-    def _tokens(self, text: str | tuple[int, ...], param: str, limit: int) -> Sequence[int]:
-        tokenizer = self._engine.tokenizer
-        tokens = tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
-        if len(tokens) > limit:
-            raise ContextLengthError(
-                f"this model embeds texts of up to {limit:,} tokens, and {param} has "
-                f"{len(tokens):,}; cut it into parts",
-                param=param,
-            )
-        if not tokens:
-            raise RequestError(f"'{param}' has no tokens", param=param)
-        return tokens
+
+def text_tokens(
+    tokenizer: Tokenizer, text: str | tuple[int, ...], param: str, limit: int
+) -> Sequence[int]:
+    """A text's tokens, to be embedded; at most ``limit``."""
+    tokens = tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
+    if len(tokens) > limit:
+        raise ContextLengthError(
+            f"this model embeds texts of up to {limit:,} tokens, and {param} has "
+            f"{len(tokens):,}; cut it into parts",
+            param=param,
+        )
+    if not tokens:
+        raise RequestError(f"'{param}' has no tokens", param=param)
+    return tokens

@@ -35,6 +35,7 @@ from webllm_py.errors import CannotSuspendError, EngineClosedError
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from webllm_py.fetch.kept_answers import Unfinished
     from webllm_py.open_box import Inspection
     from webllm_py.runtime.adapters import LoadedAdapter
 
@@ -194,8 +195,8 @@ class Engine:
     Every name does what it does in ``webllm_py.Engine``, and returns when it is done.
     """
 
-    def __init__(self, engine: asynchronous.Engine, runner: Runner):
-        self._engine, self._runner = engine, runner
+    def __init__(self, engine: asynchronous.Engine, runner: Runner, *, first: bool = True):
+        self._engine, self._runner, self._first = engine, runner, first
         self._unloaded = False
         self.chat = Chat(engine, runner)
         self.completions = Completions(engine.completions, runner)
@@ -277,6 +278,32 @@ class Engine:
         """End the answer whose turn it is; for another thread than the one that waits for it."""
         self._engine.interrupt()
 
+    @property
+    def models(self) -> dict[str, Engine]:
+        """Its models by name, its own first."""
+        return {
+            name: self if engine is self._engine else Engine(engine, self._runner, first=False)
+            for name, engine in self._engine.models.items()
+        }
+
+    def add_model(self, source: Any = None, **options: Any) -> Engine:
+        """Load another model beside it."""
+        engine = self._runner.run(self._engine.add_model(source, **options))
+        return Engine(engine, self._runner, first=False)
+
+    def unfinished(self) -> list[Unfinished]:
+        """Resumable answers that were cut off."""
+        return self._runner.run(self._engine.unfinished())
+
+    def resume(self, name: str | None = None) -> Stream[Any] | None:
+        """Finish one of them: what was said comes first."""
+        found = self._runner.run(self._engine.resume(name))
+        return Stream(found, self._runner) if found else None
+
+    def forget(self, name: str) -> None:
+        """Delete one of them."""
+        self._runner.run(self._engine.forget(name))
+
     def recover(self) -> None:
         """Start again after the device was lost."""
         self._runner.run(self._engine.recover())
@@ -286,7 +313,8 @@ class Engine:
         if not self._unloaded:
             self._unloaded = True
             self._runner.run(self._engine.unload())
-            self._runner.close()
+            if self._first:
+                self._runner.close()
 
 
 class Chat:

@@ -16,6 +16,7 @@ from typing import Any
 import minilm
 import pytest
 from made_adapters import ADAPTERS, RecordedAdapter, small_gguf
+from made_embedders import EMBEDDERS, write_embedder_gguf
 from made_models import SMALL
 from model_files import Files
 
@@ -115,6 +116,27 @@ async def test_the_store_example_runs(tmp_path: Path, monkeypatch: pytest.Monkey
         _, printed = await run(4)
     nbytes = pocket.stat().st_size
     assert printed == f"https://huggingface.co/org/name/resolve/main/model.gguf {nbytes} True\n"
+
+
+async def test_the_resuming_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBLLM_PY_MODELS", str(tmp_path / "models"))
+    names, printed = await run(5)
+    assert "fox" in printed and "answer" not in names, "what came to its end is not to be finished"
+
+
+async def test_the_example_of_several_models_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_embedder_gguf(tmp_path / "embedder.gguf", EMBEDDERS["bert-3x32"])
+    add_model = Engine.add_model
+
+    async def add_from_here(self: Engine, source: str, **options: Any) -> Engine:
+        assert source.endswith("all-MiniLM-L6-v2")
+        return await add_model(self, path, **options)
+
+    monkeypatch.setattr(Engine, "add_model", add_from_here)
+    names, _ = await run(6)
+    assert "engine" in names
 
 
 def test_what_it_links_to_is_there() -> None:

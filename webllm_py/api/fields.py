@@ -53,6 +53,7 @@ GENERATION_FIELDS = SAMPLING_FIELDS | {
     "n",
     "prompt_lookup",
     "response_format",
+    "resumable",
     "steering",
     "stop",
     "stream",

@@ -29,6 +29,7 @@ __all__ = [
     "grammar",
     "include_usage",
     "prompt_ending",
+    "resumable",
     "stop_strings",
     "switch",
     "timeout",
@@ -37,6 +38,7 @@ __all__ = [
 MAX_CHOICES = 128  # OpenAI's limit on n
 MAX_LOGPROBS = 20  # OpenAI's limit in a chat
 MAX_TOKENS = 2**31 - 1
+MAX_NAME = 100
 MAX_STOPS = 128  # OpenAI allows 4; local programs use more
 
 
@@ -100,6 +102,23 @@ def timeout(present: Mapping[str, Any]) -> float | None:
     return decimal(present["timeout"], "timeout", low=1e-3, high=1e9)
 
 
+def resumable(present: Mapping[str, Any]) -> bool | str:
+    """Whether the answer is kept to be finished after a crash, and under which name; true for its
+    own id."""
+    value = present.get("resumable", False)
+    wanted: bool | str
+    if isinstance(value, str):
+        wanted = text(value, "resumable", empty=False)
+        if len(wanted) > MAX_NAME:
+            fail("resumable", f"is a name of {len(wanted)} characters; {MAX_NAME} are allowed.")
+    else:
+        wanted = boolean(value, "resumable")
+    for other in ("logits_processors", "steering") if wanted else ():
+        if other in present:
+            fail("resumable", f"cannot be combined with {other!r}, which cannot be kept.")
+    return wanted
+
+
 def chat_max_tokens(present: Mapping[str, Any]) -> int | None:
     """``max_completion_tokens`` is OpenAI's newer name of ``max_tokens``."""
     given = {
@@ -133,13 +152,15 @@ def completion_logprobs(present: Mapping[str, Any]) -> int | None:
     return integer(value, "logprobs", low=0, high=MAX_LOGPROBS)
 
 
-def best_of(present: Mapping[str, Any], n: int, stream: bool) -> int:
+def best_of(present: Mapping[str, Any], n: int, stream: bool, resumable: bool | str) -> int:
     """How many choices to make of a prompt, at least ``n``."""
     made = integer(present.get("best_of", n), "best_of", low=1, high=MAX_CHOICES)
     if made < n:
         fail("best_of", f"must be at least 'n', which is {n}.")
     if made > n and stream:
         fail("best_of", "cannot be combined with 'stream': which are best shows in the end.")
+    if made > n and resumable:
+        fail("resumable", "cannot be combined with 'best_of': it would end as a stream.")
     return made
 
 

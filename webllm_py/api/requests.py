@@ -25,6 +25,7 @@ from webllm_py.api.options import (
     grammar,
     include_usage,
     prompt_ending,
+    resumable,
     stop_strings,
     switch,
     timeout,
@@ -75,6 +76,8 @@ class GenerationRequest:
         adapters: those that it says; None if it says nothing.
         timeout: seconds after which, from the call on and waiting included, a
             ``RequestTimeoutError`` is raised; None to wait for as long as it takes.
+        resumable: whether the answer is kept while it is given, so that it can be finished when
+            the process ends; a text names it.
     """
 
     model: str | None = None
@@ -92,6 +95,7 @@ class GenerationRequest:
     steering: Mapping[int, array[float]] | None = None
     adapters: AdapterChoice | None = None
     timeout: float | None = None
+    resumable: bool | str = False
 
     @property
     def drawn(self) -> int:
@@ -247,7 +251,7 @@ def parse_completion_request(
     return CompletionRequest(
         prompts=texts_or_token_ids(present["prompt"], "prompt")[0],
         echo=bool(switch(present, "echo", False)),
-        best_of=best_of(present, generation["n"], generation["stream"]),
+        best_of=best_of(present, generation["n"], generation["stream"], generation["resumable"]),
         suffix=text(present["suffix"], "suffix") if "suffix" in present else None,
         max_tokens=integer(max_tokens, "max_tokens", low=0, high=MAX_TOKENS),
         logprobs=completion_logprobs(present),
@@ -271,6 +275,7 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "steering": _steering(present),
         "adapters": adapter_choice(present),
         "timeout": timeout(present),
+        "resumable": resumable(present),
     }
 
 

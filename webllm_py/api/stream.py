@@ -8,7 +8,7 @@ kinds of request have the same methods, so one loop serves them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from webllm_py.api.logprobs import (
     ChoiceLogprobs,
@@ -38,7 +38,9 @@ from webllm_py.api.responses import (
 )
 from webllm_py.chat.pieces import Kind, Parser, Plain, Reply
 
-__all__ = ["ChatResponses", "CompletionResponses", "Finished", "Responses"]
+__all__ = ["ChatResponses", "CompletionResponses", "Finished", "Identity", "Responses"]
+
+Identity: TypeAlias = tuple[str, int] | None
 
 WholeT = TypeVar("WholeT", covariant=True)
 PieceT = TypeVar("PieceT")
@@ -54,6 +56,9 @@ class Finished(NamedTuple):
 
 class Responses(Protocol[WholeT, PieceT]):
     """Builds the responses of one request: the same id, time and model in all of them."""
+
+    id: str
+    created: int
 
     def opening(self, index: int) -> list[PieceT]:
         """Pieces that come before the text of a choice."""
@@ -77,11 +82,13 @@ class ChatResponses:
 
     Args:
         parser: makes what tells reasoning, content and calls of a choice's text apart.
+        identity: id and time; None for new ones.
     """
 
-    def __init__(self, model: str, parser: Callable[[], Parser] = Plain) -> None:
-        self._id = new_id("chatcmpl")
-        self._created = now()
+    def __init__(
+        self, model: str, parser: Callable[[], Parser] = Plain, identity: Identity = None
+    ) -> None:
+        self.id, self.created = identity or (new_id("chatcmpl"), now())
         self._model = model
         self._parser = parser
         self._deltas: dict[int, Deltas] = {}
@@ -113,9 +120,9 @@ class ChatResponses:
 
     def whole(self, choices: Sequence[Finished], usage: Usage) -> ChatCompletion:
         return ChatCompletion(
-            id=self._id,
+            id=self.id,
             choices=[self._choice(choice, index) for index, choice in enumerate(choices)],
-            created=self._created,
+            created=self.created,
             model=self._model,
             usage=usage,
         )
@@ -134,7 +141,7 @@ class ChatResponses:
         return Choice(reason, index, message, chat_logprobs(scores))
 
     def _chunk(self, *choices: ChunkChoice, usage: Usage | None = None) -> ChatCompletionChunk:
-        return ChatCompletionChunk(self._id, list(choices), self._created, self._model, usage=usage)
+        return ChatCompletionChunk(self.id, list(choices), self.created, self._model, usage=usage)
 
 
 class Deltas:
@@ -185,9 +192,8 @@ def reason_of(reason: FinishReason, *, called: bool) -> FinishReason:
 class CompletionResponses:
     """Responses of a text completion request; a piece has the shape of the whole."""
 
-    def __init__(self, model: str) -> None:
-        self._id = new_id("cmpl")
-        self._created = now()
+    def __init__(self, model: str, identity: Identity = None) -> None:
+        self.id, self.created = identity or (new_id("cmpl"), now())
         self._model = model
 
     def opening(self, index: int) -> list[Completion]:
@@ -215,4 +221,4 @@ class CompletionResponses:
     def _completion(
         self, choices: list[CompletionChoice], usage: Usage | None = None
     ) -> Completion:
-        return Completion(self._id, choices, self._created, self._model, usage=usage)
+        return Completion(self.id, choices, self.created, self._model, usage=usage)

@@ -96,7 +96,14 @@ def add_complete(parser: ArgumentParser) -> None:
 
 def add_serve(parser: ArgumentParser) -> None:
     """``webllm-py serve``."""
-    add_source(parser)
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        help="the models, one or several of which requests choose by name (default: the pocket "
+        "model that comes with webllm_py)",
+    )
+    parser.set_defaults(source=None)
     add_adapters(parser, "requests ask for it as the model NAME, or in the field adapters")
     group = parser.add_argument_group("the server")
     group.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,12 +18,22 @@ SAMPLING = ("temperature", "top_k", "top_p", "min_p", "seed")
 
 
 @asynccontextmanager
-async def open_engine(options: Namespace, source: Any = None) -> AsyncIterator[Engine]:
+async def open_engine(
+    options: Namespace, source: Any = None, others: Sequence[Any] = ()
+) -> AsyncIterator[Engine]:
     """The engine that the options ask for; unloaded at the end.
 
     Args:
         source: a model to load rather than the options' own.
+        others: models to load beside it.
     """
+    loading: Any = {
+        "context_length": options.context,
+        "quantize": options.quantize,
+        "kv_dtype": options.kv_dtype,
+        "tune": options.tune,
+        "vision": options.vision,
+    }
     progress = ProgressLine(sys.stderr)
     device = None
     try:
@@ -32,17 +42,18 @@ async def open_engine(options: Namespace, source: Any = None) -> AsyncIterator[E
         try:
             engine = await load(
                 options.source if source is None else source,
-                context_length=options.context,
                 device=device or options.device,
                 on_progress=progress,
-                quantize=options.quantize,
-                kv_dtype=options.kv_dtype,
-                tune=options.tune,
-                vision=options.vision,
+                **loading,
             )
         finally:
             progress.clear()
         async with engine:
+            try:
+                for other in others:
+                    await engine.add_model(other, on_progress=progress, **loading)
+            finally:
+                progress.clear()
             for name, path in getattr(options, "adapter", ()):
                 await engine.load_adapter(path, name=name)
             yield engine

@@ -68,7 +68,8 @@ def listening(host: str, port: int) -> socket.socket:
 async def run(options: Namespace, listener: socket.socket, uvicorn: Any) -> None:
     """Load, and answer until a signal ends it."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    async with open_engine(options) as engine:
+    first, *others = options.sources or [None]
+    async with open_engine(options, first, others) as engine:
         api_key = options.api_key or os.environ.get("WEBLLM_PY_API_KEY")
         service = Service(engine, api_key=api_key, most_waiting=options.most_waiting)
         config = uvicorn.Config(
@@ -114,12 +115,14 @@ def signals(handler: Any) -> Iterator[None]:
 
 def announce(engine: Engine, listener: socket.socket, options: Namespace) -> None:
     """What is served where."""
-    info, style = engine.info, Style.of(sys.stdout)
+    style = Style.of(sys.stdout)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    model = f"{info['architecture']}, {count(info['parameters'])} parameters"
-    where = f"· {model}, {info['quantization']} on {info['adapter']}"
-    print(f"{style.bold(info['name'])} {style.dim(where)}")
+    for name, each in engine.models.items():
+        info = each.info
+        model = f"{info['architecture']}, {count(info['parameters'])} parameters"
+        where = f"· {model}, {info['quantization']} on {info['adapter']}"
+        print(f"{style.bold(name)} {style.dim(where)}")
     if engine.adapters:
         print(style.dim(f"adapters: {', '.join(engine.adapters)}"))
     print(f"{style.cyan(f'http://{shown}:{port}/v1')}   (Ctrl+C stops)", flush=True)

@@ -115,11 +115,14 @@ class FolderBackend:
         path = self.folder / "locks" / quote(name, safe="")[:200]
         with named_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+b")
-            if lock_file(file, shared):
-                return FileLock(file)
-            file.close()
-            return None
+            while True:
+                file = path.open("a+b")
+                if not lock_file(file, shared):
+                    file.close()
+                    return None
+                if is_at(path, file):
+                    return FileLock(file, None if shared else path)
+                file.close()  # whoever had it before has removed the file meanwhile
 
     def _record(self, model: str, file: str) -> Path:
         folder = self.folder / model
@@ -217,14 +220,30 @@ class FolderFile:
 
 
 class FileLock:
-    """A lock on an open file; the system lets go of it when the process dies."""
+    """A lock on an open file; the system lets go of it when the process dies.
 
-    def __init__(self, file: BinaryIO):
-        self._file = file
+    Args:
+        path: of the file, to be removed in the end.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path | None):
+        self._file, self._path = file, path
 
     async def release(self) -> None:
         """See ``Held``."""
+        if self._path:
+            with contextlib.suppress(OSError):  # Windows removes no open file
+                self._path.unlink()
+        self._path = None
         self._file.close()
+
+
+def is_at(path: Path, file: BinaryIO) -> bool:
+    """Whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def lock_file(file: BinaryIO, shared: bool) -> bool:

@@ -97,10 +97,12 @@ def translated(error: Any) -> WebLLMError:
         case "DeviceLost":
             return lost_error(message)
         case "OutOfMemory":
-            return GPUOutOfMemoryError(
+            memory = GPUOutOfMemoryError(
                 f"no GPU memory for {message}; close other tabs that use the GPU, or use a smaller "
                 "model or a smaller context_length"
             )
+            memory.nbytes = int(getattr(error, "nbytes", 0))
+            return memory
         case _:
             return DeviceError(f"{error.name}: {message}")
 

@@ -8,27 +8,31 @@ __all__ = ["BufferOwner"]
 
 
 class BufferOwner:
-    """Creates buffers on a device and remembers them until they are freed."""
+    """Creates buffers on a device and remembers them until they are freed.
+
+    Attributes:
+        nbytes: of all buffers that it owns.
+        most_bytes: that it has owned at a time.
+    """
 
     def __init__(self, device: Device):
         self.device = device
+        self.nbytes = self.most_bytes = 0
         self._buffers: dict[Buffer, None] = {}
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all buffers that it owns."""
-        return sum(buffer.size for buffer in self._buffers)
 
     def create(self, label: str, size: int) -> Buffer:
         """A zeroed buffer; see ``Device.create_buffer``."""
         buffer = self.device.create_buffer(label, size)
         self._buffers[buffer] = None
+        self.nbytes += buffer.size
+        self.most_bytes = max(self.most_bytes, self.nbytes)
         return buffer
 
     def free(self, *buffers: Buffer) -> None:
         """Free some of them."""
         for buffer in buffers:
             del self._buffers[buffer]
+            self.nbytes -= buffer.size
             self.device.free(buffer)
 
     def free_all(self) -> None:

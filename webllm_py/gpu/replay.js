@@ -14,6 +14,7 @@
   ];
   // Replays of a submit: each submit has its price, and the GPU waits for all of it to be written down.
   const MOST_A_SUBMIT = 4;
+  const TELLING = 100; // milliseconds that a device has to tell that it is lost
   const FEATURES = ["shader-f16", "subgroups", "timestamp-query", "chromium-experimental-subgroup-matrix"];
   const LANGUAGE_FEATURES = ["packed_4x8_integer_dot_product"];
 
@@ -78,7 +79,7 @@
       this.buffers.set(id, device.createBuffer({ label, size, usage }));
       this.scopes.push(
         device.popErrorScope().then((error) => {
-          if (error) this.errors.push({ name: "OutOfMemory", message: `'${label}' (${(size / 2 ** 20).toFixed(1)} MiB)` });
+          if (error) this.errors.push({ name: "OutOfMemory", message: `'${label}' (${(size / 2 ** 20).toFixed(1)} MiB)`, size });
         }, () => {}),
       );
       return id;
@@ -141,9 +142,11 @@
       };
       const failed = ({ message }) =>
         fail(this.lost ? named("DeviceLost", this.lost) : named("DeviceError", `reading back failed: ${message}`));
+      // A lost device ends what waits for it before it tells why, and may not tell of what comes after that.
+      const toldWhy = () => Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, TELLING))]);
       this.nudge.during(staging.mapAsync(GPUMapMode.READ)).then(
         () => this.clock.timed(taken),
-        (error) => this.clock.timed(() => failed(error)),
+        (error) => toldWhy().then(() => this.clock.timed(() => failed(error))),
       );
     }
 
@@ -189,6 +192,7 @@
         this.pipelines.set(id, { pipeline, access });
         return id;
       } catch (error) {
+        await Promise.race([this.device.lost, scope.catch(() => {})]);
         this.throwIfLost();
         const scoped = await scope;
         const lines = explain((await module.getCompilationInfo()).messages, text);
@@ -287,8 +291,9 @@
       if (!error) return;
       // What was done with a buffer that is none has more errors on the way: they are not the next check's.
       await this.nudge.during(this.device.queue.onSubmittedWorkDone());
+      const nbytes = this.errors.reduce((sum, { size }) => sum + (size ?? 0), 0);
       this.errors.length = 0;
-      throw named(error.name, error.message);
+      throw Object.assign(named(error.name, error.message), { nbytes });
     }
 
     throwIfLost() {

@@ -249,17 +249,24 @@ class Batch:
         if not self._joining:
             return
         try:
-            await anext(self._joining.chunks)
-            if self._joining.sequences[0].read == len(self._joining.member.prompt):
+            await anext(self._joining.chunks, None)
+            if self._joining.sequences[0].read == len(self._joining.member.known):
                 await self._join(self._joining)  # before a step takes the last row's place
         except GPUOutOfMemoryError as error:
             self._fail_joining(error)
 
     async def _join(self, joining: Joining) -> None:
-        """Draw the first token of each of its answers, from the logits behind its prompt."""
+        """Draw the first token of each of its answers, from the logits behind its prompt; one that
+        goes on with what was said has its own."""
         executor, member = self.executor, joining.member
         await anext(joining.chunks, None)  # ends it
         first = joining.sequences[0]
+        if said := member.said:
+            position, left = len(first.tokens), member.max_tokens - len(said)
+            part = Part(member, 0, joining.slots[0], first, said[-1], position, left)
+            self._parts.append(part)
+            self._joining = None
+            return
         for slot in joining.slots[1:]:
             joining.sequences.append(await executor.cache.fork(first, slot))
         executor.go_on(first, joining.slots, self._steps.drawn)

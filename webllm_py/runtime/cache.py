@@ -113,7 +113,14 @@ class KVCache:
                 except GPUOutOfMemoryError:
                     # Without room to spare; or with none where finished sequences can make room.
                     if capacity < needed:
-                        await self._grow(needed)
+                        await self._grow_or_offer(needed)
+
+    async def _grow_or_offer(self, pages: int) -> None:
+        try:
+            await self._grow(pages)
+        except GPUOutOfMemoryError as error:
+            error.offer(self.pages.capacity * PAGE)  # which is there
+            raise
 
     async def fork(self, sequence: CachedSequence, slot: int) -> CachedSequence:
         """A sequence that goes on from another one, in a slot of its own.

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Executor", "longest_context"]
 
 USUAL_PROMPTS = (32, 128, 512)
+# Of an answer that is retraced: so few that stopping is quick.
+STEPS_QUEUED = 32
 
 
 class Executor:
@@ -187,6 +189,40 @@ class Executor:
             await self.cache.computed(sequence, end, slot)
             yield sequence
 
+    async def retrace(
+        self,
+        sequence: CachedSequence,
+        prompt: Sequence[int],
+        said: Sequence[int] = (),
+        slot: int = 0,
+        *,
+        fused: bool = True,
+    ) -> AsyncGenerator[CachedSequence, None]:
+        """Compute what a sequence lacks of a prompt, by ``prefill``, and of an answer that it got
+        elsewhere: step by step as it was drawn, so that keys and values are the same to the bit.
+        The newest token of that is left to the next step.
+
+        Args:
+            fused: whether that was by steps with the fewest dispatches; see ``Decoder.step``.
+        """
+        chunks = self.prefill(sequence, prompt[sequence.read :], slot)
+        async with aclosing(chunks):
+            async for _ in chunks:
+                yield sequence
+        for token in said[sequence.read - len(prompt) : -1]:
+            await self.cache.make_room(sequence, slot)
+            position = len(sequence.tokens)
+            await self.cache.reserve(sequence, position + 1, slot)
+            adapted = bool(sequence.adapters)
+            few = fused and position < self.fused_keys and not adapted
+            plan = await self.forward_plan(1, adapted=adapted, fused=few)
+            self.write_rows([Row(token, position, slot)])
+            self.device.replay(plan)
+            sequence.tokens.append(token)
+            if position % STEPS_QUEUED == 0:
+                await self.device.idle()
+                yield sequence
+
     def go_on(self, sequence: CachedSequence, slots: Sequence[int] = (0,), drawn: int = 0) -> None:
         """After ``prefill``: a row for each of the answers in these slots, which begin with the
         last token.
@@ -212,15 +248,21 @@ class Executor:
         return self._plans[key]
 
     async def forward_plan(
-        self, rows: int, images: ImageRows | None = None, *, adapted: bool = False
+        self,
+        rows: int,
+        images: ImageRows | None = None,
+        *,
+        adapted: bool = False,
+        fused: bool = False,
     ) -> Plan:
         """The plan of a chunk of so many rows, some of images or none: keys, values and hidden
         states."""
         rows = self.bucket(rows)
-        make = partial(self.forward, rows, head=False, adapted=adapted)
+        make = partial(self.forward, rows, head=False, adapted=adapted, fused=fused)
         if images:
             make = partial(make, images=(images.map, images.table))
-        name = plan_name("forward images" if images else "forward", adapted)
+        name = "forward images" if images else "fused forward" if fused else "forward"
+        name = plan_name(name, adapted)
         return await self.plan(self, name, rows, make)
 
     @property

@@ -67,6 +67,7 @@ async def generate(
     shared: bool = False,
     adapters: Mix = (),
     interrupted: Callable[[], bool] = lambda: False,
+    said: Sequence[int] = (),
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """Answers to one prompt, decoded together: which one, and tokens drawn for it, as they arrive.
 
@@ -89,8 +90,11 @@ async def generate(
             or what has to see each token.
         adapters: what is added to the weights, for all of the answers.
         interrupted: asked between chunks of the prompt and batches of tokens; True ends it.
+        said: tokens that the only answer has already, drawn on a device that was lost or in a
+            process that ended: it goes on behind them as if nothing had been. They count in
+            ``max_tokens``, and constraints know of them. Not with mirostat, whose state is lost.
     """
-    member = Member(prompt, settings, max_tokens, stats, ended, interrupted, adapters)
+    member = Member(prompt, settings, max_tokens, stats, ended, interrupted, adapters, said)
     if shared and executor.batch.busy:
         pieces = executor.batch.tokens(member)
     else:
@@ -116,7 +120,7 @@ async def begun(
     shared: bool,
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """``generate`` where nobody else does, at least to begin with."""
-    prompt, settings = member.prompt, member.settings
+    prompt, settings, said = member.prompt, member.settings, member.said
     scratch = BufferOwner(executor.device)
     decoder = await decoder_for(executor, scratch, settings, logprobs)
     decoder.adapted = bool(member.adapters)
@@ -126,7 +130,8 @@ async def begun(
     if shared:
         executor.batch.begin_alone()
     try:
-        steps = Stepwise(run, settings[0], constraints, vocabulary, member.stats[0].times)
+        times = member.stats[0].times
+        steps = Stepwise(run, settings[0], constraints, vocabulary, said, times)
         for slot, own in enumerate(settings):
             decoder.sampler.begin(
                 own,
@@ -135,26 +140,24 @@ async def begun(
                 masked=bool(constraints),
                 biased=bool(steps.rules),
                 ends=vocabulary.end_ids if vocabulary else (),
+                said=said,
             )
         executor.use_adapters(range(len(settings)), member.adapters, alone=True)
-        sequences.append(executor.cache.begin(prompt, adapters=member.adapters))
+        sequences.append(executor.cache.begin(member.known, adapters=member.adapters))
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
-            stats.cached_tokens = sequences[0].read
-        chunks = executor.prefill(sequences[0], prompt[sequences[0].read :])
+            stats.cached_tokens = min(len(prompt), sequences[0].read)
+        chunks = executor.retrace(sequences[0], prompt, said, fused=not steps.needed)
         async with aclosing(chunks):
             async for _ in chunks:
                 if member.interrupted():
                     return
-        run.begin_at(len(sequences[0].tokens))
-        for slot in range(1, len(settings)):
-            sequences.append(await executor.cache.fork(sequences[0], slot))
-        executor.go_on(sequences[0], range(len(settings)))
+        await go_on(run, len(settings), said, hidden=steps.needed or bool(constraints))
         guess = guess and not settings[0].mirostat_tau and executor.goes_back
         if shared:
             pieces = executor.batch.joined_later(run, member, guess=guess)
         else:
-            pieces = alone(run, steps, settings[0], guess)
+            pieces = alone(run, steps, settings[0], guess, said)
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
@@ -175,13 +178,27 @@ async def begun(
                 executor.batch.end_alone()
 
 
+async def go_on(run: Run, answers: int, said: Sequence[int], *, hidden: bool) -> None:
+    """From the prompt to so many answers, or from it and what was said to the rest of that."""
+    executor, first = run.executor, run.sequences[0]
+    if said:
+        await run.go_on_behind(said, hidden=hidden)
+        return
+    run.begin_at(len(first.tokens))
+    for slot in range(1, answers):
+        run.sequences.append(await executor.cache.fork(first, slot))
+    executor.go_on(first, range(answers))
+
+
 def alone(
-    run: Run, steps: Stepwise, settings: SamplingSettings, guess: bool
+    run: Run, steps: Stepwise, settings: SamplingSettings, guess: bool, said: Sequence[int]
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
     constraints, logprobs = steps.constraints, run.decoder.logprobs
     masks_rarely = len(run.sequences) == 1 and settings.memoryless and not logprobs
     masks_rarely = masks_rarely and run.executor.goes_back
+    for token in said if constraints else ():
+        constraints[0].accept(token)
     if masks_rarely and constraints:
         from webllm_py.runtime.verified import verified  # not before it is needed
 

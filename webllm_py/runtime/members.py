@@ -28,6 +28,7 @@ class Member:
     """A request whose answers are decoded with others'. Arguments are those of ``generate``.
 
     Attributes:
+        said: tokens that its only answer has already; see ``generate``.
         gone: whether nobody waits for its tokens any more.
         pieces: what it is given: answers' numbers and tokens, then the end or an error.
         done: set when nothing of it is left here.
@@ -40,6 +41,7 @@ class Member:
     ended: Container[int]
     interrupted: Callable[[], bool]
     adapters: Mix = ()
+    said: Sequence[int] = ()
     gone: bool = False
     pieces: Queue = field(default_factory=Queue)
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -48,6 +50,12 @@ class Member:
     def stopped(self) -> bool:
         """Whether it needs no more tokens, whichever answer's."""
         return self.gone or self.interrupted()
+
+    @property
+    def known(self) -> Sequence[int]:
+        """What has keys and values when the first step is taken; of what was said, the newest
+        token's are that step's."""
+        return [*self.prompt, *self.said[:-1]] if self.said else self.prompt
 
     @property
     def pages(self) -> int:
@@ -108,13 +116,13 @@ class Joining:
         self.member, self.slots = member, slots
         executor, prompt = decoder.executor, member.prompt
         for slot, settings in zip(slots, member.settings, strict=True):
-            decoder.sampler.begin(settings, prompt, slot)
+            decoder.sampler.begin(settings, prompt, slot, said=member.said)
         executor.use_adapters(slots, member.adapters)
-        self.sequences = [executor.cache.begin(prompt, slots[0], member.adapters)]
+        self.sequences = [executor.cache.begin(member.known, slots[0], member.adapters)]
         cached = self.sequences[0].read
         for stats in member.stats:
             stats.prompt_tokens, stats.cached_tokens = len(prompt), cached
             stats.began = time.perf_counter()
-        self.chunks: AsyncGenerator[CachedSequence, None] = executor.prefill(
-            self.sequences[0], prompt[cached:], slots[0]
+        self.chunks: AsyncGenerator[CachedSequence, None] = executor.retrace(
+            self.sequences[0], prompt, member.said, slots[0]
         )

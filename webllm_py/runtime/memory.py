@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+from webllm_py.errors import DeviceLimitError
 from webllm_py.fetch.source import Chunk
 from webllm_py.gpu.device import AdapterInfo, Buffer, Device, Limits, checked_size
 from webllm_py.gpu.kernels import Variant
@@ -23,10 +24,18 @@ from webllm_py.runtime.embedder import Embedder
 from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.images import add_images
 from webllm_py.runtime.loader import place_weights
+from webllm_py.runtime.pieces import HEADERS_BYTES, staging_bytes
 from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.storage import Quantize
 
-__all__ = ["EncoderMemory", "MemoryPlan", "SizingDevice", "plan_encoder_memory", "plan_memory"]
+__all__ = [
+    "EncoderMemory",
+    "MemoryPlan",
+    "SizingDevice",
+    "fitting_context",
+    "plan_encoder_memory",
+    "plan_memory",
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class MemoryPlan:
         work: what a step works in: activations, logits, sampler, rotary table; the first states of
             delta nets.
         page: one page of the KV cache, all layers together.
+        staging: what the weights go through while they are loaded.
         context_length: the most positions of a conversation.
         later: more states of delta nets, kept for prompts that begin as others did.
     """
@@ -45,6 +55,7 @@ class MemoryPlan:
     weights: int
     work: int
     page: int
+    staging: int
     context_length: int
     later: int = 0
 
@@ -158,9 +169,55 @@ def plan_memory(
         weights=weight_bytes,
         work=work,
         page=executor.cache.bytes_a_page,
+        staging=staging_bytes(sizing, loader.pieces),
         context_length=executor.context_length,
         later=executor.cache.later_bytes,
     )
+
+
+def fitting_context(
+    model: Transformer,
+    device: Device,
+    most_bytes: int | None = None,
+    *,
+    context_length: int | None = None,
+    quantize: Quantize | None = None,
+    kv_format: KVFormat = "f16",
+) -> int | None:
+    """The longest context, in whole pages, that a device has room for; None if not even one page
+    fits.
+
+    Args:
+        most_bytes: of all of it, with a conversation that fills the context; None for as much as
+            the device's limits allow.
+
+    The other arguments are those of ``plan_memory``; nothing longer than ``context_length`` is
+    looked for.
+    """
+    wanted = min(context_length or model.config.context_length, model.config.context_length)
+
+    def fits(pages: int) -> bool:
+        length = pages * PAGE
+        try:
+            plan = plan_memory(
+                model, device, context_length=length, quantize=quantize, kv_format=kv_format
+            )
+        except DeviceLimitError:
+            return False
+        # While the cache grows, one layer of it is there twice; while loading, what is staged.
+        twice = plan.cache(length) // model.config.n_layers
+        fills = plan.context_length >= length
+        loading = plan.loaded + plan.staging + HEADERS_BYTES
+        return fills and (most_bytes is None or max(plan.whole + twice, loading) <= most_bytes)
+
+    least, most = 0, wanted // PAGE
+    while least < most:
+        middle = (least + most + 1) // 2
+        if fits(middle):
+            least = middle
+        else:
+            most = middle - 1
+    return least * PAGE or None
 
 
 def plan_encoder_memory(

@@ -14,7 +14,16 @@ from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.weights import Part, Vector
 
-__all__ = ["MatrixTarget", "Piece", "Staging", "VectorTarget", "fetch", "first_batch"]
+__all__ = [
+    "HEADERS_BYTES",
+    "MatrixTarget",
+    "Piece",
+    "Staging",
+    "VectorTarget",
+    "fetch",
+    "first_batch",
+    "staging_bytes",
+]
 
 MOST_BYTES = 8 << 20  # fetched at once
 MOST_PIECES = 64
@@ -77,6 +86,22 @@ class VectorTarget:
     at: int
 
 
+PADDING = 4 * MOST_PIECES
+HEADERS_BYTES = 16 * MOST_PIECES
+
+
+def most_staged(device: Device) -> int:
+    """Bytes of several pieces that are staged at once."""
+    return min(MOST_BYTES, device.limits.max_storage_buffer_binding_size - PADDING)
+
+
+def staging_bytes(device: Device, pieces: Sequence[Piece]) -> int:
+    """Of the buffer that pieces go through."""
+    largest = max((piece.nbytes for piece in pieces), default=0)
+    total = sum(piece.nbytes + 4 for piece in pieces)
+    return min(total, max(most_staged(device) + PADDING, largest + 4))
+
+
 class Staging:
     """Where a batch's bytes lie until kernels have placed them.
 
@@ -88,12 +113,8 @@ class Staging:
 
     def __init__(self, device: Device, owner: BufferOwner, pieces: Sequence[Piece]):
         self.device, self.owner = device, owner
-        largest = max((piece.nbytes for piece in pieces), default=0)
-        total = sum(piece.nbytes + 4 for piece in pieces)
-        padding = 4 * MOST_PIECES
-        self.most = min(MOST_BYTES, device.limits.max_storage_buffer_binding_size - padding)
-        size = max(self.most + padding, largest + 4)
-        self.buffer = owner.create("staging", min(total, size))
+        self.most = most_staged(device)
+        self.buffer = owner.create("staging", staging_bytes(device, pieces))
         self.headers: list[Buffer] = []
         self.clear()
 

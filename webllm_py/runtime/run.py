@@ -223,6 +223,28 @@ class Run:
         position = self.base + self.issued - 1
         return Row(self.newest[index], position, index, self.issued)
 
+    async def go_on_behind(self, said: Sequence[int], *, hidden: bool) -> None:
+        """Begin with an only answer that has tokens already, with nothing in flight: the newest one
+        is the next step's.
+
+        Args:
+            hidden: whether its hidden state is computed now, for a draw of its own.
+        """
+        (sequence,) = self.sequences
+        cache = self.executor.cache
+        wrong = sequence.read - (len(self.prompt) + len(said) - 1)
+        if wrong > 0:
+            del sequence.tokens[-wrong:]
+        await cache.make_room(sequence)
+        position = len(sequence.tokens)
+        await cache.reserve(sequence, position + 1)
+        self.issued = len(said)
+        self.begin_at(position + 1 - len(said))
+        self.newest[0] = said[-1]
+        self.executor.write_rows([self.row(0)])
+        if hidden:
+            self.device.replay(await self.executor.forward_plan(1, adapted=self.decoder.adapted))
+
     async def close(self) -> None:
         """Wait for what is in flight, whatever becomes of it."""
         await self.speculation.close()

@@ -105,6 +105,7 @@ class Sampler:
         masked: bool = False,
         biased: bool = False,
         ends: Collection[int] = (),
+        said: Sequence[int] = (),
     ) -> None:
         """Set a slot up for a request.
 
@@ -112,6 +113,7 @@ class Sampler:
             masked: each draw has a mask, see ``mask``.
             biased: the bias changes from draw to draw, see ``rebias``.
             ends: tokens that end a text, which ``settings.min_tokens`` is about.
+            said: tokens that were drawn for it elsewhere.
         """
         flags = 0
         if (
@@ -123,6 +125,8 @@ class Sampler:
             counts = array("I", bytes(4 * self.vocab_size))
             for token in words_only(prompt):
                 counts[token] = IN_PROMPT
+            for token in said:
+                counts[token] += 1
             self._write(self.counts, slot, counts)
         if settings.logit_bias or biased:
             flags |= BIAS

@@ -85,13 +85,15 @@ class Speculation:
 
     async def close(self) -> None:
         """Free what it took."""
-        readings = (reading for _, reading in self._verifying)
-        await asyncio.gather(*readings, return_exceptions=True)
-        if self._compiling:
-            await asyncio.gather(self._compiling, return_exceptions=True)
-        if self._verifier:
-            self.run.executor.drop_plans(self._verifier)
-        self._owner.free_all()
+        try:
+            readings = (reading for _, reading in self._verifying)
+            await asyncio.gather(*readings, return_exceptions=True)
+            if self._compiling:
+                await asyncio.gather(self._compiling, return_exceptions=True)
+        finally:  # who is cancelled for the second time does not wait
+            if self._verifier:
+                self.run.executor.drop_plans(self._verifier)
+            self._owner.free_all()
 
     @property
     def _rows(self) -> int:

@@ -87,6 +87,7 @@ class Stepwise:
         constraints: of each answer: only tokens that it allows are drawn, and where it allows none,
             the answer ends; none of them for any text.
         vocabulary: has to be known for DRY, and for text that is not drawn.
+        said: tokens that the only answer has already.
         times: to be filled in.
 
     Attributes:
@@ -99,6 +100,7 @@ class Stepwise:
         settings: SamplingSettings,
         constraints: Sequence[Constraint] = (),
         vocabulary: Vocabulary | None = None,
+        said: Sequence[int] = (),
         times: StepTimes | None = None,
     ):
         self.run = run
@@ -106,7 +108,7 @@ class Stepwise:
         self.sampler = run.decoder.sampler
         self.constraints = constraints
         self.vocabulary = vocabulary
-        self.rules = rules_of(settings, run.prompt, vocabulary, run.decoder.slots)
+        self.rules = rules_of(settings, [*run.prompt, *said], vocabulary, run.decoder.slots)
         self._processors = settings.logits_processors
         self._vocab = run.executor.model.config.vocab_size
         self._least = settings.min_tokens
@@ -223,14 +225,14 @@ async def in_slices(pieces: Iterator[None]) -> None:
 
 
 def rules_of(
-    settings: SamplingSettings, prompt: list[int], vocabulary: Vocabulary | None, answers: int
+    settings: SamplingSettings, text: list[int], vocabulary: Vocabulary | None, answers: int
 ) -> list[TextRules]:
     """The settings' rules about repetitions for each answer, if there are any."""
     if not settings.has_rules:
         return []
     from webllm_py.runtime.repeats import TextRules  # not before: a page's snapshot is small
 
-    return [TextRules(settings, prompt, vocabulary) for _ in range(answers)]
+    return [TextRules(settings, text, vocabulary) for _ in range(answers)]
 
 
 def spelling(vocabulary: Vocabulary, text: str) -> list[int]:

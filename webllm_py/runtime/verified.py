@@ -85,7 +85,7 @@ class Verified:
         self.guess = guess
         self.cut = cut
         self._pace = Pace()
-        self._count = 0
+        self._count = run.issued
         self._careful = False
         self._over = False
         self._mask, self._same = b"", 0
@@ -188,9 +188,10 @@ async def go_back(run: Run, count: int) -> None:
     drawn = [*sequence.tokens[len(run.prompt) :], *run.newest.values()]
     text = [*run.prompt, *drawn[:count]]
     run.newest.clear()
+    run.issued = 0
+    sequence.tokens[:] = text
     if count:
-        run.newest[0] = text[-1]
-    sequence.tokens[:] = text[:-1] if count else text
-    run.issued = count
-    run.executor.write_rows([Row(text[-1], len(text) - 1, 0, count)])
-    run.device.replay(await run.executor.forward_plan(1, adapted=run.decoder.adapted))
+        await run.go_on_behind(drawn[:count], hidden=True)
+    else:
+        run.executor.write_rows([Row(text[-1], len(text) - 1)])
+        run.device.replay(await run.executor.forward_plan(1, adapted=run.decoder.adapted))

@@ -46,6 +46,8 @@ def status_of(error: Exception) -> int:
             return error.status
         case RequestError(code="interrupted"):
             return 503
+        case RequestError(code="model_not_found"):
+            return 404
         case RequestTimeoutError():
             return 408
         case RequestError() | TemplateError() | GrammarError() | TokenizerError():

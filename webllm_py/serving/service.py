@@ -63,6 +63,10 @@ class Served(Protocol):
     def tokenizer(self) -> Any:
         """Its model's tokenizer."""
 
+    @property
+    def models(self) -> Mapping[str, Any]:
+        """All models by name, each as an engine; its own first."""
+
     chat: Any
     completions: Any
     embeddings: Any
@@ -74,8 +78,9 @@ class Served(Protocol):
 class Service:
     """Answers requests, one call each, as many at once as come.
 
-    Every path is there with ``/v1`` before it and without. Whatever name a request gives its model,
-    the engine's answers, with the adapter of that name if there is one.
+    Every path is there with ``/v1`` before it and without. An engine's only model answers whatever
+    name a request gives it; of several, the one that is named. An adapter's name stands for its
+    model with the adapter.
 
     Args:
         api_key: what ``Authorization: Bearer ...`` must have, but for ``/health``; None for no such
@@ -165,7 +170,7 @@ class Service:
         return status
 
     def _check_queue(self) -> None:
-        waiting = self.engine.waiting
+        waiting = self._total("waiting")
         if waiting >= self._most_waiting:
             raise QueueFullError(f"{waiting} requests wait already; try again later")
 
@@ -215,16 +220,17 @@ class Service:
         return Reply.json(answer.to_dict())
 
     async def _models(self, request: Request) -> Reply:
-        info = self.engine.info
-        model = {
-            "id": info["name"],
-            "object": "model",
-            "created": self._created,
-            "owned_by": "webllm_py",
-            "context_length": info["context_length"],
-        }
-        adapted = [{**model, "id": name, "parent": info["name"]} for name in self.engine.adapters]
-        models = {str(one["id"]): one for one in (model, *adapted)}
+        models: dict[str, Any] = {}
+        for name, engine in self.engine.models.items():
+            models[name] = {
+                "id": name,
+                "object": "model",
+                "created": self._created,
+                "owned_by": "webllm_py",
+                "context_length": engine.info["context_length"],
+            }
+            for adapter in engine.adapters:
+                models.setdefault(adapter, {**models[name], "id": adapter, "parent": name})
         asked = named(request, "/models")
         if not asked:
             return Reply.json({"object": "list", "data": [*models.values()]})
@@ -235,6 +241,10 @@ class Service:
                 code="model_not_found",
             )
         return Reply.json(models[asked])
+
+    def _total(self, name: str) -> int:
+        """A count of all models together."""
+        return sum(getattr(engine, name) for engine in self.engine.models.values())
 
     async def _tokenize(self, request: Request) -> Reply:
         return Reply.json(tokenized(self.engine.tokenizer, request.fields()))
@@ -248,12 +258,12 @@ class Service:
         return Reply.json({"status": "ok"})
 
     async def _metrics(self, request: Request) -> Reply:
-        info = self.engine.info
+        memory = sum(engine.info["gpu_memory"] for engine in self.engine.models.values())
         text = self.metrics.text(
-            requests_processing=(self.engine.answering, "Requests that are being answered"),
-            requests_waiting=(self.engine.waiting, "Requests whose turn has not come"),
+            requests_processing=(self._total("answering"), "Requests that are being answered"),
+            requests_waiting=(self._total("waiting"), "Requests whose turn has not come"),
             unread_bytes=(self.backlog.size, "Bytes of streams that clients have not taken yet"),
-            gpu_memory_bytes=(info["gpu_memory"], "Memory of the model on the GPU"),
+            gpu_memory_bytes=(memory, "Memory of the models on the GPU"),
         )
         return Reply(200, CONTENT_TYPE, text.encode())
 

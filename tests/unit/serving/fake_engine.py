@@ -51,6 +51,10 @@ class FakeEngine:
         return "fake"
 
     @property
+    def models(self) -> dict[str, FakeEngine]:
+        return {self.name: self}
+
+    @property
     def info(self) -> dict[str, Any]:
         return {
             "name": self.name,

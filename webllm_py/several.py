@@ -1,0 +1,137 @@
+"""Several models in one engine, on one device: each has its line of requests, so that they answer
+side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from webllm_py.errors import EngineClosedError, RequestError
+from webllm_py.load_options import LoadOptions
+from webllm_py.loading import load_model
+from webllm_py.survival import UNLOADED
+
+if TYPE_CHECKING:
+    from webllm_py.embedding import LoadedEmbedder
+    from webllm_py.fetch.options import FetchOptions
+    from webllm_py.loaded import LoadedModel
+    from webllm_py.models.kv_cache import KVFormat
+    from webllm_py.runtime.progress import ProgressCallback
+    from webllm_py.runtime.storage import Quantize
+    from webllm_py.shared_device import SharedDevice
+
+__all__ = ["SeveralModels"]
+
+
+class SeveralModels:
+    """The part of ``Engine`` that has other models beside its own."""
+
+    if TYPE_CHECKING:
+        _device: SharedDevice
+        _unloaded: bool
+
+        def __init__(
+            self,
+            options: LoadOptions,
+            model: LoadedModel | LoadedEmbedder,
+            device: SharedDevice,
+        ): ...
+        @property
+        def name(self) -> str: ...
+        @property
+        def adapters(self) -> Mapping[str, Any]: ...
+        async def unload(self) -> None: ...
+
+    _added: dict[str, Self]
+    _main: Self | None = None
+    _name: str | None = None
+
+    @property
+    def models(self) -> Mapping[str, Self]:
+        """Its models by the names that requests choose them by, its own first. Each is an engine,
+        whose ``tokenizer``, ``info``, ``logits`` and all else are that model's.
+        """
+        return {self.name: self, **self._added}
+
+    async def add_model(
+        self,
+        source: Any = None,
+        *,
+        name: str | None = None,
+        context_length: int | None = None,
+        on_progress: ProgressCallback | None = None,
+        quantize: Quantize | None = None,
+        kv_dtype: KVFormat = "f16",
+        tune: bool | None = None,
+        fetch: FetchOptions | None = None,
+        vision: Any = None,
+    ) -> Self:
+        """Load another model beside the first, one that writes or an embedder, on the same device::
+
+            await engine.add_model("embedder.gguf", name="embedder")
+            await engine.embeddings.create(model="embedder", input="Hello")
+
+        From then on the ``model`` of a request chooses, and must be one of ``engine.models``;
+        without one the first model answers. Requests to different models are answered at the same
+        time.
+
+        Args:
+            name: what requests call it; None for its own name, with "-2" behind it if that is
+                taken.
+
+        The other arguments are those of ``webllm_py.load``.
+
+        Returns:
+            The model as an engine of its own, whose ``unload`` removes it.
+
+        Raises:
+            WebLLMError: as ``load`` does.
+            ValueError: the name is taken.
+        """
+        if name is not None and name in self.models:
+            raise ValueError(f"this engine has a model {name!r} already; give another name")
+        options = LoadOptions(
+            source, context_length, None, on_progress, quantize, kv_dtype, tune, fetch, vision
+        )
+        loaded = await load_model(options, self._device)
+        engine = type(self)(options, loaded, self._device)
+        engine._main = self
+        if self._unloaded:
+            await engine.unload()
+            raise EngineClosedError(UNLOADED)
+        engine._name = free_name(name or engine.name, self.models)
+        self._added[engine._name] = engine
+        return engine
+
+    def chosen(self, name: Any) -> Self:
+        """The model that answers a request with this ``model``.
+
+        Raises:
+            RequestError: there are several, and none of this name.
+        """
+        if name is None or not self._added or not isinstance(name, str):
+            return self
+        models = self.models
+        for model in models.values() if name not in models else ():
+            if name in model.adapters:
+                return model
+        if name not in models:
+            raise RequestError(
+                f"there is no model {name!r} here, only {', '.join(map(repr, models))}",
+                param="model",
+                code="model_not_found",
+            )
+        return models[name]
+
+    async def _unload_added(self) -> None:
+        for engine in [*self._added.values()]:
+            await engine.unload()
+
+
+def free_name(wanted: str, taken: Mapping[str, Any]) -> str:
+    """The name, or the first with a number behind it that is not taken."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}-{number}"
+    return name

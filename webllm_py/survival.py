@@ -1,0 +1,148 @@
+"""How an engine goes on when its device is lost: the model is loaded again, and who was being
+answered waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from webllm_py.draws import MOST_LOSSES
+from webllm_py.errors import DeviceLostError, EngineClosedError, WebLLMError
+from webllm_py.load_options import LoadOptions
+from webllm_py.loaded import LoadedModel
+from webllm_py.loading import load_model
+from webllm_py.runtime.executor import Executor
+
+if TYPE_CHECKING:
+    from webllm_py.embedding import LoadedEmbedder
+    from webllm_py.gpu import Device
+    from webllm_py.shared_device import SharedDevice
+    from webllm_py.turns import Line
+
+__all__ = ["UNLOADED", "Survival"]
+
+ResultT = TypeVar("ResultT")
+UNLOADED = "this engine was unloaded; load the model again"
+
+logger = logging.getLogger(__name__)
+
+
+class Survival:
+    """The part of ``Engine`` that has its model, and makes it again."""
+
+    if TYPE_CHECKING:
+        _line: Line
+        _options: LoadOptions
+        _device: SharedDevice
+
+        async def _steer_again(self) -> None: ...
+        async def _load_adapters_again(self, model: LoadedModel) -> None: ...
+
+    _model: LoadedModel | LoadedEmbedder | None = None
+    _unloaded = False
+    _reviving: asyncio.Task[None] | None = None
+
+    @property
+    def any_loaded(self) -> LoadedModel | LoadedEmbedder:
+        """The parts that the model runs with, whichever kind it is.
+
+        Raises:
+            EngineClosedError: it was unloaded, or could not be recovered.
+        """
+        if self._model is None:
+            raise EngineClosedError(
+                UNLOADED if self._unloaded else "recovering this engine failed; try it again"
+            )
+        return self._model
+
+    @property
+    def writes(self) -> bool:
+        """Whether its model writes; an encoder does not."""
+        return isinstance(self.any_loaded, LoadedModel)
+
+    async def recover(self) -> None:
+        """Load the model again, on a new device if the old one is lost.
+
+        An engine does so by itself when a request finds the device lost; this is for where that
+        failed.
+
+        Raises:
+            DeviceLostError: the device was not opened by ``load`` but given to it.
+            WebLLMError: as ``load`` does; then it can be tried again.
+        """
+        async with self._line.join(stays=True):
+            if self._unloaded:
+                raise EngineClosedError(UNLOADED)
+            await self._load_again(self._options)
+
+    async def _load_again(self, options: LoadOptions) -> None:
+        """Nobody may be using the model, or its device is lost."""
+        model = self._model
+        try:
+            if model:
+                await model.close()
+            self._model = await load_model(options, self._device)
+            if isinstance(self._model, LoadedModel):
+                await self._load_adapters_again(self._model)
+            await self._steer_again()
+        except BaseException:
+            self._model = None
+            raise
+
+    async def _revived(self, lost: Device) -> LoadedModel | LoadedEmbedder:
+        """The model on another device than one that was lost: whoever finds that first loads it
+        again, and the others wait for that as well.
+
+        Raises:
+            DeviceLostError: it could not be loaded, or this device was given to ``load``.
+            EngineClosedError: the model was unloaded meanwhile.
+        """
+        if self._unloaded:
+            raise EngineClosedError(UNLOADED)
+        if self._model and self._model.owner.device is lost:
+            self._device.check()
+            if self._reviving is None or self._reviving.done():
+                self._reviving = asyncio.ensure_future(self._revive())
+        reviving = self._reviving
+        if reviving and not reviving.done():
+            # Not awaited itself: it goes on for the others when one who waits is cancelled.
+            await asyncio.wait([reviving])
+            if reviving.cancelled():
+                raise EngineClosedError(UNLOADED)
+            if error := reviving.exception():
+                raise error
+        return self.any_loaded
+
+    async def _revive(self) -> None:
+        logger.warning("the GPU device was lost: the model is loaded again")
+        options = replace(self._options, on_progress=None)  # nobody asked for this load
+        for losses in range(1, MOST_LOSSES + 1):
+            try:
+                await self._load_again(options)
+                return
+            except DeviceLostError:
+                if losses == MOST_LOSSES:
+                    raise
+            except WebLLMError as error:
+                raise DeviceLostError(
+                    f"the GPU device was lost, and loading the model again failed: {error}"
+                ) from error
+
+    async def _executor_after(self, lost: Device) -> Executor:
+        """What runs a model that writes, after ``_revived``."""
+        model = await self._revived(lost)
+        assert isinstance(model, LoadedModel)
+        return model.executor
+
+    async def _surviving(self, work: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """What ``work`` gives, done anew where the device is lost meanwhile."""
+        for _ in range(MOST_LOSSES):
+            device = self.any_loaded.owner.device
+            try:
+                return await work()
+            except DeviceLostError:
+                await self._revived(device)
+        return await work()
