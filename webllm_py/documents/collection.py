@@ -13,9 +13,9 @@ from webllm_py.documents.asking import DocumentAnswer, DocumentStream, PromptFor
 from webllm_py.documents.bm25 import BM25
 from webllm_py.documents.fusion import fused
 from webllm_py.documents.passage import DocumentInfo, Passage
-from webllm_py.documents.reading import PAGE_END, text_of
+from webllm_py.documents.reading import text_of
 from webllm_py.documents.shelf import Shelf, Stored
-from webllm_py.documents.splitting import Span, split
+from webllm_py.documents.splitting import PAGE_END, Span, split
 from webllm_py.documents.vectors import Embedder, cosines
 from webllm_py.documents.words import count_tokens, query_words, words
 from webllm_py.errors import DocumentError, RequestError

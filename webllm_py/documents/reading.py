@@ -8,12 +8,12 @@ import re
 import sys
 from typing import Any
 
+from webllm_py.documents.splitting import PAGE_END
 from webllm_py.errors import DocumentError
 from webllm_py.optional import optional_module
 
-__all__ = ["PAGE_END", "text_of"]
+__all__ = ["text_of"]
 
-PAGE_END = "\f"
 BROKEN_WORD = re.compile(r"(?<=[^\W\d_])-\n(?=[a-zà-öø-ÿ])")
 BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -76,4 +76,4 @@ async def pdf_module() -> Any:
         from webllm_py.fetch.browser import load_package
 
         await load_package("pypdf")
-    return optional_module("pypdf", "reading a PDF", "pypdf")
+    return optional_module("pypdf", "reading a PDF", "'webllm-py[pdf]'")

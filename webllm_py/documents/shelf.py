@@ -17,7 +17,7 @@ from typing import Any
 from webllm_py.documents.splitting import Span
 from webllm_py.fetch.backend import Backend
 from webllm_py.fetch.models_store import models_store
-from webllm_py.fetch.stored_model import model_id
+from webllm_py.fetch.records import model_id
 
 __all__ = ["Shelf", "Stored"]
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
-__all__ = ["Span", "split"]
+__all__ = ["PAGE_END", "Span", "split"]
 
+PAGE_END = "\f"
 Count = Callable[[str], int]
 
 HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*\s*")
@@ -59,6 +62,7 @@ class Block:
 
     start: int
     end: int
+    section: int
     headings: tuple[str, ...]
     code: bool = False
 
@@ -74,21 +78,18 @@ def split(text: str, count: Count, *, size: int, overlap: int) -> list[Span]:
             where both stand below the same heading.
     """
     passages: list[Span] = []
-    units: list[Unit] = []
-    headings: tuple[str, ...] = ()
-    for block in [*blocks(text), None]:
-        if block is None or block.headings != headings:
-            passages += [Span(*pair, headings) for pair in packed(units, size, overlap)]
-            units = []
-        if block is not None:
-            headings = block.headings
-            units += units_of(text, block, count, size)
+    for _, section in groupby(blocks(text), attrgetter("section")):
+        below = list(section)
+        units = [unit for block in below for unit in units_of(text, block, count, size)]
+        passages += [Span(*pair, below[0].headings) for pair in packed(units, size, overlap)]
     return passages
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """Paragraphs and code. A heading with nothing below it is a paragraph of its own."""
+    """Paragraphs and code, those below one heading with one number of their section. A heading with
+    nothing below it is a paragraph of its own."""
     trail: list[tuple[int, str]] = []
+    section = 0
     start = end = at = 0  # of the paragraph that grows
     fence = ""
     bare: tuple[int, int] | None = None  # a heading that nothing has followed yet
@@ -97,13 +98,14 @@ def blocks(text: str) -> Iterator[Block]:
         nonlocal start, bare
         if text[start:end].strip():
             bare = None
-            yield Block(start, end, tuple(title for _, title in trail), code)
+            yield Block(start, end, section, tuple(title for _, title in trail), code)
         start = at
 
     def below(level: int, title: str, place: tuple[int, int]) -> Iterator[Block]:
-        nonlocal start, end, bare
+        nonlocal start, end, bare, section
         if bare and trail and level <= trail[-1][0]:
-            yield Block(*bare, tuple(title for _, title in trail[:-1]))
+            yield Block(*bare, section, tuple(title for _, title in trail[:-1]))
+        section += 1
         trail[:] = [entry for entry in trail if entry[0] < level] + [(level, title)]
         bare, start, end = place, place[1], place[1]
 
@@ -130,9 +132,10 @@ def blocks(text: str) -> Iterator[Block]:
         else:
             yield from block()
             end = start
+            section += PAGE_END in line  # so that a passage is of one page
     yield from block(code=bool(fence))
     if bare:
-        yield Block(*bare, tuple(title for _, title in trail[:-1]))
+        yield Block(*bare, section, tuple(title for _, title in trail[:-1]))
 
 
 def is_line(text: str) -> bool:
@@ -194,18 +197,19 @@ def divided(
 def packed(units: list[Unit], size: int, overlap: int) -> Iterator[tuple[int, int]]:
     """Where passages begin and end: as many units as fit, ended with a paragraph where one ends in
     the second half."""
-    first = 0
+    first = done = 0
     while first < len(units):
         behind, tokens = first, 0
         whole = None  # behind the last paragraph that makes half of a passage
         while behind < len(units) and (behind == first or tokens + units[behind].tokens <= size):
             tokens += units[behind].tokens
             behind += 1
-            if units[behind - 1].last and tokens * 2 >= size:
+            if behind > done and units[behind - 1].last and tokens * 2 >= size:
                 whole = behind
         if behind < len(units):
             behind = whole or behind
         yield units[first].start, units[behind - 1].end
+        done = behind
         if behind == len(units):
             return
         first = overlapping(units, first, behind, min(overlap, size - units[behind].tokens))
