@@ -79,6 +79,7 @@ class Documents:
         documents = cls(name, Shelf(name, store), passage_tokens, overlap_tokens)
         async for document in documents._shelf.read():
             documents._put(document)
+            await asyncio.sleep(0)  # indexing takes a while, and others want to go on
         if embedder is not None:
             await documents.use(embedder, on_progress=on_progress)
         return documents

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 __all__ = ["count_tokens", "query_words", "words"]
 
 # Scripts without spaces between words. Pairs of neighbours find what whole runs would not.
 UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f"
+FIRST_UNSPACED = "\u0e00"
+MARKS = re.compile("[\u0300-\u036f]+")
 WORD = re.compile(rf"[{UNSPACED}]+|[^\W_{UNSPACED}]+")
 
 # What questions are made of. In few passages these are rare, and would count as if they said much.
@@ -38,26 +41,27 @@ def query_words(text: str) -> list[str]:
 
 def count_tokens(text: str) -> int:
     """About how many tokens a text has, where there is no tokenizer to ask."""
-    return round(len(words(text)) * TOKENS_A_WORD)
+    found = WORD.findall(text)
+    return round(sum(len(w) if w[0] >= FIRST_UNSPACED else TOKENS_A_WORD for w in found))
 
 
 def _words(text: str) -> Iterator[str]:
     for word in WORD.findall(folded(text)):
-        if not re.match(rf"[{UNSPACED}]", word):
-            yield singular(word)
-        elif len(word) == 1:
-            yield word
-        else:
+        if word[0] >= FIRST_UNSPACED and len(word) > 1 and re.match(f"[{UNSPACED}]", word):
             yield from map("".join, pairwise(word))
+        else:
+            yield singular(word)
 
 
 def folded(text: str) -> str:
     """Without case, accents, and forms that only look different (Unicode's NFKD)."""
-    apart = unicodedata.normalize("NFKD", text).casefold()
-    marks = "".join(c for c in apart if not 0x300 <= ord(c) <= 0x36F)
-    return unicodedata.normalize("NFC", marks)  # Japanese and Korean signs whole again
+    if text.isascii():
+        return text.lower()
+    apart = MARKS.sub("", unicodedata.normalize("NFKD", text).casefold())
+    return unicodedata.normalize("NFC", apart)  # Japanese and Korean signs whole again
 
 
+@lru_cache(20_000)
 def singular(word: str) -> str:
     """The English singular as far as its letters tell: the "S stemmer" of Harman, "How effective is
     suffixing?", JASIS 42 (1991)."""
