@@ -10,6 +10,7 @@ import { fromFile, fromFolder, openFiles } from "./models.mjs";
 const $ = (selector) => document.querySelector(selector);
 
 const MINILM = "hf:sentence-transformers/all-MiniLM-L6-v2";
+const FOLLOWS_INSTRUCTIONS = 100e6; // parameters, as webllm_py/documents/asking.py has it
 const KEPT = "webllm_py embedder";
 
 export class DocumentsPanel {
@@ -33,6 +34,11 @@ export class DocumentsPanel {
       const button = target.closest("button");
       if (button) this.#remove(button.dataset.name);
     });
+  }
+
+  /** What the model is that answers; null while there is none. */
+  set info(info) {
+    $("#small-model").hidden = !info || info.parameters >= FOLLOWS_INSTRUCTIONS;
   }
 
   get isEmpty() {

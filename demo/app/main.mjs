@@ -178,6 +178,7 @@ function showModel(info, name) {
   $("#model-name").textContent = name;
   picker.info = info;
   status.info = info;
+  documents.info = info;
 }
 
 // --- asking

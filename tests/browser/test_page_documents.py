@@ -9,9 +9,12 @@ from pathlib import Path
 from page import PHONE, Page, wait_until
 from served import TestSite
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "documents"))
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("unit/documents", "engine", "gpu")]
 
+from made_embedders import EMBEDDERS, write_embedder_gguf
 from pdf_files import pdf_of
+
+MADE = EMBEDDERS["bert-3x32"]
 
 TOWN = (
     b"# Opening hours\n\nThe library opens at 11.\n\n# Food\n\nThe secret ingredient is garlic.\n"
@@ -40,7 +43,9 @@ def names(page: Page) -> list[str]:
     return list(page.js("return [...document.querySelectorAll('.name')].map((e) => e.textContent)"))
 
 
-def test_dropped_documents_are_asked_quoted_and_kept(page: Page, site: TestSite) -> None:
+def test_dropped_documents_are_asked_quoted_and_kept(
+    page: Page, site: TestSite, tmp_path: Path
+) -> None:
     page.open(site.url)
     page.wait_for("ready")
     page.one("#documents-tab").click()
@@ -67,8 +72,35 @@ def test_dropped_documents_are_asked_quoted_and_kept(page: Page, site: TestSite)
     page.send("Which elephants are pink?")
     wait_until(lambda: page.shown("#notice"), 10, "nothing is found")
     assert "nothing was found" in page.text("#notice-text")
+    page.one("#search-kind").click()
+    page.one("#embedder-input").send_keys(str(write_embedder_gguf(tmp_path / "it.gguf", MADE)))
+    wait_until(lambda: "and by meaning" in page.text("#search-kind"), 30, "an embedder is loaded")
     for _ in range(2):
         count = len(names(page))
         page.one("#document-list button").click()
         wait_until(lambda count=count: len(names(page)) < count, 10, "one is removed")
     assert names(page) == []
+
+
+def test_numbers_in_an_answer_lead_to_their_sources(page: Page, site: TestSite) -> None:
+    if not page.driver.current_url.startswith(site.url):
+        page.open(site.url)
+    numbers, code = page.js("""
+      return (async () => {
+        const { Sources } = await import(new URL("app/sources.mjs", document.baseURI));
+        const [one, two] = [{ title: "a.md", text: "one" }, { title: "b.md", text: "two" }];
+        const sources = new Sources([one, two]);
+        const body = document.createElement("div");
+        body.innerHTML = "<p>So [1, 2], and [2], not [3].</p><pre>[1]</pre>";
+        document.querySelector("#chat").replaceChildren(body, sources.element);
+        document.querySelector("#chat").hidden = false;
+        sources.link(body);
+        return [body.querySelector("p").textContent, body.querySelector("pre").innerHTML];
+      })();
+    """)
+    assert (numbers, code) == ("So [1][2], and [2], not [3].", "[1]")
+    links = page.all(".citation")
+    assert [link.get_attribute("title") for link in links] == ["[1] a.md", "[2] b.md", "[2] b.md"]
+    links[1].click()
+    assert [quote.is_displayed() for quote in page.all(".sources blockquote")] == [False, True]
+    assert page.driver.switch_to.active_element.text == "[2] b.md"
