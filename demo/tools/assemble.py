@@ -116,7 +116,7 @@ class Assembly:
         needed = [self.dist / "index.html", self.dist / "icon.svg", self.dist / "site.json"]
         for folder in (self.dist / "app", self.dist / "style", self.pyodide):
             paths = (path for path in folder.rglob("*") if path.is_file())
-            needed += [path for path in paths if path.suffix not in (".whl", ".ts")]
+            needed += [path for path in paths if is_fetched(path.name)]
         digest = hashlib.sha256()
         for path in sorted(needed):
             digest.update(path.read_bytes())
@@ -134,6 +134,11 @@ class Assembly:
         not_at_start = ("micropip-", "packaging-", "pypdf-")
         wheels = [*self.wheels, self.parts.own_wheel]
         return [wheel for wheel in wheels if not wheel.name.startswith(not_at_start)]
+
+
+def is_fetched(name: str) -> bool:
+    """Whether the chat page fetches such a file; of the wheels only what it does not start with."""
+    return name.startswith("pypdf-") or not name.endswith((".whl", ".ts"))
 
 
 def _packed(folder: Path) -> bytes:

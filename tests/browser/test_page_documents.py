@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from page import PHONE, Page, wait_until
+from selenium.webdriver.common.keys import Keys
 from served import TestSite
 
 sys.path += [str(Path(__file__).parents[1] / name) for name in ("unit/documents", "engine", "gpu")]
@@ -48,7 +49,8 @@ def test_dropped_documents_are_asked_quoted_and_kept(
 ) -> None:
     page.open(site.url)
     page.wait_for("ready")
-    page.one("#documents-tab").click()
+    page.js("document.querySelector('#chat-tab').focus()")
+    page.type(Keys.ARROW_RIGHT)
     assert not page.shown("#welcome") and not page.one("#send").is_enabled()
     drop(page, {"town.md": TOWN, "menu.pdf": MENU, "photo.png": b"\x89PNG\0"})
     wait_until(lambda: names(page) == ["menu.pdf", "town.md"], 30, "the documents are listed")
