@@ -65,18 +65,17 @@ def test_dropped_documents_are_asked_quoted_and_kept(
     page.screenshot("documents")
     assert page.ask("When does the bakery open?") == "The bakery opens at 6."
     assert page.all(".sources summary")[-1].text == "[1] menu.pdf, page 2"
-    page.resize(PHONE, "dark")
-    page.screenshot("documents-phone")
-    page.driver.refresh()
-    page.wait_for("ready")
-    page.one("#documents-tab").click()
-    wait_until(lambda: names(page) == ["menu.pdf", "town.md"], 10, "they were kept")
     page.send("Which elephants are pink?")
     wait_until(lambda: page.shown("#notice"), 10, "nothing is found")
     assert "nothing was found" in page.text("#notice-text")
     page.one("#search-kind").click()
     page.one("#embedder-input").send_keys(str(write_embedder_gguf(tmp_path / "it.gguf", MADE)))
     wait_until(lambda: "and by meaning" in page.text("#search-kind"), 30, "an embedder is loaded")
+    page.resize(PHONE, "dark")
+    page.screenshot("documents-phone")
+    page.driver.refresh()
+    page.one("#documents-tab").click()  # before there is a model
+    wait_until(lambda: names(page) == ["menu.pdf", "town.md"], 20, "they were kept")
     for _ in range(2):
         count = len(names(page))
         page.one("#document-list button").click()
@@ -94,8 +93,7 @@ def test_numbers_in_an_answer_lead_to_their_sources(page: Page, site: TestSite) 
         const sources = new Sources([one, two]);
         const body = document.createElement("div");
         body.innerHTML = "<p>So [1, 2], and [2], not [3].</p><pre>[1]</pre>";
-        document.querySelector("#chat").replaceChildren(body, sources.element);
-        document.querySelector("#chat").hidden = false;
+        document.querySelector("main > .column").prepend(body, sources.element);
         sources.link(body);
         return [body.querySelector("p").textContent, body.querySelector("pre").innerHTML];
       })();
