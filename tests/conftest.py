@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether all of it is wanted, which takes minutes."""
     return bool(request.config.getoption("--long"))
@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long",
         action="store_true",
-        help="lose the device 100 times and abort 1,000 times, not just a few",
+        help="all seeds of the tests that run a small share of theirs: minutes each",
     )
     parser.addoption(
         "--schemas",
@@ -42,14 +42,3 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=8,
         help="of real JSON schemas, how many answers of a random model are tested with (8)",
     )
-    parser.addoption(
-        "--full",
-        action="store_true",
-        help="all seeds of the tests that run a small share of theirs: minutes each",
-    )
-
-
-@pytest.fixture(scope="session")
-def full(pytestconfig: pytest.Config) -> bool:
-    """Whether all seeds are wanted."""
-    return bool(pytestconfig.getoption("--full"))

@@ -26,6 +26,7 @@ from webllm_py.errors import (
     DeviceError,
     DeviceLimitError,
     DeviceLostError,
+    DocumentError,
     EngineClosedError,
     GPUOutOfMemoryError,
     GrammarError,
@@ -52,6 +53,7 @@ from webllm_py.errors import (
 )
 
 if TYPE_CHECKING:
+    from webllm_py.documents import Documents
     from webllm_py.engine import Engine, load
     from webllm_py.fetch.models_store import ModelsStore, models_store
     from webllm_py.fetch.options import FetchOptions
@@ -73,6 +75,8 @@ __all__ = [
     "DeviceError",
     "DeviceLimitError",
     "DeviceLostError",
+    "DocumentError",
+    "Documents",
     "Engine",
     "EngineClosedError",
     "FetchOptions",
@@ -109,6 +113,7 @@ __all__ = [
 
 # Imported when first used: the command line answers `--help` and wrong arguments without them.
 _LATER = {
+    "Documents": "webllm_py.documents",
     "Engine": "webllm_py.engine",
     "Router": "webllm_py.routing",
     "FetchOptions": "webllm_py.fetch.options",

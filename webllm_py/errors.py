@@ -29,6 +29,7 @@
     │   └── RequestTimeoutError     the answer took longer than the request's ``timeout``
     ├── CancelledLoadError          loading was cancelled by the caller
     ├── EngineClosedError           the engine was unloaded
+    ├── DocumentError               a document has no text to ask about, or nothing is found
     ├── StateError                  a conversation's saved state cannot be had, or not be loaded
     ├── MissingPackageError         an optional package is not installed; says which, and how
     ├── CannotSuspendError          ``webllm_py.sync`` where the browser cannot make Python wait
@@ -56,6 +57,7 @@ __all__ = [
     "DeviceError",
     "DeviceLimitError",
     "DeviceLostError",
+    "DocumentError",
     "EngineClosedError",
     "GPUOutOfMemoryError",
     "GrammarError",
@@ -285,6 +287,10 @@ class CancelledLoadError(WebLLMError):
 
 class EngineClosedError(WebLLMError):
     """The engine was unloaded."""
+
+
+class DocumentError(WebLLMError):
+    """A document has no text that can be read, is not there, or none answers a question."""
 
 
 class StateError(WebLLMError):

@@ -68,6 +68,10 @@ export class Composer {
     if (onButton) goOn();
   }
 
+  set placeholder(words) {
+    this.#prompt.placeholder = words;
+  }
+
   focus() {
     this.#prompt.focus();
   }

@@ -5,26 +5,30 @@ import { Exchange } from "./exchange.mjs";
 const NEAR_END = 48; // pixels
 
 export class Conversation {
-  #list = document.querySelector("#messages");
+  #list;
   #scroller = document.querySelector("#scroller");
   #exchanges = [];
   #edited = null;
   #seen = { top: 0, most: 0 }; // how far the view was scrolled at last, and could have been
   #follow = true; // the view stays at the end while that grows
 
-  /** `on`: what to do with an exchange, by the action's name: edit, regenerate, take-back. */
-  constructor(on) {
+  /**
+   * `list`: the element of its exchanges. `on`: what to do with one, by the action's name: edit,
+   * regenerate, take-back.
+   */
+  constructor(list, on) {
+    this.#list = list;
     this.#list.addEventListener("click", ({ target }) => {
       const button = target.closest("button");
       if (!button) return;
       const exchange = this.#exchanges.find(({ elements }) =>
-        elements.includes(button.closest("#messages > li")));
+        elements.includes(button.closest(".messages > li")));
       if (button.className === "copy-code") {
         copy(button, button.closest("figure").querySelector("pre").textContent);
       } else if (button.dataset.action === "copy") {
         copy(button, exchange.answer);
       } else {
-        on[button.dataset.action](exchange);
+        on[button.dataset.action]?.(exchange);
       }
     });
     this.#scroller.addEventListener("scroll", () => this.#scrolled());
@@ -91,6 +95,12 @@ export class Conversation {
     exchange.elements[0].before(...replaced.elements);
   }
 
+  /** Whether it is in view. */
+  set isShown(shown) {
+    this.#list.hidden = !shown;
+    this.#follow = shown && !this.isEmpty;
+  }
+
   clear() {
     this.edited = null;
     this.#exchanges = [];
@@ -108,7 +118,7 @@ export class Conversation {
   }
 
   #resized() {
-    if (this.#follow && !this.isEmpty) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    if (this.#follow && !this.isEmpty && !this.#list.hidden) this.#scroller.scrollTop = this.#scroller.scrollHeight;
     this.#seen = this.#look();
   }
 

@@ -2,6 +2,8 @@
 
 import { StorageFullError, createEngine } from "../pyodide/webllm_py.js";
 
+const STREAMED = { stream: true, stream_options: { include_usage: true } };
+
 /**
  * Each job (a load or an answer) is a promise of an object with a `type`; it is never rejected. A new
  * job ends the one before it and begins when that is over.
@@ -49,24 +51,23 @@ export class Engine extends EventTarget {
 
   /** Answer a conversation; `onThought` and `onText` get each new piece of reasoning and text. */
   chat(messages, options, onThought, onText) {
-    return this.#begin("chat", async (engine, job) => {
-      const clock = new Clock();
-      const request = { messages, ...options, stream: true, stream_options: { include_usage: true } };
-      let usage, finish;
-      for await (const chunk of await engine.chat.completions.create(request, job)) {
-        job.isHeard = true;
-        usage = chunk.usage ?? usage;
-        for (const { delta, finish_reason } of chunk.choices) {
-          finish = finish_reason ?? finish;
-          if (delta.reasoning_content) onThought(delta.reasoning_content);
-          if (delta.content) onText(delta.content);
-          if (delta.reasoning_content || delta.content) clock.tick();
-        }
-      }
-      const counts = counted(usage);
-      const timings = clock.timings(counts.completion_tokens);
-      return { type: "done", finish, usage: counts, timings, info: await engine.info() };
+    const request = { messages, ...options, ...STREAMED };
+    return this.#answer(onThought, onText, (engine, job) => engine.chat.completions.create(request, job));
+  }
+
+  /** Answer from documents; `onSources` gets the passages that the model is shown. */
+  ask(question, options, onSources, onThought, onText) {
+    return this.#answer(onThought, onText, async (engine, job) => {
+      const { stream_options } = STREAMED;
+      const answer = await (await this.documents).ask(question, { ...options, stream_options }, job);
+      onSources(answer.sources);
+      return answer;
     });
+  }
+
+  /** The page's documents, once Python is up: a promise. What they do is no job. */
+  get documents() {
+    return this.#starting.then((engine) => engine.documents("page"));
   }
 
   /** End the job under way: a load is undone, of an answer stands what was said so far. */
@@ -81,6 +82,26 @@ export class Engine extends EventTarget {
     this.#engine = await createEngine({ model: null, onProgress });
     this.#tell("started", await this.#engine.started);
     return this.#engine;
+  }
+
+  #answer(onThought, onText, ask) {
+    return this.#begin("chat", async (engine, job) => {
+      const clock = new Clock();
+      let usage, finish;
+      for await (const chunk of await ask(engine, job)) {
+        job.isHeard = true;
+        usage = chunk.usage ?? usage;
+        for (const { delta, finish_reason } of chunk.choices) {
+          finish = finish_reason ?? finish;
+          if (delta.reasoning_content) onThought(delta.reasoning_content);
+          if (delta.content) onText(delta.content);
+          if (delta.reasoning_content || delta.content) clock.tick();
+        }
+      }
+      const counts = counted(usage);
+      const timings = clock.timings(counts.completion_tokens);
+      return { type: "done", finish, usage: counts, timings, info: await engine.info() };
+    });
   }
 
   #begin(during, work) {
@@ -141,7 +162,8 @@ function counted(usage) {
   };
 }
 
-function failure(during, error) {
+/** An "error" message of what went wrong. */
+export function failure(during, error) {
   const kinds = new Set([error.name]);
   for (let kind = error; kind; kind = Object.getPrototypeOf(kind)) kinds.add(kind.name);
   return { type: "error", during, kinds: [...kinds], message: error.message };

@@ -2,6 +2,7 @@
 
 import * as format from "./format.mjs";
 import { render } from "./markdown.mjs";
+import { Sources } from "./sources.mjs";
 
 export class Exchange {
   answer = "";
@@ -13,6 +14,7 @@ export class Exchange {
   #isBehind = false; // not all of the answer is shown
   #thinking = null; // the element with the reasoning
   #isAnswering = false; // the reasoning is over
+  #sources = null; // what it is answered from, where that is documents
 
   /**
    * `replaced`: the exchange that this one stands in for, because its question was edited or is
@@ -59,6 +61,12 @@ export class Exchange {
     this.#frame ||= requestAnimationFrame(() => this.#draw());
   }
 
+  /** The passages that the model is shown, below its answer. */
+  showSources(passages) {
+    this.#sources = new Sources(passages);
+    this.#answered.body.after(this.#sources.element);
+  }
+
   extend(text) {
     this.answer += text;
     this.#frame ||= requestAnimationFrame(() => this.#draw());
@@ -93,6 +101,7 @@ export class Exchange {
     delete this.#answered.element.dataset.busy;
     this.#note(words, action("copy", "Copy"), action("regenerate", "Again"));
     this.#draw();
+    this.#sources?.link(this.#answered.body);
   }
 
   #note(words, ...actions) {

@@ -10,14 +10,17 @@
 import { announce, announceShown } from "./announcer.mjs";
 import { Composer } from "./composer.mjs";
 import { Conversation } from "./conversation.mjs";
+import { DocumentsPanel, isModel } from "./documents.mjs";
+import { acceptDrops } from "./drops.mjs";
 import { Engine } from "./engine.mjs";
 import { LoadingPanel } from "./loading.mjs";
 import { goOn, hide } from "./focus.mjs";
-import { ModelPicker, POCKET, fromAddress } from "./models.mjs";
+import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder } from "./models.mjs";
 import { Notice } from "./notice.mjs";
 import { CANCELLED, explain } from "./problems.mjs";
 import { Settings } from "./settings.mjs";
 import { Status } from "./status.mjs";
+import { Views } from "./views.mjs";
 
 const EXAMPLES = [
   "What can you do?",
@@ -35,10 +38,16 @@ const engine = new Engine();
 const status = new Status();
 const settings = new Settings();
 const notice = new Notice();
-const conversation = new Conversation({ edit, regenerate, "take-back": takeBack });
+const conversations = Object.fromEntries(
+  Object.entries({ chat: "#messages", documents: "#document-messages" }).map(([view, list]) => [
+    view, new Conversation($(list), { edit, regenerate, "take-back": takeBack }),
+  ]),
+);
 const composer = new Composer({ onSend: send, onStop: stop, onCancelEdit: cancelEdit });
 const loading = new LoadingPanel(() => engine.stop());
 const picker = new ModelPicker(load);
+const documents = new DocumentsPanel(engine, { onProblem: problem, onChange: show });
+const views = new Views(look);
 
 // --- state
 
@@ -50,6 +59,7 @@ const picker = new ModelPicker(load);
 // lost       the model's GPU device is lost
 // failed     the page cannot work in this browser
 let state = "starting";
+let conversation = conversations.chat; // the one in view
 let job = null; // what is under way: the engine's promise of its end
 let wanted = null; // the model that is loaded, is being loaded or could not be
 let good = null; // the last model that could be
@@ -67,15 +77,27 @@ function show() {
   status.state = state;
   picker.enabled = state !== "failed";
   composer.show({ canStop: state === "answering", canSend: ask });
+  views.enabled = state !== "answering" && !conversation.waiting && !conversation.edited;
   $("#new-chat").disabled = conversation.isEmpty;
-  if (conversation.isEmpty) $("#welcome").hidden = false;
+  if (conversations.chat.isEmpty) $("#welcome").hidden = false;
   else hide($("#welcome"));
   for (const button of $("#examples").querySelectorAll("button")) button.disabled = !ask;
 }
 
 function canAsk() {
+  if (views.shown === "documents" && documents.isEmpty) return false;
   const comes = state === "starting" || state === "loading";
   return state === "ready" || (comes && !conversation.waiting);
+}
+
+/** Show the chat, or the documents. */
+function look(view) {
+  conversation = conversations[view];
+  for (const [name, each] of Object.entries(conversations)) each.isShown = name === view;
+  composer.placeholder = view === "chat" ? "Ask something" : "Ask your documents";
+  const what = view === "chat" ? "a .gguf file or a model folder" : "text, Markdown or PDF files";
+  $("#drop p").textContent = `Drop ${what}`;
+  show();
 }
 
 // --- models
@@ -116,6 +138,7 @@ function started({ fromSnapshot, times = {} }) {
   opened.started = performance.now();
   loading.show("opening");
   enter("loading", job);
+  documents.open();
 }
 
 function loaded(info) {
@@ -155,6 +178,7 @@ function showModel(info, name) {
   $("#model-name").textContent = name;
   picker.info = info;
   status.info = info;
+  documents.info = info;
 }
 
 // --- asking
@@ -182,10 +206,10 @@ function ask(question, replaced = null) {
 async function answer(exchange) {
   notice.hide();
   exchange.begin();
-  const messages = conversation.messages(settings.system, exchange);
-  const work = engine.chat(
-    messages, settings.options, (text) => exchange.think(text), (text) => exchange.extend(text),
-  );
+  const told = [(text) => exchange.think(text), (text) => exchange.extend(text)];
+  const work = views.shown === "documents"
+    ? engine.ask(exchange.question, settings.options, (found) => exchange.showSources(found), ...told)
+    : engine.chat(conversation.messages(settings.system, exchange), settings.options, ...told);
   enter("answering", work);
   announce("Answering");
   const end = await work;
@@ -228,12 +252,14 @@ function regenerate(exchange) {
 function edit(exchange, text = exchange.question) {
   conversation.edited = exchange;
   composer.edit(text);
+  show();
 }
 
 function cancelEdit() {
   conversation.edited = null;
   composer.clear();
   composer.focus();
+  show();
 }
 
 const isRepeat = ({ question, replaced }) => replaced?.question === question;
@@ -294,13 +320,15 @@ const ACTIONS = {
   choose: () => ["Choose a model", () => picker.open()],
   pocket: () => ["Use the pocket model", () => load(POCKET)],
   fresh: () => ["New chat", newChat],
+  dismiss: () => ["OK", () => notice.hide()],
   settings: () => ["Open the settings", () => settings.open()],
 };
 
 /** `end`: what went wrong, or that a load was cancelled. */
 function problem(end) {
   const { actions, ...words } = end.type === "cancelled" ? CANCELLED : explain(end);
-  const names = state === "empty" && good && good !== wanted ? backFirst(actions) : actions;
+  const isOfModel = end.during !== "documents" && state === "empty";
+  const names = isOfModel && good && good !== wanted ? backFirst(actions) : actions;
   notice.show({ ...words, actions: names.map((name) => ACTIONS[name]()) });
   if (end.type !== "error") return;
   console.warn(`${end.kinds[0]}: ${end.message}`);
@@ -319,6 +347,18 @@ addEventListener("keydown", (event) => {
   if (conversation.edited) cancelEdit();
   else if (state === "answering") engine.stop();
 });
+acceptDrops({
+  isWanted: () => (views.shown === "chat" ? picker.enabled : state !== "failed"),
+  onFile: (file) => dropped([file], fromFile(file)),
+  onFolder: (files, name) => dropped(files, fromFolder(files, name)),
+});
+
+function dropped(files, model) {
+  if (views.shown === "chat") picker.pick(model);
+  else if (isModel(files)) documents.use(model);
+  else documents.add(files);
+}
+
 $("#new-chat").addEventListener("click", newChat);
 $("#examples").append(...EXAMPLES.map((text) => {
   const button = document.createElement("button");

@@ -1,6 +1,5 @@
 // Choosing a model: the dialog, files from disk, and files dropped on the page.
 
-import { acceptDrops } from "./drops.mjs";
 import * as format from "./format.mjs";
 
 const $ = (selector) => document.querySelector(selector);
@@ -14,22 +13,16 @@ export const POCKET = { source: undefined, name: "Pocket model", contextLength: 
 export class ModelPicker {
   #dialog = $("#model-dialog");
   #button = $("#model-button");
+  #onPick;
 
   constructor(onPick) {
-    const pick = (model) => {
-      $("dialog[open]")?.close();
-      onPick({ ...model, contextLength: Number($("#context-length").value) || null });
-    };
+    this.#onPick = onPick;
+    const pick = (model) => this.pick(model);
     this.#button.addEventListener("click", () => this.open());
     $("#pick-pocket").addEventListener("click", () => pick(POCKET));
     openFiles("#pick-file", "#file-input", ([file]) => pick(fromFile(file)));
     openFiles("#pick-folder", "#folder-input", (files) =>
       pick(fromFolder(files, files[0].webkitRelativePath.split("/")[0])));
-    acceptDrops({
-      isWanted: () => !this.#button.disabled,
-      onFile: (file) => pick(fromFile(file)),
-      onFolder: (files, name) => pick(fromFolder(files, name)),
-    });
     const address = $("#address");
     address.addEventListener("input", () =>
       address.setCustomValidity(IS_ON_DISK.test(address.value.trim()) ? ON_DISK : ""));
@@ -39,11 +32,21 @@ export class ModelPicker {
     });
   }
 
+  /** Choose a model: {source, name}. */
+  pick(model) {
+    $("dialog[open]")?.close();
+    this.#onPick({ ...model, contextLength: Number($("#context-length").value) || null });
+  }
+
   open() {
     this.#dialog.showModal();
   }
 
   /** Whether a model can be chosen at all. */
+  get enabled() {
+    return !this.#button.disabled;
+  }
+
   set enabled(enabled) {
     this.#button.disabled = !enabled;
   }
@@ -72,15 +75,16 @@ export function fromAddress(address) {
   return { source: address, name: name || address, contextLength: null };
 }
 
-function fromFile(file) {
+export function fromFile(file) {
   return { source: file, name: file.name };
 }
 
-function fromFolder(files, name) {
+export function fromFolder(files, name) {
   return { source: { name, files }, name };
 }
 
-function openFiles(button, input, onFiles) {
+/** A button that asks for files. */
+export function openFiles(button, input, onFiles) {
   $(button).addEventListener("click", () => $(input).click());
   $(input).addEventListener("change", () => {
     const files = [...$(input).files];

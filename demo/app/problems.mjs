@@ -54,6 +54,7 @@ const KNOWN = {
   MissingFileError: ["A file of the model is missing", [], ["choose", "pocket"]],
   CheckpointError: ["The model's file is damaged", [], ["choose", "pocket"]],
   SourceError: ["The model could not be fetched", [], ["retry", "choose", "pocket"]],
+  DocumentError: ["Your documents do not tell", [], ["dismiss"]],
   TokenizerError: ["The model's tokenizer cannot be used", [], ["choose", "pocket"]],
   TemplateError: [
     "The model's chat template refused this conversation",
@@ -80,6 +81,9 @@ export const CANCELLED = {
 
 /** {title, advice, actions, message} for an "error" of the engine. */
 export function explain({ kinds, message, during }) {
+  if (during === "documents") {
+    return { title: "This cannot be used", advice: [message], actions: ["dismiss"], message: "" };
+  }
   const kind = kinds.find((name) => Object.hasOwn(KNOWN, name));
   const unknown = ["Something went wrong", [], during === "load" ? ["retry", "choose"] : ["fresh"]];
   const [title, advice, actions] = KNOWN[kind] ?? unknown;

@@ -31,6 +31,8 @@ __all__ = ["Assembly"]
 # micropip and packaging are for notebook users who install the wheel by address; the page itself
 # does without them.
 _THIRD_PARTY = ("jinja2", "micropip", "packaging")
+# Beside what Pyodide's lock file knows: fetched by a page when a PDF is dropped there.
+PYPDF = {"pypdf": "7.1.1"}
 # For examples, from npm:
 PYSCRIPT = "0.7.31"
 OPENAI = "6.49.0"
@@ -58,7 +60,8 @@ class Assembly:
 
     def fetch_wheels(self, steps: Steps) -> None:
         """The wheels that ours needs, in the versions that Pyodide's lock file names."""
-        self.wheels = self.parts.fetch_wheels(steps, self.parts.lock.versions(_THIRD_PARTY))
+        versions = self.parts.lock.versions(_THIRD_PARTY) | PYPDF
+        self.wheels = self.parts.fetch_wheels(steps, versions)
 
     def write_site(self, steps: Steps) -> None:
         """Copy everything into place; what was built before, JupyterLite too, is thrown away."""
@@ -113,7 +116,7 @@ class Assembly:
         needed = [self.dist / "index.html", self.dist / "icon.svg", self.dist / "site.json"]
         for folder in (self.dist / "app", self.dist / "style", self.pyodide):
             paths = (path for path in folder.rglob("*") if path.is_file())
-            needed += [path for path in paths if path.suffix not in (".whl", ".ts")]
+            needed += [path for path in paths if is_fetched(path.name)]
         digest = hashlib.sha256()
         for path in sorted(needed):
             digest.update(path.read_bytes())
@@ -128,9 +131,14 @@ class Assembly:
         return self.parts.cache / f"openai-{OPENAI}"
 
     def _page_wheels(self) -> list[Path]:
-        for_notebooks = ("micropip-", "packaging-")
+        not_at_start = ("micropip-", "packaging-", "pypdf-")
         wheels = [*self.wheels, self.parts.own_wheel]
-        return [wheel for wheel in wheels if not wheel.name.startswith(for_notebooks)]
+        return [wheel for wheel in wheels if not wheel.name.startswith(not_at_start)]
+
+
+def is_fetched(name: str) -> bool:
+    """Whether the chat page fetches such a file; of the wheels only what it does not start with."""
+    return name.startswith("pypdf-") or not name.endswith((".whl", ".ts"))
 
 
 def _packed(folder: Path) -> bytes:

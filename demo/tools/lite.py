@@ -12,18 +12,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .assemble import PYPDF
 from .distribution import Distribution
 from .steps import Steps
 
 __all__ = ["FIRST_PAGE", "LiteSite"]
 
 FIRST_PAGE = "notebooks/index.html?path=quickstart.ipynb"
-NOTEBOOKS = ("quickstart.ipynb", "structured.ipynb", "open_box.ipynb")
+NOTEBOOKS = (
+    "quickstart.ipynb",
+    "structured.ipynb",
+    "open_box.ipynb",
+    "ask_documents.ipynb",
+)
 
 # What the kernel imports and we do, with all that these need, in Pyodide's own versions ...
 _KERNEL = ("ipython", "jedi", "micropip", "packaging", "jinja2")
-# ... and what Pyodide does not have: IPython's highlighting, and the channel of its displays.
-_BESIDE = {"comm": "0.2.3", "ipython-pygments-lexers": "1.1.1"}
+# ... and what Pyodide does not have: IPython's highlighting, the channel of its displays, and for
+# documents the reading of PDFs.
+_BESIDE = {"comm": "0.2.3", "ipython-pygments-lexers": "1.1.1", **PYPDF}
 
 
 class LiteSite:

@@ -109,10 +109,10 @@ def test_the_keyboard_is_enough(page: Page, double_site: TestSite) -> None:
 
     page.js("document.querySelector('.skip').focus()")
     order = []
-    for _ in range(3):
+    for _ in range(4):
         page.type(Keys.TAB)
         order.append(page.js(focused))
-    assert order == ["model-button", "new-chat", "settings-button"]
+    assert order == ["chat-tab", "model-button", "new-chat", "settings-button"]
     page.type(Keys.ENTER)
     assert page.shown("#settings-dialog")
     assert page.js(focused) == "system"

@@ -1,4 +1,4 @@
-"""Requests and loads leave no memory behind: 1,000 and 50 of them with --full, else a few."""
+"""Requests and loads leave no memory behind: 1,000 and 50 of them with --long, else a few."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-async def test_requests_leave_nothing(full: bool) -> None:
-    count = 1000 if full else 48
+async def test_requests_leave_nothing(long: bool) -> None:
+    count = 1000 if long else 48
     samples = await many_requests(pocket_model(), count, process_bytes, 8)
     told("requests", samples)
     half, last = samples[len(samples) // 2], samples[-1]
@@ -41,8 +41,8 @@ async def test_requests_leave_nothing(full: bool) -> None:
     assert last["process"] - half["process"] < count * MEGABYTE / 4
 
 
-async def test_loads_leave_nothing(full: bool) -> None:
-    samples = await many_loads(pocket_model(), 50 if full else 2, process_bytes)
+async def test_loads_leave_nothing(long: bool) -> None:
+    samples = await many_loads(pocket_model(), 50 if long else 2, process_bytes)
     told("loads", samples)
     half, last = samples[len(samples) // 2], samples[-1]
     assert last["buffers"] == half["buffers"] == 0

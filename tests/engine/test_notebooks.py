@@ -83,3 +83,15 @@ async def test_the_notebook_about_the_open_box_runs(shell: InteractiveShell) -> 
     steered, plain = (line for line in shown.splitlines() if line.startswith(("steered", "plain")))
     assert steered.partition(":")[2] != plain.partition(":")[2]
     assert "24 tokens; cached: 24" in shown
+
+
+async def test_the_notebook_about_documents_runs(
+    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBLLM_PY_MODELS", str(tmp_path))
+    shown = await run(shell, "ask_documents")
+    assert "handbook.md in 3 passages\n" in shown
+    assert "handbook.md, Opening hours: The museum opens at 10." in shown
+    assert "The key is under the chair.\nSource: handbook.md, The building\n" in shown
+    assert "Anna lives in Oslo. -- handbook.md, People\n" in shown
+    assert "['handbook.md']" in shown

@@ -147,3 +147,9 @@ def test_what_it_links_to_is_there() -> None:
     }
     assert len(links) >= 4
     assert [x for x in links if x not in headings and not (README.parent / x).exists()] == []
+
+
+async def test_the_documents_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBLLM_PY_MODELS", str(tmp_path))
+    _, printed = await run(5)
+    assert printed == "The library opens at 11.\n[1] hours.md, Library\n"

@@ -35,6 +35,7 @@ __all__ = [
     "FileListFolder",
     "absolute_url",
     "from_js",
+    "load_package",
     "load_script",
     "named_errors",
     "to_array",
@@ -60,6 +61,15 @@ def load_script(name: str) -> Any:
     if scripts is not None:
         return getattr(scripts, name)()
     return run_js((Path(__file__).parents[1] / name).read_text("utf-8"))
+
+
+async def load_package(name: str) -> None:
+    """Fetch a package, if Pyodide's lock file lists one of that name."""
+    from pyodide_js import loadPackage, lockfile
+
+    if hasattr(lockfile.packages, name):
+        with named_errors(f"the package {name}"):
+            await loadPackage(name)
 
 
 @contextmanager

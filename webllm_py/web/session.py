@@ -16,6 +16,7 @@ from webllm_py.web.job import Job, is_plain
 
 if TYPE_CHECKING:
     from webllm_py.serving import Service
+    from webllm_py.web.shelves import Shelves
 
 __all__ = ["Session"]
 
@@ -32,6 +33,7 @@ class Session:
         {kind: "load", options}                 ends with the model's info; pieces tell of progress
         {kind: "recover"}                       the same, on a new GPU device
         {kind: "create", resource, fields}      ends with the reply, or after the pieces of a stream
+        {kind: "documents", collection, action, ...}   see ``Shelves``; of "ask" head: the sources
         {kind: "http", method, path, headers, body}   head: {status, headers}; pieces of the body
         {kind: "info"}
         {kind: "unload"}
@@ -40,6 +42,7 @@ class Session:
     def __init__(self) -> None:
         self._engine: Any = None
         self._service: Service | None = None
+        self._shelves: Shelves | None = None
         self._turn = asyncio.Lock()  # of what changes the engine
         self._unloading: asyncio.Future[None] | None = None
         self._loading: Job | None = None
@@ -57,6 +60,7 @@ class Session:
             "load": partial(self._load, given=given),
             "recover": self._recover,
             "create": self._create,
+            "documents": partial(self._documents, given=given),
             "http": self._http,
             "info": self._info,
             "unload": self._unload,
@@ -115,6 +119,13 @@ class Session:
             async for chunk in chunks:
                 await job.send(chunk.to_dict())
         return None
+
+    async def _documents(self, job: Job, **fields: Any) -> Any:
+        from webllm_py.web.shelves import Shelves
+
+        if self._shelves is None:
+            self._shelves = Shelves(self._ready)
+        return await self._shelves.do(job, **fields)
 
     async def _http(
         self, job: Job, method: str, path: str, headers: dict[str, str], body: str

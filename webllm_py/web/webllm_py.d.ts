@@ -108,6 +108,9 @@ export class Engine {
   /** End the worker at once, whatever it does. */
   close(): void;
 
+  /** A collection of documents by its name. */
+  documents(collection: string): Documents;
+
   /**
    * Answer `fetch("/v1/chat/completions")`, completions, embeddings and models of the site's pages
    * through a service worker.
@@ -116,6 +119,67 @@ export class Engine {
    *   top of the pages that it is for. Left out: "service.js".
    */
   serve(script?: string | URL, options?: { scope?: string }): Promise<Endpoint>;
+}
+
+/**
+ * Documents that are split, searched and quoted in answers, and kept in the browser's store. They are
+ * searched by words (BM25), with an embedder by meaning as well.
+ */
+export interface Documents {
+  list(): Promise<{ documents: DocumentInfo[]; embedder: string | null }>;
+  /**
+   * Add a document in the place of one of that name: its text, or a file with text, Markdown or PDF.
+   *
+   * Rejected with DocumentError where there is no text in it.
+   */
+  add(name: string, content: string | Blob, options?: DocumentOptions): Promise<DocumentInfo>;
+  remove(name: string): Promise<void>;
+  /** The passages that fit a question best, the best first. */
+  search(question: string, k?: number): Promise<Passage[]>;
+  /** An answer from the documents, which names its sources as [1], [2]. */
+  ask(
+    question: string,
+    fields?: Omit<ChatFields, "messages" | "stream"> & { k?: number },
+    options?: RequestOptions,
+  ): Promise<AsyncIterableIterator<ChatCompletionChunk> & { sources: Passage[] }>;
+  /**
+   * Search with a text embedder from now on, which all collections share; its name. null: by words.
+   *
+   * The prefixes are what the model wants in front of questions and passages, as E5's "query: ".
+   */
+  use(
+    embedder: ModelSource | null,
+    options?: DocumentOptions & { queryPrefix?: string; passagePrefix?: string },
+  ): Promise<string | null>;
+}
+
+export interface DocumentOptions {
+  /** Of a load as `stage` names it; of "passages" so many are embedded. */
+  onProgress?(progress: { stage: string; loaded: number; total: number | null }): void;
+  signal?: AbortSignal;
+}
+
+export interface DocumentInfo {
+  name: string;
+  characters: number;
+  passages: number;
+  /** Whether they have vectors of the embedder in use. */
+  embedded: boolean;
+}
+
+export interface Passage {
+  document: string;
+  /** Word by word as it stands in the document. */
+  text: string;
+  /** In the document's text, in code points. */
+  start: number;
+  end: number;
+  headings: string[];
+  /** Of a PDF, from 1. */
+  page: number | null;
+  /** The document, the page and the headings, for people. */
+  title: string;
+  score: number;
 }
 
 export interface Endpoint {

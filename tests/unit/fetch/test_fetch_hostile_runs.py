@@ -1,4 +1,4 @@
-"""Seeded runs against each way in which servers fail: few of them by default, 50 with --full."""
+"""Seeded runs against each way in which servers fail: few of them by default, 50 with --long."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ async def read(file: StoredFile) -> tuple[bytes | WebLLMError, int]:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_whole_and_right_or_a_named_error(
-    server: HostileServer, kind: str, full: bool, record_property: pytest.RecordProperty
+    server: HostileServer, kind: str, long: bool, record_property: pytest.RecordProperty
 ) -> None:
     received = whole = 0
     reasons: set[str] = set()
-    for seed in range(50 if full else 2):
+    for seed in range(50 if long else 2):
         server.files = {"m/f.bin": FILE}
         if kind != "change":  # that would be refused with the manifest of the older file
             server.files["m/webllm_py.json"] = manifest(FILE)
@@ -100,7 +100,7 @@ async def test_whole_and_right_or_a_named_error(
     found_out = {"kind": kind, "whole": whole, "twice": twice, "errors": sorted(reasons)}
     record_property("runs", json.dumps(found_out))
     print(f"\n{found_out}")
-    assert whole >= (40 if full else 1)
+    assert whole >= (40 if long else 1)
     assert twice < TWICE
 
 

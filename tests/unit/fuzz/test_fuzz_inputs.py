@@ -1,6 +1,6 @@
 """Damaged inputs of every kind are read or refused by a named error, within a second.
 
-A small share of the seeds by default; --full: 100,000 inputs.
+A small share of the seeds by default; --long: 100,000 inputs.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def time_limit() -> Iterator[None]:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 @pytest.mark.filterwarnings("ignore")
-def test_read_or_refused_by_name(target: Target, full: bool) -> None:
+def test_read_or_refused_by_name(target: Target, long: bool) -> None:
     outcomes: Counter[str] = Counter()
     defects: list[str] = []
-    for seed in range(ALL if full else SHARE):
+    for seed in range(ALL if long else SHARE):
         value = target.make(random.Random(f"{target.name} {seed}"))
         try:
             with time_limit():

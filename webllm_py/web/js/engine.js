@@ -1,5 +1,6 @@
 // The engine of a page.
 
+import { Documents } from "./documents.js";
 import { serve } from "./endpoint.js";
 import { EngineClosedError, NoAdapterError, StartError } from "./error_classes.js";
 import { errorFrom } from "./errors.js";
@@ -94,6 +95,16 @@ export class Engine {
     this.#worker?.terminate();
     for (const endpoint of this.#endpoints) endpoint.close();
     for (const job of this.#jobs) job.fail(error);
+  }
+
+  /** A collection of documents by its name; it is kept, and searched in the worker. */
+  documents(collection) {
+    const begin = ({ ...fields }, signal, given) =>
+      this.#begin({ ...checked(fields), kind: "documents", collection }, signal, cloneable(given));
+    return new Documents(begin, told, async (job, signal) => {
+      const sources = await job.head.catch(rethrow(signal));
+      return Object.assign(new Stream(job, signal), { sources });
+    });
   }
 
   /** Answer `fetch("/v1/...")` of this site's pages, through a service worker. */
