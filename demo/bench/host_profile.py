@@ -13,7 +13,7 @@ from typing import Any
 
 from pyodide.code import run_js
 
-CALLS = ("replay", "readTelling", "write", "copy", "clear")
+CALLS = ("replay", "replayInParts", "readTelling", "write", "copy", "clear")
 FUNCTIONS = 15  # of Python, those that take most
 
 # Sums up the milliseconds in methods of an object.

@@ -53,7 +53,7 @@ def kinds() -> Iterator[Any]:
 def fields(kind: Any) -> list[tuple[str, str]]:
     """The attributes that a class's docstring tells of, with their types in TypeScript."""
     told = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:")[2]
-    hints = get_type_hints(kind.__init__)
+    hints = get_type_hints(kind) | get_type_hints(kind.__init__)
     found = [
         (name, type_of(hints[name])) for name in re.findall(r"^    (\w+): ", told, re.MULTILINE)
     ]

@@ -265,6 +265,10 @@ class BrowserDevice:
         with named_errors():
             self._js.replay(plan.handle, times)
 
+    def replay_in_parts(self, plan: Plan) -> None:
+        with named_errors():
+            self._js.replayInParts(plan.handle)
+
     async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
         with named_errors():
             data = await self._js.profile(plan.handle, repeats)

@@ -172,6 +172,10 @@ class Device(Protocol):
     def replay(self, plan: Plan, times: int = 1) -> None:
         """Submit the plan so many times, one command buffer each, without waiting."""
 
+    def replay_in_parts(self, plan: Plan) -> None:
+        """Submit the plan once; in a browser in several command buffers, between which it tells of
+        read-backs that have come."""
+
     async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
         """Run the plan once, each dispatch in a pass of its own; the seconds that each took.
 

@@ -254,6 +254,9 @@ class NativeDevice:
                 compute.end()
                 self._submit(encoder)
 
+    def replay_in_parts(self, plan: Plan) -> None:
+        self.replay(plan)  # nothing is told while Python runs
+
     async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
         seconds = await self._timed([[step] for step in plan.handle], repeats)
         return [of_all / repeats for of_all in seconds]

@@ -14,6 +14,8 @@
   ];
   // Replays of a submit: each submit has its price, and the GPU waits for all of it to be written down.
   const MOST_A_SUBMIT = 4;
+  // Of a plan that is submitted in parts.
+  const PARTS = 8;
   const TELLING = 100; // milliseconds that a device has to tell that it is lost
   const FEATURES = ["shader-f16", "subgroups", "timestamp-query", "chromium-experimental-subgroup-matrix"];
   const LANGUAGE_FEATURES = ["packed_4x8_integer_dot_product"];
@@ -226,20 +228,31 @@
     replay(id, times) {
       this.throwIfLost();
       const steps = this.plans.get(id);
-      for (let done = 0; done < times; done += MOST_A_SUBMIT) {
-        this.submit((encoder) => {
-          const pass = encoder.beginComputePass();
-          let last = null;
-          for (let time = done; time < Math.min(done + MOST_A_SUBMIT, times); time++) {
-            for (const { pipeline, group, x, y, z } of steps) {
-              if (pipeline !== last) pass.setPipeline((last = pipeline));
-              pass.setBindGroup(0, group);
-              pass.dispatchWorkgroups(x, y, z);
-            }
+      for (let done = 0; done < times; done += MOST_A_SUBMIT) this.submitSteps(steps, Math.min(MOST_A_SUBMIT, times - done));
+    }
+
+    // A browser writes a submit down for the GPU without looking up: what was read back meanwhile it
+    // tells afterwards, and whoever waits for that waits for the writing too.
+    replayInParts(id) {
+      this.throwIfLost();
+      const steps = this.plans.get(id);
+      const size = Math.ceil(steps.length / PARTS);
+      for (let first = 0; first < steps.length; first += size) this.submitSteps(steps.slice(first, first + size), 1);
+    }
+
+    submitSteps(steps, times) {
+      this.submit((encoder) => {
+        const pass = encoder.beginComputePass();
+        let last = null;
+        for (let time = 0; time < times; time++) {
+          for (const { pipeline, group, x, y, z } of steps) {
+            if (pipeline !== last) pass.setPipeline((last = pipeline));
+            pass.setBindGroup(0, group);
+            pass.dispatchWorkgroups(x, y, z);
           }
-          pass.end();
-        });
-      }
+        }
+        pass.end();
+      });
     }
 
     // Each dispatch, `repeats` times over, in a pass of its own.

@@ -151,7 +151,7 @@ class Stepwise:
             run.submitted(1)
             if run.issued < run.limit:
                 await run.reserve(0)
-                device.replay(await run.decoder.plan("logits", len(run.active)))
+                device.replay_in_parts(await run.decoder.plan("logits", len(run.active)))
             _, read = await run.next_read()
             if run.full:
                 await run.make_room()

@@ -86,6 +86,9 @@ class FakeDevice:
     def replay(self, plan: Plan, times: int = 1) -> None:
         self.n_submits += times
 
+    def replay_in_parts(self, plan: Plan) -> None:
+        self.replay(plan)
+
     async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
         return [0.0 for _ in plan.dispatches]
 
