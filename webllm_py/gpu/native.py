@@ -303,7 +303,9 @@ class NativeDevice:
     def _pulse(self) -> None:
         # Told of a lost device here, wgpu-native raises; in a submit or a mapping it would abort.
         with self._named_errors("an empty command buffer"):
-            self._device.create_command_encoder().finish()
+            commands = self._device.create_command_encoder().finish()
+        # One that is dropped takes the memory of one that was submitted with it, for ever.
+        self._queue.submit([commands])
 
     def _submit(self, encoder: Any) -> None:
         self._queue.submit([encoder.finish()])
