@@ -8,7 +8,6 @@ import io
 import sys
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from webllm_py.errors import ImageError, SourceError
@@ -69,7 +68,7 @@ def decoder() -> Any:
     """decode.js, loaded once."""
     from webllm_py.fetch.browser import load_script
 
-    return load_script((Path(__file__).parent / "decode.js").read_text("utf-8"))
+    return load_script("images/decode.js")
 
 
 def decoded_by_pillow(data: bytes, digest: bytes, param: str) -> Image:
