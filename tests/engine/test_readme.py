@@ -32,9 +32,10 @@ from hostile_server import hostile_server
 README = Path(__file__).parents[2] / "README.md"
 
 
-async def run(example: int) -> tuple[dict[str, Any], str]:
-    """Run one of the examples; what it has named, and printed."""
-    code = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)[example]
+async def run(heading: str) -> tuple[dict[str, Any], str]:
+    """Run the first example below a heading; what it has named, and printed."""
+    _, _, below = README.read_text("utf-8").partition(f"\n## {heading}\n")
+    code = below.split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     printed = io.StringIO()
     compiled = compile(code, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -46,7 +47,7 @@ async def run(example: int) -> tuple[dict[str, Any], str]:
 
 
 async def test_the_notebook_example_runs() -> None:
-    names, printed = await run(0)
+    names, printed = await run("In a notebook")
     assert printed.endswith("Tokyo.")
     assert names["logits"].shape[1] == 2048
     assert names["logits"].dtype == "float32"
@@ -63,7 +64,7 @@ async def test_the_embedding_example_runs(monkeypatch: pytest.MonkeyPatch) -> No
         return await load(folder)
 
     monkeypatch.setattr(webllm_py, "load", load_from_here)
-    _, printed = await run(1)
+    _, printed = await run("Embeddings")
     near, far = map(float, printed.split())
     text = README.read_text("utf-8")
     assert f"prints {near:.2f} and {far:.2f}:" in text
@@ -87,13 +88,13 @@ async def test_the_adapter_example_runs(
 
     monkeypatch.setattr(Engine, "load_adapter", load_from_here)
     monkeypatch.chdir(tmp_path)
-    names, _ = await run(2)
+    names, _ = await run("Adapters")
     async with names["engine"] as engine:
         assert list(engine.adapters) == ["poet"]
 
 
 async def test_the_client_and_the_router_example_run() -> None:
-    _, printed = await run(3)
+    _, printed = await run("For programs written for OpenAI's interface")
     assert (
         printed == "The capital of Japan is Tokyo.\nPocket says: The capital of Japan is Tokyo.\n"
     )
@@ -113,14 +114,14 @@ async def test_the_store_example_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     with hostile_server(published) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url())
-        _, printed = await run(4)
+        _, printed = await run("Models that stay")
     nbytes = pocket.stat().st_size
     assert printed == f"https://huggingface.co/org/name/resolve/main/model.gguf {nbytes} True\n"
 
 
 async def test_the_resuming_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBLLM_PY_MODELS", str(tmp_path / "models"))
-    names, printed = await run(5)
+    names, printed = await run("What an answer survives")
     assert "fox" in printed and "answer" not in names, "what came to its end is not to be finished"
 
 
@@ -135,7 +136,7 @@ async def test_the_example_of_several_models_runs(
         return await add_model(self, path, **options)
 
     monkeypatch.setattr(Engine, "add_model", add_from_here)
-    names, _ = await run(6)
+    names, _ = await run("Several models")
     assert "engine" in names
 
 
@@ -151,5 +152,5 @@ def test_what_it_links_to_is_there() -> None:
 
 async def test_the_documents_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBLLM_PY_MODELS", str(tmp_path))
-    _, printed = await run(5)
+    _, printed = await run("Your documents")
     assert printed == "The library opens at 11.\n[1] hours.md, Library\n"
