@@ -28,8 +28,8 @@ __all__ = ["MOST_AHEAD", "Run"]
 # stopping is quick and few tokens past a stop are computed in vain.
 AHEAD_SECONDS = 0.04
 MOST_AHEAD = 64
-# Where guessing is about to begin, which a text's first tokens may show: what is in flight then has
-# to be waited for.
+# Behind the first token, and where guessing is about to begin, which a text's first tokens may
+# show: what is in flight then has to be waited for.
 FEW_AHEAD = 4
 FIRST_TOKENS = 12
 # Tokens of one read-back: nobody sees that they come together, and each read-back has its price.
@@ -93,7 +93,9 @@ class Run:
         arrived = 0.0
         while self.active and (self.in_flight or self.issued < self.max_tokens):
             early = self.issued < FIRST_TOKENS or self.speculation.near
-            await self.fill(FEW_AHEAD if guess and early else self.most_ahead)
+            # Whatever is submitted before the first token is told delays it.
+            few = not self.newest or (guess and early)
+            await self.fill(FEW_AHEAD if few else self.most_ahead)
             if not self.in_flight:
                 await self.make_room()
                 continue
