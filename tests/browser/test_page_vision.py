@@ -1,4 +1,4 @@
-"""Images in the page's worker: a PNG in a data URL, decoded by the browser there."""
+"""Images from a page: a PNG in a data URL, decoded by the browser in the worker."""
 
 from __future__ import annotations
 
@@ -20,25 +20,19 @@ SPEC = SEEING["idefics3"]
 PRINTABLE = range(32, 127)
 ASK = """
   const [address, conversations, bias] = arguments;
-  const worker = new Worker("/worker.mjs", { type: "module" });
-  const texts = [];
-  window.told = { texts, vision: null, error: null, done: false };
-  const ask = () => worker.postMessage({
-    type: "chat", id: 2 + texts.push(""), messages: conversations[texts.length - 1],
-    options: { temperature: 0, max_tokens: 1, logit_bias: bias },
-  });
-  worker.onmessage = ({ data }) => {
-    if (data.type === "error") window.told.error = `${data.kinds}: ${data.message}`;
-    if (data.type === "loaded") window.told.vision = data.info.vision;
-    if (data.type === "delta") texts[texts.length - 1] += data.text;
-    if (data.type !== "loaded" && data.type !== "done") return;
-    if (texts.length < conversations.length) ask();
-    else {
-      window.told.done = true;
-      worker.terminate();
+  window.told = { texts: [], vision: null, error: null, done: false };
+  (async () => {
+    const { createEngine } = await import("/pyodide/webllm_py.js");
+    const engine = await createEngine({ model: address });
+    window.told.vision = (await engine.info()).vision;
+    for (const messages of conversations) {
+      const asked = { messages, temperature: 0, max_tokens: 1, logit_bias: bias };
+      const { choices } = await engine.chat.completions.create(asked);
+      window.told.texts.push(choices[0].message.content);
     }
-  };
-  worker.postMessage({ type: "load", id: 1, source: { kind: "address", address } });
+    await engine.unload();
+    window.told.done = true;
+  })().catch((error) => (window.told.error = `${error.name}: ${error.message}`));
 """
 
 
