@@ -48,6 +48,11 @@ class Limits:
     max_compute_invocations_per_workgroup: int = 256
     max_compute_workgroups_per_dimension: int = 65535
 
+    @property
+    def most_bound(self) -> int:
+        """Most bytes of a buffer of which all can be bound."""
+        return min(self.max_buffer_size, self.max_storage_buffer_binding_size)
+
 
 @dataclass(frozen=True)
 class AdapterInfo:
@@ -222,7 +227,7 @@ def checked_size(label: str, size: int, device: Device) -> int:
         DeviceLimitError: over what the device can bind at once.
     """
     size = max(16, -(-size // 16) * 16)
-    limit = min(device.limits.max_buffer_size, device.limits.max_storage_buffer_binding_size)
+    limit = device.limits.most_bound
     if size > limit:
         raise DeviceLimitError(
             f"the buffer '{label}' needs {size >> 20} MiB, but {device.info.name} binds at most "

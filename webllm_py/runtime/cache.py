@@ -58,7 +58,7 @@ class KVCache:
         self.paged = [i for i in range(config.n_layers) if not config.kind(i).delta]
         self._on_growth = on_growth
         self._most_running = 0
-        self._copy_plan: Plan | None = None
+        self._copy_plans: dict[str, Plan] = {}
 
     @staticmethod
     def first_bytes(config: ModelConfig, layer: int) -> int:
@@ -164,19 +164,26 @@ class KVCache:
             self.device.write(self.step, offset, struct.pack("<I", physical))
 
     async def _copy_page(self, source: int, target: int) -> None:
-        if self._copy_plan is None:
-            units = self.page_bytes // 16
+        await self._copy("copy page", self.paged, self.page_bytes, source, target)
+
+    async def _copy(
+        self, name: str, layers: Sequence[int], nbytes: int, source: int, target: int
+    ) -> None:
+        """Copy one of the equal parts, of so many bytes, of these layers' buffers over another, by
+        the plan of that name."""
+        if name not in self._copy_plans:
+            units = nbytes // 16
             copy = kernel("copy_page", UNITS=units)
             groups = (-(-units // 64), 1, 1)
-            self._copy_plan = await self.device.record(
-                "copy page",
+            self._copy_plans[name] = await self.device.record(
+                name,
                 [
                     Dispatch(copy, {"step": self.step, "kv": self.buffers[i]}, groups)
-                    for i in self.paged
+                    for i in layers
                 ],
             )
         self.device.write(self.step, *self.layout.page_copy(source, target))
-        self.device.replay(self._copy_plan)
+        self.device.replay(self._copy_plans[name])
 
     async def _grow(self, pages: int) -> None:
         """Give every layer room for so many pages, keeping what is there.
@@ -206,7 +213,7 @@ class KVCache:
         self.owner.free(old)
 
     def drop_plans(self) -> None:
-        """Forget the recorded copy."""
-        if self._copy_plan:
-            self.device.drop(self._copy_plan)
-            self._copy_plan = None
+        """Forget the recorded copies."""
+        for plan in self._copy_plans.values():
+            self.device.drop(plan)
+        self._copy_plans.clear()

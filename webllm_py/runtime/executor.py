@@ -345,7 +345,7 @@ def longest_context(config: ModelConfig, device: Device, kv_format: KVFormat) ->
     Raises:
         DeviceLimitError: not even one page fits.
     """
-    limit = min(device.limits.max_storage_buffer_binding_size, device.limits.max_buffer_size)
+    limit = device.limits.most_bound
     positions = limit // page_bytes(config, kv_format) * PAGE
     if not positions:
         raise DeviceLimitError(

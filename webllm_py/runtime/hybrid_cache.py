@@ -7,8 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from webllm_py.errors import GPUOutOfMemoryError
-from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
-from webllm_py.gpu.kernels import kernel
+from webllm_py.gpu.device import Buffer, Device
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
@@ -55,13 +54,11 @@ class HybridCache(KVCache):
         )
         assert config.delta
         self.state_bytes = config.delta.state_bytes
-        limit = min(device.limits.max_storage_buffer_binding_size, device.limits.max_buffer_size)
-        self.states = States(limit // self.state_bytes)
+        self.states = States(device.limits.most_bound // self.state_bytes)
         self.pages: HybridPages = HybridPages(self.pages.max_pages, self.states)
         self.kept_states = [i for i in range(config.n_layers) if i not in self.paged]
         self.most_marks = min(max(MARK_BYTES // self.whole_state_bytes, FEWEST_MARKS), MOST_MARKS)
         self.states.grow_to(FIRST_STATES)
-        self._state_plan: Plan | None = None
 
     @staticmethod
     def first_bytes(config: ModelConfig, layer: int) -> int:
@@ -188,26 +185,7 @@ class HybridCache(KVCache):
 
     async def copy_state(self, source: int, target: int) -> None:
         """Copy a state over another one."""
-        if self._state_plan is None:
-            units = self.state_bytes // 16
-            copy = kernel("copy_page", UNITS=units)
-            groups = (-(-units // 64), 1, 1)
-            self._state_plan = await self.device.record(
-                "copy state",
-                [
-                    Dispatch(copy, {"step": self.step, "kv": self.buffers[i]}, groups)
-                    for i in self.kept_states
-                ],
-            )
-        self.device.write(self.step, *self.layout.page_copy(source, target))
-        self.device.replay(self._state_plan)
-
-    def drop_plans(self) -> None:
-        """Forget the recorded copies."""
-        super().drop_plans()
-        if self._state_plan:
-            self.device.drop(self._state_plan)
-            self._state_plan = None
+        await self._copy("copy state", self.kept_states, self.state_bytes, source, target)
 
 
 def last_mark(end: int) -> int:

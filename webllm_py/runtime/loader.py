@@ -87,10 +87,8 @@ class Loader:
         self, matrix: Matrix, quantize: Quantize | None
     ) -> tuple[Matrix, tuple[Slice, ...]]:
         """Make a matrix's buffers and note the pieces that fill them."""
-        limits = self.device.limits
-        limit = min(limits.max_storage_buffer_binding_size, limits.max_buffer_size)
         slices = []
-        for plan in slice_plans(matrix, quantize, limit):
+        for plan in slice_plans(matrix, quantize, self.device.limits.most_bound):
             label = f"{matrix.name}[{plan.row0}:{plan.row0 + plan.rows}]"
             sizes = STORAGE[plan.format].sizes(plan.rows, matrix.units * 8)
             buffers = {n: self.owner.create(f"{label} {n}", size) for n, size in sizes.items()}

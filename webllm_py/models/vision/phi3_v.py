@@ -12,26 +12,21 @@ from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.images.phi3_v import phi3_v_processor
 from webllm_py.models.names import gguf_names
 from webllm_py.models.vision.config import VisionConfig
-from webllm_py.models.vision.tower import SEPARATORS, Projection, VisionModel, flat_patches
+from webllm_py.models.vision.tower import (
+    SEPARATORS,
+    Projection,
+    VisionModel,
+    flat_patches,
+    tower_names,
+)
 
 __all__ = ["phi3_v"]
 
 CLIP = "img_processor.vision_model"
-LAYER = f"{CLIP}.encoder.layers.{{}}"
 NAMES: Mapping[str, str] = {
-    f"{CLIP}.embeddings.patch_embedding": "v.patch_embd",
-    f"{CLIP}.embeddings.position_embedding": "v.position_embd",
+    **tower_names(CLIP),
     f"{CLIP}.embeddings.class_embedding": "v.class_embd.weight",
     f"{CLIP}.pre_layrnorm": "v.pre_ln",
-    f"{LAYER}.layer_norm1": "v.blk.{}.ln1",
-    f"{LAYER}.self_attn.q_proj": "v.blk.{}.attn_q",
-    f"{LAYER}.self_attn.k_proj": "v.blk.{}.attn_k",
-    f"{LAYER}.self_attn.v_proj": "v.blk.{}.attn_v",
-    f"{LAYER}.self_attn.out_proj": "v.blk.{}.attn_out",
-    f"{LAYER}.layer_norm2": "v.blk.{}.ln2",
-    f"{LAYER}.mlp.fc1": "v.blk.{}.ffn_up",
-    f"{LAYER}.mlp.fc2": "v.blk.{}.ffn_down",
-    f"{CLIP}.post_layernorm": "v.post_ln",
     "img_projection.0": "mm.0",
     "img_projection.2": "mm.2",
     "img_projection.linear_1": "mm.0",  # MLC's

@@ -14,24 +14,13 @@ from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.images.smolvlm import smolvlm_processor
 from webllm_py.models.names import gguf_names
 from webllm_py.models.vision.config import VisionActivation, VisionConfig
-from webllm_py.models.vision.tower import Projection, VisionModel, flat_patches
+from webllm_py.models.vision.tower import Projection, VisionModel, flat_patches, tower_names
 
 __all__ = ["smolvlm"]
 
 VISION = "model.vision_model"
-LAYER = f"{VISION}.encoder.layers.{{}}"
 NAMES: Mapping[str, str] = {
-    f"{VISION}.embeddings.patch_embedding": "v.patch_embd",
-    f"{VISION}.embeddings.position_embedding": "v.position_embd",
-    f"{LAYER}.layer_norm1": "v.blk.{}.ln1",
-    f"{LAYER}.self_attn.q_proj": "v.blk.{}.attn_q",
-    f"{LAYER}.self_attn.k_proj": "v.blk.{}.attn_k",
-    f"{LAYER}.self_attn.v_proj": "v.blk.{}.attn_v",
-    f"{LAYER}.self_attn.out_proj": "v.blk.{}.attn_out",
-    f"{LAYER}.layer_norm2": "v.blk.{}.ln2",
-    f"{LAYER}.mlp.fc1": "v.blk.{}.ffn_up",
-    f"{LAYER}.mlp.fc2": "v.blk.{}.ffn_down",
-    f"{VISION}.post_layernorm": "v.post_ln",
+    **tower_names(VISION),
     "model.connector.modality_projection.proj": "mm.model.fc",
 }
 # As config.json has them.

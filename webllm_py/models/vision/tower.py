@@ -13,7 +13,7 @@ from webllm_py.models.vision.config import VisionConfig
 from webllm_py.models.vision.graph import VisionGraph, patch_columns
 from webllm_py.models.weights import Matrix, Part, Vector
 
-__all__ = ["SEPARATORS", "Projection", "VisionModel", "flat_patches"]
+__all__ = ["SEPARATORS", "Projection", "VisionModel", "flat_patches", "tower_names"]
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,25 @@ def squares(width: int, height: int, merge: int) -> list[list[int]]:
         for top in range(0, height, merge)
         for left in range(0, width, merge)
     ]
+
+
+def tower_names(prefix: str) -> dict[str, str]:
+    """GGUF's names of the tensors that transformers' CLIP and SigLIP towers have in common, by
+    theirs; see ``gguf_names``."""
+    layer = f"{prefix}.encoder.layers.{{}}"
+    return {
+        f"{prefix}.embeddings.patch_embedding": "v.patch_embd",
+        f"{prefix}.embeddings.position_embedding": "v.position_embd",
+        f"{layer}.layer_norm1": "v.blk.{}.ln1",
+        f"{layer}.self_attn.q_proj": "v.blk.{}.attn_q",
+        f"{layer}.self_attn.k_proj": "v.blk.{}.attn_k",
+        f"{layer}.self_attn.v_proj": "v.blk.{}.attn_v",
+        f"{layer}.self_attn.out_proj": "v.blk.{}.attn_out",
+        f"{layer}.layer_norm2": "v.blk.{}.ln2",
+        f"{layer}.mlp.fc1": "v.blk.{}.ffn_up",
+        f"{layer}.mlp.fc2": "v.blk.{}.ffn_down",
+        f"{prefix}.post_layernorm": "v.post_ln",
+    }
 
 
 def flat_patches(tensor: TensorInfo, config: VisionConfig) -> TensorInfo:
