@@ -35,8 +35,8 @@ from webllm_py.errors import CannotSuspendError, EngineClosedError
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from webllm_py.engine.open_box import Inspection
     from webllm_py.fetch.kept_answers import Unfinished
-    from webllm_py.open_box import Inspection
     from webllm_py.runtime.adapters import LoadedAdapter
 
 __all__ = ["Engine", "Stream", "load"]

@@ -34,7 +34,8 @@ PIECE = 1 << 14
 PRELUDE = f"""
     import asyncio, json, logging
     import webllm_py
-    from webllm_py import keeping, models_store
+    from webllm_py import models_store
+    from webllm_py.engine import keeping
     from webllm_py.fetch import stored_model
     from webllm_py.runtime import executor
 

@@ -12,8 +12,9 @@ from made_models import SMALL
 from model_files import Files
 
 import webllm_py
-from webllm_py import Engine, loading
+from webllm_py import Engine
 from webllm_py.gpu import Device
+from webllm_py.loading import load as loading
 from webllm_py.models.step import Row
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate

@@ -15,8 +15,9 @@ from made_models import SMALL, tokens_of
 from model_files import Files
 
 import webllm_py
-from webllm_py import Engine, loading
+from webllm_py import Engine
 from webllm_py.gpu import Device
+from webllm_py.loading import load as loading
 from webllm_py.models.tuning import Tuning
 from webllm_py.runtime import speculation
 from webllm_py.runtime.settings import SamplingSettings

@@ -31,7 +31,7 @@ from made_models import weights_of as decoder_weights
 from model_files import gguf_writer, write_folder
 
 import webllm_py
-from webllm_py import ContextLengthError, Engine, RequestError, embedding
+from webllm_py import ContextLengthError, Engine, RequestError
 from webllm_py.checkpoint.mlc_export import chat_config, exported
 from webllm_py.checkpoint.mlc_writer import MLCWriter
 from webllm_py.cli import main
@@ -42,6 +42,7 @@ from webllm_py.errors import (
     UnsupportedModelError,
 )
 from webllm_py.gpu import Device
+from webllm_py.loading import embedder as embedding
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.memory import plan_encoder_memory
 

@@ -15,9 +15,10 @@ from made_models import SPECS, checksum
 from test_readme import README
 
 import webllm_py
-from webllm_py import Engine, UnsupportedModelError, loading
+from webllm_py import Engine, UnsupportedModelError
 from webllm_py.fetch.prebuilt import prebuilt_models
 from webllm_py.gpu import Device
+from webllm_py.loading import load as loading
 from webllm_py.models.families import FAMILIES
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.prebuilt import architecture_of

@@ -15,9 +15,10 @@ from family_files import write_family_folder, write_family_gguf
 from family_models import FAMILY_MODELS, Recorded
 
 import webllm_py
-from webllm_py import CorruptCheckpointError, Engine, RequestError, loading
+from webllm_py import CorruptCheckpointError, Engine, RequestError
 from webllm_py.checkpoint import open_checkpoint
 from webllm_py.gpu import Device
+from webllm_py.loading import load as loading
 from webllm_py.models import model_for
 from webllm_py.runtime import executor, hybrid_cache
 from webllm_py.runtime.hybrid_cache import HybridCache

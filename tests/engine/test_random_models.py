@@ -11,8 +11,9 @@ from made_models import POSITIONS, SPECS, Spec, tokens_of
 from model_files import Files
 
 import webllm_py
-from webllm_py import Engine, loading
+from webllm_py import Engine
 from webllm_py.gpu import Device
+from webllm_py.loading import load as loading
 from webllm_py.models.tuning import Tuning
 
 # Prefilled in two chunks (128 and 12 rows on a CPU), the rest decoded one by one across the end of

@@ -17,7 +17,7 @@ from test_survival import REQUESTS, SOME, TEXT, told
 
 import webllm_py
 from webllm_py import Engine, FetchOptions, RequestError, StateError
-from webllm_py import keeping as keeping_module
+from webllm_py.engine import keeping as keeping_module
 from webllm_py.gpu import Device
 from webllm_py.runtime.run import Run
 
@@ -28,7 +28,7 @@ SAY = {"max_tokens": 80, "logit_bias": PRINTABLE_ONLY, "ignore_eos": True}
 CHILD = """
 import asyncio, json, sys
 import webllm_py
-from webllm_py import keeping
+from webllm_py.engine import keeping
 
 async def main(path, store, requests):
     keeping.SECONDS = 0.05

@@ -11,7 +11,7 @@ from webllm_py.chat import CallRules, ChatTemplate
 from webllm_py.chat.dialect import Dialect
 from webllm_py.chat.pieces import Reply
 from webllm_py.grammar import Matcher, TokenMasks
-from webllm_py.token_texts import TokenTexts
+from webllm_py.loading.token_texts import TokenTexts
 from webllm_py.tokenizer import Tokenizer, from_files
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

@@ -19,7 +19,7 @@ from webllm_py.errors import DeviceError, DeviceLimitError, SourceError, Templat
 from webllm_py.fetch.prebuilt import Prebuilt
 from webllm_py.gpu import Device
 from webllm_py.loading import pocket_model
-from webllm_py.model_texts import template_of, token_text, tokenizer_of
+from webllm_py.loading.texts import template_of, token_text, tokenizer_of
 from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.bert import Bert, encoder_for
 from webllm_py.models.prebuilt import imagined

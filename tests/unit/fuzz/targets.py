@@ -20,7 +20,7 @@ from webllm_py.api import parse_chat_request, parse_completion_request
 from webllm_py.api.embeddings import parse_embedding_request
 from webllm_py.chat import ChatTemplate
 from webllm_py.checkpoint import open_checkpoint
-from webllm_py.model_texts import json_file, template_of, tokenizer_of
+from webllm_py.loading.texts import json_file, template_of, tokenizer_of
 from webllm_py.models import ENCODERS, model_for
 from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES

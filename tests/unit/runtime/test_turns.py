@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from webllm_py.turns import Line
+from webllm_py.engine.turns import Line
 
 
 async def visit(line: Line, log: list[int], number: int, rounds: int = 2) -> None:

@@ -11,7 +11,7 @@ from webllm_py.checkpoint import Checkpoint
 from webllm_py.errors import TemplateError
 from webllm_py.gpu.describe import describe_device
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.model_texts import template_of
+from webllm_py.loading.texts import template_of
 from webllm_py.models.linear import Gemm
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.progress import LoadTimes
@@ -91,7 +91,7 @@ class LoadedModel:
         in a browser."""
         # not before they are needed, see api/requests.py
         from webllm_py.grammar import TokenMasks
-        from webllm_py.token_texts import TokenTexts
+        from webllm_py.loading.token_texts import TokenTexts
 
         size = self.executor.model.config.vocab_size
         texts = TokenTexts(self.tokenizer, size, self.controls)

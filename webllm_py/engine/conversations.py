@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from webllm_py.errors import RequestError, SourceError
 
 if TYPE_CHECKING:
-    from webllm_py.loaded import LoadedModel
-    from webllm_py.turns import Line
+    from webllm_py.engine.turns import Line
+    from webllm_py.loading import LoadedModel
 
 __all__ = ["KeptConversations"]
 

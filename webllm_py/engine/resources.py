@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from webllm_py.answers import Asked, Prompt
 from webllm_py.api import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -19,6 +18,7 @@ from webllm_py.api import (
     parse_completion_request,
 )
 from webllm_py.api.stream import Identity
+from webllm_py.engine.answers import Asked, Prompt
 from webllm_py.errors import ContextLengthError, ImageError, RequestError
 from webllm_py.streaming import Stream
 from webllm_py.units import counted
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from webllm_py.api.embeddings import CreateEmbeddingResponse
     from webllm_py.images.prepared import PreparedImage
-    from webllm_py.loaded import LoadedModel
+    from webllm_py.loading import LoadedModel
     from webllm_py.runtime.embeds import Embeds
     from webllm_py.tokenizer import Tokenizer
 

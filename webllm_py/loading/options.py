@@ -35,7 +35,7 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         if (self.sliding_window_size, self.attention_sink_size) != (None, None):
-            from webllm_py.sliding_window import check_window  # not before it is needed
+            from webllm_py.loading.sliding_window import check_window  # not before it is needed
 
             asked = self.sliding_window_size, self.attention_sink_size
             check_window(*asked, self.context_length, self.kv_dtype)

@@ -21,8 +21,8 @@ from webllm_py.api import (
     Timings,
     Usage,
 )
-from webllm_py.choice import Choice, Placed
-from webllm_py.draws import Drawer, Revived
+from webllm_py.engine.choice import Choice, Placed
+from webllm_py.engine.draws import Drawer, Revived
 from webllm_py.errors import ContextLengthError
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.pages import Mix

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from webllm_py.answers import Answer, Asked
 from webllm_py.chat.plain import NotPlainError, to_plain
+from webllm_py.engine.answers import Answer, Asked
 from webllm_py.errors import DeviceError, DeviceLostError, RequestError, SourceError
 from webllm_py.fetch.kept_answers import AnswersStore, KeptAnswer
 from webllm_py.runtime.state import fingerprint

@@ -9,11 +9,17 @@ from contextlib import ExitStack, asynccontextmanager
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.adapters import WithAdapters
-from webllm_py.answers import Answer, Asked
 from webllm_py.api import adapter_choice
 from webllm_py.arrays import shaped
-from webllm_py.conversations import KeptConversations
+from webllm_py.engine.adapters import WithAdapters
+from webllm_py.engine.answers import Answer, Asked
+from webllm_py.engine.conversations import KeptConversations
+from webllm_py.engine.open_box import OpenBox
+from webllm_py.engine.recovery import UNLOADED, Recovery
+from webllm_py.engine.resources import Chat, Completions, Embeddings
+from webllm_py.engine.resuming import Resuming
+from webllm_py.engine.several_models import SeveralModels
+from webllm_py.engine.turns import Line
 from webllm_py.errors import (
     ContextLengthError,
     EngineClosedError,
@@ -21,32 +27,23 @@ from webllm_py.errors import (
     RequestTimeoutError,
 )
 from webllm_py.fetch.options import FetchOptions
-from webllm_py.load_options import LoadOptions
-from webllm_py.loaded import LoadedModel
-from webllm_py.loading import load_model
+from webllm_py.loading import LoadedModel, LoadOptions, SharedDevice, load_model
 from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
-from webllm_py.open_box import OpenBox
-from webllm_py.resources import Chat, Completions, Embeddings
-from webllm_py.resuming import Resuming
 from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.progress import ProgressCallback
 from webllm_py.runtime.storage import Quantize
-from webllm_py.several import SeveralModels
-from webllm_py.shared_device import SharedDevice
 from webllm_py.streaming import Stream
-from webllm_py.survival import UNLOADED, Survival
 from webllm_py.tokenizer import Tokenizer
-from webllm_py.turns import Line
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
     from array import array
 
-    from webllm_py.embedding import LoadedEmbedder
     from webllm_py.fetch.kept_answers import KeptAnswer
     from webllm_py.gpu import Device
+    from webllm_py.loading.embedder import LoadedEmbedder
     from webllm_py.runtime.embeds import Embeds
 
 __all__ = ["UNLOADED", "Engine", "load"]
@@ -119,7 +116,7 @@ async def load(
         raise
 
 
-class Engine(Survival, Resuming, SeveralModels, OpenBox, KeptConversations, WithAdapters):
+class Engine(Recovery, Resuming, SeveralModels, OpenBox, KeptConversations, WithAdapters):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,

@@ -6,19 +6,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from webllm_py.engine.recovery import UNLOADED
 from webllm_py.errors import EngineClosedError, RequestError
-from webllm_py.load_options import LoadOptions
-from webllm_py.loading import load_model
-from webllm_py.survival import UNLOADED
+from webllm_py.loading import LoadOptions, load_model
 
 if TYPE_CHECKING:
-    from webllm_py.embedding import LoadedEmbedder
     from webllm_py.fetch.options import FetchOptions
-    from webllm_py.loaded import LoadedModel
+    from webllm_py.loading import LoadedModel, SharedDevice
+    from webllm_py.loading.embedder import LoadedEmbedder
     from webllm_py.models.kv_cache import KVFormat
     from webllm_py.runtime.progress import ProgressCallback
     from webllm_py.runtime.storage import Quantize
-    from webllm_py.shared_device import SharedDevice
 
 __all__ = ["SeveralModels"]
 

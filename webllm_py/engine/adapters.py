@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import AdapterError, RequestError
 from webllm_py.fetch.options import FetchOptions
-from webllm_py.loaded import LoadedModel
+from webllm_py.loading import LoadedModel
 
 if TYPE_CHECKING:
     from webllm_py.api import AdapterChoice
-    from webllm_py.embedding import LoadedEmbedder
+    from webllm_py.engine.turns import Line
+    from webllm_py.loading.embedder import LoadedEmbedder
     from webllm_py.runtime.adapters import LoadedAdapter
     from webllm_py.runtime.executor import Executor
     from webllm_py.runtime.pages import Mix
-    from webllm_py.turns import Line
 
 __all__ = ["WithAdapters"]
 

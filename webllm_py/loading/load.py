@@ -21,9 +21,10 @@ from webllm_py.errors import (
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.gpu import Device
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.load_options import LoadOptions
-from webllm_py.loaded import LoadedModel
-from webllm_py.model_texts import json_file, tokenizer_of
+from webllm_py.loading.loaded import LoadedModel
+from webllm_py.loading.options import LoadOptions
+from webllm_py.loading.shared_device import SharedDevice
+from webllm_py.loading.texts import json_file, tokenizer_of
 from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
@@ -34,12 +35,11 @@ from webllm_py.runtime.gemm_trial import GemmTrial
 from webllm_py.runtime.loader import Loader, place_weights
 from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.tuner import Tuner
-from webllm_py.shared_device import SharedDevice
 from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from webllm_py.embedding import LoadedEmbedder
+    from webllm_py.loading.embedder import LoadedEmbedder
 
 __all__ = [
     "load_model",
@@ -52,7 +52,7 @@ MOST_CHANGES = 2  # of a file on its server, after each of which it is loaded an
 
 def pocket_model() -> Path:
     """The model that ships: inside the wheel, or in demo/ of a source checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for path in (package / "pocket.gguf", package.parent / "demo" / "pocket" / "pocket.gguf"):
         if path.is_file():
             return path
@@ -136,7 +136,7 @@ def sinks_for(checkpoint: Checkpoint, model: Transformer, options: LoadOptions) 
     ends = options.context_length is not None or options.kv_dtype == "q8"
     if window is None and (ends or "attention_sink_size" not in checkpoint.metadata):
         return None
-    from webllm_py.sliding_window import sinks_of  # not before it is needed
+    from webllm_py.loading.sliding_window import sinks_of  # not before it is needed
 
     return sinks_of(checkpoint, model.config, window, options.attention_sink_size)
 
@@ -148,7 +148,7 @@ async def load_encoder(
     report: ProgressReporter,
 ) -> LoadedEmbedder:
     """The text encoder of a checkpoint; its code is imported for it."""
-    from webllm_py.embedding import load_embedder
+    from webllm_py.loading.embedder import load_embedder
     from webllm_py.models.bert import encoder_for
 
     model = encoder_for(checkpoint)
@@ -221,7 +221,7 @@ async def make_executor(
     if wanted := options.context_length or options.sliding_window_size:
         context = min(context, int(wanted))
     if sinks is not None:
-        from webllm_py.sliding_window import whole_window
+        from webllm_py.loading.sliding_window import whole_window
 
         context = whole_window(context, sinks)
     factors = model.rope_factors(context)

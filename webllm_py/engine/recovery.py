@@ -9,20 +9,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from webllm_py.draws import MOST_LOSSES
+from webllm_py.engine.draws import MOST_LOSSES
 from webllm_py.errors import DeviceLostError, EngineClosedError, WebLLMError
-from webllm_py.load_options import LoadOptions
-from webllm_py.loaded import LoadedModel
-from webllm_py.loading import load_model
+from webllm_py.loading import LoadedModel, LoadOptions, load_model
 from webllm_py.runtime.executor import Executor
 
 if TYPE_CHECKING:
-    from webllm_py.embedding import LoadedEmbedder
+    from webllm_py.engine.turns import Line
     from webllm_py.gpu import Device
-    from webllm_py.shared_device import SharedDevice
-    from webllm_py.turns import Line
+    from webllm_py.loading import SharedDevice
+    from webllm_py.loading.embedder import LoadedEmbedder
 
-__all__ = ["UNLOADED", "Survival"]
+__all__ = ["UNLOADED", "Recovery"]
 
 ResultT = TypeVar("ResultT")
 UNLOADED = "this engine was unloaded; load the model again"
@@ -30,7 +28,7 @@ UNLOADED = "this engine was unloaded; load the model again"
 logger = logging.getLogger(__name__)
 
 
-class Survival:
+class Recovery:
     """The part of ``Engine`` that has its model, and makes it again."""
 
     if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
 from webllm_py.together import uninterrupted
 
 if TYPE_CHECKING:
-    from webllm_py.loaded import LoadedModel
+    from webllm_py.engine.turns import Line
+    from webllm_py.loading import LoadedModel
     from webllm_py.runtime.inspection import Found, Wanted
-    from webllm_py.turns import Line
 
 __all__ = ["Hook", "Inspection", "OpenBox"]
 

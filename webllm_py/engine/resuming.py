@@ -7,15 +7,14 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from webllm_py.answers import Answer, Asked
+from webllm_py.engine.answers import Answer, Asked
 from webllm_py.errors import StateError
 from webllm_py.fetch.options import FetchOptions
 
 if TYPE_CHECKING:
+    from webllm_py.engine.resources import Chat, Completions
     from webllm_py.fetch.kept_answers import AnswersStore, KeptAnswer, Unfinished
-    from webllm_py.load_options import LoadOptions
-    from webllm_py.loaded import LoadedModel
-    from webllm_py.resources import Chat, Completions
+    from webllm_py.loading import LoadedModel, LoadOptions
     from webllm_py.streaming import Stream
 
 __all__ = ["Resuming"]
@@ -120,6 +119,6 @@ class Resuming:
         """While this lasts, what the answer says is kept, if the request is resumable."""
         if not asked.request.resumable:
             return nullcontext()
-        from webllm_py.keeping import keeping
+        from webllm_py.engine.keeping import keeping
 
         return keeping(self._answers, asked, answer, known, model=self.name)

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from webllm_py.api import GenerationRequest
-from webllm_py.choice import Choice
+from webllm_py.engine.choice import Choice
 from webllm_py.errors import DeviceLostError
 from webllm_py.gpu import Device
 from webllm_py.runtime.executor import Executor
