@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "gpu"))  # formats.py: numpy's quantizers
 
 from engine_tools import open_files
+from made_embedders import EMBEDDERS, write_embedder
 from made_models import SMALL
 from model_files import Files
 
@@ -141,6 +142,20 @@ def small_model(files: Files) -> Path:
 async def engine(small_model: Path, device: Device) -> AsyncIterator[webllm_py.Engine]:
     """The small model, loaded once. A test that unloads or breaks it loads its own."""
     async with await webllm_py.load(small_model, device=device) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def embedder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence-transformers folder of a small text encoder."""
+    folder = tmp_path_factory.mktemp("embedder") / "made-embedder"
+    return write_embedder(folder, EMBEDDERS["bert-2x40"])
+
+
+@pytest.fixture(scope="module")
+async def embedder(embedder_folder: Path, device: Device) -> AsyncIterator[webllm_py.Engine]:
+    """That encoder, loaded once."""
+    async with await webllm_py.load(embedder_folder, device=device) as engine:
         yield engine
 
 

@@ -14,7 +14,7 @@ from model_files import Files
 import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
-from webllm_py.loading import load as loading
+from webllm_py.loading import decoder
 from webllm_py.models.step import Row
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
@@ -27,8 +27,8 @@ async def load_with_chunk(
     files: Files, device: Device, chunk: int, patch: pytest.MonkeyPatch, **options: str
 ) -> Engine:
     """The model, prefilling so many rows at a time."""
-    tuning_for = loading.tuning_for
-    patch.setattr(loading, "tuning_for", lambda d: replace(tuning_for(d), chunk=chunk))
+    tuning_for = decoder.tuning_for
+    patch.setattr(decoder, "tuning_for", lambda d: replace(tuning_for(d), chunk=chunk))
     return await webllm_py.load(files.huggingface(SMALL), device=device, **options)
 
 

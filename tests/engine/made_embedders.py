@@ -1,4 +1,4 @@
-"""Text encoders with made-up weights, as files, and the token ids that they are asked to embed."""
+"""Text encoders with made-up weights, as files, and what they are asked to embed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from formats import gguf_bytes, kept
 from made_models import Weights, hashes, noise, small_steps
 from model_files import write_safetensors
 
+from webllm_py import Engine
 from webllm_py.checkpoint import GGUFWriter, ValueType
+from webllm_py.checkpoint.mlc_export import chat_config, exported
+from webllm_py.checkpoint.mlc_writer import MLCWriter
 
 __all__ = [
     "EMBEDDERS",
@@ -23,10 +26,11 @@ __all__ = [
     "add_modules",
     "stored_as",
     "texts_of",
-    "tokenizer_json",
+    "vectors",
     "weights_of",
     "write_embedder",
     "write_embedder_gguf",
+    "write_embedder_mlc",
 ]
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "embeddings.npz"
@@ -142,6 +146,13 @@ def texts_of(spec: EmbedderSpec) -> list[list[int]]:
     ]
 
 
+async def vectors(engine: Engine, texts: Any, **fields: Any) -> np.ndarray:
+    """What an engine makes of texts: (texts, numbers), in float32."""
+    reply = await engine.embeddings.create(input=texts, **fields)
+    assert [entry.index for entry in reply.data] == list(range(len(reply.data)))
+    return np.array([entry.embedding for entry in reply.data], np.float32)
+
+
 TABLES = ("embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight")
 
 
@@ -201,6 +212,17 @@ def add_modules(folder: Path, hidden: int, pooling: str, names: list[str]) -> No
     config = {"word_embedding_dimension": hidden, **modes}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(config))
     (folder / "modules.json").write_text(json.dumps(modules))
+
+
+def write_embedder_mlc(folder: Path, spec: EmbedderSpec) -> Path:
+    """The same by MLC's names, in one shard whose MD5 is in the index; returns the folder."""
+    writer = MLCWriter("q0f32", chat_config(spec.config), raw=True)
+    weights = {n: w for n, w in weights_of(spec).items() if not n.startswith("pooler")}
+    for name, weight in exported(weights, spec.config).items():
+        writer.add(name, weight)
+    writer.write(folder)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json()))
+    return folder
 
 
 GGUF_NAMES = {

@@ -17,7 +17,7 @@ from model_files import Files
 import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
-from webllm_py.loading import load as loading
+from webllm_py.loading import decoder
 from webllm_py.models.tuning import Tuning
 from webllm_py.runtime import speculation
 from webllm_py.runtime.settings import SamplingSettings
@@ -184,7 +184,7 @@ async def test_a_dispatch_less_a_layer_while_keys_are_few(
     answers, saved = [], []
     for fused_keys in (0, 96):
         tuning = Tuning(attention_threads=32, fused_keys=fused_keys)
-        monkeypatch.setattr(loading, "tuning_for", lambda device, chosen=tuning: chosen)
+        monkeypatch.setattr(decoder, "tuning_for", lambda device, chosen=tuning: chosen)
         source = files.huggingface(SMALL)
         async with await webllm_py.load(source, device=plain_device, kv_dtype="f32") as engine:
             tokens, _ = await drawn(engine, PROMPT, GREEDY, count=60)

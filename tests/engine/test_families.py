@@ -18,7 +18,7 @@ import webllm_py
 from webllm_py import Engine, UnsupportedModelError
 from webllm_py.fetch.prebuilt import prebuilt_models
 from webllm_py.gpu import Device
-from webllm_py.loading import load as loading
+from webllm_py.loading import decoder
 from webllm_py.models.families import FAMILIES
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.prebuilt import architecture_of
@@ -184,7 +184,7 @@ async def test_as_a_gpu_runs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Kernels' shapes that a CPU is spared, and splits that the next GEMV puts together."""
-    monkeypatch.setattr(loading, "tuning_for", lambda device: Tuning())
+    monkeypatch.setattr(decoder, "tuning_for", lambda device: Tuning())
     model, recorded = FAMILY_MODELS[name], Recorded.load(name)
     folder = write_family_folder(tmp_path / name, recorded, model.weights(recorded.shapes))
     async with await webllm_py.load(folder, device=device, kv_dtype=kv_dtype) as engine:

@@ -18,7 +18,7 @@ import webllm_py
 from webllm_py import CorruptCheckpointError, Engine, RequestError
 from webllm_py.checkpoint import open_checkpoint
 from webllm_py.gpu import Device
-from webllm_py.loading import load as loading
+from webllm_py.loading import decoder
 from webllm_py.models import model_for
 from webllm_py.runtime import executor, hybrid_cache
 from webllm_py.runtime.hybrid_cache import HybridCache
@@ -42,9 +42,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 async def engine(folder: Path, plain_device: Device) -> AsyncIterator[Engine]:
     """All of float32, short chunks, and room for few marks."""
-    tuning_for = loading.tuning_for
+    tuning_for = decoder.tuning_for
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "tuning_for", lambda d: replace(tuning_for(d), chunk=CHUNK))
+        patch.setattr(decoder, "tuning_for", lambda d: replace(tuning_for(d), chunk=CHUNK))
         patch.setattr(executor, "USUAL_PROMPTS", ())
         patch.setattr(hybrid_cache, "MOST_MARKS", 8)
         loaded = await webllm_py.load(folder, device=plain_device, kv_dtype="f32")

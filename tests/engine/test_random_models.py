@@ -13,7 +13,7 @@ from model_files import Files
 import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
-from webllm_py.loading import load as loading
+from webllm_py.loading import decoder
 from webllm_py.models.tuning import Tuning
 
 # Prefilled in two chunks (128 and 12 rows on a CPU), the rest decoded one by one across the end of
@@ -74,7 +74,7 @@ async def test_with_the_tuning_of_a_gpu(
     files: Files, plain_device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernels' shapes that a CPU's adapter is spared give the same."""
-    monkeypatch.setattr(loading, "tuning_for", lambda device: Tuning())
+    monkeypatch.setattr(decoder, "tuning_for", lambda device: Tuning())
     spec = SPECS["llama-4x96"]
     expected, _ = Expected.load(spec.name)
     source = files.huggingface(spec)

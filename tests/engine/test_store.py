@@ -6,10 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from made_embedders import EMBEDDERS, texts_of, vectors, write_embedder_mlc
 
 import webllm_py
 from webllm_py.errors import CorruptCheckpointError, StorageFullError
+from webllm_py.gpu import Device
+from webllm_py.runtime.loader import Loader
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "fetch"))
 
@@ -17,6 +21,7 @@ from hostile_server import hostile_server
 
 from webllm_py.fetch.backend import MemoryBackend
 
+CLS = EMBEDDERS["bert-2x40"]
 POCKET = Path(__file__).parents[2] / "demo" / "pocket" / "pocket.gguf"
 
 
@@ -101,3 +106,28 @@ async def test_a_file_that_changes_while_it_is_loaded(
         server.requests = Watched()
         assert await answer(server.url("pocket.gguf"), fetch)
         assert len(server.requests) > 6
+
+
+async def test_weights_that_came_wrong_are_placed_again(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their digest, in MLC's index, tells of it once all are on the GPU: an encoder's too."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    folder = write_embedder_mlc(tmp_path / "model", CLS)
+    fetch = webllm_py.FetchOptions(store=webllm_py.models_store(tmp_path / "store"))
+    async with await webllm_py.load(folder, device=device) as engine:
+        right = await vectors(engine, texts_of(CLS))
+    with hostile_server({path.name: path.read_bytes() for path in folder.iterdir()}) as server:
+        placed = []
+        place = Loader.run
+
+        async def watched(loader: Loader, *rest: Any) -> None:
+            server.flips = int(not placed)  # in the first reply that holds weights
+            await place(loader, *rest)
+            placed.append(server.flips)
+
+        monkeypatch.setattr(Loader, "run", watched)
+        async with await webllm_py.load(server.url(), fetch=fetch, device=device) as engine:
+            found = await vectors(engine, texts_of(CLS))
+    assert placed == [0, 0]
+    np.testing.assert_array_equal(found, right)

@@ -1,4 +1,4 @@
-"""A decoder that is ready to run, and what only some requests need of it."""
+"""Models that are ready to run, and what only some requests need of a decoder."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from webllm_py.chat.dialect import Dialect
     from webllm_py.grammar import TokenMasks
     from webllm_py.images.layout import Processor
+    from webllm_py.models.bert import Bert
+    from webllm_py.models.transformer import Transformer
     from webllm_py.runtime.embeds import Embeds
 
-__all__ = ["LoadedModel"]
+__all__ = ["Loaded", "LoadedModel"]
 
 # What is said of each way to multiply chunks of a prompt.
 PROMPTS: Mapping[Gemm, str] = {
@@ -36,20 +38,50 @@ PROMPTS: Mapping[Gemm, str] = {
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """Everything that an engine runs a model with.
+class Loaded:
+    """What every model has that is ready to run.
 
     Attributes:
-        tuning: None if it runs with fixed defaults.
+        quantize: what its float weights were made while loading, see ``webllm_py.load``.
     """
 
     checkpoint: Checkpoint
     tokenizer: Tokenizer
-    sampling: Mapping[str, Any]
-    executor: Executor
     owner: BufferOwner
     times: LoadTimes
-    quantize: Quantize | None = None
+    quantize: Quantize | None
+
+    def described(self, model: Transformer | Bert, context_length: int) -> dict[str, Any]:
+        """What runs where, of any model, as plain values; bytes and counts as whole numbers."""
+        config = model.config
+        return {
+            "name": self.checkpoint.name,
+            "architecture": config.architecture,
+            "quantization": quantization_label(model.formats, self.quantize),
+            "parameters": model.n_parameters,
+            "vocab_size": config.vocab_size,
+            "n_layers": config.n_layers,
+            "hidden_size": config.hidden_size,
+            "context_length": context_length,
+            "trained_context_length": config.context_length,
+            "file_bytes": model.nbytes,
+            "gpu_memory": self.owner.nbytes,
+            "load_times": self.times.seconds,
+            **describe_device(self.owner.device),
+        }
+
+
+@dataclass(frozen=True)
+class LoadedModel(Loaded):
+    """Everything that an engine runs a model with.
+
+    Attributes:
+        sampling: settings that the checkpoint recommends.
+        tuning: None if it runs with fixed defaults.
+    """
+
+    sampling: Mapping[str, Any]
+    executor: Executor
     tuning: TuningReport | None = None
 
     @cached_property
@@ -110,29 +142,16 @@ class LoadedModel:
 
     def describe(self) -> dict[str, Any]:
         """What runs where, as plain values; bytes and counts as whole numbers."""
-        model, device = self.executor.model, describe_device(self.owner.device)
-        config, images = model.config, self.executor.images
+        executor = self.executor
+        common = self.described(executor.model, executor.context_length)
+        images = executor.images
         return {
-            "name": self.checkpoint.name,
-            "architecture": config.architecture,
-            "quantization": quantization_label(model.formats, self.quantize),
-            "parameters": model.n_parameters,
-            "vocab_size": config.vocab_size,
-            "n_layers": config.n_layers,
-            "hidden_size": config.hidden_size,
+            **common,
             "vision": images.encoder.model.config.architecture if images else None,
-            "context_length": self.executor.context_length,
-            "trained_context_length": config.context_length,
-            "file_bytes": model.nbytes,
-            "gpu_memory": self.owner.nbytes,
-            "load_times": self.times.seconds,
-            "kv_dtype": self.executor.kv_format,
-            **device,
-            "kernels": device["kernels"] + PROMPTS[self.executor.gemm],
+            "kv_dtype": executor.kv_format,
+            "kernels": common["kernels"] + PROMPTS[executor.gemm],
             "tuning": str(self.tuning or "off"),
-            "tuned_shapes": {
-                name: list(shape) for name, shape in self.executor.tuning.chosen.items()
-            },
+            "tuned_shapes": {name: list(shape) for name, shape in executor.tuning.chosen.items()},
         }
 
     async def close(self) -> None:

@@ -1,0 +1,58 @@
+"""What every load waits for: weights come to the GPU while kernels are compiled for them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from webllm_py.checkpoint import Checkpoint
+from webllm_py.loading.texts import tokenizer_of
+from webllm_py.runtime.loader import Loader
+from webllm_py.runtime.progress import ProgressReporter
+from webllm_py.together import together
+from webllm_py.tokenizer import Tokenizer
+
+__all__ = ["load_weights"]
+
+
+async def load_weights(
+    loader: Loader,
+    checkpoint: Checkpoint,
+    vocab_size: int,
+    report: ProgressReporter,
+    prepare: Callable[[], Awaitable[None]],
+) -> Tokenizer:
+    """Weights to the GPU, and once more where a file's bytes changed; meanwhile kernels are
+    compiled, and the tokenizer is read.
+
+    Args:
+        prepare: compiles the model's kernels.
+
+    Raises:
+        CorruptCheckpointError: a file is damaged; the tokenizer is not of this model.
+        SourceError: the bytes cannot be had.
+    """
+    times = report.times
+    read: list[Tokenizer] = []
+
+    def read_tokenizer() -> None:
+        report.stage("tokenizer", "Reading the tokenizer")
+        with times.measure("tokenizer"):
+            read.append(tokenizer_of(checkpoint, vocab_size))
+        report.stage("weights", "Loading the weights", total=loader.nbytes)
+
+    async def place() -> None:
+        with times.measure("weights"):
+            await loader.run(read_tokenizer)
+            if await checkpoint.verify():
+                report.again()
+                await loader.run()  # from the store
+        report.stage("kernels", "Compiling the kernels")
+
+    async def compile_kernels() -> None:
+        with times.measure("kernels"):
+            await prepare()
+
+    # In this order: the kernels that place the first bytes are needed first.
+    await together(loader.compile(), compile_kernels(), place())
+    times.seconds["waited"] = loader.waited
+    return read[0]
