@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-__all__ = ["together", "uninterrupted"]
+__all__ = ["side_by_side", "together", "uninterrupted"]
 
 
 async def together(*works: Coroutine[Any, Any, None]) -> None:
@@ -18,6 +18,21 @@ async def together(*works: Coroutine[Any, Any, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def side_by_side(
+    works: Sequence[Coroutine[Any, Any, Any]], begun: Callable[[], None]
+) -> None:
+    """Run things, and tell once all have begun, and what these began first has begun as well."""
+    running = asyncio.gather(*works)
+    try:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        begun()
+    except BaseException:
+        running.cancel()
+        raise
+    await running
 
 
 async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from webllm_py.api import sampling_defaults
 from webllm_py.checkpoint import Checkpoint
 from webllm_py.errors import DeviceLimitError, GPUOutOfMemoryError
+from webllm_py.gpu import Device
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.loading.loaded import LoadedModel
 from webllm_py.loading.options import LoadOptions
@@ -14,7 +16,7 @@ from webllm_py.loading.texts import json_file
 from webllm_py.loading.weights import load_weights
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
-from webllm_py.runtime.choices import kept_choices
+from webllm_py.runtime.choices import Choices, kept_choices
 from webllm_py.runtime.executor import Executor, longest_context
 from webllm_py.runtime.floats import read_floats
 from webllm_py.runtime.gemm_trial import GemmTrial
@@ -38,14 +40,17 @@ async def load_decoder(
     Raises:
         WebLLMError: every error of files, tokenizer and GPU; the caller frees what ``owner`` has.
     """
+    recalling = asyncio.ensure_future(recalled(owner.device, options))
     try:
         sinks = sinks_for(checkpoint, model, options)
         executor, loader = await make_executor(owner, model, options, report, sinks)
         tuner = Tuner(executor, options.tune)
-        tokenizer = await fill(tuner, loader, checkpoint, report)
+        tokenizer = await fill(tuner, loader, checkpoint, report, recalling)
     except (GPUOutOfMemoryError, DeviceLimitError) as error:
         offer_context(error, model, owner, options)
         raise
+    finally:
+        recalling.cancel()
     return LoadedModel(
         checkpoint,
         tokenizer,
@@ -140,17 +145,26 @@ async def make_executor(
     return executor, loader
 
 
+async def recalled(device: Device, options: LoadOptions) -> Choices:
+    """What earlier loads found on this adapter, where it may be used."""
+    return {} if options.tune is False else await kept_choices(device)
+
+
 async def fill(
-    tuner: Tuner, loader: Loader, checkpoint: Checkpoint, report: ProgressReporter
+    tuner: Tuner,
+    loader: Loader,
+    checkpoint: Checkpoint,
+    report: ProgressReporter,
+    recalling: Awaitable[Choices],
 ) -> Tokenizer:
     """Weights and kernels, then the kernels' shapes; the tokenizer of what was read."""
     executor = tuner.executor
     trial = GemmTrial(executor, keep=not tuner.off)
 
-    async def prepare() -> None:
-        kept = {} if tuner.off else await kept_choices(executor.device)
+    async def prepare(asked: Callable[[], None]) -> None:
+        kept = await recalling
         trial.recall(kept)
-        await asyncio.gather(tuner.prepare(kept), trial.compile())
+        await asyncio.gather(tuner.prepare(kept, asked), trial.compile())
 
     try:
         vocab_size = executor.model.config.vocab_size
@@ -158,6 +172,7 @@ async def fill(
         with report.times.measure("tuning"):
             await tuner.finish()
             await trial.run()
+        executor.prepare_behind()
     finally:
         await tuner.close()
     return tokenizer

@@ -156,9 +156,6 @@ class LoadedModel(Loaded):
 
     async def close(self) -> None:
         """Free the GPU's memory and close the files. The device is the engine's."""
-        await self.executor.batch.close()
-        self.executor.drop_plans()
-        if self.executor.images:
-            self.executor.images.encoder.drop_plans()
+        await self.executor.close()
         self.owner.free_all()
         await self.checkpoint.close()

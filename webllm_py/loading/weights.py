@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from webllm_py.checkpoint import Checkpoint
@@ -19,13 +20,13 @@ async def load_weights(
     checkpoint: Checkpoint,
     vocab_size: int,
     report: ProgressReporter,
-    prepare: Callable[[], Awaitable[None]],
+    prepare: Callable[[Callable[[], None]], Awaitable[None]],
 ) -> Tokenizer:
     """Weights to the GPU, and once more where a file's bytes changed; meanwhile kernels are
     compiled, and the tokenizer is read.
 
     Args:
-        prepare: compiles the model's kernels.
+        prepare: compiles the model's kernels; to call what it is given once they are asked for.
 
     Raises:
         CorruptCheckpointError: a file is damaged; the tokenizer is not of this model.
@@ -33,8 +34,10 @@ async def load_weights(
     """
     times = report.times
     read: list[Tokenizer] = []
+    asked = asyncio.Event()
 
-    def read_tokenizer() -> None:
+    async def read_tokenizer() -> None:
+        await asked.wait()  # this takes Python's time, and kernels compile without it
         report.stage("tokenizer", "Reading the tokenizer")
         with times.measure("tokenizer"):
             read.append(tokenizer_of(checkpoint, vocab_size))
@@ -49,8 +52,11 @@ async def load_weights(
         report.stage("kernels", "Compiling the kernels")
 
     async def compile_kernels() -> None:
-        with times.measure("kernels"):
-            await prepare()
+        try:
+            with times.measure("kernels"):
+                await prepare(asked.set)
+        finally:
+            asked.set()
 
     # In this order: the kernels that place the first bytes are needed first.
     await together(loader.compile(), compile_kernels(), place())

@@ -19,6 +19,7 @@ from webllm_py.models.encoder import (
 from webllm_py.models.step import StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
+from webllm_py.together import side_by_side
 
 __all__ = ["Embedder"]
 
@@ -112,10 +113,14 @@ class Embedder:
             "pooled": 4 * texts * hidden,
         }
 
-    async def prepare(self) -> None:
-        """Compile the kernels and record the plans of usual texts."""
-        for rows in {self.bucket(min(rows, self.max_rows)) for rows in USUAL_ROWS}:
-            await self._plan(rows)
+    async def prepare(self, asked: Callable[[], None] = lambda: None) -> None:
+        """Compile the kernels and record the plans of usual texts.
+
+        Args:
+            asked: called once the kernels are being compiled.
+        """
+        usual = {self.bucket(min(rows, self.max_rows)) for rows in USUAL_ROWS}
+        await side_by_side([self._plan(rows) for rows in usual], asked)
 
     async def embed(
         self, texts: Sequence[Sequence[int]], interrupted: Callable[[], bool] = lambda: False

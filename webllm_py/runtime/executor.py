@@ -30,6 +30,7 @@ from webllm_py.runtime.decoder import ADAPTED, Decoder, plan_name
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.work_buffers import work_buffers
+from webllm_py.together import side_by_side
 
 if TYPE_CHECKING:
     from webllm_py.runtime.adapters import Adapters
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor", "longest_context"]
 
-USUAL_PROMPTS = (32, 128, 512)
+# Tokens of prompts whose kernels are compiled unasked: while loading, and behind the first answer.
+SHORT_PROMPT, LONG_PROMPTS = 32, (128, 512)
 # Of an answer that is retraced: so few that stopping is quick.
 STEPS_QUEUED = 32
 
@@ -51,7 +53,6 @@ class Executor:
         sinks: first tokens that stay when a sequence goes on past the context; None: none does.
 
     Attributes:
-        usual_prompts: tokens of those whose kernels are compiled while loading.
         paces: seconds of a decode step, of so many answers together, as last measured.
         images: what has the rows of images, in a model that sees.
     """
@@ -98,9 +99,9 @@ class Executor:
         )
         self.decoder = Decoder(self, owner, logits=self.buffers.logits)
         self.fused_keys = fused_keys(config, tuning)
-        self.usual_prompts: tuple[int, ...] = USUAL_PROMPTS
         self.paces: dict[int, float] = {}
         self._plans: dict[tuple[object, str, int], Plan] = {}
+        self._behind: asyncio.Future[Any] | None = None
         self._last_row = 0
         self.images: ImageRows | None = None
         self.batch = Batch(self)
@@ -111,12 +112,16 @@ class Executor:
         dropped out of a window does not come back."""
         return not self.model.config.recurrent and not self.sliding
 
-    async def prepare(self) -> None:
-        """Make the first pages, compile the kernels and record the first plans."""
+    async def prepare(self, asked: Callable[[], None] = lambda: None) -> None:
+        """Make the first pages, compile the kernels and record the first plans.
+
+        Args:
+            asked: called once the kernels are being compiled.
+        """
         for name, table in self._rope_tables.items():
             self.device.write(self.buffers.rope[name], 0, table)
         await self.cache.prepare()
-        await self.record_usual()
+        await self.record_usual(asked)
 
     async def retune(self, tuning: Tuning) -> None:
         """Run on with kernels of other shapes. Sizes of buffers stay as they were."""
@@ -124,17 +129,31 @@ class Executor:
         self.drop_plans()
         await self.record_usual()
 
-    async def record_usual(self) -> None:
+    async def record_usual(self, asked: Callable[[], None] = lambda: None) -> None:
         """Record the plans of a usual request."""
-        await asyncio.gather(
-            *(self.decoder.plan(name) for name in ("head", "first")),
-            *(self.decoder.step(1, keys) for keys in (1, self.context_length)),
-            self.prepare_prompts(),
+        await side_by_side(
+            [
+                *(self.decoder.plan(name) for name in ("head", "first")),
+                *(self.decoder.step(1, keys) for keys in (1, self.context_length)),
+                self.forward_plan(min(SHORT_PROMPT, self.chunk)),
+            ],
+            asked,
         )
 
-    async def prepare_prompts(self) -> None:
-        """Compile the kernels and record the plans of usual prompts."""
-        await asyncio.gather(*(self.forward_plan(min(n, self.chunk)) for n in self.usual_prompts))
+    def prepare_behind(self) -> None:
+        """Compile the kernels and record the plans of long prompts, while answers are under way."""
+        rows = {min(n, self.chunk) for n in LONG_PROMPTS}
+        self._behind = asyncio.gather(*map(self.forward_plan, rows), return_exceptions=True)
+
+    async def close(self) -> None:
+        """End what is under way, and forget the plans."""
+        await self.batch.close()
+        if self._behind:
+            self._behind.cancel()
+            await asyncio.gather(self._behind, return_exceptions=True)
+        self.drop_plans()
+        if self.images:
+            self.images.encoder.drop_plans()
 
     def together(self, prompt: int, answer: int) -> int:
         """How many answers of so many tokens to one prompt may be decoded together."""
@@ -244,7 +263,11 @@ class Executor:
             await self.device.compile(dispatch.kernel for dispatch in dispatches)
             if tuple(self.cache.buffers) != cached:
                 dispatches = make()  # the cache has grown meanwhile, into other buffers
-            self._plans[key] = await self.device.record(name, dispatches)
+            plan = await self.device.record(name, dispatches)
+            if key in self._plans:
+                self.device.drop(plan)  # somebody else's was recorded meanwhile
+            else:
+                self._plans[key] = plan
         return self._plans[key]
 
     async def forward_plan(

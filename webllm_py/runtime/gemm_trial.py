@@ -52,12 +52,7 @@ class GemmTrial:
         self.keep = keep
         self.decided = False
         self.rows = min(ROWS, executor.chunk)
-        self._usual = executor.usual_prompts
         self.others = self._possible()
-        if self.others:
-            # The kernels of long ones are known after the trial.
-            few = executor.tuning.few_rows
-            executor.usual_prompts = tuple(n for n in self._usual if n <= few)
 
     def _possible(self) -> list[Gemm]:
         """What the device knows besides the plain kernels and the weights go with, the likelier one
@@ -126,7 +121,6 @@ class GemmTrial:
         finally:
             for plan in plans.values():
                 device.drop(plan)
-        await self.executor.prepare_prompts()
 
     async def right(self, gemm: Gemm, plain: array[float]) -> Plan | None:
         """The matrix multiplied this way; None where it does not compile, or is not right."""
@@ -143,7 +137,6 @@ class GemmTrial:
     def decide(self, gemm: Gemm) -> None:
         """Have the executor multiply this way from now on."""
         executor = self.executor
-        executor.usual_prompts = self._usual
         executor.gemm, self.decided = gemm, True
         if gemm != "plain":
             tuning = executor.tuning

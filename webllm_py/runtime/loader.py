@@ -11,7 +11,7 @@ import asyncio
 import struct
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from webllm_py.fetch.source import Chunk, base_name, bytes_of, part_of
@@ -153,11 +153,11 @@ class Loader:
         targets = (piece.target for piece in self.pieces)
         await self.device.compile(t.kernel for t in targets if isinstance(t, MatrixTarget))
 
-    async def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+    async def run(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
         """Fetch all pieces, each batch while the one before is on its way to the GPU.
 
         Args:
-            meanwhile: called once, when the first bytes are on their way.
+            meanwhile: awaited once, when the first bytes are on their way.
 
         Raises:
             SourceError: bytes that cannot be had.
@@ -172,7 +172,8 @@ class Loader:
         placed = queued = 0
         try:
             await asyncio.sleep(0)
-            meanwhile()
+            if meanwhile:
+                await meanwhile()
             while batch:
                 begun = time.perf_counter()
                 data = await fetching

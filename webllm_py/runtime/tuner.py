@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from webllm_py.errors import DeviceError, DeviceLostError
@@ -92,11 +92,15 @@ class Tuner:
         self._compiled: dict[str, list[tuple[int, ...]]] = {}
         self._compiling: asyncio.Task[None] | None = None
 
-    async def prepare(self, kept: Choices) -> None:
+    async def prepare(self, kept: Choices, asked: Callable[[], None] = lambda: None) -> None:
         """Prepare the executor with what earlier loads found, and begin to compile what is to be
-        tried besides."""
+        tried besides.
+
+        Args:
+            asked: see ``Executor.prepare``.
+        """
         chosen = {} if self.off else self._taken(kept)
-        await self.executor.prepare()
+        await self.executor.prepare(asked)
         if self.budget and len(chosen) < self.report.problems:
             # The cache has other buffers since.
             self.problems = [p for p in problems_of(self.executor) if p.name not in chosen]

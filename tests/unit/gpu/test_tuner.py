@@ -11,20 +11,16 @@ from typing import Any
 
 import pytest
 from timed_device import TimedDevice
-from unloaded_models import model_of
+from unloaded_models import executor_on
 
 from webllm_py.errors import DeviceError, DeviceLostError
 from webllm_py.fetch.store import FolderStore
 from webllm_py.gpu.device import Dispatch, Limits
 from webllm_py.gpu.kernels import Kernel
-from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime import choices
 from webllm_py.runtime.choices import keep_choices, kept_choices
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.problems import problems_of
-from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.tuner import THOROUGH_SECONDS, Tuner, budget_for
 
 BUDGET = 0.3
@@ -50,21 +46,6 @@ def by_shape(dispatch: Dispatch) -> float:
     groups = ceil(found["SLICE"] / (4 * found["GROUPS"] * found["QUADS"]))
     share = dispatch.groups[0] * dispatch.groups[1] / groups
     return 1e-8 * found["SLICE"] * share * (0.5 if found["QUADS"] == 2 else 1.0)
-
-
-async def executor_on(device: TimedDevice) -> Executor:
-    model = model_of("stories260K", "F32", biased=False)
-    owner = BufferOwner(device)
-    weights, _ = place_weights(device, owner, model, ProgressReporter(None))
-    return Executor(
-        device,
-        owner,
-        model,
-        weights,
-        context_length=512,
-        rotations=model.rotations(4096),
-        tuning=tuning_for(device),
-    )
 
 
 async def tune(

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from webllm_py.checkpoint.checkpoint import FORMATS, TensorInfo
+from webllm_py.gpu import Device
+from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.transformer import Transformer
+from webllm_py.models.tuning import tuning_for
+from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.loader import place_weights
+from webllm_py.runtime.progress import ProgressReporter
 
-__all__ = ["SHAPES", "model_of"]
+__all__ = ["SHAPES", "executor_on", "model_of"]
 
 SHAPES = {
     "stories260K": (512, 64, 172, 8, 4, 8),
@@ -58,3 +64,19 @@ def model_of(shape: str, fmt: str, *, biased: bool) -> Transformer:
         for name, dims in shapes.items()
     }
     return Transformer(config, tensors)
+
+
+async def executor_on(device: Device) -> Executor:
+    """A small model's, not prepared yet."""
+    model = model_of("stories260K", "F32", biased=False)
+    owner = BufferOwner(device)
+    weights, _ = place_weights(device, owner, model, ProgressReporter(None))
+    return Executor(
+        device,
+        owner,
+        model,
+        weights,
+        context_length=512,
+        rotations=model.rotations(4096),
+        tuning=tuning_for(device),
+    )
