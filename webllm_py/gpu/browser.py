@@ -183,7 +183,7 @@ class BrowserDevice:
         )
         self._js = js
         self._live: dict[Buffer, None] = {}
-        self._pipelines = Pipelines[int](self._compile)
+        self._pipelines = Pipelines[int](self._compile, js.dropPipeline)
         self._reads = ReadBacks(js)
 
     @property
@@ -234,15 +234,15 @@ class BrowserDevice:
         await self._pipelines.compile(kernels)
 
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
-        await self.compile(dispatch.kernel for dispatch in dispatches)
         words = array("i")
-        for dispatch in dispatches:
-            shader = compose(dispatch.kernel, self.variant)
-            shader.check_buffers(dispatch.kernel.name, dispatch.buffers)
-            words.extend((self._pipelines[dispatch.kernel], *dispatch.groups, len(shader.bindings)))
-            for binding in shader.bindings:
-                words.extend((binding.index, dispatch.buffers[binding.name].handle))
-        return Plan(label, tuple(dispatches), self._js.record(words))
+        async with self._pipelines.holding(dispatch.kernel for dispatch in dispatches) as made:
+            for dispatch in dispatches:
+                shader = compose(dispatch.kernel, self.variant)
+                shader.check_buffers(dispatch.kernel.name, dispatch.buffers)
+                words.extend((made[dispatch.kernel], *dispatch.groups, len(shader.bindings)))
+                for binding in shader.bindings:
+                    words.extend((binding.index, dispatch.buffers[binding.name].handle))
+            return Plan(label, tuple(dispatches), self._js.record(words))
 
     async def _compile(self, kernel: Kernel) -> int:
         shader = compose(kernel, self.variant)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from string import Template
 
@@ -125,7 +125,7 @@ def words_of(variant: Variant) -> dict[str, str]:
     }
 
 
-@cache
+@lru_cache(1024)
 def compose(kernel: Kernel, variant: Variant) -> Shader:
     """The WGSL of a kernel for one variant, with its bindings and override constants.
 

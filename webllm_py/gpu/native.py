@@ -199,9 +199,9 @@ class NativeDevice:
         await self._pipelines.compile(kernels)
 
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
-        await self.compile(dispatch.kernel for dispatch in dispatches)
-        with self._named_errors(f"the plan '{label}'"):
-            steps = [(self._pipelines[d.kernel], self._bind(d), d.groups) for d in dispatches]
+        async with self._pipelines.holding(d.kernel for d in dispatches) as made:
+            with self._named_errors(f"the plan '{label}'"):
+                steps = [(made[d.kernel], self._bind(d), d.groups) for d in dispatches]
         return Plan(label, tuple(dispatches), steps)
 
     def _compile(self, kernel: Kernel) -> Any:

@@ -202,6 +202,11 @@
       }
     }
 
+    // Plans that are made of it keep it.
+    dropPipeline(id) {
+      this.pipelines.delete(id);
+    }
+
     // `words`, for each dispatch: pipeline, x, y, z, number of bindings, then binding and buffer in turn.
     record(words) {
       const view = words.getBuffer("i32");

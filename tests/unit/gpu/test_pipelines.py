@@ -39,8 +39,8 @@ async def test_each_is_compiled_once() -> None:
     assert sorted(compiler.asked) == ["one", "two"], "side by side"
     compiler.go.set()
     await asyncio.gather(*asking)
-    await pipelines.compile([ONE, TWO])
-    assert (pipelines[ONE], pipelines[TWO]) == ("ONE", "TWO")
+    async with pipelines.holding([ONE, TWO]) as made:
+        assert (made[ONE], made[TWO]) == ("ONE", "TWO")
     assert len(compiler.asked) == 2
 
 
@@ -53,7 +53,9 @@ async def test_one_who_is_cancelled_does_not_stop_the_others() -> None:
     await asyncio.sleep(0.01)
     compiler.go.set()
     await second
-    assert pipelines[ONE] == "ONE" and compiler.asked == ["one"]
+    async with pipelines.holding([ONE]) as made:
+        assert made[ONE] == "ONE"
+    assert compiler.asked == ["one"]
 
 
 async def test_a_failure_is_told_to_all_and_tried_again() -> None:
@@ -67,5 +69,32 @@ async def test_a_failure_is_told_to_all_and_tried_again() -> None:
     with pytest.raises(ShaderError):
         await pipelines.compile([BAD])
     assert compiler.asked.count("bad") == 2
-    with pytest.raises(KeyError):
-        pipelines[BAD]
+    assert len(pipelines) == 1
+
+
+async def test_those_that_nobody_asked_for_the_longest_are_forgotten() -> None:
+    compiler = Compiler()
+    compiler.go.set()
+    forgotten: list[str] = []
+    pipelines = Pipelines[str](compiler, forgotten.append, most=3)
+    numbered = [kernel(str(i)) for i in range(6)]
+    await pipelines.compile(numbered[:3])
+    await pipelines.compile(numbered[:1])
+    await pipelines.compile(numbered[3:4])
+    assert forgotten == ["1"] and len(pipelines) == 3
+    await pipelines.compile(numbered[:1])
+    assert compiler.asked == ["0", "1", "2", "3"]
+    await pipelines.compile(numbered[1:2])
+    assert compiler.asked[-1] == "1" and forgotten == ["1", "2"]
+
+
+async def test_none_is_forgotten_that_a_plan_is_being_made_of() -> None:
+    compiler = Compiler()
+    compiler.go.set()
+    forgotten: list[str] = []
+    pipelines = Pipelines[str](compiler, forgotten.append, most=1)
+    async with pipelines.holding([ONE]) as one:
+        async with pipelines.holding([ONE, TWO]) as both:
+            assert (both[ONE], both[TWO]) == ("ONE", "TWO")
+        assert one[ONE] == "ONE" and forgotten == ["TWO"]
+    assert len(pipelines) == 1
