@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
@@ -127,7 +128,7 @@ def test_ctrl_c_ends_what_was_waited_for(
 
     future.result, future.cancel = result, cancel
     with monkeypatch.context() as patched:
-        patched.setattr(sync.asyncio, "run_coroutine_threadsafe", interrupted)
+        patched.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
         with pytest.raises(KeyboardInterrupt):
             engine.completions.create(**FIELDS)
     assert future.cancelled

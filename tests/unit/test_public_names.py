@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from inspect import signature
 
 import pytest
 
 import webllm_py
-from webllm_py import errors
+from webllm_py import errors, sync
 
 
 def test_every_public_name_is_there() -> None:
@@ -33,3 +34,16 @@ def test_importing_the_package_imports_no_engine() -> None:
         "assert 'webllm_py.engine' in sys.modules and load is webllm_py.load"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_scripts_have_every_method_of_the_engine() -> None:
+    internal = {  # public to other parts of the package alone
+        *("any_loaded", "check_ids", "check_length", "chosen", "embed", "embedder", "loaded"),
+        *("respond", "steered", "writes"),
+    }
+    public = {name for name in dir(webllm_py.Engine) if not name.startswith("_")}
+    assert public - internal == {name for name in dir(sync.Engine) if not name.startswith("_")}
+    for name in sorted(public - internal):
+        ours, theirs = getattr(sync.Engine, name), getattr(webllm_py.Engine, name)
+        if callable(ours):
+            assert signature(ours).parameters == signature(theirs).parameters
