@@ -28,7 +28,7 @@ from PIL import Image
 
 import webllm_py
 from webllm_py import ContextLengthError, Engine, ImageError
-from webllm_py.engine.resources import see_images
+from webllm_py.engine.prompts import see_images
 from webllm_py.errors import CorruptCheckpointError, NotAModelError, UnsupportedModelError
 from webllm_py.gpu import Device
 from webllm_py.runtime.pictures import Pictures

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from webllm_py.api import (
-    Extra,
     Finished,
     FinishReason,
     GenerationRequest,
@@ -18,11 +16,12 @@ from webllm_py.api import (
     ScoredToken,
     Scores,
     StopFilter,
-    Timings,
     Usage,
 )
 from webllm_py.engine.choice import Choice, Placed
 from webllm_py.engine.draws import Drawer, Revived
+from webllm_py.engine.prompts import Prompt
+from webllm_py.engine.usage import usage_of
 from webllm_py.errors import ContextLengthError
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.pages import Mix
@@ -34,36 +33,12 @@ from webllm_py.units import counted
 if TYPE_CHECKING:
     from webllm_py.fetch.kept_answers import KeptAnswer, Said
     from webllm_py.grammar import TokenMasks
-    from webllm_py.images.prepared import PreparedImage
 
-__all__ = ["Answer", "Asked", "Prompt"]
+__all__ = ["Answer", "Asked"]
 
 
 # Tokens of an answer that nothing else ends, where a conversation goes on past its window.
 ENDLESS = 1 << 24
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A prompt's tokens, and how its answer's text begins.
-
-    Attributes:
-        continues: whether the answer goes on with a text that is already there, so that a leading
-            space stays.
-        echo: text that comes before the answer.
-        shown: control tokens whose text is part of the answer's.
-        echoed: places of that text's tokens in the prompt.
-        ends: tokens that end this answer, besides those that end any.
-        images: those whose rows are among the tokens.
-    """
-
-    tokens: Sequence[int]
-    continues: bool = False
-    echo: str = ""
-    shown: frozenset[int] = frozenset()
-    echoed: range = range(0)
-    ends: frozenset[int] = frozenset()
-    images: Sequence[PreparedImage] = ()
 
 
 @dataclass(frozen=True)
@@ -204,37 +179,8 @@ class Answer:
 
     def usage(self) -> Usage:
         """Tokens and times of everything so far."""
-        prompt_tokens = sum(len(prompt.tokens) for prompt in self.prompts)
-        all_stats = [choice.stats for choice in self.choices]
-        drawn = sum(stats.generated for stats in all_stats)
-        firsts = [stats.first_token for stats in all_stats if stats.first_token]
-        timings = Timings.measure(
-            submitted=self.submitted,
-            started=all_stats[0].began if all_stats else self.submitted,
-            first_token=firsts[0] if firsts else None,
-            finished=max((stats.last_token for stats in all_stats), default=0.0)
-            or time.perf_counter(),
-            prefilled_tokens=sum(s.prompt_tokens - s.cached_tokens for s in all_stats[:1]),
-            completion_tokens=drawn,
-        )
-        cached = sum(s.cached_tokens for s in all_stats[:: self.request.drawn])
-        return Usage.count(
-            prompt_tokens,
-            drawn,
-            cached_tokens=cached,
-            timings=timings,
-            extra=self._extra(timings) if self.request.latency_breakdown else None,
-        )
-
-    def _extra(self, timings: Timings) -> Extra:
-        """The timings and what each token took, one choice's after the other's."""
-        times = [choice.stats.times for choice in self.choices if choice.stats.times]
-        return Extra.of(
-            timings,
-            masks=[seconds for one in times for seconds in one.masks],
-            processors=[seconds for one in times for seconds in one.processors],
-            tokens=[seconds for one in times for seconds in one.tokens],
-        )
+        stats = [choice.stats for choice in self.choices]
+        return usage_of(self.request, self.prompts, stats, self.submitted)
 
     def _limit(self, prompt: Prompt) -> int:
         """Most tokens of an answer."""

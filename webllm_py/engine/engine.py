@@ -3,46 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
-from operator import index
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.api import adapter_choice
-from webllm_py.arrays import shaped
 from webllm_py.engine.adapters import WithAdapters
-from webllm_py.engine.answers import Answer, Asked
 from webllm_py.engine.conversations import KeptConversations
 from webllm_py.engine.open_box import OpenBox
 from webllm_py.engine.recovery import UNLOADED, Recovery
 from webllm_py.engine.resources import Chat, Completions, Embeddings
+from webllm_py.engine.responding import Responding
 from webllm_py.engine.resuming import Resuming
 from webllm_py.engine.several_models import SeveralModels
+from webllm_py.engine.steering import WithSteering
 from webllm_py.engine.turns import Line
 from webllm_py.errors import (
     ContextLengthError,
     EngineClosedError,
     RequestError,
-    RequestTimeoutError,
 )
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.loading import LoadedModel, LoadOptions, SharedDevice, load_model
 from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
-from webllm_py.runtime.executor import Executor, longest_context
-from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.progress import ProgressCallback
 from webllm_py.runtime.storage import Quantize
-from webllm_py.streaming import Stream
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
     from array import array
 
-    from webllm_py.fetch.kept_answers import KeptAnswer
-    from webllm_py.gpu import Device
     from webllm_py.loading.embedder import LoadedEmbedder
     from webllm_py.runtime.embeds import Embeds
 
@@ -116,7 +106,16 @@ async def load(
         raise
 
 
-class Engine(Recovery, Resuming, SeveralModels, OpenBox, KeptConversations, WithAdapters):
+class Engine(
+    Recovery,
+    Responding,
+    Resuming,
+    SeveralModels,
+    OpenBox,
+    WithSteering,
+    KeptConversations,
+    WithAdapters,
+):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
@@ -207,39 +206,6 @@ class Engine(Recovery, Resuming, SeveralModels, OpenBox, KeptConversations, With
         """Requests that are being answered."""
         return self._line.entered
 
-    async def logits(
-        self, ids: Sequence[int] | str, *, adapters: Mapping[str, float] | Sequence[str] = ()
-    ) -> Any:
-        """The logits after every position, float32 of shape (len(ids), vocab).
-
-        Computed in float32 whatever ``kv_dtype`` is. A numpy array where numpy can be imported,
-        else a two-dimensional memoryview.
-
-        Args:
-            ids: token ids, or a text to encode without special tokens.
-            adapters: as a request has them: names and scales, or names.
-
-        Raises:
-            RequestError: an id that the model does not have, or none at all; an adapter that is not
-                loaded; or ``interrupt`` or ``unload`` was called meanwhile.
-            ContextLengthError: more than the context holds, or than a cache in float32 does.
-        """
-        tokens = self.check_ids(ids, "logits")
-        vocab = self.loaded.executor.model.config.vocab_size
-        choice = adapter_choice({"adapters": adapters})
-        async with self._line.join() as place:
-            data = await self._surviving(
-                lambda: all_logits(
-                    self.loaded.executor,
-                    tokens,
-                    interrupted=lambda: place.interrupted,
-                    adapters=self._mix(choice),
-                )
-            )
-        if data is None:
-            raise RequestError("interrupted before all logits were there", code="interrupted")
-        return shaped(data, len(tokens), vocab)
-
     async def embed(self, texts: Sequence[Sequence[int]]) -> list[array[float]]:
         """The vector of each text, given as token ids, in its turn.
 
@@ -298,99 +264,3 @@ class Engine(Recovery, Resuming, SeveralModels, OpenBox, KeptConversations, With
                 + (", or load the model with a larger context_length" if shorter else ""),
                 param=param,
             )
-
-    def check_ids(self, ids: Sequence[int] | str, what: str) -> list[int]:
-        """The token ids of a pass in float32: given so, or as a text.
-
-        Args:
-            what: what can be had of them.
-
-        Raises:
-            RequestError: an id that the model does not have, or none at all.
-            ContextLengthError: too many; a cache in float32 may end before the context does, where
-                that is in float16.
-        """
-        model, executor = self.loaded, self.loaded.executor
-        device, config = executor.device, executor.model.config
-        try:
-            # index() takes numpy's integers too.
-            tokens = model.tokenizer.encode(ids) if isinstance(ids, str) else [*map(index, ids)]
-        except TypeError:
-            tokens = []
-        last = config.vocab_size - 1
-        if isinstance(ids, bytes) or not tokens or not 0 <= min(tokens) <= max(tokens) <= last:
-            problem = f"ids must be a text or token ids from 0 to {last}, at least one"
-            raise RequestError(problem, param="ids")
-        limit = min(executor.context_length, longest_context(config, device, "f32"))
-        if len(tokens) > limit:
-            raise ContextLengthError(
-                f"{what} can be had of {counted(limit, 'token')} here, and ids has {len(tokens):,}",
-                param="ids",
-            )
-        return tokens
-
-    async def respond(self, asked: Asked, known: KeptAnswer | None = None) -> Any:
-        """Answer a request in its turn: a whole response, or a stream of pieces.
-
-        Args:
-            known: what another process kept of this answer, if it was begun.
-        """
-        request = asked.request
-        self._mix(request.adapters, request.model)  # what is not loaded is told at once
-        place, submitted = self._line.join(shares=request.shares), time.perf_counter()
-
-        @asynccontextmanager
-        async def turn() -> AsyncIterator[Answer]:
-            async with time_limit(request.timeout), place, self.steered(request.steering):
-                model = self.loaded
-                images = [image for prompt in asked.prompts for image in prompt.images]
-                with ExitStack() as held:
-
-                    def hold(executor: Executor) -> Executor:
-                        if executor.images and images:
-                            held.enter_context(executor.images.holding(images))
-                        return executor
-
-                    async def revived(lost: Device) -> Executor:
-                        return hold(await self._executor_after(lost))
-
-                    answer = Answer(
-                        hold(model.executor),
-                        model.tokenizer,
-                        asked,
-                        masks=model.token_masks if request.grammar else None,
-                        adapters=lambda: self._mix(request.adapters, request.model),
-                        submitted=submitted,
-                        interrupted=lambda: place.interrupted,
-                        revived=revived,
-                        known=known,
-                    )
-                    async with self._kept(asked, answer, known):
-                        yield answer
-
-        async def pieces() -> AsyncIterator[Any]:
-            async with turn() as answer:
-                async for piece in answer.pieces():
-                    yield piece
-
-        if request.stream:
-            return Stream(pieces(), at_end=place.leave)
-        async with turn() as answer:
-            return await answer.whole()
-
-
-@asynccontextmanager
-async def time_limit(seconds: float | None) -> AsyncIterator[None]:
-    """So long may what is inside take.
-
-    Raises:
-        RequestTimeoutError: it did not end in time, and was cancelled.
-    """
-    limit = asyncio.timeout(seconds)
-    try:
-        async with limit:
-            yield
-    except TimeoutError:
-        if seconds is None or not limit.expired():
-            raise
-        raise RequestTimeoutError(seconds) from None

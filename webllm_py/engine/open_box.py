@@ -1,19 +1,21 @@
-"""What an engine lets one see and change of a model at work: hidden states, attention, the logit
-lens, steering."""
+"""What an engine lets one see of a model at work: logits, hidden states, attention, the logit
+lens."""
 
 from __future__ import annotations
 
-import asyncio
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from webllm_py.api import AdapterChoice, adapter_choice
 from webllm_py.arrays import floats, shaped
-from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
-from webllm_py.together import uninterrupted
+from webllm_py.errors import ContextLengthError, RequestError
+from webllm_py.runtime.executor import longest_context
+from webllm_py.runtime.logits import all_logits
+from webllm_py.runtime.pages import Mix
+from webllm_py.units import counted
 
 if TYPE_CHECKING:
     from webllm_py.engine.turns import Line
@@ -26,7 +28,6 @@ Hook: TypeAlias = Callable[[int, range, Any], Any]
 """Layer, positions, hidden rows (positions, hidden) -> rows to go on with, or None for these, which
 may have been changed in place."""
 
-Steering: TypeAlias = tuple[Mapping[int, "array[float]"], ...]
 # Of what one call returns.
 MOST_BYTES = 1 << 30
 
@@ -53,17 +54,48 @@ class Inspection:
 
 
 class OpenBox:
-    """The part of ``Engine`` that opens the model up."""
+    """The part of ``Engine`` that looks inside the model."""
 
     if TYPE_CHECKING:
         _line: Line
 
         @property
         def loaded(self) -> LoadedModel: ...
-        def check_ids(self, ids: Sequence[int] | str, what: str) -> list[int]: ...
+        def _mix(self, choice: AdapterChoice | None, model: str | None = None) -> Mix: ...
         async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
 
-    _steering: Steering = ()
+    async def logits(
+        self, ids: Sequence[int] | str, *, adapters: Mapping[str, float] | Sequence[str] = ()
+    ) -> Any:
+        """The logits after every position, float32 of shape (len(ids), vocab).
+
+        Computed in float32 whatever ``kv_dtype`` is. A numpy array where numpy can be imported,
+        else a two-dimensional memoryview.
+
+        Args:
+            ids: token ids, or a text to encode without special tokens.
+            adapters: as a request has them: names and scales, or names.
+
+        Raises:
+            RequestError: an id that the model does not have, or none at all; an adapter that is not
+                loaded; or ``interrupt`` or ``unload`` was called meanwhile.
+            ContextLengthError: more than the context holds, or than a cache in float32 does.
+        """
+        tokens = self.check_ids(ids, "logits")
+        vocab = self.loaded.executor.model.config.vocab_size
+        choice = adapter_choice({"adapters": adapters})
+        async with self._line.join() as place:
+            data = await self._surviving(
+                lambda: all_logits(
+                    self.loaded.executor,
+                    tokens,
+                    interrupted=lambda: place.interrupted,
+                    adapters=self._mix(choice),
+                )
+            )
+        if data is None:
+            raise RequestError("interrupted before all logits were there", code="interrupted")
+        return shaped(data, len(tokens), vocab)
 
     async def inspect(
         self,
@@ -121,6 +153,36 @@ class OpenBox:
             for name, shape in shapes.items()
         }
         return Inspection(tokens, seen, **arrays)
+
+    def check_ids(self, ids: Sequence[int] | str, what: str) -> list[int]:
+        """The token ids of a pass in float32: given so, or as a text.
+
+        Args:
+            what: what can be had of them.
+
+        Raises:
+            RequestError: an id that the model does not have, or none at all.
+            ContextLengthError: too many; a cache in float32 may end before the context does, where
+                that is in float16.
+        """
+        model, executor = self.loaded, self.loaded.executor
+        device, config = executor.device, executor.model.config
+        try:
+            # index() takes numpy's integers too.
+            tokens = model.tokenizer.encode(ids) if isinstance(ids, str) else [*map(index, ids)]
+        except TypeError:
+            tokens = []
+        last = config.vocab_size - 1
+        if isinstance(ids, bytes) or not tokens or not 0 <= min(tokens) <= max(tokens) <= last:
+            problem = f"ids must be a text or token ids from 0 to {last}, at least one"
+            raise RequestError(problem, param="ids")
+        limit = min(executor.context_length, longest_context(config, device, "f32"))
+        if len(tokens) > limit:
+            raise ContextLengthError(
+                f"{what} can be had of {counted(limit, 'token')} here, and ids has {len(tokens):,}",
+                param="ids",
+            )
+        return tokens
 
     def _attending(self, layers: Iterable[int] | None) -> list[int]:
         """Layers whose attentions are wanted; None for all that have some.
@@ -181,77 +243,6 @@ class OpenBox:
             raise RequestError("interrupted before all of it was seen", code="interrupted")
         return found
 
-    @asynccontextmanager
-    async def steer(self, vectors: Mapping[int, Any]) -> AsyncIterator[None]:
-        """While this lasts, add a vector to what leaves a layer, at every position of every
-        request, of ``logits`` and ``inspect`` too::
-
-            async with engine.steer({4: 3 * direction}):
-                reply = await engine.chat.completions.create(messages=messages)
-
-        Inside another one, both are added. Beginning and ending it waits for requests under way and
-        forgets the prefix cache, whose keys and values came about otherwise.
-
-        Args:
-            vectors: by layer, from 0: hidden-size numbers each, in whatever holds them.
-
-        Raises:
-            RequestError: a layer that the model does not have, or a vector of another length.
-        """
-        config = self.loaded.executor.model.config
-        layers = whole_numbers(vectors, config.n_layers, "vectors")
-        added = {layer: row_of(vectors[layer], config.hidden_size) for layer in layers}
-        try:
-            await self._steer(lambda others: (*others, added))
-            yield
-        finally:
-            # `is`: another one may hold equal vectors. Goes on when who waits for it is cancelled.
-            rest = self._steer(lambda all: tuple(one for one in all if one is not added))
-            await asyncio.shield(asyncio.ensure_future(rest))
-
-    async def _steer_again(self) -> None:
-        """Of a model that was loaded again."""
-        if self._steering:
-            await self._add(self._steering)
-
-    async def _steer(self, change: Callable[[Steering], Steering]) -> None:
-        """To what ``change`` makes of those that there are when its turn comes."""
-        async with self._line.join():
-            self._steering = change(self._steering)
-            await self._surviving(lambda: self._add(self._steering))
-
-    async def _add(self, steering: Steering) -> None:
-        from webllm_py.runtime.steering import steer
-
-        await steer(self.loaded.executor, added_up(steering))
-
-    @asynccontextmanager
-    async def steered(self, vectors: Mapping[int, array[float]] | None) -> AsyncIterator[None]:
-        """Add these as well, in a turn that nobody shares; None, or no vectors, changes nothing."""
-        if not vectors:
-            yield
-            return
-        before = self._steering
-        self._steering = (*before, vectors)  # which a model that is loaded again gets as well
-        try:
-            await self._surviving(lambda: self._add(self._steering))
-            yield
-        finally:
-            self._steering = before
-            # A model that is gone has none; one that is loaded again gets those of then.
-            with suppress(EngineClosedError, DeviceLostError):
-                await uninterrupted(self._add(before))
-
-
-def added_up(steering: Iterable[Mapping[int, array[float]]]) -> dict[int, array[float]]:
-    """The sum of the vectors of each layer."""
-    total: dict[int, array[float]] = {}
-    for vectors in steering:
-        for layer, vector in vectors.items():
-            before = total.get(layer, array("f", bytes(4 * len(vector))))
-            total[layer] = array("f", (a + b for a, b in zip(before, vector, strict=True)))
-    return total
-
 
 def whole_numbers(given: Iterable[int] | None, end: int, param: str) -> list[int]:
     """Numbers from 0 to end - 1, in rising order, once each; None for all of them.
@@ -284,23 +275,6 @@ def check_size(shapes: Iterable[tuple[int, ...]]) -> None:
             "for fewer layers or positions, or a shorter text",
             param="ids",
         )
-
-
-def row_of(values: Any, length: int) -> array[float]:
-    """A steering vector.
-
-    Raises:
-        RequestError: it has another length, or is none.
-    """
-    try:
-        found = floats(values)
-    except (TypeError, ValueError):
-        found = array("f")
-    if len(found) != length:
-        raise RequestError(
-            f"a steering vector must be {length} numbers, the model's hidden size", param="vectors"
-        )
-    return found
 
 
 def called_with_rows(hook: Hook) -> Callable[[int, range, array[float]], array[float]]:

@@ -12,22 +12,26 @@ from webllm_py.api import (
     ChatCompletionChunk,
     ChatResponses,
     Completion,
-    CompletionRequest,
     CompletionResponses,
     parse_chat_request,
     parse_completion_request,
 )
 from webllm_py.api.stream import Identity
-from webllm_py.engine.answers import Asked, Prompt
-from webllm_py.errors import ContextLengthError, ImageError, RequestError
+from webllm_py.engine.answers import Asked
+from webllm_py.engine.prompts import (
+    Prompt,
+    completion_prompt,
+    see_images,
+    text_tokens,
+    tokens_of,
+)
+from webllm_py.errors import RequestError
 from webllm_py.streaming import Stream
-from webllm_py.units import counted
 
 if TYPE_CHECKING:
     from array import array
 
     from webllm_py.api.embeddings import CreateEmbeddingResponse
-    from webllm_py.images.prepared import PreparedImage
     from webllm_py.loading import LoadedModel
     from webllm_py.runtime.embeds import Embeds
     from webllm_py.tokenizer import Tokenizer
@@ -65,60 +69,6 @@ class Host(Protocol):
 
     async def respond(self, asked: Asked) -> Any:
         """Answer a request in its turn."""
-
-
-async def see_images(
-    model: LoadedModel, messages: Sequence[Mapping[str, Any]]
-) -> list[PreparedImage]:
-    """A conversation's images, as the model's own processor lays them out.
-
-    Raises:
-        ImageError: an image cannot be had or decoded, or the model does not see.
-    """
-    from webllm_py.images.prepared import prepare
-    from webllm_py.images.source import image_parts, load_images
-
-    parts = list(image_parts(messages))
-    if model.processor is None:
-        config = model.executor.model.config
-        raise ImageError(
-            f"{model.checkpoint.name} ({config.architecture}) reads text only, and messages hold "
-            f"{counted(len(parts), 'image')}; load a model that sees, as SmolVLM",
-            param=parts[0][0],
-        )
-    images = await load_images(parts)
-    return [
-        prepare(image, model.processor, part["detail"])
-        for image, (_, part) in zip(images, parts, strict=True)
-    ]
-
-
-def tokens_of(tokenizer: Tokenizer, text: str, images: Sequence[PreparedImage]) -> list[int]:
-    """The tokens of a prompt whose text marks where its images are.
-
-    Raises:
-        RequestError: the template left an image out, or wrote one twice.
-    """
-    from webllm_py.chat.tool_texts import IMAGE_MARK
-
-    pieces = text.split(IMAGE_MARK)
-    if len(pieces) != len(images) + 1:
-        raise RequestError(
-            f"this model's chat template has places for {counted(len(pieces) - 1, 'image')}, and "
-            f"messages hold {len(images)}",
-            param="messages",
-        )
-    tokens: list[int] = []
-    written = ""
-    for before, image in zip(pieces, (*images, None), strict=True):
-        written += before
-        for piece in image.pieces if image else ():
-            if isinstance(piece, str):
-                written += piece
-            else:
-                tokens += [*tokenizer.encode(written), *piece]
-                written = ""
-    return [*tokens, *tokenizer.encode(written)]
 
 
 class Chat:
@@ -237,67 +187,13 @@ class Completions:
         config = model.executor.model.config
         request.check_vocabulary(config.vocab_size)
         request.check_layers(config.n_layers, config.hidden_size)
-        prompts = [self._prompt(model, request, prompt) for prompt in request.prompts]
+        prompts = []
+        for given in request.prompts:
+            prompt = completion_prompt(model.tokenizer, request, given)
+            engine.check_length(prompt.tokens, "prompt")
+            prompts.append(prompt)
         responses = CompletionResponses(request.model or engine.name, identity)
         return Asked("completion", fields, request, prompts, responses)
-
-    def _prompt(
-        self, model: LoadedModel, request: CompletionRequest, prompt: str | tuple[int, ...]
-    ) -> Prompt:
-        if request.suffix is not None:
-            return self._infill_prompt(model, request, prompt)
-        tokenizer = model.tokenizer
-        before = 0
-        if isinstance(prompt, str):
-            tokens = tokenizer.encode(prompt, add_special=True)
-            if tokenizer.add_eos and tokens and tokens[-1] == tokenizer.eos_id:
-                tokens.pop()  # the text is to go on
-            echo = prompt
-            before = len(tokens) - len(tokenizer.encode(prompt))
-        else:
-            tokens, echo = list(prompt), tokenizer.decode(prompt)
-        if not tokens:
-            raise RequestError(
-                "the prompt is empty, and this model has no token that begins a text",
-                param="prompt",
-            )
-        self._engine.check_length(tokens, "prompt")
-        return Prompt(
-            tokens,
-            continues=bool(echo),
-            echo=echo if request.echo else "",
-            echoed=range(before, len(tokens)) if request.echo else range(0),
-        )
-
-    def _infill_prompt(
-        self, model: LoadedModel, request: CompletionRequest, prompt: str | tuple[int, ...]
-    ) -> Prompt:
-        """A prompt and what is to come behind the model's text.
-
-        Raises:
-            RequestError: the model has no tokens for this.
-        """
-        tokenizer, infill = model.tokenizer, model.tokenizer.infill
-        if infill is None:
-            raise RequestError(
-                "this model has no tokens for filling in text before a 'suffix'; leave it out, or "
-                "load a model that has them, as many models for code do",
-                param="suffix",
-                code="unsupported_parameter",
-            )
-        text = tokenizer.decode(prompt) if not isinstance(prompt, str) else prompt
-        before = list(prompt) if not isinstance(prompt, str) else tokenizer.encode(prompt)
-        begin = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
-        tokens = [*begin, *infill.prompt(before, tokenizer.encode(request.suffix or ""))]
-        self._engine.check_length(tokens, "prompt")
-        first = len(begin) + 1
-        return Prompt(
-            tokens,
-            continues=True,
-            echo=text if request.echo else "",
-            echoed=range(first, first + len(before)) if request.echo else range(0),
-            ends=infill.ends,
-        )
 
 
 class Embeddings:
@@ -338,19 +234,3 @@ class Embeddings:
             tokens=sum(map(len, texts)),
             normalized=embedder.normalized,
         )
-
-
-def text_tokens(
-    tokenizer: Tokenizer, text: str | tuple[int, ...], param: str, limit: int
-) -> Sequence[int]:
-    """A text's tokens, to be embedded; at most ``limit``."""
-    tokens = tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
-    if len(tokens) > limit:
-        raise ContextLengthError(
-            f"this model embeds texts of up to {limit:,} tokens, and {param} has "
-            f"{len(tokens):,}; cut it into parts",
-            param=param,
-        )
-    if not tokens:
-        raise RequestError(f"'{param}' has no tokens", param=param)
-    return tokens

@@ -1,0 +1,109 @@
+"""How an engine answers: in its turn, with what the request brings, whole or piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from webllm_py.api import AdapterChoice
+from webllm_py.engine.answers import Answer, Asked
+from webllm_py.errors import RequestTimeoutError
+from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.pages import Mix
+from webllm_py.streaming import Stream
+
+if TYPE_CHECKING:
+    from array import array
+
+    from webllm_py.engine.turns import Line
+    from webllm_py.fetch.kept_answers import KeptAnswer
+    from webllm_py.gpu import Device
+    from webllm_py.loading import LoadedModel
+
+__all__ = ["Responding"]
+
+
+class Responding:
+    """The part of ``Engine`` that answers requests."""
+
+    if TYPE_CHECKING:
+        _line: Line
+
+        @property
+        def loaded(self) -> LoadedModel: ...
+        @asynccontextmanager
+        def steered(self, vectors: Mapping[int, array[float]] | None) -> AsyncIterator[None]: ...
+        def _mix(self, choice: AdapterChoice | None, model: str | None = None) -> Mix: ...
+        async def _executor_after(self, lost: Device) -> Executor: ...
+        def _kept(
+            self, asked: Asked, answer: Answer, known: KeptAnswer | None
+        ) -> AbstractAsyncContextManager[None]: ...
+
+    async def respond(self, asked: Asked, known: KeptAnswer | None = None) -> Any:
+        """Answer a request in its turn: a whole response, or a stream of pieces.
+
+        Args:
+            known: what another process kept of this answer, if it was begun.
+        """
+        request = asked.request
+        self._mix(request.adapters, request.model)  # what is not loaded is told at once
+        place, submitted = self._line.join(shares=request.shares), time.perf_counter()
+
+        @asynccontextmanager
+        async def turn() -> AsyncIterator[Answer]:
+            async with time_limit(request.timeout), place, self.steered(request.steering):
+                model = self.loaded
+                images = [image for prompt in asked.prompts for image in prompt.images]
+                with ExitStack() as held:
+
+                    def hold(executor: Executor) -> Executor:
+                        if executor.images and images:
+                            held.enter_context(executor.images.holding(images))
+                        return executor
+
+                    async def revived(lost: Device) -> Executor:
+                        return hold(await self._executor_after(lost))
+
+                    answer = Answer(
+                        hold(model.executor),
+                        model.tokenizer,
+                        asked,
+                        masks=model.token_masks if request.grammar else None,
+                        adapters=lambda: self._mix(request.adapters, request.model),
+                        submitted=submitted,
+                        interrupted=lambda: place.interrupted,
+                        revived=revived,
+                        known=known,
+                    )
+                    async with self._kept(asked, answer, known):
+                        yield answer
+
+        async def pieces() -> AsyncIterator[Any]:
+            async with turn() as answer:
+                async for piece in answer.pieces():
+                    yield piece
+
+        if request.stream:
+            return Stream(pieces(), at_end=place.leave)
+        async with turn() as answer:
+            return await answer.whole()
+
+
+@asynccontextmanager
+async def time_limit(seconds: float | None) -> AsyncIterator[None]:
+    """So long may what is inside take.
+
+    Raises:
+        RequestTimeoutError: it did not end in time, and was cancelled.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if seconds is None or not limit.expired():
+            raise
+        raise RequestTimeoutError(seconds) from None

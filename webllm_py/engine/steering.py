@@ -1,0 +1,123 @@
+"""What an engine lets one change of a model at work: vectors, added to what leaves a layer."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from webllm_py.arrays import floats
+from webllm_py.engine.open_box import whole_numbers
+from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
+from webllm_py.together import uninterrupted
+
+if TYPE_CHECKING:
+    from webllm_py.engine.turns import Line
+    from webllm_py.loading import LoadedModel
+
+__all__ = ["WithSteering"]
+
+Steering: TypeAlias = tuple[Mapping[int, "array[float]"], ...]
+
+
+class WithSteering:
+    """The part of ``Engine`` that steers."""
+
+    if TYPE_CHECKING:
+        _line: Line
+
+        @property
+        def loaded(self) -> LoadedModel: ...
+        async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
+
+    _steering: Steering = ()
+
+    @asynccontextmanager
+    async def steer(self, vectors: Mapping[int, Any]) -> AsyncIterator[None]:
+        """While this lasts, add a vector to what leaves a layer, at every position of every
+        request, of ``logits`` and ``inspect`` too::
+
+            async with engine.steer({4: 3 * direction}):
+                reply = await engine.chat.completions.create(messages=messages)
+
+        Inside another one, both are added. Beginning and ending it waits for requests under way and
+        forgets the prefix cache, whose keys and values came about otherwise.
+
+        Args:
+            vectors: by layer, from 0: hidden-size numbers each, in whatever holds them.
+
+        Raises:
+            RequestError: a layer that the model does not have, or a vector of another length.
+        """
+        config = self.loaded.executor.model.config
+        layers = whole_numbers(vectors, config.n_layers, "vectors")
+        added = {layer: row_of(vectors[layer], config.hidden_size) for layer in layers}
+        try:
+            await self._steer(lambda others: (*others, added))
+            yield
+        finally:
+            # `is`: another one may hold equal vectors. Goes on when who waits for it is cancelled.
+            rest = self._steer(lambda all: tuple(one for one in all if one is not added))
+            await asyncio.shield(asyncio.ensure_future(rest))
+
+    async def _steer_again(self) -> None:
+        """Of a model that was loaded again."""
+        if self._steering:
+            await self._add(self._steering)
+
+    async def _steer(self, change: Callable[[Steering], Steering]) -> None:
+        """To what ``change`` makes of those that there are when its turn comes."""
+        async with self._line.join():
+            self._steering = change(self._steering)
+            await self._surviving(lambda: self._add(self._steering))
+
+    async def _add(self, steering: Steering) -> None:
+        from webllm_py.runtime.steering import steer
+
+        await steer(self.loaded.executor, added_up(steering))
+
+    @asynccontextmanager
+    async def steered(self, vectors: Mapping[int, array[float]] | None) -> AsyncIterator[None]:
+        """Add these as well, in a turn that nobody shares; None, or no vectors, changes nothing."""
+        if not vectors:
+            yield
+            return
+        before = self._steering
+        self._steering = (*before, vectors)  # which a model that is loaded again gets as well
+        try:
+            await self._surviving(lambda: self._add(self._steering))
+            yield
+        finally:
+            self._steering = before
+            # A model that is gone has none; one that is loaded again gets those of then.
+            with suppress(EngineClosedError, DeviceLostError):
+                await uninterrupted(self._add(before))
+
+
+def added_up(steering: Iterable[Mapping[int, array[float]]]) -> dict[int, array[float]]:
+    """The sum of the vectors of each layer."""
+    total: dict[int, array[float]] = {}
+    for vectors in steering:
+        for layer, vector in vectors.items():
+            before = total.get(layer, array("f", bytes(4 * len(vector))))
+            total[layer] = array("f", (a + b for a, b in zip(before, vector, strict=True)))
+    return total
+
+
+def row_of(values: Any, length: int) -> array[float]:
+    """A steering vector.
+
+    Raises:
+        RequestError: it has another length, or is none.
+    """
+    try:
+        found = floats(values)
+    except (TypeError, ValueError):
+        found = array("f")
+    if len(found) != length:
+        raise RequestError(
+            f"a steering vector must be {length} numbers, the model's hidden size", param="vectors"
+        )
+    return found
