@@ -88,7 +88,7 @@ MORE_NAMES = {
     "phi3": {"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"},
 }
 # Whose q and k rows have the two halves of a head alternate.
-ALTERNATING = ("llama", "mistral3", "smollm3")
+ALTERNATING = ("llama", "mistral3", "smollm3", "granite")
 # Whose files tell which layers have a sliding window.
 PATTERNED: tuple[str, ...] = ()
 LAYER = re.compile(r"(?:model\.layers|gpt_neox\.layers|transformer\.h)\.(\d+)\.(.+)")

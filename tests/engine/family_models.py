@@ -185,6 +185,17 @@ FAMILY_MODELS = {
             prompts=(150, 45, 33),
         ),
         FamilyModel("olmo2", "olmo2", gguf="olmo2"),
+        FamilyModel(
+            "granite",
+            "granite",
+            {
+                "embedding_multiplier": 3.0,
+                "residual_multiplier": 0.4,
+                "attention_multiplier": 0.15,
+                "logits_scaling": 2.0,
+            },
+            gguf="granite",
+        ),
         FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
         FamilyModel(
             "stablelm-12b",
