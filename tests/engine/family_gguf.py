@@ -90,7 +90,7 @@ MORE_NAMES = {
 # Whose q and k rows have the two halves of a head alternate.
 ALTERNATING = ("llama", "mistral3", "smollm3", "granite")
 # Whose files tell which layers have a sliding window.
-PATTERNED: tuple[str, ...] = ()
+PATTERNED = ("olmo3",)
 LAYER = re.compile(r"(?:model\.layers|gpt_neox\.layers|transformer\.h)\.(\d+)\.(.+)")
 
 
@@ -230,6 +230,7 @@ def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str
                 f"{prefix}factor": rope["factor"],
                 f"{prefix}original_context_length": original,
                 f"{prefix}yarn_attn_factor": rope.get("attention_factor"),
+                f"{prefix}attn_factor": rope.get("attention_factor"),  # OLMo 3's first files
                 f"{prefix}yarn_log_multiplier": rope.get("mscale_all_dim"),
             }
         case "longrope":

@@ -186,6 +186,19 @@ FAMILY_MODELS = {
         ),
         FamilyModel("olmo2", "olmo2", gguf="olmo2"),
         FamilyModel(
+            "olmo3",
+            "olmo3",
+            {
+                "num_hidden_layers": 8,
+                "sliding_window": 40,
+                "rope_parameters": {
+                    "full_attention": {**YARN, "attention_factor": 1.2},
+                    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                },
+            },
+            gguf="olmo2",
+        ),
+        FamilyModel(
             "granite",
             "granite",
             {

@@ -20,6 +20,7 @@ ALIASES: Mapping[str, str] = {
     "qwen35": "qwen3_5_text",
     "gemma3_text": "gemma3",
     "phi3_v": "phi3",
+    "olmo3": "olmo2",
     "gpt-oss": "gpt_oss",
     "phi2": "phi",
     "gptneox": "gpt_neox",
