@@ -85,6 +85,11 @@ MORE_NAMES = {
         "mlp.up_exps": "ffn_up_exps",
         "mlp.down_exps": "ffn_down_exps",
     },
+    "glm4": {
+        "post_self_attn_layernorm": "post_attention_norm",
+        "post_mlp_layernorm": "post_ffw_norm",
+        "mlp.gate_up_proj": "ffn_up",
+    },
     "phi3": {"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"},
 }
 # Whose q and k rows have the two halves of a head alternate.

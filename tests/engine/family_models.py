@@ -209,6 +209,7 @@ FAMILY_MODELS = {
             },
             gguf="granite",
         ),
+        FamilyModel("glm4", "glm4", {"head_dim": 32}, gguf="glm4"),
         FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
         FamilyModel(
             "stablelm-12b",
