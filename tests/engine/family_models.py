@@ -210,6 +210,8 @@ FAMILY_MODELS = {
             gguf="granite",
         ),
         FamilyModel("glm4", "glm4", {"head_dim": 32}, gguf="glm4"),
+        FamilyModel("starcoder2", "starcoder2", gguf="starcoder2"),
+        FamilyModel("starcoder2-window", "starcoder2", {"sliding_window": 40}),
         FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
         FamilyModel(
             "stablelm-12b",
