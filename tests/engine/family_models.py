@@ -212,6 +212,8 @@ FAMILY_MODELS = {
         FamilyModel("glm4", "glm4", {"head_dim": 32}, gguf="glm4"),
         FamilyModel("starcoder2", "starcoder2", gguf="starcoder2"),
         FamilyModel("starcoder2-window", "starcoder2", {"sliding_window": 40}),
+        FamilyModel("cohere", "cohere", {"logit_scale": 2.0}, gguf="command-r"),
+        FamilyModel("command-r-plus", "cohere", {"use_qk_norm": True, "logit_scale": 1.5}),
         FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
         FamilyModel(
             "stablelm-12b",

@@ -24,6 +24,7 @@ ALIASES: Mapping[str, str] = {
     "gpt-oss": "gpt_oss",
     "phi2": "phi",
     "gptneox": "gpt_neox",
+    "command-r": "cohere",
 }
 # GGUF's general.architecture, or config.json's model_type -> the family's file here.
 FAMILIES: Mapping[str, str] = {
