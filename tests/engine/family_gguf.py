@@ -37,6 +37,7 @@ MORE_NAMES = {
     "gemma2": BEHIND,
     "gemma3": BEHIND,
     "olmo2": BEHIND,
+    "exaone4": BEHIND,
     "phi2": {
         "model.final_layernorm": "output_norm",
         "self_attn.dense": "attn_output",
@@ -96,7 +97,7 @@ MORE_NAMES = {
 # Whose q and k rows have the two halves of a head alternate.
 ALTERNATING = ("llama", "mistral3", "smollm3", "granite")
 # Whose files tell which layers have a sliding window.
-PATTERNED = ("olmo3",)
+PATTERNED = ("olmo3", "exaone4")
 LAYER = re.compile(r"(?:model\.layers|gpt_neox\.layers|transformer\.h)\.(\d+)\.(.+)")
 
 

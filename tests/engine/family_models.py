@@ -16,6 +16,14 @@ YARN = {
     "factor": 4.0,
     "original_max_position_embeddings": 48,
 }
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
 LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0}
 # No whole blocks of 32.
 UNEVEN = {"hidden_size": 92, "intermediate_size": 100}
@@ -214,6 +222,28 @@ FAMILY_MODELS = {
         FamilyModel("starcoder2-window", "starcoder2", {"sliding_window": 40}),
         FamilyModel("cohere", "cohere", {"logit_scale": 2.0}, gguf="command-r"),
         FamilyModel("command-r-plus", "cohere", {"use_qk_norm": True, "logit_scale": 1.5}),
+        FamilyModel(
+            "exaone4",
+            "exaone4",
+            {
+                "head_dim": 32,
+                "sliding_window": None,
+                "layer_types": ["full_attention"] * 2,
+                "rope_parameters": LLAMA3,
+            },
+            gguf="exaone4",
+        ),
+        FamilyModel(
+            "exaone4-32b",
+            "exaone4",
+            {
+                "head_dim": 32,
+                "num_hidden_layers": 8,
+                "sliding_window": 40,
+                "rope_parameters": LLAMA3,
+            },
+            gguf="exaone4",
+        ),
         FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
         FamilyModel(
             "stablelm-12b",
