@@ -232,12 +232,13 @@ def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str
         case "linear":
             return {f"{prefix}type": kind, f"{prefix}factor": rope["factor"]}
         case "yarn":
+            # OLMo 3's first files.
+            attn_factor = "attn_factor" if config["model_type"] == "olmo3" else "yarn_attn_factor"
             return {
                 f"{prefix}type": kind,
                 f"{prefix}factor": rope["factor"],
                 f"{prefix}original_context_length": original,
-                f"{prefix}yarn_attn_factor": rope.get("attention_factor"),
-                f"{prefix}attn_factor": rope.get("attention_factor"),  # OLMo 3's first files
+                f"{prefix}{attn_factor}": rope.get("attention_factor"),
                 f"{prefix}yarn_log_multiplier": rope.get("mscale_all_dim"),
             }
         case "longrope":

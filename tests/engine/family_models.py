@@ -244,6 +244,16 @@ FAMILY_MODELS = {
             },
             gguf="exaone4",
         ),
+        FamilyModel(
+            "ernie4_5",
+            "ernie4_5",
+            {
+                "head_dim": 40,
+                "use_bias": True,
+                "rope_parameters": {**YARN, "attention_factor": 1.1},
+            },
+            gguf="ernie4_5",
+        ),
         FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
         FamilyModel(
             "stablelm-12b",
