@@ -66,6 +66,7 @@ MORE_NAMES = {
         "mlp.c_proj": "ffn_down",
     },
     "qwen3moe": {"mlp.gate": "ffn_gate_inp"},
+    "granite": {"shared_mlp.output_linear": "ffn_down"},
     "qwen35": {
         "post_attention_layernorm": "post_attention_norm",
         "linear_attn.in_proj_qkv": "attn_qkv",
@@ -272,6 +273,9 @@ def with_experts_together(weights: Weights) -> Weights:
             for i, half in enumerate(part.split("_")):
                 step = part.count("_") + 1
                 others[f"{stem}{half}_exps.{kind}"] = np.ascontiguousarray(turned[:, i::step])
+        elif "shared_mlp.input_linear" in name:
+            for half, part in zip(("gate", "up"), np.split(weight, 2), strict=True):
+                others[name.replace("shared_mlp.input_linear", f"mlp.{half}_proj")] = part
         elif name.endswith(".sinks"):
             others[f"{name}.weight"] = weight
         else:
