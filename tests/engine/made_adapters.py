@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 from expected import FIXTURES, Expected
-from family_models import FAMILY_MODELS, FamilyModel
+from family_models import FAMILY_MODELS
 from formats import gguf_bytes
+from made_families import FamilyModel
 from made_models import SMALL, Spec, Weights, checksum, gguf_tensor_name, hashes, noise
 from model_files import interleaved, write_safetensors
 

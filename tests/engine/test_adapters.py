@@ -13,9 +13,10 @@ import openai
 import pytest
 from engine_tools import PRINTABLE_ONLY, Teacher, said
 from expected import Expected
-from family_files import write_family_folder, write_family_gguf
-from family_models import FamilyModel, Recorded
+from family_files import write_family_folder
+from family_gguf import write_family_gguf
 from made_adapters import ADAPTERS, MIX, MadeAdapter, RecordedAdapter, small_gguf
+from made_families import FamilyModel, Recorded
 from made_models import SMALL
 from model_files import Files, write_safetensors
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_tools import generation_logits
-from family_files import in_mxfp4, write_family_folder, write_family_gguf, write_family_mlc
-from family_models import FAMILY_MODELS, LAST, LONG_MODELS, FamilyModel, Recorded
+from family_files import in_mxfp4, write_family_folder, write_family_mlc
+from family_gguf import write_family_gguf
+from family_models import FAMILY_MODELS, LAST, LONG_MODELS
+from made_families import FamilyModel, Recorded
 from made_models import SPECS, checksum
 from test_readme import README
 

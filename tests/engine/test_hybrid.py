@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from engine_tools import Teacher
 from executor_tools import drawn, drawn_together
-from family_files import write_family_folder, write_family_gguf
-from family_models import FAMILY_MODELS, Recorded
+from family_files import write_family_folder
+from family_gguf import write_family_gguf
+from family_models import FAMILY_MODELS
+from made_families import Recorded
 
 import webllm_py
 from webllm_py import CorruptCheckpointError, Engine, RequestError

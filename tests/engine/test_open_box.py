@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from engine_tools import generation_logits, said
 from family_files import write_family_folder
-from family_models import FAMILY_MODELS, Recorded
+from family_models import FAMILY_MODELS
 from inspected import INSPECTED, INSPECTED_PROMPT, inspection_error
+from made_families import Recorded
 from made_models import SMALL, noise, tokens_of, weights_of
 from model_files import Files
 

@@ -266,12 +266,13 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
             SLICE=n,
             **{"LANES": 16, "GROUPS": 2, "QUADS": 1, "UNROLL": 2, "THREADS": 32},
             Y_STRIDE=n,
+            RESIDUAL_SCALE=0.5,
             **words,
         ),
         {**given, **arrays, "vectors": np.zeros(4, np.float32), "y": np.ones(n, np.float32)},
         (-(-n // 8),),
     )
-    product = 1 + weight[:, :width] @ expected.ravel()
+    product = 1 + 0.5 * weight[:, :width] @ expected.ravel()
     np.testing.assert_allclose(out["y"], product, rtol=0, atol=3e-6 * width)
 
 

@@ -56,6 +56,7 @@ async def test_gemv_stores_norm_and_bias(
     bias = rng.standard_normal(n).astype(np.float32)
     expected = weight @ (x[0] * norm[0] / np.sqrt((x**2).sum() / k + 1e-5)) + bias
     for lanes, groups, quads, unroll in ((8, 4, 1, 4), (32, 2, 2, 2), (1, 16, 1, 1)):
+        scale = 1 / quads
         gemv = kernel(
             "gemv",
             snippets=snippets("gemv", fmt, "store"),
@@ -73,6 +74,7 @@ async def test_gemv_stores_norm_and_bias(
             BIAS_AT=x.shape[1] // 4,
             EPS=1e-5,
             Y_STRIDE=n,
+            LOGIT_SCALE=scale,
         )
         vectors = np.concatenate([norm[0], bias, np.zeros(-n % 4, np.float32)])
         out = await runner.run(
@@ -80,7 +82,7 @@ async def test_gemv_stores_norm_and_bias(
             {"x": x, "vectors": vectors, "y": np.zeros(n, np.float32), **arrays},
             (-(-n // (4 * quads * groups)),),
         )
-        np.testing.assert_allclose(out["y"], expected, rtol=0, atol=2e-6 * k)
+        np.testing.assert_allclose(out["y"], scale * expected, rtol=0, atol=2e-6 * k)
 
 
 @pytest.mark.parametrize(

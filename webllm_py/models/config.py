@@ -95,7 +95,7 @@ class ModelConfig:
         context_length: the positions that it was trained for (with its rope scaling).
         rotary_dim: leading elements of a head that are rotated.
         adjacent_pairs: whether the file's q and k rows have rotary pairs side by side (some of
-            GGUF's) rather than half a head apart (everybody else's).
+            GGUF's, a few families') rather than half a head apart (everybody else's).
         layer_kinds: of each layer; empty if all are ``LayerKind()``.
         local_rope_theta: of layers whose rope is "local".
         norm: RMSNorm or LayerNorm.
@@ -111,7 +111,8 @@ class ModelConfig:
         qkv_by_head: whether a tensor of q, k and v has these three of a head next to each other.
         qk_norm: RMSNorm of queries and keys, of each head or of all together; or LayerNorm of each
             head, with weights of its own.
-        embedding_scale: of the embedding table's rows.
+        embedding_scale, logit_scale: of the embedding table's rows; of logits.
+        residual_scale: of what attention and MLP add to what goes into them.
         attention_scale: of scores; 0 for 1 / sqrt(head_dim).
         query_growth: queries grow by so much with the logarithm of how many original contexts their
             position is from the start (Llama 4's attention temperature).
@@ -156,6 +157,8 @@ class ModelConfig:
     pre_norm: bool = True
     post_norm: bool = False
     embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    logit_scale: float = 1.0
     attention_scale: float = 0.0
     query_growth: float = 0.0
     attention_softcap: float = 0.0
@@ -255,7 +258,14 @@ COUNTS = (
     "rotary_dim",
     "context_length",
 )
-POSITIVE = ("norm_eps", "rope_theta", "local_rope_theta", "embedding_scale")
+POSITIVE = (
+    "norm_eps",
+    "rope_theta",
+    "local_rope_theta",
+    "embedding_scale",
+    "residual_scale",
+    "logit_scale",
+)
 NOT_NEGATIVE = (
     "glu_limit",
     "attention_scale",

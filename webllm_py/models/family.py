@@ -43,7 +43,8 @@ class Family:
             or what finds it from the others.
         in_mlc: whether MLC's folders of the family are read.
         transposed: tensors of a layer that safetensors hold the other way round.
-        adjacent_in_gguf: whether GGUF's q and k rows have rotary pairs side by side.
+        adjacent_in: kinds of files (``Checkpoint.kind``) where q's and k's rotary pairs are side by
+            side.
         by_head: whether Hugging Face's q, k and v are one tensor, these three of a head together.
     """
 
@@ -53,7 +54,7 @@ class Family:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     transposed: tuple[str, ...] = ()
     in_mlc: bool = True
-    adjacent_in_gguf: bool = False
+    adjacent_in: tuple[str, ...] = ()
     by_head: bool = False
 
 
@@ -109,7 +110,7 @@ def _config_of(
         "context_length": n.get("max_position_embeddings", "context_length", *context),
         "rope_theta": rope.get("rope_theta", n.get("rope_theta", "rope.freq_base", 10000.0)),
         "rope_scaling": scaling,
-        "adjacent_pairs": n.gguf and family.adjacent_in_gguf,
+        "adjacent_pairs": checkpoint.kind in family.adjacent_in,
         "qkv_by_head": n.as_transformers and family.by_head,
         "activation": "silu" if n.gguf else activation(n.get("hidden_act", "", "silu")),
     }

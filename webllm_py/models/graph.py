@@ -179,6 +179,8 @@ class Graph(Recording):
         buffers = self.buffers
         behind = post_norm in self.weights.vectors
         epilogue, target = ("store", buffers.projected) if behind else ("residual", buffers.hidden)
+        if not behind:
+            constants |= self.residual_scale
         stride = padded(self.config.hidden_size)
         self.linear(
             name, sources, epilogue, {"y": target}, snippets=snippets, Y_STRIDE=stride, **constants
@@ -242,7 +244,8 @@ class Graph(Recording):
         """hidden += the weighted projections of what ``gated_experts`` left."""
         words, stride = {"epilogue": "epilogue/residual"}, padded(self.config.hidden_size)
         buffers = self.buffers
-        self.expert_linear(name, buffers.gated, buffers.hidden, words, stride, SUM=True)
+        scale = self.residual_scale
+        self.expert_linear(name, buffers.gated, buffers.hidden, words, stride, SUM=True, **scale)
 
     def steer(self, layer: int) -> None:
         """hidden += what is added after the layer, if anything is."""
@@ -251,6 +254,12 @@ class Graph(Recording):
             bound = {"vector": self.buffers.steering[layer], "x": self.buffers.hidden}
             groups = (-(-blocks * 8 // 64), self.rows, 1)
             self.dispatches.append(Dispatch(kernel("steer", BLOCKS=blocks), bound, groups))
+
+    @property
+    def residual_scale(self) -> dict[str, float]:
+        """Of what is added to the hidden rows."""
+        scale = self.config.residual_scale
+        return {"RESIDUAL_SCALE": scale} if scale != 1 else {}
 
     @property
     def activation(self) -> dict[str, str]:
@@ -277,4 +286,5 @@ class Graph(Recording):
             {"y": self.buffers.logits},
             Y_STRIDE=self.config.vocab_size,
             SOFTCAP=self.config.output_softcap,
+            LOGIT_SCALE=self.config.logit_scale,
         )

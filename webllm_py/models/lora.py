@@ -212,7 +212,8 @@ class Placing:
         """Of q, k and v, from B's below each other or from one B each. The adapter's rows have the
         order of its own kind of file, whatever kind the model's is."""
         c, family = self.model.config, family_of(self.model.config.architecture)
-        adjacent = self.adapter.gguf and family.adjacent_in_gguf
+        kind = "gguf" if self.adapter.gguf else "huggingface"
+        adjacent = kind in family.adjacent_in
         by_head = fused and family.by_head and not self.adapter.gguf
         found, first = [], 0
         for i, heads in enumerate((c.n_heads, c.n_kv_heads, c.n_kv_heads)):

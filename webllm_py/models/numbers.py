@@ -96,12 +96,13 @@ class Numbers:
         return rope, {}
 
     def sliding(self, every: int) -> list[bool]:
-        """Which layers have a sliding window: those that config.json says, else all but the last of
-        every so many."""
-        types = None if self.gguf else self.metadata.get("layer_types")
+        """Which layers have a sliding window: those that the file says, else all but the last of
+        so many as it says, or of ``every``."""
+        pattern = self.get("sliding_window_pattern", "attention.sliding_window_pattern", every)
+        types = pattern if self.gguf else self.metadata.get("layer_types")
         if isinstance(types, list):
-            return [kind == "sliding_attention" for kind in types]
-        return [bool((i + 1) % every) for i in range(self.layers)]
+            return [kind in (True, "sliding_attention") for kind in types]
+        return [bool((i + 1) % pattern) for i in range(self.layers)]
 
 
 MEANT = {"hidden_size": "hidden size", "num_attention_heads": "number of heads"}

@@ -170,10 +170,10 @@ def scaling_from_gguf(architecture: str, metadata: Mapping[str, Any]) -> RopeSca
             return RopeScaling("linear", positive(found, "factor"))
         case "yarn":
             factor = positive(found, "factor")
-            if positive(found, "yarn_attn_factor", 1.0) != 1:
-                raise UnsupportedModelError("rope.scaling.yarn_attn_factor is not supported yet")
             log = found.get("yarn_log_multiplier")
             length = yarn_length(factor) / (yarn_length(factor, log) if log else 1.0)
+            # config.json's attention_factor, which is all of the length.
+            length = positive(found, "yarn_attn_factor", length)
             return RopeScaling(
                 "yarn",
                 factor,

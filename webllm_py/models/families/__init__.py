@@ -4,40 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from pkgutil import iter_modules
 
 from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.family import Family
 
 __all__ = ["ENCODERS", "FAMILIES", "family_of"]
 
+# Further names of what a file is for: a file's own name is config.json's model_type, and mostly
+# GGUF's general.architecture as well.
+ALIASES: Mapping[str, str] = {
+    "mistral": "llama",
+    "mistral3": "ministral3",
+    "qwen3moe": "qwen3_moe",
+    "qwen35": "qwen3_5_text",
+    "gemma3_text": "gemma3",
+    "phi3_v": "phi3",
+    "olmo3": "olmo2",
+    "gpt-oss": "gpt_oss",
+    "phi2": "phi",
+    "gptneox": "gpt_neox",
+    "command-r": "cohere",
+}
 # GGUF's general.architecture, or config.json's model_type -> the family's file here.
 FAMILIES: Mapping[str, str] = {
-    "llama": "llama",
-    "mistral": "llama",
-    "ministral3": "ministral3",
-    "mistral3": "ministral3",
-    "smollm3": "smollm3",
-    "qwen2": "qwen2",
-    "qwen3": "qwen3",
-    "qwen3_moe": "qwen3_moe",
-    "qwen3moe": "qwen3_moe",
-    "qwen3_5_text": "qwen3_5",
-    "qwen35": "qwen3_5",
-    "gemma": "gemma",
-    "gemma2": "gemma2",
-    "gemma3": "gemma3",
-    "gemma3_text": "gemma3",
-    "phi3": "phi3",
-    "phi3_v": "phi3",
-    "olmo2": "olmo2",
-    "gpt_oss": "gpt_oss",
-    "gpt-oss": "gpt_oss",
-    "stablelm": "stablelm",
-    "phi": "phi",
-    "phi2": "phi",
-    "gpt_neox": "gpt_neox",
-    "gptneox": "gpt_neox",
-    "gpt2": "gpt2",
+    **{module.name: module.name for module in iter_modules(__path__)},
+    **ALIASES,
 }
 
 # Those of text encoders: ``models.bert.encoder_for``.

@@ -26,7 +26,6 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     theta = n.get("rope_theta", "rope.freq_base", rope.get("rope_theta", 1e6))
     local_theta = n.get("rope_local_base_freq", "rope.freq_base_swa", local.get("rope_theta", 1e4))
     window = n.get("sliding_window", "attention.sliding_window", 4096) or 0
-    every = n.get("sliding_window_pattern", "attention.sliding_window_pattern", 6)
     sliding, full = LayerKind(window, "local"), LayerKind()
     return {
         **gemma2.differences(n),
@@ -34,7 +33,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
         "attention_scale": gemma2.scale(n, LARGEST),
         "rope_theta": theta,
         "local_rope_theta": local_theta,
-        "layer_kinds": tuple(sliding if s else full for s in n.sliding(every)),
+        "layer_kinds": tuple(sliding if s else full for s in n.sliding(6)),
     }
 
 

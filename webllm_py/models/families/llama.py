@@ -24,4 +24,4 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     return found
 
 
-FAMILY = Family(differences, adjacent_in_gguf=True)
+FAMILY = Family(differences, adjacent_in=("gguf",))

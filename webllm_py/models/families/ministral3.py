@@ -19,4 +19,4 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     return {**llama.differences(n), "query_growth": growth}
 
 
-FAMILY = Family(differences, adjacent_in_gguf=True)
+FAMILY = Family(differences, adjacent_in=("gguf",))

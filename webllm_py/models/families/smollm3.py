@@ -23,4 +23,4 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     return {"layer_kinds": kinds}
 
 
-FAMILY = Family(differences, in_mlc=False, adjacent_in_gguf=True)
+FAMILY = Family(differences, in_mlc=False, adjacent_in=("gguf",))

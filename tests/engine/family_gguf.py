@@ -1,0 +1,322 @@
+"""Writes the families' models as GGUF, as llama.cpp's converter does."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from formats import gguf_bytes
+from made_families import FamilyModel, Recorded
+from made_models import GGUF_NAMES, Weights
+from model_files import TYPES, interleaved, tokenizer_keys
+from reference import rotary_frequencies
+
+from webllm_py.checkpoint import GGUFWriter
+
+__all__ = ["write_family_gguf"]
+
+# GGUF's tensor names (its specification, "Standardized tensor names").
+NAMES = {
+    **GGUF_NAMES,
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "mlp.gate_proj_exps": "ffn_gate_exps",
+    "mlp.up_proj_exps": "ffn_up_exps",
+    "mlp.down_proj_exps": "ffn_down_exps",
+}
+BEHIND = {
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+MORE_NAMES = {
+    "gemma2": BEHIND,
+    "gemma3": BEHIND,
+    "olmo2": BEHIND,
+    "exaone4": BEHIND,
+    "phi2": {
+        "model.final_layernorm": "output_norm",
+        "self_attn.dense": "attn_output",
+        "mlp.fc1": "ffn_up",
+        "mlp.fc2": "ffn_down",
+    },
+    "gptneox": {
+        "gpt_neox.embed_in": "token_embd",
+        "gpt_neox.final_layer_norm": "output_norm",
+        "embed_out": "output",
+        "post_attention_layernorm": "ffn_norm",
+        "attention.query_key_value": "attn_qkv",
+        "attention.dense": "attn_output",
+        "mlp.dense_h_to_4h": "ffn_up",
+        "mlp.dense_4h_to_h": "ffn_down",
+    },
+    "gpt2": {
+        "transformer.wte": "token_embd",
+        "transformer.wpe": "position_embd",
+        "transformer.ln_f": "output_norm",
+        "ln_1": "attn_norm",
+        "attn.c_attn": "attn_qkv",
+        "attn.c_proj": "attn_output",
+        "ln_2": "ffn_norm",
+        "mlp.c_fc": "ffn_up",
+        "mlp.c_proj": "ffn_down",
+    },
+    "qwen3moe": {"mlp.gate": "ffn_gate_inp"},
+    "granite": {"shared_mlp.output_linear": "ffn_down"},
+    "qwen35": {
+        "post_attention_layernorm": "post_attention_norm",
+        "linear_attn.in_proj_qkv": "attn_qkv",
+        "linear_attn.in_proj_z": "attn_gate",
+        "linear_attn.in_proj_a": "ssm_alpha",
+        "linear_attn.in_proj_b": "ssm_beta",
+        "linear_attn.conv1d": "ssm_conv1d",
+        "linear_attn.norm": "ssm_norm",
+        "linear_attn.out_proj": "ssm_out",
+        "linear_attn.A_log": "ssm_a",
+        "linear_attn.dt_bias": "ssm_dt.bias",
+    },
+    "gpt-oss": {
+        "mlp.router": "ffn_gate_inp",
+        "post_attention_layernorm": "post_attention_norm",
+        "self_attn.sinks": "attn_sinks",
+        "mlp.gate_exps": "ffn_gate_exps",
+        "mlp.up_exps": "ffn_up_exps",
+        "mlp.down_exps": "ffn_down_exps",
+    },
+    "glm4": {
+        "post_self_attn_layernorm": "post_attention_norm",
+        "post_mlp_layernorm": "post_ffw_norm",
+        "mlp.gate_up_proj": "ffn_up",
+    },
+    "starcoder2": {"mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"},
+    "phi3": {"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"},
+}
+# Whose q and k rows have the two halves of a head alternate.
+ALTERNATING = ("llama", "mistral3", "smollm3", "granite")
+# Whose files tell which layers have a sliding window.
+PATTERNED = ("olmo3", "exaone4")
+LAYER = re.compile(r"(?:model\.layers|gpt_neox\.layers|transformer\.h)\.(\d+)\.(.+)")
+
+
+def write_family_gguf(
+    path: Path,
+    model: FamilyModel,
+    recorded: Recorded,
+    weights: Weights,
+    experts: Mapping[str, bytes] | None = None,
+) -> Path:
+    """A GGUF file; returns it.
+
+    Args:
+        experts: tensors in MXFP4.
+    """
+    writer = GGUFWriter()
+    numbers = gguf_numbers(recorded.config)
+    keys = {f"{model.gguf}.{key}": value for key, value in numbers.items() if value is not None}
+    named = {"general.architecture": model.gguf, "general.name": model.name}
+    for key, value in {**named, **keys, **tokenizer_keys()}.items():
+        writer.add(key, value, TYPES.get(key))
+    for name, weight in gguf_weights(model, recorded.config, weights).items():
+        writer.add_tensor(name, weight.shape, "F32", [gguf_bytes("f32", weight)])
+    for name, data in (experts or {}).items():
+        c = recorded.config
+        count, hidden, inner = (
+            c[key] for key in ("num_local_experts", "hidden_size", "intermediate_size")
+        )
+        shape = (count, hidden, inner) if "down" in name else (count, inner, hidden)
+        writer.add_tensor(name, shape, "MXFP4", [data])
+    with path.open("wb") as file:
+        writer.write(file)
+    return path
+
+
+def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the converter writes of config.json."""
+    if "n_embd" in config:
+        return {
+            "context_length": config["n_positions"],
+            "embedding_length": config["n_embd"],
+            "block_count": config["n_layer"],
+            "feed_forward_length": config["n_inner"],
+            "attention.head_count": config["n_head"],
+            "attention.layer_norm_epsilon": config["layer_norm_epsilon"],
+        }
+    heads = config["num_attention_heads"]
+    head_dim = config.get("head_dim") or config["hidden_size"] // heads
+    ropes = config["rope_parameters"]
+    rope = ropes.get("full_attention", ropes)
+    return {
+        "context_length": config["max_position_embeddings"],
+        "embedding_length": config["hidden_size"],
+        "block_count": config["num_hidden_layers"],
+        "feed_forward_length": config["intermediate_size"],
+        "attention.head_count": heads,
+        "attention.head_count_kv": config.get("num_key_value_heads"),
+        "attention.key_length": config.get("head_dim"),
+        "attention.value_length": config.get("head_dim"),
+        "attention.layer_norm_rms_epsilon": config.get("rms_norm_eps"),
+        "attention.layer_norm_epsilon": config.get("layer_norm_eps", config.get("norm_epsilon")),
+        "use_parallel_residual": config.get("use_parallel_residual"),
+        "attention.sliding_window": config.get("sliding_window"),
+        "attention.sliding_window_pattern": sliding(config),
+        "attention.scale": config.get("attention_multiplier"),
+        "embedding_scale": config.get("embedding_multiplier"),
+        "residual_scale": config.get("residual_multiplier"),
+        "logit_scale": config.get("logits_scaling", config.get("logit_scale")),
+        "attention.temperature_scale": rope.get("llama_4_scaling_beta"),
+        "attn_logit_softcapping": config.get("attn_logit_softcapping"),
+        "final_logit_softcapping": config.get("final_logit_softcapping"),
+        "expert_count": config.get("num_local_experts"),
+        "expert_used_count": config.get("num_experts_per_tok"),
+        "expert_feed_forward_length": config.get(
+            "moe_intermediate_size", config["intermediate_size"]
+        ),
+        "rope.dimension_count": int(head_dim * rope.get("partial_rotary_factor", 1)),
+        "rope.freq_base": rope["rope_theta"],
+        **gguf_scaling(config, rope),
+        **gguf_delta(config),
+    }
+
+
+def sliding(config: Mapping[str, Any]) -> list[bool] | None:
+    """Which layers have a window, of the families whose files tell it."""
+    if config["model_type"] not in PATTERNED or not config.get("sliding_window"):
+        return None
+    return [kind == "sliding_attention" for kind in config["layer_types"]]
+
+
+def gguf_delta(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Gated delta nets."""
+    if "linear_num_key_heads" not in config:
+        return {}
+    v_heads = config["linear_num_value_heads"]
+    return {
+        "ssm.conv_kernel": config["linear_conv_kernel_dim"],
+        "ssm.state_size": config["linear_key_head_dim"],
+        "ssm.group_count": config["linear_num_key_heads"],
+        "ssm.time_step_rank": v_heads,
+        "ssm.inner_size": config["linear_value_head_dim"] * v_heads,
+        "full_attention_interval": config["layer_types"].index("full_attention") + 1,
+    }
+
+
+def tiled_heads(name: str, weight: np.ndarray, config: Mapping[str, Any]) -> np.ndarray:
+    """A tensor of a delta net as the converter changes it: value heads in an order in which those
+    of one key head are not together, the decay as what the step is multiplied with."""
+    k_heads, v_heads = config["linear_num_key_heads"], config["linear_num_value_heads"]
+    groups = (k_heads, v_heads // k_heads)
+    values = v_heads * config["linear_value_head_dim"]
+
+    def tiled(part: np.ndarray) -> np.ndarray:
+        heads = part.reshape(*groups, -1, *part.shape[1:])
+        return np.ascontiguousarray(heads.swapaxes(0, 1).reshape(part.shape))
+
+    if name == "ssm_a":
+        return tiled(-np.exp(weight))
+    if name in ("attn_qkv", "ssm_conv1d"):
+        weight = weight.squeeze()
+        return np.concatenate([weight[:-values], tiled(weight[-values:])])
+    if name == "ssm_out":
+        return np.ascontiguousarray(tiled(weight.T).T)
+    return tiled(weight) if name != "ssm_norm" else weight
+
+
+def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str, Any]:
+    """Rope scaling."""
+    kind, prefix = rope["rope_type"], "rope.scaling."
+    original = rope.get("original_max_position_embeddings")
+    match kind:
+        case "linear":
+            return {f"{prefix}type": kind, f"{prefix}factor": rope["factor"]}
+        case "yarn":
+            # OLMo 3's first files.
+            attn_factor = "attn_factor" if config["model_type"] == "olmo3" else "yarn_attn_factor"
+            return {
+                f"{prefix}type": kind,
+                f"{prefix}factor": rope["factor"],
+                f"{prefix}original_context_length": original,
+                f"{prefix}{attn_factor}": rope.get("attention_factor"),
+                f"{prefix}yarn_log_multiplier": rope.get("mscale_all_dim"),
+            }
+        case "longrope":
+            original = original or config["original_max_position_embeddings"]
+            scale = config["max_position_embeddings"] / original
+            return {
+                f"{prefix}attn_factor": math.sqrt(1 + math.log(scale) / math.log(original)),
+                f"{prefix}original_context_length": original,
+            }
+    return {}
+
+
+EXPERT = re.compile(r"(model\.layers\.\d+\.mlp\.)experts\.(\d+)\.(\w+)(\.weight)")
+HEAD = re.compile(r"(model\.layers\.\d+\.self_attn\.[qk])_layernorm\.norms\.(\d+)(\.weight)")
+
+
+def with_experts_together(weights: Weights) -> Weights:
+    """The same, but one tensor for what each expert has, and two where gate and up alternate."""
+    found: dict[str, list[np.ndarray]] = {}
+    others = {}
+    for name, weight in sorted(weights.items()):
+        if expert := EXPERT.fullmatch(name):
+            found.setdefault(f"{expert[1]}{expert[3]}_exps{expert[4]}", []).append(weight)
+        elif head := HEAD.fullmatch(name):
+            found.setdefault(f"{head[1]}_norm{head[3]}", []).append(weight)
+        elif ".experts." in name:
+            stem, _, inner = name.partition("experts.")
+            part, _, kind = inner.partition("_proj")
+            kind = "bias" if kind else "weight"
+            turned = weight if kind == "bias" else np.ascontiguousarray(weight.swapaxes(1, 2))
+            for i, half in enumerate(part.split("_")):
+                step = part.count("_") + 1
+                others[f"{stem}{half}_exps.{kind}"] = np.ascontiguousarray(turned[:, i::step])
+        elif "shared_mlp.input_linear" in name:
+            for half, part in zip(("gate", "up"), np.split(weight, 2), strict=True):
+                others[name.replace("shared_mlp.input_linear", f"mlp.{half}_proj")] = part
+        elif name.endswith(".sinks"):
+            others[f"{name}.weight"] = weight
+        else:
+            others[name] = weight
+    return {**others, **{name: np.stack(experts) for name, experts in found.items()}}
+
+
+def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights) -> Weights:
+    """The tensors as the converter names and changes them, but those that are in MXFP4."""
+    weights = {name: weight for name, weight in weights.items() if weight.dtype != np.uint8}
+    names = {**NAMES, **MORE_NAMES.get(model.gguf, {})}
+    made = {}
+    for source, weight in with_experts_together(weights).items():
+        stem, _, kind = source.rpartition(".")
+        if kind not in ("weight", "bias"):
+            stem, kind = source, ""
+        layer = LAYER.fullmatch(stem)
+        name = names[layer[2] if layer else stem]
+        if model.gguf in ALTERNATING and name in ("attn_q", "attn_k"):
+            key = {"attn_q": "num_attention_heads", "attn_k": "num_key_value_heads"}[name]
+            weight = interleaved(weight, config[key])
+        if model.gguf == "gptneox" and name == "attn_qkv":
+            # From q, k and v of each head to all of q, of k, and of v.
+            heads = weight.reshape(config["num_attention_heads"], 3, -1, *weight.shape[1:])
+            weight = np.ascontiguousarray(heads.swapaxes(0, 1).reshape(weight.shape))
+        if model.gguf == "gpt2" and weight.ndim == 2 and not name.endswith("embd"):
+            weight = np.ascontiguousarray(weight.T)
+        if ".linear_attn." in source:
+            weight = tiled_heads(name, weight, config)
+        elif model.centered and "norm" in name:
+            weight = weight + np.float32(1)
+        name = f"{name}.{kind}".rstrip(".")
+        made[f"blk.{layer[1]}.{name}" if layer else name] = weight
+    rope = config.get("rope_parameters", {})
+    for length in ("long", "short"):
+        if f"{length}_factor" in rope:
+            made[f"rope_factors_{length}.weight"] = np.float32(rope[f"{length}_factor"])
+    if rope.get("rope_type") == "llama3":
+        plain, scaled = (
+            rotary_frequencies({**rope, "rope_scaling": scaling}, config["head_dim"])
+            for scaling in (None, rope)
+        )
+        made["rope_freqs.weight"] = (plain / scaled).astype(np.float32)
+    return made

@@ -1,0 +1,13 @@
+"""ERNIE 4.5, dense (Baidu): Llama whose rotary pairs are side by side."""
+
+from __future__ import annotations
+
+from webllm_py.models.family import Family
+
+__all__ = ["FAMILY"]
+
+FAMILY = Family(
+    in_mlc=False,
+    defaults={"head_dim": 128, "rms_norm_eps": 1e-5, "rope_theta": 500000.0},
+    adjacent_in=("huggingface", "gguf"),
+)

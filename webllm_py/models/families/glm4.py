@@ -1,0 +1,30 @@
+"""GLM-4-0414: norms before and behind attention and MLP; a part of each head rotated, its pairs
+side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.models.family import Family
+from webllm_py.models.numbers import Numbers
+
+__all__ = ["FAMILY"]
+
+
+def differences(n: Numbers) -> Mapping[str, Any]:
+    """Where norms are."""
+    return {"post_norm": True}
+
+
+FAMILY = Family(
+    differences,
+    in_mlc=False,
+    names={
+        "model.layers.{}.post_self_attn_layernorm": "blk.{}.post_attention_norm",
+        "model.layers.{}.post_mlp_layernorm": "blk.{}.post_ffw_norm",
+        "model.layers.{}.mlp.gate_up_proj": "blk.{}.ffn_up",
+    },
+    defaults={"head_dim": 128, "partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-7},
+    adjacent_in=("huggingface", "gguf"),
+)

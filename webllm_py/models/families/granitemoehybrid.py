@@ -1,0 +1,39 @@
+"""Granite 4 (IBM) without Mamba layers and experts: Granite 3 under other names; GGUF calls it the
+same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.errors import UnsupportedModelError
+from webllm_py.models.config import LayerKind
+from webllm_py.models.families import granite
+from webllm_py.models.family import Family
+from webllm_py.models.numbers import Numbers
+
+__all__ = ["FAMILY"]
+
+
+def differences(n: Numbers) -> Mapping[str, Any]:
+    """Some rotate nothing."""
+    if set(n.get("layer_types", "", ["mamba"])) - {"attention", "full_attention"}:
+        raise UnsupportedModelError("Granite 4's Mamba layers (its models with an H) are not run")
+    if n.get("num_local_experts", "", 8):
+        raise UnsupportedModelError("Granite 4's mixtures of experts are not run")
+    rotates = n.get("position_embedding_type", "", None) == "rope"
+    return {
+        **granite.differences(n),
+        "intermediate_size": n.count("shared_intermediate_size", "", 1024),
+        "layer_kinds": () if rotates else (LayerKind(rope="none"),) * n.layers,
+    }
+
+
+FAMILY = Family(
+    differences,
+    in_mlc=False,
+    names={
+        "model.layers.{}.shared_mlp.input_linear": "blk.{}.ffn_up",
+        "model.layers.{}.shared_mlp.output_linear": "blk.{}.ffn_down",
+    },
+)
