@@ -73,10 +73,18 @@ async function post(kind, message) {
   }
 }
 
+/** Null where the browser does not tell, as Chromium's headless shell. */
+async function javascriptBytes() {
+  try {
+    return (await performance.measureUserAgentSpecificMemory()).bytes;
+  } catch {
+    return null;
+  }
+}
+
 async function sample(phase, count) {
   const counts = await counted();
-  // Once a worker has ended, this takes a minute where no other one runs.
-  const js = (await performance.measureUserAgentSpecificMemory?.())?.bytes ?? null;
+  const js = await javascriptBytes();
   const seconds = (performance.now() - began) / 1000;
   await post("sample", { phase, count, seconds, js, ...counts });
 }
