@@ -229,7 +229,8 @@ def bench(arguments: argparse.Namespace, words: list[str]) -> int:
     """``build.py bench``: natively what ``webllm-py bench`` does, and the same in Chromium."""
     if arguments.pack:
         return pack(arguments)
-    native = not (arguments.browser or arguments.peer or arguments.page_start)
+    in_a_page = arguments.peer or arguments.page_start or arguments.soak
+    native = not (arguments.browser or in_a_page)
     chromium = not arguments.native
     environment = Environment(ROOT)
     steps = Steps(2 + 7 * chromium + bool(arguments.peer))

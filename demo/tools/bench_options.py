@@ -76,5 +76,12 @@ def add_browser(parser: ArgumentParser) -> None:
         "--runs times again with what the browser kept",
     )
     group.add_argument(
+        "--soak",
+        type=int,
+        metavar="REQUESTS",
+        help="measure nothing but memory: so many requests to the pocket model through "
+        "webllm_py.js, as many aborts, a tenth of lost devices, a twentieth of loads",
+    )
+    group.add_argument(
         "--chromium", type=Path, metavar="PATH", help="which (default: the one of this machine)"
     )

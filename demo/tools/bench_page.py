@@ -27,6 +27,7 @@ from .headless import run_page
 from .page_start import page_start
 from .peer_models import model_for, readable
 from .peers import PEER_PACKAGES, PEERS, Peer
+from .soak import soak
 
 __all__ = ["bench_in_chromium", "bench_peer", "main"]
 
@@ -58,6 +59,8 @@ def main(
     try:
         if options.page_start:
             report = page_start(site, 1 + options.runs, on_step, chromium=options.chromium)
+        elif options.soak:
+            report = soak(site, {"requests": options.soak}, on_step, chromium=options.chromium)
         else:
             report = measure(options, site, packages, on_step)
     except WebLLMError as error:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +44,7 @@ NVIDIA_FLAGS = (
 SWIFTSHADER_FLAGS = ("--use-webgpu-adapter=swiftshader",)
 
 Reports = queue.Queue[tuple[str, dict[str, Any]]]
+OnSample = Callable[[int, dict[str, Any]], object]
 
 
 def run_page(
@@ -55,6 +56,8 @@ def run_page(
     chromium: Path | None = None,
     mounts: Mapping[str, Path] | None = None,
     isolated: bool = False,
+    on_sample: OnSample = lambda browser, sample: None,
+    flags: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Open a page of the site, in a browser with a profile of its own; the page's last message, or
     "message" with what went wrong.
@@ -62,6 +65,8 @@ def run_page(
     Args:
         query: of the page's address.
         on_step: told the text of each message "step".
+        on_sample: told the browser's process id and each message "sample".
+        flags: for the browser, beside its usual ones.
         chromium: the browser; None takes the one of this machine.
         mounts: other folders, by the name that they are served under.
         isolated: whether pages are cross-origin isolated, as threads of WebAssembly need it, and
@@ -72,7 +77,15 @@ def run_page(
         new_profile() as profile,
     ):
         url = f"{address}{page}?{urlencode(query)}"
-        return visit(url, reports, profile, on_step=on_step, chromium=chromium)
+        return visit(
+            url,
+            reports,
+            profile,
+            on_step=on_step,
+            chromium=chromium,
+            on_sample=on_sample,
+            flags=flags,
+        )
 
 
 @contextmanager
@@ -103,29 +116,34 @@ def visit(
     *,
     on_step: Callable[[str], object] = lambda text: None,
     chromium: Path | None = None,
+    on_sample: OnSample = lambda browser, sample: None,
+    flags: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Open an address in a browser with this profile; the page's last message, or "message" with
-    what went wrong. The browser is closed afterwards."""
+    what went wrong. The browser is closed afterwards. Arguments as for ``run_page``."""
     chromium = chromium or find_chromium()
     if chromium is None:
         return {"message": "no Chrome, Chromium or Edge was found on this machine"}
     try:
         browser = subprocess.Popen(
-            [str(chromium), *chromium_flags(), f"--user-data-dir={profile}", url],
+            [str(chromium), *chromium_flags(), *flags, f"--user-data-dir={profile}", url],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
     except OSError as error:
         return {"message": f"{chromium} could not be started: {error}"}
     try:
-        return last_report(browser, reports, on_step)
+        return last_report(browser, reports, on_step, on_sample)
     finally:
         browser.terminate()
         browser.wait()
 
 
 def last_report(
-    browser: subprocess.Popen[bytes], reports: Reports, on_step: Callable[[str], object]
+    browser: subprocess.Popen[bytes],
+    reports: Reports,
+    on_step: Callable[[str], object],
+    on_sample: OnSample,
 ) -> dict[str, Any]:
     """Wait for the page's last message."""
     while True:
@@ -135,9 +153,12 @@ def last_report(
             if browser.poll() is not None:
                 return {"message": f"the browser ended with status {browser.returncode}"}
             continue
-        if kind != "step":
+        if kind == "sample":
+            on_sample(browser.pid, message)
+        elif kind == "step":
+            on_step(message["text"])
+        else:
             return message
-        on_step(message["text"])
 
 
 def handler_for(reports: Reports, mounts: Mapping[str, Path], isolated: bool) -> type[SiteHandler]:
