@@ -65,16 +65,16 @@ export class Conversation {
    */
   messages(system, asked) {
     const messages = system ? [{ role: "system", content: system }] : [];
-    for (const { question, answer } of this.#exchanges.filter((one) => one !== asked && one.answer)) {
-      messages.push({ role: "user", content: question }, { role: "assistant", content: answer });
+    for (const { content, answer } of this.#exchanges.filter((one) => one !== asked && one.answer)) {
+      messages.push({ role: "user", content }, { role: "assistant", content: answer });
     }
-    return [...messages, { role: "user", content: asked.question }];
+    return [...messages, { role: "user", content: asked.content }];
   }
 
   /** A new exchange at the end, in the place of another one if `replaced` is given. */
-  add(question, replaced = null) {
+  add(message, replaced = null) {
     if (replaced) this.remove(replaced);
-    const exchange = new Exchange(question, replaced);
+    const exchange = new Exchange(message, replaced);
     this.#exchanges.push(exchange);
     this.#list.append(...exchange.elements);
     this.#follow = true;

@@ -1,10 +1,16 @@
-// Files and folders dropped anywhere on the page.
+// Files and folders dropped anywhere on the page, and images pasted there.
 
-/** `isWanted()`: whether a drop is of use now; `onFile(file)`; `onFolder(files, name)`. */
-export function acceptDrops({ isWanted, onFile, onFolder }) {
+import { areImages } from "./attachments.mjs";
+
+/**
+ * `isWanted()`: whether a drop is of use now; `words()` say of what; `onFile(file)`;
+ * `onFolder(files, name)`; `onPasted(files)`: of images.
+ */
+export function acceptDrops({ isWanted, words, onFile, onFolder, onPasted }) {
   const veil = document.querySelector("#drop"); // a popover: it lies above an open dialog
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
   addEventListener("dragenter", (event) => {
+    veil.firstElementChild.textContent = words();
     if (carriesFiles(event)) veil.togglePopover(isWanted());
   });
   addEventListener("dragleave", (event) => {
@@ -26,6 +32,17 @@ export function acceptDrops({ isWanted, onFile, onFolder }) {
     if (files.length === 0) return;
     if (entries.length > 1 || first.isDirectory) onFolder(files, first.isDirectory ? first.name : "Files");
     else onFile(files[0]);
+  });
+  takePastes(onPasted);
+}
+
+/** What is copied from a text, a table say, comes as text and as a picture of it: then it is text. */
+function takePastes(onPasted) {
+  addEventListener("paste", (event) => {
+    const { files, types } = event.clipboardData;
+    if (types.includes("text/plain") || document.querySelector("dialog[open]") || !areImages([...files])) return;
+    event.preventDefault();
+    onPasted([...files]);
   });
 }
 

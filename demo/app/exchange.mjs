@@ -1,5 +1,6 @@
 // One question and its answer: what was said, and the two list items that show it.
 
+import { pictures } from "./attachments.mjs";
 import * as format from "./format.mjs";
 import { render } from "./markdown.mjs";
 import { Sources } from "./sources.mjs";
@@ -17,15 +18,36 @@ export class Exchange {
   #sources = null; // what it is answered from, where that is documents
 
   /**
+   * `message`: {text, images}, see attachments.mjs.
    * `replaced`: the exchange that this one stands in for, because its question was edited or is
    * answered again. It can come back while nothing has come of this one.
    */
-  constructor(question, replaced = null) {
-    this.question = question;
+  constructor(message, replaced = null) {
+    this.message = message;
     this.replaced = replaced;
-    this.#asked.body.textContent = question;
+    this.#asked.body.append(...shown(message));
     this.#asked.body.dir = "auto";
     this.#asked.foot.append(action("edit", "Edit"));
+  }
+
+  /** What was written. */
+  get question() {
+    return this.message.text;
+  }
+
+  /** The question as the engine takes it: images come before what is asked of them. */
+  get content() {
+    const { text, images } = this.message;
+    if (images.length === 0) return text;
+    const parts = images.map(({ url }) => ({ type: "image_url", image_url: { url } }));
+    return text ? [...parts, { type: "text", text }] : parts;
+  }
+
+  /** Whether it asks what another one asked. */
+  repeats(other) {
+    const [mine, theirs] = [this.message, other.message];
+    return mine.text === theirs.text && mine.images.length === theirs.images.length &&
+      mine.images.every((image, index) => image === theirs.images[index]);
   }
 
   /** An element with what is to be known of the answer: its text, else why there is none. */
@@ -135,6 +157,13 @@ export class Exchange {
     if (this.answer && !this.#isAnswering) this.#thinking.open = false;
     this.#isAnswering = Boolean(this.answer);
   }
+}
+
+function shown({ text, images }) {
+  if (images.length === 0) return [text];
+  const words = document.createElement("span");
+  words.textContent = text;
+  return text ? [pictures(images), words] : [pictures(images)];
 }
 
 function isSelected(element) {

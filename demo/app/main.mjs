@@ -8,28 +8,21 @@
 //                    and for tests in browsers that no driver drives)
 
 import { announce, announceShown } from "./announcer.mjs";
+import { areImages } from "./attachments.mjs";
 import { Composer } from "./composer.mjs";
 import { Conversation } from "./conversation.mjs";
 import { DocumentsPanel, isModel } from "./documents.mjs";
 import { acceptDrops } from "./drops.mjs";
 import { Engine } from "./engine.mjs";
 import { LoadingPanel } from "./loading.mjs";
-import { goOn, hide } from "./focus.mjs";
+import { goOn } from "./focus.mjs";
 import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder } from "./models.mjs";
 import { Notice } from "./notice.mjs";
-import { CANCELLED, explain } from "./problems.mjs";
+import { BLIND, CANCELLED, NO_IMAGE, explain } from "./problems.mjs";
 import { Settings } from "./settings.mjs";
 import { Status } from "./status.mjs";
 import { Views } from "./views.mjs";
-
-const EXAMPLES = [
-  "What can you do?",
-  "What is 27 + 48?",
-  "What is the capital of Japan?",
-  "Write the word garden backwards.",
-  "Tell me a short story about a fox.",
-  "Priya is 31. Give that as JSON.",
-];
+import { Welcome } from "./welcome.mjs";
 
 const $ = (selector) => document.querySelector(selector);
 const query = new URLSearchParams(location.search);
@@ -43,7 +36,8 @@ const conversations = Object.fromEntries(
     view, new Conversation($(list), { edit, regenerate, "take-back": takeBack }),
   ]),
 );
-const composer = new Composer({ onSend: send, onStop: stop, onCancelEdit: cancelEdit });
+const composer = new Composer({ onSend: send, onStop: stop, onCancelEdit: cancelEdit, onNoImage });
+const welcome = new Welcome((text) => ask({ text, images: [] }));
 const loading = new LoadingPanel(() => engine.stop());
 const picker = new ModelPicker(load);
 const documents = new DocumentsPanel(engine, { onProblem: problem, onChange: show });
@@ -63,6 +57,7 @@ let conversation = conversations.chat; // the one in view
 let job = null; // what is under way: the engine's promise of its end
 let wanted = null; // the model that is loaded, is being loaded or could not be
 let good = null; // the last model that could be
+let sees = false; // whether the loaded one reads images
 const opened = { script: performance.now() }; // when what was reached, in ms since the page was opened
 
 /** Every change of state. Of a job that is not `job` any more the end changes nothing here. */
@@ -76,12 +71,10 @@ function show() {
   const ask = canAsk();
   status.state = state;
   picker.enabled = state !== "failed";
-  composer.show({ canStop: state === "answering", canSend: ask });
+  composer.show({ canStop: state === "answering", canSend: ask, sees });
   views.enabled = state !== "answering" && !conversation.waiting && !conversation.edited;
   $("#new-chat").disabled = conversation.isEmpty;
-  if (conversations.chat.isEmpty) $("#welcome").hidden = false;
-  else hide($("#welcome"));
-  for (const button of $("#examples").querySelectorAll("button")) button.disabled = !ask;
+  welcome.show({ isWanted: conversations.chat.isEmpty, canAsk: ask });
 }
 
 function canAsk() {
@@ -94,9 +87,8 @@ function canAsk() {
 function look(view) {
   conversation = conversations[view];
   for (const [name, each] of Object.entries(conversations)) each.isShown = name === view;
-  composer.placeholder = view === "chat" ? "Ask something" : "Ask your documents";
-  const what = view === "chat" ? "a .gguf file or a model folder" : "text, Markdown or PDF files";
-  $("#drop p").textContent = `Drop ${what}`;
+  const isChat = view === "chat";
+  composer.ask(isChat ? "Ask something" : "Ask your documents", { takesImages: isChat });
   show();
 }
 
@@ -175,6 +167,7 @@ function notLoaded(next, end) {
 }
 
 function showModel(info, name) {
+  sees = Boolean(info?.vision);
   $("#model-name").textContent = name;
   picker.info = info;
   status.info = info;
@@ -184,16 +177,17 @@ function showModel(info, name) {
 // --- asking
 
 function send() {
-  const question = composer.text;
-  if (!question || !canAsk()) return;
+  const { message } = composer;
+  if (composer.isEmpty || !canAsk()) return;
   const { edited } = conversation;
   conversation.edited = null;
   composer.clear();
-  ask(question, edited);
+  ask(message, edited);
 }
 
-function ask(question, replaced = null) {
-  const exchange = conversation.add(question, replaced);
+/** `message`: {text, images}. */
+function ask(message, replaced = null) {
+  const exchange = conversation.add(message, replaced);
   if (state === "ready") {
     answer(exchange);
   } else {
@@ -244,14 +238,14 @@ function stop() {
 function regenerate(exchange) {
   if (state !== "ready") return;
   if (conversation.edited) cancelEdit();
-  ask(exchange.question, exchange);
+  ask(exchange.message, exchange);
   goOn();
 }
 
 /** Edit a question; what was asked and answered stays until it is sent. */
-function edit(exchange, text = exchange.question) {
+function edit(exchange, message = exchange.message) {
   conversation.edited = exchange;
-  composer.edit(text);
+  composer.edit(message);
   show();
 }
 
@@ -262,32 +256,36 @@ function cancelEdit() {
   show();
 }
 
-const isRepeat = ({ question, replaced }) => replaced?.question === question;
+const isRepeat = (exchange) => Boolean(exchange.replaced?.repeats(exchange));
 
 /**
  * Nothing came of an exchange: what it replaced comes back, and its question goes back to the
  * composer. While something else is written there the question stays in the conversation.
  */
 function giveBack(exchange) {
-  const { question, replaced } = exchange;
+  const { message, replaced } = exchange;
   if (isRepeat(exchange)) {
     withdraw(exchange);
-  } else if (composer.text) {
+  } else if (!composer.isEmpty) {
     conversation.putBack(exchange);
     if (exchange.isWaiting) exchange.fail("not asked: no model was loaded");
   } else {
     withdraw(exchange);
-    if (replaced) edit(replaced, question);
-    else composer.text = question;
+    if (replaced) edit(replaced, message);
+    else composer.message = message;
   }
 }
 
 /** A question that waits is to be written on, before anything that is written already. */
 function takeBack(exchange) {
-  const { question, replaced } = exchange;
+  const { message, replaced } = exchange;
+  const drafted = composer.message;
   withdraw(exchange);
-  if (replaced) edit(replaced, question);
-  else composer.text = [question, composer.text].filter(Boolean).join("\n");
+  if (replaced) edit(replaced, message);
+  else composer.message = {
+    text: [message.text, drafted.text].filter(Boolean).join("\n"),
+    images: [...message.images, ...drafted.images],
+  };
   composer.focus();
 }
 
@@ -326,13 +324,17 @@ const ACTIONS = {
 
 /** `end`: what went wrong, or that a load was cancelled. */
 function problem(end) {
-  const { actions, ...words } = end.type === "cancelled" ? CANCELLED : explain(end);
+  const found = end.type === "cancelled" ? CANCELLED : explain(end);
   const isOfModel = end.during !== "documents" && state === "empty";
-  const names = isOfModel && good && good !== wanted ? backFirst(actions) : actions;
-  notice.show({ ...words, actions: names.map((name) => ACTIONS[name]()) });
+  tell(isOfModel && good && good !== wanted ? { ...found, actions: backFirst(found.actions) } : found);
   if (end.type !== "error") return;
   console.warn(`${end.kinds[0]}: ${end.message}`);
   report({ error: end });
+}
+
+/** `words`: see problems.mjs. */
+function tell({ actions, ...words }) {
+  notice.show({ ...words, actions: actions.map((name) => ACTIONS[name]()) });
 }
 
 function backFirst(actions) {
@@ -349,26 +351,36 @@ addEventListener("keydown", (event) => {
 });
 acceptDrops({
   isWanted: () => (views.shown === "chat" ? picker.enabled : state !== "failed"),
+  words: () => {
+    if (views.shown === "documents") return "Drop text, Markdown or PDF files";
+    return `Drop ${sees ? "images, " : ""}a .gguf file or a model folder`;
+  },
   onFile: (file) => dropped([file], fromFile(file)),
   onFolder: (files, name) => dropped(files, fromFolder(files, name)),
+  onPasted: (files) => {
+    if (views.shown === "chat") attach(files);
+  },
 });
 
 function dropped(files, model) {
-  if (views.shown === "chat") picker.pick(model);
+  if (views.shown === "chat" && areImages(files)) attach(files);
+  else if (views.shown === "chat") picker.pick(model);
   else if (isModel(files)) documents.use(model);
   else documents.add(files);
 }
 
+/** While a model is loaded nobody knows whether it sees. */
+function attach(files) {
+  if (sees || state === "starting" || state === "loading") composer.attach(files);
+  else tell(BLIND);
+}
+
+/** `message` says why a file cannot be attached. */
+function onNoImage(message) {
+  tell({ ...NO_IMAGE, advice: [message] });
+}
+
 $("#new-chat").addEventListener("click", newChat);
-$("#examples").append(...EXAMPLES.map((text) => {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = text;
-  button.addEventListener("click", () => ask(text));
-  const item = document.createElement("li");
-  item.append(button);
-  return item;
-}));
 
 // --- start
 
@@ -386,5 +398,5 @@ engine.addEventListener("failed", ({ detail }) => notLoaded("failed", detail));
 engine.start();
 if (state !== "failed") {
   load(query.has("model") ? fromAddress(query.get("model")) : POCKET);
-  if (query.has("ask")) ask(query.get("ask"));
+  if (query.has("ask")) ask({ text: query.get("ask"), images: [] });
 }

@@ -64,6 +64,7 @@ function summary(info) {
     info.quantization,
     `${format.parameters(info.parameters)} parameters`,
     `${format.tokens(info.context_length)} of context`,
+    info.vision && "sees images",
     `${format.bytes(info.gpu_memory)} on ${info.adapter}`,
     info.kernels,
   ].filter(Boolean).join(" · ");

@@ -66,6 +66,7 @@ const KNOWN = {
     ["Start a new chat, or load the model with a longer context."],
     ["fresh", "choose"],
   ],
+  ImageError: ["The model cannot see an image", [], ["choose", "fresh"]],
   RequestError: ["The model refused this request", [], ["settings"]],
   ShaderError: ["A GPU program did not compile", ["Please report this with the details below."], ["choose"]],
   StartError: ["The page could not start", ["Reload it. If that does not help, see the details."], ["reload"]],
@@ -78,6 +79,17 @@ export const CANCELLED = {
   actions: ["retry", "pocket", "choose"],
   message: "",
 };
+
+/** Images for a model that reads text. */
+export const BLIND = {
+  title: "This model reads text only",
+  advice: ["Choose one that sees to ask about images: SmolVLM, SmolVLM2, Idefics3, Phi-3-vision or Phi-3.5-vision."],
+  actions: ["choose", "dismiss"],
+  message: "",
+};
+
+/** A file that is no image. */
+export const NO_IMAGE = { title: "This is no image that can be asked about", actions: ["dismiss"], message: "" };
 
 /** {title, advice, actions, message} for an "error" of the engine. */
 export function explain({ kinds, message, during }) {

@@ -92,6 +92,8 @@ def ready(page: Page, double_site: TestSite) -> Page:
     page.wait_for("ready")
     page.one("#new-chat").click()
     page.take_draft()
+    while page.shown("#attachments"):
+        page.one("#attachments button").click()
     return page
 
 

@@ -36,6 +36,7 @@ class FakeEngine:
             "adapter": "test double",
             "features": ["subgroups"],
             "kernels": "f32, subgroups of 4 or more",
+            "vision": "fake" if "sees" in name else None,
         }
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
         self._answering = False
@@ -54,7 +55,7 @@ class FakeEngine:
         await asyncio.sleep(0.1)
         self._lost = False
 
-    async def _create(self, messages: list[dict[str, str]], **options: Any) -> Any:
+    async def _create(self, messages: list[dict[str, Any]], **options: Any) -> Any:
         self._interrupted = False
         system = messages[0]["content"] if messages[0]["role"] == "system" else ""
         turns = messages[1:] if system else messages
@@ -63,6 +64,7 @@ class FakeEngine:
         for turn, role in zip(turns, ["user", "assistant"] * len(turns), strict=False):
             if turn["role"] != role:
                 raise errors.TemplateError("Conversation roles must alternate")
+            turn["content"] = self._read(turn["content"])
             if "too long" in turn["content"]:
                 raise errors.ContextLengthError("the prompt has 2000 tokens, the context 1024")
         question = turns[-1]["content"]
@@ -74,6 +76,17 @@ class FakeEngine:
         if "be late" in question:
             await asyncio.sleep(0.5)
         return self._stream(question, options)
+
+    def _read(self, content: Any) -> str:
+        """A text, with a word for each image in it."""
+        if isinstance(content, str):
+            return content
+        if not self.info["vision"]:
+            raise errors.ImageError("Fake model reads text only", param="messages[0].content[0]")
+        told = []
+        for part in content:
+            told.append(part["text"] if part["type"] == "text" else part["image_url"]["url"][:15])
+        return ", ".join(told)
 
     async def _stream(self, question: str, options: dict[str, Any]) -> Any:
         self._answering = True

@@ -204,6 +204,24 @@ def test_an_aborted_fetch_ends_its_answer(run: Run) -> None:
     assert ended == ["AbortError", "AbortError"]
 
 
+def test_an_aborted_fetch_ends_its_answer_before_its_reply(run: Run) -> None:
+    """Chromium tells the service worker nothing; ``resumingFetch`` does."""
+    found = run("""
+      const endless = { messages: story, ignore_eos: true, max_tokens: 1900 };
+      const abort = new AbortController();
+      const fetch = webllm.resumingFetch();
+      const asked = { method: "POST", body: JSON.stringify(endless), signal: abort.signal };
+      const reply = failure(fetch("/v1/chat/completions", asked));
+      await until(async () => (await answering()) === 1);
+      abort.abort();
+      const { name } = await reply;
+      await until(async () => (await answering()) === 0);
+      const gone = await globalThis.fetch("/v1/requests/unknown", { method: "DELETE" });
+      return [name, gone.status];
+    """)
+    assert found == ["AbortError", 404]
+
+
 def test_a_reader_that_takes_nothing_holds_up_nobody(run: Run) -> None:
     """Its answer goes on to its end in Python, and others are answered before it is read."""
     events, other = run("""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,35 @@ def test_images_through_the_worker(page: Page, site: TestSite, tmp_path: Path) -
     with np.load(FIXTURE) as arrays:
         rows = [arrays[f"idefics3 {name} logits"][0][PRINTABLE] for name in asked]
     assert told["texts"] == [chr(PRINTABLE[int(row.argmax())]) for row in rows]
+
+
+def test_the_chat_page_shows_a_model_images(page: Page, site: TestSite, tmp_path: Path) -> None:
+    """What the page sends of a file is what the model reads: a question with its image is longer by
+    the rows of the image, and the next question computes none of them again."""
+    write_seeing(tmp_path / "seeing", SPEC)
+    site.folders["/seeing/"] = tmp_path / "seeing"
+    page.open(f"{site.url}?model={site.url}seeing")
+    page.wait_for("ready", seconds=150)
+    page.set_field("#max-tokens", "1")
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(png_of(next(iter(images_of(conversations(SPEC))))))
+    used = []
+    for files in ([], [picture]):
+        page.one("#new-chat").click()
+        for path in files:
+            page.one("#image-input").send_keys(str(path))
+            wait_until(lambda: page.all("#attachments img"), 10, "a thumbnail")
+        page.ask("what?", seconds=150)
+        used.append(int(page.text("#status-context dd").split()[0]))
+    assert used[1] > used[0] + 1
+    page.ask("and now?", seconds=150)
+    assert int(page.js("return document.body.dataset.cachedTokens")) >= used[1] - 2
+    page.js("document.querySelector('#reset-settings').click()")
+
+
+def images_of(asked: dict[str, Any]) -> Iterator[Any]:
+    """The arrays in conversations."""
+    for messages in asked.values():
+        for message in messages:
+            if not isinstance(message["content"], str):
+                yield from (part["image"] for part in message["content"] if "image" in part)

@@ -134,6 +134,12 @@ def add_serve(parser: ArgumentParser) -> None:
         metavar="N",
         help="requests that may wait; more are refused with status 429 (default: 64)",
     )
+    group.add_argument(
+        "--fetch-images",
+        action="store_true",
+        help="fetch images that requests name by http(s) address, from public addresses only "
+        "(default: they must come as data: URLs)",
+    )
     add_model(parser)
     add_gpu(parser)
 

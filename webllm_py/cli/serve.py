@@ -18,7 +18,8 @@ from webllm_py.cli.terminal import Style
 from webllm_py.engine import Engine
 from webllm_py.errors import AddressError
 from webllm_py.optional import optional_module
-from webllm_py.serving import ASGIApp, Service
+from webllm_py.serving import ASGIApp, PublicImages, Service
+from webllm_py.serving.images import only_data_urls
 from webllm_py.units import count
 
 __all__ = ["serve"]
@@ -71,7 +72,8 @@ async def run(options: Namespace, listener: socket.socket, uvicorn: Any) -> None
     first, *others = options.sources or [None]
     async with open_engine(options, first, others) as engine:
         api_key = options.api_key or os.environ.get("WEBLLM_PY_API_KEY")
-        service = Service(engine, api_key=api_key, most_waiting=options.most_waiting)
+        images = PublicImages() if options.fetch_images else only_data_urls
+        service = Service(engine, api_key=api_key, most_waiting=options.most_waiting, images=images)
         config = uvicorn.Config(
             guarded(ASGIApp(service), options),
             log_config=None,

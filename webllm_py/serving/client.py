@@ -32,7 +32,8 @@ def openai_client(engine: Served, **options: Any) -> AsyncOpenAI:
     """
     openai = optional_module("openai", "webllm_py.openai_client", "openai")
     httpx = httpx_of(openai)
-    http_client = httpx.AsyncClient(transport=transport(Service(engine), httpx), base_url=BASE_URL)
+    service = Service(engine, images=None)  # this program's own requests
+    http_client = httpx.AsyncClient(transport=transport(service, httpx), base_url=BASE_URL)
     client: AsyncOpenAI = openai.AsyncOpenAI(
         **{
             "api_key": "none is needed",

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from webllm_py.errors import DeviceLostError, QueueFullError, SlowReaderError
 from webllm_py.serving.errors import GONE, HTTPError, error_reply, status_of
 from webllm_py.serving.events import Backlog, Events
+from webllm_py.serving.images import only_data_urls
 from webllm_py.serving.messages import Reply, Request
 from webllm_py.serving.metrics import CONTENT_TYPE, Metrics
 from webllm_py.serving.streams import Reader, Streams
@@ -88,6 +89,9 @@ class Service:
         most_waiting: requests that may wait for their turn; more get the status 429.
         streams: keeps what is streamed, for ``GET /v1/streams/ID``; for transports that may be cut
             without their client's will. None: who goes away ends the answer.
+        images: sees to the images that a chat request names by address: ``only_data_urls`` refuses
+            them, ``PublicImages()`` fetches them. None leaves them to the engine, which fetches
+            from anywhere: for clients that could do so as well.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Service:
         api_key: str | None = None,
         most_waiting: int = MOST_WAITING,
         streams: Streams | None = None,
+        images: Callable[[dict[str, Any]], Awaitable[None]] | None = only_data_urls,
     ):
         self.engine = engine
         self.metrics = Metrics()
@@ -104,6 +109,7 @@ class Service:
         self._api_key = api_key
         self._most_waiting = most_waiting
         self._streams = streams
+        self._images = images
         self._created = int(time.time())
         self._recovering: asyncio.Task[None] | None = None
         self._endpoints: dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]] = {
@@ -183,6 +189,8 @@ class Service:
     async def _generate(self, endpoint: str, resource: Any, request: Request) -> Reply:
         fields = request.fields()
         self._check_queue()
+        if self._images is not None:
+            await self._images(fields)
         options, stream = fields.get("stream_options"), fields.get("stream") is True
         show_usage = isinstance(options, dict) and bool(options.get("include_usage"))
         if stream and (options is None or isinstance(options, dict)):

@@ -158,7 +158,8 @@ class Session:
         from webllm_py.serving import Service, Streams
 
         if self._service is None:
-            self._service = Service(engine, streams=Streams())
+            # Images are fetched by the browser, as the page that asks could do it.
+            self._service = Service(engine, streams=Streams(), images=None)
         return self._service
 
     async def _ready(self) -> Any:

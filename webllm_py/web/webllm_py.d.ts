@@ -113,7 +113,8 @@ export class Engine {
 
   /**
    * Answer `fetch("/v1/chat/completions")`, completions, embeddings and models of the site's pages
-   * through a service worker.
+   * through a service worker. Where several tabs do, the one that asks answers, else one that is in
+   * view, else the newest; when it closes, another one.
    *
    * @param script of the service worker, in which `import ".../webllm_py_service.js"` stands; at the
    *   top of the pages that it is for. Left out: "service.js".
@@ -191,7 +192,7 @@ export interface Endpoint {
 
 /**
  * A `fetch` for OpenAI's clients whose streams go on when the browser stops the service worker in
- * the middle of one.
+ * the middle of one, and whose requests end when they are aborted, before the reply has begun too.
  */
 export function resumingFetch(fetch?: typeof globalThis.fetch): typeof globalThis.fetch;
 

@@ -18,7 +18,7 @@ from webllm_py.cli import main
 
 def test_it_serves_until_ctrl_c() -> None:
     command = [sys.executable, "-m", "webllm_py.cli", "serve", "--port", "0", "--no-tune"]
-    options = ["--api-key", "secret", "--allow-origin", "https://example.org"]
+    options = ["--api-key", "secret", "--allow-origin", "https://example.org", "--fetch-images"]
     process = subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -58,6 +58,15 @@ def test_it_serves_until_ctrl_c() -> None:
                 ask("/models", **headers)
             with caught.value:
                 assert caught.value.code == status
+        part = {"type": "image_url", "image_url": {"url": "http://127.0.0.1/"}}
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            ask("/chat/completions", {"messages": [{"role": "user", "content": [part]}]})
+        with caught.value:
+            told = json.load(caught.value)["error"]["message"]
+        assert told == (
+            "the image cannot be fetched: 127.0.0.1 is not public, and this server asks none else. "
+            "A data:image/...;base64,... URL needs none"
+        )
         endless = {"prompt": "Once", "stream": True, "ignore_eos": True}
         with ask("/completions", endless) as response:
             assert response.readline().startswith(b"data: {")

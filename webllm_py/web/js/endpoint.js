@@ -22,7 +22,7 @@ export async function serve(hand, watch, script = "service.js", { scope } = {}) 
   const id = await hello(await active(registration));
   const stop = new AbortController();
 
-  const held = await holdLock(lockOf(id), stop.signal);
+  const held = await holdLock(lockOf(id, Date.now()), stop.signal);
   container.addEventListener("message", ({ data, ports }) => {
     if (data?.type !== "webllm_py request") return;
     ports[0].postMessage('{"accepted":true}');

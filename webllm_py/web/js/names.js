@@ -2,8 +2,12 @@
 
 const LOCK = "webllm_py endpoint ";
 
-/** The lock that a page holds while it answers; `id`: of the client that it is. */
-export const lockOf = (id) => `${LOCK}${id}`;
+/** The lock that a page holds while it answers; `id`: of the client that it is; `since`: in ms. */
+export const lockOf = (id, since) => `${LOCK}${id} ${since}`;
 
-/** The client that holds a lock of that kind. */
-export const clientOf = (name) => (name.startsWith(LOCK) ? name.slice(LOCK.length) : null);
+/** Who holds a lock of that kind, {id, since, lock}; null of another kind. */
+export function holderOf(lock) {
+  if (!lock.startsWith(LOCK)) return null;
+  const [id, since] = lock.slice(LOCK.length).split(" ");
+  return { id, since: Number(since), lock };
+}

@@ -1,4 +1,5 @@
-// A fetch whose streams go on when the browser stops the service worker that they come through.
+// A fetch whose streams go on when the browser stops the service worker that they come through, and
+// that tells this one what the browser does not: that a request was aborted before its reply began.
 
 const MOST_CUTS = 5; // one after the other, without an event between them
 const FIRST_WAIT = 100; // ms
@@ -6,7 +7,7 @@ const FIRST_WAIT = 100; // ms
 /** As `fetch`, for OpenAI's clients: `new OpenAI({ fetch: resumingFetch(), ... })`. */
 export function resumingFetch(fetch = globalThis.fetch.bind(globalThis)) {
   return async (input, init) => {
-    const response = await fetch(input, init);
+    const response = await namedFetch(fetch, input, init);
     const id = response.headers.get("x-stream-id");
     if (!response.body || !id) return response;
     const stream = new URL(response.url.replace(/\/v1\/.*$/, `/v1/streams/${encodeURIComponent(id)}`));
@@ -14,6 +15,24 @@ export function resumingFetch(fetch = globalThis.fetch.bind(globalThis)) {
     const again = (headers) => fetch(stream, { headers, signal });
     return new Response(resumed(response, again, signal), response);
   };
+}
+
+/** A fetch with a name, by which it is ended; of an endpoint elsewhere as it is. */
+async function namedFetch(fetch, input, init) {
+  const url = new URL(input.url ?? input, location.href);
+  const signal = init?.signal ?? input.signal;
+  if (!signal || url.origin !== location.origin || !url.pathname.includes("/v1/")) return fetch(input, init);
+  const name = crypto.randomUUID();
+  const headers = new Headers(init?.headers ?? input.headers);
+  headers.set("x-client-request-id", name);
+  const request = new URL(url.href.replace(/\/v1\/.*$/, `/v1/requests/${name}`));
+  const end = () => fetch(request, { method: "DELETE", keepalive: true }).catch(() => {});
+  signal.addEventListener("abort", end);
+  try {
+    return await fetch(input, { ...init, headers });
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
 }
 
 /** The body of a stream's reply; `again(headers)` asks for what is missing. */
