@@ -19,7 +19,7 @@ from made_adapters import ADAPTERS, RecordedAdapter
 from made_embedders import EMBEDDERS, write_embedder_gguf
 
 import webllm_py
-from webllm_py import DeviceLostError, Engine, RequestError, WebLLMError, shared_device
+from webllm_py import DeviceLostError, Engine, RequestError, WebLLMError
 from webllm_py.gpu import open_device
 from webllm_py.gpu.native import NativeDevice
 from webllm_py.runtime import executor
