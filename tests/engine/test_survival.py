@@ -22,6 +22,7 @@ import webllm_py
 from webllm_py import DeviceLostError, Engine, RequestError, WebLLMError
 from webllm_py.gpu import open_device
 from webllm_py.gpu.native import NativeDevice
+from webllm_py.loading import shared_device
 from webllm_py.runtime import executor
 
 LOSSES = 100
@@ -105,7 +106,7 @@ def saboteur() -> Iterator[Saboteur]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NativeDevice, "_submit", submitted)
-        patch.setattr(executor, "USUAL_PROMPTS", ())  # each loss loads again
+        patch.setattr(executor, "LONG_PROMPTS", ())  # each loss loads again
         patch.setattr(shared_device, "open_device", partial(open_device, f16=False))
         yield found
 
