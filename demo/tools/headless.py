@@ -19,7 +19,15 @@ from urllib.parse import urlencode
 from .browsers import find_chromium
 from .serve import SiteHandler, SiteServer
 
-__all__ = ["chromium_flags", "new_profile", "reporting_site", "run_page", "visit"]
+__all__ = [
+    "COMMON_FLAGS",
+    "SWIFTSHADER_FLAGS",
+    "chromium_flags",
+    "new_profile",
+    "reporting_site",
+    "run_page",
+    "visit",
+]
 
 COMMON_FLAGS = (
     "--headless=new",
@@ -30,9 +38,9 @@ COMMON_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--enable-unsafe-webgpu",
-    # Or kernels' times are rounded to 0.1 ms.
-    "--disable-dawn-features=timestamp_quantization",
 )
+# Or kernels' times are rounded to 0.1 ms.
+EXACT_TIMES = "--disable-dawn-features=timestamp_quantization"
 # Chromium on Linux finds no NVIDIA GPU and no f16 without these.
 NVIDIA_FLAGS = (
     "--use-gl=angle",
@@ -193,10 +201,11 @@ def handler_for(reports: Reports, mounts: Mapping[str, Path], isolated: bool) ->
 
 def chromium_flags() -> tuple[str, ...]:
     """What makes headless Chromium use the GPU of this machine, or its own CPU adapter."""
+    flags = (*COMMON_FLAGS, EXACT_TIMES)
     if sys.platform != "linux":
-        return COMMON_FLAGS
+        return flags
     if Path("/proc/driver/nvidia/version").exists():
-        return (*COMMON_FLAGS, *NVIDIA_FLAGS)
+        return (*flags, *NVIDIA_FLAGS)
     if Path("/dev/dri/renderD128").exists():
-        return (*COMMON_FLAGS, "--enable-features=Vulkan")
-    return (*COMMON_FLAGS, *SWIFTSHADER_FLAGS)
+        return (*flags, "--enable-features=Vulkan")
+    return (*flags, *SWIFTSHADER_FLAGS)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,18 +20,6 @@ VARIANTS = {
 
 PAIRS = (("f32", "f16-subgroups"), ("f32-subgroups", "f16"))
 MANY_CASES = 4
-
-CHROMIUM_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--enable-unsafe-webgpu",
-    "--use-webgpu-adapter=swiftshader",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(scope="session")
@@ -59,18 +45,11 @@ async def native_runners() -> AsyncIterator[dict[str, DeviceRunner]]:
 @pytest.fixture(scope="session")
 def chromium_runner() -> Iterator[ChromiumRunner]:
     """Chromium on SwiftShader."""
-    from selenium import webdriver
+    from chromium import find_chromium, new_driver
 
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    if not binary:
+    if find_chromium() is None:
         pytest.skip("no Chromium found")
-    options: Any = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in CHROMIUM_FLAGS:
-        options.add_argument(flag)
-    chromedriver = shutil.which("chromedriver")
-    service = webdriver.ChromeService(executable_path=chromedriver) if chromedriver else None
-    driver = webdriver.Chrome(options=options, service=service)
+    driver = new_driver()
     driver.set_script_timeout(120)
     server = serve_blank_page()
     driver.get(f"http://127.0.0.1:{server.server_port}/")

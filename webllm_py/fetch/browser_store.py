@@ -12,8 +12,9 @@ from typing import Any
 from webllm_py.errors import SourceError
 from webllm_py.fetch.backend import Held, Room
 from webllm_py.fetch.browser import load_script, named_errors, to_array
-from webllm_py.fetch.export import Sink, Target, TarTarget
 from webllm_py.fetch.source import Chunk, bytes_of
+from webllm_py.fetch.tar import TarTarget
+from webllm_py.fetch.targets import Sink, Target
 
 __all__ = ["BrowserBackend", "handle_target", "open_backend", "read_state", "write_state"]
 

@@ -21,7 +21,7 @@ from webllm_py.fetch.stored_model import use_lock
 from webllm_py.units import size as shown
 
 if TYPE_CHECKING:
-    from webllm_py.fetch.export import Target
+    from webllm_py.fetch.targets import Target
 
 __all__ = ["KeptModel", "ModelsStore", "models_store"]
 
@@ -154,8 +154,9 @@ class ModelsStore:
             CorruptCheckpointError: a file is not what it was when it was exported.
             StorageFullError: there is no room for it.
         """
-        from webllm_py.fetch.export import import_model, open_tar
+        from webllm_py.fetch.export import import_model
         from webllm_py.fetch.resolver import resolve
+        from webllm_py.fetch.tar import open_tar
 
         opened = await resolve(given)
         if isinstance(opened, Folder):
@@ -244,7 +245,8 @@ class ModelsStore:
 
 def open_target(target: Any) -> Target:
     """Where a model is exported to."""
-    from webllm_py.fetch.export import FolderTarget, LocalSink, TarTarget
+    from webllm_py.fetch.tar import TarTarget
+    from webllm_py.fetch.targets import FolderTarget, LocalSink
 
     if sys.platform == "emscripten" and not isinstance(target, (str, os.PathLike)):
         from webllm_py.fetch.browser_store import handle_target

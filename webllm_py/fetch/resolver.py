@@ -19,7 +19,7 @@ from webllm_py.fetch.source import ByteSource, Folder
 from webllm_py.fetch.url import HttpFolder, is_file_url, quote_url
 
 if TYPE_CHECKING:
-    from webllm_py.fetch.browser import FetchFile
+    from webllm_py.fetch.browser_http import FetchFile
     from webllm_py.fetch.http import HttpFile
 
 __all__ = ["address_of", "open_beside", "open_url", "resolve"]
@@ -55,7 +55,7 @@ async def resolve(source: Any, options: FetchOptions | None = None) -> ByteSourc
         SourceError: nothing of that name, or not one of the above; says what is accepted.
     """
     if in_browser():
-        from webllm_py.fetch.browser import from_js
+        from webllm_py.fetch.picked import from_js
 
         source = await from_js(source) or source
     if isinstance(source, str):
@@ -90,7 +90,7 @@ def open_url(url: str, options: FetchOptions | None = None) -> HttpFile | FetchF
     """The file at an absolute http(s) address, of which nothing is kept."""
     options = options or FetchOptions(keep=False)
     if in_browser():
-        from webllm_py.fetch.browser import FetchFile
+        from webllm_py.fetch.browser_http import FetchFile
 
         return FetchFile(url, timeout=options.timeout, headers=options.headers(url))
     from webllm_py.fetch.http import HttpFile

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
-from served import ROOT  # noqa: F401 - makes demo.tools importable
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for demo.tools, which no wheel holds
 
 from demo.tools.browsers import find_chromedriver, find_chromium
+from demo.tools.headless import COMMON_FLAGS, SWIFTSHADER_FLAGS
+
+__all__ = ["find_chromium", "new_driver"]
 
 FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--enable-unsafe-webgpu",
-    "--use-webgpu-adapter=swiftshader",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+    *COMMON_FLAGS,
+    *SWIFTSHADER_FLAGS,
     # What ships needs no other server, and no test does.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     "--js-flags=--expose-gc",
