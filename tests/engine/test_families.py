@@ -164,6 +164,28 @@ async def test_mxfp4(tmp_path: Path, plain_device: Device) -> None:
     np.testing.assert_allclose(*logits, rtol=0, atol=1e-5)
 
 
+async def test_experts_in_one_tensor(tmp_path: Path, plain_device: Device) -> None:
+    """As published Qwen3.5 has them: ups below gates, expert by expert."""
+    model, recorded = FAMILY_MODELS["qwen3.5-moe"], Recorded.load("qwen3.5-moe")
+    weights = model.weights(recorded.shapes)
+    for layer in range(recorded.config["num_hidden_layers"]):
+        experts = f"model.layers.{layer}.mlp.experts"
+        parts = [
+            [
+                weights.pop(f"{experts}.{i}.{part}_proj.weight")
+                for i in range(recorded.config["num_experts"])
+            ]
+            for part in ("gate", "up", "down")
+        ]
+        gate, up, down = map(np.stack, parts)
+        weights[f"{experts}.gate_up_proj"] = np.concatenate([gate, up], 1)
+        weights[f"{experts}.down_proj"] = down
+    folder = write_family_folder(tmp_path / "model", recorded, weights)
+    async with await webllm_py.load(folder, device=plain_device, kv_dtype="f32") as engine:
+        error = recorded.expected[2].error(await engine.logits(model.tokens(2)))
+    assert error < TOLERANCE
+
+
 @pytest.mark.parametrize("name", ["qwen3-moe", "gpt2"])
 async def test_mlc_refused(name: str, tmp_path: Path, plain_device: Device) -> None:
     """What nobody compared."""
