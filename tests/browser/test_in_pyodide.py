@@ -216,7 +216,7 @@ def test_the_open_box(python: Any, tmp_path: Path) -> None:
         from pyodide.ffi import to_js
         from webllm_py.runtime import executor
 
-        executor.USUAL_PROMPTS, usual = (), executor.USUAL_PROMPTS  # whose kernels compile for long
+        executor.LONG_PROMPTS, usual = (), executor.LONG_PROMPTS  # whose kernels compile for long
         file, tokens = js.File.new(to_js([base64.b64decode("{content}")]), "a.gguf"), {tokens}
         fields = {{"max_tokens": 4, "temperature": 0, "ignore_eos": True}}
         halved = lambda layer, positions, hidden: [[x / 2 for x in row] for row in hidden.tolist()]
@@ -242,7 +242,7 @@ def test_the_open_box(python: Any, tmp_path: Path) -> None:
                 refused = str(error)
             reply = await engine.completions.create(prompt=tokens, **fields)
             cached = reply.usage.prompt_tokens_details.cached_tokens
-        executor.USUAL_PROMPTS = usual
+        executor.LONG_PROMPTS = usual
         json.dumps([
             *(x.tolist() for x in (seen.logits, lens, seen.attentions)),
             *(x.tolist()[1] for x in (seen.hidden_states, changed.hidden_states)),
@@ -330,7 +330,7 @@ def test_an_adapter_beside_a_model(python: Any, tmp_path: Path) -> None:
         from pyodide.ffi import to_js
         from webllm_py.runtime import executor
 
-        executor.USUAL_PROMPTS, usual = (), executor.USUAL_PROMPTS  # whose kernels compile for long
+        executor.LONG_PROMPTS, usual = (), executor.LONG_PROMPTS  # whose kernels compile for long
         contents, tokens = {contents}, {adapter.tokens()}
         file, *files = [
             js.File.new(to_js([base64.b64decode(data)]), name) for name, data in contents.items()
@@ -343,7 +343,7 @@ def test_an_adapter_beside_a_model(python: Any, tmp_path: Path) -> None:
                 found.append((await engine.logits(tokens, adapters=adapters)).tolist())
             await engine.unload_adapter("picked")
             found.append([*engine.adapters])
-        executor.USUAL_PROMPTS = usual
+        executor.LONG_PROMPTS = usual
         json.dumps(found)
         """)
     plain, adapted, without, left = json.loads(found)
@@ -369,7 +369,7 @@ def test_an_image_of_a_data_url(python: Any, tmp_path: Path) -> None:
         def file(content):
             return js.File.new(to_js([base64.b64decode(content)]), "a.gguf")
 
-        executor.USUAL_PROMPTS, usual = (), executor.USUAL_PROMPTS  # whose kernels compile for long
+        executor.LONG_PROMPTS, usual = (), executor.LONG_PROMPTS  # whose kernels compile for long
         seen = []
         text, projector = map(file, {files!r})
         engine = await webllm_py.load(text, vision=projector, kv_dtype="f32", tune=False)
@@ -385,7 +385,7 @@ def test_an_image_of_a_data_url(python: Any, tmp_path: Path) -> None:
                 await engine.chat.completions.create(messages=[{{"role": "user", "content": bad}}])
             except webllm_py.ImageError as error:
                 refused = str(error)
-        executor.USUAL_PROMPTS = usual
+        executor.LONG_PROMPTS = usual
         json.dumps([seen, refused, reply.usage.prompt_tokens])
         """)
     )

@@ -40,7 +40,7 @@ PRELUDE = f"""
     from webllm_py.runtime import executor
 
     stored_model.BLOCK_BYTES = {BLOCK}
-    executor.USUAL_PROMPTS = ()  # whose kernels compile for long
+    executor.LONG_PROMPTS = ()  # whose kernels compile for long
     keeping.SECONDS = 0.1
     state = {{}}
 

@@ -24,7 +24,7 @@ def test_an_answer_goes_on_after_a_lost_device(python: Any, tmp_path: Path) -> N
         from pyodide.ffi import to_js
         from webllm_py.runtime import executor
 
-        executor.USUAL_PROMPTS, usual = (), executor.USUAL_PROMPTS  # whose kernels compile for long
+        executor.LONG_PROMPTS, usual = (), executor.LONG_PROMPTS  # whose kernels compile for long
         logging.getLogger("webllm_py").setLevel(logging.ERROR)
         file = js.File.new(to_js([base64.b64decode("{content}")]), "a.gguf")
         fields = {{"prompt": "Once", "max_tokens": 30, "seed": 5, "frequency_penalty": 0.5}}
@@ -43,7 +43,7 @@ def test_an_answer_goes_on_after_a_lost_device(python: Any, tmp_path: Path) -> N
             expected, before = await told(engine), engine.loaded.owner.device
             found = await told(engine, 7)
             lost = engine.loaded.owner.device is not before
-        executor.USUAL_PROMPTS = usual
+        executor.LONG_PROMPTS = usual
         [lost, found, expected]
         """)
     assert lost and found == expected and len(found) > 15

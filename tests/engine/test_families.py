@@ -44,7 +44,7 @@ MLC = [
 @pytest.fixture(autouse=True)
 def few_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     """No kernels are compiled for prompts that nobody sends."""
-    monkeypatch.setattr(executor, "USUAL_PROMPTS", ())
+    monkeypatch.setattr(executor, "LONG_PROMPTS", ())
 
 
 @pytest.fixture(params=FAMILY_MODELS.values(), ids=FAMILY_MODELS)

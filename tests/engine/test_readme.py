@@ -75,7 +75,7 @@ async def test_the_adapter_example_runs(
 ) -> None:
     """With a small model, and adapters of it under the example's names."""
     load = partial(webllm_py.load, device=device, tune=False)
-    monkeypatch.setattr(executor, "USUAL_PROMPTS", ())
+    monkeypatch.setattr(executor, "LONG_PROMPTS", ())
     monkeypatch.setattr(webllm_py, "load", load)
     adapter, recorded = ADAPTERS["small-plain"], RecordedAdapter.load("small-plain")
     (tmp_path / "model.gguf").symlink_to(files.gguf(SMALL))

@@ -105,7 +105,7 @@ def saboteur() -> Iterator[Saboteur]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NativeDevice, "_submit", submitted)
-        patch.setattr(executor, "USUAL_PROMPTS", ())  # each loss loads again
+        patch.setattr(executor, "LONG_PROMPTS", ())  # each loss loads again
         patch.setattr(shared_device, "open_device", partial(open_device, f16=False))
         yield found
 
