@@ -1,9 +1,11 @@
 // Which experts a row goes to, and how much each counts (arXiv 1701.06538): the TOP best of EXPERTS
-// scores, with the softmax over these (NORMALIZED) or over all scores.
+// scores, with the softmax over these (NORMALIZED) or over all scores. With SHARED every row goes to one
+// expert more, behind the others, as far as the sigmoid of its own score lets it (arXiv 2401.06066).
 //
 // Purpose   mixtures of experts
-// Bindings  0 scores  [rows][EXPERTS], f32
-//           1 route   [rows][TOP]: an expert's number, and the bits of its f32 weight
+// Bindings  0 scores  [rows][EXPERTS], with SHARED [rows][EXPERTS + 1], f32
+//           1 route   [rows][TOP], with SHARED [rows][TOP + 1]: an expert's number, and the bits of its
+//                     f32 weight
 // Dispatch  (1, rows) workgroups
 // Assumes   TOP at most 16; of equal scores the first counts as better
 
@@ -12,6 +14,7 @@ ${enables}
 override EXPERTS: u32;
 override TOP: u32;
 override NORMALIZED: bool;
+override SHARED: bool = false;
 
 @group(0) @binding(0) var<storage, read> scores: array<f32>;
 @group(0) @binding(1) var<storage, read_write> route: array<u32>;
@@ -36,7 +39,8 @@ fn is_chosen(expert: u32, count: u32) -> bool {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
-  let row = group.y * EXPERTS;
+  let row = group.y * (EXPERTS + u32(SHARED));
+  let first = group.y * (TOP + u32(SHARED));
   for (var i = 0u; i < TOP; i++) {
     var most = -1e38;
     var number = 0u;
@@ -80,9 +84,14 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
       }
     }
     for (var i = 0u; i < TOP; i++) {
-      let at = (group.y * TOP + i) * 2u;
+      let at = (first + i) * 2u;
       route[at] = chosen[i];
       route[at + 1u] = bitcast<u32>(exp(found[i] - found[0]) / sum);
+    }
+    if (SHARED) {
+      let at = (first + TOP) * 2u;
+      route[at] = EXPERTS;
+      route[at + 1u] = bitcast<u32>(1.0 / (1.0 + exp(-scores[row + EXPERTS])));
     }
   }
 }

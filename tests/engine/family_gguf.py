@@ -33,6 +33,18 @@ BEHIND = {
     "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm",
 }
+QWEN35 = {
+    "post_attention_layernorm": "post_attention_norm",
+    "linear_attn.in_proj_qkv": "attn_qkv",
+    "linear_attn.in_proj_z": "attn_gate",
+    "linear_attn.in_proj_a": "ssm_alpha",
+    "linear_attn.in_proj_b": "ssm_beta",
+    "linear_attn.conv1d": "ssm_conv1d",
+    "linear_attn.norm": "ssm_norm",
+    "linear_attn.out_proj": "ssm_out",
+    "linear_attn.A_log": "ssm_a",
+    "linear_attn.dt_bias": "ssm_dt.bias",
+}
 MORE_NAMES = {
     "gemma2": BEHIND,
     "gemma3": BEHIND,
@@ -67,17 +79,14 @@ MORE_NAMES = {
     },
     "qwen3moe": {"mlp.gate": "ffn_gate_inp"},
     "granite": {"shared_mlp.output_linear": "ffn_down"},
-    "qwen35": {
-        "post_attention_layernorm": "post_attention_norm",
-        "linear_attn.in_proj_qkv": "attn_qkv",
-        "linear_attn.in_proj_z": "attn_gate",
-        "linear_attn.in_proj_a": "ssm_alpha",
-        "linear_attn.in_proj_b": "ssm_beta",
-        "linear_attn.conv1d": "ssm_conv1d",
-        "linear_attn.norm": "ssm_norm",
-        "linear_attn.out_proj": "ssm_out",
-        "linear_attn.A_log": "ssm_a",
-        "linear_attn.dt_bias": "ssm_dt.bias",
+    "qwen35": QWEN35,
+    "qwen35moe": {
+        **QWEN35,
+        "mlp.gate": "ffn_gate_inp",
+        "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+        "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+        "mlp.shared_expert.up_proj": "ffn_up_shexp",
+        "mlp.shared_expert.down_proj": "ffn_down_shexp",
     },
     "gpt-oss": {
         "mlp.router": "ffn_gate_inp",
@@ -153,7 +162,7 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "context_length": config["max_position_embeddings"],
         "embedding_length": config["hidden_size"],
         "block_count": config["num_hidden_layers"],
-        "feed_forward_length": config["intermediate_size"],
+        "feed_forward_length": config.get("intermediate_size"),
         "attention.head_count": heads,
         "attention.head_count_kv": config.get("num_key_value_heads"),
         "attention.key_length": config.get("head_dim"),
@@ -170,11 +179,12 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "attention.temperature_scale": rope.get("llama_4_scaling_beta"),
         "attn_logit_softcapping": config.get("attn_logit_softcapping"),
         "final_logit_softcapping": config.get("final_logit_softcapping"),
-        "expert_count": config.get("num_local_experts"),
+        "expert_count": config.get("num_local_experts", config.get("num_experts")),
         "expert_used_count": config.get("num_experts_per_tok"),
         "expert_feed_forward_length": config.get(
-            "moe_intermediate_size", config["intermediate_size"]
+            "moe_intermediate_size", config.get("intermediate_size")
         ),
+        "expert_shared_feed_forward_length": config.get("shared_expert_intermediate_size"),
         "rope.dimension_count": int(head_dim * rope.get("partial_rotary_factor", 1)),
         "rope.freq_base": rope["rope_theta"],
         **gguf_scaling(config, rope),
@@ -307,6 +317,8 @@ def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights
             weight = tiled_heads(name, weight, config)
         elif model.centered and "norm" in name:
             weight = weight + np.float32(1)
+        if name.endswith("inp_shexp"):
+            weight = weight.squeeze()
         name = f"{name}.{kind}".rstrip(".")
         made[f"blk.{layer[1]}.{name}" if layer else name] = weight
     rope = config.get("rope_parameters", {})

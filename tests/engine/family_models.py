@@ -90,6 +90,25 @@ FAMILY_MODELS = {
             centered=True,
         ),
         FamilyModel(
+            "qwen3.5-moe",
+            "qwen3_5_moe_text",
+            {
+                "head_dim": 32,
+                "num_hidden_layers": 4,
+                "layer_types": ["linear_attention", "full_attention"] * 2,
+                "linear_num_key_heads": 2,
+                "linear_num_value_heads": 4,
+                "linear_key_head_dim": 32,
+                "linear_value_head_dim": 16,
+                "num_experts": 6,
+                "num_experts_per_tok": 2,
+                "moe_intermediate_size": 44,
+                "shared_expert_intermediate_size": 44,
+            },
+            gguf="qwen35moe",
+            centered=True,
+        ),
+        FamilyModel(
             "gpt-oss",
             "gpt_oss",
             {

@@ -60,7 +60,7 @@ FAMILIES = [
 @pytest.fixture(autouse=True)
 def few_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     """No kernels are compiled for prompts that nobody sends."""
-    monkeypatch.setattr(executor, "USUAL_PROMPTS", ())
+    monkeypatch.setattr(executor, "LONG_PROMPTS", ())
 
 
 @pytest.mark.parametrize(("adapter", "kind"), FAMILIES)

@@ -44,7 +44,7 @@ MLC = [
 @pytest.fixture(autouse=True)
 def few_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     """No kernels are compiled for prompts that nobody sends."""
-    monkeypatch.setattr(executor, "USUAL_PROMPTS", ())
+    monkeypatch.setattr(executor, "LONG_PROMPTS", ())
 
 
 @pytest.fixture(params=FAMILY_MODELS.values(), ids=FAMILY_MODELS)
@@ -162,6 +162,28 @@ async def test_mxfp4(tmp_path: Path, plain_device: Device) -> None:
             logits.append(await engine.logits(model.tokens(2)))
     assert logits[0].std() > 0.5
     np.testing.assert_allclose(*logits, rtol=0, atol=1e-5)
+
+
+async def test_experts_in_one_tensor(tmp_path: Path, plain_device: Device) -> None:
+    """As published Qwen3.5 has them: ups below gates, expert by expert."""
+    model, recorded = FAMILY_MODELS["qwen3.5-moe"], Recorded.load("qwen3.5-moe")
+    weights = model.weights(recorded.shapes)
+    for layer in range(recorded.config["num_hidden_layers"]):
+        experts = f"model.layers.{layer}.mlp.experts"
+        parts = [
+            [
+                weights.pop(f"{experts}.{i}.{part}_proj.weight")
+                for i in range(recorded.config["num_experts"])
+            ]
+            for part in ("gate", "up", "down")
+        ]
+        gate, up, down = map(np.stack, parts)
+        weights[f"{experts}.gate_up_proj"] = np.concatenate([gate, up], 1)
+        weights[f"{experts}.down_proj"] = down
+    folder = write_family_folder(tmp_path / "model", recorded, weights)
+    async with await webllm_py.load(folder, device=plain_device, kv_dtype="f32") as engine:
+        error = recorded.expected[2].error(await engine.logits(model.tokens(2)))
+    assert error < TOLERANCE
 
 
 @pytest.mark.parametrize("name", ["qwen3-moe", "gpt2"])

@@ -47,7 +47,7 @@ async def engine(folder: Path, plain_device: Device) -> AsyncIterator[Engine]:
     tuning_for = decoder.tuning_for
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoder, "tuning_for", lambda d: replace(tuning_for(d), chunk=CHUNK))
-        patch.setattr(executor, "USUAL_PROMPTS", ())
+        patch.setattr(executor, "LONG_PROMPTS", ())
         patch.setattr(hybrid_cache, "MOST_MARKS", 8)
         loaded = await webllm_py.load(folder, device=plain_device, kv_dtype="f32")
     async with loaded:

@@ -33,7 +33,7 @@ async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
     """The small model in float32."""
     source = files.huggingface(SMALL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executor, "USUAL_PROMPTS", ())
+        patch.setattr(executor, "LONG_PROMPTS", ())
         engine = await webllm_py.load(source, device=plain_device, kv_dtype="f32")
     async with engine:
         yield engine
@@ -43,7 +43,7 @@ async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
 async def test_as_transformers_shows_it(
     name: str, tmp_path: Path, plain_device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "USUAL_PROMPTS", ())
+    monkeypatch.setattr(executor, "LONG_PROMPTS", ())
     model, recorded = FAMILY_MODELS[name], Recorded.load(name)
     folder = write_family_folder(tmp_path / name, recorded, model.weights(recorded.shapes))
     tokens = model.tokens(INSPECTED_PROMPT)

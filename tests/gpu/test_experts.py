@@ -20,16 +20,21 @@ def routed(scores: np.ndarray, normalized: bool) -> tuple[np.ndarray, np.ndarray
     return chosen, found / (found if normalized else parts).sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize("normalized", [True, False])
-async def test_route(runner: Runner, normalized: bool, rng: np.random.Generator) -> None:
-    scores = rng.standard_normal((4, EXPERTS)).astype(np.float32) * 3
+@pytest.mark.parametrize(("normalized", "shared"), [(True, False), (False, False), (True, True)])
+async def test_route(
+    runner: Runner, normalized: bool, shared: bool, rng: np.random.Generator
+) -> None:
+    scores = rng.standard_normal((4, EXPERTS + shared)).astype(np.float32) * 3
     scores[1, 5:] = scores[1, 4]  # equal ones, some in the same thread's hands
     out = await runner.run(
-        kernel("route", EXPERTS=EXPERTS, TOP=TOP, NORMALIZED=normalized),
-        {"scores": scores, "route": np.zeros((4, TOP, 2), np.uint32)},
+        kernel("route", EXPERTS=EXPERTS, TOP=TOP, NORMALIZED=normalized, SHARED=shared),
+        {"scores": scores, "route": np.zeros((4, TOP + shared, 2), np.uint32)},
         (1, 4),
     )
-    chosen, weights = routed(scores, normalized)
+    chosen, weights = routed(scores[:, :EXPERTS], normalized)
+    if shared:
+        chosen = np.pad(chosen, ((0, 0), (0, 1)), constant_values=EXPERTS)
+        weights = np.concatenate([weights, 1 / (1 + np.exp(-scores[:, EXPERTS:]))], 1)
     np.testing.assert_array_equal(out["route"][:, :, 0], chosen)
     got = np.ascontiguousarray(out["route"][:, :, 1]).view(np.float32)
     np.testing.assert_allclose(got, weights, rtol=1e-5)

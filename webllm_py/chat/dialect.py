@@ -55,6 +55,8 @@ _BY_SOURCE: Sequence[tuple[tuple[str, ...], Syntax]] = (
     (("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>"), syntax.DEEPSEEK),
     (("<|tool_call|>", "<|/tool_call|>"), syntax.PHI),
     (("<|tool_call|>",), syntax.GRANITE),
+    (("<|START_ACTION|>", '"tool_name"'), syntax.COHERE),
+    (("<function_calls>",), syntax.OLMO),
     (("func_name1(params_name1=",), syntax.PYTHONIC),
     (('"parameters": ', "ipython"), syntax.LLAMA),
 )

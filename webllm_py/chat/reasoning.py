@@ -41,7 +41,11 @@ class Marks:
         return before.split(self.opening)[-1].strip(), answer.lstrip()
 
 
-MARKS = (Marks("<think>", "</think>"), Marks("[THINK]", "[/THINK]"))
+MARKS = (
+    Marks("<think>", "</think>"),
+    Marks("[THINK]", "[/THINK]"),
+    Marks("<|START_THINKING|>", "<|END_THINKING|>"),
+)
 
 
 def find_marks(source: str, has_token: Callable[[str], bool]) -> Marks | None:

@@ -105,6 +105,10 @@ class ModelConfig:
         n_experts, n_experts_used, expert_size: of a mixture of experts, which layers with a router
             have: how many, how many a row goes to, how wide they are.
         experts_normalized: whether the weights of a row's experts add up to 1.
+        experts_alternate: whether a tensor of experts' gates and ups has their rows in turn, rather
+            than an expert's ups below its gates.
+        shared_expert: whether every row goes to one expert more, as wide as the others, as far as
+            the sigmoid of a score of its own lets it (arXiv 2401.06066).
         glu_limit: what gpt-oss clamps gate and up of experts to; 0 for a plain gate.
         sinks: whether heads have a score without a value.
         learned_positions: whether there is a table of positions beside that of tokens.
@@ -149,6 +153,8 @@ class ModelConfig:
     n_experts_used: int = 0
     expert_size: int = 0
     experts_normalized: bool = True
+    experts_alternate: bool = False
+    shared_expert: bool = False
     glu_limit: float = 0.0
     sinks: bool = False
     learned_positions: bool = False
@@ -221,6 +227,16 @@ class ModelConfig:
     def kind(self, layer: int) -> LayerKind:
         """A layer's kind."""
         return self.layer_kinds[layer] if self.layer_kinds else LayerKind()
+
+    @property
+    def all_experts(self) -> int:
+        """How many experts there are, a shared one among them."""
+        return self.n_experts + self.shared_expert
+
+    @property
+    def experts_a_row(self) -> int:
+        """How many of them a row goes to."""
+        return self.n_experts_used + self.shared_expert
 
     @property
     def recurrent(self) -> bool:

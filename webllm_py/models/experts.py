@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
@@ -44,23 +45,48 @@ class Experts:
         g.add_experts(f"{self.name}.down_exps")
 
     def matrices(self) -> list[Matrix]:
-        """The router; gate and up of the experts, row by row; down."""
+        """The router; gate and up of the experts, row by row; down. A shared expert's rows are the
+        last ones of each."""
         c = self.config
-        router = self.tensors.shaped(f"{self.router}.weight", c.n_experts, c.hidden_size)
+        router = Part(self.tensors.shaped(f"{self.router}.weight", c.n_experts, c.hidden_size))
         gate_up = self.gate_up("weight", c.hidden_size)
         down = self.parts("ffn_down", "weight", c.hidden_size, c.expert_size)
-        width = 2 * c.expert_size
+        if c.shared_expert:
+            gate_up, down = (*gate_up, *self.shared_gate_up()), (*down, self.shared_down())
+        routers = (router, self.shared_router()) if c.shared_expert else (router,)
+        count, width, hidden = c.all_experts, 2 * c.expert_size, c.hidden_size
         return [
-            Matrix(self.router, c.n_experts, c.hidden_size, (Part(router),)),
-            Matrix(f"{self.name}.gate_up_exps", c.n_experts * width, c.hidden_size, gate_up, width),
-            Matrix(
-                f"{self.name}.down_exps",
-                c.n_experts * c.hidden_size,
-                c.expert_size,
-                down,
-                c.hidden_size,
-            ),
+            Matrix(self.router, count, hidden, routers),
+            Matrix(f"{self.name}.gate_up_exps", count * width, hidden, gate_up, width),
+            Matrix(f"{self.name}.down_exps", count * hidden, c.expert_size, down, hidden),
         ]
+
+    def shared_router(self) -> Part:
+        """What scores the shared expert: a row, which GGUF has as a vector."""
+        name, hidden = f"{self.router}_shexp.weight", self.config.hidden_size
+        tensor = self.tensors.get(name)
+        if tensor is None or math.prod(tensor.shape) != hidden:
+            tensor = self.tensors.shaped(name, 1, hidden)
+        return Part(replace(tensor, shape=(1, hidden)), self.config.n_experts)
+
+    def shared_gate_up(self) -> tuple[Part, ...]:
+        """Gate and up of the shared expert."""
+        c = self.config
+        base = 2 * c.n_experts * c.expert_size
+        return tuple(
+            Part(self.shared(name, c.expert_size, c.hidden_size), base + i, 2)
+            for i, name in enumerate(("ffn_gate", "ffn_up"))
+        )
+
+    def shared_down(self) -> Part:
+        """What projects the shared expert's answer."""
+        c = self.config
+        tensor = self.shared("ffn_down", c.hidden_size, c.expert_size)
+        return Part(tensor, c.n_experts * c.hidden_size)
+
+    def shared(self, name: str, rows: int, columns: int) -> TensorInfo:
+        """A matrix of the shared expert."""
+        return self.tensors.shaped(f"{self.name}.{name}_shexp.weight", rows, columns)
 
     def vectors(self) -> list[Vector]:
         """The norm before it, and biases where a checkpoint has them."""
@@ -83,10 +109,16 @@ class Experts:
         return made
 
     def gate_up(self, kind: str, *columns: int) -> tuple[Part, ...]:
-        """Gate and up of one kind (weight or bias), row by row: so in one tensor, or in two."""
+        """Gate and up of one kind (weight or bias), row by row: they are two tensors, or one, in
+        which their rows alternate, or an expert's ups are below its gates."""
         c = self.config
         if f"{self.name}.ffn_gate_up_exps.{kind}" in self.tensors:
-            return self.parts("ffn_gate_up", kind, 2 * c.expert_size, *columns)
+            (fused,) = self.parts("ffn_gate_up", kind, 2 * c.expert_size, *columns)
+            if c.experts_alternate:
+                return (fused,)
+            count, width = c.n_experts * c.expert_size, c.expert_size
+            halves = Part(fused.tensor, stride=2, count=count, run=width, apart=2 * width)
+            return tuple(replace(halves, base=i, first=i * width) for i in range(2))
         both = (self.parts(name, kind, c.expert_size, *columns) for name in ("ffn_gate", "ffn_up"))
         return tuple(
             replace(part, base=2 * part.base + i, stride=2)

@@ -98,9 +98,11 @@ def _config_of(
         else scaling_from_huggingface(rope or n.get("rope_scaling", "", None), n.metadata)
     )
     eps, context = ((), ()) if n.gguf else ((1e-6,), (2048,))
+    expert_size = n.get("moe_intermediate_size", "expert_feed_forward_length", None)
+    width = (expert_size,) if expert_size else ()  # of MLPs where all of them are experts
     fields: dict[str, Any] = {
         "hidden_size": n.hidden,
-        "intermediate_size": n.get("intermediate_size", "feed_forward_length"),
+        "intermediate_size": n.get("intermediate_size", "feed_forward_length", *width),
         "n_layers": n.get("num_hidden_layers", "block_count"),
         "n_heads": heads,
         "n_kv_heads": n.get("num_key_value_heads", "attention.head_count_kv", heads),

@@ -222,12 +222,13 @@ class Graph(Recording):
         config, buffers = self.config, self.buffers
         self.norm(norm, buffers.hidden, buffers.normed)
         scores = {"y": buffers.scores}
-        self.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.n_experts)
+        self.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.all_experts)
         made = kernel(
             "route",
             EXPERTS=config.n_experts,
             TOP=config.n_experts_used,
             NORMALIZED=config.experts_normalized,
+            SHARED=config.shared_expert,
         )
         bound = {"scores": buffers.scores, "route": buffers.route}
         self.dispatches.append(Dispatch(made, bound, (1, self.rows, 1), router))

@@ -179,7 +179,7 @@ class Recording:
         kernels/expert_gemv.wgsl."""
         matrix, slices = self.weights.matrices[name]
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
-        rows, top = matrix.together, self.config.n_experts_used
+        rows, top = matrix.together, self.config.experts_a_row
         shape = self.tuning.gemv(rows * top, matrix.units)
         across = 1 if constants.get("SUM") else top
         for part in slices:

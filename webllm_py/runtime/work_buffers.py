@@ -41,7 +41,7 @@ def work_buffers(
     # What the one is multiplied with in 8 bits is kept in the other.
     inner = eight_bits(padded(config.intermediate_size), chunk)
     normed_or_attended = make("normed or attended", max(rows * max(hidden, heads, values), inner))
-    experts = config.n_experts_used * padded(config.expert_size)
+    experts = config.experts_a_row * padded(config.expert_size)
     widest = max(heads, padded(config.intermediate_size), experts, values)
     q_or_gated = make("q or gated", rows * widest)
     partial = 4 * config.n_heads * tuning.partials * (config.head_dim + SPLIT_END)
@@ -58,8 +58,8 @@ def work_buffers(
         zeros=make("zeros", 16),
         kv_rows=make("kv rows", chunk * row_bytes(config, kv_format)),
         qkv=make("q, k and v", rows * config.qkv_rows if config.qk_norm else 0),
-        scores=make("experts' scores", rows * config.n_experts),
-        route=make("experts' route", 2 * rows * config.n_experts_used),
+        scores=make("experts' scores", rows * config.all_experts),
+        route=make("experts' route", 2 * rows * config.experts_a_row),
         projected=make("projected", rows * hidden if config.post_norm or config.parallel else 0),
         mixed=make("mixed channels", rows * delta.rows if delta else 0),
         convolved=make("convolved channels", rows * delta.channels if delta else 0),

@@ -11,7 +11,7 @@ from webllm_py.chat.pieces import Parser, Plain, Reply
 from webllm_py.chat.reasoning import MARKS, ReasoningParser, find_marks
 from webllm_py.chat.tools.syntax import HERMES
 
-THINK, BRACKETS = MARKS
+THINK, BRACKETS, COHERE = MARKS
 CALL = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
 
 
@@ -61,6 +61,7 @@ def test_gpt_oss_reasons_on_a_channel(size: int) -> None:
 def test_the_marks_are_found_in_template_or_vocabulary() -> None:
     assert find_marks("... '</think>' ...", lambda _: False) is THINK
     assert find_marks("... [/THINK] ...", lambda _: False) is BRACKETS
+    assert find_marks("... <|END_THINKING|> ...", lambda _: False) is COHERE
     assert find_marks("", {"<think>", "</think>"}.__contains__) is THINK
     assert find_marks("", lambda _: False) is None
 

@@ -17,12 +17,14 @@ from webllm_py.chat.pieces import Parser, Reply
 from webllm_py.chat.tools import syntax as syntaxes
 from webllm_py.chat.tools.answers import answer_grammar
 from webllm_py.chat.tools.syntax import (
+    COHERE,
     DEEPSEEK,
     GENERIC,
     HERMES,
     LLAMA,
     MISTRAL,
     MISTRAL_ARGS,
+    OLMO,
     PHI,
     PYTHONIC,
     QWEN_XML,
@@ -87,6 +89,14 @@ READ = [
     (PYTHONIC, "<|python_start|>[f(a=true)]<|python_end|>", "", [("f", '{"a": true}')]),
     (MISTRAL, '[TOOL_CALLS][{"name": "f", "arguments": {"a": 1}, "id": "abcdefghi"}]', "", [ONE]),
     (MISTRAL_ARGS, 'Hm.[TOOL_CALLS]f[ARGS] {"a": 1}', "Hm.", [ONE]),
+    (
+        COHERE,
+        '<|START_ACTION|>[\n    {"tool_call_id": "0", "tool_name": "f", "parameters": {"a": 1}},\n'
+        '    {"tool_call_id": "1", "tool_name": "g", "parameters": {}}\n]<|END_ACTION|>',
+        "",
+        TWO,
+    ),
+    (OLMO, "I look.\n<function_calls>\nf(a=1)\ng()\n</function_calls>", "I look.", TWO),
     (
         QWEN_XML,
         "<tool_call>\n<function=f>\n<parameter=b>\n1\n2\n</parameter>\n<parameter=a>\n7\n"
@@ -205,6 +215,10 @@ def test_the_syntax_is_found_in_the_vocabulary() -> None:
     assert find_syntax(granite, True, lambda _: False) is syntaxes.GRANITE
     llama4 = "[func_name1(params_name1=params_value1, ...)] {{ tools }}"
     assert find_syntax(llama4, True, lambda _: False) is PYTHONIC
+    cohere = '<|START_ACTION|>[{"tool_call_id": "0", "tool_name": {{ tools }}'
+    assert find_syntax(cohere, True, lambda _: False) is COHERE
+    olmo = "<functions>{{ tools }}</functions> <function_calls>"
+    assert find_syntax(olmo, True, lambda _: False) is OLMO
 
 
 # As grammars.
@@ -297,6 +311,12 @@ def test_free_text_in_which_calls_are_right(name: str) -> None:
         (LLAMA, '<|python_tag|>{"type":"function","name":"f","parameters":{"a": 1}}'),
         (PYTHONIC, "<|python_start|>[f(a=1), g()]<|python_end|>"),
         (MISTRAL, '[TOOL_CALLS][{"name": "f", "arguments": {"a": 1}, "id": "abcdefghi"}]'),
+        (
+            COHERE,
+            '<|START_ACTION|>[\n    {"tool_call_id": "0", "tool_name": "f", "parameters": '
+            '{"a": 1}}\n]<|END_ACTION|>',
+        ),
+        (OLMO, "<function_calls>f(a=1)\ng()</function_calls>"),
     ],
 )
 def test_other_ways_to_write_a_call_are_kept_to_as_well(syntax: Syntax, text: str) -> None:

@@ -21,7 +21,6 @@ __all__ = ["LOOSE_SPACE", "Controls", "call_grammar", "harmony_grammar", "writte
 
 Controls = Mapping[str, int]
 """The byte that stands for each control token in a grammar (``webllm_py.grammar.free``)."""
-NAME, TYPE = '"name": "', '"type": "function", '
 COMMAS = (", ", "; ")  # what models write between calls where nobody taught them anything
 LOOSE_SPACE = regex(r"[ \t\r\n]{0,2}")
 
@@ -103,14 +102,12 @@ def call_grammar(
 
 
 def _head(syntax: Syntax, function: Function, controls: Controls) -> Regular:
-    """A call up to its arguments; where it is a JSON object, it may say of what type it is."""
-    before, quoted, _ = syntax.head.partition(NAME)
-    kind = choice(EPSILON, written(TYPE, controls)) if quoted else EPSILON
+    """A call up to its arguments; where it is a JSON object, it may say more before its name."""
+    before, quoted, _ = syntax.head.partition(syntax.key)
     name = json.dumps(function.name, ensure_ascii=False)[1:-1] if quoted else function.name
     return sequence(
         written(before, controls),
-        LOOSE_SPACE if quoted else EPSILON,
-        kind,
+        sequence(LOOSE_SPACE, regex(syntax.before)) if quoted else EPSILON,
         written(quoted, controls),
         literal(name.encode()),
         written(syntax.middle, controls),

@@ -11,9 +11,11 @@ from webllm_py.chat.tools.reader import Reader
 __all__ = ["JsonValue", "NamedReader", "ObjectReader"]
 
 SPACE = " \t\r\n"
-# Of the object's own keys: Hermes and most others say "arguments", Llama "parameters".
+# Of the object's own keys: Hermes and most others say "arguments", Llama "parameters"; Cohere has
+# "tool_name" for "name".
 LONGEST_NAME = 512  # characters, with the marks around it
 ARGUMENTS = ("arguments", "parameters")
+NAMES = ("name", "tool_name")
 
 
 class JsonValue:
@@ -142,7 +144,7 @@ class ObjectReader(Reader):
             if self.named:
                 return [Piece("arguments", inner)]
             self._early = inner
-        if self._key == "name":
+        if self._key in NAMES:
             name = loaded(self._text)
             if not name or (self._names is not None and name not in self._names):
                 self.failed = True

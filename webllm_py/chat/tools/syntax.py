@@ -15,6 +15,7 @@ from webllm_py.chat.tools.reader import CallParser, Reader
 from webllm_py.chat.tools.xml_text import XmlReader
 
 __all__ = [
+    "COHERE",
     "DEEPSEEK",
     "GENERIC",
     "GRANITE",
@@ -22,6 +23,7 @@ __all__ = [
     "LLAMA",
     "MISTRAL",
     "MISTRAL_ARGS",
+    "OLMO",
     "PHI",
     "PYTHONIC",
     "QWEN_XML",
@@ -40,6 +42,8 @@ class Syntax:
     White space in these texts is optional where no word would fall apart.
 
     Attributes:
+        key: the end of ``head`` where that is JSON, and the name a string in it.
+        before: what else may stand between the brace and ``key``, as a regular expression.
         extra: what may stand between the arguments and ``tail``, as a regular expression.
         separator: None where a model writes one call at a time.
         anchored: a call counts as one at the beginning of an answer, without any mark.
@@ -54,6 +58,8 @@ class Syntax:
     middle: str
     tail: str
     opening: str = ""
+    key: str = '"name": "'
+    before: str = '("type": ?"function", ?)?'
     extra: str = ""
     separator: str | None = None
     closing: str = ""
@@ -106,7 +112,7 @@ class Syntax:
             return True
         if self.arguments == "python":
             return bool(CALL.match(text)) or (None if re.fullmatch(r"[\w.-]+", text) else False)
-        if self.head.endswith('"name": "'):
+        if self.head.endswith(self.key):
             return False
         head = self.head.strip()
         if not head:
@@ -213,6 +219,29 @@ PHI = Syntax(
     marks=("<|tool_call|>", "<|/tool_call|>"),
 )
 GRANITE = replace(PHI, closing="]", marks=("<|tool_call|>",))
+COHERE = Syntax(
+    opening="<|START_ACTION|>[",
+    head='\n    {"tool_name": "',
+    key='"tool_name": "',
+    before='("tool_call_id": ?"[0-9]{1,3}", ?)?',
+    middle='", "parameters": ',
+    tail="}",
+    separator=",",
+    closing="\n]<|END_ACTION|>",
+    starts=("<|START_ACTION|>",),
+    marks=("<|START_ACTION|>", "<|END_ACTION|>"),
+)
+OLMO = Syntax(
+    opening="<function_calls>",
+    head="",
+    middle="(",
+    tail=")",
+    separator="\n",
+    closing="</function_calls>",
+    arguments="python",
+    starts=("<function_calls>",),
+    marks=("<function_calls>", "</function_calls>"),
+)
 DEEPSEEK = Syntax(
     opening="<｜tool▁calls▁begin｜>",
     head="<｜tool▁call▁begin｜>function<｜tool▁sep｜>",

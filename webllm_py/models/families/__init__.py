@@ -18,6 +18,7 @@ ALIASES: Mapping[str, str] = {
     "mistral3": "ministral3",
     "qwen3moe": "qwen3_moe",
     "qwen35": "qwen3_5_text",
+    "qwen35moe": "qwen3_5_moe_text",
     "gemma3_text": "gemma3",
     "phi3_v": "phi3",
     "olmo3": "olmo2",

@@ -24,6 +24,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     found: dict[str, Any] = {
         "layer_kinds": tuple(LayerKind(window if s else 0) for s in n.sliding(2)),
         "sinks": True,
+        "experts_alternate": True,
         "glu_limit": n.get("swiglu_limit", "", 7.0),
         "n_experts": n.get("num_local_experts", "expert_count", n.get("num_experts", "", 128)),
         "n_experts_used": n.get("num_experts_per_tok", "expert_used_count", 4),
