@@ -140,8 +140,10 @@ async function abort(engine, durations, expected) {
     const { signal } = controller;
     const isSoft = random() < 0.2; // ends one answer with the reason "abort", whosever turn it is
     const work = answer(engine, kind, { max_tokens: 40, signal });
-    setTimeout(() => (isSoft ? engine.interrupt() : controller.abort()), random() * durations[kind]);
-    return work;
+    const cut = () => (isSoft ? engine.interrupt() : controller.abort());
+    const timer = setTimeout(cut, random() * durations[kind]);
+    await work;
+    clearTimeout(timer); // or it would interrupt what comes next
   });
   await Promise.all(works);
   const said = await text(engine, CHECK);

@@ -11,6 +11,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -60,7 +61,9 @@ def main(
         if options.page_start:
             report = page_start(site, 1 + options.runs, on_step, chromium=options.chromium)
         elif options.soak:
-            report = soak(site, {"requests": options.soak}, on_step, chromium=options.chromium)
+            # It takes long, and is told as far as it came whatever ends it.
+            say = partial(print, file=sys.stderr, flush=True)
+            report = soak(site, {"requests": options.soak}, say, chromium=options.chromium)
         else:
             report = measure(options, site, packages, on_step)
     except WebLLMError as error:

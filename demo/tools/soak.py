@@ -37,13 +37,14 @@ COLUMNS = (
 def soak(
     site: Path,
     counts: Mapping[str, int],
-    on_step: Callable[[str], object],
+    on_row: Callable[[str], object],
     *,
     chromium: Path | None = None,
 ) -> dict[str, Any]:
     """Run the page: "results" and "table", and "message" with what went wrong.
 
     Args:
+        on_row: told each row of the table as soon as it is there, the head first.
         counts: of "requests" and, where the usual shares of these are not wanted, of "losses",
             "loads" and "engines".
     """
@@ -51,14 +52,15 @@ def soak(
 
     def on_sample(browser: int, sample: dict[str, Any]) -> None:
         samples.append(sample | processes(browser))
-        on_step(" ".join(row(samples[-1]).split()))
+        on_row(row(samples[-1]))
 
+    on_row(head())
     query = {name: str(count) for name, count in counts.items()} | {"report": ""}
     report = run_page(
         site,
         "bench/soak.html",
         query,
-        on_step=on_step,
+        on_step=on_row,
         chromium=chromium,
         isolated=True,
         on_sample=on_sample,
@@ -100,8 +102,7 @@ def below(process: int, parents: Mapping[int, int]) -> Iterator[int]:
 
 def table(samples: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> str:
     """A row a sample."""
-    titles = "".join(f"{title:>{width(title)}}" for _, title, _ in COLUMNS)
-    lines = [f"{'':<10}{'count':>6}{'seconds':>9}{titles}", *map(row, samples)]
+    lines = [head(), *map(row, samples)]
     if "adapter" in report:
         lines.append(
             f"{report['whole']} of {report['losses']} answers went on over a lost device; "
@@ -110,11 +111,16 @@ def table(samples: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> st
     return "\n".join(lines)
 
 
+def head() -> str:
+    """The table's first line."""
+    titles = "".join(f"{title:>{width(title)}}" for _, title, _ in COLUMNS)
+    return f"{'':<10}{'count':>6}{'seconds':>9}{titles}"
+
+
 def row(sample: Mapping[str, Any]) -> str:
     """A sample's line."""
     cells = (cell(sample.get(name), unit, width(title)) for name, title, unit in COLUMNS)
-    head = f"{sample['phase']:<10}{sample['count']:>6}{sample['seconds']:>9.1f}"
-    return head + "".join(cells)
+    return f"{sample['phase']:<10}{sample['count']:>6}{sample['seconds']:>9.1f}" + "".join(cells)
 
 
 def width(title: str) -> int:
