@@ -65,6 +65,11 @@ export class Engine extends EventTarget {
     });
   }
 
+  /** The models that are kept, once Python is up: a promise. */
+  get store() {
+    return this.#starting.then((engine) => engine.store);
+  }
+
   /** The page's documents, once Python is up: a promise. What they do is no job. */
   get documents() {
     return this.#starting.then((engine) => engine.documents("page"));

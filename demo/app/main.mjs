@@ -14,6 +14,7 @@ import { Conversation } from "./conversation.mjs";
 import { DocumentsPanel, isModel } from "./documents.mjs";
 import { acceptDrops } from "./drops.mjs";
 import { Engine } from "./engine.mjs";
+import { KeptModels } from "./kept.mjs";
 import { LoadingPanel } from "./loading.mjs";
 import { goOn } from "./focus.mjs";
 import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder } from "./models.mjs";
@@ -39,7 +40,8 @@ const conversations = Object.fromEntries(
 const composer = new Composer({ onSend: send, onStop: stop, onCancelEdit: cancelEdit, onNoImage });
 const welcome = new Welcome((text) => ask({ text, images: [] }));
 const loading = new LoadingPanel(() => engine.stop());
-const picker = new ModelPicker(load);
+const picker = new ModelPicker(load, () => kept.show());
+const kept = new KeptModels(engine, (model) => picker.pick(model));
 const documents = new DocumentsPanel(engine, { onProblem: problem, onChange: show });
 const views = new Views(look);
 

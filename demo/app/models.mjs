@@ -9,20 +9,36 @@ const ON_DISK = "This is a path on your disk, which no page can open: use “A f
 
 export const POCKET = { source: undefined, name: "Pocket model", contextLength: null };
 
-/** Calls `onPick({source, name, contextLength})` when a model was chosen. */
+// What each downloads: weights as `webllm-py info` counts them. All of them are run in the tests of
+// their families, with random weights.
+const LARGER = [
+  ["SmolLM2-360M-Instruct-q4f16_1-MLC", "SmolLM2 360M", "204 MB"],
+  ["Qwen3-0.6B-q4f16_1-MLC", "Qwen3 0.6B", "336 MB, thinks first"],
+  ["Llama-3.2-1B-Instruct-q4f16_1-MLC", "Llama 3.2 1B", "695 MB"],
+  ["hf:HuggingFaceTB/SmolVLM-256M-Instruct", "SmolVLM 256M", "0.5 GB, sees images"],
+];
+
+/**
+ * Calls `onPick({source, name, contextLength})` when a model was chosen, and `onOpen()` when one is to
+ * be.
+ */
 export class ModelPicker {
   #dialog = $("#model-dialog");
   #button = $("#model-button");
   #onPick;
+  #onOpen;
 
-  constructor(onPick) {
+  constructor(onPick, onOpen) {
     this.#onPick = onPick;
+    this.#onOpen = onOpen;
     const pick = (model) => this.pick(model);
     this.#button.addEventListener("click", () => this.open());
     $("#pick-pocket").addEventListener("click", () => pick(POCKET));
     openFiles("#pick-file", "#file-input", ([file]) => pick(fromFile(file)));
     openFiles("#pick-folder", "#folder-input", (files) =>
       pick(fromFolder(files, files[0].webkitRelativePath.split("/")[0])));
+    $("#larger-list").append(...LARGER.map(([source, name, facts]) => larger(name, facts, () =>
+      pick({ ...fromAddress(source), name }))));
     const address = $("#address");
     address.addEventListener("input", () =>
       address.setCustomValidity(IS_ON_DISK.test(address.value.trim()) ? ON_DISK : ""));
@@ -39,6 +55,7 @@ export class ModelPicker {
   }
 
   open() {
+    this.#onOpen();
     this.#dialog.showModal();
   }
 
@@ -70,9 +87,23 @@ function summary(info) {
   ].filter(Boolean).join(" · ");
 }
 
+function larger(name, words, onClick) {
+  const [item, button, facts] = ["li", "button", "span"].map((tag) => document.createElement(tag));
+  button.type = "button";
+  button.className = "name";
+  button.textContent = name;
+  button.addEventListener("click", onClick);
+  facts.className = "facts";
+  facts.textContent = words;
+  item.append(button, facts);
+  return item;
+}
+
 /** The model at an address. */
 export function fromAddress(address) {
-  const name = address.replace(/[?#].*$/, "").replace(/\/+$/, "").split(/[/:]/).pop();
+  const plain = address.replace(/[?#].*$/, "").replace(/\/+$/, "");
+  const ofHub = plain.replace(/^(https:\/\/[^/]+\/[^/]+\/[^/]+)\/(resolve|tree)\/[^/]+$/, "$1"); // a whole repository
+  const name = ofHub.split(/[/:]/).pop();
   return { source: address, name: name || address, contextLength: null };
 }
 

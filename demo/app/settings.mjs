@@ -1,9 +1,18 @@
-// System prompt, temperature and longest answer; remembered by the browser.
+// System prompt, how words are drawn, and longest answer; remembered by the browser.
 
 import * as format from "./format.mjs";
 
 const KEY = "webllm_py.settings";
-const DEFAULTS = { system: "", temperature: 0.2, maxTokens: 512 };
+// Fields that say how words are drawn, by their names in requests. Empty: as the model has it.
+const SAMPLING = {
+  top_p: "#top-p",
+  top_k: "#top-k",
+  min_p: "#min-p",
+  repetition_penalty: "#repetition-penalty",
+  seed: "#seed",
+};
+const nothing = Object.fromEntries(Object.keys(SAMPLING).map((name) => [name, ""]));
+const DEFAULTS = { system: "", temperature: 0.2, maxTokens: 512, ...nothing };
 
 export class Settings {
   #dialog = document.querySelector("#settings-dialog");
@@ -12,6 +21,7 @@ export class Settings {
     temperature: document.querySelector("#temperature"),
     maxTokens: document.querySelector("#max-tokens"),
   };
+  #sampling = Object.entries(SAMPLING).map(([name, place]) => [name, document.querySelector(place)]);
 
   #context = Infinity; // tokens; no answer is longer
 
@@ -44,6 +54,7 @@ export class Settings {
     return {
       temperature: this.#fields.temperature.valueAsNumber,
       max_tokens: Math.min(this.#longest, this.#context),
+      ...this.#drawing,
     };
   }
 
@@ -53,13 +64,20 @@ export class Settings {
     this.#show();
   }
 
+  /** What is filled in, and can be. */
+  get #drawing() {
+    const filled = this.#sampling.filter(([, field]) => field.value !== "" && field.checkValidity());
+    return Object.fromEntries(filled.map(([name, field]) => [name, field.valueAsNumber]));
+  }
+
   get #longest() {
     const { valueAsNumber } = this.#fields.maxTokens;
     return Number.isNaN(valueAsNumber) ? DEFAULTS.maxTokens : Math.max(1, Math.round(valueAsNumber));
   }
 
   #fill(values) {
-    for (const [name, field] of Object.entries(this.#fields)) field.value = values[name];
+    for (const [name, field] of [...Object.entries(this.#fields), ...this.#sampling]) field.value = values[name];
+    document.querySelector("#sampling").open = this.#sampling.some(([, field]) => field.value !== "");
     this.#show();
   }
 
@@ -72,7 +90,8 @@ export class Settings {
 
   #remember() {
     const { temperature } = this.options;
-    remember({ system: this.#fields.system.value, temperature, maxTokens: this.#longest });
+    const system = this.#fields.system.value;
+    remember({ system, temperature, maxTokens: this.#longest, ...this.#drawing });
   }
 }
 

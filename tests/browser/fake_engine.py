@@ -19,6 +19,8 @@ HOSTILE = (
     "| a | b |\n|---|---:|\n| <b>1</b> | 2 |\n\n```html\n<script>alert(4)</script>\n```\n"
 )
 
+SAMPLING = ("top_p", "top_k", "min_p", "repetition_penalty", "seed")
+
 
 class FakeEngine:
     """Refuses what the real one could not do, or what a model with a strict template would."""
@@ -119,7 +121,8 @@ def pieces(question: str, options: dict[str, Any]) -> Any:
     if "hostile" in question:
         return (HOSTILE[at : at + 7] for at in range(0, len(HOSTILE), 7))
     if "options" in question:
-        return iter([f"temperature {options['temperature']}, {options['max_tokens']} tokens"])
+        told = f"temperature {options['temperature']}, {options['max_tokens']} tokens"
+        return iter([told, *(f", {n} {options[n]}" for n in SAMPLING if n in options)])
     if "nothing" in question:
         return iter([])
     return iter(["You ", "said: ", question])

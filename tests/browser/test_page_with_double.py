@@ -155,6 +155,22 @@ def test_settings_reach_the_engine(ready: Page) -> None:
     assert ready.ask("which options?") == "temperature 0.2, 512 tokens"
 
 
+def test_what_is_filled_in_of_sampling_reaches_the_engine(ready: Page) -> None:
+    for field, value in (("top-p", "0.9"), ("top-k", "40"), ("seed", "7"), ("min-p", "3")):
+        ready.set_field(f"#{field}", value)
+    drawn = ", top_p 0.9, top_k 40, seed 7"  # and no min_p of 3
+    assert ready.ask("which options?") == f"temperature 0.2, 512 tokens{drawn}"
+    ready.driver.refresh()
+    ready.wait_for("ready")
+    assert ready.js("return document.querySelector('#sampling').open")
+    assert ready.ask("which options?") == f"temperature 0.2, 512 tokens{drawn}"
+    ready.one("#settings-button").click()
+    ready.screenshot("settings-sampling")
+    ready.one("#reset-settings").click()
+    ready.type(Keys.ESCAPE)
+    assert ready.ask("which options?") == "temperature 0.2, 512 tokens"
+
+
 @pytest.mark.parametrize(
     ("typed", "used", "shown"),
     [

@@ -160,7 +160,10 @@ def add_bench(parser: ArgumentParser) -> None:
         "--shape", choices=SHAPES, metavar="NAME", help=f"random weights: {', '.join(SHAPES)}"
     )
     model.add_argument(
-        "--format", choices=FORMATS, help=f"of the random weights: {', '.join(FORMATS)}"
+        "--format",
+        choices=FORMATS,
+        metavar="NAME",
+        help=f"of the random weights: {', '.join(FORMATS)}",
     )
     model.add_argument(
         "--keep", metavar="PATH", help="where the random model is kept (default: user's cache)"

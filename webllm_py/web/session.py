@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import asdict
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ class Session:
         {kind: "create", resource, fields}      ends with the reply, or after the pieces of a stream
         {kind: "documents", collection, action, ...}   see ``Shelves``; of "ask" head: the sources
         {kind: "http", method, path, headers, body}   head: {status, headers}; pieces of the body
+        {kind: "store", action, source}         of kept models: "list", "room" and "delete"
         {kind: "info"}
         {kind: "unload"}
     """
@@ -62,6 +64,7 @@ class Session:
             "create": self._create,
             "documents": partial(self._documents, given=given),
             "http": self._http,
+            "store": self._store,
             "info": self._info,
             "unload": self._unload,
         }
@@ -126,6 +129,18 @@ class Session:
         if self._shelves is None:
             self._shelves = Shelves(self._ready)
         return await self._shelves.do(job, **fields)
+
+    async def _store(self, job: Job, action: str, source: str = "") -> Any:
+        """Waits for no model."""
+        store = webllm_py.models_store()
+        match action:
+            case "list":
+                return [asdict(model) for model in await store.list()]
+            case "room":
+                return asdict(await store.room())
+            case "delete":
+                return await store.delete(source)
+        raise ValueError(f"there is no {action}")
 
     async def _http(
         self, job: Job, method: str, path: str, headers: dict[str, str], body: str

@@ -92,6 +92,8 @@ export class Engine {
   readonly embeddings: {
     create(fields: EmbeddingFields, options?: RequestOptions): Promise<EmbeddingReply>;
   };
+  /** The models that were downloaded, and are kept in this browser. */
+  readonly store: Store;
   /** When Python is up. Times are of the parts of its start, in ms since 1970. */
   readonly started: Promise<{ fromSnapshot: boolean; times: Record<string, number> }>;
 
@@ -120,6 +122,28 @@ export class Engine {
    *   top of the pages that it is for. Left out: "service.js".
    */
   serve(script?: string | URL, options?: { scope?: string }): Promise<Endpoint>;
+}
+
+/** Needs no model: `createEngine({ model: null })` is enough. */
+export interface Store {
+  /** All models, the last used first. */
+  list(): Promise<KeptModel[]>;
+  /** How much is taken, by the whole site, and how much there is room for. */
+  room(): Promise<{ used: number; free: number | null; persistent: boolean }>;
+  /** No error where it is not there; SourceError where it is in use, in another tab too. */
+  delete(source: string): Promise<void>;
+}
+
+export interface KeptModel {
+  /** Its address, as `load` takes it. */
+  source: string;
+  nbytes: number;
+  /** Whether all of the files that were opened are there. */
+  complete: boolean;
+  /** When it was last used, in seconds since 1970. */
+  used: number;
+  /** Bytes of each file, null where that is not known yet. */
+  files: Record<string, number | null>;
 }
 
 /**

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from fake_engine import FakeEngine
 
 import webllm_py
 from webllm_py import errors
+from webllm_py.fetch.records import ModelRecord, model_id
 from webllm_py.web.job import WINDOW, Job
 from webllm_py.web.session import Session
 
@@ -182,3 +184,22 @@ async def test_pieces_wait_until_some_were_taken() -> None:
         await asyncio.wait_for(task, 5)
     await asyncio.sleep(0)
     assert json.loads(sent[-1])["error"]["names"][0] == "TimeoutError"
+
+
+async def test_models_that_are_kept_are_listed_and_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a model, and while one is loaded."""
+    monkeypatch.setenv("WEBLLM_PY_MODELS", str(tmp_path))
+    address = "https://example.org/made.gguf"
+    record = ModelRecord(address, used=3.0).to_json()
+    await webllm_py.models_store().backend.write_record(model_id(address), "", record)
+    session = Session()
+    await session._turn.acquire()
+    [kept] = (await Asked(session, kind="store", action="list").last())["end"]
+    assert (kept["source"], kept["used"], kept["nbytes"]) == (address, 3.0, 0)
+    room = (await Asked(session, kind="store", action="room").last())["end"]
+    assert room["used"] >= 0 and room["free"] > 0
+    deleted = Asked(session, kind="store", action="delete", source=address)
+    assert await deleted.last() == {"end": None}
+    assert await Asked(session, kind="store", action="list").last() == {"end": []}

@@ -51,6 +51,8 @@ export class Engine {
     this.chat = { completions: { create: create("chat.completions") } };
     this.completions = { create: create("completions") };
     this.embeddings = { create: create("embeddings") };
+    const ofStore = (action) => async (source) => this.#begin({ kind: "store", action, source }).ended;
+    this.store = { list: ofStore("list"), room: ofStore("room"), delete: ofStore("delete") };
     this.started = this.#start(onProgress);
     this.started.catch(() => {}); // whoever awaits it is told
   }

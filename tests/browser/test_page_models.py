@@ -1,0 +1,72 @@
+"""Models that the browser keeps: listed in the dialog, loaded again, removed; with a tiny model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from page import PHONE, Page, wait_until
+from selenium.webdriver.common.keys import Keys
+from served import TestSite
+
+from webllm_py.random_models.gguf import write_random_model
+from webllm_py.random_models.shapes import SHAPES
+
+NAMES = "return [...document.querySelectorAll('#kept-list .name')].map((e) => e.textContent)"
+
+
+def kept(page: Page) -> list[str]:
+    """The names in the dialog, which is opened."""
+    page.one("#model-button").click()
+    return list(page.js(NAMES))
+
+
+def press(page: Page, name: str) -> None:
+    """Press a button of the list, which is made anew whenever the dialog opens."""
+    press = (
+        "const b = document.querySelector(`[aria-label='${arguments[0]}']`); b?.click(); return !b"
+    )
+    wait_until(lambda: not page.js(press, name), 10, f"{name!r} is there")
+
+
+def test_a_model_that_was_loaded_is_kept_listed_and_removed(
+    page: Page, site: TestSite, tmp_path: Path
+) -> None:
+    sizes = {"layers": 1, "hidden": 64, "ffn": 64, "heads": 2, "kv_heads": 1}
+    write_random_model(tmp_path / "made.gguf", "made", replace(SHAPES["tiny"], **sizes), "q8_0")
+    site.folders["/kept/"] = tmp_path
+    page.open(site.url)
+    page.wait_for("ready")
+    kept(page)
+    wait_until(lambda: page.js("return document.querySelector('#kept').hidden"), 10, "none is kept")
+    page.type(Keys.ESCAPE)
+    page.load_address(f"{site.url}kept/made.gguf")
+    page.wait_for("ready", seconds=100)
+    kept(page)
+    wait_until(lambda: page.js(NAMES) == ["made.gguf"], 20, "it is listed")
+    assert page.text("#kept-list .facts").endswith("B")
+    assert "There is room for" in page.text("#kept-room")
+    page.screenshot("models-kept")
+    page.resize(PHONE, "dark")
+    page.js("document.querySelector('#larger').open = true")
+    page.screenshot("models-kept-phone")
+    page.js("document.querySelector('#larger').open = false")
+
+    press(page, "Remove made.gguf")
+    wait_until(lambda: "is in use" in page.text("#kept-room"), 10, "it is in use")
+    page.one("#pick-pocket").click()
+    page.wait_for("ready", seconds=100)
+    kept(page)
+    (tmp_path / "made.gguf").unlink()  # its server has it no more
+    press(page, "Load made.gguf")
+    page.wait_for("ready", seconds=100)
+    assert page.text("#model-name") == "made.gguf"
+    page.one("#model-button").click()
+    page.one("#pick-pocket").click()
+    page.wait_for("ready", seconds=100)
+    kept(page)
+    press(page, "Remove made.gguf")
+    wait_until(lambda: page.js("return document.querySelector('#kept').hidden"), 10, "it is gone")
+    assert page.text("#announcer") == "made.gguf was removed."
+    assert page.js("return document.activeElement.id") == "address"
+    page.type(Keys.ESCAPE)
