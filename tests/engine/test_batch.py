@@ -114,7 +114,21 @@ async def test_each_as_if_alone(
     assert max(rows) == 8 if delay == 0 else max(rows) > 2
 
 
-async def test_several_answers_of_one_among_others(exact: Engine, rows: list[int]) -> None:
+@pytest.mark.parametrize("turns", [0, 30])
+async def test_several_answers_of_one_among_others(
+    exact: Engine, rows: list[int], monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """Also where the device is long in telling whether it had the memory for them, as browsers'
+    are: who comes meanwhile does not begin alone as well."""
+    kind = type(exact.loaded.owner.device)
+    check = kind.check
+
+    async def slow_check(self: Device) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await check(self)
+
+    monkeypatch.setattr(kind, "check", slow_check)
     fields: dict[str, Any] = {"prompt": "Once", "max_tokens": 30, "seed": 5, "ignore_eos": True}
     others = {**fields, "prompt": "Then", "n": 3}
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import GPUOutOfMemoryError
@@ -49,15 +49,16 @@ class Batch:
         """Whether somebody decodes, alone or together."""
         return self._alone or self._task is not None
 
-    def begin_alone(self) -> None:
-        """A request runs alone from now on."""
+    @contextmanager
+    def one_alone(self) -> Iterator[None]:
+        """Meanwhile a request runs alone; those who came and were not joined begin behind it."""
         self._alone = True
-
-    def end_alone(self) -> None:
-        """It does no longer; those who came meanwhile begin."""
-        self._alone = False
-        if self._waiting and self._task is None:
-            self._start()
+        try:
+            yield
+        finally:
+            self._alone = False
+            if self._waiting and self._task is None:
+                self._start()
 
     async def joined_later(
         self, run: Run, member: Member, *, guess: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Container, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -95,18 +95,21 @@ async def generate(
             ``max_tokens``, and constraints know of them. Not with mirostat, whose state is lost.
     """
     member = Member(prompt, settings, max_tokens, stats, ended, interrupted, adapters, said)
-    if shared and executor.batch.busy:
+    together = shared and executor.batch.busy
+    if together:
         pieces = executor.batch.tokens(member)
     else:
         pieces = begun(
             executor, member, most_ahead, guess, constraints, vocabulary, logprobs, shared
         )
-    async with aclosing(pieces):
-        async for index, tokens in pieces:
-            stats[index].drew(len(tokens))
-            yield index, tokens
-            if interrupted():
-                return
+    # Before anything is waited for: another one that began meanwhile would write the same steps.
+    with executor.batch.one_alone() if shared and not together else nullcontext():
+        async with aclosing(pieces):
+            async for index, tokens in pieces:
+                stats[index].drew(len(tokens))
+                yield index, tokens
+                if interrupted():
+                    return
 
 
 async def begun(
@@ -127,8 +130,6 @@ async def begun(
     sequences: list[CachedSequence] = []
     run = Run(decoder, sequences, list(prompt), member.max_tokens, member.ended, most_ahead)
     run.logprobs = [stats.logprobs for stats in member.stats]
-    if shared:
-        executor.batch.begin_alone()
     try:
         times = member.stats[0].times
         steps = Stepwise(run, settings[0], constraints, vocabulary, said, times)
@@ -174,8 +175,6 @@ async def begun(
             if decoder is not executor.decoder:
                 executor.drop_plans(decoder)
             scratch.free_all()
-            if shared:
-                executor.batch.end_alone()
 
 
 async def go_on(run: Run, answers: int, said: Sequence[int], *, hidden: bool) -> None:
