@@ -7,7 +7,7 @@ import pytest
 from webllm_py.fetch.prebuilt import Prebuilt, prebuilt_models
 from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.bert import encoder_for
-from webllm_py.models.prebuilt import architecture_of, imagined
+from webllm_py.models.prebuilt import imagined
 from webllm_py.runtime.memory import SizingDevice, plan_encoder_memory, plan_memory
 
 # Millions of parameters, as the models' cards have them.
@@ -24,6 +24,7 @@ PARAMETERS = {
     "Qwen3.5-9B-q4f16_1-MLC": 8954,
     "Mistral-7B-Instruct-v0.3-q4f16_1-MLC": 7248,
     "Phi-3.5-mini-instruct-q4f16_1-MLC": 3821,
+    "Phi-3.5-vision-instruct-q4f16_1-MLC": 4134,
     "Phi-4-mini-instruct-q4f16_1-MLC": 3836,
     "phi-2-q4f16_1-MLC": 2780,
     "gemma-2-9b-it-q4f16_1-MLC": 9242,
@@ -44,22 +45,20 @@ def test_sizes(name: str) -> None:
     assert round(model.n_parameters / 1e6) == PARAMETERS[name]
 
 
-def planned(record: Prebuilt) -> int | None:
+def planned(record: Prebuilt) -> int:
     """Bytes with a conversation of WebLLM's context."""
     checkpoint = imagined(record)
-    if checkpoint is None:
-        return None
+    assert checkpoint is not None, record.id
     if checkpoint.architecture in ENCODERS:
         return plan_encoder_memory(encoder_for(checkpoint), SizingDevice()).whole
     return plan_memory(model_for(checkpoint), SizingDevice()).whole
 
 
-def test_every_model_of_a_known_family_is_planned() -> None:
+def test_every_model_is_planned(long: bool) -> None:
     """In no more memory than WebLLM counts, but for some percent; its count of caches varies."""
-    one_of_each = {record.id.partition("-q")[0]: record for record in prebuilt_models().values()}
-    for record in one_of_each.values():
-        found = planned(record)
-        if found is None:
-            assert architecture_of(record) == "phi3_v", record.id
-        else:
-            assert 0.15 * record.memory < found < 1.15 * record.memory, record.id
+    records = prebuilt_models().values()
+    one_of_each = {record.id.partition("-q")[0]: record for record in records}
+    for record in records if long else one_of_each.values():
+        # It pads 32 texts at a time, and we none.
+        least = 0.05 if record.id.endswith("-b32") else 0.15
+        assert least * record.memory < planned(record) < 1.15 * record.memory, record.id

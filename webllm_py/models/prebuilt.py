@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from webllm_py.checkpoint.checkpoint import FORMATS, Checkpoint, TensorFormat, TensorInfo
+from webllm_py.checkpoint.checkpoint import (
+    FORMATS,
+    Checkpoint,
+    TensorFormat,
+    TensorInfo,
+    VisionPart,
+)
 from webllm_py.checkpoint.mlc_format import QUANTIZATIONS
 from webllm_py.fetch.prebuilt import Prebuilt
 from webllm_py.fetch.source import ByteSource
@@ -60,6 +66,7 @@ TABLE = """
 2560 9216 32 16 4 256 248320 tied: Qwen3.5-4B
 4096 12288 32 16 4 256 248320 -: Qwen3.5-9B
 3072 8192 32 32 32 96 32064 -: Phi-3.5-mini-instruct Phi-3-mini-4k-instruct
+3072 8192 32 32 32 96 32064 -: Phi-3.5-vision-instruct
 3072 8192 32 24 8 128 200064 tied: Phi-4-mini-instruct
 2560 10240 32 32 32 80 51200 -: phi-2
 2048 8192 24 32 32 64 51200 -: phi-1_5
@@ -84,6 +91,9 @@ QWEN35 = "qwen3_5_text"
 # Heads of values of its delta nets, by hidden size; there are 16 of keys, each of 128 elements.
 DELTA_HEADS = {1024: 16, 2048: 16, 2560: 32, 4096: 32}
 KEY_HEADS, DELTA_DIM = 16, 128
+# CLIP's ViT-L/14 at 336 pixels: its hidden and intermediate sizes, layers, patches and positions.
+CLIP, CLIP_INNER, CLIP_LAYERS, CLIP_PATCH, CLIP_POSITIONS = 1024, 4096, 24, 14, 577
+JOINED = 4 * CLIP  # features that become one row of Phi-3.5-vision's text model
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
 
@@ -153,7 +163,35 @@ def imagined(record: Prebuilt) -> Checkpoint | None:
         architecture=family,
         metadata={**shape.config, "max_position_embeddings": record.context},
         tensors=tensors,
+        vision=vision_part(shape, record) if family == "phi3_v" else None,
     )
+
+
+def vision_part(s: Shape, record: Prebuilt) -> VisionPart:
+    """What Phi-3.5-vision sees with."""
+    tensors = {
+        name: tensor(name, shape, record.quantization) for name, shape in clip_shapes(s.hidden)
+    }
+    return VisionPart("mlc", s.family, {}, tensors, {})
+
+
+def clip_shapes(text_hidden: int) -> Shapes:
+    """Of a tower and of what joins it to a text model: names, as llama.cpp has them, and shapes."""
+    yield "v.patch_embd.weight", (CLIP, 3, CLIP_PATCH, CLIP_PATCH)
+    yield "v.class_embd.weight", (CLIP,)
+    yield "v.position_embd.weight", (CLIP_POSITIONS, CLIP)
+    matrices = {f"attn_{name}": (CLIP, CLIP) for name in ("q", "k", "v", "out")}
+    matrices |= {"ffn_up": (CLIP_INNER, CLIP), "ffn_down": (CLIP, CLIP_INNER)}
+    layers = {f"v.blk.{i}.{n}": size for i in range(CLIP_LAYERS) for n, size in matrices.items()}
+    joints = {"mm.0": (text_hidden, JOINED), "mm.2": (text_hidden, text_hidden)}
+    for name, size in (layers | joints).items():
+        yield f"{name}.weight", size
+        yield f"{name}.bias", size[:1]
+    for name in ("v.pre_ln", *(f"v.blk.{i}.ln{n}" for i in range(CLIP_LAYERS) for n in (1, 2))):
+        for kind in ("weight", "bias"):
+            yield f"{name}.{kind}", (CLIP,)
+    for name in ("v.sub_gn", "v.glb_gn"):
+        yield name, (JOINED,)
 
 
 def tensor(name: str, shape: tuple[int, ...], quantization: str) -> TensorInfo:
@@ -161,7 +199,7 @@ def tensor(name: str, shape: tuple[int, ...], quantization: str) -> TensorInfo:
     nowhere = cast(ByteSource, None)
     floats = FORMATS["F16" if quantization[2:5] == "f16" else "BF16"]
     bits = QUANTIZATIONS[quantization]
-    if not bits.bits or len(shape) == 1:
+    if not bits.bits or len(shape) != 2:
         return TensorInfo(name, shape, floats, nowhere, 0, floats.nbytes(math.prod(shape)))
     format = cast(TensorFormat, bits.format_of(floats.name, by_columns=False))
     groups = shape[0] * format.blocks(shape[1])
