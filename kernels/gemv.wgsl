@@ -29,6 +29,7 @@ ${epilogue}
 ${finish}
 ${lanes}
 ${source}
+${shrink}
 
 struct XUnit {
   u: u32,             // which unit: the last one in the place of those past the end
@@ -59,8 +60,10 @@ fn main(@builtin(local_invocation_index) thread: u32,
         @builtin(workgroup_id) group: vec3<u32>,
         @builtin(num_workgroups) groups: vec3<u32>) {
   source_ready(thread);
+  let whole = (group.y * groups.x + group.x) * GROUPS * QUADS;
+  lora_ready(thread, whole);
   let lane = thread % LANES;
-  let first = ((group.y * groups.x + group.x) * GROUPS + thread / LANES) * QUADS;
+  let first = whole + thread / LANES * QUADS;
   // Quads past the end are read as the last one, and not emitted.
   let last = (SLICE - 1u) / 4u;
   let quad0 = min(first, last) * UNITS;

@@ -4,8 +4,7 @@
 //           the scales of its own request, 0 for adapters that it does without
 // Bindings  0 x       rows of activations, f32, padded with zeros to whole blocks of 32
 //           1 lora    what the linear kernel has as vectors: the norm's weight, A; out: scale * A x
-//           2 step    see epilogue/rope_append.wgsl
-//           3 scales  f32, [slot][adapter]
+//           2 step    see epilogue/rope_append.wgsl, and models/step.py for the scales in it
 // Dispatch  (quads of ranks, ceil(rows / ROWS)) workgroups
 //
 // With NORM, x is multiplied with the norm's weight, and divided by its root mean square only with
@@ -18,6 +17,7 @@ override K: u32;                 // row length, unpadded
 override LORA_AT: u32;           // see linear/finish_lora.wgsl
 override ROWS: u32;              // rows of x a workgroup: 1 or 4
 override ADAPTERS: u32;          // that there are scales of
+override LORA_SCALES: u32;       // the first of them in step
 override STEP_ROWS: u32;
 override NORM: bool = false;
 override DIVIDE: bool = false;
@@ -28,7 +28,6 @@ override THREADS: u32;           // a power of two
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> lora: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> step: array<u32>;
-@group(0) @binding(3) var<storage, read> scales: array<f32>;
 
 ${lanes}
 
@@ -37,7 +36,7 @@ fn scale_of(m: u32, adapter: u32) -> f32 {
   if (m >= step[0]) {
     return 0.0;
   }
-  return scales[step[STEP_ROWS + 4u * m + 2u] * ADAPTERS + adapter];
+  return bitcast<f32>(step[LORA_SCALES + step[STEP_ROWS + 4u * m + 2u] * ADAPTERS + adapter]);
 }
 
 struct Sum {

@@ -1,5 +1,5 @@
 // The end of every linear kernel, of a weight with low-rank adapters beside it (LoRA, arXiv
-// 2106.09685): v[m] += B (scale * A x[m]), what is in brackets from lora_shrink.wgsl.
+// 2106.09685): v[m] += B (scale * A x[m]), what is in brackets from `low`.
 //
 // vectors has, from LORA_AT on (in vec4, numbers as floats), the ranks of all loaded adapters in quads:
 //   1 vec4              quads of ranks in use, rows M of x that there is room for, quads of ranks Q in all
@@ -14,14 +14,10 @@
 override LORA_AT: u32;
 
 ${linear/emit}
+${low}
 
 fn lora_quads() -> u32 {
   return u32(vectors[LORA_AT].x);
-}
-
-// What four ranks have of row m of x: zeros where its request does without the adapter.
-fn lora_input(m: u32, quad: u32) -> vec4<f32> {
-  return vectors[LORA_AT + 1u + (2u + m) * u32(vectors[LORA_AT].z) + quad];
 }
 
 // Rows n .. n + 3 of the slice, of one of four ranks.

@@ -27,11 +27,13 @@ from webllm_py import (
     GPUOutOfMemoryError,
     RequestError,
     StateError,
+    loading,
     sync,
 )
 from webllm_py.cli import main
 from webllm_py.gpu import Device
 from webllm_py.gpu.device import Buffer
+from webllm_py.models.tuning import Tuning
 from webllm_py.runtime import executor
 
 TOLERANCE = 5e-5  # the issue asks for 2e-3
@@ -278,6 +280,34 @@ async def test_memory_and_plans(
         await engine.load_adapter(adapters["small-plain"], name="a")
         counts = [len(executor.forward(1, adapted=wanted)) for wanted in (False, True)]
         assert counts[1] - counts[0] == 4 * SMALL.layers
+
+
+async def test_fewer_dispatches_of_a_step(
+    files: Files, plain_device: Device, adapters: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU, GEMVs that few workgroups share make the first halves themselves, and splits of
+    attention are put together there: with adapters as many dispatches as without any."""
+    answers, added = [], []
+    for fused_keys, shrink_bytes in ((0, 0), (96, 0), (0, 1 << 30), (96, 1 << 30)):
+        tuning = Tuning(attention_threads=32, fused_keys=fused_keys, shrink_bytes=shrink_bytes)
+        monkeypatch.setattr(loading, "tuning_for", lambda device, chosen=tuning: chosen)
+        async with await webllm_py.load(
+            files.gguf(SMALL), device=plain_device, kv_dtype="f32", tune=False
+        ) as engine:
+            for folder in adapters.values():
+                await engine.load_adapter(folder)
+            answers.append(
+                [
+                    await said(engine, max_tokens=70, prompt_lookup=False, adapters=wanted)
+                    for wanted in (*([name] for name in MIX), MIX, {name: -0.5 for name in MIX})
+                ]
+            )
+            forward, fused = engine.loaded.executor.forward, bool(fused_keys)
+            counts = [len(forward(1, adapted=wanted, fused=fused)) for wanted in (False, True)]
+            added.append(counts[1] - counts[0])
+    assert added == [4 * SMALL.layers + 1, 5 * SMALL.layers + 1, 0, 0]  # one for the logits
+    assert answers[1] == answers[2] == answers[3] == answers[0]
+    assert len(set(answers[0])) == 4
 
 
 async def test_ggufs_own(tmp_path: Path, files: Files, plain_device: Device) -> None:

@@ -96,6 +96,7 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
                 "epilogue": "epilogue/residual",
                 "finish": "linear/finish",
                 "source": "source/splits",
+                "shrink": "linear/shrink_none",
             },
             UNITS=weight.shape[1] // 8,
             K=width,

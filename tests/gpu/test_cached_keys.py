@@ -23,6 +23,8 @@ from runners import Runner, of_native
 
 from webllm_py.gpu.kernels import kernel
 
+ROW = {"source": "source/row", "shrink": "linear/shrink_none"}
+
 
 @pytest.mark.parametrize(
     ("name", "shape", "kv"),
@@ -70,7 +72,7 @@ async def test_rope_and_append(runner: Runner, name: str, shape: Shape, kv: str)
                 "epilogue": "epilogue/rope_append",
                 "finish": "linear/finish",
                 "pages": "kv/pages",
-                **({"source": "source/row"} if name == "gemv" else {}),
+                **(ROW if name == "gemv" else {}),
                 **writer,
             },
             FINE=FINE,

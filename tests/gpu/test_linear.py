@@ -17,7 +17,7 @@ def snippets(name: str, fmt: str, epilogue: str) -> dict[str, str]:
         "quant": f"quant/{fmt}",
         "epilogue": f"epilogue/{epilogue}",
         "finish": "linear/finish",
-        **({"source": "source/row"} if name == "gemv" else {}),
+        **({"source": "source/row", "shrink": "linear/shrink_none"} if name == "gemv" else {}),
     }
 
 

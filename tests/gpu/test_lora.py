@@ -123,9 +123,10 @@ async def test_shrink(
     scales = rng.standard_normal((SLOTS, ADAPTERS)).astype(np.float32)
     scales[slots[-1]] = 0
     scales[:, 2] *= rng.integers(0, 2, SLOTS)
-    step = np.zeros(4 + 4 * rows, np.uint32)
+    step = np.zeros(4 + 4 * rows + 3, np.uint32)
     step[0] = count
-    step[6::4][:count] = slots
+    step[6 : 4 + 4 * rows : 4][:count] = slots
+    step = np.concatenate([step, scales.ravel().view(np.uint32)])
     start = beside.words.copy()
     beside.low(start)[:] = 7
     grouped = 1 if rows == 1 else 4
@@ -136,6 +137,7 @@ async def test_shrink(
         LORA_AT=beside.at,
         ROWS=grouped,
         ADAPTERS=ADAPTERS,
+        LORA_SCALES=4 + 4 * rows + 3,
         STEP_ROWS=4,
         NORM=norm,
         DIVIDE=divide,
@@ -143,7 +145,7 @@ async def test_shrink(
         LANES=64,
         THREADS=64,
     )
-    arrays = {"x": x, "lora": start, "step": step, "scales": scales}
+    arrays = {"x": x, "lora": start, "step": step}
     out = await runner.run(shrink, arrays, (beside.quads, rows // grouped))
     expected = np.zeros((rows, 4 * beside.quads))
     for m in range(count):
@@ -176,6 +178,9 @@ def groups_of(name: str, rows: int, n: int) -> tuple[int, ...]:
     }[name]
 
 
+SHRUNK = {"finish": "linear/finish_lora", "low": "linear/low_shrunk"}
+OWN = {"finish": "linear/finish_lora", "low": "linear/low_own", "step": "linear/step_own"}
+OWN["shrink"] = "linear/shrink_own"
 CASES = [
     ("gemv", "q4_0", 1, 30),
     ("gemv_rows", "f32", 8, 35),
@@ -208,9 +213,9 @@ async def test_expand(
     sizes |= {"BIAS": True, "BIAS_AT": columns // 4 if in_kernel else 0}
     if in_kernel:
         sizes |= {"K": k, "NORM": True, "EPS": 1e-5}
-    words = {"quant": f"quant/{fmt}", "epilogue": "epilogue/store", "finish": "linear/finish_lora"}
+    words = {"quant": f"quant/{fmt}", "epilogue": "epilogue/store", **SHRUNK}
     if name == "gemv":
-        words["source"] = "source/row"
+        words |= {"source": "source/row", "shrink": "linear/shrink_none"}
     made = kernel(name, snippets=words, **sizes, **SHAPES[name])
     out = await runner.run(
         made,
@@ -222,6 +227,64 @@ async def test_expand(
     if in_kernel:
         expected /= np.sqrt((x**2).sum(1, keepdims=True) / k + 1e-5)
     np.testing.assert_allclose(out["y"], expected + bias, rtol=0, atol=k * 3e-6)
+
+
+GEMVS = [("q4_0", True, 8, 2, 2), ("f32", False, 32, 1, 1), ("q8_0", True, 4, 4, 1)]
+
+
+@pytest.mark.parametrize(("fmt", "norm", "lanes", "groups", "quads"), of_native(GEMVS, GEMVS[:2]))
+async def test_both_halves_in_a_gemv(
+    runner: Runner,
+    fmt: str,
+    norm: bool,
+    lanes: int,
+    groups: int,
+    quads: int,
+    rng: np.random.Generator,
+) -> None:
+    """Of the adapters in use, at the scales of the row's slot."""
+    n, k, slot, scales_at = 30, 172, 5, 11
+    weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
+    columns = weight.shape[1]
+    x = np.pad(rng.standard_normal((1, k)), ((0, 0), (0, columns - k))).astype(np.float32)
+    factor = np.pad(rng.standard_normal(k), (0, columns - k)).astype(np.float32)
+    segments = segments_of(rng, n, k)
+    beside = Beside(segments, factor if norm else np.zeros(0), columns, rows=4)
+    beside.low(beside.words)[:] = 7  # not read
+    used = segments[:3]
+    beside.words[4 * beside.at] = sum(segment.quads for segment in used)
+    scales = rng.standard_normal((SLOTS, ADAPTERS)).astype(np.float32)
+    scales[slot, 0] = 0
+    step = np.zeros(scales_at, np.uint32)
+    step[[0, 6]] = 1, slot
+    step = np.concatenate([step, scales.ravel().view(np.uint32)])
+    threads = lanes * groups
+    sizes = {"LANES": lanes, "GROUPS": groups, "QUADS": quads, "UNROLL": 1, "THREADS": threads}
+    sizes |= {"UNITS": columns // 8, "N": n, "SLICE": n, "Y_STRIDE": n, "K": k}
+    sizes |= {"LORA_AT": beside.at, "LORA_SLOT": 6, "LORA_SCALES": scales_at, "ADAPTERS": ADAPTERS}
+    made = kernel(
+        "gemv",
+        snippets={
+            "quant": f"quant/{fmt}",
+            "epilogue": "epilogue/residual",
+            "source": "source/row",
+            **OWN,
+        },
+        NORM=norm,
+        EPS=1e-5,
+        **sizes,
+    )
+    start = rng.standard_normal((1, n)).astype(np.float32)
+    arrays |= {"x": x, "vectors": beside.words, "y": start, "step": step}
+    out = await runner.run(made, arrays, (-(-n // (4 * groups * quads)),))
+    input = x * factor if norm else x
+    expected = input @ weight.T
+    for s in used:
+        low = scales[slot, s.adapter] * (input[:, :k] @ s.a.T)
+        expected = expected + low @ s.whole(n).T
+    if norm:
+        expected = expected / np.sqrt((x**2).sum() / k + 1e-5)
+    np.testing.assert_allclose(out["y"], start + expected, rtol=1e-5, atol=k * 3e-6)
 
 
 @pytest.mark.parametrize("wide", [False, True])
@@ -241,7 +304,7 @@ async def test_expand_beside_products_in_8_bits(
         snippets={
             "quant": "dot4/q4_0",
             "epilogue": "epilogue/store",
-            "finish": "linear/finish_lora",
+            **SHRUNK,
         },
         UNITS=k // 8,
         SCALES_AT=rows * k // 16,

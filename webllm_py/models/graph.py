@@ -151,7 +151,10 @@ class Graph(Recording):
 
     def add_attended(self, name: str, post_norm: str) -> None:
         """hidden += the projection of what ``attend`` left, as ``add_linear`` does it."""
-        if not self.fused:
+        together = self.fused and (name not in self.adapters or self.shrinks_itself(name))
+        if self.fused and not together:
+            self.dispatches.append(self.attentions[-1].combined(1))
+        if not together:
             self.add_linear(name, self.buffers.attended, post_norm)
             return
         self.add_projected(

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from webllm_py.checkpoint.adapter import Adapter, Pair
     from webllm_py.models.transformer import Transformer
 
-__all__ = ["MOST_ADAPTERS", "LowRank", "RowOrder", "Rows", "Segment", "segments_of"]
+__all__ = ["LowRank", "RowOrder", "Rows", "Segment", "segments_of"]
 
-MOST_ADAPTERS = 64
-"""Adapters that may be loaded at a time."""
 # Of a delta net, in the order of the matrix that projects in; and the one that projects out.
 DELTA = ("attn_qkv", "attn_gate", "ssm_alpha", "ssm_beta", "ssm_out")
 STEM = re.compile(r"blk\.(\d+)\.(\w+)")
@@ -31,15 +29,15 @@ class LowRank:
 
     Attributes:
         buffer: in the place of the matrix's vector; see kernels/linear/finish_lora.wgsl.
-        scales: (slots, ``MOST_ADAPTERS``), those of the request that has a slot.
         at: where they begin, in vec4.
         quads: of ranks.
+        reach: how many quads of ranks a row of the matrix has, on average.
     """
 
     buffer: Buffer
-    scales: Buffer
     at: int
     quads: int
+    reach: float
 
 
 @dataclass(frozen=True)

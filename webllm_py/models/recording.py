@@ -11,12 +11,14 @@ from webllm_py.models.attention import Attention
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.linear import DOT4_FORMATS, Gemm, Linear, scales_at
-from webllm_py.models.lora import MOST_ADAPTERS, LowRank
-from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
+from webllm_py.models.lora import LowRank
+from webllm_py.models.step import MOST_ADAPTERS, PAGE, ROWS_AT, SLOT_WORD, StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Weights
 
 __all__ = ["Recording"]
+
+OWN_QUADS = 64  # of ranks: room in kernels/linear/low_own.wgsl
 
 
 class Recording:
@@ -102,7 +104,7 @@ class Recording:
         normed = bool(vector and vector.norm)
         in_kernel = normed and self.few and self.config.norm == "rms"
         dot4 = self.gemm == "dot4" and all(part.format in DOT4_FORMATS for part in slices)
-        low, finish = self.adapters.get(name), "linear/finish"
+        low, own = self.adapters.get(name), self.shrinks_itself(name)
         if dot4:
             if low:
                 self.shrink(low, matrix, sources["x"], norm=normed, divide=normed)
@@ -113,17 +115,22 @@ class Recording:
             target = self.buffers.projected if parallel else self.buffers.normed
             self.norm(name, sources["x"], target)
             sources = {"x": target}
+        words = {"epilogue": f"epilogue/{epilogue}", "finish": "linear/finish"}
+        if self.rows == 1:
+            words |= {"source": "source/row", "shrink": "linear/shrink_none"}
         if low:
-            if not dot4:
-                self.shrink(low, matrix, sources["x"], norm=in_kernel)
-            vectors, finish = low.buffer, "linear/finish_lora"
+            vectors = low.buffer
             constants |= {"LORA_AT": low.at}
-        shared = {
-            "epilogue": f"epilogue/{epilogue}",
-            "finish": finish,
-            **({"source": "source/row"} if self.rows == 1 else {}),
-            **(snippets or {}),
-        }
+            words |= {"finish": "linear/finish_lora", "low": "linear/low_shrunk"}
+            if own:
+                there = "step" in sources or "step" in targets
+                sources = {**sources, "step": self.buffers.step}
+                words |= {"low": "linear/low_own", "shrink": "linear/shrink_own"}
+                words |= {"step": "linear/step_there" if there else "linear/step_own"}
+                constants |= self.scale_constants() | {"LORA_SLOT": ROWS_AT + SLOT_WORD}
+            elif not dot4:
+                self.shrink(low, matrix, sources["x"], norm=in_kernel)
+        shared = {**words, **(snippets or {})}
         if vector and vector.biases:
             constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}
         if in_kernel:
@@ -142,6 +149,22 @@ class Recording:
                 made = layer.dispatch(self.rows)
             self.dispatches.append(made)
 
+    def shrinks_itself(self, name: str) -> bool:
+        """Whether a matrix has adapters whose first half its own GEMV does as well."""
+        low = self.adapters.get(name)
+        if low is None or self.rows > 1 or low.quads > OWN_QUADS:
+            return False
+        matrix, slices = self.weights.matrices[name]
+        groups = 0
+        for part in slices:
+            shape = self.tuning.gemv(part.rows, matrix.units)
+            groups += -(-part.rows // (4 * shape.groups))
+        return groups * low.reach * matrix.units * 128 <= self.tuning.shrink_bytes
+
+    def scale_constants(self) -> dict[str, int]:
+        """Where kernels find the scales of a slot's adapters."""
+        return {"ADAPTERS": MOST_ADAPTERS, "LORA_SCALES": self.layout.scales_at}
+
     def shrink(
         self, low: LowRank, matrix: Matrix, source: Buffer, *, norm: bool, divide: bool = False
     ) -> None:
@@ -150,19 +173,20 @@ class Recording:
         rows, threads = 1 if self.rows == 1 else 4, min(self.tuning.reduce_threads, 128)
         made = kernel(
             "lora_shrink",
+            snippets={},
             UNITS=matrix.units,
             K=matrix.columns,
             LORA_AT=low.at,
             ROWS=rows,
-            ADAPTERS=MOST_ADAPTERS,
             STEP_ROWS=ROWS_AT,
+            **self.scale_constants(),
             NORM=norm,
             DIVIDE=divide,
             EPS=self.config.norm_eps,
             LANES=threads,
             THREADS=threads,
         )
-        bound = {"x": source, "lora": low.buffer, "step": self.buffers.step, "scales": low.scales}
+        bound = {"x": source, "lora": low.buffer, "step": self.buffers.step}
         groups = (low.quads, -(-self.rows // rows), 1)
         self.dispatches.append(Dispatch(made, bound, groups, f"{matrix.name} adapters"))
 

@@ -8,6 +8,7 @@ Words (uint32)::
     4 ...        4 words a row: token, position, slot, tokens drawn for the slot
     pages_at ... a page table for each slot: physical page of logical page 0, 1, ...
     states_at .. the state of each slot, of models that keep one
+    scales_at .. float32, for each slot the scales of its adapters
 
 A slot is one of the sequences that are decoded together.
 """
@@ -20,14 +21,18 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
-__all__ = ["PAGE", "ROWS_AT", "SLOTS", "Row", "StepLayout"]
+__all__ = ["MOST_ADAPTERS", "PAGE", "ROWS_AT", "SLOTS", "SLOT_WORD", "Row", "StepLayout"]
 
 PAGE = 32
 """Positions in a page of the KV cache."""
 ROWS_AT = 4
 WORDS_A_ROW = 4
+SLOT_WORD = 2
+"""Of a row's words the one with its slot."""
 SLOTS = 8
 """Most sequences that are decoded together."""
+MOST_ADAPTERS = 64
+"""Adapters that may be loaded at a time."""
 
 
 class Row(NamedTuple):
@@ -54,12 +59,17 @@ class StepLayout:
     @property
     def nbytes(self) -> int:
         """Bytes of the whole buffer."""
-        return 4 * (self.states_at + SLOTS)
+        return 4 * (self.scales_at + SLOTS * MOST_ADAPTERS)
 
     @property
     def states_at(self) -> int:
         """First word of the slots' states."""
         return self.pages_at + self.max_pages * SLOTS
+
+    @property
+    def scales_at(self) -> int:
+        """First word of the slots' scales of adapters."""
+        return self.states_at + SLOTS
 
     def words(self, rows: Sequence[Row], picked: int = 0) -> bytes:
         """The words from 0 for these rows."""
@@ -78,6 +88,10 @@ class StepLayout:
     def state_offset(self, slot: int) -> int:
         """Byte offset of the number of a slot's state."""
         return 4 * (self.states_at + slot)
+
+    def scales_offset(self, slot: int) -> int:
+        """Byte offset of a slot's scales of adapters."""
+        return 4 * (self.scales_at + slot * MOST_ADAPTERS)
 
     def pages_offset(self, logical_page: int, slot: int = 0) -> int:
         """Byte offset of a page-table entry."""

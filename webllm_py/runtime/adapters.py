@@ -15,8 +15,8 @@ from webllm_py.checkpoint.adapter import Adapter
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import AdapterError
 from webllm_py.gpu.device import Buffer
-from webllm_py.models.lora import MOST_ADAPTERS, LowRank, segments_of
-from webllm_py.models.step import SLOTS
+from webllm_py.models.lora import LowRank, segments_of
+from webllm_py.models.step import MOST_ADAPTERS, SLOTS
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.lora_layout import Layout, Placed
 from webllm_py.runtime.lora_loader import LoraLoader
@@ -65,7 +65,6 @@ class Adapters:
         self._placed: dict[str, list[Placed]] = {}
         self._layouts: dict[str, Layout] = {}
         self._used: set[int] = set()  # what the layouts' tables tell of
-        self._scales = executor.owner.create("adapters' scales", 4 * SLOTS * MOST_ADAPTERS)
         self._in_slot: dict[int, Mix] = {}
         self._numbers = 0
 
@@ -95,9 +94,13 @@ class Adapters:
         scales, given = array("f", bytes(4 * MOST_ADAPTERS)), dict(mix)
         for adapter in self.loaded.values():
             scales[adapter.index] = given.get(adapter.number, 0.0)
-        offset = 4 * MOST_ADAPTERS * slot
-        self.executor.device.write(self._scales, offset, scales.tobytes())
+        self._write_scales(slot, scales.tobytes())
         self._in_slot[slot] = mix
+
+    def _write_scales(self, slot: int, scales: bytes) -> None:
+        """From this slot on."""
+        executor = self.executor
+        executor.device.write(executor.buffers.step, executor.layout.scales_offset(slot), scales)
 
     def _tell_used(self) -> None:
         """Adapters that no slot has cost nothing."""
@@ -113,7 +116,7 @@ class Adapters:
         """Where adapters lie has changed: no slot has any."""
         self._in_slot.clear()
         self._used = set()
-        self.executor.device.clear(self._scales)
+        self._write_scales(0, bytes(4 * SLOTS * MOST_ADAPTERS))
 
     async def add(self, name: str, adapter: Adapter) -> LoadedAdapter:
         """Load one. Nothing may be under way.
@@ -183,7 +186,7 @@ class Adapters:
                 layout = self._layout(name, placed[name])
                 buffer = executor.owner.create(f"{name} adapters", layout.nbytes)
                 made.append(buffer)
-                matrices[name] = LowRank(buffer, self._scales, layout.at, layout.quads)
+                matrices[name] = LowRank(buffer, layout.at, layout.quads, layout.reach)
                 self._copy_vector(name, buffer)
                 layouts[name] = layout
                 placed[name] = loader.place(layout, old.buffer if old else None, buffer)

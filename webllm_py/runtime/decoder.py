@@ -104,7 +104,7 @@ class Decoder:
         """The plan of a decode step, a forward pass and draws, whose rows attend to at most so many
         keys."""
         rows = self.executor.bucket(rows)
-        fused = rows == 1 and keys <= self.executor.fused_keys and not self.adapted
+        fused = rows == 1 and keys <= self.executor.fused_keys
         make = partial(self._step, rows, fused)
         name = plan_name("fused step" if fused else "step", self.adapted)
         return await self.executor.plan(self.logprobs or self, name, rows, make)

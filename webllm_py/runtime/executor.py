@@ -232,9 +232,8 @@ class Executor:
             await self.cache.make_room(sequence, slot)
             position = len(sequence.tokens)
             await self.cache.reserve(sequence, position + 1, slot)
-            adapted = bool(sequence.adapters)
-            few = fused and position < self.fused_keys and not adapted
-            plan = await self.forward_plan(1, adapted=adapted, fused=few)
+            few = fused and position < self.fused_keys
+            plan = await self.forward_plan(1, adapted=bool(sequence.adapters), fused=few)
             self.write_rows([Row(token, position, slot)])
             self.device.replay(plan)
             sequence.tokens.append(token)

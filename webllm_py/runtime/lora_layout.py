@@ -66,6 +66,12 @@ class Layout:
         return sum(placed.quads for placed in self.placed)
 
     @property
+    def reach(self) -> float:
+        """How many quads of ranks reach a row of the matrix, on average."""
+        rows = (4 * p.row_quads * (2 if p.segment.spread else 1) * p.quads for p in self.placed)
+        return sum(rows) / self.matrix.rows
+
+    @property
     def row_vec4(self) -> int:
         """vec4 of a rank's part of A."""
         return self.matrix.units * 2
