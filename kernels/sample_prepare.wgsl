@@ -9,7 +9,8 @@
 //           5 winners  out, [rows] a pair a workgroup: the greatest scaled value and its token (lowest
 //                      of equals)
 //           6 step     see epilogue/rope_append.wgsl
-//           7 masks    [slots][ceil(VOCAB / 32)]: bit token % 32 of a word: it may be drawn
+//           7 masks    [SLOTS] where the mask of a slot's draws begins, or ONLY and the only token; then
+//                      masks, [ceil(VOCAB / 32)] each: bit token % 32 of a word: it may be drawn
 // Dispatch  (ceil(VOCAB / (THREADS * ITEMS)), rows) workgroups; rows past step's do nothing
 //
 // With VERIFY the rows are one sequence: what is drawn from a row counts as generated the tokens of
@@ -47,9 +48,13 @@ fn penalised(logit: f32, count: u32) -> f32 {
        - number(7u) * f32(generated) - number(8u) * f32(min(generated, 1u));
 }
 
-fn refused(token: u32) -> bool {
-  let word = masks[slot * ((VOCAB + 31u) / 32u) + token / 32u];
-  return ((word >> (token % 32u)) & 1u) == 0u;
+const ONLY = 0x80000000u;
+
+fn refused(mask: u32, token: u32) -> bool {
+  if ((mask & ONLY) != 0u) {
+    return token != (mask & ~ONLY);
+  }
+  return ((masks[mask + token / 32u] >> (token % 32u)) & 1u) == 0u;
 }
 
 fn guessed(m: u32, token: u32) -> u32 {
@@ -78,6 +83,7 @@ fn main(@builtin(local_invocation_index) thread: u32,
   let position = step[row + 1u] + 1u;
   let drawn = select(step[row + 3u], step[STEP_ROWS + 3u] + m, VERIFY);
   let masked = (flags & 8u) != 0u && drawn < setting(10u);
+  let mask = masks[slot];
   var best = Best(-3.4e38, VOCAB);
   for (var i = 0u; i < ITEMS; i++) {
     let token = (group.x * ITEMS + i) * THREADS + thread;
@@ -94,7 +100,7 @@ fn main(@builtin(local_invocation_index) thread: u32,
         value += bias[of_slot(token)];
       }
       value *= factor;
-      if (masked && refused(token)) {
+      if (masked && refused(mask, token)) {
         value = -3.4e38;
       }
       scaled[scaled_row + token] = value;

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from webllm_py import Engine
-from webllm_py.runtime import verified
 
 PERSON = {
     "type": "object",
@@ -107,41 +106,6 @@ async def test_what_follows_is_free_again(engine: Engine) -> None:
     )
     after = await engine.completions.create(prompt="Once", temperature=0, max_tokens=12)
     assert after.choices[0].text == before.choices[0].text
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [{"temperature": 0}, {"temperature": 1.3}, {"temperature": 1.3, "top_p": 0.9}],
-    ids=["greedy", "sampled", "cut"],
-)
-async def test_steps_that_run_ahead_under_one_mask_give_the_same_text(
-    engine: Engine, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As a mask on every step: within texts nothing changes, and where it does a step is redone."""
-    ahead = []
-    ran = verified.Pace.ran
-
-    def noted(self: verified.Pace, length: int, seconds: float) -> None:
-        ahead.append(length)
-        ran(self, length, 0)  # however slow this machine is
-
-    async def said(seed: int) -> str:
-        reply = await engine.completions.create(
-            prompt="Once",
-            response_format={"type": "regex", "regex": '("[a-z ]{0,200}"[0-9]{2}){4}'},
-            max_tokens=120,
-            seed=seed,
-            **fields,
-        )
-        return str(reply.choices[0].text)
-
-    monkeypatch.setattr(verified.Pace, "ran", noted)
-    texts = [await said(seed) for seed in range(3)]
-    if fields["temperature"]:
-        assert len(ahead) > 2 and sum(ahead) > 3 * len(ahead)
-    monkeypatch.setattr(verified.Verified, "_steady", False)
-    ahead.clear()
-    assert [await said(seed) for seed in range(3)] == texts and not ahead
 
 
 async def test_how_long_each_token_took(engine: Engine) -> None:

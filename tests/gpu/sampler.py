@@ -49,6 +49,7 @@ def settings(
 
 
 SLOTS, SLOT, DRAWN = 4, 3, 7
+ONLY = 1 << 31  # of a mask: the rest is the only token
 
 
 def step_words(position: int) -> np.ndarray:
@@ -102,11 +103,15 @@ class Sampler:
         counts: np.ndarray | None = None,
         bias: np.ndarray | None = None,
         position: int = 5,
-        allowed: np.ndarray | None = None,
+        allowed: np.ndarray | int | None = None,
     ) -> dict[str, np.ndarray]:
         vocab = self.vocab
         mask = np.zeros(-(-vocab // 32) * 32, bool)
         mask[:vocab] = True if allowed is None else allowed
+        begins = SLOTS + mask.size // 32 * np.arange(SLOTS, dtype=np.uint32)
+        if isinstance(allowed, int):
+            begins[SLOT] = ONLY | allowed
+            mask[:] = np.arange(mask.size) != allowed
         out = await self.runner.run(
             self.prepare,
             {
@@ -117,7 +122,9 @@ class Sampler:
                 "scaled": np.full((3, self.padded), 99, np.float32),
                 "winners": np.zeros((3, self.groups, 2), np.uint32),
                 "step": step_words(position),
-                "masks": of_slot(np.packbits(mask, bitorder="little").view(np.uint32)),
+                "masks": np.concatenate(
+                    [begins, of_slot(np.packbits(mask, bitorder="little").view(np.uint32))]
+                ),
             },
             (self.groups, 3),
         )

@@ -107,3 +107,13 @@ async def test_an_uncut_draw_happens_in_the_first_kernel(runner: Runner) -> None
         out = await sampler.draw(prepared, words, position=seed)
         noise = gumbel(np.arange(vocab), seed + 1, seed)
         assert out["ring"][DRAWN] == (prepared["scaled"].astype(np.float64) + noise).argmax()
+
+
+async def test_a_mask_of_one_token(runner: Runner, rng: np.random.Generator) -> None:
+    vocab = 1000
+    sampler = Sampler(runner, vocab)
+    logits = rng.standard_normal(vocab).astype(np.float32)
+    words = settings(temperature=1.0, flags=8 | 4)
+    for token in (0, 640, 999):
+        prepared = await sampler.scaled(logits, words, allowed=token)
+        assert (await sampler.draw(prepared, words))["ring"][DRAWN] == token

@@ -6,17 +6,19 @@ vocabulary, whatever the grammar.
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from webllm_py.grammar.characters import Ranges
 from webllm_py.grammar.pushdown import State
 from webllm_py.grammar.regular import capped
-from webllm_py.grammar.slices import SLICES, Slice, bitmap
+from webllm_py.grammar.slices import NO_CLASS, PARTS, SLICES, Slice, bitmap, class_of, slice_of
 from webllm_py.grammar.term import Regular
 from webllm_py.grammar.trie import Trie
+
+if TYPE_CHECKING:
+    from webllm_py.grammar.automaton import Automaton, Spelled
 
 __all__ = ["TokenMasks"]
 
@@ -46,6 +48,10 @@ class TokenMasks:
         tokens: the bytes of each token by its id; empty for what a grammar never allows, such as
             special tokens.
         ends: the tokens that end a text; allowed where the grammar is complete.
+
+    Attributes:
+        classes: the class of each token, a byte each, once the tables are made; see ``class_of``.
+        quoted: the tokens that have a quote in them, then.
     """
 
     def __init__(self, tokens: Sequence[bytes], ends: Collection[int] = ()):
@@ -55,6 +61,10 @@ class TokenMasks:
         self._terms: OrderedDict[tuple[Regular, bool], _Part] = OrderedDict()
         self._masks: OrderedDict[State, bytes] = OrderedDict()
         self._slices: list[tuple[bool, Slice]] | None = None
+        self._up_to: dict[tuple[int, int], int] = {}
+        self.classes = bytearray([NO_CLASS]) * len(tokens)
+        self.quoted: list[int] = []
+        self._automaton: Automaton | None = None
         self._making = self._made()
 
     def preparing(self) -> Iterator[None]:
@@ -67,15 +77,17 @@ class TokenMasks:
             yield
 
     def _made(self) -> Iterator[None]:
-        groups: dict[tuple[Ranges | None, bool], dict[bytes, list[tuple[bytes, int]]]] = {}
+        groups: dict[tuple[int | None, bool], dict[bytes, list[tuple[bytes, int]]]] = {}
         for token, text in enumerate(self.tokens):
             if token % PIECE == 0:
                 yield
             if text and token not in self.ends:
-                group = groups.setdefault((_slice_of(text), len(text) <= SHORT), {})
+                number = self._placed(token, text)
+                group = groups.setdefault((number, len(text) <= SHORT), {})
                 group.setdefault(text[:2], []).append((text, token))
         made = []
-        for (characters, short), group in groups.items():
+        for (number, short), group in groups.items():
+            characters = None if number is None else SLICES[number]
             part, size = Slice(characters, self.words), 0
             for begin in sorted(group):
                 if size > PIECE:
@@ -88,6 +100,19 @@ class TokenMasks:
         self._slices = made
         yield
 
+    def _placed(self, token: int, text: bytes) -> int | None:
+        """Take note of a token's class; the number of its slice."""
+        if b'"' in text:
+            self.quoted.append(token)
+        try:
+            characters = text.decode()
+        except UnicodeDecodeError:
+            self.classes[token] = PARTS
+            return None
+        number = slice_of(characters)
+        self.classes[token] = class_of(number, len(characters))
+        return number
+
     @property
     def _vocabulary(self) -> list[tuple[bool, Slice]]:
         """Parts of the vocabulary. Texts that are read, but not masked, never need them."""
@@ -95,6 +120,29 @@ class TokenMasks:
             pass
         assert self._slices is not None
         return self._slices
+
+    def up_to(self, number: int, length: int) -> int:
+        """The tokens of a slice with at most so many characters, as the bits of an integer."""
+        key = (number, length)
+        if key not in self._up_to:
+            characters = SLICES[number]
+            self._up_to[key] = 0
+            for _, part in self._vocabulary:
+                if part.characters is characters:
+                    self._up_to[key] |= part.up_to(length)
+        return self._up_to[key]
+
+    def automaton(self, spelled: Spelled, longest: int) -> Automaton:
+        """What is known of states and tokens together, of all grammars; see ``Automaton``."""
+        if self._automaton is None:
+            from webllm_py.grammar.automaton import Automaton  # not before it is needed
+
+            self._automaton = Automaton(self, spelled, longest)
+        return self._automaton
+
+    def forget_states(self) -> None:
+        """Let the automaton begin anew."""
+        self._automaton = None
 
     def mask(self, state: State) -> bytes:
         """The allowed tokens: bit ``i % 32`` of the little-endian word ``i // 32`` for token i."""
@@ -164,24 +212,3 @@ class TokenMasks:
         if len(tokens) >= DENSE:
             dense, tokens = bitmap(self.words, tokens, dense), []
         return _Part(dense, tokens, exits)
-
-
-_WHOLE = [
-    (
-        ranges,
-        re.compile(f"[{''.join(f'{re.escape(chr(a))}-{re.escape(chr(b))}' for a, b in ranges)}]+"),
-    )
-    for ranges in SLICES
-]
-
-
-def _slice_of(text: bytes) -> Ranges | None:
-    """The first of ``SLICES`` that has all characters of a token."""
-    try:
-        characters = text.decode()
-    except UnicodeDecodeError:
-        return None
-    for ranges, whole in _WHOLE:
-        if whole.fullmatch(characters):
-            return ranges
-    return None

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from webllm_py.errors import GrammarError
 from webllm_py.grammar.masks import TokenMasks
 from webllm_py.grammar.pushdown import Grammar, State
 
-__all__ = ["Matcher"]
+if TYPE_CHECKING:
+    from webllm_py.grammar.automaton import Automaton, Spelled
 
-FORCED_LIMIT = 4096
-"""Bytes after which a forced text is cut, for grammars that force one without end."""
+__all__ = ["Matcher"]
 
 
 class Matcher:
@@ -31,7 +32,7 @@ class Matcher:
     @property
     def is_complete(self) -> bool:
         """Whether the text may end here."""
-        return self._states[-1].complete
+        return self.state.complete
 
     @property
     def is_ended(self) -> bool:
@@ -47,21 +48,26 @@ class Matcher:
     @property
     def is_free(self) -> bool:
         """Whether the text is free, up to a trigger."""
-        state = self._states[-1]
-        return not self.is_ended and any(term.ends for term, _ in state.configurations)
+        return not self.is_ended and self.state.is_free
+
+    @property
+    def state(self) -> State:
+        """Where reading stands."""
+        return self._states[-1]
+
+    @property
+    def automaton(self) -> Callable[[Spelled, int], Automaton]:
+        """See ``TokenMasks.automaton``."""
+        return self.masks.automaton
 
     def allowed_bytes(self) -> list[int]:
         """The bytes that may come next."""
-        first = 0 if self.is_ended else self._states[-1].first()
+        first = 0 if self.is_ended else self.state.first()
         return [byte for byte in range(256) if first >> byte & 1]
 
     def advance(self, text: bytes) -> bool:
         """Read ``text``; where it is not allowed nothing is read, and the answer is False."""
-        state: State | None = None if self.is_ended else self._states[-1]
-        for byte in text:
-            if state is None:
-                return False
-            state = state.step(byte)
+        state = None if self.is_ended else self.state.behind(text)
         if state is None:
             return False
         self._states.append(state)
@@ -74,7 +80,7 @@ class Matcher:
         if token in masks.ends:
             if not self.is_complete or self.is_ended:
                 return False
-            self._states.append(self._states[-1])
+            self._states.append(self.state)
             self._ended.append(True)
             return True
         text = masks.tokens[token] if 0 <= token < len(masks.tokens) else b""
@@ -100,19 +106,8 @@ class Matcher:
         """A bitmap of the tokens that may come next, in little-endian 32-bit words."""
         if self.is_ended:
             return bytes(4 * self.masks.words)
-        return self.masks.mask(self._states[-1])
+        return self.masks.mask(self.state)
 
     def forced(self) -> bytes:
-        """The bytes that must come next whatever is chosen later; nothing where there is a choice.
-
-        Bytes are forced more often than tokens: which tokens spell them is the tokenizer's choice.
-        """
-        found = bytearray()
-        state: State | None = None if self.is_ended else self._states[-1]
-        while state is not None and not state.complete and len(found) < FORCED_LIMIT:
-            first = state.first()
-            if first.bit_count() != 1:
-                break
-            found.append(first.bit_length() - 1)
-            state = state.step(found[-1])
-        return bytes(found)
+        """See ``State.forced``."""
+        return b"" if self.is_ended else self.state.forced()

@@ -17,6 +17,8 @@ from webllm_py.grammar.term import EMPTY, EPSILON, Regular
 __all__ = ["Choice", "Frame", "Grammar", "Loop", "Node", "Reference", "Series", "State", "Terminal"]
 
 Configuration = tuple[Regular, "Frame"]
+FORCED_LIMIT = 4096
+"""Bytes after which a forced text is cut, for grammars that force one without end."""
 STATES_KEPT = 20_000
 """States that a grammar remembers before it forgets all and starts again."""
 
@@ -211,6 +213,35 @@ class State:
                 self._first |= language.first()
         return self._first
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the text is free here, up to a trigger."""
+        return any(term.ends for term, _ in self.configurations)
+
+    def forced(self) -> bytes:
+        """The bytes that must come next whatever is chosen later; nothing where there is a choice.
+
+        Bytes are forced more often than tokens: which tokens spell them is the tokenizer's choice.
+        """
+        found = bytearray()
+        state: State | None = self
+        while state is not None and not state.complete and len(found) < FORCED_LIMIT:
+            first = state.first()
+            if first.bit_count() != 1:
+                break
+            found.append(first.bit_length() - 1)
+            state = state.step(found[-1])
+        return bytes(found)
+
+    def behind(self, text: bytes) -> State | None:
+        """The state behind a text, or None where it is not allowed."""
+        state: State | None = self
+        for byte in text:
+            if state is None:
+                return None
+            state = state.step(byte)
+        return state
+
 
 class Grammar:
     """A compiled grammar: its first state, and the states met so far."""
@@ -243,7 +274,5 @@ class Grammar:
 
     def matches(self, text: bytes) -> bool:
         """Whether the whole of ``text`` is in the grammar."""
-        state: State | None = self.start()
-        for byte in text:
-            state = state.step(byte) if state else None
+        state = self.start().behind(text)
         return state is not None and state.complete

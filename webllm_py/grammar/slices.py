@@ -6,13 +6,24 @@ part are allowed without a look at any; where it only counts characters, those u
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from webllm_py.grammar.characters import Ranges, utf8
 from webllm_py.grammar.term import EMPTY, EPSILON, Regular
 from webllm_py.grammar.trie import Trie
 
-__all__ = ["SLICES", "Slice", "bitmap"]
+__all__ = [
+    "CLASSES",
+    "LONGEST",
+    "NO_CLASS",
+    "PARTS",
+    "SLICES",
+    "Slice",
+    "bitmap",
+    "class_of",
+    "slice_of",
+]
 
 SLICES: tuple[Ranges, ...] = (
     ((0x61, 0x7A),),
@@ -23,8 +34,31 @@ SLICES: tuple[Ranges, ...] = (
 )
 """Lower case, letters and digits, words behind a space, beyond ASCII, and all that is plain inside
 a JSON string. A token belongs to the first that has all its characters."""
+LONGEST = 32
+"""Characters of the longest tokens that have a class."""
+CLASSES = len(SLICES) * LONGEST
+NO_CLASS, PARTS = 255, 254
+"""Of tokens without a class, and of those of them that are no whole characters."""
 TERMS_LOOKED_AT = 40
 TERMS_KEPT = 20_000
+
+_WHOLE = [
+    re.compile(f"[{''.join(f'{re.escape(chr(a))}-{re.escape(chr(b))}' for a, b in ranges)}]+")
+    for ranges in SLICES
+]
+
+
+def slice_of(characters: str) -> int | None:
+    """The number of the first of ``SLICES`` that has all characters of a token."""
+    for number, whole in enumerate(_WHOLE):
+        if whole.fullmatch(characters):
+            return number
+    return None
+
+
+def class_of(number: int | None, length: int) -> int:
+    """The class of a token: its slice, and how many characters it has."""
+    return NO_CLASS if number is None or length > LONGEST else LONGEST * number + length - 1
 
 
 def bitmap(words: int, tokens: Iterable[int], dense: int = 0) -> int:
@@ -41,6 +75,7 @@ class Slice:
     def __init__(self, characters: Ranges | None, words: int):
         self.trie = Trie()
         self.words = words
+        self.characters = characters
         self._character = utf8(characters) if characters else EMPTY
         self._by_length: dict[int, list[int]] = {}
         self._up_to: list[int] = []
@@ -69,6 +104,10 @@ class Slice:
     def all(self) -> int:
         """All tokens of the part."""
         return self._up_to[-1]
+
+    def up_to(self, length: int) -> int:
+        """Its tokens of at most so many characters."""
+        return self._up_to[min(length, len(self._up_to) - 1)]
 
     def of_length(self, language: Regular) -> int | None:
         """The tokens allowed by a term that at most counts characters; None for another term."""

@@ -12,6 +12,7 @@ from webllm_py.models.activations import padded
 from webllm_py.runtime.sampler import RING, Sampler
 
 if TYPE_CHECKING:
+    from webllm_py.runtime.automaton import AutomatonTables
     from webllm_py.runtime.executor import Executor
     from webllm_py.runtime.logprobs import Logprobs
 
@@ -33,6 +34,7 @@ class Decoder:
 
     Attributes:
         logprobs: what finds the log-probabilities of the drawn tokens; None where nobody asked.
+        automaton: what the only sequence's draws follow; None where their masks are the sampler's.
         adapted: whether some of the sequences have adapters.
     """
 
@@ -42,6 +44,7 @@ class Decoder:
         self.executor = executor
         self.slots = slots
         self.logprobs: Logprobs | None = None
+        self.automaton: AutomatonTables | None = None
         self.adapted = False
         vocab = executor.model.config.vocab_size
         self.sampler = Sampler(executor.device, owner, vocab, executor.tuning, slots)
@@ -91,6 +94,11 @@ class Decoder:
             return ()
         return buffers.normed, buffers.gated
 
+    @property
+    def _owner(self) -> object:
+        """What plans are recorded for."""
+        return self.logprobs or self.automaton or self
+
     async def plan(self, name: str, rows: int = 1) -> Plan:
         """A recorded plan: "head" (logits of the row that goes on), "first" (a draw for each of
         ``rows`` from those), "sample" (a draw from the logits of each row) or "logits" (a forward
@@ -98,7 +106,7 @@ class Decoder:
         rows = self.executor.bucket(rows)
         make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
         named = plan_name(name, self.adapted and name in ("head", "logits"))
-        return await self.executor.plan(self.logprobs or self, named, rows, make)
+        return await self.executor.plan(self._owner, named, rows, make)
 
     async def step(self, rows: int, keys: int) -> Plan:
         """The plan of a decode step, a forward pass and draws, whose rows attend to at most so many
@@ -107,7 +115,7 @@ class Decoder:
         fused = rows == 1 and keys <= self.executor.fused_keys
         make = partial(self._step, rows, fused)
         name = plan_name("fused step" if fused else "step", self.adapted)
-        return await self.executor.plan(self.logprobs or self, name, rows, make)
+        return await self.executor.plan(self._owner, name, rows, make)
 
     def _head(self, rows: int) -> Sequence[Dispatch]:
         graph = self.executor.graph(rows, logits=self.drawing.logits, adapted=self.adapted)
@@ -122,10 +130,13 @@ class Decoder:
         return self._draw(rows)
 
     def _draw(self, rows: int, *, shared: bool = False) -> Sequence[Dispatch]:
-        step, drawing, found = self.executor.buffers.step, self.drawing, list[Dispatch]()
+        step, drawing, behind = self.executor.buffers.step, self.drawing, list[Dispatch]()
         if self.logprobs:
-            found = self.logprobs.dispatches(drawing.logits, step, rows, shared=shared)
-        return [*self.sampler.draw(drawing, step, rows, shared=shared), *found]
+            behind = self.logprobs.dispatches(drawing.logits, step, rows, shared=shared)
+        if self.automaton:
+            behind = [self.automaton.follow(step)]
+        masks = self.automaton.masks if self.automaton else None
+        return [*self.sampler.draw(drawing, step, rows, masks=masks, shared=shared), *behind]
 
     def _logits(self, rows: int, fused: bool = False) -> Sequence[Dispatch]:
         return self.executor.forward(

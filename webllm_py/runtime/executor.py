@@ -34,6 +34,7 @@ from webllm_py.together import side_by_side
 
 if TYPE_CHECKING:
     from webllm_py.runtime.adapters import Adapters
+    from webllm_py.runtime.automaton import AutomatonTables
     from webllm_py.runtime.images import ImageRows
 
 __all__ = ["Executor", "longest_context"]
@@ -75,6 +76,7 @@ class Executor:
         self.tuning, self.kv_format = tuning, kv_format
         self.gemm: Gemm = "plain"  # how chunks are multiplied: runtime/gemm_trial.py
         self.adapters: Adapters | None = None  # made when the first one is loaded
+        self.automaton: AutomatonTables | None = None  # made for the first answer under a grammar
         self.context_length = context_length
         self.chunk = min(tuning.chunk, self.bucket(context_length))
         layout = StepLayout(self.chunk, -(-context_length // PAGE))

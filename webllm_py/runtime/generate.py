@@ -153,7 +153,7 @@ async def begun(
             async for _ in chunks:
                 if member.interrupted():
                     return
-        await go_on(run, len(settings), said, hidden=steps.needed or bool(constraints))
+        await go_on(run, len(settings), said, hidden=steps.needed)
         guess = guess and not settings[0].mirostat_tau and executor.goes_back
         if shared:
             pieces = executor.batch.joined_later(run, member, guess=guess)
@@ -193,16 +193,24 @@ def alone(
     run: Run, steps: Stepwise, settings: SamplingSettings, guess: bool, said: Sequence[int]
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
-    constraints, logprobs = steps.constraints, run.decoder.logprobs
-    masks_rarely = len(run.sequences) == 1 and settings.memoryless and not logprobs
-    masks_rarely = masks_rarely and run.executor.goes_back
-    for token in said if constraints else ():
-        constraints[0].accept(token)
-    if masks_rarely and constraints:
-        from webllm_py.runtime.verified import verified  # not before it is needed
+    for token in said if steps.constraints else ():
+        steps.constraints[0].accept(token)
+    if steps.needed:
+        return steps.tokens()
+    if not steps.constraints:
+        return run.ahead(guess=guess)
+    # not before they are needed
+    from webllm_py.runtime.constrained import Constrained
+    from webllm_py.runtime.verified import verified
 
-        return verified(run, constraints[0], steps.tokens, guess=guess, cut=settings.cuts)
-    return steps.tokens() if steps.needed else run.ahead(guess=guess)
+    (constraint,) = steps.constraints
+    goes_back = settings.memoryless and run.executor.goes_back
+    constrained = Constrained(
+        run, constraint, steps.vocabulary, steps.times, free_elsewhere=goes_back
+    )
+    if goes_back:
+        return verified(run, constraint, constrained.tokens, guess=guess, cut=settings.cuts)
+    return constrained.tokens()
 
 
 async def decoder_for(

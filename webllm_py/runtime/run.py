@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import TYPE_CHECKING
 
 from webllm_py.models.step import Row
+from webllm_py.runtime.automaton import STALLED
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.sampler import RING
@@ -47,6 +48,7 @@ class Run:
         wanted: whether the answers are to be handed over: asked between read-backs.
         newest: the last token that was read for each answer; it may have no keys and values yet.
         logprobs: of each answer's tokens, where the decoder finds them.
+        stalled: whether the steps that were just read ended in a state that the GPU did not know.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Run:
         self.in_flight: deque[tuple[int, list[Awaitable[bytes]]]] = deque()
         self.logprobs: list[list[TokenLogprob]] = [[] for _ in self.active]
         self.speculation = Speculation(self)
+        self.stalled = False
+        self._in_vain: list[Awaitable[bytes]] = []
         self.wanted: Callable[[], bool] = lambda: False
 
     def begin_at(self, base: int) -> None:
@@ -102,9 +106,7 @@ class Run:
             count, read = await self.next_read()
             before, arrived = arrived, time.perf_counter()
             if before:
-                measured = max((arrived - before) / count, 1e-5)
-                self.seconds_a_step = (self.seconds_a_step + measured) / 2
-                self.executor.paces[self.decoder.slots] = self.seconds_a_step
+                self.paced((arrived - before) / count)
             for index, tokens in read:
                 yield index, tokens
             if guess and await self.speculation.promising(read[0][1]):
@@ -118,6 +120,11 @@ class Run:
                 arrived = 0.0
             if wanted:
                 return
+
+    def paced(self, seconds: float) -> None:
+        """A step took so long."""
+        self.seconds_a_step = (self.seconds_a_step + max(seconds, 1e-5)) / 2
+        self.executor.paces[self.decoder.slots] = self.seconds_a_step
 
     async def fill(self, most: int) -> None:
         """Submit steps until as many are in flight as keep the GPU busy, but no more than that."""
@@ -175,7 +182,13 @@ class Run:
         count, readings = self.in_flight[0]
         data = [await reading for reading in readings]
         self.in_flight.popleft()
+        while self._in_vain:
+            await self._in_vain.pop()
         words = array("I", data[0])
+        self.stalled = STALLED in words
+        if self.stalled:
+            del words[words.index(STALLED) :]
+            self._drop(count - len(words))
         tokens = [(i, list(words[i :: self.decoder.slots])) for i in self.active]
         for index, drawn in tokens:
             self.keep(index, drawn)
@@ -184,25 +197,40 @@ class Run:
                 self.logprobs[index] += found
         return count, tokens
 
+    def _drop(self, lost: int) -> None:
+        """So many of the steps that were just read drew nothing, nor did those in flight."""
+        self.issued -= lost + self.waiting
+        # They come before whatever is read later.
+        self._in_vain += [reading for _, several in self.in_flight for reading in several]
+        self.in_flight.clear()
+
     def keep(self, index: int, drawn: list[int]) -> None:
         """Note an answer's tokens.
 
         A token has keys and values once the step after it ran: the newest one's may be missing.
         """
+        if not drawn:
+            return
         known = [*([self.newest[index]] if index in self.newest else []), *drawn]
         self.sequences[index].tokens += known[:-1]
         self.newest[index] = known[-1]
 
-    async def put(self, tokens: Sequence[int]) -> None:
-        """Go on with tokens that need not be drawn, of the only answer, with nothing in flight but
-        the forward pass of the newest token. The logits behind them are computed next."""
+    async def put(self, tokens: Sequence[int], *, pending: bool = False) -> None:
+        """Go on with tokens that need not be drawn, of the only answer. The logits behind them are
+        computed next.
+
+        Args:
+            pending: nothing is in flight; else the forward pass of the newest token is.
+        """
         sequence = self.sequences[0]
-        if self.newest:
-            sequence.tokens.append(self.newest.pop(0))
+        newest = [self.newest.pop(0)] if self.newest else []
+        if not pending:
+            sequence.tokens += newest
+            newest = []
         sampler = self.decoder.sampler
-        drawn = sequence.tokens[self.base :] + list(tokens)
+        drawn = [*sequence.tokens[self.base :], *newest, *tokens]
         sampler.recount({t: (drawn.count(t), t in self.prompt) for t in tokens})
-        async for _ in self.executor.prefill(sequence, tokens):
+        async for _ in self.executor.prefill(sequence, [*newest, *tokens]):
             pass
         self.issued += len(tokens)
         self.begin_at(len(sequence.tokens) - self.issued)
@@ -251,5 +279,6 @@ class Run:
         """Wait for what is in flight, whatever becomes of it."""
         await self.speculation.close()
         readings = [reading for _, several in self.in_flight for reading in several]
-        await asyncio.gather(*readings, return_exceptions=True)
+        await asyncio.gather(*readings, *self._in_vain, return_exceptions=True)
         self.in_flight.clear()
+        self._in_vain.clear()

@@ -12,7 +12,7 @@ from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.seen import words_only
-from webllm_py.models.step import ROWS_AT
+from webllm_py.models.step import ROWS_AT, SLOTS
 from webllm_py.models.tuning import Tuning
 from webllm_py.runtime.settings import SamplingSettings
 
@@ -45,6 +45,7 @@ class Sampler:
     Attributes:
         settings, counts, bias, masks, mirostat: what each slot's draws depend on; see
             kernels/sample_prepare.wgsl and sample_select.wgsl.
+        mask_bytes: of a mask.
         ring: drawn tokens, (RING, slots).
     """
 
@@ -59,8 +60,9 @@ class Sampler:
         self.settings = owner.create("sampler settings", SETTINGS_BYTES * slots)
         self.counts = owner.create("token counts", 4 * vocab_size * slots)
         self.bias = owner.create("logit bias", 4 * vocab_size * slots)
-        self._mask_bytes = 4 * -(-vocab_size // 32)
-        self.masks = owner.create("token masks", self._mask_bytes * slots)
+        self.mask_bytes = 4 * -(-vocab_size // 32)
+        self.masks = owner.create("token masks", 4 * SLOTS + self.mask_bytes * slots)
+        device.write(self.masks, 0, array("I", map(self._mask_at, range(SLOTS))).tobytes())
         self.mirostat = owner.create("mirostat", 4 * slots)
         self.ring = owner.create("drawn tokens", 4 * RING * slots)
 
@@ -149,7 +151,7 @@ class Sampler:
 
     def all_but(self, tokens: Collection[int]) -> bytes:
         """The mask of all tokens but these."""
-        allowed = bytearray(b"\xff" * self._mask_bytes)
+        allowed = bytearray(b"\xff" * self.mask_bytes)
         for token in tokens:
             if token < self.vocab_size:
                 allowed[token // 8] &= ~(1 << token % 8)
@@ -171,17 +173,30 @@ class Sampler:
     def mask(self, allowed: bytes, slot: int = 0) -> None:
         """Which tokens the next draws may give: of token i, bit ``i % 32`` of the little-endian
         word ``i // 32``."""
-        self.device.write(self.masks, self._mask_bytes * slot, allowed)
+        self.device.write(self.masks, 4 * self._mask_at(slot), allowed)
+
+    def _mask_at(self, slot: int) -> int:
+        return SLOTS + self.mask_bytes // 4 * slot
 
     def _write(self, buffer: Buffer, slot: int, values: array[int] | array[float]) -> None:
         self.device.write(buffer, 4 * self.vocab_size * slot, values.tobytes())
 
     def draw(
-        self, drawing: Drawing, step: Buffer, rows: int = 1, *, shared: bool = False
+        self,
+        drawing: Drawing,
+        step: Buffer,
+        rows: int = 1,
+        *,
+        masks: Buffer | None = None,
+        shared: bool = False,
     ) -> list[Dispatch]:
-        """Draw from each row of logits, or for each from the first one, and advance ``step``."""
+        """Draw from each row of logits, or for each from the first one, and advance ``step``.
+
+        Args:
+            masks: others than ``mask`` writes.
+        """
         return [
-            self._prepare(drawing, step, rows, SHARED=shared),
+            self._prepare(drawing, step, rows, masks, SHARED=shared),
             self._select(drawing, step, rows, self.ring),
         ]
 
@@ -205,7 +220,14 @@ class Sampler:
             accept,
         ]
 
-    def _prepare(self, drawing: Drawing, step: Buffer, rows: int, **constants: bool) -> Dispatch:
+    def _prepare(
+        self,
+        drawing: Drawing,
+        step: Buffer,
+        rows: int,
+        masks: Buffer | None = None,
+        **constants: bool,
+    ) -> Dispatch:
         return Dispatch(
             self._kernel("sample_prepare", ITEMS=ITEMS, THREADS=self._threads, **constants),
             {
@@ -216,7 +238,7 @@ class Sampler:
                 "scaled": drawing.scaled,
                 "winners": drawing.winners,
                 "step": step,
-                "masks": self.masks,
+                "masks": masks or self.masks,
             },
             (self._groups, rows, 1),
         )

@@ -6,18 +6,26 @@ import asyncio
 import codecs
 import time
 from array import array
-from collections.abc import AsyncGenerator, Collection, Container, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Container,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from webllm_py.errors import RequestError
+from webllm_py.runtime.automaton import Automaton
 from webllm_py.runtime.run import Run
 from webllm_py.runtime.settings import LogitsProcessor, SamplingSettings
 
 if TYPE_CHECKING:
     from webllm_py.runtime.repeats import TextRules
 
-__all__ = ["Constraint", "StepTimes", "Stepwise", "Vocabulary"]
+__all__ = ["Constraint", "StepTimes", "Stepwise", "Vocabulary", "in_slices", "spelled"]
 
 
 # A pass over one row or two takes as long as a step or two, which have been begun already.
@@ -32,6 +40,15 @@ class Constraint(Protocol):
     @property
     def is_free(self) -> bool:
         """Whether hardly a token is refused, and the text may end."""
+
+    @property
+    def state(self) -> Any:
+        """Where the text stands."""
+
+    @property
+    def automaton(self) -> Callable[[Callable[[bytes], Sequence[int]], int], Automaton]:
+        """What knows of states and tokens together; of the tokens that spell bytes which must come
+        next, and how many of them are too many for it."""
 
     def preparing(self) -> Iterator[None]:
         """Make what the first mask needs, in pieces of a few milliseconds."""
@@ -92,6 +109,7 @@ class Stepwise:
 
     Attributes:
         rules: of each answer, what the settings say about repetitions, if they do.
+        times: what is to be filled in.
     """
 
     def __init__(
@@ -104,7 +122,7 @@ class Stepwise:
         times: StepTimes | None = None,
     ):
         self.run = run
-        self._times = times or StepTimes()
+        self.times = times or StepTimes()
         self.sampler = run.decoder.sampler
         self.constraints = constraints
         self.vocabulary = vocabulary
@@ -118,8 +136,9 @@ class Stepwise:
 
     @property
     def needed(self) -> bool:
-        """Whether Python has a say in each token."""
-        return bool(self._processors or self.rules or self.constraints)
+        """Whether Python has a say in each token: a constraint may have it beforehand."""
+        masked = self.constraints and (self._each_token or self._least)
+        return bool(self._processors or self.rules or masked)
 
     async def tokens(self) -> AsyncGenerator[tuple[int, list[int]], None]:
         """Answers and their tokens, one at a time or as many as are certain.
@@ -185,7 +204,7 @@ class Stepwise:
             return True
         begun = time.perf_counter()
         allowed = self.constraints[index].mask()
-        self._times.masks.append(time.perf_counter() - begun)
+        self.times.masks.append(time.perf_counter() - begun)
         if self.run.issued < self._least and self.vocabulary:
             going_on = both(allowed, self.sampler.all_but(self.vocabulary.end_ids))
             allowed = going_on if any(going_on) else allowed
@@ -193,13 +212,11 @@ class Stepwise:
         return any(allowed)
 
     def _certain(self) -> list[int]:
-        """Tokens that spell what must come next. The last of them is left out: it may become
-        another, longer one with what follows."""
-        if not self.constraints or not self.vocabulary or self._each_token:
+        """Tokens that spell what must come next."""
+        if not self.constraints or self._each_token:
             return []
-        text = whole_characters(self.constraints[0].forced())
-        tokens = spelling(self.vocabulary, text)[:-1]
-        return tokens[: self.run.max_tokens - self.run.issued] if len(tokens) >= FEWEST else []
+        tokens = spelled(self.vocabulary, self.constraints[0].forced())
+        return tokens[: self.run.max_tokens - self.run.issued]
 
     async def _process(self) -> None:
         """Let the processors change the logits."""
@@ -212,7 +229,7 @@ class Stepwise:
         for processor in self._processors:
             logits = checked(processor, processor(logits), self._vocab)
         device.write(drawn_from, 0, logits)
-        self._times.processors.append(time.perf_counter() - begun)
+        self.times.processors.append(time.perf_counter() - begun)
 
 
 async def in_slices(pieces: Iterator[None]) -> None:
@@ -233,6 +250,14 @@ def rules_of(
     from webllm_py.runtime.repeats import TextRules  # not before: a page's snapshot is small
 
     return [TextRules(settings, text, vocabulary) for _ in range(answers)]
+
+
+def spelled(vocabulary: Vocabulary | None, forced: bytes) -> list[int]:
+    """Tokens that spell bytes which must come next, where these are more than a few. The last of
+    them is left out: it may become another, longer one with what follows."""
+    text = whole_characters(forced)
+    tokens = spelling(vocabulary, text)[:-1] if vocabulary and text else []
+    return tokens if len(tokens) >= FEWEST else []
 
 
 def spelling(vocabulary: Vocabulary, text: str) -> list[int]:

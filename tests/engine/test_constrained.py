@@ -1,0 +1,144 @@
+"""Steps under a constraint that run ahead: the text is that of steps that wait for each token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from webllm_py import Engine
+from webllm_py.grammar.automaton import Sizes
+from webllm_py.runtime import automaton, constrained
+from webllm_py.runtime.run import Run
+from webllm_py.runtime.stepwise import Stepwise
+
+LIST = {
+    "type": "array",
+    "minItems": 3,
+    "items": {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "minLength": 2, "maxLength": 12},
+            "kind": {"enum": ["red", "reddish", "grün", None]},
+            "sizes": {"type": "array", "items": {"type": "number"}, "maxItems": 3},
+        },
+        "required": ["name", "kind"],
+    },
+}
+NESTED = 'root ::= "{" pair ("," pair)* "}"\npair ::= [a-z]+ ":" (root | [0-9]{1,3})'
+FORMATS: dict[str, dict[str, Any]] = {
+    "schema": {"type": "json_schema", "json_schema": {"name": "list", "schema": LIST}},
+    "regex": {"type": "regex", "regex": '("[a-z ]{0,60}"[0-9]{2}){4}'},
+    "gbnf": {"type": "grammar", "grammar": NESTED},
+    "json": {"type": "json_object"},
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "greedy": {"temperature": 0},
+    "sampled": {"temperature": 1.3, "seed": 4},
+    "cut": {"temperature": 1.3, "seed": 5, "top_p": 0.9},
+    "penalised": {"temperature": 1, "seed": 6, "frequency_penalty": 1},
+}
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the steps of each read-back ended in a stall."""
+    found: list[bool] = []
+    next_read = Run.next_read
+
+    async def noted(self: Run) -> Any:
+        read = await next_read(self)
+        found.append(self.stalled)
+        return read
+
+    monkeypatch.setattr(Run, "next_read", noted)
+    return found
+
+
+async def text_of(engine: Engine, **fields: Any) -> str:
+    reply = await engine.completions.create(**{"prompt": "Once", "max_tokens": 60, **fields})
+    return str(reply.choices[0].text)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("form", FORMATS)
+async def test_the_text_is_that_of_single_steps(
+    engine: Engine,
+    form: str,
+    settings: str,
+    reads: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where nothing is known beforehand, and where all of it is."""
+    fields = {"response_format": FORMATS[form], **SETTINGS[settings]}
+    engine.loaded.token_masks.forget_states()
+    monkeypatch.setattr(constrained.Constrained, "_explore", lambda self, seconds: None)
+    first = await text_of(engine, **fields)
+    assert any(reads), "states are met for the first time"
+    reads.clear()
+    assert await text_of(engine, **fields) == first
+    # All of them are known, but what follows the end, and what leaves no choice.
+    assert sum(reads) <= (12 if form == "schema" else 1)
+    monkeypatch.setattr(Stepwise, "needed", True)
+    assert await text_of(engine, **fields) == first
+
+
+async def test_what_leaves_no_choice_is_drawn_or_computed_together(
+    engine: Engine, reads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"response_format": FORMATS["schema"], "temperature": 1, "seed": 2}
+    texts = []
+    for longest in (1, 7):
+        engine.loaded.token_masks.forget_states()
+        monkeypatch.setattr(constrained, "LONGEST_ON_CPU", longest)
+        reads.clear()
+        texts += [await text_of(engine, **fields) for _ in range(2)]
+    assert len(set(texts)) == 1
+    engine.loaded.token_masks.forget_states()
+
+
+async def test_states_that_are_near_are_known_before(
+    engine: Engine, reads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explore = constrained.Constrained._explore
+    at_ease = 0.1  # seconds, however quick a step is
+    monkeypatch.setattr(
+        constrained.Constrained, "_explore", lambda self, seconds: explore(self, at_ease)
+    )
+    fields = {"response_format": FORMATS["regex"], "temperature": 1, "seed": 3, "max_tokens": 40}
+    engine.loaded.token_masks.forget_states()
+    await text_of(engine, **fields)
+    assert sum(reads) < 8
+
+
+async def test_there_is_room_for_few_states(
+    engine: Engine, reads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then all are forgotten now and then; the text stays the same, the cache right."""
+    fields = {"response_format": FORMATS["json"], "temperature": 1.2, "seed": 9}
+    text = await text_of(engine, **fields)
+    engine.loaded.token_masks.forget_states()
+    sizes = Sizes()
+    records_at = sizes.states + 2 * sizes.frames + sizes.kinds * sizes.terms
+    monkeypatch.setattr(automaton, "WORDS", automaton.SLOTS + records_at + 800)
+    monkeypatch.setattr(engine.loaded.executor, "automaton", None)
+    clear, cleared = automaton.AutomatonTables.clear, []
+
+    def noted(self: automaton.AutomatonTables) -> None:
+        cleared.append(self)
+        clear(self)
+
+    monkeypatch.setattr(automaton.AutomatonTables, "clear", noted)
+    assert await text_of(engine, **fields) == text
+    assert len(cleared) > 1
+    engine.loaded.token_masks.forget_states()
+    warm = await text_of(engine, prompt="Once" + text, temperature=0, max_tokens=12)
+    engine.loaded.executor.cache.pages.clear()
+    assert await text_of(engine, prompt="Once" + text, temperature=0, max_tokens=12) == warm
+
+
+async def test_an_answer_that_is_stopped_leaves_nothing_behind(engine: Engine) -> None:
+    fields = {"response_format": FORMATS["json"], "temperature": 1.2, "seed": 9}
+    text = await text_of(engine, **fields)
+    assert await text_of(engine, **fields, stop=text[6:9]) == text[: text.index(text[6:9])]
+    assert await text_of(engine, **fields) == text
