@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from argparse import (
     ArgumentParser,
-    ArgumentTypeError,
-    BooleanOptionalAction,
     Namespace,
     RawDescriptionHelpFormatter,
-    _ArgumentGroup,
 )
 from collections.abc import Sequence
 from functools import partial
 
 from webllm_py import __version__
-from webllm_py.models.kv_cache import KV_FORMATS
+from webllm_py.cli.options import (
+    add_adapters,
+    add_gpu,
+    add_model,
+    add_sampling,
+    add_source,
+    count,
+    counts,
+    port,
+)
 from webllm_py.random_models.recipes import FORMATS
 from webllm_py.random_models.shapes import SHAPES
 
@@ -224,109 +229,3 @@ COMMANDS = (
     ("info", "Describe a model and the memory that it needs, without loading it.", add_info),
     ("bench", "Measure how fast a model runs here.", add_bench),
 )  # fmt: skip
-
-
-def add_source(parser: ArgumentParser) -> None:
-    """What model."""
-    parser.add_argument(
-        "source",
-        nargs="?",
-        metavar="SOURCE",
-        help="the model (default: the pocket model that comes with webllm_py)",
-    )
-
-
-def add_adapters(parser: ArgumentParser, use: str) -> None:
-    """What is loaded beside the model."""
-    parser.add_argument(
-        "--adapter",
-        action="append",
-        default=[],
-        type=named_source,
-        metavar="[NAME=]SOURCE",
-        help=f"a LoRA adapter, PEFT's folder or a GGUF file; {use}; repeatable",
-    )
-
-
-def add_sampling(parser: ArgumentParser, max_tokens: str, default: int | None = None) -> None:
-    """How tokens are chosen. The engine checks the numbers' ranges."""
-    group = parser.add_argument_group("how the text is chosen (default: as the model says)")
-    group.add_argument("--temperature", type=float, metavar="T", help="0: the likeliest token")
-    group.add_argument("--top-k", type=int, metavar="K", help="of the K likeliest; 0: of all")
-    group.add_argument("--top-p", type=float, metavar="P", help="of the likeliest P in all, 0..1")
-    group.add_argument(
-        "--min-p", type=float, metavar="P", help="of those with P times the likeliest's, 0..1"
-    )
-    group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same text")
-    group.add_argument("--max-tokens", type=count, default=default, metavar="N", help=max_tokens)
-
-
-def add_model(parser: ArgumentParser) -> None:
-    """How the model is loaded."""
-    group = parser.add_argument_group("how the model is loaded")
-    group.add_argument(
-        "--context",
-        type=count,
-        metavar="N",
-        help="most tokens of prompt and answer (default: what the model was trained for)",
-    )
-    group.add_argument(
-        "--quantize", choices=("q4", "q8"), help="make 4- or 8-bit weights of float ones"
-    )
-    group.add_argument(
-        "--kv-dtype", choices=KV_FORMATS, default="f16", help="of the KV cache (default: f16)"
-    )
-    group.add_argument(
-        "--vision", metavar="FILE", help="llama.cpp's projector (mmproj) of a GGUF model that sees"
-    )
-    group.add_argument(
-        "--tune",
-        action=BooleanOptionalAction,
-        help="look for the fastest kernels on this GPU, or use fixed defaults "
-        "(default: look for 0.3 s)",
-    )
-
-
-def add_gpu(parser: ArgumentParser) -> None:
-    """What it runs on."""
-    group: _ArgumentGroup = parser.add_argument_group("the GPU")
-    group.add_argument(
-        "--device",
-        choices=("high-performance", "low-power"),
-        default="high-performance",
-        help="which, on a machine with two (default: high-performance)",
-    )
-    group.add_argument("--no-f16", action="store_true", help="compute in 32-bit floats only")
-    group.add_argument("--no-subgroups", action="store_true", help="do without subgroups")
-
-
-def count(text: str) -> int:
-    """A positive whole number."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return number
-
-
-def named_source(text: str) -> tuple[str | None, str]:
-    """A name, if there is one, and a source."""
-    found = re.fullmatch(r"(?:([\w.-]+)=)?(.+)", text)
-    if found is None:
-        raise ArgumentTypeError(f"{text!r} is not [NAME=]SOURCE")
-    return found[1], found[2]
-
-
-def port(text: str) -> int:
-    """A port's number."""
-    number = int(text) if text.isascii() and text.isdigit() else -1
-    if not 0 <= number < 2**16:
-        raise ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
-    return number
-
-
-def counts(text: str) -> tuple[int, ...]:
-    """Positive whole numbers, separated by commas, each once and in order."""
-    return tuple(sorted({count(part) for part in text.split(",")}))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from webllm_py.api import AdapterChoice, adapter_choice
 from webllm_py.arrays import floats, shaped
 from webllm_py.errors import ContextLengthError, RequestError
-from webllm_py.runtime.executor import longest_context
+from webllm_py.models.kv_cache import longest_context
 from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.pages import Mix
 from webllm_py.units import counted

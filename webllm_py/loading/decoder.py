@@ -14,10 +14,11 @@ from webllm_py.loading.loaded import LoadedModel
 from webllm_py.loading.options import LoadOptions
 from webllm_py.loading.texts import json_file
 from webllm_py.loading.weights import load_weights
+from webllm_py.models.kv_cache import longest_context
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.choices import Choices, kept_choices
-from webllm_py.runtime.executor import Executor, longest_context
+from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.floats import read_floats
 from webllm_py.runtime.gemm_trial import GemmTrial
 from webllm_py.runtime.loader import Loader, place_weights

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias, get_args
 
-from webllm_py.gpu.device import Buffer, Dispatch
+from webllm_py.errors import DeviceLimitError
+from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.step import PAGE
@@ -18,6 +19,7 @@ from webllm_py.models.step import PAGE
 __all__ = [
     "KV_FORMATS",
     "KVFormat",
+    "longest_context",
     "page_bytes",
     "quantize_rows",
     "reader_words",
@@ -45,6 +47,22 @@ def page_bytes(config: ModelConfig, kv_format: KVFormat) -> int:
             # A float16 scale for every block of keys and of values.
             position = 2 * (width + 2 * -(-width // BLOCK))
     return PAGE * position
+
+
+def longest_context(config: ModelConfig, device: Device, kv_format: KVFormat) -> int:
+    """The longest context whose cache one binding of the device can hold.
+
+    Raises:
+        DeviceLimitError: not even one page fits.
+    """
+    limit = device.limits.most_bound
+    positions = limit // page_bytes(config, kv_format) * PAGE
+    if not positions:
+        raise DeviceLimitError(
+            f"a page of this model's cache does not fit in the {limit >> 20} MiB that "
+            f"{device.info.name} binds at once"
+        )
+    return positions
 
 
 def row_bytes(config: ModelConfig, kv_format: KVFormat) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from webllm_py.errors import GPUOutOfMemoryError
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
@@ -15,7 +16,7 @@ from webllm_py.models.step import PAGE, SLOTS, StepLayout
 from webllm_py.runtime.pages import Mix, PageTable
 from webllm_py.runtime.pages import Sequence as CachedSequence
 
-__all__ = ["FIRST_PAGES", "KVCache"]
+__all__ = ["FIRST_PAGES", "CacheSpec", "KVCache"]
 
 FIRST_PAGES = 8
 # The cache grows for finished sequences up to this, or to twice what those under way took, but not
@@ -23,40 +24,46 @@ FIRST_PAGES = 8
 KEEP_BYTES = 64 << 20
 
 
-class KVCache:
-    """Keys and values of sequences under way and of finished ones.
+@dataclass(frozen=True)
+class CacheSpec:
+    """What a cache of any kind is made of.
 
-    Args:
+    Attributes:
         step: the step buffer, which holds the page tables; ``layout`` says where.
         bindable: most pages that one binding holds.
         on_growth: called before buffers are replaced.
+    """
+
+    device: Device
+    owner: BufferOwner
+    config: ModelConfig
+    kv_format: KVFormat
+    layout: StepLayout
+    step: Buffer
+    bindable: int
+    on_growth: Callable[[], None]
+
+
+class KVCache:
+    """Keys and values of sequences under way and of finished ones.
 
     Attributes:
         buffers: one a layer; kernels/kv/pages.wgsl.
         paged: the layers whose buffers hold pages.
     """
 
-    def __init__(
-        self,
-        device: Device,
-        owner: BufferOwner,
-        config: ModelConfig,
-        kv_format: KVFormat,
-        layout: StepLayout,
-        step: Buffer,
-        *,
-        bindable: int,
-        on_growth: Callable[[], None],
-    ):
-        self.device, self.owner = device, owner
-        self.layout, self.step = layout, step
-        self.pages = PageTable(min(bindable, SLOTS * layout.max_pages))
-        self.page_bytes = page_bytes(config, kv_format)
+    def __init__(self, spec: CacheSpec):
+        config = spec.config
+        self.device, self.owner = spec.device, spec.owner
+        self.layout, self.step = spec.layout, spec.step
+        self.pages = PageTable(min(spec.bindable, SLOTS * spec.layout.max_pages))
+        self.page_bytes = page_bytes(config, spec.kv_format)
         self.buffers = [
-            owner.create(f"kv {i}", self.first_bytes(config, i)) for i in range(config.n_layers)
+            self.owner.create(f"kv {i}", self.first_bytes(config, i))
+            for i in range(config.n_layers)
         ]
         self.paged = [i for i in range(config.n_layers) if not config.kind(i).delta]
-        self._on_growth = on_growth
+        self._on_growth = spec.on_growth
         self._most_running = 0
         self._copy_plans: dict[str, Plan] = {}
 

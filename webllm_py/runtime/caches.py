@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 
-from webllm_py.models.config import ModelConfig
 from webllm_py.models.rope import Rotation
-from webllm_py.runtime.cache import KVCache
+from webllm_py.runtime.cache import CacheSpec, KVCache
 
 __all__ = ["cache_of"]
 
 
-def cache_of(
-    config: ModelConfig, sinks: int | None, rotations: Mapping[str, Rotation]
-) -> Callable[..., KVCache]:
-    """What makes the cache; arguments are those of ``KVCache``.
+def cache_of(spec: CacheSpec, sinks: int | None, rotations: Mapping[str, Rotation]) -> KVCache:
+    """The cache of a model.
 
     Args:
         sinks: first tokens that stay when a sequence goes on past the context; None: none does.
@@ -24,9 +20,9 @@ def cache_of(
     if sinks is not None:
         from webllm_py.runtime.sliding import SlidingCache
 
-        return partial(SlidingCache, sinks=sinks, rotations=rotations)
-    if config.recurrent:
+        return SlidingCache(spec, sinks=sinks, rotations=rotations)
+    if spec.config.recurrent:
         from webllm_py.runtime.hybrid_cache import HybridCache
 
-        return HybridCache
-    return KVCache
+        return HybridCache(spec)
+    return KVCache(spec)

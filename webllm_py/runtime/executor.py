@@ -9,14 +9,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.errors import DeviceLimitError
 from webllm_py.gpu.device import Device, Dispatch, Plan
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.attention import fused_keys
-from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
-from webllm_py.models.kv_cache import KVFormat, page_bytes
+from webllm_py.models.kv_cache import KVFormat, longest_context
 from webllm_py.models.linear import Gemm
 from webllm_py.models.rope import Rotation, rope_table
 from webllm_py.models.seen import NO_TOKEN, is_seen
@@ -25,6 +23,7 @@ from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
 from webllm_py.runtime.batch import Batch
+from webllm_py.runtime.cache import CacheSpec
 from webllm_py.runtime.caches import cache_of
 from webllm_py.runtime.decoder import ADAPTED, Decoder, plan_name
 from webllm_py.runtime.pages import Mix
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from webllm_py.runtime.automaton import AutomatonTables
     from webllm_py.runtime.images import ImageRows
 
-__all__ = ["Executor", "longest_context"]
+__all__ = ["Executor"]
 
 # Tokens of prompts whose kernels are compiled unasked: while loading, and behind the first answer.
 SHORT_PROMPT, LONG_PROMPTS = 32, (128, 512)
@@ -83,15 +82,11 @@ class Executor:
         step = owner.create("step", layout.nbytes)
         self.layout = layout
         self.sliding = sinks is not None
-        self.cache = cache_of(config, sinks, rotations)(
-            device,
-            owner,
-            config,
-            kv_format,
-            layout,
-            step,
-            bindable=longest_context(config, device, kv_format) // PAGE,
-            on_growth=self.drop_plans,
+        bindable = longest_context(config, device, kv_format) // PAGE
+        self.cache = cache_of(
+            CacheSpec(device, owner, config, kv_format, layout, step, bindable, self.drop_plans),
+            sinks,
+            rotations,
         )
         self._rope_tables = tables = {
             name: rope_table(rotation, context_length) for name, rotation in rotations.items()
@@ -361,19 +356,3 @@ class Executor:
 def consecutive(tokens: Sequence[int], position: int, slot: int = 0) -> list[Row]:
     """Rows of a chunk: tokens that follow each other, the first at ``position``."""
     return [Row(token, position + i, slot) for i, token in enumerate(tokens)]
-
-
-def longest_context(config: ModelConfig, device: Device, kv_format: KVFormat) -> int:
-    """The longest context whose cache one binding of the device can hold.
-
-    Raises:
-        DeviceLimitError: not even one page fits.
-    """
-    limit = device.limits.most_bound
-    positions = limit // page_bytes(config, kv_format) * PAGE
-    if not positions:
-        raise DeviceLimitError(
-            f"a page of this model's cache does not fit in the {limit >> 20} MiB that "
-            f"{device.info.name} binds at once"
-        )
-    return positions

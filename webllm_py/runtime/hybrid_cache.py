@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from contextlib import suppress
 
 from webllm_py.errors import GPUOutOfMemoryError
-from webllm_py.gpu.device import Buffer, Device
-from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import ModelConfig
-from webllm_py.models.kv_cache import KVFormat
-from webllm_py.models.step import PAGE, StepLayout
-from webllm_py.runtime.cache import KVCache
+from webllm_py.models.step import PAGE
+from webllm_py.runtime.cache import CacheSpec, KVCache
 from webllm_py.runtime.pages import Mark
 from webllm_py.runtime.pages import Sequence as CachedSequence
 from webllm_py.runtime.states import HybridPages, States
@@ -30,31 +26,12 @@ BEFORE_END = 8
 class HybridCache(KVCache):
     """See ``KVCache``; ``runtime.states`` says what states and marks are."""
 
-    def __init__(
-        self,
-        device: Device,
-        owner: BufferOwner,
-        config: ModelConfig,
-        kv_format: KVFormat,
-        layout: StepLayout,
-        step: Buffer,
-        *,
-        bindable: int,
-        on_growth: Callable[[], None],
-    ):
-        super().__init__(
-            device,
-            owner,
-            config,
-            kv_format,
-            layout,
-            step,
-            bindable=bindable,
-            on_growth=on_growth,
-        )
+    def __init__(self, spec: CacheSpec):
+        super().__init__(spec)
+        config = spec.config
         assert config.delta
         self.state_bytes = config.delta.state_bytes
-        self.states = States(device.limits.most_bound // self.state_bytes)
+        self.states = States(spec.device.limits.most_bound // self.state_bytes)
         self.pages: HybridPages = HybridPages(self.pages.max_pages, self.states)
         self.kept_states = [i for i in range(config.n_layers) if i not in self.paged]
         self.most_marks = min(max(MARK_BYTES // self.whole_state_bytes, FEWEST_MARKS), MOST_MARKS)

@@ -15,13 +15,13 @@ from webllm_py.gpu.device import AdapterInfo, Buffer, Device, Limits, checked_si
 from webllm_py.gpu.kernels import Variant
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.bert import Bert
-from webllm_py.models.kv_cache import KVFormat
+from webllm_py.models.kv_cache import KVFormat, longest_context
 from webllm_py.models.step import PAGE
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.cache import FIRST_PAGES
 from webllm_py.runtime.embedder import Embedder
-from webllm_py.runtime.executor import Executor, longest_context
+from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.images import add_images
 from webllm_py.runtime.loader import place_weights
 from webllm_py.runtime.pieces import HEADERS_BYTES, staging_bytes

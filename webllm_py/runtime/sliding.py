@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
+from webllm_py.gpu.device import Dispatch, Plan
 from webllm_py.gpu.kernels import kernel
-from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models.config import ModelConfig
-from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.rope import Rotation
-from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
-from webllm_py.runtime.cache import KVCache
+from webllm_py.models.step import PAGE, ROWS_AT
+from webllm_py.runtime.cache import CacheSpec, KVCache
 from webllm_py.runtime.pages import Mix, PageTable, Sequence, common_prefix
 
 __all__ = ["SlidingCache", "SlidingPages", "pages_kept"]
@@ -124,32 +121,17 @@ class SlidingCache(KVCache):
         positions: most tokens of a sequence that are in the cache.
     """
 
-    def __init__(
-        self,
-        device: Device,
-        owner: BufferOwner,
-        config: ModelConfig,
-        kv_format: KVFormat,
-        layout: StepLayout,
-        step: Buffer,
-        *,
-        bindable: int,
-        on_growth: Callable[[], None],
-        sinks: int,
-        rotations: Mapping[str, Rotation],
-    ):
-        super().__init__(
-            device, owner, config, kv_format, layout, step, bindable=bindable, on_growth=on_growth
-        )
-        self.config, self.kv_format = config, kv_format
-        kept = pages_kept(sinks)
+    def __init__(self, spec: CacheSpec, *, sinks: int, rotations: Mapping[str, Rotation]):
+        super().__init__(spec)
+        self.config, self.kv_format = spec.config, spec.kv_format
+        layout, kept = spec.layout, pages_kept(sinks)
         at_once = max(1, (layout.max_pages - kept) // AT_ONCE)
         self.positions = layout.max_pages * PAGE
         self.sliding = SlidingPages(self.pages.max_pages, kept, self.positions, at_once)
         self.pages = self.sliding
         self._turns = {name: turn(rotation, at_once * PAGE) for name, rotation in rotations.items()}
         self._turn_buffers = {
-            name: owner.create(f"{name} turn", len(data)) for name, data in self._turns.items()
+            name: self.owner.create(f"{name} turn", len(data)) for name, data in self._turns.items()
         }
         self._turn_plan: Plan | None = None
 
