@@ -35,7 +35,7 @@ def _text_or_token_ids(value: Any, param: str) -> str | tuple[int, ...]:
 def _token_ids(value: list[Any], param: str) -> tuple[int, ...]:
     if not value:
         fail(param, "must not be empty.")
-    if {*map(type, value)} == {int} and 0 <= min(value) and max(value) <= MAX_TOKEN_ID:
+    if {*map(type, value)} == {int} and 0 <= min(value) <= max(value) <= MAX_TOKEN_ID:
         return tuple(value)  # long prompts are not looked at one by one
     return tuple(
         integer(token, f"{param}[{i}]", low=0, high=MAX_TOKEN_ID) for i, token in enumerate(value)
