@@ -13,20 +13,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
-from webllm_py.errors import SourceError, StorageFullError
+from webllm_py.errors import SourceError
 from webllm_py.fetch.backend import Held, Room, block_range
-from webllm_py.fetch.local import HAS_THREADS, THREAD_FROM
+from webllm_py.fetch.disk import in_thread, named_errors, open_for_update, taken
+from webllm_py.fetch.file_lock import FileLock, is_at, lock_file
+from webllm_py.fetch.local import THREAD_FROM
 from webllm_py.fetch.source import Chunk
 
 __all__ = ["FolderBackend"]
@@ -34,7 +34,6 @@ __all__ = ["FolderBackend"]
 Result = TypeVar("Result")
 DIGEST_BYTES = 32
 NONE = bytes(DIGEST_BYTES)
-NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
 
 
 class FolderBackend:
@@ -219,64 +218,6 @@ class FolderFile:
                 return work()
 
 
-class FileLock:
-    """A lock on an open file; the system lets go of it when the process dies.
-
-    Args:
-        path: of the file, to be removed in the end.
-    """
-
-    def __init__(self, file: BinaryIO, path: Path | None):
-        self._file, self._path = file, path
-
-    async def release(self) -> None:
-        """See ``Held``."""
-        if self._path:
-            with contextlib.suppress(OSError):  # Windows removes no open file
-                self._path.unlink()
-        self._path = None
-        self._file.close()
-
-
-def is_at(path: Path, file: BinaryIO) -> bool:
-    """Whether an open file is the one at a path."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
-
-
-def lock_file(file: BinaryIO, shared: bool) -> bool:
-    """Lock an open file without waiting; whether that was possible."""
-    try:
-        import fcntl
-    except ImportError:
-        return _lock_on_windows(file, shared)
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-READERS = 64  # places of a lock file, of which one that shares takes one, and one alone takes all
-
-
-def _lock_on_windows(file: BinaryIO, shared: bool) -> bool:
-    msvcrt: Any = __import__("msvcrt")
-    for place in range(READERS) if shared else (0,):
-        file.seek(place)
-        with contextlib.suppress(OSError):
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1 if shared else READERS)
-            return True
-    return False
-
-
-def open_for_update(path: Path) -> BinaryIO:
-    """A file to read and write anywhere, made if there is none; what it holds stays."""
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)), "r+b")
-
-
 def file_name(file: str) -> str:
     """What a model's file is called on disk: no name leads out of its folder."""
     name = quote(file, safe=" ()[]+,=@!'")
@@ -285,33 +226,3 @@ def file_name(file: str) -> str:
     if len(name) > 200:
         name = f"{name[:120]}-{hashlib.sha256(file.encode()).hexdigest()[:16]}"
     return name
-
-
-def taken(path: Path) -> int:
-    """Bytes of the disk that a file takes: one that is half written has holes."""
-    with contextlib.suppress(OSError):
-        found = path.stat()
-        blocks = getattr(found, "st_blocks", None)
-        return found.st_size if blocks is None else min(found.st_size, 512 * blocks)
-    return 0
-
-
-async def in_thread(work: Callable[[], Result]) -> Result:
-    """What ``work`` returns, computed in a thread where there are threads."""
-    return await asyncio.to_thread(work) if HAS_THREADS else work()
-
-
-@contextlib.contextmanager
-def named_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors into SourceError."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            raise StorageFullError(
-                f"{path} cannot be written: the disk is full. Make room, delete a model "
-                "(webllm_py.models_store()), or load with keep=False.",
-                needed=0,
-                free=0,
-            ) from error
-        raise SourceError(f"{path}: {error.strerror or error}") from error

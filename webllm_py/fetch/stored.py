@@ -19,6 +19,7 @@ from webllm_py.fetch.digest import StreamDigest
 from webllm_py.fetch.download import Download
 from webllm_py.fetch.kept import Kept
 from webllm_py.fetch.records import FileRecord
+from webllm_py.fetch.repair import digest_of, repair
 from webllm_py.fetch.source import Chunk, Folder, bytes_of, check_range
 from webllm_py.fetch.unkept import UnkeptFile
 
@@ -146,7 +147,7 @@ class StoredFile:
                 f"{self.name} came damaged: its {algorithm.upper()} is not {digest}. Load it again."
             )
         async with self._opening:
-            await self._repair(algorithm, digest)
+            await repair(self.kept, self.download, algorithm, digest, name=self.name)
             await self.kept.finish()
 
     async def pause(self) -> None:
@@ -197,7 +198,9 @@ class StoredFile:
             await self.download.learn()
             if not self.kept.missing():
                 if self._sha256:
-                    await self._check(self._sha256, await self._digest(StreamDigest("sha256")))
+                    await self._check(
+                        self._sha256, await digest_of(self.kept, StreamDigest("sha256"))
+                    )
                 await self.kept.finish()
 
     async def _ask_again(self) -> None:
@@ -251,7 +254,7 @@ class StoredFile:
 
     async def _fetch_digested(self, expected: str) -> None:
         self._digest_so_far = StreamDigest("sha256")
-        digesting = asyncio.ensure_future(self._digest(self._digest_so_far))
+        digesting = asyncio.ensure_future(digest_of(self.kept, self._digest_so_far))
         try:
             await self.download.run()
             await self._check(expected, await digesting)
@@ -262,18 +265,7 @@ class StoredFile:
     async def _check(self, expected: str, found: str) -> None:
         """Compare the digest of what came; fetch again what is wrong."""
         if found != expected:
-            await self._repair("sha256", expected)
-
-    async def _digest(self, digest: StreamDigest) -> str:
-        """The digest of the whole file, which grows as blocks come."""
-        kept = self.kept
-        try:
-            for index in range(kept.count):
-                kept.digested = index
-                await digest.add(await kept.read_beside(*kept.range(index)))
-        finally:
-            kept.digested = None
-        return digest.hexdigest()
+            await repair(self.kept, self.download, "sha256", expected, name=self.name)
 
     def _stop_keeping(self, error: SourceError) -> UnkeptFile:
         """Go on without the store, and say so. What is in it stays for another time."""
@@ -285,31 +277,6 @@ class StoredFile:
             self._unkept = UnkeptFile(self.kept, source, digest)
             warnings.warn(f"{self.name} is not kept: {error}", RuntimeWarning, stacklevel=2)
         return self._unkept
-
-    async def _repair(self, algorithm: str, digest: str) -> None:
-        """Replace blocks until the digest is right.
-
-        First those that are not as they came. Which of the others came wrong, a digest of the whole
-        file does not tell: each is fetched again, until it is right.
-        """
-        kept = self.kept
-        if await kept.check_blocks():
-            kept.replaced = True
-            await self.download.run()
-        found = await self._digest(StreamDigest(algorithm))
-        for index in range(kept.count):
-            if found == digest:
-                return
-            before = kept.blocks[index]
-            if await self.download.fetch_again(index) != before:
-                found = await self._digest(StreamDigest(algorithm))
-        if found == digest:
-            return
-        await kept.forget()
-        raise CorruptCheckpointError(
-            f"{self.name} is damaged on its server: its {algorithm.upper()} is {found}, but it "
-            f"must be {digest}. Load it again, or take it from elsewhere."
-        )
 
     async def _leading(self, work: Callable[[], Awaitable[None]], done: Callable[[], bool]) -> None:
         """Do ``work`` when no other process does, unless it is done by then."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from webllm_py.errors import SourceError
-from webllm_py.fetch.folder_backend import in_thread, named_errors
+from webllm_py.fetch.disk import in_thread, named_errors
 from webllm_py.fetch.source import Chunk
 
 __all__ = ["FolderTarget", "LocalSink", "Sink", "Target"]

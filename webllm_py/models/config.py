@@ -244,11 +244,6 @@ class ModelConfig:
         return any(kind.delta for kind in self.layer_kinds)
 
     @property
-    def n_attentions(self) -> int:
-        """How many layers keep keys and values."""
-        return self.n_layers - sum(kind.delta for kind in self.layer_kinds)
-
-    @property
     def qkv_rows(self) -> int:
         """Rows of q, k and v together, and of attention's gates."""
         gates = self.n_heads if self.output_gate else 0
