@@ -19,9 +19,11 @@ from test_readme import README
 
 import webllm_py
 from webllm_py import Engine, UnsupportedModelError
+from webllm_py.checkpoint import open_checkpoint
 from webllm_py.fetch.prebuilt import prebuilt_models
 from webllm_py.gpu import Device
 from webllm_py.loading import decoder
+from webllm_py.models import model_for
 from webllm_py.models.families import FAMILIES
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.prebuilt import architecture_of
@@ -192,6 +194,17 @@ async def test_experts_in_one_tensor(tmp_path: Path, plain_device: Device) -> No
     async with await webllm_py.load(folder, device=plain_device, kv_dtype="f32") as engine:
         error = recorded.expected[2].error(await engine.logits(model.tokens(2)))
     assert error < TOLERANCE
+
+
+async def test_a_context_beside_the_number_of_positions(tmp_path: Path) -> None:
+    """As Command R's config.json has one."""
+    recorded = Recorded.load("cohere")
+    recorded = replace(recorded, config={**recorded.config, "model_max_length": 2048})
+    weights = FAMILY_MODELS["cohere"].weights(recorded.shapes)
+    checkpoint = await open_checkpoint(write_family_folder(tmp_path / "model", recorded, weights))
+    await checkpoint.close()
+    assert recorded.config["max_position_embeddings"] == 512
+    assert model_for(checkpoint).config.context_length == 2048
 
 
 @pytest.mark.parametrize("name", ["qwen3-moe", "gpt2"])
