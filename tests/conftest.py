@@ -8,12 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from families_table import Measured
 
 
 @pytest.fixture(scope="session")
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether all of it is wanted, which takes minutes."""
     return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def measured(request: pytest.FixtureRequest) -> Iterator[Measured]:
+    """Takes how far families' logits are off, for the README's table."""
+    found = Measured()
+    yield found
+    if request.config.getoption("--families-table"):
+        found.write()
 
 
 @pytest.fixture
@@ -35,6 +45,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--long",
         action="store_true",
         help="all seeds of the tests that run a small share of theirs: minutes each",
+    )
+    parser.addoption(
+        "--families-table",
+        action="store_true",
+        help="write what is measured to the README's table (tests/families_table.py)",
     )
     parser.addoption(
         "--schemas",

@@ -257,9 +257,15 @@ def write_mlc(
     quantization: str,
     *,
     conversation: Mapping[str, Any] | None = None,
+    raw: bool = False,
 ) -> Path:
-    """An MLC folder; returns it."""
-    writer = MLCWriter(quantization, chat_config(spec.config, conversation=conversation))
+    """An MLC folder; returns it.
+
+    Args:
+        raw: all of float32 is kept.
+    """
+    config = chat_config(spec.config, conversation=conversation)
+    writer = MLCWriter(quantization, config, raw=raw)
     for name, weight in exported(weights, spec.config).items():
         writer.add(name, weight)
     writer.write(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_tools import generation_logits
+from families_table import COLUMNS, ROW, Measured, kept, with_numbers
 from family_files import in_mxfp4, write_family_folder, write_family_mlc
 from family_gguf import write_family_gguf
 from family_models import FAMILY_MODELS, LAST, LONG_MODELS
@@ -18,9 +19,11 @@ from test_readme import README
 
 import webllm_py
 from webllm_py import Engine, UnsupportedModelError
+from webllm_py.checkpoint import open_checkpoint
 from webllm_py.fetch.prebuilt import prebuilt_models
 from webllm_py.gpu import Device
 from webllm_py.loading import decoder
+from webllm_py.models import model_for
 from webllm_py.models.families import FAMILIES
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.prebuilt import architecture_of
@@ -61,7 +64,9 @@ async def errors(engine: Engine, model: FamilyModel, recorded: Recorded) -> list
     ]
 
 
-async def test_safetensors(model: FamilyModel, tmp_path: Path, plain_device: Device) -> None:
+async def test_safetensors(
+    model: FamilyModel, tmp_path: Path, plain_device: Device, measured: Measured
+) -> None:
     """Logits at once, and as generation sees them: prefilled in chunks, then decoded."""
     recorded = Recorded.load(model.name)
     weights = model.weights(recorded.shapes)
@@ -77,10 +82,13 @@ async def test_safetensors(model: FamilyModel, tmp_path: Path, plain_device: Dev
     if few is not None:
         generated = max(generated, recorded.expected[2].error(few, first=5))
     print(f"{model.name}: {max(found):.1e}, generation {generated:.1e}")
+    measured.note(model.model_type, "safetensors", max(*found, generated))
     assert max(found) < TOLERANCE and generated < TOLERANCE
 
 
-async def test_gguf(model: FamilyModel, tmp_path: Path, plain_device: Device) -> None:
+async def test_gguf(
+    model: FamilyModel, tmp_path: Path, plain_device: Device, measured: Measured
+) -> None:
     if not model.gguf:
         pytest.skip("GGUF cannot say what sets the model apart")
     recorded = Recorded.load(model.name)
@@ -91,11 +99,12 @@ async def test_gguf(model: FamilyModel, tmp_path: Path, plain_device: Device) ->
     ) as engine:
         found = await errors(engine, model, recorded)
     print(f"{model.name}: {max(found):.1e}")
+    measured.note(model.model_type, "GGUF", max(found))
     assert max(found) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", MLC)
-async def test_mlc(name: str, tmp_path: Path, plain_device: Device) -> None:
+async def test_mlc(name: str, tmp_path: Path, plain_device: Device, measured: Measured) -> None:
     """By the names that MLC gives tensors and numbers, several of its own for these."""
     model, recorded = FAMILY_MODELS[name], Recorded.load(name)
     weights = model.weights(recorded.shapes)
@@ -105,6 +114,7 @@ async def test_mlc(name: str, tmp_path: Path, plain_device: Device) -> None:
     ) as engine:
         found = await errors(engine, model, recorded)
     print(f"{name}: {max(found):.1e}")
+    measured.note(model.model_type, "MLC", max(found))
     assert max(found) < TOLERANCE
 
 
@@ -186,6 +196,17 @@ async def test_experts_in_one_tensor(tmp_path: Path, plain_device: Device) -> No
     assert error < TOLERANCE
 
 
+async def test_a_context_beside_the_number_of_positions(tmp_path: Path) -> None:
+    """As Command R's config.json has one."""
+    recorded = Recorded.load("cohere")
+    recorded = replace(recorded, config={**recorded.config, "model_max_length": 2048})
+    weights = FAMILY_MODELS["cohere"].weights(recorded.shapes)
+    checkpoint = await open_checkpoint(write_family_folder(tmp_path / "model", recorded, weights))
+    await checkpoint.close()
+    assert recorded.config["max_position_embeddings"] == 512
+    assert model_for(checkpoint).config.context_length == 2048
+
+
 @pytest.mark.parametrize("name", ["qwen3-moe", "gpt2"])
 async def test_mlc_refused(name: str, tmp_path: Path, plain_device: Device) -> None:
     """What nobody compared."""
@@ -241,7 +262,16 @@ def test_every_architecture_is_compared() -> None:
     compared |= {(spec.architecture, spec.architecture) for spec in SPECS.values()}
     seeing = {"phi3_v"}  # test_vision.py
     assert {name for pair in compared for name in pair} | seeing == set(FAMILIES)
-    rows = re.findall(
-        r"^\| .+ \| `([\w-]+)` \| `([\w-]+)` \|$", README.read_text("utf-8"), re.MULTILINE
-    )
+    rows = [(row[1], row[2]) for row in ROW.findall(README.read_text("utf-8"))]
     assert set(rows) == compared and len(rows) == len(compared)
+
+
+def test_the_table_is_what_was_measured() -> None:
+    """Of every kind of file and device, and within what these tests allow."""
+    text, numbers = README.read_text("utf-8"), kept()
+    assert with_numbers(text, numbers) == text, "see families_table.py"
+    in_mlc = {FAMILY_MODELS[name].model_type for name in MLC} | {"llama"}
+    for model_type in (row[1] for row in ROW.findall(text)):
+        columns = [column for column in COLUMNS if column != "MLC" or model_type in in_mlc]
+        assert list(numbers[model_type]) == sorted(columns), model_type
+        assert max(numbers[model_type].values()) < TOLERANCE, model_type

@@ -16,12 +16,15 @@ LARGEST = 64
 
 
 def differences(n: Numbers) -> Mapping[str, Any]:
-    """The largest has norms of heads, of which GGUF does not tell."""
+    """The largest has norms of heads, of which GGUF does not tell. The first ones' contexts are
+    longer than config.json's number of positions."""
     normed = n.layers >= LARGEST if n.gguf else n.get("use_qk_norm", "", False)
+    trained = n.get("max_position_embeddings", "context_length", 8192)
     return {
         "norm": "layer",
         "parallel": True,
         "qk_norm": "own" if normed else None,
+        "context_length": n.get("model_max_length", "context_length", trained),
         "logit_scale": n.get("logit_scale", "logit_scale", 0.0625),
     }
 
