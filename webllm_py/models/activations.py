@@ -20,12 +20,13 @@ class Activations:
     ``rope``: models/rope.py, by ``LayerKind.rope``. ``kv``: one a layer, kernels/kv/pages.wgsl.
     ``kv_rows``: keys and values on their way to "q8" pages, kernels/kv/write_rows.wgsl. ``qkv``:
     q, k and v before their heads are normed. ``projected``: (rows, hidden), what is normed before
-    it is added to hidden. ``scores``: (rows, experts); ``route``: kernels/route.wgsl. Of experts,
-    gated holds a row for each that a row goes to. ``steering``: what is added to hidden after some
-    layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
+    it is added to hidden. ``scores``: (rows, experts); ``route``: kernels/route.wgsl; ``groups``:
+    kernels/group_experts.wgsl. Of experts, gated holds a row for each that a row goes to, and so
+    does ``answers``, (rows, experts of a row, hidden). ``steering``: what is added to hidden after
+    some layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
     weights are written to be looked at, if they are. ``images``: map and table of rows that come
-    from images, in a chunk that has some (runtime/images.py). ``mixed``: (rows,
-    DeltaNumbers.rows), what a delta net projects to; ``convolved``: (rows, DeltaNumbers.channels).
+    from images, in a chunk that has some (runtime/images.py). ``mixed``: (rows, DeltaNumbers.rows),
+    what a delta net projects to; ``convolved``: (rows, DeltaNumbers.channels).
     Delta nets have their states in ``kv``.
     """
 
@@ -44,6 +45,8 @@ class Activations:
     projected: Buffer
     scores: Buffer
     route: Buffer
+    groups: Buffer
+    answers: Buffer
     mixed: Buffer
     convolved: Buffer
     kv: Sequence[Buffer]
