@@ -26,8 +26,8 @@ class Activations:
     some layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
     weights are written to be looked at, if they are. ``images``: map and table of rows that come
     from images, in a chunk that has some (runtime/images.py). ``mixed``: (rows, DeltaNumbers.rows),
-    what a delta net projects to; ``convolved``: (rows, DeltaNumbers.channels).
-    Delta nets have their states in ``kv``.
+    what a delta net projects to; ``convolved``: (rows, DeltaNumbers.channels); ``delta_blocks``:
+    kernels/delta/blocks.wgsl. Delta nets have their states in ``kv``.
     """
 
     step: Buffer
@@ -49,6 +49,7 @@ class Activations:
     answers: Buffer
     mixed: Buffer
     convolved: Buffer
+    delta_blocks: Buffer
     kv: Sequence[Buffer]
     steering: Mapping[int, Buffer] = field(default_factory=dict)
     weights: Buffer | None = None

@@ -108,6 +108,8 @@ class Tuning:
             tiles are smaller and fetch ahead.
         expert_rows: rows that go to an expert of a mixture on average from which on they are
             sorted by expert, and multiplied with its weights together.
+        delta_rows: rows of a chunk, more than ``SLOTS``, from which on they change a delta net's
+            states in blocks.
         quad_lanes: about how many threads share a quad of queries in tiled attention, at least 8.
         attention_threads, splits: see ``AttentionShape``.
         combine_parts: threads, 1 to 4, that share the splits of an element.
@@ -134,6 +136,7 @@ class Tuning:
     tiled: bool = True
     many_tiles: int = 512
     expert_rows: int = 6
+    delta_rows: int = 16
     quad_lanes: int = 16
     attention_threads: int = 64
     splits: int = 32
@@ -264,6 +267,7 @@ def tuning_for(device: Device) -> Tuning:
             rows_threads=32,
             tiled=False,
             expert_rows=2,
+            delta_rows=32,
             quad_lanes=8,
             attention_threads=32,
             splits=4,

@@ -70,6 +70,7 @@ def work_buffers(
         projected=make("projected", rows * hidden if config.post_norm or config.parallel else 0),
         mixed=make("mixed channels", rows * delta.rows if delta else 0),
         convolved=make("convolved channels", rows * delta.channels if delta else 0),
+        delta_blocks=make("blocks of changes", delta.block_bytes(chunk) if delta else 0),
         kv=kv,
     )
 
