@@ -3,8 +3,7 @@
 //
 // Purpose   decode steps and prefill chunks of layers that keep a state instead of keys and values
 // Bindings  0 x       [rows], see delta/states.wgsl: of it the heads' gates are read
-//           1 gates   f32: A of each value head, or with LOG_DECAY log(-A); then what is added to the
-//                     gate of the decay
+//           1 gates   f32: see delta/gates.wgsl
 //           2 step    see delta/states.wgsl
 //           3 states  f32, see there
 //           4 qkv     [rows][channels], f32: as delta_conv.wgsl leaves them
@@ -12,26 +11,24 @@
 // Dispatch  (ceil(V_HEADS * V_DIM * LANES / THREADS), 1, runs) workgroups: a workgroup takes the rows
 //           of the sequence that row z is the first of, if it is; 1 where all rows are of one
 // Assumes   rows of a sequence follow each other. At position 0 a state is nothing, whatever stands
-//           there. TILED: value head h has key head h % K_HEADS, else its group's.
+//           there.
 //
 // LANES threads share a column of S, 16 elements each, which stay in registers over the rows. The
 // next row's inputs are on their way while a row's sums are put together.
 
 ${enables}
 
-override TILED: bool;
-override LOG_DECAY: bool;
 override LANES: u32;    // K_DIM / 16
 override THREADS: u32;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> gates: array<f32>;
 @group(0) @binding(2) var<storage, read> step: array<u32>;
 @group(0) @binding(3) var<storage, read_write> states: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> qkv: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 ${states}
+${delta/gates}
+${delta/heads}
 ${lanes}
 
 // 16 elements of a key, a query, or a column.
@@ -56,22 +53,10 @@ fn product(s: Part, t: Part) -> f32 {
 }
 
 fn row(m: u32, head: u32, column: u32, lane: u32) -> Row {
-  var k_head = head / (V_HEADS / K_HEADS);
-  if (TILED) {
-    k_head = head % K_HEADS;
-  }
-  let at = (m * channels() + k_head * K_DIM) / 4u + 4u * lane;
+  let at = (m * channels() + key_head(head) * K_DIM) / 4u + 4u * lane;
   let value = m * channels() + 2u * K_HEADS * K_DIM + column;
-  let a = x[m * x_stride() + channels() + V_HEADS * V_DIM + head] + gates[V_HEADS + head];
-  let b = x[m * x_stride() + channels() + V_HEADS * V_DIM + V_HEADS + head];
-  // log(1 + exp(a)), which is a where exp(a) would be too large.
-  let softplus = max(a, 0.0) + log(1.0 + exp(-abs(a)));
-  var slope = gates[head];
-  if (LOG_DECAY) {
-    slope = -exp(slope);
-  }
   return Row(part(at + K_HEADS * K_DIM / 4u), part(at), qkv[value / 4u][value % 4u],
-             exp(slope * softplus), 1.0 / (1.0 + exp(-b)));
+             exp(log_decay(m, head)), step_size(m, head));
 }
 
 @compute @workgroup_size(THREADS)

@@ -5,7 +5,8 @@
 //           1 quants, 2 scales   the weight's rows (the quantization reader declares them)
 //           3 vectors  f32: bias by output row (if BIAS)
 //           4..7       the epilogue's
-// Dispatch  (ceil(SLICE / TN), rows / TM) workgroups
+// Dispatch  (ceil(SLICE / TN), rows / TM) workgroups; or what linear/finish_experts.wgsl wants, which
+//           says of a tile which rows of x it has and which of the weight
 // Assumes   x has a multiple of TM rows; those past the chunk's end give results that nobody reads.
 //           emit() takes pairs of rows (n, n + 1), n even.
 //
@@ -55,22 +56,43 @@ struct Share {
   w4: vec4<f32>, w5: vec4<f32>, w6: vec4<f32>, w7: vec4<f32>,
 }
 
-fn load_x(m0: u32, unit: u32, at: u32) -> vec4<f32> {
-  return x[((m0 + at / 4u) * UNITS + unit) * 2u + at % 4u];
+// Where these of x and this of the weight begin.
+struct Starts {
+  x0: u32, x1: u32, x2: u32, x3: u32,
+  w: u32,
 }
 
-fn load_share(m0: u32, unit: u32, thread: u32, w_quad: u32) -> Share {
-  var share: Share;
-  share.x0 = load_x(m0, unit, thread);
+fn x_start(tile: RowTile, at: u32) -> u32 {
+  return x_row(tile, tile.m0 + at / 4u) * UNITS * 2u + at % 4u;
+}
+
+fn starts_of(tile: RowTile, quad0: u32, thread: u32) -> Starts {
+  var starts: Starts;
+  starts.x0 = x_start(tile, thread);
   if (THREADS < TM * 4u) {
-    share.x1 = load_x(m0, unit, thread + THREADS);
+    starts.x1 = x_start(tile, thread + THREADS);
   }
   if (2u * THREADS < TM * 4u) {
-    share.x2 = load_x(m0, unit, thread + 2u * THREADS);
-    share.x3 = load_x(m0, unit, thread + 3u * THREADS);
+    starts.x2 = x_start(tile, thread + 2u * THREADS);
+    starts.x3 = x_start(tile, thread + 3u * THREADS);
+  }
+  let quad = w_quad(tile) + min(quad0 + thread / 2u, (w_rows() - 1u) / 4u);
+  starts.w = quad * UNITS + thread % 2u;
+  return starts;
+}
+
+fn load_share(starts: Starts, unit: u32, thread: u32) -> Share {
+  var share: Share;
+  share.x0 = x[starts.x0 + 2u * unit];
+  if (THREADS < TM * 4u) {
+    share.x1 = x[starts.x1 + 2u * unit];
+  }
+  if (2u * THREADS < TM * 4u) {
+    share.x2 = x[starts.x2 + 2u * unit];
+    share.x3 = x[starts.x3 + 2u * unit];
   }
   if (thread < TN / 2u) {
-    let w = unit_columns(w_quad + unit);
+    let w = unit_columns(starts.w + unit);
     share.w0 = w[0];
     share.w1 = w[1];
     share.w2 = w[2];
@@ -134,9 +156,12 @@ fn with_columns(sum: vec4<f32>, x: vec4<f32>, w: Columns) -> vec4<f32> {
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
   let tx = thread % (TN / 8u);
   let ty = thread / (TN / 8u);
-  let m0 = group.y * TM;
+  let tile = tile_of(group.y, TM);
+  if (!is_held(tile)) {
+    return;
+  }
   let quad0 = group.x * (TN / 4u);
-  let w_quad = min(quad0 + thread / 2u, (SLICE - 1u) / 4u) * UNITS + thread % 2u;
+  let starts = starts_of(tile, quad0, thread);
   var a0 = vec4<f32>(); var b0 = vec4<f32>();
   var a1 = vec4<f32>(); var b1 = vec4<f32>();
   var a2 = vec4<f32>(); var b2 = vec4<f32>();
@@ -145,15 +170,15 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   var a5 = vec4<f32>(); var b5 = vec4<f32>();
   var a6 = vec4<f32>(); var b6 = vec4<f32>();
   var a7 = vec4<f32>(); var b7 = vec4<f32>();
-  var next = load_share(m0, 0u, thread, w_quad);
+  var next = load_share(starts, 0u, thread);
   for (var unit = 0u; unit < UNITS; unit += 2u) {
     if (!PREFETCH && unit > 0u) {
-      next = load_share(m0, unit, thread, w_quad);
+      next = load_share(starts, unit, thread);
     }
     store_share(next, thread);
     workgroupBarrier();
     if (PREFETCH) {
-      next = load_share(m0, min(unit + 2u, UNITS - 2u), thread, w_quad);
+      next = load_share(starts, min(unit + 2u, UNITS - 2u), thread);
     }
     for (var part = 0u; part < 4u; part++) {
       let a = columns_of(tx, part);
@@ -185,7 +210,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     }
     workgroupBarrier();
   }
-  let m = m0 + ty * 8u;
+  let m = tile.m0 + ty * 8u;
   let na = (quad0 + tx) * 4u;
   let nb = na + TN / 2u;
   for (var quad = 0u; quad < lora_quads(); quad++) {
@@ -216,12 +241,12 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     a7 = with_columns(a7, x7, a);
     b7 = with_columns(b7, x7, b);
   }
-  emit_quad(m, na, a0);      emit_quad(m, nb, b0);
-  emit_quad(m + 1u, na, a1); emit_quad(m + 1u, nb, b1);
-  emit_quad(m + 2u, na, a2); emit_quad(m + 2u, nb, b2);
-  emit_quad(m + 3u, na, a3); emit_quad(m + 3u, nb, b3);
-  emit_quad(m + 4u, na, a4); emit_quad(m + 4u, nb, b4);
-  emit_quad(m + 5u, na, a5); emit_quad(m + 5u, nb, b5);
-  emit_quad(m + 6u, na, a6); emit_quad(m + 6u, nb, b6);
-  emit_quad(m + 7u, na, a7); emit_quad(m + 7u, nb, b7);
+  emit_tile(tile, m, na, a0);      emit_tile(tile, m, nb, b0);
+  emit_tile(tile, m + 1u, na, a1); emit_tile(tile, m + 1u, nb, b1);
+  emit_tile(tile, m + 2u, na, a2); emit_tile(tile, m + 2u, nb, b2);
+  emit_tile(tile, m + 3u, na, a3); emit_tile(tile, m + 3u, nb, b3);
+  emit_tile(tile, m + 4u, na, a4); emit_tile(tile, m + 4u, nb, b4);
+  emit_tile(tile, m + 5u, na, a5); emit_tile(tile, m + 5u, nb, b5);
+  emit_tile(tile, m + 6u, na, a6); emit_tile(tile, m + 6u, nb, b6);
+  emit_tile(tile, m + 7u, na, a7); emit_tile(tile, m + 7u, nb, b7);
 }

@@ -19,17 +19,22 @@ ${finish}
 
 @compute @workgroup_size(16)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let tile = tile_of(id.y, 4u);
   let n = id.x * 4u;
-  if (n >= SLICE) {
+  if (n >= w_rows() || !is_held(tile)) {
     return;
   }
-  let m = id.y * 4u;
+  let m = tile.m0;
+  let w_start = (w_quad(tile) + id.x) * UNITS;
+  let x_starts = vec4(x_row(tile, m), x_row(tile, m + 1u), x_row(tile, m + 2u), x_row(tile, m + 3u))
+               * UNITS * 2u;
   var sums: array<vec4<f32>, 4>;
   for (var u = 0u; u < UNITS; u++) {
-    let w = unit_columns(id.x * UNITS + u);
+    let w = unit_columns(w_start + u);
     for (var i = 0u; i < 4u; i++) {
-      let x0 = x[((m + i) * UNITS + u) * 2u];
-      let x1 = x[((m + i) * UNITS + u) * 2u + 1u];
+      let at = x_starts[i] + 2u * u;
+      let x0 = x[at];
+      let x1 = x[at + 1u];
       sums[i] += x0.x * w[0] + x0.y * w[1] + x0.z * w[2] + x0.w * w[3]
                + x1.x * w[4] + x1.y * w[5] + x1.z * w[6] + x1.w * w[7];
     }
@@ -42,6 +47,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
   }
   for (var i = 0u; i < 4u; i++) {
-    emit_quad(m + i, n, sums[i]);
+    emit_tile(tile, m + i, n, sums[i]);
   }
 }

@@ -1,19 +1,7 @@
-// What a linear kernel does with its sums: bias, and the epilogue for the pairs of a quad of rows.
+// What a linear kernel does with its sums: bias, and the epilogue for the pairs of a quad of rows. And
+// what the tiles of a GEMM are: rows of x as they follow each other, with all of the slice.
 
-override N: u32;              // output rows of the whole (virtual) matrix
-override ROW0: u32 = 0u;      // the first output row that this buffer holds, even
-override SLICE: u32;          // how many rows it holds
-override BIAS: bool = false;
-override BIAS_AT: u32 = 0u;   // where the bias starts within vectors, in vec4
-
-@group(0) @binding(3) var<storage, read> vectors: array<vec4<f32>>;
-
-fn biased(row: u32, sum: f32) -> f32 {
-  if (BIAS) {
-    return sum + vectors[BIAS_AT + row / 4u][row % 4u];
-  }
-  return sum;
-}
+${linear/bias}
 
 // Rows n .. n + 3 of the slice, those that it has, for row m of x.
 fn emit_quad(m: u32, n: u32, v: vec4<f32>) {
@@ -24,4 +12,35 @@ fn emit_quad(m: u32, n: u32, v: vec4<f32>) {
   if (n + 2u < SLICE) {
     emit(m, row + 2u, vec2(biased(row + 2u, v.z), biased(min(row + 3u, N - 1u), v.w)));
   }
+}
+
+struct RowTile {
+  m0: u32,
+}
+
+// The tile of that number, of so many rows.
+fn tile_of(number: u32, rows: u32) -> RowTile {
+  return RowTile(number * rows);
+}
+
+fn is_held(tile: RowTile) -> bool {
+  return true;
+}
+
+// Which row of x is row m.
+fn x_row(tile: RowTile, m: u32) -> u32 {
+  return m;
+}
+
+// How many rows of the weight a tile has, and which quad of the slice is its first.
+fn w_rows() -> u32 {
+  return SLICE;
+}
+
+fn w_quad(tile: RowTile) -> u32 {
+  return 0u;
+}
+
+fn emit_tile(tile: RowTile, m: u32, n: u32, v: vec4<f32>) {
+  emit_quad(m, n, v);
 }

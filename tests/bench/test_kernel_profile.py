@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import webllm_py
 from webllm_py.bench import BenchOptions, core, run, table
 from webllm_py.bench.figures import step_bytes
+from webllm_py.bench.kernel_rows import Reads
 from webllm_py.bench.profile import NO_TIMESTAMPS
 from webllm_py.bench.profile_table import profile_lines
 from webllm_py.engine import Engine
@@ -121,6 +123,24 @@ def test_bytes_are_those_of_the_bench(engine: Engine, results: dict[str, Any]) -
         assert profile["bytes"] == whole + looked_up
         share = profile["bytes"] / profile["gpu_s"] / BANDWIDTH
         assert profile["bandwidth_share"] == pytest.approx(share)
+
+
+async def test_of_a_mixture_those_that_a_token_goes_to(tmp_path: Path) -> None:
+    """4 of 16 experts of 3 matrices of 128 x 96 in 17 bytes a block, in each layer."""
+    path, shape = tmp_path / "tiny.gguf", SHAPES["tiny-experts"]
+    write_random_model(path, "tiny", shape, "mxfp4")
+    try:
+        engine = await webllm_py.load(path, context_length=64)
+    except webllm_py.NoAdapterError as error:
+        pytest.skip(f"no GPU adapter for wgpu: {error}")
+    async with engine:
+        executor = engine.loaded.executor
+        dispatches = (await executor.decoder.step(1, 64)).dispatches
+        reads = Reads(executor, 1, 10)
+        experts = [reads.of(d) for d in dispatches if d.kernel.name == "expert_gemv"]
+        looked_up = sum(reads.of(d) for d in dispatches if d.kernel.name == "embed")
+        assert sum(experts) == LAYERS * 4 * 3 * 128 * 96 // 32 * 17
+        assert sum(map(reads.of, dispatches)) == step_bytes(executor, 10) + looked_up
 
 
 def test_answers_stay_as_they_were(results: dict[str, Any], answers: list[str]) -> None:

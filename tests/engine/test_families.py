@@ -218,7 +218,8 @@ async def test_mlc_refused(name: str, tmp_path: Path, plain_device: Device) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "kv_dtype", "tolerance"), [("gemma3", "f32", TOLERANCE), ("olmo2", "q8", 0.1)]
+    ("name", "kv_dtype", "tolerance"),
+    [("gemma3", "f32", TOLERANCE), ("gpt-oss", "f32", TOLERANCE), ("olmo2", "q8", 0.1)],
 )
 async def test_as_a_gpu_runs_it(
     name: str,
@@ -228,13 +229,17 @@ async def test_as_a_gpu_runs_it(
     device: Device,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Kernels' shapes that a CPU is spared, and splits that the next GEMV puts together."""
+    """Kernels' shapes that a CPU is spared, splits that the next GEMV puts together, and experts
+    whose rows are sorted for tiles."""
     monkeypatch.setattr(decoder, "tuning_for", lambda device: Tuning())
     model, recorded = FAMILY_MODELS[name], Recorded.load(name)
     folder = write_family_folder(tmp_path / name, recorded, model.weights(recorded.shapes))
     async with await webllm_py.load(folder, device=device, kv_dtype=kv_dtype) as engine:
         seen = await generation_logits(engine, model.tokens(0), PREFILLED)
+        kernels = {kernel.name for kernel in engine.loaded.executor.kernels}
     assert recorded.expected[0].error(seen, first=PREFILLED - 1) < tolerance
+    if name == "gpt-oss":
+        assert {"gemm", "expert_gemv"} <= kernels, "an expert's rows are multiplied together"
 
 
 async def test_chunks_in_8_bits(

@@ -10,7 +10,7 @@ from runners import Runner, of_native
 
 from webllm_py.gpu.kernels import kernel
 
-ROWS_AT, MAX_ROWS = 4, 64
+ROWS_AT, MAX_ROWS = 4, 80
 STATES_AT = ROWS_AT + 4 * MAX_ROWS
 STATES = 3
 """In the pool; sequence ``slot`` has the state ``(slot + 1) % STATES``."""
@@ -52,6 +52,7 @@ SHAPES = [Shape(1, 1, 16, 4), Shape(2, 6, 32, 20), Shape(3, 3, 64, 36), Shape(2,
 ROWS = {
     "prompt": [(1, p) for p in range(37)],
     "later": [(0, p) for p in range(50, 72)],
+    "long": [(2, p) for p in range(7, 77)],
     "two": [(2, 5), (2, 6)],
     "together": [(1, 9), (0, 0), (2, 1), (2, 2)],
 }
@@ -131,12 +132,28 @@ class Net:
                 matrix = matrices[self.state_of(slot), h]
                 if position == 0:
                     matrix[:] = 0
-                rate = np.log1p(np.exp(a[h] + self.gates[s.v_heads + h]))
+                rate = np.logaddexp(0, a[h] + self.gates[s.v_heads + h])
                 matrix *= np.exp(-np.exp(np.float64(self.gates[h])) * rate)
                 delta = (values[h] - matrix @ k[head]) / (1 + np.exp(-b[h]))
                 matrix += np.outer(delta, k[head])
                 found[m, h] = matrix @ q[head]
         return found.reshape(len(self.rows), s.v_width), matrices
+
+    def stored_gates(self, tiled: bool) -> np.ndarray:
+        """With tiled heads goes the decay as GGUF has it."""
+        gates, heads = self.gates.copy(), self.shape.v_heads
+        if tiled:
+            gates[:heads] = -np.exp(gates[:heads])
+        return gates
+
+    def check_ruled(self, out: dict[str, np.ndarray], qkv: np.ndarray, tiled: bool) -> None:
+        """Whether these are the results and matrices of ``ruled``, beside tails as they were."""
+        found, matrices = self.ruled(qkv.astype(np.float64), tiled)
+        np.testing.assert_allclose(out["y"], self.to_pad(found), rtol=1e-4, atol=1e-5)
+        tails = 3 * self.shape.channels
+        kept = out["states"][:, tails:].reshape(matrices.shape)
+        np.testing.assert_allclose(kept, matrices, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(out["states"][:, :tails], self.states[:, :tails])
 
     def to_pad(self, rows: np.ndarray) -> np.ndarray:
         """float32, with rows past the last one, which are to stay as they are."""
@@ -178,9 +195,6 @@ async def test_convolution(runner: Runner, net: Net) -> None:
 @cases
 async def test_delta_rule(runner: Runner, net: Net, tiled: bool) -> None:
     s, qkv = net.shape, net.to_pad(net.convolved())
-    gates = net.gates.copy()
-    if tiled:  # and the decay as GGUF has it
-        gates[: s.v_heads] = -np.exp(gates[: s.v_heads])
     lanes = s.k_dim // 16
     apart = len({slot for slot, _ in net.rows}) > 1
     out = await runner.run(
@@ -195,7 +209,7 @@ async def test_delta_rule(runner: Runner, net: Net, tiled: bool) -> None:
         ),
         {
             "x": net.x,
-            "gates": gates,
+            "gates": net.stored_gates(tiled),
             "step": net.step,
             "states": net.states,
             "qkv": qkv,
@@ -203,13 +217,49 @@ async def test_delta_rule(runner: Runner, net: Net, tiled: bool) -> None:
         },
         (-(-s.v_width * lanes // 64), 1, net.padded if apart else 1),
     )
-    found, matrices = net.ruled(qkv.astype(np.float64), tiled)
-    np.testing.assert_allclose(out["y"], net.to_pad(found), rtol=1e-4, atol=1e-5)
-    kept = out["states"][:, 3 * s.channels :].reshape(matrices.shape)
-    np.testing.assert_allclose(kept, matrices, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(
-        out["states"][:, : 3 * s.channels], net.states[:, : 3 * s.channels]
+    net.check_ruled(out, qkv, tiled)
+
+
+BLOCKS = [
+    (SHAPES[0], "two", False),
+    (SHAPES[1], "later", True),
+    (SHAPES[2], "prompt", False),
+    (SHAPES[3], "long", True),
+    (Shape(1, 2, 256, 12), "long", False),
+]
+
+
+@pytest.mark.parametrize(("shape", "rows", "tiled"), of_native(BLOCKS, BLOCKS[1:2]))
+async def test_delta_rule_in_blocks(runner: Runner, net: Net, tiled: bool) -> None:
+    """Some rows of no whole block, and heads of no whole group of columns; behind some rows next to
+    nothing is left of what was before."""
+    net.x[4::9, -2 * net.shape.v_heads : -net.shape.v_heads] += 4000
+    s, qkv = net.shape, net.to_pad(net.convolved())
+    n_blocks = -(-len(net.rows) // 32)
+    snippets = {"states": "delta/states"}
+    made = await runner.run(
+        kernel("delta_blocks", snippets=snippets, TILED=tiled, LOG_DECAY=not tiled, **s.words),
+        {
+            "x": net.x,
+            "gates": net.stored_gates(tiled),
+            "step": net.step,
+            "qkv": qkv,
+            "blocks": np.full((n_blocks, s.v_heads, 2 * 32 * 32 + 2 * 32), np.nan, np.float32),
+        },
+        (n_blocks + 1, s.v_heads),
     )
+    out = await runner.run(
+        kernel("delta_chunk", snippets=snippets, TILED=tiled, **s.words),
+        {
+            "blocks": made["blocks"],
+            "step": net.step,
+            "states": net.states,
+            "qkv": qkv,
+            "y": np.zeros((net.padded, s.v_width), np.float32),
+        },
+        (-(-s.v_dim // 8), s.v_heads),
+    )
+    net.check_ruled(out, qkv, tiled)
 
 
 @cases

@@ -29,6 +29,7 @@ PARAMETERS = {
     "qwen2.5-1.5b": 1_543_714_304,
     "qwen2.5-7b": 7_615_616_512,
     "qwen3.5-0.8b": 752_393_024,
+    "qwen3-30b-a3b": 30_532_122_624,
     "llama-3.2-1b": 1_235_814_400,
     "llama-3.2-3b": 3_212_749_824,
     "llama-3.1-8b": 8_030_261_248,
@@ -84,6 +85,16 @@ async def test_a_random_model_is_a_model(name: str, format: str, tmp_path: Path)
     assert model.tied
     assert tokenizer.decode(tokenizer.encode("Grüße, 世界!\n")) == "Grüße, 世界!\n"
     assert not path.with_name("model.gguf.partial").exists()
+
+
+async def test_a_random_mixture_is_a_model(tmp_path: Path) -> None:
+    path, shape = tmp_path / "model.gguf", SHAPES["tiny-experts"]
+    write_random_model(path, "a name", shape, "mxfp4")
+    checkpoint = await open_checkpoint(path)
+    await checkpoint.close()
+    config = model_for(checkpoint).config
+    assert (config.n_experts, config.n_experts_used) == (shape.experts, shape.experts_used)
+    assert (config.expert_size, config.qk_norm) == (shape.expert_ffn, "head")
 
 
 def values_of(data: bytes, format: str, columns: int) -> np.ndarray:

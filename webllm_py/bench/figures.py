@@ -15,13 +15,16 @@ __all__ = ["spread", "step_bytes"]
 def step_bytes(executor: Executor, positions: float) -> int:
     """Bytes that a decode step reads: every weight once, and the keys and values of the context.
 
-    Of an embedding table that is not the output layer as well it reads one row, which is left out.
+    Of a mixture it reads the experts that a token goes to; of an embedding table that is not the
+    output layer as well one row, which is left out.
     """
-    weights = executor.weights
+    weights, config = executor.weights, executor.model.config
     nbytes = sum(buffer.size for _, buffer in weights.vectors.values())
-    for name, (_, slices) in weights.matrices.items():
+    for name, (matrix, slices) in weights.matrices.items():
         if name != "token_embd" or executor.model.tied:
-            nbytes += sum(buffer.size for part in slices for buffer in part.buffers.values())
+            size = sum(buffer.size for part in slices for buffer in part.buffers.values())
+            of_experts = matrix.together > 1
+            nbytes += size * config.experts_a_row // config.all_experts if of_experts else size
     return round(nbytes + executor.cache.bytes_a_page * positions / PAGE)
 
 

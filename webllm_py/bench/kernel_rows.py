@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from webllm_py.gpu.device import Dispatch
+from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import compose
 from webllm_py.models.kv_cache import page_bytes
 from webllm_py.models.step import PAGE
@@ -79,8 +79,14 @@ class Reads:
         self.kv = {executor.buffers.kv[layer]: pages for layer in executor.cache.paged}
         weights = executor.weights
         self.weights = {buffer for _, buffer in weights.vectors.values()}
-        for _, slices in weights.matrices.values():
-            self.weights.update(buffer for part in slices for buffer in part.buffers.values())
+        self.experts: set[Buffer] = set()
+        for matrix, slices in weights.matrices.values():
+            buffers = [buffer for part in slices for buffer in part.buffers.values()]
+            self.weights.update(buffers)
+            if matrix.together > 1:
+                self.experts.update(buffers)
+        # Of a mixture, as many experts as tokens may go to.
+        self.gone_to = min(1.0, rows * config.experts_a_row / max(1, config.all_experts))
         # Of an embedding table, as many rows as there are tokens.
         self.looked_up = min(1.0, rows / config.vocab_size)
 
@@ -91,7 +97,9 @@ class Reads:
             for binding in compose(dispatch.kernel, self.variant).bindings
             if not binding.writable
         }
+        experts = sum(buffer.size for buffer in buffers & self.experts)
         weights = sum(buffer.size for buffer in buffers & self.weights)
+        weights -= round(experts * (1 - self.gone_to))
         if dispatch.kernel.name == "embed":
             weights = round(weights * self.looked_up)
         return weights + sum(self.kv.get(buffer, 0) for buffer in buffers)

@@ -20,13 +20,14 @@ class Activations:
     ``rope``: models/rope.py, by ``LayerKind.rope``. ``kv``: one a layer, kernels/kv/pages.wgsl.
     ``kv_rows``: keys and values on their way to "q8" pages, kernels/kv/write_rows.wgsl. ``qkv``:
     q, k and v before their heads are normed. ``projected``: (rows, hidden), what is normed before
-    it is added to hidden. ``scores``: (rows, experts); ``route``: kernels/route.wgsl. Of experts,
-    gated holds a row for each that a row goes to. ``steering``: what is added to hidden after some
-    layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
+    it is added to hidden. ``scores``: (rows, experts); ``route``: kernels/route.wgsl; ``groups``:
+    kernels/group_experts.wgsl. Of experts, gated holds a row for each that a row goes to, and so
+    does ``answers``, (rows, experts of a row, hidden). ``steering``: what is added to hidden after
+    some layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
     weights are written to be looked at, if they are. ``images``: map and table of rows that come
-    from images, in a chunk that has some (runtime/images.py). ``mixed``: (rows,
-    DeltaNumbers.rows), what a delta net projects to; ``convolved``: (rows, DeltaNumbers.channels).
-    Delta nets have their states in ``kv``.
+    from images, in a chunk that has some (runtime/images.py). ``mixed``: (rows, DeltaNumbers.rows),
+    what a delta net projects to; ``convolved``: (rows, DeltaNumbers.channels); ``delta_blocks``:
+    kernels/delta/blocks.wgsl. Delta nets have their states in ``kv``.
     """
 
     step: Buffer
@@ -44,8 +45,11 @@ class Activations:
     projected: Buffer
     scores: Buffer
     route: Buffer
+    groups: Buffer
+    answers: Buffer
     mixed: Buffer
     convolved: Buffer
+    delta_blocks: Buffer
     kv: Sequence[Buffer]
     steering: Mapping[int, Buffer] = field(default_factory=dict)
     weights: Buffer | None = None

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.models.rope_scaling import RopeScaling
 
-__all__ = ["CONV", "Activation", "DeltaNumbers", "LayerKind", "ModelConfig"]
+__all__ = ["CONV", "DELTA_BLOCK", "Activation", "DeltaNumbers", "LayerKind", "ModelConfig"]
 
 Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh"]
 """A file of kernels/activation."""
@@ -31,6 +31,8 @@ class LayerKind:
 
 CONV = 4
 """Positions that the convolution of a gated delta net sees, its own among them."""
+DELTA_BLOCK = 32
+"""Rows of a chunk that change a delta net's states together: kernels/delta/blocks.wgsl."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class DeltaNumbers:
     def rows(self) -> int:
         """What a position is projected to: its channels, output gates, and two gates a head."""
         return self.channels + self.v_width + 2 * self.v_heads
+
+    def block_bytes(self, rows: int) -> int:
+        """Bytes of what a chunk's rows mean to each other, block by block."""
+        blocks = -(-rows // DELTA_BLOCK)
+        return 4 * blocks * self.v_heads * (2 * DELTA_BLOCK * DELTA_BLOCK + 2 * DELTA_BLOCK)
 
     @property
     def state_bytes(self) -> int:

@@ -11,7 +11,7 @@ from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.activations import padded
-from webllm_py.models.config import CONV, DeltaNumbers, ModelConfig
+from webllm_py.models.config import CONV, DELTA_BLOCK, DeltaNumbers, ModelConfig
 from webllm_py.models.graph import Graph
 from webllm_py.models.step import ROWS_AT, SLOTS
 from webllm_py.models.tensors import Tensors, norm_parts
@@ -59,19 +59,34 @@ class DeltaNet:
         made = self.kernel(g, "delta_conv", activation, LANES=64, THREADS=64)
         weight = g.weights.vectors[f"{self.name}.ssm_conv1d"][1]
         bound = {"weight": weight, "y": g.buffers.convolved}
+        bound |= {"x": g.buffers.mixed, "states": self.states(g)}
         self.dispatch(g, made, bound, (2 * d.k_heads + d.v_heads, g.rows, 1))
 
     def apply_rule(self, g: Graph) -> None:
         """Each row changes its sequence's state, and its queries are asked."""
-        d = self.sizes
+        if g.rows >= g.tuning.delta_rows:
+            self.apply_to_blocks(g)
+            return
+        d, buffers = self.sizes, g.buffers
         lanes = d.k_dim // 16
         shape = {"LANES": lanes, "THREADS": 64}
         made = self.kernel(g, "delta_rule", {}, TILED=d.tiled, LOG_DECAY=d.log_decay, **shape)
-        gates = g.weights.vectors[f"{self.name}.ssm_gates"][1]
-        bound = {"gates": gates, "qkv": g.buffers.convolved, "y": g.buffers.q}
+        bound = {"x": buffers.mixed, "gates": self.gates(g), "states": self.states(g)}
+        bound |= {"qkv": buffers.convolved, "y": buffers.q}
         # Rows of several sequences are at most SLOTS; those of a chunk follow each other.
         runs = g.rows if g.rows <= SLOTS else 1
         self.dispatch(g, made, bound, (-(-d.v_width * lanes // 64), 1, runs))
+
+    def apply_to_blocks(self, g: Graph) -> None:
+        """The same of a chunk's rows, a block of them at a time."""
+        d, buffers = self.sizes, g.buffers
+        shared = {"qkv": buffers.convolved, "blocks": buffers.delta_blocks}
+        made = self.kernel(g, "delta_blocks", {}, TILED=d.tiled, LOG_DECAY=d.log_decay)
+        bound = {"x": buffers.mixed, "gates": self.gates(g), **shared}
+        self.dispatch(g, made, bound, (-(-g.rows // DELTA_BLOCK), d.v_heads, 1))
+        made = self.kernel(g, "delta_chunk", {}, TILED=d.tiled)
+        bound = {"states": self.states(g), "y": buffers.q, **shared}
+        self.dispatch(g, made, bound, (-(-d.v_dim // 8), d.v_heads, 1))
 
     def norm(self, g: Graph) -> None:
         """Of each row and head; and the states keep the last rows for the next convolution."""
@@ -80,6 +95,7 @@ class DeltaNet:
         made = self.kernel(g, "delta_norm", activation, EPS=self.config.norm_eps, **sizes)
         weight = g.weights.vectors[f"{self.name}.ssm_norm"][1]
         bound = {"weight": weight, "q": g.buffers.q, "y": g.buffers.attended}
+        bound |= {"x": g.buffers.mixed, "states": self.states(g)}
         self.dispatch(g, made, bound, (d.v_heads, g.rows, 1))
 
     def kernel(self, g: Graph, name: str, words: Mapping[str, str], **constants: float) -> Kernel:
@@ -100,10 +116,16 @@ class DeltaNet:
     def dispatch(
         self, g: Graph, made: Kernel, bound: Mapping[str, Buffer], groups: tuple[int, int, int]
     ) -> None:
-        """A dispatch over what all of them read, and these buffers."""
-        buffers = g.buffers
-        shared = {"x": buffers.mixed, "step": buffers.step, "states": buffers.kv[self.index]}
-        g.dispatches.append(Dispatch(made, {**shared, **bound}, groups, self.name))
+        """A dispatch over the step and these buffers."""
+        g.dispatches.append(Dispatch(made, {"step": g.buffers.step, **bound}, groups, self.name))
+
+    def states(self, g: Graph) -> Buffer:
+        """Its states of all sequences."""
+        return g.buffers.kv[self.index]
+
+    def gates(self, g: Graph) -> Buffer:
+        """What its heads' gates are made with."""
+        return g.weights.vectors[f"{self.name}.ssm_gates"][1]
 
     def matrices(self) -> list[Matrix]:
         """What projects in, all of it below each other, and out."""

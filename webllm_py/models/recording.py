@@ -12,6 +12,7 @@ from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.linear import DOT4_FORMATS, Gemm, Linear, scales_at
 from webllm_py.models.lora import LowRank
+from webllm_py.models.mixture import ExpertGroups, ExpertLinear, answers_bytes, expert_groups
 from webllm_py.models.step import MOST_ADAPTERS, PAGE, ROWS_AT, SLOT_WORD, StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Weights
@@ -190,6 +191,13 @@ class Recording:
         groups = (low.quads, -(-self.rows // rows), 1)
         self.dispatches.append(Dispatch(made, bound, groups, f"{matrix.name} adapters"))
 
+    @property
+    def expert_groups(self) -> ExpertGroups | None:
+        """How rows are sorted by their experts; None: they are not."""
+        groups = expert_groups(self.config, self.tuning, self.rows, self.layout.max_rows)
+        fits = groups and answers_bytes(self.config, groups) <= self.buffers.answers.size
+        return groups if fits else None
+
     def expert_linear(
         self,
         name: str,
@@ -197,36 +205,28 @@ class Recording:
         target: Buffer,
         words: Mapping[str, str],
         stride: int,
-        **constants: float,
+        constants: Mapping[str, float] | None = None,
+        *,
+        pairs: bool = False,
     ) -> None:
-        """The experts' part of a matrix times rows, into rows of so many elements; see
-        kernels/expert_gemv.wgsl."""
+        """The experts' part of a matrix times rows, into rows of so many elements.
+
+        Args:
+            pairs: whether the rows are those of pairs of a row and an expert. The result of these
+                is a pair's where rows are sorted, else all of a row's are added, weighted.
+        """
         matrix, slices = self.weights.matrices[name]
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
-        rows, top = matrix.together, self.config.experts_a_row
-        shape = self.tuning.gemv(rows * top, matrix.units)
-        across = 1 if constants.get("SUM") else top
+        groups, top = self.expert_groups, self.config.experts_a_row
+        bound = {"x": source, "y": target, "vectors": vectors}
+        constants = {"BIAS": vector is not None, **(constants or {})}
         for part in slices:
-            made = kernel(
-                "expert_gemv",
-                snippets={"finish": "linear/finish", "quant": f"quant/{part.format}", **words},
-                N=matrix.rows,
-                ROW0=part.row0,
-                SLICE=part.rows,
-                UNITS=matrix.units,
-                EXPERT_ROWS=rows,
-                TOP=top,
-                LANES=shape.lanes,
-                GROUPS=shape.groups,
-                THREADS=shape.threads,
-                Y_STRIDE=stride,
-                BIAS=vector is not None,
-                **{"SUM": False, **constants},
-            )
-            bound = {"x": source, "y": target, "route": self.buffers.route, **part.buffers}
-            bound["vectors"] = vectors
-            groups = (-(-rows // (4 * shape.groups)), across, self.rows)
-            self.dispatches.append(Dispatch(made, bound, groups, name))
+            layer = ExpertLinear(matrix, part, bound, words, constants, self.tuning, stride)
+            if groups:
+                made = layer.gemm(groups, self.buffers.groups, pairs=pairs)
+            else:
+                made = layer.gemv(self.rows, top, self.buffers.route, together=pairs)
+            self.dispatches.append(made)
 
     def quantize(self, matrix: Matrix, source: Buffer, vectors: Buffer, *, normed: bool) -> Buffer:
         """Rows of ``source`` in 8 bits, normed first if need be; where they are then."""

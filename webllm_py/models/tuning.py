@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from webllm_py.gpu.device import Device
+from webllm_py.models.step import SLOTS
 
 __all__ = ["AttentionShape", "GemvShape", "Tuning", "tuning_for"]
 
@@ -105,6 +106,10 @@ class Tuning:
         tiled: whether GEMMs go through workgroup memory.
         many_tiles: a GEMM with so many tiles hides its loads behind other tiles' work; with fewer,
             tiles are smaller and fetch ahead.
+        expert_rows: rows that go to an expert of a mixture on average from which on they are
+            sorted by expert, and multiplied with its weights together.
+        delta_rows: rows of a chunk, more than ``SLOTS``, from which on they change a delta net's
+            states in blocks.
         quad_lanes: about how many threads share a quad of queries in tiled attention, at least 8.
         attention_threads, splits: see ``AttentionShape``.
         combine_parts: threads, 1 to 4, that share the splits of an element.
@@ -130,6 +135,8 @@ class Tuning:
     rows_busy: int = 1 << 15
     tiled: bool = True
     many_tiles: int = 512
+    expert_rows: int = 6
+    delta_rows: int = 16
     quad_lanes: int = 16
     attention_threads: int = 64
     splits: int = 32
@@ -204,6 +211,22 @@ class Tuning:
         few = rows // tile_m * -(-columns // tile_n) < self.many_tiles
         return {"TM": tile_m, "TN": tile_n, "PREFETCH": few, "THREADS": tile_m * tile_n // 64}
 
+    def sorts_experts(self, rows: int, top: int, experts: int) -> bool:
+        """Whether so many rows, ``top`` experts each, are sorted by expert. What may be rows of
+        several sequences, or guesses, is computed as single rows are."""
+        return rows > SLOTS and rows * top >= self.expert_rows * experts
+
+    def expert_tile(self, pairs: int, experts: int) -> int:
+        """Most pairs of a tile of such a GEMM."""
+        if not self.tiled:
+            return 4
+        return 64 if pairs >= 128 * experts else 32
+
+    def expert_gemm(self, tiles: int, tile: int, columns: int) -> dict[str, int]:
+        """That GEMM's tile, of an expert's matrix of so many rows."""
+        few = tiles * -(-columns // 128) < self.many_tiles
+        return {"TM": tile, "TN": 128, "PREFETCH": few, "THREADS": 2 * tile}
+
     def gemm_dot4(self, rows: int, columns: int) -> dict[str, int]:
         """The tile of the GEMM that takes 8-bit activations."""
         if rows % 64 or rows // 64 * -(-columns // 64) < self.many_tiles // 4:
@@ -243,6 +266,8 @@ def tuning_for(device: Device) -> Tuning:
             rows_lanes=max(2, device.variant.subgroups),
             rows_threads=32,
             tiled=False,
+            expert_rows=2,
+            delta_rows=32,
             quad_lanes=8,
             attention_threads=32,
             splits=4,

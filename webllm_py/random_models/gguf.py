@@ -6,6 +6,7 @@ keep activations finite, as trained weights do.
 
 from __future__ import annotations
 
+import math
 from array import array
 from functools import cache
 from itertools import count
@@ -76,6 +77,12 @@ def add_sizes(writer: GGUFWriter, name: str, shape: Shape) -> None:
             "ssm.inner_size": shape.delta_heads * DELTA_DIM,
             "full_attention_interval": INTERVAL,
         }
+    if shape.experts:
+        sizes |= {
+            "expert_count": shape.experts,
+            "expert_used_count": shape.experts_used,
+            "expert_feed_forward_length": shape.expert_ffn,
+        }
     for key, value in sizes.items():
         writer.add(f"{shape.architecture}.{key}", value)
 
@@ -105,65 +112,96 @@ def byte_characters() -> list[str]:
 
 def add_tensors(writer: GGUFWriter, shape: Shape, format: str) -> None:
     """Every tensor of the architecture; matrices random, norms 1, biases 0."""
-    hidden, ffn = shape.hidden, shape.ffn
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    pool_of = cache(Pool)
+    tensors = Tensors(writer, shape, format)
+    # Logits spread as a trained model's do: sampling works on a few hundred likely tokens.
+    tensors.matrix("token_embd", shape.vocab, shape.hidden, gain=3.0)
+    for i in range(shape.layers):
+        tensors.layer(i)
+    tensors.vector("output_norm.weight", shape.hidden, 1.0)
+    if not shape.tied:
+        tensors.matrix("output", shape.vocab, shape.hidden, gain=3.0)
 
-    def matrix(name: str, rows: int, columns: int, gain: float = 1.0) -> None:
-        stored = format_of(format, name, columns, shape.layers, tied=shape.tied)
-        data = pool_of(stored).data(rows, columns, gain)
-        writer.add_tensor(f"{name}.weight", (rows, columns), stored, data)
 
-    def vector(name: str, length: int, value: float) -> None:
-        writer.add_tensor(name, (length,), "F32", [array("f", [value]).tobytes() * length])
+class Tensors:
+    """Adds tensors of a shape to a file."""
 
-    def attention(layer: str) -> None:
+    def __init__(self, writer: GGUFWriter, shape: Shape, format: str):
+        self.writer, self.shape, self.format = writer, shape, format
+        self.pool_of = cache(Pool)
+
+    def matrix(self, name: str, *sizes: int, gain: float = 1.0) -> None:
+        """One, or several of them, that are as large."""
+        *rows, columns = sizes
+        shape = self.shape
+        stored = format_of(self.format, name, columns, shape.layers, tied=shape.tied)
+        data = self.pool_of(stored).data(math.prod(rows), columns, gain)
+        self.writer.add_tensor(f"{name}.weight", sizes, stored, data)
+
+    def vector(self, name: str, length: int, value: float) -> None:
+        """One of a single value."""
+        self.filled(name, (length,), value)
+
+    def filled(self, name: str, sizes: tuple[int, ...], value: float) -> None:
+        """A float32 tensor of a single value."""
+        data = [array("f", [value]).tobytes() * math.prod(sizes)]
+        self.writer.add_tensor(name, sizes, "F32", data)
+
+    def layer(self, index: int) -> None:
+        """Attention or a delta net, then an MLP or a mixture."""
+        shape, name = self.shape, f"blk.{index}"
+        self.vector(f"{name}.attn_norm.weight", shape.hidden, 1.0)
+        if shape.delta_heads and (index + 1) % INTERVAL:
+            self.delta_net(name)
+        else:
+            self.attention(name)
+        behind = "post_attention_norm" if shape.delta_heads else "ffn_norm"
+        self.vector(f"{name}.{behind}.weight", shape.hidden, 1.0)
+        if shape.experts:
+            self.mixture(name)
+        else:
+            self.mlp(name)
+
+    def attention(self, layer: str) -> None:
+        """With gates where other layers are delta nets."""
+        shape = self.shape
+        queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         gates = queries if shape.delta_heads else 0
         for part, rows in (("q", queries + gates), ("k", keys), ("v", keys)):
-            matrix(f"{layer}.attn_{part}", rows, hidden)
+            self.matrix(f"{layer}.attn_{part}", rows, shape.hidden)
             if shape.architecture == "qwen2":
-                vector(f"{layer}.attn_{part}.bias", rows, 0.0)
-            elif shape.delta_heads and part != "v":
-                vector(f"{layer}.attn_{part}_norm.weight", shape.head_dim, 1.0)
-        matrix(f"{layer}.attn_output", hidden, queries)
+                self.vector(f"{layer}.attn_{part}.bias", rows, 0.0)
+            elif shape.norms_heads and part != "v":
+                self.vector(f"{layer}.attn_{part}_norm.weight", shape.head_dim, 1.0)
+        self.matrix(f"{layer}.attn_output", shape.hidden, queries)
 
-    def delta_net(layer: str) -> None:
-        values = shape.delta_heads * DELTA_DIM
+    def delta_net(self, layer: str) -> None:
+        """See models/delta.py."""
+        hidden, heads = self.shape.hidden, self.shape.delta_heads
+        values = heads * DELTA_DIM
         channels = 2 * KEY_HEADS * DELTA_DIM + values
-        matrix(f"{layer}.attn_qkv", channels, hidden)
-        matrix(f"{layer}.attn_gate", values, hidden)
-        matrix(f"{layer}.ssm_alpha", shape.delta_heads, hidden)
-        matrix(f"{layer}.ssm_beta", shape.delta_heads, hidden)
-        matrix(f"{layer}.ssm_out", hidden, values)
-        writer.add_tensor(
-            f"{layer}.ssm_conv1d.weight",
-            (channels, 4),
-            "F32",
-            [array("f", [0.5]).tobytes() * 4 * channels],
-        )
-        writer.add_tensor(
-            f"{layer}.ssm_a",
-            (shape.delta_heads,),
-            "F32",
-            [array("f", [-0.1]).tobytes() * shape.delta_heads],
-        )
-        vector(f"{layer}.ssm_dt.bias", shape.delta_heads, 0.0)
-        vector(f"{layer}.ssm_norm.weight", DELTA_DIM, 1.0)
+        self.matrix(f"{layer}.attn_qkv", channels, hidden)
+        self.matrix(f"{layer}.attn_gate", values, hidden)
+        self.matrix(f"{layer}.ssm_alpha", heads, hidden)
+        self.matrix(f"{layer}.ssm_beta", heads, hidden)
+        self.matrix(f"{layer}.ssm_out", hidden, values)
+        self.filled(f"{layer}.ssm_conv1d.weight", (channels, 4), 0.5)
+        self.vector(f"{layer}.ssm_a", heads, -0.1)
+        self.vector(f"{layer}.ssm_dt.bias", heads, 0.0)
+        self.vector(f"{layer}.ssm_norm.weight", DELTA_DIM, 1.0)
 
-    # Logits spread as a trained model's do: sampling works on a few hundred likely tokens.
-    matrix("token_embd", shape.vocab, hidden, gain=3.0)
-    for i in range(shape.layers):
-        layer = f"blk.{i}"
-        vector(f"{layer}.attn_norm.weight", hidden, 1.0)
-        if shape.delta_heads and (i + 1) % INTERVAL:
-            delta_net(layer)
-        else:
-            attention(layer)
-        behind = "post_attention_norm" if shape.delta_heads else "ffn_norm"
-        vector(f"{layer}.{behind}.weight", hidden, 1.0)
-        matrix(f"{layer}.ffn_gate", ffn, hidden)
-        matrix(f"{layer}.ffn_up", ffn, hidden)
-        matrix(f"{layer}.ffn_down", hidden, ffn)
-    vector("output_norm.weight", hidden, 1.0)
-    if not shape.tied:
-        matrix("output", shape.vocab, hidden, gain=3.0)
+    def mlp(self, layer: str) -> None:
+        """A gated one."""
+        hidden, width = self.shape.hidden, self.shape.ffn
+        self.matrix(f"{layer}.ffn_gate", width, hidden)
+        self.matrix(f"{layer}.ffn_up", width, hidden)
+        self.matrix(f"{layer}.ffn_down", hidden, width)
+
+    def mixture(self, layer: str) -> None:
+        """What chooses experts is never quantized; and theirs."""
+        shape = self.shape
+        hidden, experts, width = shape.hidden, shape.experts, shape.expert_ffn
+        router = self.pool_of("F16").data(experts, hidden, 1.0)
+        self.writer.add_tensor(f"{layer}.ffn_gate_inp.weight", (experts, hidden), "F16", router)
+        self.matrix(f"{layer}.ffn_gate_exps", experts, width, hidden)
+        self.matrix(f"{layer}.ffn_up_exps", experts, width, hidden)
+        self.matrix(f"{layer}.ffn_down_exps", experts, hidden, width)

@@ -15,6 +15,8 @@ class Shape:
     Attributes:
         tied: whether the embedding table is the output layer as well.
         delta_heads: heads of values of the gated delta nets that three of four layers are; none.
+        experts, experts_used, expert_ffn: of the mixture in the place of each layer's MLP, if any:
+            how many, how many a token goes to, how wide they are.
     """
 
     architecture: str
@@ -29,6 +31,14 @@ class Shape:
     rope_theta: float
     context: int
     delta_heads: int = 0
+    experts: int = 0
+    experts_used: int = 0
+    expert_ffn: int = 0
+
+    @property
+    def norms_heads(self) -> bool:
+        """Whether queries and keys have norms."""
+        return self.architecture in ("qwen35", "qwen3moe")
 
 
 def qwen35(
@@ -69,6 +79,11 @@ SHAPES: Mapping[str, Shape] = {
         architecture="qwen2", layers=2, hidden=128, ffn=352, heads=4, kv_heads=2, head_dim=32,
         vocab=1024, tied=True, rope_theta=1e4, context=4096,
     ),
+    "tiny-experts": Shape(
+        architecture="qwen3moe", layers=2, hidden=128, ffn=384, heads=4, kv_heads=2, head_dim=32,
+        vocab=1024, tied=True, rope_theta=1e4, context=4096, experts=16, experts_used=4,
+        expert_ffn=96,
+    ),
     "pocket": Shape(
         architecture="llama", layers=8, hidden=256, ffn=480, heads=4, kv_heads=2, head_dim=64,
         vocab=2048, tied=True, rope_theta=1e4, context=2048,
@@ -78,6 +93,17 @@ SHAPES: Mapping[str, Shape] = {
     "qwen2.5-7b": qwen2(28, 3584, 18944, 28, 4, vocab=152064, tied=False),
     "qwen3.5-0.8b": qwen35(24, 1024, 3584, 8, 16),
     "qwen3.5-4b": qwen35(32, 2560, 9216, 16, 32),
+    "qwen3-30b-a3b": Shape(
+        architecture="qwen3moe", layers=48, hidden=2048, ffn=6144, heads=32, kv_heads=4,
+        head_dim=128, vocab=151936, tied=False, rope_theta=1e6, context=40960, experts=128,
+        experts_used=8, expert_ffn=768,
+    ),
+    # Of Granite 3.1's 1B-A400M, but with norms of heads: small enough to be made anywhere.
+    "experts-1b": Shape(
+        architecture="qwen3moe", layers=24, hidden=1024, ffn=2048, heads=16, kv_heads=8,
+        head_dim=64, vocab=49155, tied=True, rope_theta=1e6, context=32768, experts=32,
+        experts_used=8, expert_ffn=512,
+    ),
     "llama-3.2-1b": llama3(16, 2048, 8192, 32, head_dim=64),
     "llama-3.2-3b": llama3(28, 3072, 8192, 24),
     "llama-3.1-8b": llama3(32, 4096, 14336, 32, tied=False),

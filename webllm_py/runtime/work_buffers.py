@@ -10,6 +10,7 @@ from webllm_py.models.activations import Activations, padded
 from webllm_py.models.attention import SPLIT_END
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat, row_bytes
+from webllm_py.models.mixture import answers_bytes, expert_groups
 from webllm_py.models.tuning import Tuning
 
 __all__ = ["work_buffers"]
@@ -44,6 +45,10 @@ def work_buffers(
     experts = config.experts_a_row * padded(config.expert_size)
     widest = max(heads, padded(config.intermediate_size), experts, values)
     q_or_gated = make("q or gated", rows * widest)
+    groups = expert_groups(config, tuning, chunk, chunk)
+    answers = answers_bytes(config, groups) if groups else 0
+    if answers > owner.device.limits.most_bound:
+        answers = 0  # rows are not sorted
     partial = 4 * config.n_heads * tuning.partials * (config.head_dim + SPLIT_END)
     return Activations(
         step=step,
@@ -60,9 +65,12 @@ def work_buffers(
         qkv=make("q, k and v", rows * config.qkv_rows if config.qk_norm else 0),
         scores=make("experts' scores", rows * config.all_experts),
         route=make("experts' route", 2 * rows * config.experts_a_row),
+        groups=make("experts' rows", groups.nbytes if groups else 0),
+        answers=make("experts' answers", answers),
         projected=make("projected", rows * hidden if config.post_norm or config.parallel else 0),
         mixed=make("mixed channels", rows * delta.rows if delta else 0),
         convolved=make("convolved channels", rows * delta.channels if delta else 0),
+        delta_blocks=make("blocks of changes", delta.block_bytes(chunk) if delta else 0),
         kv=kv,
     )
 
