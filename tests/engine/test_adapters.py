@@ -27,12 +27,12 @@ from webllm_py import (
     GPUOutOfMemoryError,
     RequestError,
     StateError,
-    loading,
     sync,
 )
 from webllm_py.cli import main
 from webllm_py.gpu import Device
 from webllm_py.gpu.device import Buffer
+from webllm_py.loading import decoder
 from webllm_py.models.tuning import Tuning
 from webllm_py.runtime import executor
 
@@ -290,7 +290,7 @@ async def test_fewer_dispatches_of_a_step(
     answers, added = [], []
     for fused_keys, shrink_bytes in ((0, 0), (96, 0), (0, 1 << 30), (96, 1 << 30)):
         tuning = Tuning(attention_threads=32, fused_keys=fused_keys, shrink_bytes=shrink_bytes)
-        monkeypatch.setattr(loading, "tuning_for", lambda device, chosen=tuning: chosen)
+        monkeypatch.setattr(decoder, "tuning_for", lambda device, chosen=tuning: chosen)
         async with await webllm_py.load(
             files.gguf(SMALL), device=plain_device, kv_dtype="f32", tune=False
         ) as engine:
