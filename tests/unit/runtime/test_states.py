@@ -20,6 +20,7 @@ from webllm_py.gpu.device import Buffer
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.config import DeltaNumbers, LayerKind, ModelConfig
 from webllm_py.models.step import PAGE, SLOTS, StepLayout
+from webllm_py.runtime.cache import CacheSpec
 from webllm_py.runtime.hybrid_cache import HybridCache, last_mark
 from webllm_py.runtime.pages import Sequence
 
@@ -93,9 +94,10 @@ def made(device: FakeDevice) -> Simulated:
     owner = BufferOwner(device)
     layout = StepLayout(CHUNK, 10)
     step = owner.create("step", layout.nbytes)
-    return Simulated(
+    spec = CacheSpec(
         device, owner, CONFIG, "f32", layout, step, bindable=1000, on_growth=lambda: None
     )
+    return Simulated(spec)
 
 
 def text(chance: random.Random, length: int) -> list[int]:
