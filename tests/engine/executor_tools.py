@@ -18,6 +18,7 @@ from webllm_py.loading import decoder
 from webllm_py.models.step import Row
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generate import GenerationStats, generate
+from webllm_py.runtime.prefill import prefill
 from webllm_py.runtime.settings import SamplingSettings
 
 __all__ = ["drawn", "drawn_together", "load_with_chunk", "prefilled", "read_logits", "stepped"]
@@ -42,7 +43,7 @@ async def prefilled(executor: Executor, tokens: Sequence[int]) -> np.ndarray:
     """Logits after the last token, prefilled from nothing."""
     executor.cache.pages.clear()
     sequence = executor.cache.begin(tokens)
-    async for _ in executor.prefill(sequence, tokens):
+    async for _ in prefill(executor, sequence, tokens):
         pass
     executor.go_on(sequence)
     executor.device.replay(await executor.decoder.plan("head"))

@@ -14,6 +14,7 @@ from reference import forward
 
 from webllm_py import Engine
 from webllm_py.gpu import Device
+from webllm_py.runtime.prefill import prefill
 from webllm_py.runtime.settings import SamplingSettings
 
 TOKENS = tokens_of(SMALL)
@@ -156,7 +157,7 @@ class TestPrefixCache:
         executor = exact.loaded.executor
         sequence = executor.cache.begin(TOKENS[:100])
         assert len(sequence.tokens) == 90
-        async for _ in executor.prefill(sequence, TOKENS[90:100]):
+        async for _ in prefill(executor, sequence, TOKENS[90:100]):
             pass
         executor.go_on(sequence)
         executor.device.replay(await executor.decoder.plan("head"))

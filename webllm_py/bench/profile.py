@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from webllm_py.bench.bandwidth import seconds_each, seconds_of
 from webllm_py.bench.kernel_rows import kernel_rows
 from webllm_py.gpu.device import Device, Plan
-from webllm_py.runtime.executor import Executor, consecutive
+from webllm_py.models.step import consecutive
+from webllm_py.runtime.executor import Executor
 
 __all__ = ["NO_TIMESTAMPS", "can_profile", "profile_decode", "profile_prefill"]
 

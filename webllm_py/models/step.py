@@ -21,7 +21,16 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
-__all__ = ["MOST_ADAPTERS", "PAGE", "ROWS_AT", "SLOTS", "SLOT_WORD", "Row", "StepLayout"]
+__all__ = [
+    "MOST_ADAPTERS",
+    "PAGE",
+    "ROWS_AT",
+    "SLOTS",
+    "SLOT_WORD",
+    "Row",
+    "StepLayout",
+    "consecutive",
+]
 
 PAGE = 32
 """Positions in a page of the KV cache."""
@@ -42,6 +51,11 @@ class Row(NamedTuple):
     position: int
     slot: int = 0
     drawn: int = 0
+
+
+def consecutive(tokens: Sequence[int], position: int, slot: int = 0) -> list[Row]:
+    """Rows of a chunk: tokens that follow each other, the first at ``position``."""
+    return [Row(token, position + i, slot) for i, token in enumerate(tokens)]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from webllm_py.gpu.device import Dispatch
 from webllm_py.models.activations import padded
 from webllm_py.models.pooling import pooling_of
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.prefill import prefill
 
 __all__ = ["DecoderEmbedder", "embedder_of"]
 
@@ -85,7 +86,7 @@ class DecoderEmbedder:
         cache = executor.cache
         sequence = cache.begin(text)
         try:
-            async for _ in executor.prefill(sequence, text[sequence.read :]):
+            async for _ in prefill(executor, sequence, text[sequence.read :]):
                 if interrupted():
                     return None
             executor.go_on(sequence)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from webllm_py.models.graph import Graph
 from webllm_py.models.kv_cache import KVFormat, longest_context
 from webllm_py.models.linear import Gemm
 from webllm_py.models.rope import Rotation, rope_table
-from webllm_py.models.seen import NO_TOKEN, is_seen
 from webllm_py.models.step import PAGE, SLOTS, Row, StepLayout
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import Tuning
@@ -40,8 +38,6 @@ __all__ = ["Executor"]
 
 # Tokens of prompts whose kernels are compiled unasked: while loading, and behind the first answer.
 SHORT_PROMPT, LONG_PROMPTS = 32, (128, 512)
-# Of an answer that is retraced: so few that stopping is quick.
-STEPS_QUEUED = 32
 
 
 class Executor:
@@ -53,6 +49,7 @@ class Executor:
         sinks: first tokens that stay when a sequence goes on past the context; None: none does.
 
     Attributes:
+        last_row: the one in the newest chunk of a prompt that has its last token.
         paces: seconds of a decode step, of so many answers together, as last measured.
         images: what has the rows of images, in a model that sees.
     """
@@ -99,7 +96,7 @@ class Executor:
         self.paces: dict[int, float] = {}
         self._plans: dict[tuple[object, str, int], Plan] = {}
         self._behind: asyncio.Future[Any] | None = None
-        self._last_row = 0
+        self.last_row = 0
         self.images: ImageRows | None = None
         self.batch = Batch(self)
 
@@ -171,83 +168,16 @@ class Executor:
         for offset, words in self.layout.guesses(rows):
             self.device.write(self.buffers.step, offset, words)
 
-    async def prefill(
-        self, sequence: CachedSequence, tokens: Sequence[int], slot: int = 0
-    ) -> AsyncGenerator[CachedSequence, None]:
-        """Compute the keys and values of tokens that follow the sequence, a chunk at a time; where
-        some are rows of images, after each tile of these, too.
-
-        At most two chunks are queued, so that stopping between them is quick. The hidden rows of
-        the last chunk stay for ``go_on``.
-        """
-        end, start = len(sequence.tokens) + len(tokens), 0
-        while start < len(tokens):
-            await self.cache.make_room(sequence, slot)
-            part = tokens[start : start + self.chunk]
-            part = part[: self.cache.at_once(len(sequence.tokens), end)]
-            images = self.images if self.images and any(map(is_seen, part)) else None
-            if images:
-                async with aclosing(images.make(part)) as tiles:
-                    async for _ in tiles:
-                        yield sequence
-            await self.cache.reserve(sequence, len(sequence.tokens) + len(part), slot)
-            plan = await self.forward_plan(len(part), images, adapted=bool(sequence.adapters))
-            words = [min(token, NO_TOKEN) for token in part] if images else part
-            self.write_rows(consecutive(words, len(sequence.tokens), slot))
-            if images:
-                images.put(part)
-            if start:
-                await self.device.idle()
-            self.device.replay(plan)
-            sequence.tokens += part
-            start += len(part)
-            self._last_row = len(part) - 1
-            await self.cache.computed(sequence, end, slot)
-            yield sequence
-
-    async def retrace(
-        self,
-        sequence: CachedSequence,
-        prompt: Sequence[int],
-        said: Sequence[int] = (),
-        slot: int = 0,
-        *,
-        fused: bool = True,
-    ) -> AsyncGenerator[CachedSequence, None]:
-        """Compute what a sequence lacks of a prompt, by ``prefill``, and of an answer that it got
-        elsewhere: step by step as it was drawn, so that keys and values are the same to the bit.
-        The newest token of that is left to the next step.
-
-        Args:
-            fused: whether that was by steps with the fewest dispatches; see ``Decoder.step``.
-        """
-        chunks = self.prefill(sequence, prompt[sequence.read :], slot)
-        async with aclosing(chunks):
-            async for _ in chunks:
-                yield sequence
-        for token in said[sequence.read - len(prompt) : -1]:
-            await self.cache.make_room(sequence, slot)
-            position = len(sequence.tokens)
-            await self.cache.reserve(sequence, position + 1, slot)
-            few = fused and position < self.fused_keys
-            plan = await self.forward_plan(1, adapted=bool(sequence.adapters), fused=few)
-            self.write_rows([Row(token, position, slot)])
-            self.device.replay(plan)
-            sequence.tokens.append(token)
-            if position % STEPS_QUEUED == 0:
-                await self.device.idle()
-                yield sequence
-
     def go_on(self, sequence: CachedSequence, slots: Sequence[int] = (0,), drawn: int = 0) -> None:
-        """After ``prefill``: a row for each of the answers in these slots, which begin with the
-        last token.
+        """After ``runtime.prefill``: a row for each of the answers in these slots, which begin with
+        the last token.
 
         Args:
             drawn: how many tokens count as drawn before.
         """
         token, position = sequence.tokens[-1], len(sequence.tokens) - 1
         rows = [Row(token, position, slot, drawn) for slot in slots]
-        self.write_rows(rows, self._last_row)
+        self.write_rows(rows, self.last_row)
 
     async def plan(
         self, owner: object, name: str, rows: int, make: Callable[[], Sequence[Dispatch]]
@@ -351,8 +281,3 @@ class Executor:
         nothing is computed in others."""
         if self.adapters:
             self.adapters.use(slots, mix, alone=alone)
-
-
-def consecutive(tokens: Sequence[int], position: int, slot: int = 0) -> list[Row]:
-    """Rows of a chunk: tokens that follow each other, the first at ``position``."""
-    return [Row(token, position + i, slot) for i, token in enumerate(tokens)]

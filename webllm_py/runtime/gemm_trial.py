@@ -18,8 +18,9 @@ from webllm_py.gpu.device import PACKED_DOTS, SUBGROUP_MATRICES, Device, Dispatc
 from webllm_py.models.activations import padded
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.linear import DOT4_FORMATS, Gemm
+from webllm_py.models.step import consecutive
 from webllm_py.runtime.choices import Choices, keep_choices
-from webllm_py.runtime.executor import Executor, consecutive
+from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.stopwatch import EXACT, Stopwatch
 
 __all__ = ["GemmTrial"]

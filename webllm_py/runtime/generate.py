@@ -14,6 +14,7 @@ from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.members import Member
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
+from webllm_py.runtime.prefill import retrace
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.runtime.stepwise import Constraint, StepTimes, Stepwise, Vocabulary
@@ -148,7 +149,7 @@ async def begun(
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
             stats.cached_tokens = min(len(prompt), sequences[0].read)
-        chunks = executor.retrace(sequences[0], prompt, said, fused=not steps.needed)
+        chunks = retrace(executor, sequences[0], prompt, said, fused=not steps.needed)
         async with aclosing(chunks):
             async for _ in chunks:
                 if member.interrupted():

@@ -17,7 +17,8 @@ from webllm_py.gpu.device import Buffer, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
 from webllm_py.models.graph import Graph
-from webllm_py.runtime.executor import Executor, consecutive
+from webllm_py.models.step import consecutive
+from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.logits import ROWS, other_caches
 
 __all__ = ["Found", "Hook", "Wanted", "inspect"]

@@ -9,8 +9,8 @@ from typing import TypeAlias
 from webllm_py.gpu.device import Buffer
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.kv_cache import page_bytes
-from webllm_py.models.step import PAGE
-from webllm_py.runtime.executor import Executor, consecutive
+from webllm_py.models.step import PAGE, consecutive
+from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.pages import Mix
 
 __all__ = ["ROWS", "all_logits", "all_parts", "other_caches"]

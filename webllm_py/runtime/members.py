@@ -12,6 +12,7 @@ from webllm_py.models.step import PAGE, Row
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
+from webllm_py.runtime.prefill import retrace
 from webllm_py.runtime.settings import SamplingSettings
 from webllm_py.streaming import Queue
 
@@ -123,6 +124,6 @@ class Joining:
         for stats in member.stats:
             stats.prompt_tokens, stats.cached_tokens = len(prompt), cached
             stats.began = time.perf_counter()
-        self.chunks: AsyncGenerator[CachedSequence, None] = executor.retrace(
-            self.sequences[0], prompt, member.said, slots[0]
+        self.chunks: AsyncGenerator[CachedSequence, None] = retrace(
+            executor, self.sequences[0], prompt, member.said, slots[0]
         )

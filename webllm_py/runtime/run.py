@@ -17,6 +17,7 @@ from webllm_py.models.step import Row
 from webllm_py.runtime.automaton import STALLED
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.pages import Sequence as CachedSequence
+from webllm_py.runtime.prefill import prefill
 from webllm_py.runtime.sampler import RING
 from webllm_py.runtime.speculation import Speculation
 
@@ -230,7 +231,7 @@ class Run:
         sampler = self.decoder.sampler
         drawn = [*sequence.tokens[self.base :], *newest, *tokens]
         sampler.recount({t: (drawn.count(t), t in self.prompt) for t in tokens})
-        async for _ in self.executor.prefill(sequence, [*newest, *tokens]):
+        async for _ in prefill(self.executor, sequence, [*newest, *tokens]):
             pass
         self.issued += len(tokens)
         self.begin_at(len(sequence.tokens) - self.issued)

@@ -21,6 +21,7 @@ from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.hybrid_cache import HybridCache
 from webllm_py.runtime.pages import Mix
 from webllm_py.runtime.pages import Sequence as CachedSequence
+from webllm_py.runtime.prefill import prefill
 
 __all__ = ["fork_state", "load_state", "newest", "save_state"]
 
@@ -154,7 +155,7 @@ async def brought_to_its_end(executor: Executor, sequence: CachedSequence) -> Ca
     again = cache.begin([*tokens, tokens[0]], adapters=sequence.adapters)
     try:
         if rest := tokens[len(again.tokens) :]:
-            async for _ in executor.prefill(again, rest):
+            async for _ in prefill(executor, again, rest):
                 pass
         else:
             await cache.reserve(again, len(tokens))  # which gives it its state
