@@ -287,6 +287,12 @@ FAMILY_MODELS = {
             },
             gguf="ernie4_5",
         ),
+        FamilyModel(
+            "cohere2",
+            "cohere2",
+            {"logit_scale": 0.5, "num_hidden_layers": 8, "sliding_window": 40},
+            gguf="cohere2",
+        ),
         FamilyModel("stablelm", "stablelm", {"use_qkv_bias": True, **PARTIAL}, gguf="stablelm"),
         FamilyModel(
             "stablelm-12b",
