@@ -6,6 +6,12 @@ import { openFiles } from "./models.mjs";
 
 const $ = (selector) => document.querySelector(selector);
 
+// A camera's image is shrunk: it goes to the worker with every question of its conversation, and models
+// see no more of it.
+const MOST_BYTES = 8e6;
+const MOST_PIXELS = 16e6;
+const LONGEST = 2048; // pixels, then
+
 export class Attachments {
   #list = $("#attachments");
   #images = [];
@@ -72,14 +78,30 @@ export function pictures(images) {
 
 /** Decoded once, as the engine's worker will do it: what cannot be is told before it is sent. */
 async function read(file) {
-  (await createImageBitmap(file)).close();
+  const bitmap = await createImageBitmap(file);
+  const isLarge = file.size > MOST_BYTES || bitmap.width * bitmap.height > MOST_PIXELS;
+  const blob = isLarge ? await shrunk(bitmap) : file;
+  bitmap.close();
   const reader = new FileReader();
   await new Promise((resolve, reject) => {
     reader.onload = resolve;
     reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(file);
+    reader.readAsDataURL(blob);
   });
   return { name: file.name, url: reader.result };
+}
+
+/** On white where it is transparent, as the engine has it. */
+function shrunk(bitmap) {
+  const scale = Math.min(1, LONGEST / Math.max(bitmap.width, bitmap.height));
+  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = "white";
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0, width, height);
+  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
 }
 
 function picture({ name, url }) {

@@ -41,7 +41,8 @@ def drop(page: Page, files: dict[str, bytes]) -> None:
 
 
 def names(page: Page) -> list[str]:
-    return list(page.js("return [...document.querySelectorAll('.name')].map((e) => e.textContent)"))
+    listed = "[...document.querySelectorAll('#document-list .name')]"
+    return list(page.js(f"return {listed}.map((e) => e.textContent)"))
 
 
 def test_dropped_documents_are_asked_quoted_and_kept(

@@ -14,6 +14,7 @@ from test_page_conversation import FOCUSED, click
 from test_page_with_double import TOLD, drop
 
 SHOWN = "return [...document.querySelectorAll(`${arguments[0]} img`)].map((image) => image.alt)"
+WIDTH = "document.querySelector('#attachments img').naturalWidth"
 PASTE = """
   const [name, type, text] = arguments;
   const clipboardData = new DataTransfer();
@@ -79,6 +80,14 @@ def test_images_are_picked_and_sent(seeing: Page, pictures: dict[str, Path]) -> 
     for size, scheme in ((PHONE, "dark"), (DESKTOP, "light")):
         seeing.resize(size, scheme)
         seeing.screenshot(f"images-{scheme}")
+
+
+def test_a_camera_s_image_is_shrunk(seeing: Page, tmp_path: Path) -> None:
+    Image.new("L", (6000, 3000), 90).save(tmp_path / "camera.png")
+    attach(seeing, tmp_path / "camera.png")
+    wait_until(lambda: seeing.js(f"return {WIDTH} > 0"), 10, "the thumbnail")
+    assert seeing.js(f"return {WIDTH}") == 2048
+    assert seeing.ask("what?") == "You said: data:image/jpeg, what?"
 
 
 def test_an_image_alone_is_a_question(seeing: Page, pictures: dict[str, Path]) -> None:

@@ -276,7 +276,7 @@ def asking(**part: Any) -> list[Any]:
     [
         ("data:image/png;base64,AAAA", "cannot be decoded by Pillow"),
         ("data:image/png;base64,A", "not valid base64"),
-        (b"GIF89a", "cannot be decoded by Pillow"),
+        (b"GIF89a", "by Pillow .no format that it knows."),
         (Path("/nowhere/cat.png"), "cannot be read"),
         (np.zeros((3, 3)), "not ndarray"),
         ("http://127.0.0.1:9/cat.png", "cannot be had"),

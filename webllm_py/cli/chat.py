@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -23,6 +24,7 @@ from webllm_py.units import count, counted, duration, significant, size
 __all__ = ["Chat", "chat"]
 
 HELP = """\
+/image FILE    show the model an image with the next message; an address will do
 /system TEXT   give the model instructions; without TEXT, take them back
 /clear         begin a new conversation
 /stats         tokens, speed and memory so far
@@ -136,6 +138,8 @@ class Chat:
                 return False
             case "help" | "?":
                 print(HELP)
+            case "image":
+                self.show(command.rest.strip("'\""))
             case "clear":
                 self.conversation.clear()
                 self.note("a new conversation")
@@ -149,6 +153,18 @@ class Chat:
                 print(f"there is no /{command.name}; /help lists what there is")
         self.note("")
         return True
+
+    def show(self, image: str) -> None:
+        """Let an image go with the next message."""
+        is_address = image.startswith(("http://", "https://"))
+        path = Path(image).expanduser()
+        if self.engine.info["vision"] is None:
+            print("this model reads text only; one that sees is SmolVLM, or Phi-3.5-vision")
+        elif not is_address and not path.is_file():
+            print(f"there is no file {image!r}")
+        else:
+            self.conversation.images.append(image if is_address else path)
+            self.note(f"{path.name} goes with the next message")
 
     def respond(self, message: str) -> None:
         """Answer a message. What goes wrong is shown, and the conversation is as before."""
@@ -216,7 +232,7 @@ class Answer:
         self.seconds = 0.0
 
     async def stream(
-        self, engine: Engine, messages: list[dict[str, str]], fields: dict[str, Any]
+        self, engine: Engine, messages: list[dict[str, Any]], fields: dict[str, Any]
     ) -> None:
         """Ask the engine and write what comes."""
         start = time.perf_counter()

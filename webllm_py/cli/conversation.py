@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
 
 __all__ = ["Command", "Conversation", "read_message"]
 
@@ -12,21 +14,30 @@ FENCE = '"""'
 
 @dataclass
 class Conversation:
-    """What was said so far. ``system`` are instructions that come first."""
+    """What was said so far.
+
+    Attributes:
+        system: instructions that come first.
+        images: paths and addresses of those that go with the next question.
+    """
 
     system: str | None = None
-    turns: list[dict[str, str]] = field(default_factory=list)
+    turns: list[dict[str, Any]] = field(default_factory=list)
+    images: list[str | PathLike[str]] = field(default_factory=list)
 
     @property
-    def messages(self) -> list[dict[str, str]]:
+    def messages(self) -> list[dict[str, Any]]:
         """As a request has them."""
         if not self.system:
             return list(self.turns)
         return [{"role": "system", "content": self.system}, *self.turns]
 
     def ask(self, text: str) -> None:
-        """The user says something."""
-        self.turns.append({"role": "user", "content": text})
+        """The user says something, and shows the images."""
+        parts: list[dict[str, Any]] = [{"type": "image", "image": image} for image in self.images]
+        content = [*parts, {"type": "text", "text": text}] if parts else text
+        self.turns.append({"role": "user", "content": content})
+        self.images.clear()
 
     def answer(self, text: str) -> None:
         """The model answered; with nothing, and the question is taken back."""
@@ -38,6 +49,7 @@ class Conversation:
     def clear(self) -> None:
         """Forget everything but the instructions."""
         self.turns.clear()
+        self.images.clear()
 
 
 @dataclass(frozen=True)

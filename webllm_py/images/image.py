@@ -81,7 +81,9 @@ def decoded_by_pillow(data: bytes, digest: bytes, param: str) -> Image:
     except ImageError:
         raise
     except Exception as error:  # whatever its decoders run into: OSError, SyntaxError, ValueError
-        raise not_decoded(param, f"{error}") from error
+        # What it says of a file that it does not know names a Python object.
+        is_unknown = isinstance(error, pillow.UnidentifiedImageError)
+        raise not_decoded(param, "no format that it knows" if is_unknown else f"{error}") from error
 
 
 def from_pillow(picture: Any, digest: bytes) -> Image:

@@ -229,6 +229,8 @@ export interface ModelInfo {
   /** Bytes. */
   gpu_memory: number;
   adapter: string;
+  /** The architecture of what reads images; null where the model reads text only. */
+  vision: string | null;
   [name: string]: unknown;
 }
 
@@ -254,9 +256,14 @@ export interface SamplingFields {
   [name: string]: unknown;
 }
 
+export type ContentPart =
+  | { type: "text"; text: string }
+  /** Of users' messages, for models that see; an http(s) or a `data:image/...` URL. */
+  | { type: "image_url"; image_url: { url: string; detail?: "auto" | "low" | "high" } };
+
 export interface ChatMessage {
   role: "system" | "developer" | "user" | "assistant" | "tool";
-  content?: string | { type: string; [name: string]: unknown }[] | null;
+  content?: string | ContentPart[] | null;
   name?: string;
   tool_calls?: ToolCall[];
   tool_call_id?: string;

@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,9 +36,9 @@ class EchoEngine:
     "control": control characters; "nothing": an empty answer; "stuck": does not heed interrupts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vision: str | None = None) -> None:
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self.create))
-        self.info = INFO
+        self.info = {**INFO, "vision": vision}
         self.adapters: dict[str, Any] = {}
         self.requests: list[dict[str, Any]] = []
         self.recovered = 0
@@ -51,7 +52,7 @@ class EchoEngine:
 
     async def create(self, **fields: Any) -> Any:
         self.requests.append(fields)
-        text = fields["messages"][-1]["content"]
+        text = said(fields["messages"][-1]["content"])
         errors = {
             "too long": ContextLengthError("the conversation is over the context"),
             "lost": DeviceLostError("the device was lost"),
@@ -91,6 +92,14 @@ class EchoEngine:
         yield responses.usage(Usage.count(10 * messages, shown, timings=timings))
 
 
+def said(content: Any) -> str:
+    """A text, behind the names of the images that come with it."""
+    if isinstance(content, str):
+        return content
+    parts = (f"[{Path(p['image']).name}]" if "image" in p else p["text"] for p in content)
+    return " ".join(parts)
+
+
 def main(words: list[str]) -> int:
     """``webllm-py`` with this engine."""
     import webllm_py.cli.chat as chat
@@ -98,7 +107,7 @@ def main(words: list[str]) -> int:
 
     @asynccontextmanager
     async def open_engine(options: Any) -> AsyncIterator[EchoEngine]:
-        yield EchoEngine()
+        yield EchoEngine(options.vision)
 
     chat.open_engine = open_engine  # type: ignore[assignment]
     return run(words)

@@ -48,6 +48,18 @@ def test_a_conversation_on_a_terminal() -> None:
         assert "\x1b[" not in terminal.text.replace("\x1b[?2004", "")  # readline's bracketed paste
 
 
+def test_an_image_goes_with_the_next_message(tmp_path: Path) -> None:
+    (tmp_path / "a cat.png").touch()
+    typed = f"/image '{tmp_path}/a cat.png'\n/image https://example.org/b.jpg\nwhat?\nand now?\n"
+    done = over_pipe(typed, "--vision", "mmproj.gguf")
+    assert done.stdout == "You said: [a cat.png] [b.jpg] what?\nYou said: and now?\n"
+    missing = over_pipe("/image nothing.png\nwhat?\n", "--vision", "mmproj.gguf")
+    assert missing.stdout == "there is no file 'nothing.png'\nYou said: what?\n"
+    blind = over_pipe(typed)
+    assert blind.stdout.startswith("this model reads text only")
+    assert "You said: what?" in blind.stdout
+
+
 def test_colours_on_a_terminal() -> None:
     with Terminal(ECHO, "chat") as terminal:
         terminal.wait_for("\x1b[1mEcho\x1b[0m")
