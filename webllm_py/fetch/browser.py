@@ -33,8 +33,11 @@ __all__ = [
 
 @cache
 def bridge() -> Any:
-    """stream.js, loaded once."""
-    return load_script("fetch/stream.js")
+    """stream.js on read_ahead.js on url_stream.js, loaded once."""
+    url_stream, read_ahead, stream = (
+        load_script(f"fetch/{name}.js") for name in ("url_stream", "read_ahead", "stream")
+    )
+    return stream(read_ahead(url_stream))
 
 
 def load_script(name: str) -> Any:

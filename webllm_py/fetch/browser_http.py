@@ -19,9 +19,10 @@ MAX_SAFE = 2**53 - 1  # the largest int that becomes a JavaScript number, and no
 
 
 class FetchFile:
-    """One URL, as a ``ByteSource``.
+    """One URL, as an ``AheadSource``.
 
-    Reads that follow one another share one reply; a jump asks for a new range.
+    Reads that follow one another share one reply; a jump asks for a new range. What is expected
+    comes by a reply of its own, to a worker, where the page may have one (read_ahead.js).
 
     Args:
         url: an absolute address.
@@ -90,6 +91,16 @@ class FetchFile:
         """As ``read``, but a JavaScript ``Uint8Array``."""
         self._ahead = b""
         return await self._read("read", offset, length)
+
+    def expect(self, offset: int, length: int) -> None:
+        """See ``AheadSource``."""
+        if self._stream is not None:
+            self._stream.expect(offset, length, not self._lock.locked())
+
+    def release(self, chunk: Any) -> None:
+        """See ``AheadSource``."""
+        if self._stream is not None:
+            self._stream.release(chunk)
 
     async def _read(self, method: str, offset: int, length: int, *most: int) -> Any:
         check_range(self.name, self._size(), offset, length)

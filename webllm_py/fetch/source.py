@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from webllm_py.errors import SourceError
 
 __all__ = [
+    "AheadSource",
     "ByteSource",
     "Chunk",
     "Folder",
@@ -67,6 +68,21 @@ class ByteSource(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and handles; the source cannot be read afterwards."""
+
+
+@runtime_checkable
+class AheadSource(ByteSource, Protocol):
+    """A ``ByteSource`` whose bytes come while Python computes, if it knows which."""
+
+    def expect(self, offset: int, length: int) -> None:
+        """``read_chunk`` will be asked for this, after all that was expected before.
+
+        Bytes that are expected and not read lie in memory. What goes wrong is for the read to find;
+        whatever else is read meanwhile is right, if slower.
+        """
+
+    def release(self, chunk: Chunk) -> None:
+        """What ``read_chunk`` gave is done with: its memory may hold other bytes from now on."""
 
 
 class Keeper(Protocol):

@@ -142,6 +142,7 @@ async def make_executor(
         from webllm_py.runtime.images import add_images  # few models see
 
         add_images(executor, model.vision, loader)
+    loader.begin()
     await device.check()
     return executor, loader
 

@@ -63,6 +63,7 @@ async def load_embedder(
         context_length=min(options.context_length or config.context_length, config.context_length),
         tuning=tuning_for(device),
     )
+    loader.begin()
     await device.check()
     tokenizer = await load_weights(loader, checkpoint, config.vocab_size, report, embedder.prepare)
     return LoadedEmbedder(

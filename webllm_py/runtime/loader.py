@@ -14,13 +14,21 @@ from array import array
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from webllm_py.fetch.source import Chunk, base_name, bytes_of, part_of
+from webllm_py.fetch.source import AheadSource, Chunk, base_name, bytes_of, part_of
 from webllm_py.gpu.device import Buffer, Device
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.declaration import Declaration
 from webllm_py.models.weights import Matrix, Part, Slice, Vector, Weights
+from webllm_py.runtime.batches import Batches
 from webllm_py.runtime.floats import adjacent_pairs, to_floats
-from webllm_py.runtime.pieces import MatrixTarget, Piece, Staging, VectorTarget, fetch, first_batch
+from webllm_py.runtime.pieces import (
+    MatrixTarget,
+    Piece,
+    Staging,
+    VectorTarget,
+    fetch,
+    most_staged,
+)
 from webllm_py.runtime.progress import ProgressReporter
 from webllm_py.runtime.repacks import Repack, repacks
 from webllm_py.runtime.storage import (
@@ -34,10 +42,6 @@ from webllm_py.runtime.storage import (
 __all__ = ["Loader", "place_weights"]
 
 PIECE_BYTES = 2 << 20
-# Fetched at once: as much as comes quickly, so that what a fetch costs of itself does not count,
-# and progress is told often.
-LEAST_BYTES = 1 << 20
-QUICK, SLOW = 0.05, 0.25  # seconds
 # Queued copies take memory of their own until the GPU is done with them.
 QUEUED_BYTES = 64 << 20
 
@@ -82,6 +86,7 @@ class Loader:
         self.pieces: list[Piece] = []
         self.vectors: dict[str, Buffer] = {}
         self.waited = 0.0
+        self.batches: Batches | None = None
 
     def place_matrix(
         self, matrix: Matrix, quantize: Quantize | None
@@ -153,6 +158,14 @@ class Loader:
         targets = (piece.target for piece in self.pieces)
         await self.device.compile(t.kernel for t in targets if isinstance(t, MatrixTarget))
 
+    def begin(self) -> Batches:
+        """Have the first bytes come, from sources that read ahead; all pieces are there now."""
+        if self.batches is None:
+            self.pieces.sort(key=lambda piece: (piece.tensor.source.name, piece.offset))
+            self.batches = Batches(self.pieces, most_staged(self.device))
+            self.batches.begin()
+        return self.batches
+
     async def run(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
         """Fetch all pieces, each batch while the one before is on its way to the GPU.
 
@@ -163,13 +176,12 @@ class Loader:
             SourceError: bytes that cannot be had.
             GPUOutOfMemoryError: the weights do not fit.
         """
-        self.pieces.sort(key=lambda piece: (piece.tensor.source.name, piece.offset))
+        batches, self.batches = self.begin(), None
         staging = Staging(self.device, self.owner, self.pieces)
-        most = least = min(LEAST_BYTES, staging.most)
-        batch = first_batch(self.pieces, 0, least)
+        batch = batches.next()
         fetching = asyncio.ensure_future(fetch(batch))
         draining: asyncio.Future[Any] | None = None
-        placed = queued = 0
+        queued = 0
         try:
             await asyncio.sleep(0)
             if meanwhile:
@@ -179,15 +191,12 @@ class Loader:
                 data = await fetching
                 waited = time.perf_counter() - begun
                 self.waited += waited
-                if waited < QUICK:
-                    most = min(2 * most, staging.most)
-                elif waited > SLOW:
-                    most = max(most // 2, least)
-                placed += len(batch)
-                following = first_batch(self.pieces, placed, most)
+                batches.waited(waited)
+                following = batches.next()
                 if following:
                     fetching = asyncio.ensure_future(fetch(following))
                 await self.place(batch, data, staging)
+                release(batch, data)
                 nbytes = sum(piece.nbytes for piece in batch)
                 self.report.advance(nbytes, base_name(batch[0].tensor.source.name))
                 queued += nbytes
@@ -243,3 +252,10 @@ class Loader:
         for i, value in enumerate(values):
             at = target.at + part.base + i * part.stride
             self.device.write(buffer, 4 * at, struct.pack("<f", value))
+
+
+def release(batch: Sequence[Piece], data: Chunk) -> None:
+    """A batch's bytes are on the GPU."""
+    source = batch[0].tensor.source
+    if isinstance(source, AheadSource):
+        source.release(data)

@@ -20,8 +20,10 @@ __all__ = [
     "Piece",
     "Staging",
     "VectorTarget",
+    "extent",
     "fetch",
     "first_batch",
+    "most_staged",
     "staging_bytes",
 ]
 
@@ -162,5 +164,9 @@ def first_batch(pieces: Sequence[S], start: int, most: int) -> Sequence[S]:
 async def fetch(batch: Sequence[Stretch]) -> Chunk:
     """A batch's bytes, and those between its pieces."""
     first = batch[0]
-    end = max(piece.offset + piece.nbytes for piece in batch)
-    return await first.tensor.source.read_chunk(first.offset, end - first.offset)
+    return await first.tensor.source.read_chunk(first.offset, extent(batch))
+
+
+def extent(batch: Sequence[Stretch]) -> int:
+    """A batch's bytes, and those between its pieces."""
+    return max(piece.offset + piece.nbytes for piece in batch) - batch[0].offset

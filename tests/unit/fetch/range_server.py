@@ -7,12 +7,14 @@ import random
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 FILE = random.Random(7).randbytes(3_000_000)
+LARGE_BYTES = 16 * len(FILE)  # FILE again and again
 SMALL = b'{"a": 1}'
 
 
@@ -20,7 +22,8 @@ class RangeServer(ThreadingHTTPServer):
     """``requests`` lists (path, Range header) in order; ``connections`` counts sockets.
 
     Of ``files`` each is served well, with ranges, below ``files/``. Pages of other origins may read
-    all but what lies below ``private/``, and see all headers but below ``range/``.
+    all but what lies below ``private/``, and see all headers but below ``range/``. ``sent`` lists
+    when bytes of a large file went out, and how many.
     """
 
     daemon_threads = True
@@ -30,6 +33,7 @@ class RangeServer(ThreadingHTTPServer):
         self.requests: list[tuple[str, str | None]] = []
         self.connections = 0
         self.files: dict[str, bytes] = {}
+        self.sent: list[tuple[float, int]] = []
         self.released = threading.Event()
         self.first_request = threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
@@ -136,6 +140,23 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.part(start, len(file), file)
 
+    def serve_large(self, start: int) -> None:
+        self.large(start, LARGE_BYTES)
+
+    def large(self, start: int, end: int, **headers: object) -> None:
+        """A file that is too large for the buffers on the way, as far as ``end``."""
+        told = {
+            "Content-Length": LARGE_BYTES - start,
+            "Content-Range": f"bytes {start}-{LARGE_BYTES - 1}/{LARGE_BYTES}",
+        }
+        self.reply(206, told | headers)
+        while start < end:
+            at = start % len(FILE)
+            block = FILE[at : min(at + (1 << 16), at + end - start)]
+            self.wfile.write(block)
+            self.server.sent.append((time.time(), len(block)))
+            start += len(block)
+
     def serve_private(self, start: int) -> None:
         self.serve_range(start)
 
@@ -212,6 +233,26 @@ class Handler(BaseHTTPRequestHandler):
             FILE[start:1_000_000],
         )
         self.close_connection = True
+
+    def serve_largecut(self, start: int) -> None:
+        """Each reply ends 12 million bytes behind its beginning."""
+        self.large(start, start + 12_000_000)
+        self.close_connection = True
+
+    def serve_largestall(self, start: int) -> None:
+        self.large(start, start + 12_000_000)
+        self.server.released.wait(30)
+        self.close_connection = True
+
+    def serve_largechanging(self, start: int) -> None:
+        self.large(start, LARGE_BYTES, ETag=f'"{len(self.server.requests)}"')
+
+    def serve_largeonce(self, start: int) -> None:
+        """Only the file's beginning can be had."""
+        if start:
+            self.status(403)
+        else:
+            self.large(start, LARGE_BYTES)
 
     def serve_cutchunks(self, start: int) -> None:
         self.reply(200, {"Transfer-Encoding": "chunked"}, b"64\r\n" + bytes(50))
