@@ -53,15 +53,14 @@ def test_a_model_that_was_loaded_is_kept_listed_and_removed(
 
     press(page, "Remove made.gguf")
     wait_until(lambda: "is in use" in page.text("#kept-room"), 10, "it is in use")
-    page.one("#pick-pocket").click()
-    page.wait_for("ready", seconds=100)
-    kept(page)
     (tmp_path / "made.gguf").unlink()  # its server has it no more
     press(page, "Load made.gguf")
+    wait_until(lambda: page.state != "ready", 10, "it is loaded again")
     page.wait_for("ready", seconds=100)
     assert page.text("#model-name") == "made.gguf"
     page.one("#model-button").click()
     page.one("#pick-pocket").click()
+    wait_until(lambda: page.state != "ready", 10, "the other one is loaded")
     page.wait_for("ready", seconds=100)
     kept(page)
     press(page, "Remove made.gguf")
