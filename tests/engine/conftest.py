@@ -24,7 +24,7 @@ import webllm_py
 from webllm_py.errors import NoAdapterError
 from webllm_py.fetch.store import FolderStore
 from webllm_py.gpu import Device, open_device
-from webllm_py.runtime import choices, loader, pieces
+from webllm_py.runtime import batches, choices, pieces
 
 CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints"
 
@@ -189,5 +189,5 @@ async def nothing_left(
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights come in as many fetches as those of a large model."""
-    monkeypatch.setattr(loader, "LEAST_BYTES", 10_000)
+    monkeypatch.setattr(batches, "LEAST_BYTES", 10_000)
     monkeypatch.setattr(pieces, "MOST_BYTES", 40_000)
