@@ -36,13 +36,13 @@ def test_requests_leave_nothing(long: bool) -> None:
     assert counted == {name: count for name, count in wanted.items() if count}
     assert report["table"].splitlines()[:-1] == rows
     for sample in samples:
-        # Counted from outside, and by the engine; buffers of read-backs come to it.
-        assert 0 <= sample["gpu"] - results["gpu_memory"] < 0.1 * MEGABYTE
+        # From outside, and by the engine at first; read-backs and a grammar's tables come to it.
+        assert 0 <= sample["gpu"] - results["gpu_memory"] < 8 * MEGABYTE
         assert 0 < sample["used"] < sample["wasm"] < sample["js"] < sample["renderer"]
         assert sample["gpu-process"] > sample["gpu"]
     requests = [sample for sample in samples if sample["phase"] in ("requests", "aborts")]
     first, last = requests[0], requests[-1]
-    assert last["buffers"] - first["buffers"] <= 5  # one for each size that is read back
+    assert last["buffers"] - first["buffers"] <= 10  # those, once each
     assert last["used"] - first["used"] < 4 * MEGABYTE
 
 
