@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from itertools import compress, count
 from typing import Any
 
 from webllm_py.errors import TokenizerError
@@ -29,6 +29,9 @@ from webllm_py.tokenizer.vocabulary import Vocabulary, piece_to_bytes, unique_id
 __all__ = ["from_gguf"]
 
 _UNSUPPORTED = {"rwkv": "RWKV", "plamo2": "PLaMo-2"}
+
+# The types of tokens that are matched in the text before the model sees it.
+_ADDED = re.compile(b"[%c%c%c]" % (CONTROL, UNKNOWN, USER_DEFINED))
 
 # Control tokens that end a turn or a message; files name only one of them as EOS.
 _END_TEXTS = (
@@ -141,17 +144,20 @@ class Keys:
     def added_tokens(self) -> list[AddedToken]:
         name = optional(self._metadata, "general.name", str, "", "general").lower()
         is_phi3 = any(part in name for part in _PHI3_NAMES)
+        try:
+            kinds = bytes(self.types)  # hundreds of thousands, of which few are searched for
+        except ValueError:
+            raise TokenizerError(
+                "tokenizer.ggml.token_type holds a number that is no type"
+            ) from None
         return [
             AddedToken(
                 index,
-                piece,
-                special=kind in (CONTROL, UNKNOWN),
-                rstrip=is_phi3 and piece not in _PHI3_PLAIN,
+                self.pieces[index],
+                special=kinds[index] in (CONTROL, UNKNOWN),
+                rstrip=is_phi3 and self.pieces[index] not in _PHI3_PLAIN,
             )
-            for index, piece, kind in compress(
-                zip(count(), self.pieces, self.types),
-                map({CONTROL, UNKNOWN, USER_DEFINED}.__contains__, self.types),
-            )
+            for index in (found.start() for found in _ADDED.finditer(kinds))
         ]
 
     def class_and_separator(self) -> SpecialTokens:
