@@ -153,7 +153,7 @@ async function abort(engine, durations, expected) {
 /** The device is lost at one of the submits of an answer, which nobody notices. */
 async function lose(engine, number, whole) {
   const drawn = { seed: number, temperature: number % 2 };
-  const fields = { messages: MESSAGES, max_tokens: 60, ignore_eos: true, stream: true, ...drawn };
+  const fields = { messages: MESSAGES, max_tokens: 30, ignore_eos: true, stream: true, ...drawn };
   const { submits: before } = await counted();
   const expected = await text(engine, fields);
   const { submits: after } = await counted();
