@@ -72,7 +72,7 @@ async def test_the_text_is_that_of_single_steps(
     """Also where nothing is known beforehand, and where all of it is."""
     fields = {"response_format": FORMATS[form], **SETTINGS[settings]}
     engine.loaded.token_masks.forget_states()
-    monkeypatch.setattr(constrained.Constrained, "_explore", lambda self, seconds: None)
+    monkeypatch.setattr(constrained.Constrained, "_explore", lambda self, seconds: 0.0)
     first = await text_of(engine, **fields)
     assert any(reads), "states are met for the first time"
     reads.clear()
@@ -108,7 +108,7 @@ async def test_states_that_are_near_are_known_before(
     fields = {"response_format": FORMATS["regex"], "temperature": 1, "seed": 3, "max_tokens": 40}
     engine.loaded.token_masks.forget_states()
     await text_of(engine, **fields)
-    assert sum(reads) < 8
+    assert sum(reads) < 20, "not one a token"
 
 
 async def test_there_is_room_for_few_states(
@@ -120,7 +120,7 @@ async def test_there_is_room_for_few_states(
     engine.loaded.token_masks.forget_states()
     sizes = Sizes()
     records_at = sizes.states + 2 * sizes.frames + sizes.kinds * sizes.terms
-    monkeypatch.setattr(automaton, "WORDS", automaton.SLOTS + records_at + 800)
+    monkeypatch.setattr(automaton, "WORDS", automaton.SLOTS + records_at + 400)
     monkeypatch.setattr(engine.loaded.executor, "automaton", None)
     clear, cleared = automaton.AutomatonTables.clear, []
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from webllm_py.grammar.characters import utf8
 from webllm_py.grammar.masks import TokenMasks
 from webllm_py.grammar.pushdown import Frame, State
-from webllm_py.grammar.quoted import CLOSING, DUE, Endings, inside, is_inside
+from webllm_py.grammar.quoted import CLOSING, DUE, Endings, is_inside
 from webllm_py.grammar.slices import CLASSES, LONGEST, PARTS, SLICES
 from webllm_py.grammar.term import EPSILON, Regular, refine
 
@@ -54,10 +54,9 @@ class Sizes:
     kinds: int = 1 << 6
 
 
-@dataclass(frozen=True)
-class Place:
-    """Which description a state has: its own one; or in quotes, that of a term and a kind of
-    frame."""
+class Place(NamedTuple):
+    """Where a state's description belongs: a number of its own; or in quotes a frame, and the
+    description is that of the term and the kind of the frame."""
 
     state: int = 0
     frame: int = 0
@@ -65,7 +64,7 @@ class Place:
     kind: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Description:
     """What is known of a state.
 
@@ -74,11 +73,15 @@ class Description:
         by_class: what is behind the tokens of each class, 0 where it is not known; empty if it is
             of none.
         pairs: of other tokens, what is behind each.
+        wide: whether there are many tokens, most of which have classes.
+        looked: whether tokens were looked up that have not been met.
     """
 
     mask: bytes | int
     by_class: array[int] = field(default_factory=lambda: array("I"))
     pairs: dict[int, int] = field(default_factory=dict)
+    wide: bool = False
+    looked: bool = True
 
 
 class Automaton:
@@ -110,6 +113,7 @@ class Automaton:
         self._count = 0  # of states outside of quotes
         self._terms: list[Regular] = []
         self._term_numbers: dict[Regular, int] = {}
+        self._is_inside: dict[Regular, bool] = {}
         self._ways: dict[Regular, int] = {CLOSING: DUE}
         self._frames: dict[Frame, int] = {}
         self._kinds: dict[tuple[int, ...], int] = {}
@@ -142,13 +146,21 @@ class Automaton:
         return self._count
 
     def _inside(self, state: State) -> int:
-        found = inside(state)
-        if not found:
+        if len(state.configurations) != 1:
             return 0
-        term, frame = self._term(found[0]), self._frame(state, found[1])
-        if term is None or frame is None:
+        ((term, frame),) = state.configurations
+        if not self._inside_quotes(term):
             return 0
-        return self.sizes.states + frame * self.sizes.terms + term
+        term_number, frame_number = self._term(term), self._frame(state, frame)
+        if term_number is None or frame_number is None:
+            return 0
+        return self.sizes.states + frame_number * self.sizes.terms + term_number
+
+    def _inside_quotes(self, term: Regular) -> bool:
+        known = self._is_inside.get(term)
+        if known is None:
+            known = self._is_inside[term] = is_inside(term)
+        return known
 
     def _term(self, term: Regular) -> int | None:
         if term not in self._term_numbers and len(self._terms) < self.sizes.terms:
@@ -211,8 +223,12 @@ class Automaton:
         return self._resolved(number, word or known.pairs.get(token, 0))
 
     def following(self, number: int) -> list[int]:
-        """The states that are known to follow, those that few tokens lead to first."""
+        """The states that are known to follow, those that few tokens lead to first; tokens that
+        were not met are looked up."""
         known = self.describe(number)
+        if not known.looked:
+            known.looked = True
+            self._look(number, self._states[number][0], known)
         words = dict.fromkeys([*known.pairs.values(), *known.by_class])
         found = (self._resolved(number, word) for word in words)
         return [other for other in dict.fromkeys(found) if other]
@@ -262,7 +278,7 @@ class Automaton:
 
     def _word_of(self, term: Regular) -> int:
         """The same for what is left of a text in quotes."""
-        if is_inside(term):
+        if self._inside_quotes(term):
             number = self._term(term)
             return 0 if number is None else INSIDE | number
         return ENDS | self._ways.setdefault(term, self._endings.count + len(self._ways))
@@ -282,9 +298,7 @@ class Automaton:
         if known is None:
             state, spelled = self._states[number]
             spelling = self._spelling(state)
-            known = (
-                self._spelled(state, spelling, spelled) if spelling else self._drawn(number, state)
-            )
+            known = self._spelled(state, spelling, spelled) if spelling else self._drawn(state)
             self._descriptions[place] = known
         return known
 
@@ -296,26 +310,29 @@ class Automaton:
         assert after is not None
         return Description(token, pairs={token: self.number(after)})
 
-    def _drawn(self, number: int, state: State) -> Description:
+    def _drawn(self, state: State) -> Description:
         mask = self.masks.mask(state)
         allowed = int.from_bytes(mask, "little")
         count = allowed.bit_count()
-        single = allowed.bit_length() - 1 if count == 1 else mask
-        by_class = array("I")
-        if count > PAIRS:
-            by_class = self._by_class(number, state, allowed)
+        only = allowed.bit_length() - 1 if count == 1 else mask
+        return Description(only, wide=count > PAIRS, looked=False)
+
+    def _look(self, number: int, state: State, known: Description) -> None:
+        """Look up what is behind tokens, as far as that is quick."""
+        mask = known.mask
+        allowed = 1 << mask if isinstance(mask, int) else int.from_bytes(mask, "little")
+        if known.wide:
+            known.by_class = self._by_class(number, state, allowed)
             for part in range(len(SLICES)):
-                own = by_class[LONGEST * part : LONGEST * (part + 1)]
+                own = known.by_class[LONGEST * part : LONGEST * (part + 1)]
                 length = next((i for i, word in enumerate(own) if not word), LONGEST)
                 if length:
                     allowed &= ~self.masks.up_to(part, length)
-        pairs = {}
         for token in self._first_of(allowed):
             text = self.masks.tokens[token]
             after = state.behind(text)
             if after and (found := self.number(after)):
-                pairs[token] = self._word(number, text, found)
-        return Description(single, by_class, pairs)
+                known.pairs[token] = self._word(number, text, found)
 
     def _by_class(self, number: int, state: State, allowed: int) -> array[int]:
         """What is behind tokens of each class, where these lead to one state."""

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from webllm_py.grammar.pushdown import Frame, State
+from webllm_py.grammar.pushdown import State
 from webllm_py.grammar.regular import InSequence, byte_set
 from webllm_py.grammar.term import Regular
 
-__all__ = ["CLOSING", "DUE", "Endings", "inside", "is_inside"]
+__all__ = ["CLOSING", "DUE", "Endings", "is_inside"]
 
 QUOTE = ord('"')
 CLOSING = byte_set(1 << QUOTE)
@@ -23,15 +23,6 @@ DUE = 0
 """The way out where nothing but the closing quote is left."""
 USUAL = 16
 """Texts behind a quote, the shortest first, that are followed before they are met."""
-
-
-def inside(state: State) -> tuple[Regular, Frame] | None:
-    """The term and the frame of a state inside of quotes, where more than one byte may come; None
-    for others."""
-    if len(state.configurations) != 1:
-        return None
-    ((term, frame),) = state.configurations
-    return (term, frame) if is_inside(term) else None
 
 
 def is_inside(term: Regular) -> bool:

@@ -17,10 +17,10 @@ __all__ = ["STALLED", "Automaton", "AutomatonTables", "Description"]
 STALLED = (1 << 32) - 1
 """In the place of a drawn token: the state before it is not known, and nothing was drawn."""
 ONLY = 1 << 31
-WORDS = 1 << 20
+WORDS = 1 << 21
 """Of the states' index and records."""
-MASKS_BYTES = 8 << 20
-MOST_MASKS = 512
+MASKS_BYTES = 24 << 20
+MOST_MASKS = 2048
 SLACK = 32
 """Words behind a record, for tokens that are met later."""
 
@@ -60,6 +60,14 @@ class Description(Protocol):
     def pairs(self) -> dict[int, int]:
         """What is behind other tokens."""
 
+    @property
+    def wide(self) -> bool:
+        """Whether there are many tokens."""
+
+    @property
+    def looked(self) -> bool:
+        """Whether it has more than what was met."""
+
 
 class Automaton(Protocol):
     """States as numbers, and where tokens lead."""
@@ -95,7 +103,7 @@ class Automaton(Protocol):
         """The state behind a token, which is known from now on."""
 
     def following(self, number: int) -> Sequence[int]:
-        """States that are known to follow."""
+        """States that follow; the description has the tokens that lead there from now on."""
 
     def described(self, number: int) -> Iterator[tuple[int, Description]]:
         """The description of a state, and of those that certainly follow."""
@@ -141,12 +149,19 @@ class AutomatonTables:
         self._end = self._records_at
         self._records: dict[int, tuple[int, int]] = {}  # by its index: where, and how many words
         self._rules: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
         self._masks: dict[bytes, int] = {}
 
     def knows(self, place: Place) -> bool:
         """Whether the GPU does."""
         framed = place.state or self._frames_at + 2 * place.frame + 1 in self._records
         return bool(framed) and self._index(place) in self._records
+
+    @property
+    def filled(self) -> float:
+        """Which share of the room is taken."""
+        records = (self._end - self._records_at) / (WORDS - self._records_at)
+        return max(records, len(self._masks) / self._most_masks)
 
     def write(self, place: Place, known: Description) -> bool:
         """Tell the GPU of a state; False: there is no room."""
@@ -163,6 +178,9 @@ class AutomatonTables:
     def write_frame(self, place: Place, ends: dict[int, int]) -> bool:
         """Tell the GPU of what is around a text in quotes; False: there is no room."""
         index = self._frames_at + 2 * place.frame
+        if self._ends.get(index) == len(ends):
+            return True  # as it was
+        self._ends[index] = len(ends)
         self._write(index, [place.kind])
         return self._put(index + 1, [len(ends), *flat(ends)])
 

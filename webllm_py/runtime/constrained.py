@@ -26,11 +26,15 @@ FIRST_AHEAD = 8
 # Tokens that leave no choice and are drawn all the same, at most: a pass over several takes as long
 # as one step or two, but also a stall. On a CPU a step takes so long that waiting is nothing.
 LONGEST, LONGEST_ON_CPU = 7, 1
-# Of the time that the steps in flight will take, how much is spent on states that may come; how
-# many of them for each token, and how many wait for their turn.
-SHARE = 0.25
-STATES_A_TOKEN = 32
-MOST_WAITING = 2048
+# Of the time that the steps in flight will take, how much is spent on states that may come.
+SHARE = 0.4
+# How many of them at first, and at most. A stall shows that more are needed: so many, and as many
+# as there were tokens before it; but none where these were fewer than FAR. Where all is new, what
+# is looked at beforehand costs more than the wait that it may save.
+STATES_AT_FIRST, MOST_STATES, STATES_A_STALL, FAR = 16, 32, 4, 2
+# How many wait for their turn, and how much room they may take: what is met must have some, too.
+MOST_WAITING = 1024
+FILLED = 0.6
 
 
 class Constrained:
@@ -59,7 +63,8 @@ class Constrained:
         self._most_ahead = FIRST_AHEAD
         self._near: deque[int] = deque(maxlen=MOST_WAITING)
         self._looked_at: set[int] = set()
-        self._left = 4 * STATES_A_TOKEN  # states that may be told of
+        self._left = STATES_AT_FIRST
+        self._passed = 0  # tokens since the last stall
 
     async def tokens(self) -> AsyncGenerator[tuple[int, list[int]], None]:
         """Answers and their tokens, until the text is over."""
@@ -104,17 +109,20 @@ class Constrained:
             if not run.in_flight:
                 await run.make_room()
                 continue
-            self._explore(SHARE * run.waiting * run.seconds_a_step)
+            explored = self._explore(SHARE * run.waiting * run.seconds_a_step)
             count, ((_, tokens),) = await run.next_read()
             before, arrived = arrived, time.perf_counter()
             stalled = run.stalled
+            self._passed += len(tokens)
             if stalled:
                 self._most_ahead = max(1, self._most_ahead // 2)
+                earned = STATES_A_STALL + self._passed if self._passed >= FAR else 0
+                self._left = min(MOST_STATES, self._left + earned)
+                self._passed = 0
             else:
                 self._most_ahead = min(MOST_AHEAD, self._most_ahead + len(tokens))
                 if before:
-                    run.paced((arrived - before) / count)
-            self._left += STATES_A_TOKEN * len(tokens)
+                    run.paced((arrived - before - explored) / count)
             for token in tokens:
                 self._accept(token)
             if tokens:
@@ -162,36 +170,45 @@ class Constrained:
         if new and self._at:
             self._write_one(before, self.automaton.describe(before))
 
-    def _unknown_behind(self, number: int) -> list[int]:
-        """States that follow and are not told of yet: those that may be told of when there is time.
-        Each state is asked for them once."""
-        new, pending = [], [number]
-        while pending:
-            at = pending.pop()
-            if at in self._looked_at:
-                continue
-            self._looked_at.add(at)
-            for other in self.automaton.following(at):
-                if not self._is_told(other):
-                    new.append(other)
-                elif isinstance(self.automaton.describe(other).mask, int):
-                    pending.append(other)  # there is but one way on
-        return new
-
-    def _explore(self, seconds: float) -> None:
-        """Tell the GPU of states that may come, for so long: the nearest ones first."""
-        until = time.perf_counter() + seconds
-        if self._at:
-            self._near.extendleft(reversed(self._unknown_behind(self._at)))
-        while self._near and self._left > 0 and time.perf_counter() < until:
-            number = self._near.popleft()
-            if self._is_told(number) or not self._to_be_told(number):
-                continue
-            self._left -= 1
-            if not self._write(number):
+    def _explore(self, seconds: float) -> float:
+        """Tell the GPU of states that may come, for so long: the nearest ones first. How long it
+        took."""
+        begun = now = time.perf_counter()
+        if self._at and self._at not in self._looked_at:
+            known = self.automaton.describe(self._at)
+            if known.wide and not known.looked:
+                self._look_behind(self._at)
+            else:
+                self._near.appendleft(self._at)
+        while self._near and self._left > 0 and now < begun + seconds:
+            if self.tables.filled > FILLED:
                 self._near.clear()
-            elif len(self._near) < MOST_WAITING // 2:
-                self._near.extend(self._unknown_behind(number))
+                break
+            number = self._near.popleft()
+            if self._is_told(number):
+                self._look_behind(number)
+            elif self._to_be_told(number):
+                self._left -= 1
+                self._write(number)
+                self._near.appendleft(number)
+            now = time.perf_counter()
+        return now - begun
+
+    def _look_behind(self, number: int) -> None:
+        """Tell the GPU of what is behind a state's tokens, and let the states there have a turn."""
+        if number in self._looked_at:
+            return
+        self._looked_at.add(number)
+        known = self.automaton.describe(number)
+        new = not known.looked
+        following = self.automaton.following(number)
+        if new:
+            self._write_one(number, known)
+        new_ones = [other for other in following if other not in self._looked_at]
+        if number == self._at:
+            self._near.extendleft(reversed(new_ones))
+        elif len(self._near) + len(new_ones) < MOST_WAITING:
+            self._near.extend(new_ones)
 
     def _to_be_told(self, number: int) -> bool:
         """Whether the GPU may go on from a state by itself."""

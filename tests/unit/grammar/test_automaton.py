@@ -54,6 +54,7 @@ def test_what_it_knows_is_what_the_matcher_says(automaton: Automaton, name: str)
         matcher = Matcher(grammar, MASKS)
         number = automaton.number(matcher.state)
         for _ in range(20 if name == "list" else 10):
+            automaton.following(number)
             mask = automaton.describe(number).mask
             tokens = {mask} if isinstance(mask, int) else allowed(mask)
             assert tokens == allowed(matcher.mask())
@@ -89,7 +90,9 @@ def test_strings_of_counted_characters_need_a_few_classes(automaton: Automaton) 
     """All tokens of so many letters lead to the state with so many characters left."""
     matcher = Matcher(GRAMMARS["lengths"](), MASKS)
     matcher.advance(b'"')
-    known = automaton.describe(automaton.number(matcher.state))
+    number = automaton.number(matcher.state)
+    automaton.following(number)
+    known = automaton.describe(number)
     assert len(known.by_class) == CLASSES
     assert len(set(known.by_class) - {0}) == 21
 
