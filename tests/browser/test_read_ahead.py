@@ -37,7 +37,8 @@ PRELUDE = """
         '''A large file whose header was read, and whose worker has begun.'''
         js.workers.length = 0
         file = FetchFile(base + kind + "/f.gguf", **options)
-        await file.read(0, 16)
+        for offset in (0, 1_000_000):  # as headers are read
+            await file.read(offset, 16)
         await asyncio.sleep(0.3)
         return file
 
@@ -171,16 +172,38 @@ def test_the_worker_ends_with_its_load(run: Run, end: str) -> None:
     assert (before, after, done) == ([1, 1], [1, 0], True)
 
 
-def test_a_pause_ends_the_worker_and_what_was_expected_is_read_all_the_same(run: Run) -> None:
+def test_a_pause_ends_a_worker_that_reads(run: Run) -> None:
+    """And not one that waits; what was expected is read all the same."""
     assert run("""
         file = await opened("large")
+        await file.pause()
+        waits = workers()
         expect(file, parts(4, 8 * MIB))
         await file.pause()
-        paused = workers()
+        read = workers()
         found = [await right(file, *place) for place in parts(4, 8 * MIB)]
         await file.close()
-        [paused, found]
-        """) == [[1, 0], [True] * 4]  # fmt: skip
+        [waits, read, found]
+        """) == [[1, 1], [1, 0], [True] * 4]  # fmt: skip
+
+
+def test_many_files_have_few_workers(run: Run) -> None:
+    assert run("""
+        js.workers.length = 0
+        files = [FetchFile(base + f"large/{i}") for i in range(6)]
+        found = []
+        for file in files:
+            await file.read(0, 16)
+            await file.pause()
+        before = workers()
+        for file in files:
+            expect(file, parts(1, MIB))
+            found.append(await right(file, *parts(1, MIB)[0]))
+        after = workers()
+        for file in files:
+            await file.close()
+        [before, after, found]
+        """) == [[4, 4], [6, 0], [True] * 6]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@
   const { Failure, UrlStream } = urlStream();
   const WORTH_BYTES = 16 << 20; // of a file: of smaller ones, most is there with the header
   const START_SECONDS = 2;
+  const MOST_WORKERS = 4; // at a time: a folder may have many files whose headers are read first
+  let workers = 0;
   // Extensions' pages may have no worker of a text, and say so for everybody to see.
   let forbidden =
     typeof Worker === "undefined" || /-extension:$/.test(globalThis.location?.protocol);
@@ -91,14 +93,16 @@
 
     async read(offset, length) {
       const at = this.ranges.findIndex((range) => range.offset === offset && range.length === length);
-      const [range] = this.ranges.splice(0, at + 1).slice(at);
-      const bytes = at < 0 ? undefined : await this.arrived(range);
+      if (at < 0) return super.read(offset, length);
+      const range = this.ranges.splice(0, at + 1)[at]; // those before it are left out
+      const bytes = await this.arrived(range);
       if (this.ranges.length === 0 && this.awaited.size === 0) this.dismiss();
       return bytes ?? super.read(offset, length);
     }
 
+    // A worker that has nothing to do yet stays: files are paused behind their headers.
     pause() {
-      this.forget();
+      if (this.ranges.length > 0 || this.awaited.size > 0) this.forget();
       super.pause();
     }
 
@@ -116,29 +120,27 @@
     employ() {
       const { size, answered, ranges } = this.facts;
       if (this.worker !== null) return true;
-      if (forbidden || this.refused || this.dead) return false;
+      if (forbidden || this.refused || this.dead || workers === MOST_WORKERS) return false;
       if (!answered || !ranges || size === null || size < WORTH_BYTES) return false;
       const text = `(${serve})((${urlStream})());`;
       this.address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
       try {
         this.worker = new Worker(this.address, { name: "webllm_py reads ahead" });
       } catch {
-        this.forbid();
+        forbidden = true;
+        URL.revokeObjectURL(this.address);
         return false;
       }
+      workers++;
       this.worker.onmessage = ({ data }) => this.heard(data);
       this.worker.onerror = (event) => {
         event.preventDefault();
-        this.forbid();
+        forbidden = true;
+        this.dismiss();
       };
       const facts = { ...this.facts, received: 0 };
       this.worker.postMessage({ open: [this.url, facts, this.idleSeconds, this.headers] });
       return true;
-    }
-
-    forbid() {
-      forbidden = true;
-      this.dismiss();
     }
 
     refuse() {
@@ -183,6 +185,7 @@
       if (this.worker === null) return;
       this.worker.onmessage = this.worker.onerror = null;
       this.worker.terminate();
+      workers--;
       URL.revokeObjectURL(this.address);
       this.worker = null;
       this.ready = this.useful = false;
