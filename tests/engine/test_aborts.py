@@ -205,6 +205,6 @@ async def test_loads_aborted_at_random_moments(
             await (await task).unload()
         assert (device.n_buffers, device.allocated, open_files(files.folder)) == before, number
     print(f"{cut} of {count} loads were cut off in {time.perf_counter() - start:.0f} s")
-    assert cut > (count // 2 if long else 0)
+    assert cut > count // 5  # natively a GPU's compilers cannot be interrupted
     async with await webllm_py.load(small_model, device=device) as engine:
         assert len(await said(engine)) == 40

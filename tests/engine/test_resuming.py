@@ -244,6 +244,21 @@ async def test_two_of_one_name(giving: Engine) -> None:
     assert (await giving.completions.create(**TEXT, resumable="one")).choices[0].text
 
 
+async def test_cancelled_twice(giving: Engine, place: Place) -> None:
+    """The second time in the middle of forgetting it: nothing of it stays, and its name is free."""
+    for turns in range(12):
+        asked = asyncio.ensure_future(giving.completions.create(**TEXT, resumable="twice"))
+        while not place.records:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+        asked.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        assert place.records == [], turns
+    assert (await giving.completions.create(**TEXT, resumable="twice")).choices[0].text
+
+
 async def test_a_store_that_cannot_be_written(
     giving: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

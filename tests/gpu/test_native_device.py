@@ -16,6 +16,8 @@ from webllm_py.gpu.kernels import kernel
 
 wgpu = pytest.importorskip("wgpu")
 
+from wgpu.backends import wgpu_native  # noqa: E402
+
 from webllm_py.gpu.native import NativeDevice, open_native  # noqa: E402
 
 LOST = "Validation Error\n\nCaused by:\n  Parent device is lost"
@@ -205,4 +207,13 @@ async def test_large_staging_buffers_are_not_kept(
 async def test_an_adapter_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WGPUPY_WGPU_ADAPTER_NAME", "no such adapter")
     with pytest.raises(NoAdapterError, match="no such adapter"):
+        await open_native()
+
+
+async def test_a_driver_that_gives_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(self: Any, **asked: Any) -> None:
+        raise RuntimeError("Request device failed (3)")
+
+    monkeypatch.setattr(wgpu_native.GPUAdapter, "request_device_async", refused)
+    with pytest.raises(DeviceError, match=r"gives no device: Request device failed \(3\)"):
         await open_native()

@@ -43,10 +43,15 @@ async def keeping(
         over = False
         raise
     finally:
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
-        with suppress(SourceError):
-            await uninterrupted(kept.remove() if over else kept.release())
+        await uninterrupted(ended(kept, writing, over=over))
+
+
+async def ended(kept: KeptAnswer, writing: asyncio.Future[None], *, over: bool) -> None:
+    """Keep no more of an answer, or nothing at all."""
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    with suppress(SourceError):
+        await (kept.remove() if over else kept.release())
 
 
 def head_of(asked: Asked, answer: Answer, model: str) -> dict[str, Any]:

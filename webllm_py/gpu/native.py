@@ -59,6 +59,7 @@ async def open_native(
 
     Raises:
         NoAdapterError: no Vulkan, Metal or D3D12 driver offers an adapter.
+        DeviceError: the driver offers one, but gives no device.
     """
     # Some Vulkan loaders print warnings where this is not set, as in containers.
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
@@ -74,11 +75,16 @@ async def open_native(
     wanted = [
         name for name in ("shader-f16", "subgroup", "timestamp-query") if name in adapter.features
     ]
-    device = await adapter.request_device_async(
-        label="webllm_py",
-        required_features=wanted,
-        required_limits={name: adapter.limits[name] for name in REQUESTED_LIMITS},
-    )
+    try:
+        device = await adapter.request_device_async(
+            label="webllm_py",
+            required_features=wanted,
+            required_limits={name: adapter.limits[name] for name in REQUESTED_LIMITS},
+        )
+    except RuntimeError as error:
+        raise DeviceError(f"the driver of {adapter.info['device']} gives no device: {error}") from (
+            error
+        )
     return NativeDevice(adapter, device, f16=f16, subgroups=subgroups)
 
 
