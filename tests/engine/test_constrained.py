@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from webllm_py import Engine
-from webllm_py.grammar.automaton import Sizes
+from webllm_py.grammar.descriptions import Sizes
 from webllm_py.runtime import automaton, constrained
 from webllm_py.runtime.run import Run
 from webllm_py.runtime.stepwise import Stepwise

@@ -13,75 +13,24 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from webllm_py.grammar.characters import utf8
+from webllm_py.grammar.descriptions import ENDS, INSIDE, Description, Place, Sizes
 from webllm_py.grammar.masks import TokenMasks
 from webllm_py.grammar.pushdown import Frame, State
 from webllm_py.grammar.quoted import CLOSING, DUE, Endings, is_inside
 from webllm_py.grammar.slices import CLASSES, LONGEST, PARTS, SLICES
 from webllm_py.grammar.term import EPSILON, Regular, refine
 
-__all__ = ["ENDS", "INSIDE", "Automaton", "Description", "Place", "Sizes", "Spelled"]
+__all__ = ["Automaton", "Spelled"]
 
 PAIRS = 96
 """Most tokens of a state that are looked up before they are met."""
 CHARACTERS = [utf8(ranges) for ranges in SLICES]
 EVERYTHING = len(SLICES) - 1  # the slice that has the characters of all others
-INSIDE, ENDS = 1 << 30, 1 << 31
-"""Of a word about what is behind a token inside of quotes: the number of a term, the frame stays;
-or a way out, which depends on the frame. Other words are numbers of states."""
-
 Spelled: TypeAlias = Callable[[bytes], Sequence[int]]
 """The tokens that are certain where these bytes must come next; none where it does not pay."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How many of each there may be.
-
-    Attributes:
-        states: numbers of states outside of quotes, from 1 on.
-        terms: of texts in quotes.
-        frames: of what is around a text in quotes.
-        kinds: of frames, by what they allow behind the quote.
-    """
-
-    states: int = 1 << 14
-    terms: int = 1 << 10
-    frames: int = 1 << 12
-    kinds: int = 1 << 6
-
-
-class Place(NamedTuple):
-    """Where a state's description belongs: a number of its own; or in quotes a frame, and the
-    description is that of the term and the kind of the frame."""
-
-    state: int = 0
-    frame: int = 0
-    term: int = 0
-    kind: int = 0
-
-
-@dataclass
-class Description:
-    """What is known of a state.
-
-    Attributes:
-        mask: the tokens that may be drawn, see ``TokenMasks.mask``, or the only one.
-        by_class: what is behind the tokens of each class, 0 where it is not known; empty if it is
-            of none.
-        pairs: of other tokens, what is behind each.
-        wide: whether there are many tokens, most of which have classes.
-        looked: whether tokens were looked up that have not been met.
-    """
-
-    mask: bytes | int
-    by_class: array[int] = field(default_factory=lambda: array("I"))
-    pairs: dict[int, int] = field(default_factory=dict)
-    wide: bool = False
-    looked: bool = True
 
 
 class Automaton:

@@ -26,7 +26,7 @@ SLACK = 32
 
 
 class Place(Protocol):
-    """Which description a state has, see ``webllm_py.grammar.automaton``."""
+    """Where a description belongs, see ``webllm_py.grammar.descriptions``."""
 
     @property
     def state(self) -> int:

@@ -9,7 +9,8 @@ import pytest
 from test_masks import END, GRAMMARS, TOKENS, allowed
 
 from webllm_py.grammar import Matcher, TokenMasks, regex_grammar, schema_grammar
-from webllm_py.grammar.automaton import Automaton, Sizes
+from webllm_py.grammar.automaton import Automaton
+from webllm_py.grammar.descriptions import Sizes
 from webllm_py.grammar.slices import CLASSES
 
 ITEM = {
