@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from served import ROOT, run_python
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "fetch"))
 
 from range_server import RangeServer, running_server
+
+from webllm_py.random_models.gguf import write_random_model
+from webllm_py.random_models.shapes import SHAPES
 
 PRELUDE = """
     import asyncio, json, random, time
@@ -257,6 +261,30 @@ def test_a_worker_that_does_not_begin_is_not_waited_for(run: Run) -> None:
         await file.close()
         [found, *workers()]
         """) == [True, 1, 0]  # fmt: skip
+
+
+def test_a_load_that_is_cancelled_leaves_no_worker(
+    run: Run, server: RangeServer, tmp_path: Path
+) -> None:
+    model = tmp_path / "tiny.gguf"
+    write_random_model(model, "tiny", SHAPES["tiny"], "q4_0")
+    server.files["tiny.gguf"] = model.read_bytes() + bytes(17_000_000)  # a large file
+    cancelled, left = run("""
+        import webllm_py
+
+        def cancel(progress):
+            if progress.stage == "weights":
+                task.cancel()
+
+        js.workers.length = 0
+        options = webllm_py.FetchOptions(keep=False)
+        url = base + "files/tiny.gguf"
+        task = asyncio.create_task(webllm_py.load(url, fetch=options, on_progress=cancel))
+        await asyncio.wait([task])
+        [task.cancelled(), workers()]
+        """)
+    assert (cancelled, left) == (True, [1, 0])
+    assert len(server.requests) == 2  # for the header, and for the worker's bytes
 
 
 def test_a_page_whose_policy_forbids_the_worker_reads_as_well(run: Run) -> None:
