@@ -60,7 +60,7 @@ async def stepped(executor: Executor, tokens: Sequence[int]) -> np.ndarray:
     for position, token in enumerate(tokens):
         await executor.cache.reserve(sequence, position + 1)
         executor.write_rows([Row(token, position)])
-        executor.device.replay(await executor.decoder.plan("logits"))
+        executor.device.replay(await executor.decoder.logits(1, executor.context_length))
         rows.append(await read_logits(executor))
     executor.cache.pages.release(sequence)
     return np.array(rows)

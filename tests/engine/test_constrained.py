@@ -74,13 +74,29 @@ async def test_the_text_is_that_of_single_steps(
     engine.loaded.token_masks.forget_states()
     monkeypatch.setattr(constrained.Constrained, "_explore", lambda self, seconds: 0.0)
     first = await text_of(engine, **fields)
-    assert any(reads), "states are met for the first time"
+    waits = len(reads)
     reads.clear()
     assert await text_of(engine, **fields) == first
-    # All of them are known, but what follows the end, and what leaves no choice.
+    # All states are known, but what follows the end, and what leaves no choice.
     assert sum(reads) <= (12 if form == "schema" else 1)
+    assert len(reads) < waits
     monkeypatch.setattr(Stepwise, "needed", True)
     assert await text_of(engine, **fields) == first
+
+
+@pytest.mark.parametrize("settings", ["greedy", "penalised"])
+async def test_what_the_gpu_does_not_know_stalls_it(
+    engine: Engine, settings: str, reads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it would where no token were waited for."""
+    fields = {"response_format": FORMATS["json"], **SETTINGS[settings]}
+    text = await text_of(engine, **fields)
+    assert await text_of(engine, **fields) == text
+    engine.loaded.token_masks.forget_states()
+    monkeypatch.setattr(constrained.Constrained, "_runs_ahead", lambda self: not self._spelled)
+    reads.clear()
+    assert await text_of(engine, **fields) == text
+    assert any(reads)
 
 
 async def test_what_leaves_no_choice_is_drawn_or_computed_together(

@@ -152,14 +152,15 @@ class Automaton:
 
     def certain(self, state: State) -> Sequence[int]:
         """The tokens that spell what must come next, if they are too many for this."""
-        spelling = self._spelling(state)
+        spelling = self.spelling(state)
         return spelling if len(spelling) > self._longest else ()
 
     def certain_behind(self, number: int) -> bool:
         """Whether there are such tokens in a state."""
         return bool(self.certain(self._states[number][0]))
 
-    def _spelling(self, state: State) -> Sequence[int]:
+    def spelling(self, state: State) -> Sequence[int]:
+        """The tokens that spell what must come next, or nothing."""
         found = self._spellings.get(state)
         if found is None:
             found = self._spellings[state] = self._spell(state.forced())
@@ -235,7 +236,7 @@ class Automaton:
     def described(self, number: int) -> Iterator[tuple[int, Description]]:
         """A state's description, behind those of the states that certainly follow."""
         state, _ = self._states[number]
-        for i in reversed(range(1, len(self._spelling(state)))):
+        for i in reversed(range(1, len(self.spelling(state)))):
             following = self.number(state, i)
             yield following, self.describe(following)
         yield number, self.describe(number)
@@ -246,7 +247,7 @@ class Automaton:
         known = self._descriptions.get(place)
         if known is None:
             state, spelled = self._states[number]
-            spelling = self._spelling(state)
+            spelling = self.spelling(state)
             known = self._spelled(state, spelling, spelled) if spelling else self._drawn(state)
             self._descriptions[place] = known
         return known

@@ -90,6 +90,9 @@ class Automaton(Protocol):
     def is_free(self, number: int) -> bool:
         """Whether the text is free in a state."""
 
+    def spelling(self, state: Any) -> Sequence[int]:
+        """The tokens that spell what must come next, or nothing."""
+
     def certain(self, state: Any) -> Sequence[int]:
         """Tokens that go through the model together."""
 

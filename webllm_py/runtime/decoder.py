@@ -101,21 +101,29 @@ class Decoder:
 
     async def plan(self, name: str, rows: int = 1) -> Plan:
         """A recorded plan: "head" (logits of the row that goes on), "first" (a draw for each of
-        ``rows`` from those), "sample" (a draw from the logits of each row) or "logits" (a forward
-        pass and its logits)."""
+        ``rows`` from those) or "sample" (a draw from the logits of each row)."""
         rows = self.executor.bucket(rows)
         make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
-        named = plan_name(name, self.adapted and name in ("head", "logits"))
+        named = plan_name(name, self.adapted and name == "head")
         return await self.executor.plan(self._owner, named, rows, make)
 
     async def step(self, rows: int, keys: int) -> Plan:
         """The plan of a decode step, a forward pass and draws, whose rows attend to at most so many
         keys."""
         rows = self.executor.bucket(rows)
-        fused = rows == 1 and keys <= self.executor.fused_keys
-        make = partial(self._step, rows, fused)
-        name = plan_name("fused step" if fused else "step", self.adapted)
+        make = partial(self._step, rows, self._fused(rows, keys))
+        name = plan_name("fused step" if self._fused(rows, keys) else "step", self.adapted)
         return await self.executor.plan(self._owner, name, rows, make)
+
+    async def logits(self, rows: int, keys: int) -> Plan:
+        """The plan of what a step does before its draws: a forward pass and its logits."""
+        rows = self.executor.bucket(rows)
+        make = partial(self._logits, rows, self._fused(rows, keys))
+        name = plan_name("fused logits" if self._fused(rows, keys) else "logits", self.adapted)
+        return await self.executor.plan(self, name, rows, make)
+
+    def _fused(self, rows: int, keys: int) -> bool:
+        return rows == 1 and keys <= self.executor.fused_keys
 
     def _head(self, rows: int) -> Sequence[Dispatch]:
         graph = self.executor.graph(rows, logits=self.drawing.logits, adapted=self.adapted)
@@ -138,7 +146,7 @@ class Decoder:
         masks = self.automaton.masks if self.automaton else None
         return [*self.sampler.draw(drawing, step, rows, masks=masks, shared=shared), *behind]
 
-    def _logits(self, rows: int, fused: bool = False) -> Sequence[Dispatch]:
+    def _logits(self, rows: int, fused: bool) -> Sequence[Dispatch]:
         return self.executor.forward(
             rows, logits=self.drawing.logits, fused=fused, adapted=self.adapted
         )

@@ -149,7 +149,7 @@ async def begun(
         for stats in member.stats:
             stats.prompt_tokens = len(prompt)
             stats.cached_tokens = min(len(prompt), sequences[0].read)
-        chunks = retrace(executor, sequences[0], prompt, said, fused=not steps.needed)
+        chunks = retrace(executor, sequences[0], prompt, said)
         async with aclosing(chunks):
             async for _ in chunks:
                 if member.interrupted():

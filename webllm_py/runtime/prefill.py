@@ -60,15 +60,10 @@ async def retrace(
     prompt: Sequence[int],
     said: Sequence[int] = (),
     slot: int = 0,
-    *,
-    fused: bool = True,
 ) -> AsyncGenerator[CachedSequence, None]:
     """Compute what a sequence lacks of a prompt, by ``prefill``, and of an answer that it got
     elsewhere: step by step as it was drawn, so that keys and values are the same to the bit.
     The newest token of that is left to the next step.
-
-    Args:
-        fused: whether that was by steps with the fewest dispatches; see ``Decoder.step``.
     """
     chunks = prefill(executor, sequence, prompt[sequence.read :], slot)
     async with aclosing(chunks):
@@ -78,8 +73,8 @@ async def retrace(
         await executor.cache.make_room(sequence, slot)
         position = len(sequence.tokens)
         await executor.cache.reserve(sequence, position + 1, slot)
-        few = fused and position < executor.fused_keys
-        plan = await executor.forward_plan(1, adapted=bool(sequence.adapters), fused=few)
+        fused = position < executor.fused_keys
+        plan = await executor.forward_plan(1, adapted=bool(sequence.adapters), fused=fused)
         executor.write_rows([Row(token, position, slot)])
         executor.device.replay(plan)
         sequence.tokens.append(token)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
+from webllm_py.gpu.device import Plan
 from webllm_py.models.step import Row
 from webllm_py.runtime.automaton import STALLED
 from webllm_py.runtime.decoder import Decoder
@@ -156,10 +157,42 @@ class Run:
         """Submit up to ``most`` more steps and the read-back of their tokens."""
         slot = self.issued % RING
         count = min(most, self.limit - self.issued, RING - slot)
+        if (left := self.executor.fused_keys - self.keys + 1) > 0:
+            count = min(
+                count, left
+            )  # which kernels compute a step is the same however many it is of
         await self.reserve(count)
-        plan = await self.decoder.step(len(self.active), self.base + self.issued + count)
+        plan = await self.decoder.step(len(self.active), self.keys + count - 1)
         self.device.replay(plan, count)
         self.submitted(count)
+
+    @property
+    def keys(self) -> int:
+        """What the row of the newest token attends to."""
+        return self.base + self.issued
+
+    async def draw_one(self) -> None:
+        """Draw a token of each answer, from logits that are there, with nothing in flight; and
+        submit the forward pass behind it."""
+        # The first draws of all are from one row of logits.
+        draw = "sample" if self.newest else "first"
+        self.device.replay(await self.decoder.plan(draw, len(self.active)))
+        self.submitted(1)
+        if self.issued < self.limit:
+            self.device.replay_in_parts(await self.forward_pass())
+
+    async def read_one(self) -> list[tuple[int, list[int]]]:
+        """The tokens that ``draw_one`` drew."""
+        _, read = await self.next_read()
+        if self.full:
+            await self.make_room()
+            self.device.replay(await self.forward_pass())
+        return read
+
+    async def forward_pass(self) -> Plan:
+        """The plan of the newest tokens' logits, with room for their keys and values."""
+        await self.reserve(0)
+        return await self.decoder.logits(len(self.active), self.keys)
 
     async def reserve(self, count: int) -> None:
         """Make room for so many more steps."""

@@ -164,19 +164,8 @@ class Stepwise:
                 self.sampler.rebias(self.rules[index].changes(), index)
             if self._processors:
                 await self._process()
-            # The first draws of all are from one row of logits.
-            draw = "sample" if run.newest else "first"
-            device.replay(await run.decoder.plan(draw, len(run.active)))
-            run.submitted(1)
-            if run.issued < run.limit:
-                await run.reserve(0)
-                device.replay_in_parts(await run.decoder.plan("logits", len(run.active)))
-            _, read = await run.next_read()
-            if run.full:
-                await run.make_room()
-                await run.reserve(0)
-                device.replay(await run.decoder.plan("logits", len(run.active)))
-            for index, tokens in read:
+            await run.draw_one()
+            for index, tokens in await run.read_one():
                 self._accept(index, tokens)
                 yield index, tokens
             if ended := [index for index in run.active if index in run.ended]:
@@ -189,7 +178,7 @@ class Stepwise:
         run.active = [index for index in run.active if index not in ended]
         if run.active and run.issued < run.max_tokens:
             run.executor.write_rows([run.row(index) for index in run.active])
-            run.device.replay(await run.decoder.plan("logits", len(run.active)))
+            run.device.replay(await run.forward_pass())
 
     def _accept(self, index: int, tokens: list[int]) -> None:
         for token in tokens:
