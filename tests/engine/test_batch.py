@@ -14,6 +14,7 @@ from model_files import Files
 import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
+from webllm_py.runtime.constrained import tables_of
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.generate import GenerationStats, generate
 from webllm_py.runtime.settings import SamplingSettings
@@ -39,6 +40,7 @@ async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
     async with await webllm_py.load(
         files.huggingface(SMALL), device=plain_device, kv_dtype="f32"
     ) as engine:
+        await tables_of(engine.loaded.executor)  # which are made once
         yield engine
 
 

@@ -230,10 +230,12 @@ class TestCancellation:
             answer = asyncio.create_task(engine.completions.create(**LONG))
             for _ in range(rounds):
                 await asyncio.sleep(0)
-            answer.cancel()
+            if not answer.cancel():
+                break  # a busy machine gives it many turns of the GPU for one of these
             with pytest.raises(asyncio.CancelledError):
                 await answer
             assert not engine._line.busy
+        assert rounds >= 12
 
     async def test_while_decoding(self, engine: Engine) -> None:
         answer = asyncio.create_task(engine.completions.create(**LONG))
