@@ -127,7 +127,7 @@ class Tokenizer:
             TokenizerError: an id is not in the vocabulary.
         """
         decoder = self.decoder(skip_special=skip_special)
-        return "".join(map(decoder.push, ids)) + decoder.flush()
+        return decoder.push_all(ids) + decoder.flush()
 
     def decoder(
         self,
