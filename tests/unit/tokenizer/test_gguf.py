@@ -137,7 +137,7 @@ def test_other_models_are_named(model: str, name: str) -> None:
         ({"merges": ["x y"]}, "'xy'"),
         ({"token_type": [1]}, "token_type"),
         ({"token_type": ["1"] * 300}, "token_type"),
-        ({"token_type": [-1] * 300}, "token_type holds what is no type"),
+        ({"token_type": [-1] * 300}, "token_type holds a number that is no type"),
         ({"bos_token_id": "1"}, "bos_token_id"),
         ({"add_bos_token": 1}, "add_bos_token"),
     ],
