@@ -70,7 +70,7 @@ class Constrained:
         self._most_ahead = FIRST_AHEAD
         self._near: deque[int] = deque(maxlen=MOST_WAITING)
         self._looked_at: set[int] = set()
-        self._left = STATES_AT_FIRST
+        self._left = 0  # states that may be told of beforehand
         self._has_logits = False  # those of the next draw, or they are being computed
         self._spelled: deque[int] = deque()  # tokens to come, of text that leaves no choice
         self._met: deque[tuple[Any, int | None]] = deque(maxlen=MOST_MET)
@@ -87,6 +87,8 @@ class Constrained:
         self.automaton = self.constraint.automaton(partial(spelled, self._vocabulary), longest)
         self.tables = await tables_of(run.executor)
         self.tables.use(self.automaton)
+        if not self._is_told(self.automaton.number(self.constraint.state)):
+            self._left = STATES_AT_FIRST  # else an answer before this one has been here
         self._spelled.clear()
         self._has_logits = not run.newest
         try:
@@ -189,15 +191,15 @@ class Constrained:
             before, arrived = arrived, time.perf_counter()
             stalled = run.stalled
             length += len(tokens)
+            for token in tokens:
+                self.constraint.accept(token)
+                self._at = self._lead(self._at, token)
             if stalled:
                 self._stalled_behind(length)
             else:
                 self._most_ahead = min(MOST_AHEAD, self._most_ahead + len(tokens))
                 if before:
                     run.paced((arrived - before - explored) / count)
-            for token in tokens:
-                self.constraint.accept(token)
-                self._at = self._lead(self._at, token)
             if tokens:
                 yield tokens
             if 0 in run.ended:
@@ -206,6 +208,8 @@ class Constrained:
 
     def _stalled_behind(self, length: int) -> None:
         """Draw conclusions from a stall behind so many tokens."""
+        if self._at and not self._to_be_told(self._at):
+            return  # it had to be
         self._most_ahead = max(1, self._most_ahead // 2)
         earned = STATES_A_STALL + length if length >= FEW else 0
         self._left = min(MOST_STATES, self._left + earned)
