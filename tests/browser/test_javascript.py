@@ -35,7 +35,7 @@ MODULE = """
       return Number(/^webllm_py_requests_processing (\\d+)/m.exec(text)[1]);
     };
     const until = async (condition) => {
-      for (const end = performance.now() + 20_000; !(await condition()); ) {
+      for (const end = performance.now() + 60_000; !(await condition()); ) {
         if (performance.now() > end) throw new Error(`waited in vain: ${condition}`);
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
