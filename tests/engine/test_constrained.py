@@ -9,6 +9,7 @@ import pytest
 from webllm_py import Engine
 from webllm_py.grammar.descriptions import Sizes
 from webllm_py.runtime import automaton, constrained
+from webllm_py.runtime.known_states import KnownStates
 from webllm_py.runtime.run import Run
 from webllm_py.runtime.stepwise import Stepwise
 
@@ -72,7 +73,7 @@ async def test_the_text_is_that_of_single_steps(
     """Also where nothing is known beforehand, and where all of it is."""
     fields = {"response_format": FORMATS[form], **SETTINGS[settings]}
     engine.loaded.token_masks.forget_states()
-    monkeypatch.setattr(constrained.Constrained, "_explore", lambda self, seconds: 0.0)
+    monkeypatch.setattr(KnownStates, "explore", lambda self, at, seconds: 0.0)
     first = await text_of(engine, **fields)
     waits = len(reads)
     reads.clear()
@@ -116,10 +117,10 @@ async def test_what_leaves_no_choice_is_drawn_or_computed_together(
 async def test_states_that_are_near_are_known_before(
     engine: Engine, reads: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    explore = constrained.Constrained._explore
+    explore = KnownStates.explore
     at_ease = 0.1  # seconds, however quick a step is
     monkeypatch.setattr(
-        constrained.Constrained, "_explore", lambda self, seconds: explore(self, at_ease)
+        KnownStates, "explore", lambda self, at, seconds: explore(self, at, at_ease)
     )
     fields = {"response_format": FORMATS["regex"], "temperature": 1, "seed": 3, "max_tokens": 40}
     engine.loaded.token_masks.forget_states()

@@ -17,9 +17,9 @@ __all__ = ["STALLED", "Automaton", "AutomatonTables", "Description"]
 STALLED = (1 << 32) - 1
 """In the place of a drawn token: the state before it is not known, and nothing was drawn."""
 ONLY = 1 << 31
-WORDS = 1 << 21
+WORDS = 1 << 20
 """Of the states' index and records."""
-MASKS_BYTES = 24 << 20
+MASKS_BYTES = 12 << 20
 MOST_MASKS = 2048
 SLACK = 32
 """Words behind a record, for tokens that are met later."""

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any
 
-from webllm_py.runtime.automaton import AutomatonTables, Description
+from webllm_py.runtime.automaton import AutomatonTables
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.known_states import KnownStates
 from webllm_py.runtime.run import MOST_AHEAD, Run
 from webllm_py.runtime.stepwise import Constraint, StepTimes, Vocabulary, in_slices, spelled
 
@@ -32,16 +32,9 @@ LONGEST, LONGEST_ON_CPU = 7, 1
 # met.
 SHARE = 0.4
 # Whoever stalls behind fewer tokens than FEW waits for so many, one by one: at first, and twice as
-# many each time that happens again, at most.
+# many each time that happens again, at most. Where all is new, what is looked at beforehand costs
+# more than the wait that it may save.
 FEW, FIRST_WAITS, MOST_WAITS = 4, 2, 32
-MOST_MET = 256  # tokens that the GPU was not told of yet; the oldest are forgotten
-# How many states are told of beforehand at first, and at most. A stall shows that more are needed:
-# so many, and as many as there were tokens before it; but none where these were few. Where all is
-# new, what is looked at beforehand costs more than the wait that it may save.
-STATES_AT_FIRST, MOST_STATES, STATES_A_STALL = 16, 32, 4
-# How many wait for their turn, and how much room they may take: what is met must have some, too.
-MOST_WAITING = 1024
-FILLED = 0.6
 
 
 class Constrained:
@@ -68,14 +61,10 @@ class Constrained:
         self._times = times
         self._free_elsewhere = free_elsewhere
         self._most_ahead = FIRST_AHEAD
-        self._near: deque[int] = deque(maxlen=MOST_WAITING)
-        self._looked_at: set[int] = set()
-        self._left = 0  # states that may be told of beforehand
         self._has_logits = False  # those of the next draw, or they are being computed
         self._spelled: deque[int] = deque()  # tokens to come, of text that leaves no choice
-        self._met: deque[tuple[Any, int | None]] = deque(maxlen=MOST_MET)
-        self._spare = 0.0  # seconds for these
         self._to_wait = self._waits = 0  # for so many tokens; for how many the last time
+        self._wait = run.seconds_a_step  # seconds of the last one
 
     async def tokens(self) -> AsyncGenerator[tuple[int, list[int]], None]:
         """Answers and their tokens, until the text is over; or its caller goes on elsewhere, and
@@ -85,10 +74,11 @@ class Constrained:
         on_cpu = run.device.info.is_cpu
         longest = LONGEST_ON_CPU if on_cpu else LONGEST
         self.automaton = self.constraint.automaton(partial(spelled, self._vocabulary), longest)
-        self.tables = await tables_of(run.executor)
-        self.tables.use(self.automaton)
-        if not self._is_told(self.automaton.number(self.constraint.state)):
-            self._left = STATES_AT_FIRST  # else an answer before this one has been here
+        tables = await tables_of(run.executor)
+        tables.use(self.automaton)
+        self.states = KnownStates(
+            self.automaton, tables, self.constraint.state, free_elsewhere=self._free_elsewhere
+        )
         self._spelled.clear()
         self._has_logits = not run.newest
         try:
@@ -102,7 +92,7 @@ class Constrained:
                         self.constraint.accept(token)
                     yield 0, list(certain)
                 elif self._runs_ahead():
-                    decoder.automaton = self.tables
+                    decoder.automaton = tables
                     async with aclosing(self._until_stalled()) as pieces:
                         async for tokens in pieces:
                             yield 0, tokens
@@ -118,17 +108,15 @@ class Constrained:
         """Tokens that go through the model together."""
         if self._spelled:
             return ()
-        return self.automaton.certain(self.constraint.state)[
-            : self.run.max_tokens - self.run.issued
-        ]
+        certain = self.automaton.certain(self.constraint.state)
+        return certain[: self.run.max_tokens - self.run.issued]
 
     def _runs_ahead(self) -> bool:
         """Whether the GPU knows the state, and is likely to know some behind it."""
         if self._to_wait:
             self._to_wait -= 1
             return False
-        number = 0 if self._spelled else self.automaton.number(self.constraint.state)
-        return bool(number) and self._is_told(number)
+        return not self._spelled and self.states.knows(self.constraint.state)
 
     async def _one(self) -> list[int]:
         """The next token, under a mask that the host gives."""
@@ -139,41 +127,31 @@ class Constrained:
         begun = time.perf_counter()
         if not self._spelled and (spelling := self.automaton.spelling(state)):
             self._spelled.extend(spelling)
-            self._met.append((state, None))
+            self.states.note(state, None)
         sampler = run.decoder.sampler
         mask = only(self._spelled[0], sampler.mask_bytes) if self._spelled else None
         sampler.mask(mask or self.constraint.mask())
         self._times.masks.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
         await run.draw_one()
         self._has_logits = True
-        self._tell_of_met()
+        spent = self.states.tell_of_noted(SHARE * min(self._wait, run.seconds_a_step))
         ((_, tokens),) = await run.read_one()
+        self._wait = time.perf_counter() - begun - spent
         for token in tokens:
             if self._spelled:
                 self._spelled.popleft()
             else:
-                self._met.append((state, token))
+                self.states.note(state, token)
             self.constraint.accept(token)
         return tokens
-
-    def _tell_of_met(self) -> None:
-        """Tell the GPU of states that were met and where their tokens led, for so long that waiting
-        takes little longer."""
-        self._spare = min(self._spare, 0.0) + SHARE * self.run.seconds_a_step
-        while self._met and self._spare > 0:
-            begun = time.perf_counter()
-            state, token = self._met.popleft()
-            if self.tables.filled > FILLED:
-                self._forget_all()
-            number = self.automaton.number(state)
-            if number and self._write(number) and token is not None:
-                self._lead(number, token)
-            self._spare -= time.perf_counter() - begun
 
     async def _until_stalled(self) -> AsyncGenerator[list[int], None]:
         """Tokens up to the first behind which the GPU does not know the state."""
         run = self.run
-        self._at = self._begin()
+        begun = time.perf_counter()
+        at = self.states.stand(self.constraint.state)
+        self._times.masks.append(time.perf_counter() - begun)
         if self._has_logits:
             run.device.replay(await run.decoder.plan("sample" if run.newest else "first"))
             run.submitted(1)
@@ -186,17 +164,17 @@ class Constrained:
             if not run.in_flight:
                 await run.make_room()
                 continue
-            explored = self._explore(SHARE * run.waiting * run.seconds_a_step)
+            explored = self.states.explore(at, SHARE * run.waiting * run.seconds_a_step)
             count, ((_, tokens),) = await run.next_read()
             before, arrived = arrived, time.perf_counter()
             stalled = run.stalled
             length += len(tokens)
             for token in tokens:
                 self.constraint.accept(token)
-                self._at = self._lead(self._at, token)
-            if stalled:
+                at = self.states.lead(at, token)
+            if stalled and (not at or self.states.may_know(at)):
                 self._stalled_behind(length)
-            else:
+            elif not stalled:
                 self._most_ahead = min(MOST_AHEAD, self._most_ahead + len(tokens))
                 if before:
                     run.paced((arrived - before - explored) / count)
@@ -207,102 +185,14 @@ class Constrained:
                 return
 
     def _stalled_behind(self, length: int) -> None:
-        """Draw conclusions from a stall behind so many tokens."""
-        if self._at and not self._to_be_told(self._at):
-            return  # it had to be
+        """Draw conclusions from a stall behind so many tokens, which need not have been."""
         self._most_ahead = max(1, self._most_ahead // 2)
-        earned = STATES_A_STALL + length if length >= FEW else 0
-        self._left = min(MOST_STATES, self._left + earned)
-        self._waits = min(2 * self._waits or FIRST_WAITS, MOST_WAITS) if length < FEW else 0
+        if length < FEW:
+            self._waits = min(2 * self._waits or FIRST_WAITS, MOST_WAITS)
+        else:
+            self._waits = 0
+            self.states.missed(length)
         self._to_wait = self._waits
-
-    def _begin(self) -> int:
-        """Tell the GPU of the state that the text is in."""
-        begun = time.perf_counter()
-        number = self.automaton.number(self.constraint.state)
-        if not number or not self._write(number):
-            self._forget_all()
-            number = self.automaton.number(self.constraint.state)
-            self._write(number)
-        self.tables.stand(number, self.automaton.place(number))
-        self._times.masks.append(time.perf_counter() - begun)
-        return number
-
-    def _forget_all(self) -> None:
-        """Make room in the tables, with nothing in flight that needs them."""
-        self.automaton.clear()
-        self.tables.clear()
-        self._near.clear()
-        self._looked_at.clear()
-
-    def _write(self, number: int) -> bool:
-        """Tell the GPU of a state; False: there is no room."""
-        return self._is_told(number) or all(
-            self._write_one(other, known) for other, known in self.automaton.described(number)
-        )
-
-    def _write_one(self, number: int, known: Description) -> bool:
-        place = self.automaton.place(number)
-        if not place.state and not self.tables.write_frame(place, self.automaton.ends(place.frame)):
-            return False
-        return self.tables.write(place, known)
-
-    def _is_told(self, number: int) -> bool:
-        return self.tables.knows(self.automaton.place(number))
-
-    def _lead(self, number: int, token: int) -> int:
-        """The state behind a token, 0 without one; the GPU is told if it did not know."""
-        new = not self.automaton.known(number, token)
-        behind = self.automaton.behind(number, token)
-        if new and behind:
-            self._write_one(number, self.automaton.describe(number))
-        return behind
-
-    def _explore(self, seconds: float) -> float:
-        """Tell the GPU of states that may come, for so long: the nearest ones first. How long it
-        took."""
-        begun = now = time.perf_counter()
-        if self._at and self._at not in self._looked_at:
-            known = self.automaton.describe(self._at)
-            if known.wide and not known.looked:
-                self._look_behind(self._at)
-            else:
-                self._near.appendleft(self._at)
-        while self._near and self._left > 0 and now < begun + seconds:
-            if self.tables.filled > FILLED:
-                self._near.clear()
-                break
-            number = self._near.popleft()
-            if self._is_told(number):
-                self._look_behind(number)
-            elif self._to_be_told(number):
-                self._left -= 1
-                self._write(number)
-                self._near.appendleft(number)
-            now = time.perf_counter()
-        return now - begun
-
-    def _look_behind(self, number: int) -> None:
-        """Tell the GPU of what is behind a state's tokens, and let the states there have a turn."""
-        if number in self._looked_at:
-            return
-        self._looked_at.add(number)
-        known = self.automaton.describe(number)
-        new = not known.looked
-        following = self.automaton.following(number)
-        if new:
-            self._write_one(number, known)
-        new_ones = [other for other in following if other not in self._looked_at]
-        if number == self._at:
-            self._near.extendleft(reversed(new_ones))
-        elif len(self._near) + len(new_ones) < MOST_WAITING:
-            self._near.extend(new_ones)
-
-    def _to_be_told(self, number: int) -> bool:
-        """Whether the GPU may go on from a state by itself."""
-        automaton = self.automaton
-        elsewhere = self._free_elsewhere and automaton.is_free(number)
-        return not elsewhere and not automaton.certain_behind(number)
 
 
 async def tables_of(executor: Executor) -> AutomatonTables:
