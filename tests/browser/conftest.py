@@ -121,10 +121,23 @@ def pyodide_chromium(
             yield runner
 
 
+def renew_tab(driver: Chrome) -> None:
+    """Go on in another tab, in a process of its own: what the old one's pages took is free again,
+    and a crash of theirs is over."""
+    old = driver.window_handles
+    driver.switch_to.new_window("tab")
+    new = driver.current_window_handle
+    for handle in old:
+        driver.switch_to.window(handle)
+        driver.close()
+    driver.switch_to.window(new)
+
+
 @pytest.fixture(scope="module")
 def pyodide(pyodide_chromium: SeleniumChromeRunner) -> SeleniumChromeRunner:
     """A new page, whose Python has nothing of the module before."""
     page = pyodide_chromium
+    renew_tab(page.driver)
     page.prepare_driver()
     page.javascript_setup()
     page.load_pyodide()
