@@ -16,6 +16,7 @@ from reference import forward, stored_as
 
 import webllm_py
 from webllm_py.gpu import Device
+from webllm_py.runtime import pieces
 
 GGUF = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q8_0"]
 
@@ -145,3 +146,17 @@ async def test_quantized_by_patterns_of_names(tmp_path: Path, device: Device) ->
     ):
         with pytest.raises(ValueError, match=message):
             await webllm_py.load(folder, device=device, quantize=wrong)
+
+
+@pytest.mark.parametrize("quantize", ["q8", "q4"])
+async def test_weights_are_never_held_twice(
+    files: Files, device: Device, monkeypatch: pytest.MonkeyPatch, quantize: Any
+) -> None:
+    """On their way to fewer bits they pass through a small buffer, whatever they sum to."""
+    monkeypatch.setattr(pieces, "MOST_BYTES", 1 << 16)
+    floats = sum(weight.nbytes for weight in weights_of(FORMATS).values())
+    source = files.huggingface(FORMATS, "F32")
+    async with await webllm_py.load(source, device=device, quantize=quantize) as engine:
+        owner = engine.loaded.owner
+        print(f"{floats} bytes of floats; {owner.most_bytes - owner.nbytes} more than in the end")
+        assert owner.most_bytes - owner.nbytes < floats / 4
