@@ -18,7 +18,14 @@ from webllm_py.runtime.automaton import AutomatonTables
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.known_states import KnownStates
 from webllm_py.runtime.run import MOST_AHEAD, Run
-from webllm_py.runtime.stepwise import Constraint, StepTimes, Vocabulary, in_slices, spelled
+from webllm_py.runtime.stepwise import (
+    Constraint,
+    StepTimes,
+    Vocabulary,
+    allows_any,
+    in_slices,
+    spelled,
+)
 
 __all__ = ["Constrained"]
 
@@ -84,7 +91,7 @@ class Constrained:
         try:
             if self._has_logits:
                 run.device.replay(await decoder.plan("head"))
-            while run.active and run.issued < run.max_tokens and any(self.constraint.mask()):
+            while run.active and run.issued < run.max_tokens and self._goes_on():
                 if certain := self._certain():
                     await run.put(certain, pending=not self._has_logits)
                     self._has_logits = True
@@ -103,6 +110,10 @@ class Constrained:
                     return
         finally:
             decoder.automaton = None
+
+    def _goes_on(self) -> bool:
+        """Whether a token may follow; what is being spelled needs no mask to tell."""
+        return bool(self._spelled) or allows_any(self.constraint.mask())
 
     def _certain(self) -> Sequence[int]:
         """Tokens that go through the model together."""
