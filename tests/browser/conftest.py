@@ -7,6 +7,7 @@ serves all tests that run Python, each module of them on a new page.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,3 +156,10 @@ def python(pyodide: SeleniumChromeRunner) -> SeleniumChromeRunner:
         await micropip.install("{pyodide.base_url}/{wheel}")
         """)
     return pyodide
+
+
+@pytest.fixture(scope="module")
+def selenium(request: pytest.FixtureRequest, python: SeleniumChromeRunner) -> SeleniumChromeRunner:
+    """The same, once it has run the Python that the module's tests begin with."""
+    python.run_async(textwrap.dedent(request.module.PRELUDE))
+    return python

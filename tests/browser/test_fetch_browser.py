@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import random
 import sys
-import textwrap
 import zlib
 from collections.abc import Callable, Iterator
 from hashlib import md5
@@ -53,13 +52,6 @@ Run = Callable[..., Any]
 def server() -> Iterator[RangeServer]:
     with running_server() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def selenium(python: Any) -> Any:
-    """Pyodide with the wheel."""
-    python.run_async(textwrap.dedent(PRELUDE))
-    return python
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -80,13 +79,6 @@ Run = Callable[..., Any]
 def server() -> Iterator[RangeServer]:
     with running_server() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def selenium(python: Any) -> Any:
-    """Pyodide with the wheel."""
-    python.run_async(textwrap.dedent(PRELUDE))
-    return python
 
 
 @pytest.fixture

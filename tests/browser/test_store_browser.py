@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,13 +49,6 @@ Run = Callable[..., Any]
 def server() -> Iterator[HostileServer]:
     with hostile_server({"f": FILE, "g": FILE}) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def selenium(python: Any) -> Any:
-    """Pyodide with the wheel."""
-    python.run_async(textwrap.dedent(PRELUDE))
-    return python
 
 
 @pytest.fixture
