@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from array import array
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["floats", "shaped"]
+__all__ = ["floats", "in_base64", "shaped"]
 
 
 def shaped(data: bytearray, *shape: int) -> Any:
@@ -16,6 +17,12 @@ def shaped(data: bytearray, *shape: int) -> Any:
     except ImportError:
         return memoryview(data).cast("f", shape)
     return np.frombuffer(data, np.float32).reshape(shape)
+
+
+def in_base64(values: Any) -> dict[str, Any]:
+    """A float32 array for JSON: its dtype, shape, and bytes, row-major and little-endian."""
+    data = base64.b64encode(values.tobytes()).decode("ascii")
+    return {"dtype": "float32", "shape": [*values.shape], "base64": data}
 
 
 def floats(values: Any) -> array[float]:

@@ -98,7 +98,7 @@ def test_the_chat_page_shows_a_model_images(page: Page, site: TestSite, tmp_path
             wait_until(lambda: page.all("#attachments img"), 10, "a thumbnail")
         page.ask("what?", seconds=150)
         used.append(int(page.text("#status-context dd").split()[0]))
-        assert page.last_answer, "the page leaves a question without an answer out of the next prompt"
+        assert page.last_answer, "a question without one is left out of the next prompt"
     assert used[1] > used[0] + 4
     page.ask("and now?", seconds=150)
     assert int(page.js("return document.body.dataset.cachedTokens")) >= used[1] - 5

@@ -197,7 +197,7 @@ async def test_refused_by_name(exact: Engine, call: Any, param: str) -> None:
 
 
 async def test_more_than_can_be_returned(exact: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webllm_py.engine.open_box.MOST_BYTES", 4 * 3 * 2 * HIDDEN)
+    monkeypatch.setattr("webllm_py.engine.inspected.MOST_BYTES", 4 * 3 * 2 * HIDDEN)
     await exact.inspect([1, 2], output_hidden_states=True)
     with pytest.raises(RequestError, match="MiB"):
         await exact.inspect([1, 2, 3], output_hidden_states=True)

@@ -54,6 +54,8 @@ GENERATION_FIELDS = SAMPLING_FIELDS | {
     "prompt_lookup",
     "response_format",
     "resumable",
+    "return_attentions",
+    "return_hidden_states",
     "steering",
     "stop",
     "stream",
@@ -103,22 +105,13 @@ UNSUPPORTED = frozenset(
         "hooks",
         "modalities",
         "moderation",
-        "return_attentions",
-        "return_hidden_states",
         "verbosity",
         "web_search_options",
     }
 )
-_ASKS_FOR_NOTHING: Mapping[str, Any] = {
-    "modalities": ["text"],
-    "return_attentions": False,
-    "return_hidden_states": False,
-}
+_ASKS_FOR_NOTHING: Mapping[str, Any] = {"modalities": ["text"]}
 _INSTEAD: Mapping[str, str] = {
     "hooks": "are not for requests: engine.inspect(text, hooks=...) takes them.",
-    "return_attentions": "is not done: engine.inspect(text, output_attentions=True) gives them.",
-    "return_hidden_states": "is not done: engine.inspect(text, output_hidden_states=True) "
-    "gives them.",
 }
 
 

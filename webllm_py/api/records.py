@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
+from webllm_py.arrays import in_base64
+
 __all__ = ["OPTIONAL", "Record"]
 
 
@@ -45,7 +47,11 @@ class Record(Mapping[str, Any]):
         return sum(1 for _ in self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and lists, ready for ``json.dumps``: what OpenAI's interface sends."""
+        """Plain dicts and lists, ready for ``json.dumps``: what OpenAI's interface sends.
+
+        An array is ``{"dtype": "float32", "shape": [...], "base64": "..."}``, row-major and
+        little-endian.
+        """
         return {name: _plain(value) for name, value in self.items()}
 
     def to_json(self, *, indent: int | None = 2) -> str:
@@ -60,4 +66,4 @@ def _plain(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return value
+    return in_base64(value) if hasattr(value, "tobytes") else value

@@ -78,6 +78,8 @@ class GenerationRequest:
             ``RequestTimeoutError`` is raised; None to wait for as long as it takes.
         resumable: whether the answer is kept while it is given, so that it can be finished when
             the process ends; a text names it.
+        return_hidden_states: whether each choice comes with what left every layer.
+        return_attentions: whether it comes with what every head attended to.
     """
 
     model: str | None = None
@@ -96,6 +98,13 @@ class GenerationRequest:
     adapters: AdapterChoice | None = None
     timeout: float | None = None
     resumable: bool | str = False
+    return_hidden_states: bool = False
+    return_attentions: bool = False
+
+    @property
+    def inspects(self) -> bool:
+        """Whether a choice's tokens go through the model once more, to be looked at."""
+        return self.return_hidden_states or self.return_attentions
 
     @property
     def drawn(self) -> int:
@@ -108,7 +117,7 @@ class GenerationRequest:
         that each of them would have to wait for, or that counts steps."""
         sampling = self.sampling
         each = sampling.logits_processors or sampling.has_rules or sampling.min_tokens
-        own = each or self.grammar or self.steering or self.logprobs is not None
+        own = each or self.grammar or self.steering or self.inspects or self.logprobs is not None
         return not own and self.drawn == self.n
 
     def check_layers(self, layers: int, hidden_size: int) -> None:
@@ -276,6 +285,8 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "adapters": adapter_choice(present),
         "timeout": timeout(present),
         "resumable": resumable(present),
+        "return_hidden_states": bool(switch(present, "return_hidden_states", False)),
+        "return_attentions": bool(switch(present, "return_attentions", False)),
     }
 
 

@@ -1,7 +1,9 @@
 """Responses in OpenAI's shapes: its field names, its types, its values of ``object``.
 
 Extensions: ``usage.timings`` and, if asked for, WebLLM's ``usage.extra``, the finish reason
-``abort`` for a generation that was interrupted (WebLLM's too), and ``reasoning_content``.
+``abort`` for a generation that was interrupted (WebLLM's too), ``reasoning_content``, and where a
+request returns hidden states or attentions, these and their ``token_ids`` (``Inspected``) in each
+choice that has ended.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import json
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from webllm_py.api.logprobs import ChoiceLogprobs, CompletionLogprobs
 from webllm_py.api.records import OPTIONAL, Record
@@ -150,6 +152,9 @@ class Choice(Record):
     index: int
     message: ChatCompletionMessage
     logprobs: ChoiceLogprobs | None = None
+    token_ids: list[int] | None = field(default=None, metadata=OPTIONAL)
+    hidden_states: Any = field(default=None, metadata=OPTIONAL)
+    attentions: Any = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +193,9 @@ class ChunkChoice(Record):
     index: int
     finish_reason: FinishReason | None = None
     logprobs: ChoiceLogprobs | None = None
+    token_ids: list[int] | None = field(default=None, metadata=OPTIONAL)
+    hidden_states: Any = field(default=None, metadata=OPTIONAL)
+    attentions: Any = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +219,9 @@ class CompletionChoice(Record):
     index: int
     text: str
     logprobs: CompletionLogprobs | None = None
+    token_ids: list[int] | None = field(default=None, metadata=OPTIONAL)
+    hidden_states: Any = field(default=None, metadata=OPTIONAL)
+    attentions: Any = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)

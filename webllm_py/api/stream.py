@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
+from webllm_py.api.inspected import NOT_INSPECTED, Inspected
 from webllm_py.api.logprobs import (
     ChoiceLogprobs,
     ScoredToken,
@@ -52,6 +53,7 @@ class Finished(NamedTuple):
     text: str
     reason: FinishReason
     scores: Scores = None
+    inspected: Inspected = NOT_INSPECTED
 
 
 class Responses(Protocol[WholeT, PieceT]):
@@ -67,8 +69,10 @@ class Responses(Protocol[WholeT, PieceT]):
         """The next text of a choice, with its tokens' log-probabilities if these are wanted; what
         is held back comes later."""
 
-    def finish(self, index: int, reason: FinishReason) -> list[PieceT]:
-        """The end of a choice."""
+    def finish(
+        self, index: int, reason: FinishReason, inspected: Inspected = NOT_INSPECTED
+    ) -> list[PieceT]:
+        """The end of a choice, with what the request returns of the model at work."""
 
     def usage(self, usage: Usage) -> PieceT:
         """The last piece, without choices, where the request asked for the usage."""
@@ -102,11 +106,13 @@ class ChatResponses:
         deltas.scores += scores or ()
         return self._pieces(index, deltas, deltas.push(text))
 
-    def finish(self, index: int, reason: FinishReason) -> list[ChatCompletionChunk]:
+    def finish(
+        self, index: int, reason: FinishReason, inspected: Inspected = NOT_INSPECTED
+    ) -> list[ChatCompletionChunk]:
         ending = self._deltas.pop(index)
         pieces = self._pieces(index, ending, ending.end())
         reason = reason_of(reason, called=ending.calls > 0)
-        last = ChunkChoice(ChoiceDelta(), index, reason, ending.logprobs())
+        last = ChunkChoice(ChoiceDelta(), index, reason, ending.logprobs(), *inspected)
         return [*pieces, self._chunk(last)]
 
     def _pieces(
@@ -128,7 +134,7 @@ class ChatResponses:
         )
 
     def _choice(self, finished: Finished, index: int) -> Choice:
-        text, reason, scores = finished
+        text, reason, scores, inspected = finished
         parser = self._parser()
         reply = Reply.of([*parser.push(text), *parser.end()])
         calls = [ToolCall(new_call_id(), FunctionCall(given, name)) for name, given in reply.calls]
@@ -138,7 +144,7 @@ class ChatResponses:
             tool_calls=calls or None,
         )
         reason = reason_of(reason, called=bool(calls))
-        return Choice(reason, index, message, chat_logprobs(scores))
+        return Choice(reason, index, message, chat_logprobs(scores), *inspected)
 
     def _chunk(self, *choices: ChunkChoice, usage: Usage | None = None) -> ChatCompletionChunk:
         return ChatCompletionChunk(self.id, list(choices), self.created, self._model, usage=usage)
@@ -203,8 +209,10 @@ class CompletionResponses:
         logprobs = completion_logprobs(scores)
         return [self._completion([CompletionChoice(None, index, text, logprobs)])]
 
-    def finish(self, index: int, reason: FinishReason) -> list[Completion]:
-        return [self._completion([CompletionChoice(reason, index, "")])]
+    def finish(
+        self, index: int, reason: FinishReason, inspected: Inspected = NOT_INSPECTED
+    ) -> list[Completion]:
+        return [self._completion([CompletionChoice(reason, index, "", None, *inspected)])]
 
     def usage(self, usage: Usage) -> Completion:
         return self._completion([], usage)
@@ -212,8 +220,10 @@ class CompletionResponses:
     def whole(self, choices: Sequence[Finished], usage: Usage) -> Completion:
         return self._completion(
             [
-                CompletionChoice(reason, index, text, completion_logprobs(scores))
-                for index, (text, reason, scores) in enumerate(choices)
+                CompletionChoice(
+                    one.reason, index, one.text, completion_logprobs(one.scores), *one.inspected
+                )
+                for index, one in enumerate(choices)
             ],
             usage,
         )

@@ -18,6 +18,7 @@ from webllm_py.api import (
     StopFilter,
     Usage,
 )
+from webllm_py.api.inspected import NOT_INSPECTED, Inspected
 from webllm_py.engine.choice import Choice, Placed
 from webllm_py.engine.draws import Drawer, Revived
 from webllm_py.engine.prompts import Prompt
@@ -132,9 +133,14 @@ class Answer:
                         if text or scores:
                             for piece in self.responses.text(choice.index, text, scores):
                                 yield piece
-                        if choice.finish:
+                        if choice.finish and not self.request.inspects:
                             for piece in self.responses.finish(choice.index, choice.finish):
                                 yield piece
+                for choice in choices if self.request.inspects else ():  # not beside other steps
+                    seen = await self._inspected(choice, prompt)
+                    finish = choice.finish or "length"
+                    for piece in self.responses.finish(choice.index, finish, seen):
+                        yield piece
         if self.request.include_usage:
             yield self.responses.usage(self.usage())
 
@@ -146,7 +152,12 @@ class Answer:
                     async for choice, text in texts:
                         choice.text.append(text)
         finished = [
-            Finished("".join(choice.text), choice.finish or "length", self._scores(choice))
+            Finished(
+                "".join(choice.text),
+                choice.finish or "length",
+                self._scores(choice),
+                await self._inspected(choice, self.prompts[choice.index // self.request.drawn]),
+            )
             for choice in self._best()
         ]
         return self.responses.whole(finished, self.usage())
@@ -176,6 +187,19 @@ class Answer:
             )
             for offset, found in choice.placed()
         ]
+
+    async def _inspected(self, choice: Choice, prompt: Prompt) -> Inspected:
+        """The model at work on a choice, if it is wanted; not while steps are under way."""
+        if not self.request.inspects:
+            return NOT_INSPECTED
+        from webllm_py.engine.inspected import inspected  # not before: a page's snapshot is small
+
+        tokens = [*prompt.tokens, *choice.tokens]
+        return await self.drawer.surviving(
+            lambda executor: inspected(
+                executor, self.request, tokens, self.interrupted, self.drawer.adapters()
+            )
+        )
 
     def usage(self) -> Usage:
         """Tokens and times of everything so far."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.api import AdapterChoice, adapter_choice
 from webllm_py.arrays import floats, shaped
+from webllm_py.engine.inspected import attending, check_size, longest_inspected
 from webllm_py.errors import ContextLengthError, RequestError
-from webllm_py.models.kv_cache import longest_context
 from webllm_py.runtime.logits import all_logits
 from webllm_py.runtime.pages import Mix
 from webllm_py.units import counted
@@ -28,8 +28,7 @@ Hook: TypeAlias = Callable[[int, range, Any], Any]
 """Layer, positions, hidden rows (positions, hidden) -> rows to go on with, or None for these, which
 may have been changed in place."""
 
-# Of what one call returns.
-MOST_BYTES = 1 << 30
+FEWER = "ask for fewer layers or positions, or a shorter text"
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,7 @@ class OpenBox:
         output_logits: bool = False,
         layers: Iterable[int] | None = None,
         hooks: Mapping[int, Hook] | None = None,
+        adapters: Mapping[str, float] | Sequence[str] = (),
     ) -> Inspection:
         """Run a text through the model and look inside, in float32 as ``logits`` does.
 
@@ -115,10 +115,11 @@ class OpenBox:
             hooks: by layer, a function that is called with ``(layer, positions, hidden)`` when rows
                 leave it, some positions at a time in order, and may change them in place or return
                 others, (len(positions), hidden): what comes after sees these.
+            adapters: as a request has them: names and scales, or names.
 
         Raises:
-            RequestError: ids or layers that the model does not have; more than 1 GiB to return; or
-                ``interrupt`` or ``unload`` was called meanwhile.
+            RequestError: ids, layers or adapters that the model does not have; more than 1 GiB to
+                return; or ``interrupt`` or ``unload`` was called meanwhile.
             DeviceLostError: that happened with hooks, which are not called twice; ask again.
             ContextLengthError: more than the context holds, or than a cache in float32 does.
         """
@@ -137,7 +138,7 @@ class OpenBox:
             "attentions": bool(seen),
             "logits": output_logits,
         }
-        check_size([shape for name, shape in shapes.items() if asked[name]])
+        check_size([shape for name, shape in shapes.items() if asked[name]], "ids", FEWER)
         called = whole_numbers(hooks or (), config.n_layers, "hooks")
         found = await self._inspected(
             tokens,
@@ -147,6 +148,7 @@ class OpenBox:
                 attentions=seen,
                 hooks={layer: called_with_rows((hooks or {})[layer]) for layer in called},
             ),
+            adapters,
         )
         arrays = {
             name: shaped(getattr(found, name), *shape) if asked[name] else None
@@ -166,7 +168,7 @@ class OpenBox:
                 that is in float16.
         """
         model, executor = self.loaded, self.loaded.executor
-        device, config = executor.device, executor.model.config
+        config = executor.model.config
         try:
             # index() takes numpy's integers too.
             tokens = model.tokenizer.encode(ids) if isinstance(ids, str) else [*map(index, ids)]
@@ -176,7 +178,7 @@ class OpenBox:
         if isinstance(ids, bytes) or not tokens or not 0 <= min(tokens) <= max(tokens) <= last:
             problem = f"ids must be a text or token ids from 0 to {last}, at least one"
             raise RequestError(problem, param="ids")
-        limit = min(executor.context_length, longest_context(config, device, "f32"))
+        limit = longest_inspected(executor)
         if len(tokens) > limit:
             raise ContextLengthError(
                 f"{what} can be had of {counted(limit, 'token')} here, and ids has {len(tokens):,}",
@@ -191,14 +193,14 @@ class OpenBox:
             RequestError: layers that the model does not have, or that have none.
         """
         config = self.loaded.executor.model.config
-        seen = whole_numbers(layers, config.n_layers, "layers")
-        without = [layer for layer in seen if config.kind(layer).delta]
+        seen, attend = whole_numbers(layers, config.n_layers, "layers"), attending(config)
+        without = [layer for layer in seen if layer not in attend]
         if layers is not None and without:
             raise RequestError(
                 f"layer {without[0]} is a gated delta net, which has a state and no attention",
                 param="layers",
             )
-        return [layer for layer in seen if layer not in without]
+        return [layer for layer in seen if layer in attend]
 
     async def logit_lens(
         self,
@@ -206,6 +208,7 @@ class OpenBox:
         *,
         positions: Iterable[int] | None = None,
         layers: Iterable[int] | None = None,
+        adapters: Mapping[str, float] | Sequence[str] = (),
     ) -> Any:
         """What the model would say next if it ended early: its final norm and output layer, of the
         hidden states between layers. float32 (states, positions, vocab).
@@ -215,6 +218,7 @@ class OpenBox:
             positions: of the text, in rising order; None for all.
             layers: after how many layers, in rising order: 0 is the embeddings, all of them give
                 what ``logits`` does; None for every number of them.
+            adapters: as a request has them: names and scales, or names.
 
         Raises:
             RequestError, ContextLengthError: as ``inspect``.
@@ -226,15 +230,20 @@ class OpenBox:
         states = whole_numbers(layers, config.n_layers + 1, "layers")
         rows = whole_numbers(positions, len(tokens), "positions")
         shape = (len(states), len(rows), config.vocab_size)
-        check_size([shape])
-        found = await self._inspected(tokens, Wanted(lens=states, positions=rows))
+        check_size([shape], "ids", FEWER)
+        found = await self._inspected(tokens, Wanted(lens=states, positions=rows), adapters)
         return shaped(found.lens, *shape)
 
-    async def _inspected(self, tokens: Sequence[int], wanted: Wanted) -> Found:
+    async def _inspected(
+        self, tokens: Sequence[int], wanted: Wanted, adapters: Mapping[str, float] | Sequence[str]
+    ) -> Found:
         from webllm_py.runtime.inspection import inspect
 
+        choice = adapter_choice({"adapters": adapters})
+
         async def passed() -> Found | None:
-            return await inspect(self.loaded.executor, tokens, wanted, lambda: place.interrupted)
+            executor, mix = self.loaded.executor, self._mix(choice)
+            return await inspect(executor, tokens, wanted, lambda: place.interrupted, mix)
 
         async with self._line.join() as place:
             # Hooks have seen, and may have counted, what came before the device was lost.
@@ -259,22 +268,6 @@ def whole_numbers(given: Iterable[int] | None, end: int, param: str) -> list[int
     if found and not 0 <= found[0] <= found[-1] < end:
         raise RequestError(f"{param} must be whole numbers from 0 to {end - 1}", param=param)
     return found
-
-
-def check_size(shapes: Iterable[tuple[int, ...]]) -> None:
-    """Raise RequestError for more than can be returned."""
-    total = 0
-    for shape in shapes:
-        elements = 1
-        for length in shape:
-            elements *= length
-        total += 4 * elements
-    if total > MOST_BYTES:
-        raise RequestError(
-            f"that would return {total >> 20:,} MiB, and {MOST_BYTES >> 20:,} are the most; ask "
-            "for fewer layers or positions, or a shorter text",
-            param="ids",
-        )
 
 
 def called_with_rows(hook: Hook) -> Callable[[int, range, array[float]], array[float]]:

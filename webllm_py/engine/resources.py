@@ -18,6 +18,7 @@ from webllm_py.api import (
 )
 from webllm_py.api.stream import Identity
 from webllm_py.engine.answers import Asked
+from webllm_py.engine.inspected import check_inspected
 from webllm_py.engine.prompts import (
     Prompt,
     completion_prompt,
@@ -97,7 +98,9 @@ class ChatCompletions:
         ``no_repeat_ngram_size``, ``dry_*``, ``xtc_*``, ``mirostat*``, ``min_tokens``, ``grammar``,
         ``ignore_eos``, ``adapters``, ``lora``, ``prompt_lookup``, ``logits_processors``,
         ``timeout``, ``chat_template_kwargs``, ``enable_thinking``, ``add_generation_prompt``,
-        ``continue_final_message`` (the answer goes on with the last message, an assistant's).
+        ``continue_final_message`` (the answer goes on with the last message, an assistant's),
+        ``return_hidden_states``, ``return_attentions`` (of the prompt and the answer, with their
+        ``token_ids`` in each choice: ``webllm_py.api.inspected``).
         Calls of ``tools`` and, as ``reasoning_content``, reasoning come apart from the content.
         What spells a special token in a message becomes that token, as with Hugging Face's
         templates. With ``resumable`` (true, or a name) the answer is kept while it is given, and
@@ -151,11 +154,13 @@ class ChatCompletions:
             request = replace(request, grammar=grammar)
         parser = partial(dialect.parser, text, request.calls)
         continues, shown = request.continue_final_message, frozenset(model.controls)
+        prompt = Prompt(tokens, continues=continues, shown=shown, images=images)
+        check_inspected(request, model.executor, [prompt])
         return Asked(
             "chat",
             fields,
             request,
-            [Prompt(tokens, continues=continues, shown=shown, images=images)],
+            [prompt],
             ChatResponses(request.model or engine.name, parser, identity),
         )
 
@@ -192,6 +197,7 @@ class Completions:
             prompt = completion_prompt(model.tokenizer, request, given)
             engine.check_length(prompt.tokens, "prompt")
             prompts.append(prompt)
+        check_inspected(request, model.executor, prompts)
         responses = CompletionResponses(request.model or engine.name, identity)
         return Asked("completion", fields, request, prompts, responses)
 

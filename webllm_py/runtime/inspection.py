@@ -20,6 +20,7 @@ from webllm_py.models.graph import Graph
 from webllm_py.models.step import consecutive
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.logits import ROWS, other_caches
+from webllm_py.runtime.pages import Mix
 
 __all__ = ["Found", "Hook", "Wanted", "inspect"]
 
@@ -59,7 +60,11 @@ class Found:
 
 
 async def inspect(
-    executor: Executor, tokens: Sequence[int], wanted: Wanted, interrupted: Callable[[], bool]
+    executor: Executor,
+    tokens: Sequence[int],
+    wanted: Wanted,
+    interrupted: Callable[[], bool],
+    adapters: Mix = (),
 ) -> Found | None:
     """Run tokens through the model in float32, beside the cache, and find what is wanted.
 
@@ -69,7 +74,7 @@ async def inspect(
         GPUOutOfMemoryError: no memory for the keys and values.
     """
     scratch = BufferOwner(executor.device)
-    inspector = Inspector(executor, tokens, wanted, scratch)
+    inspector = Inspector(executor, tokens, wanted, adapters, scratch)
     try:
         await inspector.prepare()
         for start in range(0, len(tokens), inspector.rows):
@@ -91,9 +96,15 @@ class Inspector:
     """
 
     def __init__(
-        self, executor: Executor, tokens: Sequence[int], wanted: Wanted, scratch: BufferOwner
+        self,
+        executor: Executor,
+        tokens: Sequence[int],
+        wanted: Wanted,
+        adapters: Mix,
+        scratch: BufferOwner,
     ):
         self.executor, self.tokens, self.wanted = executor, tokens, wanted
+        self.adapters = adapters
         self.device, self.config = executor.device, executor.model.config
         self.rows = min(ROWS, executor.chunk)
         config, length = self.config, len(tokens)
@@ -116,6 +127,7 @@ class Inspector:
     async def prepare(self) -> None:
         """Record every layer."""
         await self.device.check()
+        self.executor.use_adapters((0,), self.adapters, alone=True)
         model, wanted = self.executor.model, self.wanted
         await self.record("embed", model.embed)
         for layer in range(self.config.n_layers):
@@ -126,7 +138,8 @@ class Inspector:
 
     async def record(self, name: str | int, make: Callable[[Graph], None], **more: Any) -> None:
         """A plan of some operations."""
-        graph = self.executor.graph(self.rows, kv_format="f32", gemm="plain", **self.others, **more)
+        others = {**self.others, **more, "adapted": bool(self.adapters)}
+        graph = self.executor.graph(self.rows, kv_format="f32", gemm="plain", **others)
         make(graph)
         self.plans[name] = await self.device.record(f"inspected {name}", graph.dispatches)
 

@@ -253,6 +253,8 @@ export interface SamplingFields {
   stream_options?: { include_usage?: boolean } | null;
   response_format?: { type: string; [name: string]: unknown } | null;
   timeout?: number | null;
+  return_hidden_states?: boolean | null;
+  return_attentions?: boolean | null;
   [name: string]: unknown;
 }
 
@@ -298,6 +300,22 @@ export interface ToolCall {
   function: { name: string; arguments: string };
 }
 
+/** float32, row-major, little-endian. */
+export interface ArrayInBase64 {
+  dtype: "float32";
+  shape: number[];
+  base64: string;
+}
+
+/** Of the prompt and the answer, in choices that have ended, where the request asks for it. */
+export interface Inspected {
+  token_ids?: number[];
+  /** (layers + 1, tokens, hidden) */
+  hidden_states?: ArrayInBase64;
+  /** (layers, heads, tokens, tokens) */
+  attentions?: ArrayInBase64;
+}
+
 export type FinishReason = "stop" | "length" | "tool_calls" | "abort";
 
 export interface Usage {
@@ -313,7 +331,7 @@ export interface ChatCompletion {
   object: "chat.completion";
   created: number;
   model: string;
-  choices: {
+  choices: (Inspected & {
     index: number;
     finish_reason: FinishReason;
     message: {
@@ -323,7 +341,7 @@ export interface ChatCompletion {
       tool_calls?: ToolCall[];
     };
     logprobs: unknown;
-  }[];
+  })[];
   usage: Usage;
 }
 
@@ -332,7 +350,7 @@ export interface ChatCompletionChunk {
   object: "chat.completion.chunk";
   created: number;
   model: string;
-  choices: {
+  choices: (Inspected & {
     index: number;
     finish_reason: FinishReason | null;
     delta: {
@@ -342,7 +360,7 @@ export interface ChatCompletionChunk {
       tool_calls?: (Partial<ToolCall> & { index: number })[];
     };
     logprobs?: unknown;
-  }[];
+  })[];
   usage?: Usage | null;
 }
 
@@ -351,7 +369,12 @@ export interface Completion {
   object: "text_completion";
   created: number;
   model: string;
-  choices: { index: number; text: string; finish_reason: FinishReason | null; logprobs: unknown }[];
+  choices: (Inspected & {
+    index: number;
+    text: string;
+    finish_reason: FinishReason | null;
+    logprobs: unknown;
+  })[];
   usage?: Usage | null;
 }
 

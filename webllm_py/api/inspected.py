@@ -1,0 +1,26 @@
+"""What a choice brings of the model at work, where a request asks for it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+__all__ = ["NOT_INSPECTED", "Inspected"]
+
+
+class Inspected(NamedTuple):
+    """Of the tokens of a prompt and of the answer that followed it, in float32.
+
+    Attributes:
+        token_ids: the prompt's, then those that the answer's text is made of.
+        hidden_states: (layers + 1, tokens, hidden) as transformers has them: the embeddings, then
+            what leaves each layer; the last one behind the final norm.
+        attentions: (layers, heads, tokens, tokens): what a position gives to each, of the layers
+            that have attention.
+    """
+
+    token_ids: list[int] | None = None
+    hidden_states: Any = None
+    attentions: Any = None
+
+
+NOT_INSPECTED = Inspected()
