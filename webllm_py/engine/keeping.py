@@ -12,7 +12,7 @@ from webllm_py.chat.plain import NotPlainError, to_plain
 from webllm_py.engine.answers import Answer, Asked
 from webllm_py.errors import DeviceError, DeviceLostError, RequestError, SourceError
 from webllm_py.fetch.kept_answers import AnswersStore, KeptAnswer
-from webllm_py.runtime.state import fingerprint
+from webllm_py.runtime.saved_state import fingerprint
 from webllm_py.together import uninterrupted
 
 __all__ = ["keeping"]

@@ -12,7 +12,7 @@ from webllm_py.api import AdapterChoice
 from webllm_py.engine.answers import Answer, Asked
 from webllm_py.errors import RequestTimeoutError
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.pages import Mix
+from webllm_py.runtime.kv.pages import Mix
 from webllm_py.streaming import Stream
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ class Resuming:
             await found.remove()
 
     async def _fingerprint(self) -> str:
-        from webllm_py.runtime.state import fingerprint
+        from webllm_py.runtime.saved_state import fingerprint
 
         found: str = await self._surviving(lambda: fingerprint(self.loaded.executor))
         return found

@@ -23,7 +23,7 @@ from webllm_py.loading.loaded import LoadedModel
 from webllm_py.loading.options import LoadOptions
 from webllm_py.loading.shared_device import SharedDevice
 from webllm_py.models import ENCODERS, model_for
-from webllm_py.runtime.progress import ProgressReporter
+from webllm_py.runtime.weights.progress import ProgressReporter
 
 if TYPE_CHECKING:
     from webllm_py.loading.embedder import LoadedEmbedder
