@@ -22,7 +22,7 @@ from model_files import Files
 
 import webllm_py
 from webllm_py.errors import NoAdapterError
-from webllm_py.fetch.store import FolderStore
+from webllm_py.fetch.store.texts import FolderStore
 from webllm_py.gpu import Device, open_device
 from webllm_py.runtime.tuning import choices
 from webllm_py.runtime.weights import batches, pieces

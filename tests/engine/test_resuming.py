@@ -267,7 +267,7 @@ async def test_a_store_that_cannot_be_written(
     async def full(*_: object) -> None:
         raise webllm_py.StorageFullError("no room", needed=1, free=0)
 
-    monkeypatch.setattr("webllm_py.fetch.folder_backend.FolderBackend.write_record", full)
+    monkeypatch.setattr("webllm_py.fetch.backends.folder_backend.FolderBackend.write_record", full)
     reply = await giving.completions.create(**TEXT, resumable=True)
     assert reply.usage.completion_tokens == 90
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "fetch"))
 
 from hostile_server import hostile_server
 
-from webllm_py.fetch.backend import MemoryBackend
+from webllm_py.fetch.backends.backend import MemoryBackend
 
 CLS = EMBEDDERS["bert-2x40"]
 POCKET = Path(__file__).parents[2] / "demo" / "pocket" / "pocket.gguf"

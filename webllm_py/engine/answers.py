@@ -32,7 +32,7 @@ from webllm_py.tokenizer import Tokenizer
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
-    from webllm_py.fetch.kept_answers import KeptAnswer, Said
+    from webllm_py.fetch.store.kept_answers import KeptAnswer, Said
     from webllm_py.grammar import TokenMasks
 
 __all__ = ["Answer", "Asked"]

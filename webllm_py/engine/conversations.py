@@ -100,9 +100,9 @@ async def write_state(path: str | Path, data: bytes) -> None:
     if name is None:
         write_file(path, data)
         return
-    from webllm_py.fetch import browser_store
+    from webllm_py.fetch.backends import browser_backend
 
-    await browser_store.write_state(name, data)
+    await browser_backend.write_state(name, data)
 
 
 async def read_state(path: str | Path) -> bytes:
@@ -110,9 +110,9 @@ async def read_state(path: str | Path) -> bytes:
     name = private_name(path)
     if name is None:
         return read_file(path)
-    from webllm_py.fetch import browser_store
+    from webllm_py.fetch.backends import browser_backend
 
-    return await browser_store.read_state(name)
+    return await browser_backend.read_state(name)
 
 
 def private_name(path: str | Path) -> str | None:

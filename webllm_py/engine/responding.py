@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from array import array
 
     from webllm_py.engine.turns import Line
-    from webllm_py.fetch.kept_answers import KeptAnswer
+    from webllm_py.fetch.store.kept_answers import KeptAnswer
     from webllm_py.gpu import Device
     from webllm_py.loading import LoadedModel
 

@@ -63,7 +63,7 @@ async def load_model(options: LoadOptions, shared: SharedDevice) -> LoadedModel 
     except CorruptCheckpointError:
         fetch = options.fetch or FetchOptions()
         if isinstance(options.source, str) and fetch.keep:
-            from webllm_py.fetch.models_store import models_store
+            from webllm_py.fetch.store.models_store import models_store
 
             with suppress(SourceError):  # none of a server's
                 await models_store(fetch.store).discard_unverified(options.source)

@@ -14,7 +14,7 @@ from timed_device import TimedDevice
 from unloaded_models import executor_on
 
 from webllm_py.errors import DeviceError, DeviceLostError
-from webllm_py.fetch.store import FolderStore
+from webllm_py.fetch.store.texts import FolderStore
 from webllm_py.gpu.device import Dispatch, Limits
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.runtime.executor import Executor

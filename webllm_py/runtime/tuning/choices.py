@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, TypeAlias
 
 from webllm_py.errors import SourceError
-from webllm_py.fetch.store import open_store
+from webllm_py.fetch.store.texts import open_store
 from webllm_py.gpu.device import Device
 from webllm_py.gpu.kernels import kernels_folder
 

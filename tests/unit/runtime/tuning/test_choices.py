@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from webllm_py.errors import SourceError
-from webllm_py.fetch.store import FolderStore, open_store, user_cache_folder
+from webllm_py.fetch.store.texts import FolderStore, open_store, user_cache_folder
 from webllm_py.gpu.device import AdapterInfo, Device
 from webllm_py.gpu.kernels import Variant
 from webllm_py.runtime.memory import SizingDevice
