@@ -55,10 +55,10 @@ from webllm_py.errors import (
 if TYPE_CHECKING:
     from webllm_py.documents import Documents
     from webllm_py.engine import Engine, load
-    from webllm_py.fetch.models_store import ModelsStore, models_store
     from webllm_py.fetch.options import FetchOptions
+    from webllm_py.fetch.store.models_store import ModelsStore, models_store
     from webllm_py.routing import Router
-    from webllm_py.runtime.progress import LoadProgress
+    from webllm_py.runtime.weights.progress import LoadProgress
     from webllm_py.serving.client import openai_client
 
 __version__ = "0.1.0"
@@ -117,12 +117,12 @@ _LATER = {
     "Engine": "webllm_py.engine",
     "Router": "webllm_py.routing",
     "FetchOptions": "webllm_py.fetch.options",
-    "LoadProgress": "webllm_py.runtime.progress",
-    "ModelsStore": "webllm_py.fetch.models_store",
+    "LoadProgress": "webllm_py.runtime.weights.progress",
+    "ModelsStore": "webllm_py.fetch.store.models_store",
     "load": "webllm_py.engine",
     "load_ipython_extension": "webllm_py.notebook",
     "openai_client": "webllm_py.serving.client",
-    "models_store": "webllm_py.fetch.models_store",
+    "models_store": "webllm_py.fetch.store.models_store",
     "unload_ipython_extension": "webllm_py.notebook",
 }
 

@@ -10,8 +10,8 @@ from typing import Any
 import webllm_py
 from webllm_py.bench import BenchOptions, run, table
 from webllm_py.gpu import open_device
-from webllm_py.runtime.generate import GenerationStats, generate
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.generation.generate import GenerationStats, generate
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 
 async def bench(

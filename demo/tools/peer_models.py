@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from webllm_py.errors import RequestError
-from webllm_py.fetch.store import user_cache_folder
+from webllm_py.fetch.store.texts import user_cache_folder
 from webllm_py.loading import pocket_model
 
 from .peers import Peer

@@ -20,7 +20,7 @@ from webllm_py.gpu.device import AdapterInfo, Buffer, Limits, Plan
 from webllm_py.gpu.kernels import Variant
 from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES
-from webllm_py.runtime.problems import problems_of
+from webllm_py.runtime.tuning.problems import problems_of
 from webllm_py.tokenizer import StreamDecoder
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "checkpoints"

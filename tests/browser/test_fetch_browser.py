@@ -30,7 +30,7 @@ PRELUDE = """
     from webllm_py.checkpoint import open_checkpoint
     from webllm_py.errors import WebLLMError
     from webllm_py.fetch import resolve
-    from webllm_py.fetch.browser_http import FetchFile
+    from webllm_py.fetch.http.browser import FetchFile
 
     FILE = random.Random(7).randbytes(3_000_000)
 

@@ -75,7 +75,7 @@ def test_every_module_but_the_native_ones_imports(python: Any) -> None:
 
 def test_texts_are_kept_in_the_browser_s_cache(python: Any) -> None:
     kept = python.run_async("""
-        from webllm_py.fetch.store import open_store
+        from webllm_py.fetch.store.texts import open_store
         before = await open_store("tests").read("x.json")
         for text in ("an older text", "ü"):
             await open_store("tests").write("x.json", text)

@@ -36,7 +36,7 @@ PRELUDE = f"""
     import webllm_py
     from webllm_py import models_store
     from webllm_py.engine import keeping
-    from webllm_py.fetch import stored_model
+    from webllm_py.fetch.store import stored_model
     from webllm_py.runtime import executor
 
     stored_model.BLOCK_BYTES = {BLOCK}

@@ -22,7 +22,7 @@ PRELUDE = """
     import js
     from pyodide.code import run_js
     from webllm_py.errors import WebLLMError
-    from webllm_py.fetch.browser_http import FetchFile
+    from webllm_py.fetch.http.browser import FetchFile
 
     FILE = random.Random(7).randbytes(3_000_000)
     MIB = 1 << 20

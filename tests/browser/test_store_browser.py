@@ -22,7 +22,7 @@ PRELUDE = """
     from webllm_py import FetchOptions, models_store
     from webllm_py.errors import SourceError, StorageFullError
     from webllm_py.fetch.resolver import open_url
-    from webllm_py.fetch.stored_model import StoredModel
+    from webllm_py.fetch.store.stored_model import StoredModel
 
     FILE = random.Random(3).randbytes(700_000)
     SHA256 = hashlib.sha256(FILE).hexdigest()
@@ -159,7 +159,7 @@ def test_export_and_import(run: Run) -> None:
 
 def test_sync_access_handles_of_a_worker(selenium: Any) -> None:
     """What a worker writes, a page reads, and the other way round."""
-    folder = ROOT / "webllm_py" / "fetch"
+    folder = ROOT / "webllm_py" / "fetch" / "backends"
     places, store = (
         json.dumps((folder / name).read_text(encoding="utf-8"))
         for name in ("places.js", "store.js")

@@ -22,9 +22,10 @@ from model_files import Files
 
 import webllm_py
 from webllm_py.errors import NoAdapterError
-from webllm_py.fetch.store import FolderStore
+from webllm_py.fetch.store.texts import FolderStore
 from webllm_py.gpu import Device, open_device
-from webllm_py.runtime import batches, choices, pieces
+from webllm_py.runtime.tuning import choices
+from webllm_py.runtime.weights import batches, pieces
 
 CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "checkpoints"
 

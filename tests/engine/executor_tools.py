@@ -17,9 +17,9 @@ from webllm_py.gpu import Device
 from webllm_py.loading import decoder
 from webllm_py.models.step import Row
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.generate import GenerationStats, generate
-from webllm_py.runtime.prefill import prefill
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.generation.generate import GenerationStats, generate
+from webllm_py.runtime.generation.prefill import prefill
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 __all__ = ["drawn", "drawn_together", "load_with_chunk", "prefilled", "read_logits", "stepped"]
 

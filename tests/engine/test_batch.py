@@ -14,11 +14,11 @@ from model_files import Files
 import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
-from webllm_py.runtime.constrained import tables_of
 from webllm_py.runtime.decoder import Decoder
-from webllm_py.runtime.generate import GenerationStats, generate
-from webllm_py.runtime.settings import SamplingSettings
-from webllm_py.runtime.shared_steps import SharedSteps
+from webllm_py.runtime.generation.constrained import tables_of
+from webllm_py.runtime.generation.generate import GenerationStats, generate
+from webllm_py.runtime.generation.shared_steps import SharedSteps
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 GREEDY = SamplingSettings(temperature=0)
 SAMPLED = SamplingSettings(seed=3, temperature=0.9, top_k=50, top_p=0.95)
@@ -31,7 +31,7 @@ KINDS = [SAMPLED, PENALISED, GREEDY, replace(PENALISED, top_k=0, top_p=1)]
 @pytest.fixture(autouse=True)
 def few_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that begins alone has hardly begun when the next request comes."""
-    monkeypatch.setattr("webllm_py.runtime.run.AHEAD_SECONDS", 1e-4)
+    monkeypatch.setattr("webllm_py.runtime.generation.run.AHEAD_SECONDS", 1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from reference import forward
 
 from webllm_py import Engine
 from webllm_py.gpu import Device
-from webllm_py.runtime.prefill import prefill
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.generation.prefill import prefill
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 TOKENS = tokens_of(SMALL)
 # Sums of the same products in another order.
@@ -93,7 +93,7 @@ async def test_steps_in_flight_draw_what_waited_steps_draw(
     """60 tokens across two ends of pages, one waited for at a time and up to 64 ahead."""
     # As if the GPU were fast enough for 64 steps in flight, and half of them in a frame.
     for name_of_time in ("AHEAD_SECONDS", "READ_SECONDS"):
-        monkeypatch.setattr(f"webllm_py.runtime.run.{name_of_time}", 1e3)
+        monkeypatch.setattr(f"webllm_py.runtime.generation.run.{name_of_time}", 1e3)
     executor = engine.loaded.executor
     prompt = TOKENS[:20]
     executor.cache.pages.clear()

@@ -8,10 +8,11 @@ import pytest
 
 from webllm_py import Engine
 from webllm_py.grammar.descriptions import Sizes
-from webllm_py.runtime import automaton, constrained
-from webllm_py.runtime.known_states import KnownStates
-from webllm_py.runtime.run import Run
-from webllm_py.runtime.stepwise import Stepwise
+from webllm_py.runtime.generation import constrained
+from webllm_py.runtime.generation.run import Run
+from webllm_py.runtime.generation.stepwise import Stepwise
+from webllm_py.runtime.sampling import automaton
+from webllm_py.runtime.sampling.known_states import KnownStates
 
 LIST = {
     "type": "array",

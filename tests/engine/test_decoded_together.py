@@ -19,9 +19,9 @@ from webllm_py import Engine
 from webllm_py.gpu import Device
 from webllm_py.loading import decoder
 from webllm_py.models.tuning import Tuning
-from webllm_py.runtime import speculation
-from webllm_py.runtime.settings import SamplingSettings
-from webllm_py.runtime.speculation import Speculation
+from webllm_py.runtime.generation import speculation
+from webllm_py.runtime.generation.speculation import Speculation
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 PROMPT = tokens_of(SMALL, 70)
 GREEDY = SamplingSettings(temperature=0)
@@ -127,7 +127,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     monkeypatch.setattr(Speculation, "_prepare", compiled)
     monkeypatch.setattr(speculation, "time", SimpleNamespace(perf_counter=lambda: 0.0))
     # Where guessing begins must not depend on how many steps are in flight by then.
-    monkeypatch.setattr("webllm_py.runtime.run.AHEAD_SECONDS", 1e-4)
+    monkeypatch.setattr("webllm_py.runtime.generation.run.AHEAD_SECONDS", 1e-4)
     return steps
 
 

@@ -23,8 +23,9 @@ from webllm_py import (
 from webllm_py.gpu import Device
 from webllm_py.gpu.device import Limits
 from webllm_py.models.step import PAGE
-from webllm_py.runtime import cache, speculation
-from webllm_py.runtime.cache import FIRST_PAGES
+from webllm_py.runtime.generation import speculation
+from webllm_py.runtime.kv import cache
+from webllm_py.runtime.kv.cache import FIRST_PAGES
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

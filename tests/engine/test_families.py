@@ -28,7 +28,8 @@ from webllm_py.models.families import FAMILIES
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.prebuilt import architecture_of
 from webllm_py.models.tuning import Tuning
-from webllm_py.runtime import executor, gemm_trial
+from webllm_py.runtime import executor
+from webllm_py.runtime.tuning import gemm_trial
 
 # Of the first prompt, prefilled in two chunks on a CPU; the others are decoded one by one.
 PREFILLED = 140

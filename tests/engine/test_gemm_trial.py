@@ -18,7 +18,7 @@ from webllm_py.errors import ShaderError
 from webllm_py.gpu import Device
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.pipelines import Pipelines
-from webllm_py.runtime import gemm_trial
+from webllm_py.runtime.tuning import gemm_trial
 
 Find = Callable[[str], Path]
 IN_8_BITS = "prompts in 8 bits"

@@ -22,10 +22,11 @@ from webllm_py.checkpoint import open_checkpoint
 from webllm_py.gpu import Device
 from webllm_py.loading import decoder
 from webllm_py.models import model_for
-from webllm_py.runtime import executor, hybrid_cache
-from webllm_py.runtime.hybrid_cache import HybridCache
+from webllm_py.runtime import executor
+from webllm_py.runtime.kv import hybrid
+from webllm_py.runtime.kv.hybrid import HybridCache
 from webllm_py.runtime.memory import plan_memory
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 MODEL = FAMILY_MODELS["qwen3.5"]
 TOKENS = MODEL.tokens(0)
@@ -48,7 +49,7 @@ async def engine(folder: Path, plain_device: Device) -> AsyncIterator[Engine]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoder, "tuning_for", lambda d: replace(tuning_for(d), chunk=CHUNK))
         patch.setattr(executor, "LONG_PROMPTS", ())
-        patch.setattr(hybrid_cache, "MOST_MARKS", 8)
+        patch.setattr(hybrid, "MOST_MARKS", 8)
         loaded = await webllm_py.load(folder, device=plain_device, kv_dtype="f32")
     async with loaded:
         yield loaded

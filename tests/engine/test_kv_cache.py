@@ -15,7 +15,7 @@ from webllm_py import Engine
 from webllm_py.gpu import Device
 from webllm_py.models.step import PAGE
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 TOKENS = tokens_of(SMALL)
 PROMPT = TOKENS[:70]

@@ -22,7 +22,7 @@ from webllm_py import (
     LoadProgress,
 )
 from webllm_py.gpu import Device
-from webllm_py.runtime import progress
+from webllm_py.runtime.weights import progress
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

@@ -25,8 +25,8 @@ from webllm_py.checkpoint.mlc_writer import MLCWriter
 from webllm_py.errors import CorruptCheckpointError
 from webllm_py.gpu import Device
 from webllm_py.models.weights import Matrix
-from webllm_py.runtime import loader
-from webllm_py.runtime.storage import Quantize, slice_plans
+from webllm_py.runtime.weights import loader
+from webllm_py.runtime.weights.storage import Quantize, slice_plans
 
 POCKET = Path(__file__).resolve().parents[2] / "demo" / "pocket"
 KINDS = {

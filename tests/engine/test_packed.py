@@ -16,8 +16,8 @@ from reference import forward
 import webllm_py
 from webllm_py.gpu import Device
 from webllm_py.models.weights import Matrix
-from webllm_py.runtime import loader
-from webllm_py.runtime.storage import Quantize, slice_plans
+from webllm_py.runtime.weights import loader
+from webllm_py.runtime.weights.storage import Quantize, slice_plans
 
 SLICED = "blk.0.gate_up"
 

@@ -12,7 +12,7 @@ import pytest
 from engine_tools import EOS, PRINTABLE_ONLY, Teacher, said
 
 from webllm_py import Engine, RequestError, RequestTimeoutError
-from webllm_py.runtime.run import Run
+from webllm_py.runtime.generation.run import Run
 from webllm_py.tokenizer.infill import Infill
 
 LAST = {"role": "assistant", "content": "The capital "}
@@ -93,7 +93,9 @@ async def test_forced_text_is_not_drawn(engine: Engine, monkeypatch: pytest.Monk
     text = reply.choices[0].text
     assert text[:15] == text[18:33] == known and len(text) == 37
     assert reply.usage.completion_tokens == 38 - (reply.choices[0].finish_reason != "stop")
-    monkeypatch.setattr("webllm_py.runtime.constrained.spelled", lambda vocabulary, forced: [])
+    monkeypatch.setattr(
+        "webllm_py.runtime.generation.constrained.spelled", lambda vocabulary, forced: []
+    )
     engine.loaded.token_masks.forget_states()
     slow = await engine.completions.create(**fields)
     assert slow.choices[0].text == text

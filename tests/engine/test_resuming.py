@@ -19,7 +19,7 @@ import webllm_py
 from webllm_py import Engine, FetchOptions, RequestError, StateError
 from webllm_py.engine import keeping as keeping_module
 from webllm_py.gpu import Device
-from webllm_py.runtime.run import Run
+from webllm_py.runtime.generation.run import Run
 
 KINDS = {name: fields for name, fields in REQUESTS.items() if name != "the best"}
 MESSAGES = [{"role": "user", "content": "Tell me a story"}]
@@ -57,7 +57,7 @@ def often() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keeping_module, "SECONDS", 0.01)
-        patch.setattr("webllm_py.runtime.run.AHEAD_SECONDS", 1e-4)
+        patch.setattr("webllm_py.runtime.generation.run.AHEAD_SECONDS", 1e-4)
         patch.setattr(Run, "next_read", slowly)
         yield
 
@@ -267,7 +267,7 @@ async def test_a_store_that_cannot_be_written(
     async def full(*_: object) -> None:
         raise webllm_py.StorageFullError("no room", needed=1, free=0)
 
-    monkeypatch.setattr("webllm_py.fetch.folder_backend.FolderBackend.write_record", full)
+    monkeypatch.setattr("webllm_py.fetch.backends.folder_backend.FolderBackend.write_record", full)
     reply = await giving.completions.create(**TEXT, resumable=True)
     assert reply.usage.completion_tokens == 90
 

@@ -17,8 +17,8 @@ from webllm_py import Engine
 from webllm_py.gpu.device import Plan
 from webllm_py.models.step import Row
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.generate import GenerationStats, generate
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.generation.generate import GenerationStats, generate
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 DRAWS = 10_000
 BATCH = 1000  # the GPU's ring remembers 1024

@@ -194,7 +194,7 @@ async def test_an_error_in_the_middle(
         raise webllm_py.GPUOutOfMemoryError("no memory")
         yield
 
-    monkeypatch.setattr("webllm_py.runtime.prefill.prefill", fails)
+    monkeypatch.setattr("webllm_py.runtime.generation.prefill.prefill", fails)
     stream = await client.chat.completions.create(messages=HELLO, stream=True, **FIELDS)
     with pytest.raises(openai.APIError, match="no memory"):
         async for _ in stream:

@@ -19,7 +19,7 @@ from test_hybrid import taught
 import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 TOKENS = tokens_of(SMALL, 420)
 WINDOW, KEPT, DROPPED = 160, 32, 32

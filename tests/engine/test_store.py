@@ -13,13 +13,13 @@ from made_embedders import EMBEDDERS, texts_of, vectors, write_embedder_mlc
 import webllm_py
 from webllm_py.errors import CorruptCheckpointError, StorageFullError
 from webllm_py.gpu import Device
-from webllm_py.runtime.loader import Loader
+from webllm_py.runtime.weights.loader import Loader
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "fetch"))
 
 from hostile_server import hostile_server
 
-from webllm_py.fetch.backend import MemoryBackend
+from webllm_py.fetch.backends.backend import MemoryBackend
 
 CLS = EMBEDDERS["bert-2x40"]
 POCKET = Path(__file__).parents[2] / "demo" / "pocket" / "pocket.gguf"

@@ -10,7 +10,7 @@ from engine_tools import PRINTABLE_ONLY
 
 from webllm_py import Engine
 from webllm_py.grammar import Matcher
-from webllm_py.runtime import verified
+from webllm_py.runtime.generation import verified
 
 TEXT = "Once upon"
 

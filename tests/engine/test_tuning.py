@@ -11,10 +11,10 @@ from engine_tools import said
 
 import webllm_py
 from webllm_py import Engine
-from webllm_py.fetch.store import FolderStore
+from webllm_py.fetch.store.texts import FolderStore
 from webllm_py.gpu import Device
-from webllm_py.runtime import choices, tuner
-from webllm_py.runtime.problems import problems_of
+from webllm_py.runtime.tuning import choices, tuner
+from webllm_py.runtime.tuning.problems import problems_of
 
 
 @pytest.fixture(scope="module")

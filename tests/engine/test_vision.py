@@ -31,7 +31,7 @@ from webllm_py import ContextLengthError, Engine, ImageError
 from webllm_py.engine.prompts import see_images
 from webllm_py.errors import CorruptCheckpointError, NotAModelError, UnsupportedModelError
 from webllm_py.gpu import Device
-from webllm_py.runtime.pictures import Pictures
+from webllm_py.runtime.vision.pictures import Pictures
 
 ANSWER = b"A cat."
 

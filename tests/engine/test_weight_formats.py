@@ -16,7 +16,7 @@ from reference import forward, stored_as
 
 import webllm_py
 from webllm_py.gpu import Device
-from webllm_py.runtime import pieces
+from webllm_py.runtime.weights import pieces
 
 GGUF = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q8_0"]
 

@@ -14,7 +14,7 @@ from test_linear import padded_rows, snippets, step_words
 from test_repack import staged
 
 from webllm_py.gpu.kernels import kernel
-from webllm_py.runtime.storage import STORAGE
+from webllm_py.runtime.weights.storage import STORAGE
 
 # Those that test_linear.py does not have, and one for each way in which a reader ends.
 NEW = [fmt for fmt in BLOCKS if fmt not in LAID_OUT]

@@ -18,8 +18,8 @@ from webllm_py.checkpoint.checkpoint import FORMATS, TensorInfo
 from webllm_py.checkpoint.mlc_format import BY_COLUMNS, GROUP_FORMATS
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.weights import Matrix, Part
-from webllm_py.runtime.repacks import repacks
-from webllm_py.runtime.storage import STORAGE, slice_plans
+from webllm_py.runtime.weights.repacks import repacks
+from webllm_py.runtime.weights.storage import STORAGE, slice_plans
 
 # Rows of whole groups, and rows that end within a word.
 COLUMNS = {4: (160, 101), 3: (200, 101)}

@@ -2,7 +2,7 @@
 
 Only some browsers offer them, and none on a CPU. Here each thread does what a subgroup would: the
 kernel's text is its own but for the types and functions of the language's experiment. On a GPU that
-has them, loading compares the kernel with the plain one (runtime/gemm_trial.py).
+has them, loading compares the kernel with the plain one (runtime/tuning/gemm_trial.py).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from test_group_formats import placed
 from webllm_py.checkpoint.checkpoint import FLOAT8, FORMATS, WORDS, TensorInfo
 from webllm_py.checkpoint.quantized import joined, quantization_of
 from webllm_py.models.weights import Matrix, Part
-from webllm_py.runtime.storage import slice_plans
+from webllm_py.runtime.weights.storage import slice_plans
 
 # Columns, and the format that they become.
 CASES = [

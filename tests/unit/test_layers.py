@@ -42,12 +42,14 @@ def importing(name: str) -> set[str]:
 
 def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
     folder = PACKAGE / "gpu"
-    code = "import js\ndef f():\n    from pyodide.ffi import to_js\n    from ..fetch import url\n"
+    code = (
+        "import js\ndef f():\n    from pyodide.ffi import to_js\n    from ..fetch import source\n"
+    )
     path = tmp_path / "probe.py"
     path.write_text(code)
     probe = _Elsewhere(path, folder / "probe.py")
     found = imported(probe)  # type: ignore[arg-type]
-    assert {"js", "pyodide.ffi", "webllm_py.fetch", "webllm_py.fetch.url"} <= found
+    assert {"js", "pyodide.ffi", "webllm_py.fetch", "webllm_py.fetch.source"} <= found
 
 
 class _Elsewhere:

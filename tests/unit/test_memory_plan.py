@@ -13,8 +13,8 @@ from webllm_py.errors import DeviceLimitError
 from webllm_py.gpu.device import Limits
 from webllm_py.models import model_for
 from webllm_py.models.transformer import Transformer
+from webllm_py.runtime.kv.pages import Sequence
 from webllm_py.runtime.memory import SizingDevice, plan_memory
-from webllm_py.runtime.pages import Sequence
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "checkpoints"
 

@@ -33,7 +33,7 @@ from webllm_py.api.options import (
 from webllm_py.api.sampling import parse_sampling
 from webllm_py.api.template_fields import enable_thinking, template_kwargs
 from webllm_py.chat import CallRules
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 if TYPE_CHECKING:
     from array import array

@@ -7,7 +7,7 @@ from typing import Any
 
 from webllm_py.api.checks import decimal, fail, integer, items, text, wrong_type
 from webllm_py.errors import CorruptCheckpointError, RequestError
-from webllm_py.runtime.settings import Dry, LogitsProcessor, SamplingSettings
+from webllm_py.runtime.sampling.settings import Dry, LogitsProcessor, SamplingSettings
 
 __all__ = ["parse_sampling", "sampling_defaults"]
 

@@ -20,8 +20,8 @@ from webllm_py.checkpoint.mlc_index import WORDS, Record, Shard, read_index
 from webllm_py.checkpoint.text_files import TEXT_FILES, chat_templates, read_file, read_texts
 from webllm_py.checkpoint.vision_part import EMBEDDED, split_embedded
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
+from webllm_py.fetch.downloads.verified import VerifiedFile
 from webllm_py.fetch.source import ByteSource, Folder, base_name
-from webllm_py.fetch.verified import VerifiedFile
 
 __all__ = ["MLC_CONFIG", "open_mlc"]
 

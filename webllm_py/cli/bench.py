@@ -14,7 +14,7 @@ from webllm_py.bench import BenchOptions, run, table
 from webllm_py.cli.opening import open_engine
 from webllm_py.cli.progress import ProgressLine
 from webllm_py.errors import RequestError
-from webllm_py.fetch.store import user_cache_folder
+from webllm_py.fetch.store.texts import user_cache_folder
 from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES
 

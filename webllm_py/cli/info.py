@@ -24,9 +24,9 @@ from webllm_py.models import ENCODERS, model_for
 from webllm_py.models.bert import Bert, encoder_for
 from webllm_py.models.prebuilt import imagined
 from webllm_py.models.transformer import Transformer
-from webllm_py.runtime.choices import kept_choices
 from webllm_py.runtime.memory import SizingDevice, plan_encoder_memory, plan_memory
-from webllm_py.runtime.storage import quantization_label
+from webllm_py.runtime.tuning.choices import kept_choices
+from webllm_py.runtime.weights.storage import quantization_label
 from webllm_py.tokenizer import Tokenizer
 
 __all__ = ["describe", "info"]

@@ -8,7 +8,7 @@ from webllm_py.cli.terminal import Style, width_of
 from webllm_py.units import size
 
 if TYPE_CHECKING:
-    from webllm_py.runtime.progress import LoadProgress
+    from webllm_py.runtime.weights.progress import LoadProgress
 
 __all__ = ["ProgressLine"]
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from webllm_py.documents.splitting import Span
-from webllm_py.fetch.backend import Backend
-from webllm_py.fetch.models_store import models_store
-from webllm_py.fetch.records import model_id
+from webllm_py.fetch.backends.backend import Backend
+from webllm_py.fetch.backends.records import model_id
+from webllm_py.fetch.store.models_store import models_store
 
 __all__ = ["Shelf", "Stored"]
 

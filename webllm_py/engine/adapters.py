@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from webllm_py.api import AdapterChoice
     from webllm_py.engine.turns import Line
     from webllm_py.loading.embedder import LoadedEmbedder
-    from webllm_py.runtime.adapters import LoadedAdapter
     from webllm_py.runtime.executor import Executor
-    from webllm_py.runtime.pages import Mix
+    from webllm_py.runtime.kv.pages import Mix
+    from webllm_py.runtime.lora.adapters import LoadedAdapter
 
 __all__ = ["WithAdapters"]
 
@@ -130,7 +130,7 @@ class WithAdapters:
 
 async def added(executor: Executor, name: str, adapter: Any) -> LoadedAdapter:
     """Put an adapter beside the weights."""
-    from webllm_py.runtime.adapters import Adapters
+    from webllm_py.runtime.lora.adapters import Adapters
 
     if executor.adapters is None:
         executor.adapters = Adapters(executor)

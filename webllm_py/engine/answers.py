@@ -25,14 +25,14 @@ from webllm_py.engine.prompts import Prompt
 from webllm_py.engine.usage import usage_of
 from webllm_py.errors import ContextLengthError
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.pages import Mix
-from webllm_py.runtime.settings import SamplingSettings
-from webllm_py.runtime.stepwise import StepTimes
+from webllm_py.runtime.generation.stepwise import StepTimes
+from webllm_py.runtime.kv.pages import Mix
+from webllm_py.runtime.sampling.settings import SamplingSettings
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
-    from webllm_py.fetch.kept_answers import KeptAnswer, Said
+    from webllm_py.fetch.store.kept_answers import KeptAnswer, Said
     from webllm_py.grammar import TokenMasks
 
 __all__ = ["Answer", "Asked"]
@@ -245,7 +245,8 @@ class Answer:
         """Log-probabilities of the tokens of the text before an answer, if they are wanted."""
         if not prompt.echoed or self.request.logprobs is None:
             return []
-        from webllm_py.runtime.scores import all_logprobs  # not before: a page's snapshot is small
+        # Not before: a page's snapshot is small.
+        from webllm_py.runtime.inspection.scores import all_logprobs
 
         limit = self.executor.context_length
         if len(prompt.tokens) > limit:

@@ -7,12 +7,12 @@ from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from webllm_py.api import FinishReason, StopFilter
-from webllm_py.runtime.generate import GenerationStats
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.generation.generate import GenerationStats
+from webllm_py.runtime.sampling.settings import SamplingSettings
 from webllm_py.tokenizer import StreamDecoder
 
 if TYPE_CHECKING:
-    from webllm_py.runtime.logprobs import TokenLogprob
+    from webllm_py.runtime.sampling.logprobs import TokenLogprob
 
 __all__ = ["Choice", "Placed"]
 

@@ -36,7 +36,7 @@ class KeptConversations:
             StateError: the cache is empty.
             SourceError: "opfs:" where there is no such file system, or no room in it.
         """
-        from webllm_py.runtime.state import save_state
+        from webllm_py.runtime.saved_state import save_state
 
         async with self._line.join():
             model = self.loaded
@@ -56,7 +56,7 @@ class KeptConversations:
                 steering or ``kv_dtype``.
             SourceError: "opfs:" and a name that nothing was saved as.
         """
-        from webllm_py.runtime.state import load_state
+        from webllm_py.runtime.saved_state import load_state
 
         data = await read_state(state) if isinstance(state, (str, Path)) else bytes(state)
         async with self._line.join():
@@ -69,7 +69,7 @@ class KeptConversations:
         Raises:
             StateError: the cache is empty.
         """
-        from webllm_py.runtime.state import fork_state
+        from webllm_py.runtime.saved_state import fork_state
 
         async with self._line.join():
             return await fork_state(self.loaded.executor)
@@ -81,7 +81,7 @@ class KeptConversations:
             StateError: the cache is empty.
             RequestError: it has fewer tokens.
         """
-        from webllm_py.runtime.state import newest
+        from webllm_py.runtime.saved_state import newest
 
         async with self._line.join():
             executor = self.loaded.executor
@@ -100,9 +100,9 @@ async def write_state(path: str | Path, data: bytes) -> None:
     if name is None:
         write_file(path, data)
         return
-    from webllm_py.fetch import browser_store
+    from webllm_py.fetch.backends import browser_backend
 
-    await browser_store.write_state(name, data)
+    await browser_backend.write_state(name, data)
 
 
 async def read_state(path: str | Path) -> bytes:
@@ -110,9 +110,9 @@ async def read_state(path: str | Path) -> bytes:
     name = private_name(path)
     if name is None:
         return read_file(path)
-    from webllm_py.fetch import browser_store
+    from webllm_py.fetch.backends import browser_backend
 
-    return await browser_store.read_state(name)
+    return await browser_backend.read_state(name)
 
 
 def private_name(path: str | Path) -> str | None:

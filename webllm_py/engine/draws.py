@@ -15,8 +15,8 @@ from webllm_py.engine.choice import Choice
 from webllm_py.errors import DeviceLostError
 from webllm_py.gpu import Device
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.generate import generate
-from webllm_py.runtime.pages import Mix
+from webllm_py.runtime.generation.generate import generate
+from webllm_py.runtime.kv.pages import Mix
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:

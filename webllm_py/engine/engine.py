@@ -25,8 +25,8 @@ from webllm_py.fetch.options import FetchOptions
 from webllm_py.loading import LoadedModel, LoadOptions, SharedDevice, load_model
 from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
-from webllm_py.runtime.progress import ProgressCallback
-from webllm_py.runtime.storage import Quantize
+from webllm_py.runtime.weights.progress import ProgressCallback
+from webllm_py.runtime.weights.storage import Quantize
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.units import counted
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from array import array
 
     from webllm_py.loading.embedder import LoadedEmbedder
-    from webllm_py.runtime.embeds import Embeds
+    from webllm_py.runtime.embedding.embeds import Embeds
 
 __all__ = ["UNLOADED", "Engine", "load"]
 

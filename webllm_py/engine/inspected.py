@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from webllm_py.engine.prompts import Prompt
     from webllm_py.models.config import ModelConfig
     from webllm_py.runtime.executor import Executor
-    from webllm_py.runtime.pages import Mix
+    from webllm_py.runtime.kv.pages import Mix
 
 __all__ = ["attending", "check_inspected", "check_size", "inspected", "longest_inspected"]
 
@@ -111,7 +111,7 @@ async def inspected(
     adapters: Mix,
 ) -> Inspected:
     """What a request wants of these tokens; nothing once it is interrupted."""
-    from webllm_py.runtime.inspection import Wanted, inspect  # a page's snapshot is small
+    from webllm_py.runtime.inspection.inspector import Wanted, inspect  # a page's snapshot is small
 
     config = executor.model.config
     wanted = Wanted(

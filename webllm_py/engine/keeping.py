@@ -11,8 +11,8 @@ from typing import Any
 from webllm_py.chat.plain import NotPlainError, to_plain
 from webllm_py.engine.answers import Answer, Asked
 from webllm_py.errors import DeviceError, DeviceLostError, RequestError, SourceError
-from webllm_py.fetch.kept_answers import AnswersStore, KeptAnswer
-from webllm_py.runtime.state import fingerprint
+from webllm_py.fetch.store.kept_answers import AnswersStore, KeptAnswer
+from webllm_py.runtime.saved_state import fingerprint
 from webllm_py.together import uninterrupted
 
 __all__ = ["keeping"]

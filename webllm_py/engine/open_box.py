@@ -13,14 +13,14 @@ from webllm_py.api import AdapterChoice, adapter_choice
 from webllm_py.arrays import floats, shaped
 from webllm_py.engine.inspected import attending, check_size, longest_inspected
 from webllm_py.errors import ContextLengthError, RequestError
-from webllm_py.runtime.logits import all_logits
-from webllm_py.runtime.pages import Mix
+from webllm_py.runtime.inspection.logits import all_logits
+from webllm_py.runtime.kv.pages import Mix
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
     from webllm_py.engine.turns import Line
     from webllm_py.loading import LoadedModel
-    from webllm_py.runtime.inspection import Found, Wanted
+    from webllm_py.runtime.inspection.inspector import Found, Wanted
 
 __all__ = ["Hook", "Inspection", "OpenBox"]
 
@@ -123,7 +123,7 @@ class OpenBox:
             DeviceLostError: that happened with hooks, which are not called twice; ask again.
             ContextLengthError: more than the context holds, or than a cache in float32 does.
         """
-        from webllm_py.runtime.inspection import Wanted
+        from webllm_py.runtime.inspection.inspector import Wanted
 
         tokens = self.check_ids(ids, "an inspection")
         config = self.loaded.executor.model.config
@@ -223,7 +223,7 @@ class OpenBox:
         Raises:
             RequestError, ContextLengthError: as ``inspect``.
         """
-        from webllm_py.runtime.inspection import Wanted
+        from webllm_py.runtime.inspection.inspector import Wanted
 
         tokens = self.check_ids(ids, "a logit lens")
         config = self.loaded.executor.model.config
@@ -237,7 +237,7 @@ class OpenBox:
     async def _inspected(
         self, tokens: Sequence[int], wanted: Wanted, adapters: Mapping[str, float] | Sequence[str]
     ) -> Found:
-        from webllm_py.runtime.inspection import inspect
+        from webllm_py.runtime.inspection.inspector import inspect
 
         choice = adapter_choice({"adapters": adapters})
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from webllm_py.api.embeddings import CreateEmbeddingResponse
     from webllm_py.loading import LoadedModel
-    from webllm_py.runtime.embeds import Embeds
+    from webllm_py.runtime.embedding.embeds import Embeds
     from webllm_py.tokenizer import Tokenizer
 
 __all__ = ["Chat", "ChatCompletions", "Completions", "Embeddings", "Host"]

@@ -12,14 +12,14 @@ from webllm_py.api import AdapterChoice
 from webllm_py.engine.answers import Answer, Asked
 from webllm_py.errors import RequestTimeoutError
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.pages import Mix
+from webllm_py.runtime.kv.pages import Mix
 from webllm_py.streaming import Stream
 
 if TYPE_CHECKING:
     from array import array
 
     from webllm_py.engine.turns import Line
-    from webllm_py.fetch.kept_answers import KeptAnswer
+    from webllm_py.fetch.store.kept_answers import KeptAnswer
     from webllm_py.gpu import Device
     from webllm_py.loading import LoadedModel
 

@@ -13,7 +13,7 @@ from webllm_py.fetch.options import FetchOptions
 
 if TYPE_CHECKING:
     from webllm_py.engine.resources import Chat, Completions
-    from webllm_py.fetch.kept_answers import AnswersStore, KeptAnswer, Unfinished
+    from webllm_py.fetch.store.kept_answers import AnswersStore, KeptAnswer, Unfinished
     from webllm_py.loading import LoadedModel, LoadOptions
     from webllm_py.streaming import Stream
 
@@ -85,7 +85,7 @@ class Resuming:
             await found.remove()
 
     async def _fingerprint(self) -> str:
-        from webllm_py.runtime.state import fingerprint
+        from webllm_py.runtime.saved_state import fingerprint
 
         found: str = await self._surviving(lambda: fingerprint(self.loaded.executor))
         return found
@@ -93,8 +93,8 @@ class Resuming:
     @property
     def _answers(self) -> AnswersStore:
         # Not before they are needed: a page starts Python from a snapshot.
-        from webllm_py.fetch.kept_answers import AnswersStore
-        from webllm_py.fetch.models_store import models_store
+        from webllm_py.fetch.store.kept_answers import AnswersStore
+        from webllm_py.fetch.store.models_store import models_store
 
         fetch = self._options.fetch or FetchOptions()
         return AnswersStore(models_store(fetch.store).backend)

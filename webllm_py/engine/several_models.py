@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from webllm_py.loading import LoadedModel, SharedDevice
     from webllm_py.loading.embedder import LoadedEmbedder
     from webllm_py.models.kv_cache import KVFormat
-    from webllm_py.runtime.progress import ProgressCallback
-    from webllm_py.runtime.storage import Quantize
+    from webllm_py.runtime.weights.progress import ProgressCallback
+    from webllm_py.runtime.weights.storage import Quantize
 
 __all__ = ["SeveralModels"]
 

@@ -74,7 +74,7 @@ class WithSteering:
             await self._surviving(lambda: self._add(self._steering))
 
     async def _add(self, steering: Steering) -> None:
-        from webllm_py.runtime.steering import steer
+        from webllm_py.runtime.inspection.steering import steer
 
         await steer(self.loaded.executor, added_up(steering))
 

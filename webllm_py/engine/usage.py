@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from webllm_py.api import Extra, GenerationRequest, Timings, Usage
 from webllm_py.engine.prompts import Prompt
-from webllm_py.runtime.generate import GenerationStats
+from webllm_py.runtime.generation.generate import GenerationStats
 
 __all__ = ["usage_of"]
 

@@ -17,7 +17,7 @@ from webllm_py.errors import (
     SourceError,
     StorageFullError,
 )
-from webllm_py.fetch.url import status_error, web_page_error
+from webllm_py.fetch.http.url import status_error, web_page_error
 
 __all__ = [
     "CacheStore",
@@ -33,9 +33,9 @@ __all__ = [
 
 @cache
 def bridge() -> Any:
-    """stream.js on read_ahead.js on url_stream.js, loaded once."""
+    """stream.js on http/read_ahead.js on http/url_stream.js, loaded once."""
     url_stream, read_ahead, stream = (
-        load_script(f"fetch/{name}.js") for name in ("url_stream", "read_ahead", "stream")
+        load_script(f"fetch/{name}.js") for name in ("http/url_stream", "http/read_ahead", "stream")
     )
     return stream(read_ahead(url_stream))
 

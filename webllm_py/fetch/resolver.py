@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from webllm_py.errors import MissingFileError, SourceError
+from webllm_py.fetch.files.local import LocalFile, LocalFolder
+from webllm_py.fetch.http.url import HttpFolder, is_file_url, quote_url
 from webllm_py.fetch.hub import cached_snapshot, holds_model, hub_folder, listing_url
-from webllm_py.fetch.local import LocalFile, LocalFolder
 from webllm_py.fetch.options import HUB, FetchOptions
 from webllm_py.fetch.source import ByteSource, Folder
-from webllm_py.fetch.url import HttpFolder, is_file_url, quote_url
 
 if TYPE_CHECKING:
-    from webllm_py.fetch.browser_http import FetchFile
-    from webllm_py.fetch.http import HttpFile
+    from webllm_py.fetch.http.browser import FetchFile
+    from webllm_py.fetch.http.native import HttpFile
 
 __all__ = ["address_of", "open_beside", "open_url", "resolve"]
 
@@ -55,7 +55,7 @@ async def resolve(source: Any, options: FetchOptions | None = None) -> ByteSourc
         SourceError: nothing of that name, or not one of the above; says what is accepted.
     """
     if in_browser():
-        from webllm_py.fetch.picked import from_js
+        from webllm_py.fetch.files.picked import from_js
 
         source = await from_js(source) or source
     if isinstance(source, str):
@@ -90,10 +90,10 @@ def open_url(url: str, options: FetchOptions | None = None) -> HttpFile | FetchF
     """The file at an absolute http(s) address, of which nothing is kept."""
     options = options or FetchOptions(keep=False)
     if in_browser():
-        from webllm_py.fetch.browser_http import FetchFile
+        from webllm_py.fetch.http.browser import FetchFile
 
         return FetchFile(url, timeout=options.timeout, headers=options.headers(url))
-    from webllm_py.fetch.http import HttpFile
+    from webllm_py.fetch.http.native import HttpFile
 
     return HttpFile(url, timeout=options.timeout, headers=options.headers(url))
 
@@ -162,8 +162,8 @@ async def _from_text(text: str, options: FetchOptions) -> ByteSource | Folder:
 
 async def _kept(place: _Place, options: FetchOptions) -> ByteSource | Folder:
     """A file or folder of a server that is kept in the store."""
-    from webllm_py.fetch.models_store import models_store
-    from webllm_py.fetch.stored_model import HubModel, StoredFolder, StoredModel
+    from webllm_py.fetch.store.models_store import models_store
+    from webllm_py.fetch.store.stored_model import HubModel, StoredFolder, StoredModel
 
     model = StoredModel(models_store(options.store), place.address, options, open_url)
     if place.repository:

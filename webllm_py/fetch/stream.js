@@ -1,6 +1,6 @@
 // Reading files in JavaScript, so that their bytes never enter Python's memory, with one promise a
 // read instead of one a network packet. The Python half is browser.py. The text is one expression: a
-// function of what read_ahead.js gives.
+// function of what http/read_ahead.js gives.
 ((AheadStream) => {
   async function readBlob(blob, offset, length) {
     return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());

@@ -17,13 +17,13 @@ from webllm_py.loading.weights import load_weights
 from webllm_py.models.kv_cache import longest_context
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
-from webllm_py.runtime.choices import Choices, kept_choices
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.floats import read_floats
-from webllm_py.runtime.gemm_trial import GemmTrial
-from webllm_py.runtime.loader import Loader, place_weights
-from webllm_py.runtime.progress import ProgressReporter
-from webllm_py.runtime.tuner import Tuner
+from webllm_py.runtime.tuning.choices import Choices, kept_choices
+from webllm_py.runtime.tuning.gemm_trial import GemmTrial
+from webllm_py.runtime.tuning.tuner import Tuner
+from webllm_py.runtime.weights.floats import read_floats
+from webllm_py.runtime.weights.loader import Loader, place_weights
+from webllm_py.runtime.weights.progress import ProgressReporter
 from webllm_py.tokenizer import Tokenizer
 
 __all__ = ["load_decoder"]
@@ -139,7 +139,7 @@ async def make_executor(
         sinks=sinks,
     )
     if model.vision:
-        from webllm_py.runtime.images import add_images  # few models see
+        from webllm_py.runtime.vision.images import add_images  # few models see
 
         add_images(executor, model.vision, loader)
     loader.begin()

@@ -12,9 +12,9 @@ from webllm_py.loading.options import LoadOptions
 from webllm_py.loading.weights import load_weights
 from webllm_py.models.bert import Bert
 from webllm_py.models.tuning import tuning_for
-from webllm_py.runtime.embedder import Embedder
-from webllm_py.runtime.loader import place_weights
-from webllm_py.runtime.progress import ProgressReporter
+from webllm_py.runtime.embedding.embedder import Embedder
+from webllm_py.runtime.weights.loader import place_weights
+from webllm_py.runtime.weights.progress import ProgressReporter
 
 __all__ = ["LoadedEmbedder", "load_embedder"]
 

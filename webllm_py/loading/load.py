@@ -23,7 +23,7 @@ from webllm_py.loading.loaded import LoadedModel
 from webllm_py.loading.options import LoadOptions
 from webllm_py.loading.shared_device import SharedDevice
 from webllm_py.models import ENCODERS, model_for
-from webllm_py.runtime.progress import ProgressReporter
+from webllm_py.runtime.weights.progress import ProgressReporter
 
 if TYPE_CHECKING:
     from webllm_py.loading.embedder import LoadedEmbedder
@@ -63,7 +63,7 @@ async def load_model(options: LoadOptions, shared: SharedDevice) -> LoadedModel 
     except CorruptCheckpointError:
         fetch = options.fetch or FetchOptions()
         if isinstance(options.source, str) and fetch.keep:
-            from webllm_py.fetch.models_store import models_store
+            from webllm_py.fetch.store.models_store import models_store
 
             with suppress(SourceError):  # none of a server's
                 await models_store(fetch.store).discard_unverified(options.source)

@@ -14,9 +14,9 @@ from webllm_py.gpu.owner import BufferOwner
 from webllm_py.loading.texts import template_of
 from webllm_py.models.linear import Gemm
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.progress import LoadTimes
-from webllm_py.runtime.storage import Quantize, quantization_label
-from webllm_py.runtime.tuner import TuningReport
+from webllm_py.runtime.tuning.tuner import TuningReport
+from webllm_py.runtime.weights.progress import LoadTimes
+from webllm_py.runtime.weights.storage import Quantize, quantization_label
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from webllm_py.images.layout import Processor
     from webllm_py.models.bert import Bert
     from webllm_py.models.transformer import Transformer
-    from webllm_py.runtime.embeds import Embeds
+    from webllm_py.runtime.embedding.embeds import Embeds
 
 __all__ = ["Loaded", "LoadedModel"]
 
@@ -136,7 +136,8 @@ class LoadedModel(Loaded):
         Raises:
             UnsupportedModelError: it pools in a way that this version does not run.
         """
-        from webllm_py.runtime.decoder_embedder import embedder_of  # not before it is needed
+        # Not before it is needed.
+        from webllm_py.runtime.embedding.decoder_embedder import embedder_of
 
         return embedder_of(self.checkpoint, self.executor)
 

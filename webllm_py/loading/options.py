@@ -9,8 +9,8 @@ from typing import Any
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.gpu import Device
 from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
-from webllm_py.runtime.progress import ProgressCallback
-from webllm_py.runtime.storage import Quantize
+from webllm_py.runtime.weights.progress import ProgressCallback
+from webllm_py.runtime.weights.storage import Quantize
 
 __all__ = ["LoadOptions"]
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from webllm_py.checkpoint import Checkpoint
 from webllm_py.loading.texts import tokenizer_of
-from webllm_py.runtime.loader import Loader
-from webllm_py.runtime.progress import ProgressReporter
+from webllm_py.runtime.weights.loader import Loader
+from webllm_py.runtime.weights.progress import ProgressReporter
 from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
 

@@ -25,9 +25,9 @@ class Activations:
     does ``answers``, (rows, experts of a row, hidden). ``steering``: what is added to hidden after
     some layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
     weights are written to be looked at, if they are. ``images``: map and table of rows that come
-    from images, in a chunk that has some (runtime/images.py). ``mixed``: (rows, DeltaNumbers.rows),
-    what a delta net projects to; ``convolved``: (rows, DeltaNumbers.channels); ``delta_blocks``:
-    kernels/delta/blocks.wgsl. Delta nets have their states in ``kv``.
+    from images, in a chunk that has some (runtime/vision/images.py). ``mixed``: (rows,
+    DeltaNumbers.rows), what a delta net projects to; ``convolved``: (rows, DeltaNumbers.channels);
+    ``delta_blocks``: kernels/delta/blocks.wgsl. Delta nets have their states in ``kv``.
     """
 
     step: Buffer

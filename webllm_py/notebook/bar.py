@@ -6,7 +6,7 @@ import time
 from html import escape
 from typing import Any
 
-from webllm_py.runtime.progress import LoadProgress
+from webllm_py.runtime.weights.progress import LoadProgress
 from webllm_py.units import size
 
 __all__ = ["LoadingBar"]

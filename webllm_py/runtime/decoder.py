@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from webllm_py.gpu.device import Buffer, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
-from webllm_py.runtime.sampler import RING, Sampler
+from webllm_py.runtime.sampling.sampler import RING, Sampler
 
 if TYPE_CHECKING:
-    from webllm_py.runtime.automaton import AutomatonTables
     from webllm_py.runtime.executor import Executor
-    from webllm_py.runtime.logprobs import Logprobs
+    from webllm_py.runtime.sampling.automaton import AutomatonTables
+    from webllm_py.runtime.sampling.logprobs import Logprobs
 
 __all__ = ["ADAPTED", "Decoder", "Verifier", "plan_name"]
 
@@ -57,7 +57,8 @@ class Decoder:
         Args:
             processed: whether the logits are changed before tokens are drawn.
         """
-        from webllm_py.runtime.logprobs import Logprobs  # not before: a page's snapshot is small
+        # Not before: a page's snapshot is small.
+        from webllm_py.runtime.sampling.logprobs import Logprobs
 
         executor = self.executor
         self.logprobs = Logprobs(

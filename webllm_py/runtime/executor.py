@@ -20,19 +20,19 @@ from webllm_py.models.step import PAGE, SLOTS, Row, StepLayout
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
-from webllm_py.runtime.batch import Batch
-from webllm_py.runtime.cache import CacheSpec
-from webllm_py.runtime.caches import cache_of
 from webllm_py.runtime.decoder import ADAPTED, Decoder, plan_name
-from webllm_py.runtime.pages import Mix
-from webllm_py.runtime.pages import Sequence as CachedSequence
+from webllm_py.runtime.generation.batch import Batch
+from webllm_py.runtime.kv.cache import CacheSpec
+from webllm_py.runtime.kv.kinds import cache_of
+from webllm_py.runtime.kv.pages import Mix
+from webllm_py.runtime.kv.pages import Sequence as CachedSequence
 from webllm_py.runtime.work_buffers import work_buffers
 from webllm_py.together import side_by_side
 
 if TYPE_CHECKING:
-    from webllm_py.runtime.adapters import Adapters
-    from webllm_py.runtime.automaton import AutomatonTables
-    from webllm_py.runtime.images import ImageRows
+    from webllm_py.runtime.lora.adapters import Adapters
+    from webllm_py.runtime.sampling.automaton import AutomatonTables
+    from webllm_py.runtime.vision.images import ImageRows
 
 __all__ = ["Executor"]
 
@@ -70,7 +70,7 @@ class Executor:
         config = model.config
         self.device, self.owner, self.model, self.weights = device, owner, model, weights
         self.tuning, self.kv_format = tuning, kv_format
-        self.gemm: Gemm = "plain"  # how chunks are multiplied: runtime/gemm_trial.py
+        self.gemm: Gemm = "plain"  # how chunks are multiplied: runtime/tuning/gemm_trial.py
         self.adapters: Adapters | None = None  # made when the first one is loaded
         self.automaton: AutomatonTables | None = None  # made for the first answer under a grammar
         self.context_length = context_length
@@ -169,8 +169,8 @@ class Executor:
             self.device.write(self.buffers.step, offset, words)
 
     def go_on(self, sequence: CachedSequence, slots: Sequence[int] = (0,), drawn: int = 0) -> None:
-        """After ``runtime.prefill``: a row for each of the answers in these slots, which begin with
-        the last token.
+        """After ``runtime.generation.prefill``: a row for each of the answers in these slots, which
+        begin with the last token.
 
         Args:
             drawn: how many tokens count as drawn before.

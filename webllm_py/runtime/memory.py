@@ -19,14 +19,14 @@ from webllm_py.models.kv_cache import KVFormat, longest_context
 from webllm_py.models.step import PAGE
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
-from webllm_py.runtime.cache import FIRST_PAGES
-from webllm_py.runtime.embedder import Embedder
+from webllm_py.runtime.embedding.embedder import Embedder
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.images import add_images
-from webllm_py.runtime.loader import place_weights
-from webllm_py.runtime.pieces import HEADERS_BYTES, staging_bytes
-from webllm_py.runtime.progress import ProgressReporter
-from webllm_py.runtime.storage import Quantize
+from webllm_py.runtime.kv.cache import FIRST_PAGES
+from webllm_py.runtime.vision.images import add_images
+from webllm_py.runtime.weights.loader import place_weights
+from webllm_py.runtime.weights.pieces import HEADERS_BYTES, staging_bytes
+from webllm_py.runtime.weights.progress import ProgressReporter
+from webllm_py.runtime.weights.storage import Quantize
 
 __all__ = [
     "EncoderMemory",

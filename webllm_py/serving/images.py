@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from webllm_py.errors import ImageError, SourceError
-from webllm_py.fetch.url import quote_url
+from webllm_py.fetch.http.url import quote_url
 
 __all__ = ["PublicImages", "is_public", "only_data_urls"]
 

@@ -14,7 +14,7 @@ from webllm_py.sync.runners import Runner, new_runner
 from webllm_py.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from webllm_py.runtime.adapters import LoadedAdapter
+    from webllm_py.runtime.lora.adapters import LoadedAdapter
 
 __all__ = ["Engine", "load"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import webllm_py
 from webllm_py.documents import Documents, Embedder, Passage
 from webllm_py.errors import DocumentError
-from webllm_py.fetch.picked import from_js
+from webllm_py.fetch.files.picked import from_js
 from webllm_py.web.job import Job
 
 __all__ = ["Shelves"]

@@ -10,7 +10,7 @@ from chat_requests import NAMED, OTHER, TOOL, USER, allowed, parse
 
 from webllm_py.api import ChatRequest, parse_chat_request
 from webllm_py.chat import CallRules
-from webllm_py.runtime.settings import Dry, SamplingSettings
+from webllm_py.runtime.sampling.settings import Dry, SamplingSettings
 
 
 def test_defaults_are_those_of_openai() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from webllm_py.api import CompletionRequest, parse_completion_request, sampling_defaults
 from webllm_py.errors import CorruptCheckpointError, RequestError
-from webllm_py.runtime.settings import SamplingSettings
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 
 def test_defaults_are_those_of_openai() -> None:

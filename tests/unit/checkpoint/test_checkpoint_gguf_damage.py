@@ -27,7 +27,7 @@ from webllm_py.errors import (
     SourceError,
     UnsupportedModelError,
 )
-from webllm_py.fetch.local import LocalFile
+from webllm_py.fetch.files.local import LocalFile
 
 STORIES = "checkpoints/stories260K/stories260K.gguf"
 LLAMA2 = "checkpoints/llama-2-tiny-random/llama-2-tiny-random.gguf"

@@ -8,7 +8,7 @@ import pytest
 
 from webllm_py.cli.progress import ProgressLine, bar_of, line_of
 from webllm_py.cli.terminal import Style, printable
-from webllm_py.runtime.progress import LoadProgress
+from webllm_py.runtime.weights.progress import LoadProgress
 from webllm_py.units import count, counted, duration, significant, size
 
 

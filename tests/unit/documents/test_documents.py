@@ -23,7 +23,7 @@ from webllm_py.documents.asking import CITING, READING, cited, form_for, room_fo
 from webllm_py.documents.reading import text_of
 from webllm_py.documents.shelf import Stored
 from webllm_py.documents.splitting import Span
-from webllm_py.fetch.models_store import models_store
+from webllm_py.fetch.store.models_store import models_store
 
 HOURS = "# Hours\n\nThe library opens at 11.\n\n# Food\n\nSoup is served at noon.\n"
 FEELINGS = ("glad happy joy", "sad grief tears", "cold ice snow")

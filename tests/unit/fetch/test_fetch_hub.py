@@ -12,10 +12,10 @@ from hostile_server import HostileServer, hostile_server
 
 from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch import ByteSource, Folder, resolve
-from webllm_py.fetch.folder_backend import FolderBackend
-from webllm_py.fetch.local import LocalFile, LocalFolder
-from webllm_py.fetch.models_store import ModelsStore
+from webllm_py.fetch.backends.folder_backend import FolderBackend
+from webllm_py.fetch.files.local import LocalFile, LocalFolder
 from webllm_py.fetch.options import FetchOptions
+from webllm_py.fetch.store.models_store import ModelsStore
 
 COMMITS = ("a" * 40, "b" * 40)
 WEIGHTS = bytes(range(256)) * 5000

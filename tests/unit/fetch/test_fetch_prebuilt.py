@@ -8,7 +8,7 @@ import pytest
 
 from webllm_py.errors import SourceError
 from webllm_py.fetch import resolve
-from webllm_py.fetch.local import LocalFolder
+from webllm_py.fetch.files.local import LocalFolder
 from webllm_py.fetch.prebuilt import Prebuilt, prebuilt_models
 
 NAME = "Llama-3.2-1B-Instruct-q4f16_1-MLC"

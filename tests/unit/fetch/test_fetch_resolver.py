@@ -9,11 +9,11 @@ from range_server import FILE, running_server
 
 from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch import resolve
-from webllm_py.fetch.http import HttpFile
-from webllm_py.fetch.local import LocalFile, LocalFolder
+from webllm_py.fetch.files.local import LocalFile, LocalFolder
+from webllm_py.fetch.http.native import HttpFile
+from webllm_py.fetch.http.url import HttpFolder
 from webllm_py.fetch.resolver import open_beside
 from webllm_py.fetch.source import base_name
-from webllm_py.fetch.url import HttpFolder
 
 HUB = "https://huggingface.co"
 

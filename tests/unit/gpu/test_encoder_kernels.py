@@ -14,11 +14,11 @@ from webllm_py.models.bert import Bert
 from webllm_py.models.bert_config import BertConfig
 from webllm_py.models.encoder import EncoderGraph, PackedTexts
 from webllm_py.models.tuning import tuning_for
-from webllm_py.runtime.embedder import Embedder
-from webllm_py.runtime.loader import place_weights
+from webllm_py.runtime.embedding.embedder import Embedder
 from webllm_py.runtime.memory import SizingDevice, plan_encoder_memory
-from webllm_py.runtime.progress import ProgressReporter
-from webllm_py.runtime.storage import slice_plans
+from webllm_py.runtime.weights.loader import place_weights
+from webllm_py.runtime.weights.progress import ProgressReporter
+from webllm_py.runtime.weights.storage import slice_plans
 
 # hidden, intermediate, heads, positions, vocabulary
 SHAPES = {

@@ -19,11 +19,11 @@ from webllm_py.models.step import PAGE, SLOTS
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.decoder import Decoder, Verifier
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.gemm_trial import GEMMS
-from webllm_py.runtime.loader import place_weights
-from webllm_py.runtime.progress import ProgressReporter
-from webllm_py.runtime.repacks import repacks
-from webllm_py.runtime.storage import slice_plans
+from webllm_py.runtime.tuning.gemm_trial import GEMMS
+from webllm_py.runtime.weights.loader import place_weights
+from webllm_py.runtime.weights.progress import ProgressReporter
+from webllm_py.runtime.weights.repacks import repacks
+from webllm_py.runtime.weights.storage import slice_plans
 
 VARIANTS = [Variant(f16, subgroups) for f16 in (False, True) for subgroups in (0, 4, 32)]
 PICK = {"BLOCKS": 1}

@@ -14,7 +14,7 @@ from webllm_py.errors import ShaderError
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.loading import weights
 from webllm_py.runtime.executor import LONG_PROMPTS, Executor
-from webllm_py.runtime.progress import ProgressReporter
+from webllm_py.runtime.weights.progress import ProgressReporter
 
 pytestmark = pytest.mark.asyncio
 

@@ -14,14 +14,14 @@ from timed_device import TimedDevice
 from unloaded_models import executor_on
 
 from webllm_py.errors import DeviceError, DeviceLostError
-from webllm_py.fetch.store import FolderStore
+from webllm_py.fetch.store.texts import FolderStore
 from webllm_py.gpu.device import Dispatch, Limits
 from webllm_py.gpu.kernels import Kernel
-from webllm_py.runtime import choices
-from webllm_py.runtime.choices import keep_choices, kept_choices
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.problems import problems_of
-from webllm_py.runtime.tuner import THOROUGH_SECONDS, Tuner, budget_for
+from webllm_py.runtime.tuning import choices
+from webllm_py.runtime.tuning.choices import keep_choices, kept_choices
+from webllm_py.runtime.tuning.problems import problems_of
+from webllm_py.runtime.tuning.tuner import THOROUGH_SECONDS, Tuner, budget_for
 
 BUDGET = 0.3
 PROBLEMS = 7  # of the model below: five GEMVs, one of them in two ways, and attention

@@ -9,8 +9,8 @@ from webllm_py.models.config import ModelConfig
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.loader import place_weights
-from webllm_py.runtime.progress import ProgressReporter
+from webllm_py.runtime.weights.loader import place_weights
+from webllm_py.runtime.weights.progress import ProgressReporter
 
 __all__ = ["SHAPES", "executor_on", "model_of"]
 

@@ -24,7 +24,7 @@ from webllm_py.api.responses import (
 from webllm_py.notebook import LoadingBar, show
 from webllm_py.notebook.answer import EVERY_SECONDS
 from webllm_py.notebook.magic import LLMMagic, awaited
-from webllm_py.runtime.progress import LoadProgress
+from webllm_py.runtime.weights.progress import LoadProgress
 from webllm_py.streaming import Stream
 
 

@@ -13,7 +13,7 @@ from fake_engine import FakeEngine
 
 import webllm_py
 from webllm_py import errors
-from webllm_py.fetch.records import ModelRecord, model_id
+from webllm_py.fetch.backends.records import ModelRecord, model_id
 from webllm_py.web.job import WINDOW, Job
 from webllm_py.web.session import Session
 

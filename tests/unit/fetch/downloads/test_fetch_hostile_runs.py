@@ -1,0 +1,111 @@
+"""Seeded runs against each way in which servers fail: few of them by default, 50 with --long."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hostile_server import HostileServer, hostile_server
+
+from webllm_py.errors import ChangedFileError, WebLLMError
+from webllm_py.fetch.backends.backend import MemoryBackend
+from webllm_py.fetch.backends.records import FileRecord, ModelRecord
+from webllm_py.fetch.downloads.stored import StoredFile
+from webllm_py.fetch.options import FetchOptions
+from webllm_py.fetch.resolver import open_url
+from webllm_py.fetch.store.manifest import Manifest
+from webllm_py.fetch.store.models_store import ModelsStore
+from webllm_py.fetch.store.stored_model import StoredFolder, StoredModel
+
+FILE = random.Random(5).randbytes(1_500_000)
+OTHER = random.Random(6).randbytes(1_500_000)
+BLOCK = 1 << 13
+OPTIONS = FetchOptions(timeout=0.25, backoff=0.002, tries=12)
+KINDS = ("cut", "stall", "length", "ignore", "busy", "unavailable", "refuse", "flip", "change")
+RATE = {"stall": 0.1, "flip": 0.06, "change": 0.05}  # of replies, else a third
+TWICE = 0.02
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HostileServer]:
+    with hostile_server({}) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def local(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def manifest(data: bytes) -> bytes:
+    """What an exported model says of the file."""
+    blocks = [data[i : i + BLOCK] for i in range(0, len(data), BLOCK)]
+    record = FileRecord(
+        "f.bin", "", len(data), sha256=hashlib.sha256(data).hexdigest(), block_bytes=BLOCK
+    )
+    digests = {"f.bin": [hashlib.sha256(block).digest() for block in blocks]}
+    return Manifest(ModelRecord("m"), [record], digests).to_json()
+
+
+def opened(server: HostileServer, store: ModelsStore) -> StoredFile:
+    model = StoredModel(store, server.url("m/"), OPTIONS, open_url)
+    model.block_bytes = BLOCK
+    return StoredFolder(model, server.url("m/")).source_of("f.bin")
+
+
+async def read(file: StoredFile) -> tuple[bytes | WebLLMError, int]:
+    """The file as the loader reads it, or the error that says why not; bytes that came."""
+    try:
+        size = await file.size() or 0
+        parts = [await file.read_chunk(at, min(70_000, size - at)) for at in range(0, size, 70_000)]
+        if await file.verify():
+            parts = [await file.read_chunk(0, size)]
+        found: bytes | WebLLMError = b"".join(map(bytes, parts))
+    except WebLLMError as error:
+        found = error
+    finally:
+        await file.close()
+    return found, file.download.received
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_whole_and_right_or_a_named_error(
+    server: HostileServer, kind: str, long: bool, record_property: pytest.RecordProperty
+) -> None:
+    received = whole = 0
+    reasons: set[str] = set()
+    for seed in range(50 if long else 2):
+        server.files = {"m/f.bin": FILE}
+        if kind != "change":  # that would be refused with the manifest of the older file
+            server.files["m/webllm_py.json"] = manifest(FILE)
+        server.other, server.etags = {"m/f.bin": OTHER}, {"m/f.bin": '"1"'}
+        server.random, server.flips = random.Random(seed), 0
+        server.faults, server.rate = (kind,), RATE.get(kind, 1 / 3)
+        store = ModelsStore(MemoryBackend())
+        found, count = await read(opened(server, store))
+        if kind == "change" and isinstance(found, ChangedFileError):
+            reasons.add("changed")
+            server.rate = 0
+            found, count = await read(opened(server, store))
+        if isinstance(found, WebLLMError):
+            reasons.add(str(found).split(": ", 1)[1][:50])
+            continue
+        assert found in ((FILE, OTHER) if kind == "change" else (FILE,)), f"seed {seed}"
+        whole, received = whole + 1, received + count
+    twice = received / max(1, whole * len(FILE)) - 1
+    found_out = {"kind": kind, "whole": whole, "twice": twice, "errors": sorted(reasons)}
+    record_property("runs", json.dumps(found_out))
+    print(f"\n{found_out}")
+    assert whole >= (40 if long else 1)
+    assert twice < TWICE
+
+
+async def test_a_block_that_is_always_wrong_is_named(server: HostileServer, tmp_path: Path) -> None:
+    server.files = {"m/f.bin": OTHER, "m/webllm_py.json": manifest(FILE)}
+    server.rate = 0
+    found, _ = await read(opened(server, ModelsStore(MemoryBackend())))
+    assert "is damaged on its server: bytes 0 to 8192" in str(found)

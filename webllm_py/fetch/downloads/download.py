@@ -1,0 +1,258 @@
+"""One file's way from its server into a store: in parallel ranges, and in spite of failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from webllm_py.errors import CorruptCheckpointError, SourceError
+from webllm_py.fetch.downloads.kept import Kept
+from webllm_py.fetch.http.url import FileFacts
+from webllm_py.fetch.options import FetchOptions, Patience
+from webllm_py.fetch.source import Chunk, join_chunks
+from webllm_py.together import together
+
+__all__ = ["Download", "RangeSource"]
+
+# Blocks that one request asks for: few enough for progress in the order of the file, and enough
+# that a request's round trip does not count.
+SPAN_BLOCKS = 16
+# Replies in a row that ignored the range that was asked for, after which none is asked for.
+MOST_IGNORED = 5
+
+
+class RangeSource(Protocol):
+    """What downloads are made with: ``HttpFile`` and ``FetchFile``."""
+
+    until: int | None
+
+    @property
+    def facts(self) -> FileFacts:
+        """What is known of the file."""
+
+    def assume(self, facts: FileFacts) -> None:
+        """Refuse replies that say otherwise."""
+
+    async def size(self) -> int | None:
+        """Length in bytes; None if the server does not tell."""
+
+    async def read_chunk(self, offset: int, length: int) -> Chunk:
+        """Exactly ``length`` bytes from ``offset``."""
+
+    async def read_all(self, limit: int) -> bytes:
+        """The whole file, of at most ``limit`` bytes."""
+
+    async def read_some(self, offset: int, length: int) -> Chunk:
+        """At most ``length`` bytes from ``offset``: what came before a failure."""
+
+    async def close(self) -> None:
+        """Abort what is under way."""
+
+
+class Download:
+    """Fetches the blocks of a file that are missing.
+
+    Attributes:
+        received: bytes that came, those that had come before among them.
+    """
+
+    def __init__(self, kept: Kept, options: FetchOptions, open_source: Callable[[], RangeSource]):
+        self._kept = kept
+        self._options = options
+        self._open_source = open_source
+        self._open: RangeSource | None = None  # a reply that goes on where ``learn`` stopped
+        self._taken: set[int] = set()
+        self._ignored = 0
+        self.received = 0
+
+    async def learn(self) -> None:
+        """Ask for the first block, which tells what the file is; a small file is complete then.
+
+        Raises:
+            SourceError: it cannot be had.
+        """
+        source = self._open_source()
+        try:
+            await self._learn(source)
+        except BaseException:
+            await self._done(source)
+            raise
+        if self._kept.ranges or not self._kept.missing():
+            await self._done(source)
+        else:
+            self._open = source
+
+    async def run(self) -> None:
+        """Fetch all that is missing; begun by ``learn``, now or in an earlier process.
+
+        Raises:
+            ChangedFileError: the server has another file now.
+            SourceError: it cannot be had.
+        """
+        if self._kept.ranges:
+            count = min(self._options.parallel, len(self._kept.missing()))
+            await together(*(self._with_source(self._fetch_spans) for _ in range(count)))
+        if self._kept.missing():
+            await self._with_source(self._fetch_in_order)
+
+    async def close(self) -> None:
+        """Let go of the connection that ``learn`` may have left open."""
+        if self._open is not None:
+            source, self._open = self._open, None
+            await self._done(source)
+
+    async def compare(self) -> None:
+        """Ask for a byte, to see whether the file is still the same.
+
+        Raises:
+            ChangedFileError: it is not.
+            SourceError: the server does not tell.
+        """
+
+        async def ask(source: RangeSource) -> None:
+            source.until = 1
+            await self._some(source, 0, 1, Patience(self._options))
+
+        await self._with_source(ask)
+
+    async def fetch_again(self, index: int) -> bytes:
+        """A block that is there already, once more; the SHA-256 of what came."""
+
+        async def fetch(source: RangeSource) -> None:
+            source.until = None
+            if self._kept.ranges:
+                start, length = self._kept.range(index)
+                source.until = start + length
+            await self._fetch(source, index)
+
+        await self._with_source(fetch)
+        await self._kept.settle()
+        return self._kept.blocks[index]
+
+    async def _with_source(self, work: Callable[[RangeSource], Coroutine[Any, Any, None]]) -> None:
+        source, self._open = self._open, None
+        if source is None:
+            source = self._open_source()
+            source.assume(self._kept.facts)
+        try:
+            await work(source)
+        finally:
+            await self._done(source)
+
+    async def _done(self, source: RangeSource) -> None:
+        self.received += source.facts.received
+        await source.close()
+
+    async def _learn(self, source: RangeSource) -> None:
+        block_bytes = self._kept.block_bytes
+        source.until = block_bytes
+        part = await self._some(source, 0, block_bytes, Patience(self._options))
+        facts = source.facts
+        await self._kept.begin(facts, ranges=facts.ranges and facts.size is not None)
+        if facts.size is None:  # it is only known at its end, where there is no going on later
+            await self._fetch_to_end(source, part)
+        elif facts.size:
+            try:
+                await self._fetch(source, 0, part)
+            except RangesIgnoredError:
+                self._kept.ranges = False
+                source.until = None
+                await self._fetch(source, 0)
+
+    async def _fetch_spans(self, source: RangeSource) -> None:
+        """Take the first blocks that are missing and not taken by another, until there are none."""
+        while span := self._take():
+            try:
+                start, length = self._kept.range(span[-1])
+                source.until = start + length
+                for index in span:
+                    await self._fetch(source, index)
+                    if self._ignored >= MOST_IGNORED:
+                        return
+            except RangesIgnoredError:
+                return
+            finally:
+                self._taken.difference_update(span)
+
+    async def _fetch_in_order(self, source: RangeSource) -> None:
+        source.until = None
+        for index in self._kept.missing():
+            await self._fetch(source, index)
+
+    async def _fetch_to_end(self, source: RangeSource, part: Chunk) -> None:
+        block_bytes, patience, index = self._kept.block_bytes, Patience(self._options), 0
+        source.until = None
+        while len(part):
+            parts, done = [part], len(part)
+            while done < block_bytes and len(part):
+                part = await self._some(
+                    source, index * block_bytes + done, block_bytes - done, patience
+                )
+                parts.append(part)
+                done += len(part)
+            await self._kept.write(index, join_chunks(parts))
+            index += 1
+            if done < block_bytes:
+                break
+            part = await self._some(source, index * block_bytes, block_bytes, patience)
+        await self._kept.end(index * block_bytes if not index else (index - 1) * block_bytes + done)
+
+    async def _fetch(self, source: RangeSource, index: int, part: Chunk = b"") -> None:
+        """One block, of which ``part`` has come already."""
+        for _ in range(self._options.tries):
+            chunk = await self._whole(source, index, part)
+            if await self._kept.is_right(index, chunk):
+                await self._kept.write(index, chunk)
+                return
+            part = b""
+        start, length = self._kept.range(index)
+        raise CorruptCheckpointError(
+            f"{self._kept.url} is damaged on its server: bytes {start} to {start + length} have "
+            "another SHA-256 than when the model was exported. Take it from elsewhere."
+        )
+
+    async def _whole(self, source: RangeSource, index: int, part: Chunk) -> Chunk:
+        start, length = self._kept.range(index)
+        patience = Patience(self._options)
+        parts, done = ([part], len(part)) if len(part) else ([], 0)
+        while done < length:
+            part = await self._some(source, start + done, length - done, patience)
+            if len(part) == 0:
+                raise SourceError(f"{self._kept.url} ended at byte {start + done}")
+            parts.append(part)
+            done += len(part)
+        return join_chunks(parts)
+
+    async def _some(
+        self, source: RangeSource, offset: int, length: int, patience: Patience
+    ) -> Chunk:
+        while True:
+            try:
+                part = await source.read_some(offset, length)
+            except SourceError as error:
+                if source.until is not None and offset and not source.facts.ranges:
+                    self._ignored += 1
+                    if self._ignored >= MOST_IGNORED:
+                        raise RangesIgnoredError(str(error)) from error
+                await patience.wait(error)
+            else:
+                patience.progress()
+                self._ignored = 0
+                return part
+
+    def _take(self) -> list[int]:
+        free = [index for index in self._kept.missing() if index not in self._taken]
+        if not free or self._ignored >= MOST_IGNORED:
+            return []
+        # From where it is being read on; towards the end, each gets its share.
+        at = next((i for i, index in enumerate(free) if index >= self._kept.wanted), 0)
+        most = max(1, min(SPAN_BLOCKS, len(free) // self._options.parallel))
+        span = [free[at]]
+        while len(span) < most and span[-1] + 1 in free[at : at + most]:
+            span.append(span[-1] + 1)
+        self._taken.update(span)
+        return span
+
+
+class RangesIgnoredError(SourceError):
+    """The server sends whole files, whatever is asked for."""

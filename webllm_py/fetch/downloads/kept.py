@@ -1,0 +1,318 @@
+"""What is known of one file of a store, and which of its blocks are there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from webllm_py.errors import SourceError
+from webllm_py.fetch.backends.backend import Backend, KeptFile, block_range
+from webllm_py.fetch.backends.records import FileRecord
+from webllm_py.fetch.downloads.digest import StreamDigest
+from webllm_py.fetch.downloads.write_behind import HeldBytes, WriteBehind
+from webllm_py.fetch.http.url import FileFacts
+from webllm_py.fetch.source import Chunk, join_chunks, part_of
+
+__all__ = ["Kept"]
+
+# The length that a file is opened with as long as its own is not known.
+UNKNOWN = 1 << 60
+
+
+class Kept:
+    """A file in a store, complete or not.
+
+    Attributes:
+        record: what is written down of it.
+        blocks: the SHA-256 of each block that is in the store, by its number; empty where it was
+            not read.
+        wanted: the block that is read next: the missing ones from there on are fetched first.
+        digested: the block that a digest of the whole file has come to.
+        digests: the SHA-256 that each block must have, where somebody knows them.
+        replaced: whether blocks changed after they could have been read.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        model: str,
+        record: FileRecord,
+        shared: HeldBytes | None = None,
+    ):
+        """``shared`` counts what all files of the model hold in memory."""
+        self.backend = backend
+        self.model = model
+        self.record = record
+        self.blocks: dict[int, bytes] = {}
+        self.wanted = 0
+        self.digested: int | None = None
+        self.digests: asyncio.Future[Sequence[bytes]] | None = None
+        self.replaced = False
+        self._expected = record.sha256
+        self._file: KeptFile | None = None
+        self._behind = WriteBehind(self._store, shared or HeldBytes())
+        self._pulse = asyncio.Event()
+        self._error: BaseException | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it comes from."""
+        return self.record.url
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a block."""
+        return self.record.block_bytes
+
+    @property
+    def learned(self) -> bool:
+        """Whether its length is known."""
+        return self.record.size is not None
+
+    @property
+    def ranges(self) -> bool:
+        """Whether its server heeds ranges."""
+        return self.record.ranges
+
+    @ranges.setter
+    def ranges(self, ranges: bool) -> None:
+        self.record = replace(self.record, ranges=ranges)
+
+    @property
+    def facts(self) -> FileFacts:
+        """What replies must agree with. Where the digest is known, it says more than headers do."""
+        record = self.record
+        if self._expected:
+            return FileFacts(record.size, ranges=record.ranges)
+        return FileFacts(record.size, record.etag, record.modified, record.ranges)
+
+    @property
+    def file(self) -> KeptFile:
+        """The backend's file."""
+        if self._file is None:
+            raise SourceError(f"{self.url} was closed")
+        return self._file
+
+    async def look(self) -> None:
+        """See what there is of it in the store: what another process writes, too."""
+        text = await self.backend.read_record(self.model, self.record.name)
+        record = FileRecord.from_json(text)
+        if record is None or record.size is None:
+            return
+        if urlsplit(record.url).path != urlsplit(self.url).path:  # a mirror's host may be another
+            return
+        if self._expected and record.sha256 not in (None, self._expected):
+            return
+        before = self.record
+        if (record.size, record.etag, record.modified) != (
+            before.size,
+            before.etag,
+            before.modified,
+        ):
+            await self.close_file()  # another process began anew
+        if self._file is None:
+            self._file = await self.backend.open(
+                self.model, record.name, record.size, record.block_bytes
+            )
+        self.record = record
+        if record.complete:  # looking at thousands of blocks takes seconds in a browser
+            self.blocks = dict.fromkeys(range(self.count), b"")
+        else:
+            self.blocks = await self._file.blocks()
+        self.pulse()
+
+    async def check_blocks(self) -> int:
+        """Compare the blocks with their digests; how many of those that there should be are wrong
+        or gone. The wrong ones are forgotten."""
+        await self._behind.settle()
+        await self._behind.drop()
+        expected = len(self.blocks)
+        self.blocks = await self.file.blocks()
+        wrong = [i for i, digest in self.blocks.items() if await self.file.sha256(i) != digest]
+        for index in wrong:
+            await self.file.drop(index)
+            del self.blocks[index]
+        if self.record.complete and self.missing():
+            self.record = replace(self.record, complete=False)
+            await self._write_record()
+        return expected - len(self.blocks)
+
+    async def begin(self, facts: FileFacts, *, ranges: bool) -> None:
+        """A reply told what the file is; what there is of another one is deleted."""
+        await self.forget()
+        self.record = replace(
+            self.record,
+            size=facts.size,
+            etag=facts.etag,
+            modified=facts.modified,
+            ranges=ranges,
+            complete=False,
+        )
+        size = UNKNOWN if facts.size is None else facts.size
+        self._file = await self.backend.open(self.model, self.record.name, size, self.block_bytes)
+        await self._write_record()
+        self.pulse()
+
+    async def end(self, size: int) -> None:
+        """The file's length, only known now that all of it came."""
+        await self._behind.settle()
+        self.record = replace(self.record, size=size)
+        await self.close_file()
+        self._file = await self.backend.open(self.model, self.record.name, size, self.block_bytes)
+        self.pulse()
+
+    async def finish(self) -> None:
+        """All of it is there and right."""
+        await self._behind.settle()
+        self.record = replace(self.record, complete=True)
+        await self._write_record()
+        self.pulse()
+
+    async def forget(self) -> None:
+        """Delete what there is of it."""
+        await self._behind.drop()
+        self.blocks = {}
+        self.record = FileRecord(
+            self.record.name, self.url, sha256=self._expected, block_bytes=self.block_bytes
+        )
+        await self.close_file()
+        await self.backend.delete(self.model, self.record.name)
+
+    async def write(self, index: int, chunk: Chunk) -> None:
+        """A block came: it can be read now, and will be in the store.
+
+        Raises:
+            SourceError: it cannot be kept, or one before it could not.
+        """
+        await self._behind.put(index, chunk)
+        self.pulse()
+
+    async def is_right(self, index: int, chunk: Chunk) -> bool:
+        """Whether a block is what it must be, as far as is known."""
+        digests = await self.digests if self.digests is not None else ()
+        if len(digests) != self.count:  # of none, or of another version
+            return True
+        digest = StreamDigest("sha256")
+        await digest.add(chunk)
+        return bytes.fromhex(digest.hexdigest()) == digests[index]
+
+    async def settle(self) -> None:
+        """Wait until all that came is in the store.
+
+        Raises:
+            SourceError: it cannot be kept.
+        """
+        await self._behind.settle()
+
+    async def read(self, offset: int, length: int) -> Chunk:
+        """Bytes, as soon as they are there.
+
+        Raises:
+            SourceError: they will not come.
+        """
+        if length > 0:
+            self.wanted = offset // self.block_bytes
+        chunk = await self.read_beside(offset, length)
+        digested = self.wanted if self.digested is None else self.digested
+        self._behind.release(min(self.wanted, digested))
+        return chunk
+
+    async def read_beside(self, offset: int, length: int) -> Chunk:
+        """As ``read``, for somebody who does not decide what is fetched first."""
+        blocks = self._blocks_of(offset, length)
+        for index in blocks:
+            await self.wait_for(index)
+        parts: list[Chunk] = []
+        stored = offset  # from here on, up to the next block that is held, the store has it
+        # All of what is held is taken before there is something to wait for.
+        held = [(i, self._behind.held[i]) for i in blocks if i in self._behind.held]
+        for index, chunk in held:
+            start = index * self.block_bytes
+            first, last = max(offset, start), min(offset + length, start + len(chunk))
+            if stored < first:
+                parts.append(await self.file.read(stored, first - stored))
+            parts.append(part_of(chunk, first - start, last - start))
+            stored = last
+        if stored < offset + length or not parts:
+            parts.append(await self.file.read(stored, offset + length - stored))
+        return join_chunks(parts)
+
+    def _blocks_of(self, offset: int, length: int) -> range:
+        if length <= 0:
+            return range(0)
+        return range(offset // self.block_bytes, (offset + length - 1) // self.block_bytes + 1)
+
+    def has(self, offset: int, length: int) -> bool:
+        """Whether these bytes came."""
+        return self._file is not None and all(i in self for i in self._blocks_of(offset, length))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the store failed to take what came."""
+        return self._behind.failed
+
+    def __contains__(self, index: int) -> bool:
+        """Whether a block came."""
+        return index in self.blocks or index in self._behind.held
+
+    async def wait_for(self, index: int) -> None:
+        """Wait until a block is there.
+
+        Raises:
+            SourceError: it will not come.
+        """
+        while index not in self:
+            if self._error is not None:
+                raise self._error
+            await self._pulse.wait()
+
+    def fail(self, error: BaseException | None) -> None:
+        """What those who wait are told; None: there is hope again."""
+        self._error = error
+        self.pulse()
+
+    def pulse(self) -> None:
+        """Something changed."""
+        self._pulse.set()
+        self._pulse = asyncio.Event()
+
+    def range(self, index: int) -> tuple[int, int]:
+        """Where a block begins, and its length."""
+        size = UNKNOWN if self.record.size is None else self.record.size
+        return block_range(index, size, self.block_bytes)
+
+    @property
+    def count(self) -> int:
+        """Its blocks, those that are missing among them; 0 as long as its length is not known."""
+        return self.record.count
+
+    def missing(self) -> list[int]:
+        """The blocks that are not there, in order."""
+        return [index for index in range(self.count) if index not in self]
+
+    def missing_bytes(self) -> int:
+        """Bytes that are still to come, as far as is known."""
+        return sum(self.range(index)[1] for index in self.missing())
+
+    async def close_file(self) -> None:
+        """Close the backend's file; what came is in it, if it can be kept."""
+        with suppress(SourceError):
+            await self._behind.settle()
+        await self._behind.drop()
+        if self._file is not None:
+            file, self._file = self._file, None
+            await file.close()
+
+    async def _store(self, index: int, chunk: Chunk) -> None:
+        digest = await self.file.write(index, chunk)
+        self.replaced |= self.blocks.get(index, digest) != digest
+        self.blocks[index] = digest
+
+    async def _write_record(self) -> None:
+        record = self.record
+        if not record.complete:
+            record = replace(record, sha256=self._expected)
+        await self.backend.write_record(self.model, record.name, record.to_json())

@@ -1,0 +1,79 @@
+"""The rest of a file whose store has no room for it: read from its server, and checked as well."""
+
+from __future__ import annotations
+
+import asyncio
+
+from webllm_py.errors import CorruptCheckpointError
+from webllm_py.fetch.downloads.digest import StreamDigest
+from webllm_py.fetch.downloads.download import RangeSource
+from webllm_py.fetch.downloads.kept import Kept
+from webllm_py.fetch.source import Chunk, part_of
+
+__all__ = ["UnkeptFile"]
+
+
+class UnkeptFile:
+    """A file of which the store holds a part, perhaps none.
+
+    Args:
+        kept: the part that is there.
+        source: the file on its server.
+        digest: of what came so far, in the order of the file; None where there is nothing to
+            compare it with.
+    """
+
+    def __init__(self, kept: Kept, source: RangeSource, digest: StreamDigest | None):
+        self._kept = kept
+        self._source = source
+        self._digest = digest
+        self._lock = asyncio.Lock()
+
+    async def size(self) -> int | None:
+        """Length in bytes; None if the server does not tell."""
+        return await self._source.size()
+
+    async def read_chunk(self, offset: int, length: int) -> Chunk:
+        """See ``ByteSource``. Reading forwards is the fast way: what is skipped is read for the
+        digest."""
+        async with self._lock:
+            await self._digest_to(offset)
+            chunk = await self._read(offset, length)
+            if self._digest is not None:
+                new = offset + length - self._digest.length
+                if new > 0:
+                    await self._digest.add(part_of(chunk, length - new, length))
+            return chunk
+
+    async def check(self, expected: str) -> None:
+        """Read what was not read yet, and compare the digest.
+
+        Raises:
+            CorruptCheckpointError: it is another.
+        """
+        async with self._lock:
+            await self._digest_to(await self.size() or 0)
+        found = self._digest.hexdigest() if self._digest is not None else expected
+        if found != expected:
+            raise CorruptCheckpointError(
+                f"{self._kept.url} is damaged: its SHA256 is {found}, but it must be {expected}. "
+                "Load it again."
+            )
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._source.close()
+
+    async def _digest_to(self, offset: int) -> None:
+        digest = self._digest
+        if digest is None:
+            return
+        await digest.idle()
+        while digest.length < offset:
+            length = min(self._kept.block_bytes, offset - digest.length)
+            await digest.add(await self._read(digest.length, length))
+
+    async def _read(self, offset: int, length: int) -> Chunk:
+        if self._kept.has(offset, length):
+            return await self._kept.read(offset, length)
+        return await self._source.read_chunk(offset, length)

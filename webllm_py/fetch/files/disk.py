@@ -1,0 +1,53 @@
+"""Files on a disk: opened, measured, and what goes wrong as this package's errors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from webllm_py.errors import SourceError, StorageFullError
+from webllm_py.fetch.files.local import HAS_THREADS
+
+__all__ = ["in_thread", "named_errors", "open_for_update", "taken"]
+
+Result = TypeVar("Result")
+NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
+
+
+def open_for_update(path: Path) -> BinaryIO:
+    """A file to read and write anywhere, made if there is none; what it holds stays."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)), "r+b")
+
+
+def taken(path: Path) -> int:
+    """Bytes of the disk that a file takes: one that is half written has holes."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        blocks = getattr(found, "st_blocks", None)
+        return found.st_size if blocks is None else min(found.st_size, 512 * blocks)
+    return 0
+
+
+async def in_thread(work: Callable[[], Result]) -> Result:
+    """What ``work`` returns, computed in a thread where there are threads."""
+    return await asyncio.to_thread(work) if HAS_THREADS else work()
+
+
+@contextlib.contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors into SourceError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise StorageFullError(
+                f"{path} cannot be written: the disk is full. Make room, delete a model "
+                "(webllm_py.models_store()), or load with keep=False.",
+                needed=0,
+                free=0,
+            ) from error
+        raise SourceError(f"{path}: {error.strerror or error}") from error

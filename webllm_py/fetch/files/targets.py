@@ -1,0 +1,67 @@
+"""Where an exported model goes: files that are written from their beginnings, on disk for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from webllm_py.errors import SourceError
+from webllm_py.fetch.files.disk import in_thread, named_errors
+from webllm_py.fetch.source import Chunk
+
+__all__ = ["FolderTarget", "LocalSink", "Sink", "Target"]
+
+
+class Sink(Protocol):
+    """A file that is written from its beginning."""
+
+    async def write(self, chunk: Chunk) -> None:
+        """Add bytes."""
+
+    async def close(self) -> None:
+        """All of it was written."""
+
+
+class Target(Protocol):
+    """Where a model goes."""
+
+    async def create(self, filename: str, size: int) -> Sink:
+        """A new file of a length."""
+
+    async def close(self) -> None:
+        """All files were written."""
+
+
+class LocalSink:
+    """A file on disk."""
+
+    def __init__(self, path: Path):
+        with named_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._path, self._file = path, path.open("wb")
+
+    async def write(self, chunk: Chunk) -> None:
+        """See ``Sink``."""
+        with named_errors(self._path):
+            await in_thread(lambda: self._file.write(chunk))
+
+    async def close(self) -> None:
+        """See ``Sink``."""
+        self._file.close()
+
+
+class FolderTarget:
+    """A folder on disk."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    async def create(self, filename: str, size: int) -> Sink:
+        """See ``Target``."""
+        path = self._folder / filename
+        if not path.resolve().is_relative_to(self._folder.resolve()):
+            raise SourceError(f"{filename!r} leads out of {self._folder}")
+        return LocalSink(path)
+
+    async def close(self) -> None:
+        """See ``Target``."""

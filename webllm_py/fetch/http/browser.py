@@ -1,0 +1,152 @@
+"""A server's files in Pyodide, by ``fetch``: bytes of ``read_chunk`` stay in JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from webllm_py.errors import SourceError
+from webllm_py.fetch.browser import bridge, named_errors
+from webllm_py.fetch.http.url import FileFacts
+from webllm_py.fetch.source import check_range
+
+__all__ = ["FetchFile"]
+
+AHEAD_BYTES = 1 << 20  # most that a header's small reads take of what has come already
+MAX_SAFE = 2**53 - 1  # the largest int that becomes a JavaScript number, and no BigInt
+
+
+class FetchFile:
+    """One URL, as an ``AheadSource``.
+
+    Reads that follow one another share one reply; a jump asks for a new range. What is expected
+    comes by a reply of its own, to a worker, where the page may have one (read_ahead.js).
+
+    Args:
+        url: an absolute address.
+        timeout: seconds without a byte after which a read fails.
+        headers: sent with each request.
+
+    Attributes:
+        until: where requests of ``read_some`` end; None: at the file's end.
+    """
+
+    def __init__(
+        self, url: str, *, timeout: float = 60.0, headers: Mapping[str, str] | None = None
+    ):
+        self.name = url
+        self.until: int | None = None
+        self._timeout = timeout
+        self._headers = json.dumps(dict(headers or {}))
+        self._facts = bridge().newFacts()
+        self._lock = asyncio.Lock()
+        self._stream: Any = None
+        self._closed = False
+        self._ahead, self._ahead_at = b"", 0
+
+    @property
+    def facts(self) -> FileFacts:
+        """What is known of the file."""
+        facts = self._facts
+
+        def text(value: Any) -> str | None:
+            return value if isinstance(value, str) else None
+
+        return FileFacts(
+            self._size(),
+            text(facts.etag),
+            text(facts.modified),
+            bool(facts.ranges),
+            bool(facts.answered),
+            int(facts.received),
+        )
+
+    def assume(self, facts: FileFacts) -> None:
+        """Refuse replies that say otherwise than these."""
+        self._facts = bridge().newFacts(facts.size, facts.etag, facts.modified)
+
+    async def read_some(self, offset: int, length: int) -> Any:
+        """At most ``length`` bytes from ``offset``: what came before a failure, if anything did; a
+        JavaScript ``Uint8Array``."""
+        return await self._call("readSome", offset, length, self.until)
+
+    async def size(self) -> int | None:
+        """Length in bytes; None if the server does not tell."""
+        if not self._facts.answered:
+            await self._call("seek", 0)
+        return self._size()
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes from ``offset``; what came with them is kept for later."""
+        check_range(self.name, self._size(), offset, length)
+        start = offset - self._ahead_at
+        if start < 0 or start + length > len(self._ahead):
+            chunk = await self._read("readAhead", offset, length, AHEAD_BYTES)
+            self._ahead, self._ahead_at, start = bytes(chunk.to_bytes()), offset, 0
+        return self._ahead[start : start + length]
+
+    async def read_chunk(self, offset: int, length: int) -> Any:
+        """As ``read``, but a JavaScript ``Uint8Array``."""
+        self._ahead = b""
+        return await self._read("read", offset, length)
+
+    def expect(self, offset: int, length: int) -> None:
+        """See ``AheadSource``."""
+        if self._stream is not None:
+            self._stream.expect(offset, length, not self._lock.locked())
+
+    def release(self, chunk: Any) -> None:
+        """See ``AheadSource``."""
+        if self._stream is not None:
+            self._stream.release(chunk)
+
+    async def _read(self, method: str, offset: int, length: int, *most: int) -> Any:
+        check_range(self.name, self._size(), offset, length)
+        chunk = await self._call(method, min(offset, MAX_SAFE), min(length, MAX_SAFE), *most)
+        if chunk.length < length:
+            check_range(self.name, self._size(), offset, length)
+        return chunk
+
+    async def read_all(self, limit: int) -> bytes:
+        """The whole file, of at most ``limit`` bytes."""
+        data = await self._call("readAll", limit)
+        if data is None:
+            raise SourceError(f"{self.name} has more than the {limit} bytes that are expected")
+        return bytes(data.to_bytes())
+
+    async def pause(self) -> None:
+        """Let go of the open reply; the next read asks for a new one."""
+        async with self._lock:
+            if self._stream is not None:
+                self._stream.pause()
+
+    async def close(self) -> None:
+        """Abort the request, and a read in progress with it."""
+        self._closed = True
+        self._ahead = b""
+        if self._stream is not None:
+            self._stream.abort()
+
+    def _size(self) -> int | None:
+        size = self._facts.size
+        return size if isinstance(size, int) else None
+
+    async def _call(self, method: str, *args: int | None) -> Any:
+        async with self._lock:
+            if self._closed:
+                raise SourceError(f"{self.name} was closed")
+            if self._stream is None:
+                self._stream = bridge().openUrl(
+                    self.name, self._facts, self._timeout, self._headers
+                )
+            stream = self._stream
+            try:
+                with named_errors(self.name):
+                    return await getattr(stream, method)(*args)
+            except asyncio.CancelledError:
+                # The promise goes on without us: abort its request, and leave it its dead stream.
+                self._stream = None
+                stream.abort()
+                raise

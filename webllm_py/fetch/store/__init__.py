@@ -1,0 +1,1 @@
+"""What is kept on this machine: models, their export and import, answers, and small texts."""

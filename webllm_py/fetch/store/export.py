@@ -1,0 +1,142 @@
+"""Models out of the store and into it: as a folder, or as one file (a tar archive, POSIX.1-2001).
+
+Both hold the model's files by their names, and ``webllm_py.json``, which says what they are.
+"""
+
+from __future__ import annotations
+
+import builtins
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from webllm_py.errors import CorruptCheckpointError, SourceError
+from webllm_py.fetch.backends.backend import Backend
+from webllm_py.fetch.backends.records import BLOCK_BYTES, FileRecord, ModelRecord, model_id
+from webllm_py.fetch.downloads.digest import StreamDigest
+from webllm_py.fetch.downloads.kept import Kept
+from webllm_py.fetch.files.targets import Target
+from webllm_py.fetch.http.url import FileFacts
+from webllm_py.fetch.source import ByteSource, Folder
+from webllm_py.fetch.store.manifest import MANIFEST, MAX_MANIFEST, Manifest
+
+if TYPE_CHECKING:
+    from webllm_py.fetch.store.models_store import ModelsStore
+
+__all__ = ["export_model", "import_model"]
+
+
+async def export_model(backend: Backend, model: str, target: Target) -> None:
+    """Write a model's files, all of which are there.
+
+    Raises:
+        SourceError: the model is not in the store, or incomplete.
+    """
+    record = ModelRecord.from_json(await backend.read_record(model))
+    files = [
+        FileRecord.from_json(await backend.read_record(model, name))
+        for name in await backend.files(model)
+    ]
+    if record is None or not files:
+        raise SourceError("the model is not in the store: load it first.")
+    whole = [file for file in files if file is not None and file.complete]
+    if len(whole) < len(files):
+        raise SourceError(f"{record.source} is incomplete: load it once, to its end.")
+    described = [await _with_digests(backend, model, file) for file in whole]
+    manifest = Manifest(
+        record,
+        [file for file, _ in described],
+        {file.name: digests for file, digests in described},
+    )
+    text = manifest.to_json()
+    sink = await target.create(MANIFEST, len(text))
+    await sink.write(text)
+    await sink.close()
+    for file in whole:
+        kept = Kept(backend, model, file)
+        try:
+            await kept.look()
+            size = file.size or 0
+            sink = await target.create(file.name, size)
+            for start in range(0, size, BLOCK_BYTES):
+                await sink.write(await kept.read(start, min(BLOCK_BYTES, size - start)))
+            await sink.close()
+        finally:
+            await kept.close_file()
+    await target.close()
+
+
+async def _with_digests(
+    backend: Backend, model: str, file: FileRecord
+) -> tuple[FileRecord, builtins.list[bytes]]:
+    """The record with the whole file's digest, and those of its blocks."""
+    kept = Kept(backend, model, file)
+    try:
+        await kept.look()
+        blocks = await kept.file.blocks()
+        digest = StreamDigest("sha256")
+        for index in range(kept.count if file.sha256 is None else 0):
+            await digest.add(await kept.read(*kept.range(index)))
+        whole = file if file.sha256 else replace(file, sha256=digest.hexdigest())
+        return whole, [blocks[index] for index in sorted(blocks)]
+    finally:
+        await kept.close_file()
+
+
+async def import_model(store: ModelsStore, folder: Folder) -> ModelRecord:
+    """Copy a model that was exported into the store; its record.
+
+    Raises:
+        SourceError: the folder holds no exported model.
+        CorruptCheckpointError: a file is not what it was when it was exported.
+    """
+    manifest = await _manifest(folder)
+    record, files = manifest.model, manifest.files
+    backend = store.backend
+    await store.make_room(sum(file.size or 0 for file in files))
+    model = model_id(record.source)
+    there = await backend.read_record(model) is not None
+    await backend.write_record(model, "", record.to_json())
+    try:
+        for file in files:
+            await _import_file(backend, model, folder, file)
+    except BaseException:
+        if not there:
+            await backend.delete(model)
+        raise
+    return record
+
+
+async def _import_file(backend: Backend, model: str, folder: Folder, file: FileRecord) -> None:
+    source = await folder.open(file.name)
+    kept = Kept(backend, model, file)
+    try:
+        await _copy(source, kept, file)
+    finally:
+        await kept.close_file()
+        await source.close()
+
+
+async def _manifest(folder: Folder) -> Manifest:
+    source = await folder.open(MANIFEST)
+    try:
+        return Manifest.parse(folder.name, await source.read_all(MAX_MANIFEST))
+    finally:
+        await source.close()
+
+
+async def _copy(source: ByteSource, kept: Kept, file: FileRecord) -> None:
+    size = file.size or 0
+    facts = FileFacts(size, file.etag, file.modified)
+    await kept.begin(facts, ranges=file.ranges)
+    digest = StreamDigest("sha256")
+    for index in range(kept.count):
+        chunk = await source.read_chunk(*kept.range(index))
+        await kept.write(index, chunk)
+        await digest.add(chunk)
+    found = digest.hexdigest()
+    if found != file.sha256:
+        await kept.forget()
+        raise CorruptCheckpointError(
+            f"{source.name} is damaged: its SHA-256 is {found}, it was exported with {file.sha256}."
+        )
+    await kept.finish()

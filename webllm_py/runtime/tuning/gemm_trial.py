@@ -1,0 +1,227 @@
+"""How chunks of a prompt are multiplied: tried on the model's own first layer.
+
+Activations of 8 bits and dot products of 4 bytes are faster than float32 on most GPUs, and slower
+where they are only imitated; so are subgroup matrices of float16, where a browser offers them. Both
+round, and so are taken only where they clearly pay, and where the results are those of the plain
+kernels but for that. What was decided is kept for the next load.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from webllm_py.errors import ShaderError
+from webllm_py.gpu.device import PACKED_DOTS, SUBGROUP_MATRICES, Device, Dispatch, Plan
+from webllm_py.models.activations import padded
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.linear import DOT4_FORMATS, Gemm
+from webllm_py.models.step import consecutive
+from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.tuning.choices import Choices, keep_choices
+from webllm_py.runtime.tuning.stopwatch import EXACT, Stopwatch
+
+__all__ = ["GemmTrial"]
+
+MATRIX = "blk.0.gate_up"
+ROWS = 512
+# What is kept of a decision is a place in this list.
+GEMMS: tuple[Gemm, ...] = ("plain", "dot4", "matrices")
+# The part of the plain results' root mean square that the others may be off by; rounding to 8 bits
+# is 0.01 to 0.02 of it, to float16 less than 0.001.
+MOST_DEVIATION: Mapping[Gemm, float] = {"dot4": 0.05, "matrices": 0.005}
+# Less of another way's time than this is worth rounding for.
+WORTHWHILE = 0.85
+# Of a round, which a wait or a coarse clock must not decide.
+ROUND_SECONDS, COARSE_ROUND_SECONDS = 0.004, 0.03
+ROUNDS, MOST_PASSES = 3, 16
+SLOW_SECONDS = 0.05  # of a pass: one round is clear enough, and takes long enough
+
+
+class GemmTrial:
+    """Compares them on one matrix: ``compile`` while weights load, ``run`` afterwards.
+
+    Args:
+        executor: not prepared yet.
+        keep: whether to keep what is decided for the next load.
+    """
+
+    def __init__(self, executor: Executor, *, keep: bool = True):
+        self.executor = executor
+        self.keep = keep
+        self.decided = False
+        self.rows = min(ROWS, executor.chunk)
+        self.others = self._possible()
+
+    def _possible(self) -> list[Gemm]:
+        """What the device knows besides the plain kernels and the weights go with, the likelier one
+        first; none where somebody asked for float32."""
+        executor = self.executor
+        config = executor.model.config
+        _, slices = executor.weights.matrices.get(MATRIX, (None, ()))
+        if executor.kv_format == "f32" or self.rows <= executor.tuning.few_rows or not slices:
+            return []
+        possible: list[Gemm] = []
+        in_dot4 = all(part.format in DOT4_FORMATS for part in slices)
+        simple = config.norm == "rms" and not config.parallel and whole_blocks(config)
+        if offers_dot4(executor.device) and in_dot4 and simple:
+            possible.append("dot4")
+        if offers_matrices(executor.device) and self.rows % 64 == 0:
+            possible.append("matrices")
+        return possible
+
+    @property
+    def problem(self) -> str:
+        """What the answer depends on besides the adapter: "gemm q4_0 512x9728x896 dot4"."""
+        matrix, slices = self.executor.weights.matrices[MATRIX]
+        formats = "+".join(sorted({part.format for part in slices}))
+        size = f"{self.rows}x{matrix.rows}x{matrix.columns}"
+        return f"gemm {formats} {size} {'+'.join(self.others)}"
+
+    def recall(self, kept: Choices) -> None:
+        """Decide as an earlier load did, if it did: before the executor is prepared."""
+        if not self.others:
+            return
+        answers: dict[tuple[int, ...], Gemm] = {
+            (GEMMS.index(gemm),): gemm for gemm in ("plain", *self.others)
+        }
+        if (answer := kept.get(self.problem)) in answers:
+            self.decide(answers[answer])
+
+    async def compile(self) -> None:
+        """Compile what the trial and a prompt of its length need."""
+        if self.decided or not self.others:
+            return
+        executor = self.executor
+        prompt = executor.forward(self.rows, head=False, gemm=self.others[0])
+        wanted = [d for gemm in ("plain", *self.others) for d in self.layer(gemm)] + prompt
+        try:
+            await executor.device.compile(dispatch.kernel for dispatch in wanted)
+        except ShaderError:
+            return  # ``run`` will meet it
+
+    async def run(self) -> None:
+        """Try them, and have the executor take the best one."""
+        if self.decided or not self.others:
+            return
+        device = self.executor.device
+        plans: dict[Gemm, Plan] = {"plain": await device.record("trial", self.layer("plain"))}
+        try:
+            await self.embed()
+            plain = await self.results(plans["plain"])
+            for gemm in self.others:
+                if plan := await self.right(gemm, plain):
+                    plans[gemm] = plan
+            best = worthwhile(await self.times(plans)) if len(plans) > 1 else 0
+            self.decide([*plans][best])
+            if self.keep:
+                choice = (GEMMS.index(self.executor.gemm),)
+                await keep_choices(device, {self.problem: choice})
+        finally:
+            for plan in plans.values():
+                device.drop(plan)
+
+    async def right(self, gemm: Gemm, plain: array[float]) -> Plan | None:
+        """The matrix multiplied this way; None where it does not compile, or is not right."""
+        device = self.executor.device
+        try:
+            plan = await device.record("trial", self.layer(gemm))
+        except ShaderError:
+            return None
+        if deviation(plain, await self.results(plan)) < MOST_DEVIATION[gemm]:
+            return plan
+        device.drop(plan)
+        return None
+
+    def decide(self, gemm: Gemm) -> None:
+        """Have the executor multiply this way from now on."""
+        executor = self.executor
+        executor.gemm, self.decided = gemm, True
+        if gemm != "plain":
+            tuning = executor.tuning
+            few = tuning.dot4_rows if gemm == "dot4" else tuning.matrices_rows
+            executor.tuning = replace(tuning, few_rows=min(few, tuning.few_rows))
+            executor.drop_plans(executor)
+
+    def layer(self, gemm: Gemm) -> Sequence[Dispatch]:
+        """The matrix times the normed hidden rows, one way or another."""
+        graph = self.executor.graph(self.rows, gemm=gemm)
+        graph.gated_linear(MATRIX)
+        return graph.dispatches
+
+    async def times(self, plans: Mapping[Gemm, Plan]) -> list[list[float]]:
+        """Seconds of several passes of each, measured in turns."""
+        device = self.executor.device
+        stopwatch = Stopwatch(device)
+        once, *_ = await stopwatch.set([*plans.values()], [1] * len(plans))
+        wanted = ROUND_SECONDS if stopwatch.tick == EXACT else COARSE_ROUND_SECONDS
+        passes = max(1, min(MOST_PASSES, round(wanted / max(once, 1e-6))))
+        longer = [await device.record("trial", [*self.layer(gemm)] * passes) for gemm in plans]
+        try:
+            rounds = 1 if once > SLOW_SECONDS else ROUNDS
+            return [await stopwatch.seconds(longer) for _ in range(rounds)]
+        finally:
+            for plan in longer:
+                device.drop(plan)
+
+    async def embed(self) -> None:
+        """Fill the hidden rows: they are the first tokens of the vocabulary."""
+        executor = self.executor
+        vocabulary = executor.model.config.vocab_size
+        executor.write_rows(consecutive([i % vocabulary for i in range(self.rows)], 0))
+        graph = executor.graph(self.rows)
+        graph.embed("token_embd")
+        plan = await executor.device.record("trial's tokens", graph.dispatches)
+        executor.device.replay(plan)
+        executor.device.drop(plan)
+
+    async def results(self, plan: Plan) -> array[float]:
+        """Some of the rows that a plan computes: the first, the last, and one between."""
+        device, buffers = self.executor.device, self.executor.buffers
+        nbytes = 4 * padded(self.executor.model.config.intermediate_size)
+        device.clear(buffers.gated)
+        device.replay(plan)
+        found = array("f")
+        for row in (0, self.rows // 2 + 5, self.rows - 1):
+            found.frombytes(await device.read(buffers.gated, row * nbytes, nbytes))
+        return found
+
+
+def offers_dot4(device: Device) -> bool:
+    """Whether a device has dot products of 4 bytes, and is no CPU that plays a GPU: there a trial
+    takes a second, and what it measures depends on what else runs."""
+    return PACKED_DOTS in device.info.features and not device.info.is_cpu
+
+
+def offers_matrices(device: Device) -> bool:
+    """Whether a device may have the matrices that gemm_matrices.wgsl takes: it compiles, or not."""
+    variant = device.variant
+    return SUBGROUP_MATRICES in device.info.features and variant.f16 and variant.subgroups == 32
+
+
+def whole_blocks(config: ModelConfig) -> bool:
+    """Whether no row of activations is padded: quantized rows borrow their buffers, and would leave
+    something else than zeros there."""
+    rows = (config.hidden_size, config.n_heads * config.head_dim, config.intermediate_size)
+    return all(padded(row) == row for row in rows)
+
+
+def deviation(plain: Sequence[float], others: Sequence[float]) -> float:
+    """The root mean square of the difference, as a part of that of the plain ones."""
+    size = math.fsum(value * value for value in plain)
+    off = math.fsum((a - b) ** 2 for a, b in zip(plain, others, strict=True))
+    # Neither zeros nor what is no number can be told from anything.
+    return math.sqrt(off / size) if 0 < size < math.inf and off < math.inf else math.inf
+
+
+def worthwhile(times: Sequence[Sequence[float]]) -> int:
+    """Which column of the rounds to take: one only if it is clearly faster than what would be taken
+    without it. A round that took long for another reason says nothing."""
+    best = [min(column) for column in zip(*times, strict=True)]
+    taken = 0
+    for column in range(1, len(best)):
+        if best[column] < WORTHWHILE * best[taken]:
+            taken = column
+    return taken

@@ -1,0 +1,264 @@
+"""Tries kernels' shapes on the user's device while a model loads, and takes the fastest.
+
+Candidates compile while weights arrive. Then their times are taken within a budget, all problems in
+turn as in a decode step, so that each finds the caches as it does there. What was found is kept for
+the next load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from webllm_py.errors import DeviceError, DeviceLostError
+from webllm_py.gpu.device import Device, Plan
+from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.tuning.choices import Choices, keep_choices
+from webllm_py.runtime.tuning.problems import Problem, clear_pages, problems_of, write_step
+from webllm_py.runtime.tuning.race import LEAST_SAMPLES, Race, Trial
+from webllm_py.runtime.tuning.stopwatch import Stopwatch
+
+__all__ = ["Tuner", "TuningReport"]
+
+# That a load may take longer for it: unasked, and where it was asked for.
+BUDGET_SECONDS, THOROUGH_SECONDS = 0.3, 60.0
+# The parts of that in which compiling may go on, and by whose end times are taken: recording the
+# model's plans anew takes the rest.
+COMPILING, TIMING = 0.4, 0.8
+# The first times of all trials are to take this part of what is left then: others run longer.
+FIRST_TIMES = 0.5
+LONGEST_TRIAL_SECONDS = 0.01
+# Kernels that take longer to compile are not tried unasked.
+SLOW_COMPILE_SECONDS = 0.1
+# Kernels compiled side by side: no more than take so long, since the last ones are waited for.
+MOST_AT_ONCE, AT_ONCE_SECONDS = 8, 0.1
+LIKELY = 3  # shapes of a problem, the default one of them, that are tried before all others
+# Enough layers to pass by the caches; few enough to record quickly.
+MOST_LAYERS = 16
+LEAST_PART = 1 / 64
+LEAST_SECONDS = 1e-7
+# Of times taken between two looks at the clock, where it can be had.
+BATCH_SECONDS = 0.02
+MOST_PASSES = 1000  # of one submit: GPUs time 2,048
+
+
+@dataclass(frozen=True)
+class TuningReport:
+    """What was tuned.
+
+    Attributes:
+        shapes: those in use that were found on this adapter, by problem.
+        problems: how many there are.
+        found: how many of the shapes this load found.
+        seconds: that the load took longer for it.
+        slow: whether kernels compile too slowly here to be tried unasked.
+    """
+
+    shapes: Choices
+    problems: int
+    found: int = 0
+    seconds: float = 0.0
+    slow: bool = False
+
+    def __str__(self) -> str:
+        """For people: "5 of 6 shapes tuned in 0.21 s"."""
+        kept = len(self.shapes) - self.found
+        if self.found:
+            before = f", {kept} before" if kept else ""
+            return f"{self.found} of {self.problems} shapes tuned in {self.seconds:.2f} s{before}"
+        if kept:
+            return f"{kept} of {self.problems} shapes as tuned before"
+        return "defaults, kernels compile too slowly to try others" if self.slow else "defaults"
+
+
+class Tuner:
+    """Tunes one executor, which is not prepared yet.
+
+    Args:
+        asked: see ``webllm_py.load``.
+
+    Attributes:
+        budget: most seconds that ``finish`` may take, about.
+    """
+
+    def __init__(self, executor: Executor, asked: bool | None):
+        self.executor = executor
+        self.off = asked is False
+        self.budget = budget_for(executor.device, asked)
+        self.report = TuningReport({}, 0)
+        self.problems: list[Problem] = []
+        self._compiled: dict[str, list[tuple[int, ...]]] = {}
+        self._compiling: asyncio.Task[None] | None = None
+
+    async def prepare(self, kept: Choices, asked: Callable[[], None] = lambda: None) -> None:
+        """Prepare the executor with what earlier loads found, and begin to compile what is to be
+        tried besides.
+
+        Args:
+            asked: see ``Executor.prepare``.
+        """
+        chosen = {} if self.off else self._taken(kept)
+        await self.executor.prepare(asked)
+        if self.budget and len(chosen) < self.report.problems:
+            # The cache has other buffers since.
+            self.problems = [p for p in problems_of(self.executor) if p.name not in chosen]
+            self._compiling = asyncio.ensure_future(self._compile())
+
+    def _taken(self, kept: Choices) -> Choices:
+        problems = problems_of(self.executor)
+        # As long as they are among this version's.
+        chosen = {p.name: kept[p.name] for p in problems if kept.get(p.name) in p.shapes}
+        self.executor.tuning = replace(self.executor.tuning, chosen=chosen)
+        self.report = TuningReport(chosen, len(problems))
+        return chosen
+
+    async def finish(self) -> None:
+        """Measure what is compiled, or will be soon, and run the executor with the fastest.
+
+        Raises:
+            DeviceLostError: the device went away.
+        """
+        if self._compiling is None:
+            return
+        start = time.perf_counter()
+        await asyncio.wait({self._compiling}, timeout=COMPILING * self.budget)
+        try:
+            found = await self._fastest(start + TIMING * self.budget)
+        except DeviceLostError:
+            raise
+        except DeviceError:
+            found = {}  # this device cannot be measured; what it runs is right as it is
+        shapes = self.report.shapes | found
+        if found:
+            await self.executor.retune(replace(self.executor.tuning, chosen=shapes))
+            await keep_choices(self.executor.device, found)
+        seconds = time.perf_counter() - start
+        self.report = replace(self.report, shapes=shapes, found=len(found), seconds=seconds)
+
+    async def close(self) -> None:
+        """Compile no more."""
+        if self._compiling:
+            self._compiling.cancel()
+            await asyncio.gather(self._compiling, return_exceptions=True)
+
+    async def _compile(self) -> None:
+        """Compile shapes, and run each once, for drivers that do half of the work only then.
+
+        The likely ones of each problem first; of these, those of the problems most worth it.
+        """
+        turns = [
+            (problem, shape)
+            for some in (slice(0, LIKELY), slice(LIKELY, None))
+            for problem in self.problems
+            for shape in problem.shapes[some]
+        ]
+        device = self.executor.device
+        at_once = 2  # of which one, the default, is compiled
+        while turns:
+            start = time.perf_counter()
+            some, turns = turns[:at_once], turns[at_once:]
+            plan = await device.record(
+                "tuning",
+                [each for problem, shape in some for each in problem.dispatches(shape, 0)[0]],
+            )
+            device.replay(plan)
+            device.drop(plan)
+            await device.idle()
+            for problem, shape in some:
+                self._compiled.setdefault(problem.name, []).append(shape)
+            each = (time.perf_counter() - start) / len(some)
+            if each > SLOW_COMPILE_SECONDS and self.budget < THOROUGH_SECONDS:
+                self.report = replace(self.report, slow=True)
+                return
+            at_once = max(1, min(2 * at_once, MOST_AT_ONCE, int(AT_ONCE_SECONDS / each)))
+
+    async def _fastest(self, deadline: float) -> Choices:
+        """The shapes to take, of the problems that could be measured until then."""
+        await self.close()
+        device = self.executor.device
+        write_step(self.executor)
+        await device.idle()
+        problems = [
+            problem
+            for problem in self.problems
+            if len(self._compiled.get(problem.name, ())) >= min(LIKELY, len(problem.shapes))
+        ]
+        if not problems or time.perf_counter() > deadline:
+            return {}
+        stopwatch = Stopwatch(device)
+        plans: list[Plan] = []
+
+        async def trial_of(problem: Problem, shape: tuple[int, ...], layers: float) -> Trial:
+            dispatches, run = problem.dispatches(shape, layers)
+            plans.append(await device.record(f"tuning {problem.name}", dispatches))
+            return Trial(shape, plans[-1], run)
+
+        try:
+            first = [await trial_of(problem, problem.shapes[0], 1) for problem in problems]
+            a_layer = await stopwatch.set(
+                [trial.plan for trial in first], [problem.nbytes for problem in problems]
+            )
+            races = []
+            for problem, layers in sized(problems, self._compiled, a_layer, deadline):
+                shapes = self._compiled[problem.name]
+                trials = [await trial_of(problem, shape, layers) for shape in shapes]
+                races.append(Race(problem.name, trials))
+            await run_races(races, stopwatch, deadline)
+        finally:
+            for plan in plans:
+                device.drop(plan)
+            clear_pages(self.executor)
+        shapes_found = {race.name: race.winner(stopwatch.tick) for race in races}
+        return {name: shape for name, shape in shapes_found.items() if shape}
+
+
+def budget_for(device: Device, asked: bool | None) -> float:
+    """Seconds that tuning may add to a load.
+
+    Unasked, none on a CPU that plays a GPU: it compiles for longer than a load takes.
+    """
+    if asked is None:
+        return 0.0 if device.info.is_cpu else BUDGET_SECONDS
+    return THOROUGH_SECONDS if asked else 0.0
+
+
+def sized(
+    problems: Sequence[Problem],
+    compiled: Mapping[str, Sequence[tuple[int, ...]]],
+    a_layer: Sequence[float],
+    deadline: float,
+) -> Iterator[tuple[Problem, float]]:
+    """How many layers of each problem a trial runs, or what part of one, so that all trials have
+    their first times early enough. Problems for which there is no time are left out.
+
+    Args:
+        a_layer: seconds that timing a layer of each problem takes.
+    """
+    left = deadline - time.perf_counter()
+    trials = sum(len(compiled[problem.name]) for problem in problems)
+    wanted = min(LONGEST_TRIAL_SECONDS, FIRST_TIMES * left / (LEAST_SAMPLES * trials))
+    for problem, one in zip(problems, a_layer, strict=True):
+        wanted_layers = wanted / max(one, LEAST_SECONDS)
+        layers: float = min(int(wanted_layers), problem.layers, MOST_LAYERS)
+        layers = layers or max(LEAST_PART, problem.least, wanted_layers)
+        seconds = layers * one * LEAST_SAMPLES * len(compiled[problem.name])
+        if seconds < left:
+            left -= seconds
+            yield problem, layers
+
+
+async def run_races(races: Sequence[Race], stopwatch: Stopwatch, deadline: float) -> None:
+    """Round by round, a trial of each problem in a round, until all is clear or time is up."""
+    rounds = 1
+    while time.perf_counter() < deadline and not all(race.settled for race in races):
+        trials = [race.next() for _ in range(rounds) for race in races]
+        start = time.perf_counter()
+        seconds = await stopwatch.seconds([trial.plan for trial in trials])
+        for trial, taken in zip(trials, seconds, strict=True):
+            trial.samples.append(taken / trial.layers)
+        for race in races:
+            race.narrow(stopwatch.tick)
+        a_round = (time.perf_counter() - start) / rounds
+        rounds = max(1, min(int(BATCH_SECONDS / a_round), MOST_PASSES // len(races)))

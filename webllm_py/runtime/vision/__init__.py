@@ -1,0 +1,1 @@
+"""Images on their way to rows of a text model. Imported for models that see."""

@@ -1,0 +1,1 @@
+"""From a checkpoint's tensors to buffers on the GPU: fetched in pieces, repacked by kernels."""
