@@ -2,7 +2,7 @@
 //
 // Bindings  0 partial  see attention_split.wgsl
 //           1 step     see epilogue/rope_append.wgsl
-//           2 y        [rows][Y_STRIDE], f32: HEADS * HEAD_DIM of each row
+//           2 y        [rows][Y_STRIDE], f32: HEADS * HEAD_DIM of each row; `ahead` may have one more
 // Dispatch  (HEADS, rows) workgroups
 // Assumes   SPLITS and KEYS (keys a tile) as attention_split had them
 //
@@ -24,6 +24,7 @@ override THREADS: u32;   // 64 * PARTS
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 ${attention/span}
+${ahead}
 
 var<workgroup> maxima: array<f32, SPLITS>;
 var<workgroup> factors: array<f32, SPLITS>;
@@ -36,6 +37,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   if (m >= step[0]) {
     return;  // rows past the last one
   }
+  let held = ahead_held(thread, group.x);
   let tiles = tiles_of(step[STEP_ROWS + 4u * m + 1u], KEYS);
   let tiles_each = (tiles + SPLITS - 1u) / SPLITS;
   let splits = (tiles + tiles_each - 1u) / tiles_each;
@@ -89,4 +91,5 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
       y[m * Y_STRIDE + group.x * HEAD_DIM + d] = sum / weight;
     }
   }
+  ahead_made(thread, group.x, held);
 }

@@ -7,7 +7,7 @@
 //           2 kv       the layer's pages (the reader declares it)
 //           3 partial  [rows][HEADS][SPLITS][HEAD_DIM + 4]: unnormalised sums, then maximum, weight and
 //                      two words that are free
-//           4 sinks    f32 by head, of models that have them
+//           4 sinks    f32 by head, of models that have them; `ahead` may have one more
 // Dispatch  (SPLITS, KV_HEADS * QUADS, rows) workgroups; one takes up to 4 query heads of a kv head
 // Assumes   HEAD_DIM a multiple of 8 and at most 8 * THREADS; THREADS a multiple of PAGE, at most 64;
 //           splits past the end write nothing
@@ -31,6 +31,7 @@ ${attention/span}
 ${attention/softcap}
 ${sinks}
 ${lanes}
+${ahead}
 
 var<workgroup> q_tile: array<vec4<f32>, HEAD_DIM>;  // element d of four heads
 var<workgroup> p_tile: array<vec4<f32>, THREADS>;   // weights of the tile's keys, four heads each
@@ -180,9 +181,11 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     for (var h = 0u; h < n_heads; h++) {
       partial[row + h * next_head + d] = sum[h];
     }
+    ahead_keep(d, sum);
   }
   if (thread < n_heads) {
     partial[row + thread * next_head + HEAD_DIM] = most[thread];
     partial[row + thread * next_head + HEAD_DIM + 1u] = total[thread];
   }
+  ahead_heads(thread, head, n_heads, group.x);
 }

@@ -5,7 +5,7 @@
 // Bindings  0        the row, f32, padded with zeros to whole blocks of 32 (the source declares it)
 //           1 quants, 2 scales   the weight's rows (the quantization reader declares them)
 //           3 vectors  f32: norm weight, padded to whole blocks (if NORM); bias by output row (if BIAS)
-//           4..7       the epilogue's, and what else the source reads
+//           4..7       the epilogue's, and what else the source and adapters read or write
 // Dispatch  ceil(SLICE / (4 * QUADS * GROUPS)) workgroups, spread over x and y if x is too short
 // Assumes   emit() takes pairs of rows (n, n + 1), n even
 //
@@ -28,8 +28,9 @@ ${quant}
 ${epilogue}
 ${finish}
 ${lanes}
+${ahead}
 ${source}
-${shrink}
+${low}
 
 struct XUnit {
   u: u32,             // which unit: the last one in the place of those past the end
@@ -59,11 +60,13 @@ fn x_unit(wanted: u32) -> XUnit {
 fn main(@builtin(local_invocation_index) thread: u32,
         @builtin(workgroup_id) group: vec3<u32>,
         @builtin(num_workgroups) groups: vec3<u32>) {
-  source_ready(thread);
-  let whole = (group.y * groups.x + group.x) * GROUPS * QUADS;
-  lora_ready(thread, whole);
+  let index = group.y * groups.x + group.x;
   let lane = thread % LANES;
-  let first = whole + thread / LANES * QUADS;
+  let first = (index * GROUPS + thread / LANES) * QUADS;
+  let held = low_held(first * 4u, lane);
+  let ahead = ahead_held(thread, index);
+  source_ready(thread);
+  low_ready(thread);
   // Quads past the end are read as the last one, and not emitted.
   let last = (SLICE - 1u) / 4u;
   let quad0 = min(first, last) * UNITS;
@@ -98,9 +101,9 @@ fn main(@builtin(local_invocation_index) thread: u32,
       }
     }
   }
-  sums0 = lane_sum(sums0 + lora_share(0u, first * 4u, lane, LANES), thread);
+  sums0 = lane_sum(sums0 + low_share(held, false, first * 4u, lane), thread);
   if (QUADS > 1u) {
-    sums1 = lane_sum(sums1 + lora_share(0u, first * 4u + 4u, lane, LANES), thread);
+    sums1 = lane_sum(sums1 + low_share(held, true, first * 4u + 4u, lane), thread);
   }
   if (NORM) {
     let total = lane_sum(vec4(squares, 0.0, 0.0, 0.0), thread).x;
@@ -114,4 +117,5 @@ fn main(@builtin(local_invocation_index) thread: u32,
       emit_quad(0u, first * 4u + 4u, sums1);
     }
   }
+  ahead_made(thread, index, ahead);
 }

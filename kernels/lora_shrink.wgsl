@@ -15,6 +15,7 @@ ${enables}
 override UNITS: u32;             // row length in units of 8 columns
 override K: u32;                 // row length, unpadded
 override LORA_AT: u32;           // see linear/finish_lora.wgsl
+override LORA_QUADS: u32;
 override ROWS: u32;              // rows of x a workgroup: 1 or 4
 override ADAPTERS: u32;          // that there are scales of
 override LORA_SCALES: u32;       // the first of them in step
@@ -61,7 +62,7 @@ fn finish(m: u32, quad: u32, sum: Sum, scale: f32, thread: u32) {
     v *= inverseSqrt(total / f32(K) + EPS);
   }
   if (thread == 0u) {
-    let at = LORA_AT + 1u + (2u + m) * u32(lora[LORA_AT].z) + quad;
+    let at = LORA_AT + 1u + (2u + m) * LORA_QUADS + quad;
     lora[at] = select(vec4<f32>(), scale * v, scale != 0.0);
   }
 }
@@ -70,8 +71,7 @@ fn finish(m: u32, quad: u32, sum: Sum, scale: f32, thread: u32) {
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
   let quad = group.x;
   let m = group.y * ROWS;
-  let size = lora[LORA_AT];
-  let entry = lora[LORA_AT + 1u + u32(size.z) + quad];
+  let entry = lora[LORA_AT + 1u + LORA_QUADS + quad];
   let a_at = u32(entry.x);
   let adapter = u32(entry.y);
   let scale0 = scale_of(m, adapter);
@@ -81,7 +81,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     scale2 = scale_of(m + 2u, adapter);
     scale3 = scale_of(m + 3u, adapter);
   }
-  let end = select(0u, UNITS * 2u, quad < u32(size.x));
+  let end = select(0u, UNITS * 2u, quad < u32(lora[LORA_AT].x));
   var s0 = Sum(); var s1 = Sum(); var s2 = Sum(); var s3 = Sum();
   for (var i = thread; i < end; i += THREADS) {
     let a = array(lora[a_at + i], lora[a_at + UNITS * 2u + i],

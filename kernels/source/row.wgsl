@@ -9,3 +9,8 @@ fn source_ready(thread: u32) {
 fn source(i: u32) -> vec4<f32> {
   return x[i];
 }
+
+// What lora/parts.wgsl takes a part for.
+fn part_weight(part: u32) -> f32 {
+  return 1.0;
+}

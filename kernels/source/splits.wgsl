@@ -80,3 +80,8 @@ fn source(i: u32) -> vec4<f32> {
   }
   return sum;
 }
+
+// What lora/parts.wgsl takes a part for: attention_split.wgsl has made one of each head's splits.
+fn part_weight(part: u32) -> f32 {
+  return select(0.0, factors[part], part % SPLITS < splits);
+}

@@ -47,7 +47,7 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     partial = await runner.run(
         kernel(
             "attention_split",
-            snippets={**cache.reader, **sink_words(sinks)},
+            snippets={**cache.reader, **sink_words(sinks), "ahead": "lora/not_ahead"},
             HEADS=shape.heads,
             QUADS=quads,
             SPLITS=splits,
@@ -80,7 +80,12 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     parts = 1 + keys % 4
     combine = {"PARTS": parts, "THREADS": 64 * parts, **words}
     out = await runner.run(
-        kernel("attention_combine", Y_STRIDE=shape.heads * shape.head_dim + 8, **combine),
+        kernel(
+            "attention_combine",
+            snippets={"ahead": "lora/not_ahead"},
+            Y_STRIDE=shape.heads * shape.head_dim + 8,
+            **combine,
+        ),
         {**given, "y": wide(q)},
         (shape.heads, 1),
     )
@@ -96,7 +101,8 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
                 "epilogue": "epilogue/residual",
                 "finish": "linear/finish",
                 "source": "source/splits",
-                "shrink": "linear/shrink_none",
+                "low": "lora/none",
+                "ahead": "lora/not_ahead",
             },
             UNITS=weight.shape[1] // 8,
             K=width,

@@ -19,11 +19,9 @@ from paged_cache import (
     rope_table,
     rotated,
 )
-from runners import Runner, of_native
+from runners import ROW, Runner, of_native
 
 from webllm_py.gpu.kernels import kernel
-
-ROW = {"source": "source/row", "shrink": "linear/shrink_none"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from formats import LAID_OUT, laid_out
-from runners import Runner, of_native
+from runners import ROW, Runner, of_native
 
 from webllm_py.gpu.kernels import kernel
 
@@ -17,7 +17,7 @@ def snippets(name: str, fmt: str, epilogue: str) -> dict[str, str]:
         "quant": f"quant/{fmt}",
         "epilogue": f"epilogue/{epilogue}",
         "finish": "linear/finish",
-        **({"source": "source/row", "shrink": "linear/shrink_none"} if name == "gemv" else {}),
+        **(ROW if name == "gemv" else {}),
     }
 
 

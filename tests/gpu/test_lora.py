@@ -3,105 +3,15 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from adapted import ADAPTERS, SLOTS, Beside, added, segments_of, with_scales
 from formats import laid_out
 from runners import Runner, of_native
 from test_dot4 import BLOCK, buffer_of, quantized
 
 from webllm_py.gpu.kernels import Kernel, kernel
-
-ADAPTERS = 4  # that scales are kept of
-SLOTS = 8
-
-
-@dataclass
-class Segment:
-    """A and B, which reaches ``rows`` of the weight's rows: ``first``, first + 1 ...; or spread.
-
-    Attributes:
-        spread: 0: one by one; 1: 0, 2, 4 ...; 2: 1, 3, 5 ...
-    """
-
-    a: np.ndarray
-    b: np.ndarray
-    adapter: int = 0
-    first: int = 0
-    spread: int = 0
-
-    @property
-    def quads(self) -> int:
-        return -(-len(self.a) // 4)
-
-    def whole(self, rows: int) -> np.ndarray:
-        """B with a row for each of the weight's."""
-        whole = np.zeros((rows, self.b.shape[1]), np.float32)
-        step = 2 if self.spread else 1
-        start = self.first + max(0, self.spread - 1)
-        whole[start : start + step * len(self.b) : step] = self.b
-        return whole
-
-
-class Beside:
-    """What stands beside a weight, as kernels/linear/finish_lora.wgsl tells it.
-
-    Args:
-        before: norm and biases.
-        rows: of x that there is room for.
-    """
-
-    def __init__(self, segments: list[Segment], before: np.ndarray, columns: int, rows: int):
-        self.at = -(-before.size // 4)
-        self.quads = sum(segment.quads for segment in segments)
-        self.low_at = self.at + 1 + 2 * self.quads
-        a_at = self.low_at + rows * self.quads
-        head = np.array([self.quads, rows, self.quads, 0])
-        parts = [np.pad(before, (0, -before.size % 4)), head]
-        b_at, of_a = a_at + self.quads * columns, []
-        for s in segments:
-            width = -(-len(s.b) // 4)
-            for quad in range(s.quads):
-                at = b_at + 4 * quad * width
-                parts.append(np.array([at, s.first // 4, width, s.spread]))
-                of_a.append(np.array([a_at, s.adapter, 0, 0]))
-                a_at += columns
-            b_at += 4 * s.quads * width
-        parts += of_a
-        parts.append(np.zeros(4 * rows * self.quads))
-        for s in segments:
-            shape = (0, -len(s.a) % 4), (0, columns - s.a.shape[1])
-            parts.append(np.pad(s.a, shape).ravel())
-        for s in segments:
-            parts.append(np.pad(s.b.T, ((0, -len(s.a) % 4), (0, -len(s.b) % 4))).ravel())
-        self.words = np.concatenate(parts).astype(np.float32)
-        self.rows = rows
-
-    def low(self, words: np.ndarray) -> np.ndarray:
-        """scale * A x, (rows, ranks in whole quads)."""
-        start = 4 * self.low_at
-        return words[start : start + 4 * self.rows * self.quads].reshape(self.rows, -1)
-
-
-def segments_of(rng: np.random.Generator, n: int, k: int) -> list[Segment]:
-    """Ragged ranks of several adapters, that reach all rows, some, and every other one."""
-    normal = rng.standard_normal
-    return [
-        Segment(normal((4, k)), normal((n, 4)), adapter=2),
-        Segment(normal((13, k)), normal((8, 13)), adapter=0, first=4),
-        Segment(normal((8, k)), normal(((n + 1) // 2, 8)), adapter=1, spread=1),
-        Segment(normal((64, k)), normal((n // 2, 64)), adapter=1, spread=2),
-    ]
-
-
-def added(segments: list[Segment], low: np.ndarray, n: int) -> np.ndarray:
-    """What the second half adds, (rows, n)."""
-    total, at = np.zeros((len(low), n)), 0
-    for segment in segments:
-        total += low[:, at : at + len(segment.a)] @ segment.whole(n).T
-        at += 4 * segment.quads
-    return total
 
 
 @pytest.mark.parametrize(
@@ -126,7 +36,7 @@ async def test_shrink(
     step = np.zeros(4 + 4 * rows + 3, np.uint32)
     step[0] = count
     step[6 : 4 + 4 * rows : 4][:count] = slots
-    step = np.concatenate([step, scales.ravel().view(np.uint32)])
+    step = with_scales(step, scales)
     start = beside.words.copy()
     beside.low(start)[:] = 7
     grouped = 1 if rows == 1 else 4
@@ -135,6 +45,7 @@ async def test_shrink(
         UNITS=columns // 8,
         K=k,
         LORA_AT=beside.at,
+        LORA_QUADS=beside.quads,
         ROWS=grouped,
         ADAPTERS=ADAPTERS,
         LORA_SCALES=4 + 4 * rows + 3,
@@ -178,9 +89,6 @@ def groups_of(name: str, rows: int, n: int) -> tuple[int, ...]:
     }[name]
 
 
-SHRUNK = {"finish": "linear/finish_lora", "low": "linear/low_shrunk"}
-OWN = {"finish": "linear/finish_lora", "low": "linear/low_own", "step": "linear/step_own"}
-OWN["shrink"] = "linear/shrink_own"
 CASES = [
     ("gemv", "q4_0", 1, 30),
     ("gemv_rows", "f32", 8, 35),
@@ -209,13 +117,14 @@ async def test_expand(
     low = rng.standard_normal((rows, 4 * beside.quads)).astype(np.float32)
     low[:: max(2, rows // 3), 4:12] = 0
     beside.low(beside.words)[:] = low
-    sizes = {"UNITS": columns // 8, "N": n, "SLICE": n, "Y_STRIDE": n, "LORA_AT": beside.at}
+    sizes = {"UNITS": columns // 8, "N": n, "SLICE": n, "Y_STRIDE": n}
+    sizes |= {"LORA_AT": beside.at, "LORA_QUADS": beside.quads}
     sizes |= {"BIAS": True, "BIAS_AT": columns // 4 if in_kernel else 0}
     if in_kernel:
         sizes |= {"K": k, "NORM": True, "EPS": 1e-5}
-    words = {"quant": f"quant/{fmt}", "epilogue": "epilogue/store", **SHRUNK}
+    words = {"quant": f"quant/{fmt}", "epilogue": "epilogue/store", "finish": "linear/finish_lora"}
     if name == "gemv":
-        words |= {"source": "source/row", "shrink": "linear/shrink_none"}
+        words |= {"source": "source/row", "low": "lora/shrunk", "ahead": "lora/not_ahead"}
     made = kernel(name, snippets=words, **sizes, **SHAPES[name])
     out = await runner.run(
         made,
@@ -227,64 +136,6 @@ async def test_expand(
     if in_kernel:
         expected /= np.sqrt((x**2).sum(1, keepdims=True) / k + 1e-5)
     np.testing.assert_allclose(out["y"], expected + bias, rtol=0, atol=k * 3e-6)
-
-
-GEMVS = [("q4_0", True, 8, 2, 2), ("f32", False, 32, 1, 1), ("q8_0", True, 4, 4, 1)]
-
-
-@pytest.mark.parametrize(("fmt", "norm", "lanes", "groups", "quads"), of_native(GEMVS, GEMVS[:2]))
-async def test_both_halves_in_a_gemv(
-    runner: Runner,
-    fmt: str,
-    norm: bool,
-    lanes: int,
-    groups: int,
-    quads: int,
-    rng: np.random.Generator,
-) -> None:
-    """Of the adapters in use, at the scales of the row's slot."""
-    n, k, slot, scales_at = 30, 172, 5, 11
-    weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
-    columns = weight.shape[1]
-    x = np.pad(rng.standard_normal((1, k)), ((0, 0), (0, columns - k))).astype(np.float32)
-    factor = np.pad(rng.standard_normal(k), (0, columns - k)).astype(np.float32)
-    segments = segments_of(rng, n, k)
-    beside = Beside(segments, factor if norm else np.zeros(0), columns, rows=4)
-    beside.low(beside.words)[:] = 7  # not read
-    used = segments[:3]
-    beside.words[4 * beside.at] = sum(segment.quads for segment in used)
-    scales = rng.standard_normal((SLOTS, ADAPTERS)).astype(np.float32)
-    scales[slot, 0] = 0
-    step = np.zeros(scales_at, np.uint32)
-    step[[0, 6]] = 1, slot
-    step = np.concatenate([step, scales.ravel().view(np.uint32)])
-    threads = lanes * groups
-    sizes = {"LANES": lanes, "GROUPS": groups, "QUADS": quads, "UNROLL": 1, "THREADS": threads}
-    sizes |= {"UNITS": columns // 8, "N": n, "SLICE": n, "Y_STRIDE": n, "K": k}
-    sizes |= {"LORA_AT": beside.at, "LORA_SLOT": 6, "LORA_SCALES": scales_at, "ADAPTERS": ADAPTERS}
-    made = kernel(
-        "gemv",
-        snippets={
-            "quant": f"quant/{fmt}",
-            "epilogue": "epilogue/residual",
-            "source": "source/row",
-            **OWN,
-        },
-        NORM=norm,
-        EPS=1e-5,
-        **sizes,
-    )
-    start = rng.standard_normal((1, n)).astype(np.float32)
-    arrays |= {"x": x, "vectors": beside.words, "y": start, "step": step}
-    out = await runner.run(made, arrays, (-(-n // (4 * groups * quads)),))
-    input = x * factor if norm else x
-    expected = input @ weight.T
-    for s in used:
-        low = scales[slot, s.adapter] * (input[:, :k] @ s.a.T)
-        expected = expected + low @ s.whole(n).T
-    if norm:
-        expected = expected / np.sqrt((x**2).sum() / k + 1e-5)
-    np.testing.assert_allclose(out["y"], start + expected, rtol=1e-5, atol=k * 3e-6)
 
 
 @pytest.mark.parametrize("wide", [False, True])
@@ -304,7 +155,7 @@ async def test_expand_beside_products_in_8_bits(
         snippets={
             "quant": "dot4/q4_0",
             "epilogue": "epilogue/store",
-            **SHRUNK,
+            "finish": "linear/finish_lora",
         },
         UNITS=k // 8,
         SCALES_AT=rows * k // 16,
@@ -318,6 +169,7 @@ async def test_expand_beside_products_in_8_bits(
         SLICE=n,
         Y_STRIDE=n,
         LORA_AT=beside.at,
+        LORA_QUADS=beside.quads,
     )
     out = await runner.run(
         made,

@@ -51,6 +51,7 @@ class Attention:
         return Dispatch(
             self.reader(
                 "attention_split",
+                {"ahead": "lora/not_ahead"},
                 QUADS=quads,
                 SPLITS=shape.splits,
                 LANES=shape.threads,
@@ -66,7 +67,7 @@ class Attention:
         return Dispatch(
             kernel(
                 "attention_combine",
-                snippets={},
+                snippets={"ahead": "lora/not_ahead"},
                 Y_STRIDE=padded(config.n_heads * config.head_dim),
                 PARTS=self.tuning.combine_parts,
                 THREADS=64 * self.tuning.combine_parts,
@@ -133,13 +134,16 @@ class Attention:
         """Keys that a position attends to; 0 for all."""
         return self.config.kind(self.layer).window
 
-    def reader(self, name: str, **constants: float) -> Kernel:
+    def reader(
+        self, name: str, words: Mapping[str, str] | None = None, /, **constants: float
+    ) -> Kernel:
         """One of the kernels that read keys and values, with the constants that both have."""
         config = self.config
         return kernel(
             name,
             snippets={
                 **reader_words(self.kv_format),
+                **(words or {}),
                 "sinks": "attention/sinks" if self.sinks else "attention/no_sinks",
             },
             HEADS=config.n_heads,

@@ -151,7 +151,10 @@ class Graph(Recording):
 
     def add_attended(self, name: str, post_norm: str) -> None:
         """hidden += the projection of what ``attend`` left, as ``add_linear`` does it."""
-        together = self.fused and (name not in self.adapters or self.shrinks_itself(name))
+        partial = self.buffers.partial
+        together = self.fused and (
+            name not in self.adapters or self.ahead(name, partial, norm=False) is not None
+        )
         if self.fused and not together:
             self.dispatches.append(self.attentions[-1].combined(1))
         if not together:
@@ -159,7 +162,7 @@ class Graph(Recording):
             return
         self.add_projected(
             name,
-            {"partial": self.buffers.partial, "step": self.buffers.step},
+            {"partial": partial, "step": self.buffers.step},
             post_norm,
             snippets={"source": "source/splits"},
             **self.attentions[-1].splits(1),

@@ -31,13 +31,13 @@ class LowRank:
         buffer: in the place of the matrix's vector; see kernels/linear/finish_lora.wgsl.
         at: where they begin, in vec4.
         quads: of ranks.
-        reach: how many quads of ranks a row of the matrix has, on average.
+        rows: of x whose first half there is room for.
     """
 
     buffer: Buffer
     at: int
     quads: int
-    reach: float
+    rows: int
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,18 @@ from collections.abc import Mapping
 from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.activations import Activations, padded
+from webllm_py.models.ahead import Ahead, scale_constants
 from webllm_py.models.attention import Attention
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.linear import DOT4_FORMATS, Gemm, Linear, scales_at
 from webllm_py.models.lora import LowRank
 from webllm_py.models.mixture import ExpertGroups, ExpertLinear, answers_bytes, expert_groups
-from webllm_py.models.step import MOST_ADAPTERS, PAGE, ROWS_AT, SLOT_WORD, StepLayout
+from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Weights
 
 __all__ = ["Recording"]
-
-OWN_QUADS = 64  # of ranks: room in kernels/linear/low_own.wgsl
 
 
 class Recording:
@@ -105,7 +104,7 @@ class Recording:
         normed = bool(vector and vector.norm)
         in_kernel = normed and self.few and self.config.norm == "rms"
         dot4 = self.gemm == "dot4" and all(part.format in DOT4_FORMATS for part in slices)
-        low, own = self.adapters.get(name), self.shrinks_itself(name)
+        low = self.adapters.get(name)
         if dot4:
             if low:
                 self.shrink(low, matrix, sources["x"], norm=normed, divide=normed)
@@ -118,19 +117,19 @@ class Recording:
             sources = {"x": target}
         words = {"epilogue": f"epilogue/{epilogue}", "finish": "linear/finish"}
         if self.rows == 1:
-            words |= {"source": "source/row", "shrink": "linear/shrink_none"}
+            words |= {"source": "source/row", "low": "lora/none", "ahead": "lora/not_ahead"}
         if low:
             vectors = low.buffer
-            constants |= {"LORA_AT": low.at}
-            words |= {"finish": "linear/finish_lora", "low": "linear/low_shrunk"}
-            if own:
-                there = "step" in sources or "step" in targets
-                sources = {**sources, "step": self.buffers.step}
-                words |= {"low": "linear/low_own", "shrink": "linear/shrink_own"}
-                words |= {"step": "linear/step_there" if there else "linear/step_own"}
-                constants |= self.scale_constants() | {"LORA_SLOT": ROWS_AT + SLOT_WORD}
+            words |= {"finish": "linear/finish_lora"}
+            constants |= {"LORA_AT": low.at, "LORA_QUADS": low.quads}
+            row = sources.get("x", self.buffers.partial)
+            if ahead := self.ahead(name, row, norm=in_kernel):
+                words |= {"low": "lora/parts"}
+                constants |= {"LORA_PARTS": ahead.parts(self.dispatches[-1])}
+                self.dispatches[-1] = ahead.made_by(self.dispatches[-1])
             elif not dot4:
-                self.shrink(low, matrix, sources["x"], norm=in_kernel)
+                self.shrink(low, matrix, row, norm=in_kernel)
+                words |= {"low": "lora/shrunk"} if self.rows == 1 else {}
         shared = {**words, **(snippets or {})}
         if vector and vector.biases:
             constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}
@@ -150,21 +149,21 @@ class Recording:
                 made = layer.dispatch(self.rows)
             self.dispatches.append(made)
 
-    def shrinks_itself(self, name: str) -> bool:
-        """Whether a matrix has adapters whose first half its own GEMV does as well."""
+    def ahead(self, name: str, source: Buffer, *, norm: bool) -> Ahead | None:
+        """What a matrix's adapters need of a row, if the dispatch before can make it; if its parts
+        are few enough to be added up in every workgroup of the matrix's."""
         low = self.adapters.get(name)
-        if low is None or self.rows > 1 or low.quads > OWN_QUADS:
-            return False
+        if low is None or self.rows > 1 or not self.dispatches:
+            return None
         matrix, slices = self.weights.matrices[name]
+        ahead = Ahead(low, matrix, source, self.buffers.step, self.layout, norm)
         groups = 0
         for part in slices:
             shape = self.tuning.gemv(part.rows, matrix.units)
-            groups += -(-part.rows // (4 * shape.groups))
-        return groups * low.reach * matrix.units * 128 <= self.tuning.shrink_bytes
-
-    def scale_constants(self) -> dict[str, int]:
-        """Where kernels find the scales of a slot's adapters."""
-        return {"ADAPTERS": MOST_ADAPTERS, "LORA_SCALES": self.layout.scales_at}
+            groups += -(-part.rows // (4 * shape.quads * shape.groups))
+        parts = ahead.parts(self.dispatches[-1])
+        read = 16 * groups * parts * low.quads
+        return ahead if 0 < read <= self.tuning.ahead_bytes else None
 
     def shrink(
         self, low: LowRank, matrix: Matrix, source: Buffer, *, norm: bool, divide: bool = False
@@ -178,9 +177,10 @@ class Recording:
             UNITS=matrix.units,
             K=matrix.columns,
             LORA_AT=low.at,
+            LORA_QUADS=low.quads,
             ROWS=rows,
             STEP_ROWS=ROWS_AT,
-            **self.scale_constants(),
+            **scale_constants(self.layout),
             NORM=norm,
             DIVIDE=divide,
             EPS=self.config.norm_eps,

@@ -115,8 +115,9 @@ class Tuning:
         combine_parts: threads, 1 to 4, that share the splits of an element.
         fused_keys, fused_bytes: over at most so many keys, a decode step has the GEMV after
             attention put the splits together, unless its workgroups read more bytes of them.
-        shrink_bytes: a decode step's GEMV makes the first half of its adapters itself, which saves
-            a dispatch, unless its workgroups read more bytes of them.
+        ahead_bytes: in a decode step, the first half of a matrix's adapters is made in parts by the
+            workgroups of the dispatch before, which saves one, unless those that add the parts up
+            read more bytes of them.
         reduce_threads: threads of norm and sampling workgroups.
         chunk: most rows of a prefill chunk.
         chosen: shapes that were found to be faster on the device, by the name of the problem.
@@ -143,7 +144,7 @@ class Tuning:
     combine_parts: int = 4
     fused_keys: int = 512
     fused_bytes: int = 32 << 20
-    shrink_bytes: int = 20 << 20
+    ahead_bytes: int = 40 << 20
     reduce_threads: int = 256
     chunk: int = 1024
     chosen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -273,7 +274,7 @@ def tuning_for(device: Device) -> Tuning:
             splits=4,
             combine_parts=1,
             fused_keys=0,
-            shrink_bytes=0,
+            ahead_bytes=0,
             reduce_threads=64,
             chunk=128,
         )

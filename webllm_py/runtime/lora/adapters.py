@@ -186,7 +186,7 @@ class Adapters:
                 layout = self._layout(name, placed[name])
                 buffer = executor.owner.create(f"{name} adapters", layout.nbytes)
                 made.append(buffer)
-                matrices[name] = LowRank(buffer, layout.at, layout.quads, layout.reach)
+                matrices[name] = LowRank(buffer, layout.at, layout.quads, layout.rows)
                 self._copy_vector(name, buffer)
                 layouts[name] = layout
                 placed[name] = loader.place(layout, old.buffer if old else None, buffer)

@@ -66,12 +66,6 @@ class Layout:
         return sum(placed.quads for placed in self.placed)
 
     @property
-    def reach(self) -> float:
-        """How many quads of ranks reach a row of the matrix, on average."""
-        rows = (4 * p.row_quads * (2 if p.segment.spread else 1) * p.quads for p in self.placed)
-        return sum(rows) / self.matrix.rows
-
-    @property
     def row_vec4(self) -> int:
         """vec4 of a rank's part of A."""
         return self.matrix.units * 2
@@ -109,5 +103,5 @@ class Layout:
                 b.extend((b_at + 4 * quad * vec4, segment.first // 4, vec4, segment.spread))
                 a.extend((a_at + 4 * quad * self.row_vec4, placed.index, 0.0, 0.0))
         unused = array("f", bytes(16 * self.quads - 4 * len(b)))
-        head = array("f", (len(b) // 4, self.rows, self.quads, 0.0))
+        head = array("f", (len(b) // 4, 0.0, 0.0, 0.0))
         return (head + b + unused + a + unused).tobytes()

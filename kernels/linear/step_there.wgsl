@@ -1,1 +1,0 @@
-// The step is declared by the epilogue or the source of the linear kernel.

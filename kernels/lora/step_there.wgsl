@@ -1,0 +1,1 @@
+// The step is declared elsewhere in the kernel.

@@ -1,0 +1,86 @@
+"""Adapters' first halves that are made ahead: by the dispatch whose result they multiply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+from webllm_py.gpu.device import Buffer, Dispatch
+from webllm_py.gpu.kernels import kernel
+from webllm_py.models.lora import LowRank
+from webllm_py.models.step import MOST_ADAPTERS, ROWS_AT, SLOT_WORD, StepLayout
+from webllm_py.models.weights import Matrix
+
+__all__ = ["Ahead", "scale_constants"]
+
+MOST_QUADS = 64  # of ranks that kernels/lora/parts.wgsl has room for in workgroup memory
+# Columns of the result for each quad of a GEMV's rows, by what it does with them.
+COLUMNS = {"residual": 4, "store": 4, "activate": 4, "gate": 4, "glu": 2}
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a matrix's adapters need of a row, to be made by the dispatch before; see
+    kernels/lora/ahead.wgsl.
+
+    Attributes:
+        source: what has the row, or the splits of attention that make it.
+        norm: whether the row is to be multiplied with the norm's weight.
+    """
+
+    low: LowRank
+    matrix: Matrix
+    source: Buffer
+    step: Buffer
+    layout: StepLayout
+    norm: bool = False
+
+    def parts(self, before: Dispatch) -> int:
+        """How many parts that dispatch can make of it; 0: none, something else makes the row."""
+        parts = 0
+        if before.kernel.name == "attention_split" and before.buffers["partial"] is self.source:
+            sizes = dict(before.kernel.overrides)
+            parts = int(sizes["HEADS"] * sizes["SPLITS"])
+        elif before.buffers.get("y") is self.source and self.wide(before):
+            parts = prod(before.groups)
+        return parts if parts <= self.low.rows and self.low.quads <= MOST_QUADS else 0
+
+    def wide(self, before: Dispatch) -> int:
+        """How many vec4 of the row a workgroup makes; 0: that does not go."""
+        sizes, words = dict(before.kernel.overrides), dict(before.kernel.snippets)
+        if before.kernel.name == "attention_combine":
+            columns = sizes["HEAD_DIM"]
+        elif before.kernel.name == "gemv" and sizes["SLICE"] == sizes["N"]:
+            each = COLUMNS.get(words["epilogue"].removeprefix("epilogue/"), 0)
+            columns = sizes["GROUPS"] * sizes["QUADS"] * each
+        else:
+            return 0
+        return 0 if columns % 4 or columns > sizes["THREADS"] else int(columns) // 4
+
+    def made_by(self, before: Dispatch) -> Dispatch:
+        """That dispatch, which then makes it as well."""
+        words = {"step": "lora/step_there" if "step" in before.buffers else "lora/step_own"}
+        constants: dict[str, float] = {
+            "AHEAD_AT": self.low.at,
+            "AHEAD_QUADS": self.low.quads,
+            "AHEAD_UNITS": self.matrix.units,
+            "STEP_SLOT": ROWS_AT + SLOT_WORD,
+            **scale_constants(self.layout),
+        }
+        if before.kernel.name == "attention_split":
+            words |= {"ahead": "lora/ahead_heads"}
+        else:
+            words |= {"ahead": "lora/ahead_row"}
+            constants |= {"AHEAD_WIDE": self.wide(before), "AHEAD_NORM": self.norm}
+        made = kernel(
+            before.kernel.name,
+            snippets={**dict(before.kernel.snippets), **words},
+            **{**dict(before.kernel.overrides), **constants},
+        )
+        buffers = {**before.buffers, "next": self.low.buffer, "step": self.step}
+        return replace(before, kernel=made, buffers=buffers)
+
+
+def scale_constants(layout: StepLayout) -> dict[str, int]:
+    """Where kernels find the scales of a slot's adapters."""
+    return {"ADAPTERS": MOST_ADAPTERS, "LORA_SCALES": layout.scales_at}
