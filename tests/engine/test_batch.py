@@ -15,7 +15,7 @@ import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
 from webllm_py.runtime.decoder import Decoder
-from webllm_py.runtime.generation.constrained import tables_of
+from webllm_py.runtime.generation.constrained import states_of
 from webllm_py.runtime.generation.generate import GenerationStats, generate
 from webllm_py.runtime.generation.shared_steps import SharedSteps
 from webllm_py.runtime.sampling.settings import SamplingSettings
@@ -40,7 +40,7 @@ async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
     async with await webllm_py.load(
         files.huggingface(SMALL), device=plain_device, kv_dtype="f32"
     ) as engine:
-        await tables_of(engine.loaded.executor)  # which are made once
+        await states_of(engine.loaded.executor)  # which are made once
         yield engine
 
 

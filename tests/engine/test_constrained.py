@@ -141,7 +141,7 @@ async def test_there_is_room_for_few_states(
     sizes = Sizes()
     records_at = sizes.states + 2 * sizes.frames + sizes.kinds * sizes.terms
     monkeypatch.setattr(automaton, "WORDS", automaton.SLOTS + records_at + 400)
-    monkeypatch.setattr(engine.loaded.executor, "automaton", None)
+    monkeypatch.setattr(engine.loaded.executor, "known_states", None)
     clear, cleared = automaton.AutomatonTables.clear, []
 
     def noted(self: automaton.AutomatonTables) -> None:

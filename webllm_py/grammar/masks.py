@@ -61,6 +61,7 @@ class TokenMasks:
         self._terms: OrderedDict[tuple[Regular, bool], _Part] = OrderedDict()
         self._masks: OrderedDict[State, bytes] = OrderedDict()
         self._slices: list[tuple[bool, Slice]] | None = None
+        self._of_number: dict[int, Slice] = {}
         self._up_to: dict[tuple[int, int], int] = {}
         self.classes = bytearray([NO_CLASS]) * len(tokens)
         self.quoted: list[int] = []
@@ -97,6 +98,8 @@ class TokenMasks:
                 size += len(group[begin])
             yield from part.closing()
             made.append((short, part))
+            if number is not None and not (short and number in self._of_number):
+                self._of_number[number] = part  # that of long tokens: they count as all do
         self._slices = made
         yield
 
@@ -131,6 +134,12 @@ class TokenMasks:
                 if part.characters is characters:
                     self._up_to[key] |= part.up_to(length)
         return self._up_to[key]
+
+    def only_behind(self, language: Regular, number: int) -> Regular | None:
+        """What is left of a term behind one character of a slice, see ``Slice.only_after``; None
+        where no token is of such characters."""
+        part = self._of_number.get(number)
+        return part.only_after(language) if part else None
 
     def automaton(self, spelled: Spelled, longest: int) -> Automaton:
         """What is known of states and tokens together, of all grammars; see ``Automaton``."""

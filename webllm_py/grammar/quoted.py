@@ -7,7 +7,7 @@ matters which of the texts that tokens have behind a quote it allows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -15,7 +15,7 @@ from webllm_py.grammar.pushdown import State
 from webllm_py.grammar.regular import InSequence, byte_set
 from webllm_py.grammar.term import Regular
 
-__all__ = ["CLOSING", "DUE", "Endings", "is_inside"]
+__all__ = ["CLOSING", "DUE", "QUOTE", "Endings", "is_inside"]
 
 QUOTE = ord('"')
 CLOSING = byte_set(1 << QUOTE)
@@ -48,27 +48,32 @@ class Endings:
     """The texts behind a quote in the tokens of a vocabulary, numbered from 1 on: ways out.
 
     Args:
-        tokens: those with a quote in them.
+        tokens: those with a quote in them, and their texts.
     """
 
-    def __init__(self, tokens: Iterable[bytes]):
+    def __init__(self, tokens: Iterable[tuple[int, bytes]]):
         self._root = Branch()
         self._numbers: dict[bytes, int] = {}
         self._lengths: list[int] = [0]
-        for text in tokens:
+        self._closing: dict[int, list[tuple[int, bytes]]] = {}
+        for token, text in tokens:
             at = text.find(QUOTE)
+            self._closing.setdefault(self._add(text[at + 1 :]), []).append((token, text))
             while at >= 0:
                 self._add(text[at + 1 :])
                 at = text.find(QUOTE, at + 1)
+        for closing in self._closing.values():
+            closing.sort(key=lambda one: len(one[1]))
 
-    def _add(self, text: bytes) -> None:
-        if text in self._numbers:
-            return
-        branch = self._root
-        for byte in text:
-            branch = branch.further.setdefault(byte, Branch())
-        branch.number = self._numbers[text] = len(self._lengths)
-        self._lengths.append(len(text))
+    def _add(self, text: bytes) -> int:
+        found = self._numbers.get(text)
+        if found is None:
+            branch = self._root
+            for byte in text:
+                branch = branch.further.setdefault(byte, Branch())
+            found = branch.number = self._numbers[text] = len(self._lengths)
+            self._lengths.append(len(text))
+        return found
 
     @property
     def count(self) -> int:
@@ -78,6 +83,11 @@ class Endings:
     def number(self, text: bytes) -> int:
         """That of a text behind a quote."""
         return self._numbers[text]
+
+    def closing(self, ways: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        """The tokens, the shortest first, behind whose first quote each of some texts is."""
+        for way in ways:
+            yield from self._closing.get(way, ())
 
     def allowed(self, state: State) -> Allowed:
         """The texts that are allowed from a state on, and where they lead."""

@@ -15,6 +15,7 @@ from webllm_py.grammar.trie import Trie
 
 __all__ = [
     "CLASSES",
+    "EVERYTHING",
     "LONGEST",
     "NO_CLASS",
     "PARTS",
@@ -34,6 +35,8 @@ SLICES: tuple[Ranges, ...] = (
 )
 """Lower case, letters and digits, words behind a space, beyond ASCII, and all that is plain inside
 a JSON string. A token belongs to the first that has all its characters."""
+EVERYTHING = len(SLICES) - 1
+"""The number of the slice that has the characters of all others."""
 LONGEST = 32
 """Characters of the longest tokens that have a class."""
 CLASSES = len(SLICES) * LONGEST
@@ -152,6 +155,12 @@ class Slice:
         for term in reached:
             self._free[term] = True
         return True
+
+    def only_after(self, language: Regular) -> Regular | None:
+        """The only term that may follow one character, of those that are allowed; None where none
+        is, or there are several."""
+        found = self.after(language) - {EMPTY}
+        return next(iter(found)) if len(found) == 1 else None
 
     def after(self, language: Regular) -> frozenset[Regular]:
         """Everything that may follow one character, ``EMPTY`` where one is refused."""

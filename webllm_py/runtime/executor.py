@@ -31,7 +31,7 @@ from webllm_py.together import side_by_side
 
 if TYPE_CHECKING:
     from webllm_py.runtime.lora.adapters import Adapters
-    from webllm_py.runtime.sampling.automaton import AutomatonTables
+    from webllm_py.runtime.sampling.known_states import KnownStates
     from webllm_py.runtime.vision.images import ImageRows
 
 __all__ = ["Executor"]
@@ -72,7 +72,7 @@ class Executor:
         self.tuning, self.kv_format = tuning, kv_format
         self.gemm: Gemm = "plain"  # how chunks are multiplied: runtime/tuning/gemm_trial.py
         self.adapters: Adapters | None = None  # made when the first one is loaded
-        self.automaton: AutomatonTables | None = None  # made for the first answer under a grammar
+        self.known_states: KnownStates | None = None  # made for the first answer under a grammar
         self.context_length = context_length
         self.chunk = min(tuning.chunk, self.bucket(context_length))
         layout = StepLayout(self.chunk, -(-context_length // PAGE))

@@ -126,6 +126,27 @@ def test_strings_have_in_common_what_is_inside_of_them(automaton: Automaton) -> 
     assert len({first[1], fifth[1], in_object[1]}) == 3 == len({*masks})
 
 
+def test_what_is_known_inside_of_a_string_is_known_in_others(automaton: Automaton) -> None:
+    """In the same place of another item: how it usually ends, at once, and what was met."""
+    string = {"type": "string", "maxLength": 40}
+    grammar = schema_grammar({"items": string, "minItems": 9, "type": "array"})
+    part, closing = TOKENS.index(b"\xe6\x97"), TOKENS.index(b'"')
+    descriptions = []
+    for text in (b'["', b'["abc","'):
+        matcher = Matcher(grammar, MASKS)
+        matcher.advance(text)
+        number = automaton.number(matcher.state)
+        descriptions.append(automaton.describe(number))
+        assert bool(automaton.known(number, part)) == (len(descriptions) > 1)
+        for token in (part, closing):
+            after = Matcher(grammar, MASKS)
+            after.advance(text + TOKENS[token])
+            if token == closing:
+                assert automaton.known(number, token) == automaton.number(after.state)
+            assert automaton.behind(number, token) == automaton.number(after.state)
+    assert descriptions[0] is descriptions[1]
+
+
 def test_text_without_a_choice_is_spelled() -> None:
     automaton = Automaton(MASKS, by_bytes, longest=4)
     matcher = Matcher(regex_grammar("[xy]abcde?"), MASKS)

@@ -29,9 +29,10 @@ from webllm_py.runtime.sampling.known_states import KnownStates
 
 __all__ = ["Constrained"]
 
-# Steps in flight at first: those behind a stall cost as much as others, so that each stall halves
-# them, and each token that was drawn without one is one more.
-FIRST_AHEAD = 8
+# Steps in flight at first, and at least: those behind a stall cost as much as others, so that each
+# stall halves them, and each token that was drawn without one is one more. Of steps that are so
+# short that more are in flight, how many seconds of work: a reading is waited for by then.
+FIRST_AHEAD, FEWEST_AHEAD, SECONDS_AHEAD = 8, 2, 0.004
 # Tokens that leave no choice and are drawn all the same, at most: a pass over several takes as long
 # as one step or two, but also a stall. On a CPU a step takes so long that waiting is nothing.
 LONGEST, LONGEST_ON_CPU = 7, 1
@@ -39,9 +40,8 @@ LONGEST, LONGEST_ON_CPU = 7, 1
 # met.
 SHARE = 0.4
 # Whoever stalls behind fewer tokens than FEW waits for so many, one by one: at first, and twice as
-# many each time that happens again, at most. Where all is new, what is looked at beforehand costs
-# more than the wait that it may save.
-FEW, FIRST_WAITS, MOST_WAITS = 4, 2, 32
+# many each time that happens again, at most.
+FEW, FIRST_WAITS, MOST_WAITS = 4, 2, 8
 
 
 class Constrained:
@@ -81,10 +81,9 @@ class Constrained:
         on_cpu = run.device.info.is_cpu
         longest = LONGEST_ON_CPU if on_cpu else LONGEST
         self.automaton = self.constraint.automaton(partial(spelled, self._vocabulary), longest)
-        tables = await tables_of(run.executor)
-        tables.use(self.automaton)
-        self.states = KnownStates(
-            self.automaton, tables, self.constraint.state, free_elsewhere=self._free_elsewhere
+        self.states = await states_of(run.executor)
+        self.states.begin(
+            self.automaton, self.constraint.state, free_elsewhere=self._free_elsewhere
         )
         self._spelled.clear()
         self._has_logits = not run.newest
@@ -99,7 +98,7 @@ class Constrained:
                         self.constraint.accept(token)
                     yield 0, list(certain)
                 elif self._runs_ahead():
-                    decoder.automaton = tables
+                    decoder.automaton = self.states.tables
                     async with aclosing(self._until_stalled()) as pieces:
                         async for tokens in pieces:
                             yield 0, tokens
@@ -127,7 +126,7 @@ class Constrained:
         if self._to_wait:
             self._to_wait -= 1
             return False
-        return not self._spelled and self.states.knows(self.constraint.state)
+        return not self._spelled and self.states.leads_on(self.constraint.state)
 
     async def _one(self) -> list[int]:
         """The next token, under a mask that the host gives."""
@@ -146,7 +145,7 @@ class Constrained:
         begun = time.perf_counter()
         await run.draw_one()
         self._has_logits = True
-        spent = self.states.tell_of_noted(SHARE * min(self._wait, run.seconds_a_step))
+        spent = self.states.tell_of_noted(self._wait)
         ((_, tokens),) = await run.read_one()
         self._wait = time.perf_counter() - begun - spent
         for token in tokens:
@@ -186,7 +185,7 @@ class Constrained:
             if stalled and (not at or self.states.may_know(at)):
                 self._stalled_behind(length)
             elif not stalled:
-                self._most_ahead = min(MOST_AHEAD, self._most_ahead + len(tokens))
+                self._most_ahead = self._more_ahead(len(tokens))
                 if before:
                     run.paced((arrived - before - explored) / count)
             if tokens:
@@ -195,9 +194,14 @@ class Constrained:
                 run.active = []
                 return
 
+    def _more_ahead(self, count: int) -> int:
+        """How many steps may be in flight after so many tokens without a stall."""
+        most = max(FIRST_AHEAD, int(SECONDS_AHEAD / self.run.seconds_a_step))
+        return min(MOST_AHEAD, most, self._most_ahead + count)
+
     def _stalled_behind(self, length: int) -> None:
         """Draw conclusions from a stall behind so many tokens, which need not have been."""
-        self._most_ahead = max(1, self._most_ahead // 2)
+        self._most_ahead = max(FEWEST_AHEAD, self._most_ahead // 2)
         if length < FEW:
             self._waits = min(2 * self._waits or FIRST_WAITS, MOST_WAITS)
         else:
@@ -206,17 +210,17 @@ class Constrained:
         self._to_wait = self._waits
 
 
-async def tables_of(executor: Executor) -> AutomatonTables:
-    """An executor's tables, made when they are first needed.
+async def states_of(executor: Executor) -> KnownStates:
+    """What an executor's GPU knows of states, with tables that are made when first needed.
 
     Raises:
         GPUOutOfMemoryError: there is no room for them.
     """
-    if executor.automaton is None:
+    if executor.known_states is None:
         tables = AutomatonTables(executor.device, executor.owner, executor.decoder.sampler)
         await executor.device.check()
-        executor.automaton = tables
-    return executor.automaton
+        executor.known_states = KnownStates(tables)
+    return executor.known_states
 
 
 def only(token: int, nbytes: int) -> bytes:

@@ -134,9 +134,10 @@ class AutomatonTables:
         self._classes = owner.create("token classes", -(-sampler.vocab_size // 4) * 4)
         self._automaton: Automaton | None = None
 
-    def use(self, automaton: Automaton) -> None:
-        """Hold states of this one from now on."""
-        if automaton is not self._automaton:
+    def use(self, automaton: Automaton) -> bool:
+        """Hold states of this one from now on; whether they were another's before."""
+        new = automaton is not self._automaton
+        if new:
             self._automaton = automaton
             sizes = automaton.sizes
             self._states, self._terms = int(sizes.states), int(sizes.terms)
@@ -145,6 +146,7 @@ class AutomatonTables:
             self._records_at = self._places_at + int(sizes.kinds) * self._terms
             self.device.write(self._classes, 0, automaton.classes)
             self.clear()
+        return new
 
     def clear(self) -> None:
         """Forget all states."""

@@ -20,24 +20,33 @@ FILLED = 0.6
 
 
 class KnownStates:
-    """Tells the GPU of states as a text meets them, and of those that are near, as time allows.
+    """Tells the GPU of states as texts meet them, and of those that are near, as time allows.
 
     Args:
-        tables: hold states of the automaton.
-        start: the state of the text.
-        free_elsewhere: whether steps under the grammar end where the text is free.
+        tables: hold what the GPU knows.
     """
 
-    def __init__(
-        self, automaton: Automaton, tables: AutomatonTables, start: Any, *, free_elsewhere: bool
-    ):
-        self.automaton = automaton
+    def __init__(self, tables: AutomatonTables):
         self.tables = tables
-        self._free_elsewhere = free_elsewhere
         self._near: deque[int] = deque(maxlen=MOST_WAITING)
         self._looked_at: set[int] = set()
         self._met: deque[tuple[Any, int | None]] = deque(maxlen=MOST_MET)
-        self._spare = 0.0  # seconds for these
+        self._cost = 0.0  # seconds of one of those that are near, lately
+
+    def begin(self, automaton: Automaton, start: Any, *, free_elsewhere: bool) -> None:
+        """A text begins, or goes on.
+
+        Args:
+            start: the state that it is in.
+            free_elsewhere: whether steps under the grammar end where the text is free.
+        """
+        if self.tables.use(automaton):
+            self._looked_at.clear()
+            self._met.clear()
+        self.automaton = automaton
+        self._free_elsewhere = free_elsewhere
+        self._near.clear()
+        self._spare = 0.0  # seconds for what was met
         # States that may be told of beforehand: none where an answer before this one has been.
         self._left = 0 if self.knows(start) else AT_FIRST
 
@@ -45,6 +54,14 @@ class KnownStates:
         """Whether the GPU does."""
         number = self.automaton.number(state)
         return bool(number) and self._is_told(number)
+
+    def leads_on(self, state: Any) -> bool:
+        """Whether the GPU knows a state, and where a token leads from there."""
+        number = self.automaton.number(state)
+        if not number or not self._is_told(number):
+            return False
+        known = self.automaton.describe(number)
+        return bool(known.pairs or known.by_class)
 
     def stand(self, state: Any) -> int:
         """Let the GPU be in a state; its number."""
@@ -72,29 +89,21 @@ class KnownStates:
         """Tell the GPU of what was noted, with no step in flight that needs the tables, for so long
         on average; how long it took."""
         self._spare = min(self._spare, 0.0) + seconds
-        start = now = time.perf_counter()
-        while self._met and now - start < self._spare:
-            state, token = self._met.popleft()
-            if self.tables.filled > FILLED:
-                self._forget_all()
-            number = self.automaton.number(state)
-            if number and self._tell(number) and token is not None:
-                self.lead(number, token)
-            now = time.perf_counter()
-        self._spare -= now - start
-        return now - start
+        spent = self._tell_of_met(self._spare, may_forget=True)
+        self._spare -= spent
+        return spent
 
     def explore(self, at: int, seconds: float) -> float:
-        """Tell the GPU of states that may come behind one, for so long: the nearest ones first. How
-        long it took."""
-        begun = now = time.perf_counter()
+        """Tell the GPU of what was noted, and where stalls ask for it of states that may come
+        behind one, for so long: the nearest ones first. How long it took."""
+        spent = self._tell_of_met(seconds, may_forget=False)
+        if self._left <= 0:
+            return spent
+        start = now = time.perf_counter()
+        end = start + seconds - spent
         if at and at not in self._looked_at:
-            known = self.automaton.describe(at)
-            if known.wide and not known.looked:
-                self._look_behind(at, nearest=True)
-            else:
-                self._near.appendleft(at)
-        while self._near and self._left > 0 and now < begun + seconds:
+            self._near.appendleft(at)
+        while self._near and self._left > 0 and now + self._cost < end:
             if self.tables.filled > FILLED:
                 self._near.clear()
                 break
@@ -105,8 +114,23 @@ class KnownStates:
                 self._left -= 1
                 self._tell(number)
                 self._near.appendleft(number)
+            before, now = now, time.perf_counter()
+            self._cost = (self._cost + now - before) / 2
+        return spent + now - start
+
+    def _tell_of_met(self, seconds: float, *, may_forget: bool) -> float:
+        start = now = time.perf_counter()
+        while self._met and now - start < seconds:
+            if self.tables.filled > FILLED:
+                if not may_forget:
+                    break
+                self._forget_all()
+            state, token = self._met.popleft()
+            number = self.automaton.number(state)
+            if number and self._tell(number) and token is not None:
+                self.lead(number, token)
             now = time.perf_counter()
-        return now - begun
+        return now - start
 
     def missed(self, tokens: int) -> None:
         """One was missing behind so many tokens: more are to be told of beforehand."""
