@@ -33,11 +33,12 @@ __all__ = [
 
 @cache
 def bridge() -> Any:
-    """stream.js on http/read_ahead.js on http/url_stream.js, loaded once."""
-    url_stream, read_ahead, stream = (
-        load_script(f"fetch/{name}.js") for name in ("http/url_stream", "http/read_ahead", "stream")
+    """stream.js on what lies in http: read_ahead.js on url_stream.js on connection.js; loaded once."""
+    names = ("http/connection", "http/url_stream", "http/read_ahead", "stream")
+    connection, url_stream, read_ahead, stream = (
+        load_script(f"fetch/{name}.js") for name in names
     )
-    return stream(read_ahead(url_stream))
+    return stream(read_ahead(url_stream, connection))
 
 
 def load_script(name: str) -> Any:
