@@ -31,13 +31,15 @@ __all__ = [
 ]
 
 
+STORE = "the models' store"
+
+
 @cache
 def bridge() -> Any:
-    """stream.js on http/read_ahead.js on http/url_stream.js, loaded once."""
-    url_stream, read_ahead, stream = (
-        load_script(f"fetch/{name}.js") for name in ("http/url_stream", "http/read_ahead", "stream")
-    )
-    return stream(read_ahead(url_stream))
+    """stream.js on http's read_ahead.js, url_stream.js and connection.js, loaded once."""
+    names = ("http/connection", "http/url_stream", "http/read_ahead", "stream")
+    connection, url_stream, read_ahead, stream = (load_script(f"fetch/{name}.js") for name in names)
+    return stream(read_ahead(url_stream, connection))
 
 
 def load_script(name: str) -> Any:
@@ -63,11 +65,13 @@ async def load_package(name: str) -> None:
 
 @contextmanager
 def named_errors(name: str) -> Iterator[None]:
-    """Turn errors that JavaScript threw while reading ``name`` into SourceError."""
+    """Turn errors that JavaScript threw while reading ``name``, or writing what it read into the
+    store, into SourceError."""
     try:
         yield
     except JsException as error:
-        raise translated(name, error) from error
+        where = STORE if getattr(error, "store", False) else name
+        raise translated(where, error) from error
 
 
 def translated(name: str, error: Any) -> SourceError:

@@ -7,12 +7,13 @@ length (the last is shorter), written in any order. Beside a file lies a record,
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from webllm_py.fetch.source import Chunk, bytes_of
 
-__all__ = ["Backend", "Held", "KeptFile", "MemoryBackend", "Room", "block_range"]
+__all__ = ["AwayFile", "Backend", "Held", "KeptFile", "MemoryBackend", "Room", "block_range"]
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,48 @@ class KeptFile(Protocol):
     async def drop(self, index: int) -> None:
         """Forget a block."""
 
+    async def flush(self) -> None:
+        """Wait until what was written is on the disk."""
+
     async def close(self) -> None:
         """Let go of the file."""
+
+
+@runtime_checkable
+class AwayFile(KeptFile, Protocol):
+    """A ``KeptFile`` that is written, digested and fetched away from the thread of Python.
+
+    Attributes:
+        broken: whether a block that was fetched could not be written.
+    """
+
+    broken: bool
+
+    async def fetch(
+        self,
+        source: Any,
+        first: int,
+        last: int,
+        expected: Sequence[str] | None,
+        wrote: Callable[[int, str], None],
+    ) -> int | None:
+        """Fetch blocks, the last one included, and write them.
+
+        Args:
+            source: the ``RangeSource`` whose server is asked.
+            expected: the SHA-256 that each must have, in hexadecimal digits; others are not
+                written.
+            wrote: told of each block that is written, with its SHA-256.
+
+        Returns:
+            The block that came with another digest, at which it stopped, if any did.
+        """
+
+    async def sha256_of(self, pieces: AsyncIterable[tuple[int, int]]) -> str:
+        """The SHA-256 of pieces, one after the other: offsets and lengths."""
+
+    def release(self, chunk: Chunk) -> None:
+        """What ``read`` gave is done with: its memory may hold other bytes from now on."""
 
 
 class Backend(Protocol):
@@ -77,8 +118,14 @@ class Backend(Protocol):
     async def write_record(self, model: str, file: str, text: str) -> None:
         """Keep a record in the place of what was there."""
 
-    async def open(self, model: str, file: str, size: int, block_bytes: int) -> KeptFile:
-        """A file of a length, which may have been begun before."""
+    async def open(
+        self, model: str, file: str, size: int, block_bytes: int, *, complete: bool = False
+    ) -> KeptFile:
+        """A file of a length, which may have been begun before.
+
+        Args:
+            complete: all of it is there, and it is only read, as far as is known.
+        """
 
     async def delete(self, model: str, file: str | None = None) -> None:
         """Delete a file and its record, or the whole model; no error if there is none."""
@@ -156,7 +203,9 @@ class MemoryBackend:
         """See ``Backend``."""
         self._records.setdefault(model, {})[file] = text
 
-    async def open(self, model: str, file: str, size: int, block_bytes: int) -> MemoryFile:
+    async def open(
+        self, model: str, file: str, size: int, block_bytes: int, *, complete: bool = False
+    ) -> MemoryFile:
         """See ``Backend``."""
         return MemoryFile(self._blocks.setdefault((model, file), {}), block_bytes)
 
@@ -218,6 +267,9 @@ class MemoryFile:
     async def drop(self, index: int) -> None:
         """See ``KeptFile``."""
         self._blocks.pop(index, None)
+
+    async def flush(self) -> None:
+        """See ``KeptFile``."""
 
     async def close(self) -> None:
         """See ``KeptFile``."""

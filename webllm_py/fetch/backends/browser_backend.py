@@ -10,10 +10,12 @@ from hashlib import sha256
 from typing import Any
 
 from webllm_py.errors import SourceError
-from webllm_py.fetch.backends.backend import Held, Room
+from webllm_py.fetch.backends.backend import Held, KeptFile, Room
+from webllm_py.fetch.backends.disk_file import DiskFile
 from webllm_py.fetch.browser import load_script, named_errors, to_array
 from webllm_py.fetch.files.tar import TarTarget
 from webllm_py.fetch.files.targets import Sink, Target
+from webllm_py.fetch.http.browser import MAX_SAFE
 from webllm_py.fetch.source import Chunk, bytes_of
 
 __all__ = ["BrowserBackend", "handle_target", "open_backend", "read_state", "write_state"]
@@ -21,8 +23,22 @@ __all__ = ["BrowserBackend", "handle_target", "open_backend", "read_state", "wri
 
 @cache
 def script() -> Any:
-    """store.js on places.js, loaded once."""
-    return load_script("fetch/backends/store.js")(load_script("fetch/backends/places.js"))
+    """store.js on places.js and disk.js, loaded once."""
+    here, http = "fetch/backends", "fetch/http"
+    store, places, disk, *parts = (
+        load_script(f"{place}.js")
+        for place in (
+            f"{here}/store",
+            f"{here}/places",
+            f"{here}/disk",
+            f"{here}/desk",
+            f"{here}/block_file",
+            f"{http}/url_stream",
+            f"{http}/connection",
+            f"{here}/sha256",
+        )
+    )
+    return store(places, disk(*parts))
 
 
 @cache
@@ -91,9 +107,14 @@ class BrowserBackend:
         with self._errors():
             await script().writeRecord(self._place, model, file, text)
 
-    async def open(self, model: str, file: str, size: int, block_bytes: int) -> BrowserFile:
+    async def open(
+        self, model: str, file: str, size: int, block_bytes: int, *, complete: bool = False
+    ) -> KeptFile:
         """See ``Backend``."""
-        return BrowserFile(self._place, model, file, size, block_bytes)
+        place = (self._place, model, file, min(size, MAX_SAFE), block_bytes)
+        if self.name == "opfs":
+            return DiskFile(file, script().openFile(*place, complete))
+        return BrowserFile(*place)
 
     async def delete(self, model: str, file: str | None = None) -> None:
         """See ``Backend``."""
@@ -138,7 +159,7 @@ class BrowserLock:
 
 
 class BrowserFile:
-    """A file of ``BrowserBackend``."""
+    """A file of ``BrowserBackend``, each of its blocks a value of a place."""
 
     def __init__(self, place: Any, model: str, file: str, size: int, block_bytes: int):
         self._at = (place, model, file)
@@ -171,6 +192,9 @@ class BrowserFile:
         """See ``KeptFile``."""
         with named_errors(self._name):
             await script().removeBlock(*self._at, index)
+
+    async def flush(self) -> None:
+        """See ``KeptFile``: the browser sees to it."""
 
     async def close(self) -> None:
         """See ``KeptFile``."""

@@ -76,7 +76,9 @@ class FolderBackend:
             finally:
                 part.unlink(missing_ok=True)
 
-    async def open(self, model: str, file: str, size: int, block_bytes: int) -> FolderFile:
+    async def open(
+        self, model: str, file: str, size: int, block_bytes: int, *, complete: bool = False
+    ) -> FolderFile:
         """See ``Backend``."""
         data = self.folder / model / "files" / file_name(file)
         digests = self.folder / model / "records" / f"{file_name(file)}.blocks"
@@ -191,6 +193,15 @@ class FolderFile:
     async def drop(self, index: int) -> None:
         """See ``KeptFile``."""
         self._locked(lambda: self._note(index, NONE))
+
+    async def flush(self) -> None:
+        """See ``KeptFile``."""
+
+        def sync() -> None:
+            for file in (self._data, self._digests):
+                os.fsync(file.fileno())
+
+        await in_thread(lambda: self._locked(sync))
 
     async def close(self) -> None:
         """See ``KeptFile``."""

@@ -4,24 +4,36 @@
 // Blob or undefined, names(folder) -> {name: bytes}, folders(), remove(folder, name or undefined).
 (() => {
   const ROOT = "webllm_py models";
+  const FILES = "webllm_py files"; // the same in the origin-private file system
+  const RETRY_SECONDS = 0.05;
+  const MOST_TRIES = 200; // of what is open elsewhere
 
   const encode = (name) => encodeURIComponent(name).replaceAll("*", "%2A");
 
-  // The origin-private file system: a folder a model, a file a block. In a worker it is written through
-  // sync access handles, which is quicker, and all that older Safaris have. The system may take its
-  // time to bring it to the disk, as with IndexedDB: waiting for that takes longer than the network.
+  // The origin-private file system: a folder a model, a file a value; disk.js has a model's bytes. In a
+  // worker they are written through sync access handles, which is quicker, and all that older Safaris
+  // have. The system may take its time to bring them to the disk, as with IndexedDB.
   class FileSystemPlace {
-    constructor(name = ROOT) {
+    constructor(name = FILES) {
       this.name = name;
       this.written = {}; // folders, once something is put into them
       this.writing = new Map(); // files that are being written, by folder and name
     }
 
-    async root() {
-      this.top ??= await (await navigator.storage.getDirectory()).getDirectoryHandle(this.name, {
-        create: true,
-      });
+    root() {
+      this.top ??= this.begin();
       return this.top;
+    }
+
+    async begin() {
+      const all = await navigator.storage.getDirectory();
+      if (this.name === FILES) await dropEarlier(all);
+      return all.getDirectoryHandle(this.name, { create: true });
+    }
+
+    // Where a value, or a model's bytes, are: names from the top on.
+    path(folder, name) {
+      return [this.name, encode(folder), encode(name)];
     }
 
     async folder(name, create = false) {
@@ -102,14 +114,32 @@
       return found;
     }
 
+    // What is open in another tab is removed when it is closed there.
     async remove(folder, name) {
-      await orNothing(async () => {
-        if (name === undefined) {
-          await (await this.root()).removeEntry(encode(folder), { recursive: true });
-        } else {
-          await (await this.folder(folder)).removeEntry(encode(name));
+      for (let tries = 1; ; tries++) {
+        try {
+          return await orNothing(async () => {
+            if (name === undefined) {
+              await (await this.root()).removeEntry(encode(folder), { recursive: true });
+            } else {
+              await (await this.folder(folder)).removeEntry(encode(name));
+            }
+          });
+        } catch (error) {
+          if (error.name !== "NoModificationAllowedError" || tries === MOST_TRIES) throw error;
+          await new Promise((resolve) => setTimeout(resolve, 1000 * RETRY_SECONDS));
         }
-      });
+      }
+    }
+  }
+
+  // Models were kept as a file a block, which nobody reads any more: they are downloaded again.
+  async function dropEarlier(all) {
+    try {
+      await all.removeEntry(ROOT, { recursive: true });
+      console.info(`webllm_py: models that were kept by an earlier version, "${ROOT}", were deleted`);
+    } catch {
+      // there are none, or another tab has them open
     }
   }
 
@@ -251,8 +281,12 @@
     }
   }
 
+  // `disk`: what disk.js gives.
   const PLACES = {
-    opfs: [() => typeof navigator.storage?.getDirectory === "function", FileSystemPlace],
+    opfs: [
+      (disk) => typeof navigator.storage?.getDirectory === "function" && disk.possible(),
+      FileSystemPlace,
+    ],
     cache: [() => typeof caches !== "undefined", CachePlace],
     indexeddb: [() => typeof indexedDB !== "undefined", DatabasePlace],
     memory: [() => true, MemoryPlace],
@@ -260,8 +294,8 @@
   const opened = {};
 
   // The kinds that this browser offers here, the best first: outside a secure context some are missing.
-  function offered() {
-    return Object.keys(PLACES).filter((kind) => PLACES[kind][0]());
+  function offered(disk) {
+    return Object.keys(PLACES).filter((kind) => PLACES[kind][0](disk));
   }
 
   function open(kind) {

@@ -1,8 +1,10 @@
 // Models in a browser: files of blocks in one of the places of places.js; bytes stay in JavaScript. The
-// Python half is browser_backend.py. The text is one expression: a function of what places.js gives.
+// Python half is browser_backend.py. The text is one expression: a function of what places.js and disk.js
+// give.
 //
-// A block is a value of a place, with its SHA-256 behind it: what was cut off has another length.
-(({ offered, open, together, orNothing, FileSystemPlace }) => {
+// In the origin-private file system a file's blocks are disk.js's. Elsewhere a block is a value of a
+// place, with its SHA-256 behind it: what was cut off has another length.
+(({ offered, open, together, orNothing, FileSystemPlace }, disk) => {
   const DIGEST = 32;
   const MOST_DISTURBED = 20; // times that a file is found anew
 
@@ -19,6 +21,14 @@
 
   const RECORD = "r ";
   const block = (file, index) => `b ${index} ${file}`;
+  const BYTES = "f "; // the files of disk.js
+  const DIGESTS = "d ";
+
+  // A file of disk.js; `complete`: all of it is there, and it is only read.
+  function openFile(place, model, file, size, blockBytes, complete) {
+    const [data, digests] = [BYTES, DIGESTS].map((kind) => place.path(model, kind + file));
+    return disk.openFile(data, digests, size, blockBytes, complete);
+  }
 
   // What is no model has a folder of its own beside them.
   const beside = new FileSystemPlace("webllm_py states");
@@ -52,12 +62,11 @@
   }
 
   async function removeFile(place, model, file) {
-    const own = new RegExp("^b \\d+ ");
-    for (const name of Object.keys(await place.names(model))) {
+    const own = /^(?:[rfd]|b \d+) /;
+    const names = Object.keys(await place.names(model));
+    for (const name of names.sort().reverse()) { // the record first: bytes without one are nothing
       const match = own.exec(name);
-      if (name === RECORD + file || (match && name.slice(match[0].length) === file)) {
-        await place.remove(model, name);
-      }
+      if (match && name.slice(match[0].length) === file) await place.remove(model, name);
     }
   }
 
@@ -166,8 +175,9 @@
   }
 
   return {
-    offered,
+    offered: () => offered(disk),
     open,
+    openFile,
     readState,
     writeState,
     readRecord,

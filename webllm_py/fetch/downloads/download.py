@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from webllm_py.errors import CorruptCheckpointError, SourceError
+from webllm_py.fetch.backends.backend import AwayFile
 from webllm_py.fetch.downloads.kept import Kept
 from webllm_py.fetch.http.url import FileFacts
 from webllm_py.fetch.options import FetchOptions, Patience
@@ -165,6 +167,10 @@ class Download:
             try:
                 start, length = self._kept.range(span[-1])
                 source.until = start + length
+                file = self._kept.away
+                if file is not None:
+                    await self._fetch_away(file, source, span)
+                    continue
                 for index in span:
                     await self._fetch(source, index)
                     if self._ignored >= MOST_IGNORED:
@@ -173,6 +179,27 @@ class Download:
                 return
             finally:
                 self._taken.difference_update(span)
+
+    async def _fetch_away(self, file: AwayFile, source: RangeSource, span: list[int]) -> None:
+        """Blocks that follow one another, without Python."""
+        patience = Patience(self._options)
+        wrong: Counter[int] = Counter()
+        while missing := [index for index in span if index not in self._kept.blocks]:
+            before = source.facts.received
+            try:
+                found = await self._kept.fetch(file, source, missing[0], span[-1])
+            except SourceError as error:
+                if file.broken:
+                    raise
+                if source.facts.received > before:
+                    patience.progress()
+                await self._failed(source, missing[0], patience, error)
+                continue
+            self._ignored = 0
+            if found is not None:
+                wrong[found] += 1
+                if wrong[found] == self._options.tries:
+                    raise self._damaged(found)
 
     async def _fetch_in_order(self, source: RangeSource) -> None:
         source.until = None
@@ -205,8 +232,11 @@ class Download:
                 await self._kept.write(index, chunk)
                 return
             part = b""
+        raise self._damaged(index)
+
+    def _damaged(self, index: int) -> CorruptCheckpointError:
         start, length = self._kept.range(index)
-        raise CorruptCheckpointError(
+        return CorruptCheckpointError(
             f"{self._kept.url} is damaged on its server: bytes {start} to {start + length} have "
             "another SHA-256 than when the model was exported. Take it from elsewhere."
         )
@@ -230,15 +260,21 @@ class Download:
             try:
                 part = await source.read_some(offset, length)
             except SourceError as error:
-                if source.until is not None and offset and not source.facts.ranges:
-                    self._ignored += 1
-                    if self._ignored >= MOST_IGNORED:
-                        raise RangesIgnoredError(str(error)) from error
-                await patience.wait(error)
+                await self._failed(source, offset, patience, error)
             else:
                 patience.progress()
                 self._ignored = 0
                 return part
+
+    async def _failed(
+        self, source: RangeSource, offset: int, patience: Patience, error: SourceError
+    ) -> None:
+        """Wait before the next try, if there is one."""
+        if source.until is not None and offset and not source.facts.ranges:
+            self._ignored += 1
+            if self._ignored >= MOST_IGNORED:
+                raise RangesIgnoredError(str(error)) from error
+        await patience.wait(error)
 
     def _take(self) -> list[int]:
         free = [index for index in self._kept.missing() if index not in self._taken]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from webllm_py.errors import SourceError
-from webllm_py.fetch.backends.backend import Backend, KeptFile, block_range
+from webllm_py.fetch.backends.backend import AwayFile, Backend, KeptFile, block_range
 from webllm_py.fetch.backends.records import FileRecord
 from webllm_py.fetch.downloads.digest import StreamDigest
 from webllm_py.fetch.downloads.write_behind import HeldBytes, WriteBehind
@@ -115,7 +116,11 @@ class Kept:
             await self.close_file()  # another process began anew
         if self._file is None:
             self._file = await self.backend.open(
-                self.model, record.name, record.size, record.block_bytes
+                self.model,
+                record.name,
+                record.size,
+                record.block_bytes,
+                complete=record.complete,
             )
         self.record = record
         if record.complete:  # looking at thousands of blocks takes seconds in a browser
@@ -167,6 +172,7 @@ class Kept:
     async def finish(self) -> None:
         """All of it is there and right."""
         await self._behind.settle()
+        await self.file.flush()
         self.record = replace(self.record, complete=True)
         await self._write_record()
         self.pulse()
@@ -190,10 +196,34 @@ class Kept:
         await self._behind.put(index, chunk)
         self.pulse()
 
+    @property
+    def away(self) -> AwayFile | None:
+        """The backend's file, if it does without Python what takes long."""
+        return self._file if isinstance(self._file, AwayFile) else None
+
+    async def fetch(self, file: AwayFile, source: Any, first: int, last: int) -> int | None:
+        """Have the backend's file fetch blocks: see ``AwayFile``.
+
+        Raises:
+            SourceError: they cannot be had, or not be kept.
+        """
+        digests = await self._digests()
+        expected = [digest.hex() for digest in digests[first : last + 1]] if digests else None
+
+        def wrote(index: int, digest: str) -> None:
+            self._note(index, bytes.fromhex(digest))
+            self.pulse()
+
+        return await file.fetch(source, first, last, expected, wrote)
+
+    async def _digests(self) -> Sequence[bytes]:
+        digests = await self.digests if self.digests is not None else ()
+        return digests if len(digests) == self.count else ()  # of another version
+
     async def is_right(self, index: int, chunk: Chunk) -> bool:
         """Whether a block is what it must be, as far as is known."""
-        digests = await self.digests if self.digests is not None else ()
-        if len(digests) != self.count:  # of none, or of another version
+        digests = await self._digests()
+        if not digests:
             return True
         digest = StreamDigest("sha256")
         await digest.add(chunk)
@@ -240,6 +270,25 @@ class Kept:
             parts.append(await self.file.read(stored, offset + length - stored))
         return join_chunks(parts)
 
+    async def runs(self, most: int) -> AsyncIterator[tuple[int, int]]:
+        """Offsets and lengths, of ``most`` blocks at most, of all of the file in its order, each as
+        soon as it is in the store."""
+        index = 0
+        while index < self.count:
+            await self.wait_for(index)
+            if index not in self.blocks:
+                await self._behind.settle()
+            first = index
+            while index in self.blocks and index < first + most:
+                index += 1
+            start = first * self.block_bytes
+            yield start, sum(self.range(index - 1)) - start
+
+    def release(self, chunk: Chunk) -> None:
+        """What ``read`` gave is done with."""
+        if self.away is not None:
+            self.away.release(chunk)
+
     def _blocks_of(self, offset: int, length: int) -> range:
         if length <= 0:
             return range(0)
@@ -252,7 +301,7 @@ class Kept:
     @property
     def failed(self) -> bool:
         """Whether the store failed to take what came."""
-        return self._behind.failed
+        return self._behind.failed or (self.away is not None and self.away.broken)
 
     def __contains__(self, index: int) -> bool:
         """Whether a block came."""
@@ -307,7 +356,9 @@ class Kept:
             await file.close()
 
     async def _store(self, index: int, chunk: Chunk) -> None:
-        digest = await self.file.write(index, chunk)
+        self._note(index, await self.file.write(index, chunk))
+
+    def _note(self, index: int, digest: bytes) -> None:
         self.replaced |= self.blocks.get(index, digest) != digest
         self.blocks[index] = digest
 

@@ -71,6 +71,7 @@ class StoredFile:
         self._failure: BaseException | None = None
         self._digest_so_far: StreamDigest | None = None
         self._unkept: UnkeptFile | None = None
+        self._coming: dict[tuple[int, int], asyncio.Future[Chunk]] = {}
 
     async def size(self) -> int | None:
         """Length in bytes; None if the server does not tell."""
@@ -87,13 +88,28 @@ class StoredFile:
         unkept = self._unkept
         if unkept is None:
             self._start()
+            coming = self._coming.pop((offset, length), None)
             try:
+                if coming is not None:
+                    return await coming
                 return await self.kept.read(offset, length)
             except SourceError as error:
                 if not self.kept.failed:
                     raise
                 unkept = self._stop_keeping(error)
         return await unkept.read_chunk(offset, length)
+
+    def expect(self, offset: int, length: int) -> None:
+        """See ``AheadSource``: what is in the store is read from there already."""
+        if self._unkept is None and self.kept.has(offset, length):
+            self._coming[offset, length] = coming = asyncio.ensure_future(
+                self.kept.read_beside(offset, length)
+            )
+            coming.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def release(self, chunk: Chunk) -> None:
+        """See ``AheadSource``."""
+        self.kept.release(chunk)
 
     async def read_all(self, limit: int) -> bytes:
         """The whole file, of at most ``limit`` bytes."""
@@ -163,6 +179,7 @@ class StoredFile:
             if self._right is not None and not self._right.done():
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*self._coming.values(), return_exceptions=True)
         self.kept.fail(SourceError(f"{self.name} was closed"))
         if self.kept.digests is not None:
             self.kept.digests.cancel()

@@ -43,6 +43,7 @@ class FetchFile:
         self._facts = bridge().newFacts()
         self._lock = asyncio.Lock()
         self._stream: Any = None
+        self._fetching: Any = None
         self._closed = False
         self._ahead, self._ahead_at = b"", 0
 
@@ -71,6 +72,14 @@ class FetchFile:
         """At most ``length`` bytes from ``offset``: what came before a failure, if anything did; a
         JavaScript ``Uint8Array``."""
         return await self._call("readSome", offset, length, self.until)
+
+    def into(self, file: Any) -> Any:
+        """What fetches blocks right into a file of disk.js; one file alone."""
+        if self._closed:
+            raise SourceError(f"{self.name} was closed")
+        if self._fetching is None:
+            self._fetching = file.fetching(self.name, self._facts, self._timeout, self._headers)
+        return self._fetching
 
     async def size(self) -> int | None:
         """Length in bytes; None if the server does not tell."""
@@ -128,6 +137,8 @@ class FetchFile:
         self._ahead = b""
         if self._stream is not None:
             self._stream.abort()
+        if self._fetching is not None:
+            self._fetching.close()
 
     def _size(self) -> int | None:
         size = self._facts.size

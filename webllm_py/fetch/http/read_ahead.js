@@ -1,8 +1,8 @@
 // Files whose bytes come while this thread computes: a reply is drained by the thread that asked for
 // it, so a worker asks for what was announced. The text is one expression: a function of
-// url_stream.js's.
-((urlStream) => {
-  const { Failure, UrlStream } = urlStream();
+// url_stream.js's and connection.js's.
+((urlStream, connection) => {
+  const { Failure, UrlStream } = urlStream(connection);
   const WORTH_BYTES = 16 << 20; // of a file: of smaller ones, most is there with the header
   const START_SECONDS = 2;
   const MOST_WORKERS = 4; // at a time: a folder may have many files whose headers are read first
@@ -122,7 +122,7 @@
       if (this.worker !== null) return true;
       if (forbidden || this.refused || this.dead || workers === MOST_WORKERS) return false;
       if (!answered || !ranges || size === null || size < WORTH_BYTES) return false;
-      const text = `(${serve})((${urlStream})());`;
+      const text = `(${serve})((${urlStream})(${connection}));`;
       this.address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
       try {
         this.worker = new Worker(this.address, { name: "webllm_py reads ahead" });

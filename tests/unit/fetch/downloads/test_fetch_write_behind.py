@@ -33,8 +33,10 @@ class SlowBackend(MemoryBackend):
         self.may_write = asyncio.Event()
         self.most = most
 
-    async def open(self, model: str, file: str, size: int, block_bytes: int) -> MemoryFile:
-        opened = await super().open(model, file, size, block_bytes)
+    async def open(
+        self, model: str, file: str, size: int, block_bytes: int, *, complete: bool = False
+    ) -> MemoryFile:
+        opened = await super().open(model, file, size, block_bytes, complete=complete)
         write = opened.write
 
         async def slowly(index: int, chunk: Chunk) -> bytes:

@@ -1,0 +1,188 @@
+// The origin-private file system's files of blocks, by a worker, so that they are written, read and
+// fetched while this thread computes. The text is one expression: a function of the texts of desk.js and
+// of what that is a function of.
+((desk, blockFile, urlStream, connection, sha256) => {
+  const IDLE_SECONDS = 5; // that the worker is kept without a file
+  const MOST_SPARE = 4; // buffers that lie in the worker
+  // A dedicated worker can do it by itself, where there can be no worker of a text.
+  const alone = typeof DedicatedWorkerGlobalScope !== "undefined";
+  let forbidden =
+    typeof Worker === "undefined" || /-extension:$/.test(globalThis.location?.protocol);
+
+  // All that the worker does: a call after the other begins, and each is answered when it is done.
+  function serve(calls) {
+    onmessage = async ({ data: { number, name, args } }) => {
+      const wrote = (index, digest) => postMessage({ number, index, digest });
+      try {
+        const value = await calls[name](...args, wrote);
+        postMessage({ number, value }, value instanceof Uint8Array ? [value.buffer] : []);
+      } catch ({ name, message, status, wait, store, facts }) {
+        postMessage({ number, failure: { name, message, status, wait, store, facts } });
+      }
+    };
+  }
+
+  let worker = null;
+  let address = ""; // of its text
+  let here = null; // the calls, in this thread
+  let count = 0;
+  let open = 0; // files
+  let spare = 0; // buffers
+  const lent = new WeakSet(); // buffers that `read` gave
+  let timer;
+  const waiting = new Map(); // calls by their numbers
+
+  // Files can be kept here.
+  const possible = () => alone || !forbidden;
+
+  function employ() {
+    const made = `(${desk})((${blockFile})(), (${urlStream})(${connection}).UrlStream, (${sha256})())`;
+    address = URL.createObjectURL(new Blob([`(${serve})(${made});`], { type: "text/javascript" }));
+    try {
+      worker = new Worker(address, { name: "webllm_py keeps models" });
+    } catch {
+      forbid();
+      return;
+    }
+    worker.onmessage = ({ data }) => heard(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      forbid();
+    };
+  }
+
+  function dismiss() {
+    worker?.terminate();
+    URL.revokeObjectURL(address);
+    worker = null;
+    spare = 0;
+  }
+
+  // There can be no such worker: what it was asked is done here, or fails.
+  function forbid() {
+    forbidden = true;
+    dismiss();
+    const calls = [...waiting.values()];
+    waiting.clear();
+    for (const { args, resolve } of calls) resolve(call(...args));
+  }
+
+  function heard({ number, index, digest, value, failure }) {
+    const { wrote, resolve, reject } = waiting.get(number);
+    if (index !== undefined) {
+      wrote(index, digest);
+      return;
+    }
+    waiting.delete(number);
+    if (failure) reject(Object.assign(new Error(failure.message), failure));
+    else resolve(value);
+  }
+
+  async function call(name, args, wrote, moved = []) {
+    if (worker === null && !forbidden) employ();
+    if (forbidden) {
+      if (!alone) {
+        const message = "this page allows no worker, and only a worker can write there";
+        throw new DOMException(message, "NotSupportedError");
+      }
+      here ??= desk(blockFile(), urlStream(connection).UrlStream, sha256());
+      return here[name](...args, wrote);
+    }
+    const number = count++;
+    worker.postMessage({ number, name, args }, moved);
+    return new Promise((resolve, reject) => {
+      waiting.set(number, { args: [name, args, wrote], wrote, resolve, reject });
+    });
+  }
+
+  // A file of blocks. What is done with it before it is closed comes before that.
+  class DiskFile {
+    constructor(...args) {
+      this.id = count++;
+      clearTimeout(timer);
+      open++;
+      call("openFile", [this.id, ...args]).catch(() => {}); // the next call finds it as well
+    }
+
+    blocks = () => call("blocks", [this.id]);
+    write = (index, bytes) => call("write", [this.id, index, bytes]);
+    digest = (index) => call("digestBlock", [this.id, index]);
+    drop = (index) => call("drop", [this.id, index]);
+    flush = () => call("flush", [this.id]);
+
+    async read(offset, length) {
+      spare = Math.max(0, spare - 1);
+      const bytes = await call("read", [this.id, offset, length]);
+      lent.add(bytes.buffer);
+      return bytes;
+    }
+
+    // What `read` gave is done with; of other bytes nothing is taken.
+    release({ buffer }) {
+      if (!lent.delete(buffer) || spare >= MOST_SPARE || worker === null) return;
+      spare++;
+      call("release", [buffer], undefined, [buffer]);
+    }
+
+    async close() {
+      await call("closeFile", [this.id]);
+      open--;
+      if (open === 0) timer = setTimeout(() => open === 0 && dismiss(), 1000 * IDLE_SECONDS);
+    }
+
+    fetching(url, facts, idleSeconds, headers) {
+      return new Fetching(this, url, facts, idleSeconds, headers);
+    }
+
+    digesting() {
+      return new Digesting(this);
+    }
+  }
+
+  // A URL's blocks on their way into a file; see UrlStream for what it is given.
+  class Fetching {
+    constructor(file, url, facts, idleSeconds, headers) {
+      this.id = count++;
+      this.facts = facts;
+      const known = { ...facts, received: 0 };
+      call("openFetch", [this.id, file.id, url, known, idleSeconds, JSON.parse(headers)]).catch(() => {});
+    }
+
+    // See desk.js's Fetch; `expected` has commas between.
+    async run(first, last, joined, wrote) {
+      const expected = joined?.split(",");
+      try {
+        const { wrong, facts } = await call("runFetch", [this.id, first, last, expected], wrote);
+        this.tell(facts);
+        return wrong;
+      } catch (error) {
+        this.tell(error.facts);
+        throw error;
+      }
+    }
+
+    tell(facts) {
+      if (!facts) return;
+      this.facts.received += facts.received;
+      this.facts.ranges = facts.ranges;
+    }
+
+    close() {
+      return call("closeFetch", [this.id]);
+    }
+  }
+
+  // The SHA-256 of what lies in a file, as it comes.
+  class Digesting {
+    constructor(file) {
+      this.id = count++;
+      this.file = file;
+      call("openDigest", [this.id]).catch(() => {});
+    }
+
+    add = (offset, length) => call("addToDigest", [this.id, this.file.id, offset, length]);
+    end = () => call("closeDigest", [this.id]);
+  }
+
+  return { possible, openFile: (...args) => new DiskFile(...args) };
+});

@@ -1,0 +1,101 @@
+"""Files that are kept in the origin-private file system. The work is in ``disk.js``: a worker's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Sequence
+from typing import Any
+
+from webllm_py.errors import SourceError
+from webllm_py.fetch.browser import named_errors, to_array
+from webllm_py.fetch.source import Chunk
+
+__all__ = ["DiskFile"]
+
+
+class DiskFile:
+    """One of them, as an ``AwayFile``.
+
+    Args:
+        name: for messages.
+        disk: disk.js's file.
+    """
+
+    def __init__(self, name: str, disk: Any):
+        self.broken = False
+        self._name = f"{name} in the models' store"
+        self._disk = disk
+        self._closed = False
+
+    async def blocks(self) -> dict[int, bytes]:
+        """See ``KeptFile``."""
+        found = (await self._call("blocks")).to_py()
+        return {int(index): bytes.fromhex(digest) for index, digest in found.items()}
+
+    async def read(self, offset: int, length: int) -> Chunk:
+        """See ``KeptFile``; a JavaScript ``Uint8Array``."""
+        return await self._call("read", offset, length)
+
+    async def write(self, index: int, chunk: Chunk) -> bytes:
+        """See ``KeptFile``."""
+        return bytes.fromhex(await self._call("write", index, to_array(chunk)))
+
+    async def sha256(self, index: int) -> bytes:
+        """See ``KeptFile``."""
+        return bytes.fromhex(await self._call("digest", index))
+
+    async def drop(self, index: int) -> None:
+        """See ``KeptFile``."""
+        await self._call("drop", index)
+
+    async def flush(self) -> None:
+        """See ``KeptFile``."""
+        await self._call("flush")
+
+    async def close(self) -> None:
+        """See ``KeptFile``."""
+        if not self._closed:
+            self._closed = True
+            with named_errors(self._name):
+                await self._disk.close()
+
+    async def fetch(
+        self,
+        source: Any,
+        first: int,
+        last: int,
+        expected: Sequence[str] | None,
+        wrote: Callable[[int, str], None],
+    ) -> int | None:
+        """See ``AwayFile``."""
+        fetching = source.into(self._open())
+        digests = None if expected is None else ",".join(expected)
+        try:
+            with named_errors(source.name):
+                wrong = await fetching.run(first, last, digests, wrote)
+        except SourceError as error:
+            self.broken = bool(getattr(error.__cause__, "store", False))
+            raise
+        return wrong if isinstance(wrong, int) else None
+
+    async def sha256_of(self, pieces: AsyncIterable[tuple[int, int]]) -> str:
+        """See ``AwayFile``."""
+        digesting = self._open().digesting()
+        async for offset, length in pieces:
+            with named_errors(self._name):
+                await digesting.add(offset, length)
+        with named_errors(self._name):
+            return str(await digesting.end())
+
+    def release(self, chunk: Chunk) -> None:
+        """See ``AwayFile``."""
+        if not self._closed:
+            self._disk.release(chunk)
+
+    async def _call(self, method: str, *args: Any) -> Any:
+        with named_errors(self._name):
+            return await getattr(self._open(), method)(*args)
+
+    def _open(self) -> Any:
+        if self._closed:
+            raise SourceError(f"{self._name} was closed")
+        return self._disk
