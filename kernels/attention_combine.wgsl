@@ -37,7 +37,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   if (m >= step[0]) {
     return;  // rows past the last one
   }
-  let held = ahead_held(thread, group.x);
+  let known = ahead_known(thread);
   let tiles = tiles_of(step[STEP_ROWS + 4u * m + 1u], KEYS);
   let tiles_each = (tiles + SPLITS - 1u) / SPLITS;
   let splits = (tiles + tiles_each - 1u) / tiles_each;
@@ -46,6 +46,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     maxima[s] = partial[row + s * (HEAD_DIM + 4u) + HEAD_DIM];
     weights[s] = partial[row + s * (HEAD_DIM + 4u) + HEAD_DIM + 1u];
   }
+  let held = ahead_held(known, thread, group.x);
   workgroupBarrier();
   var most = -1e30;
   for (var s = 0u; s < splits; s++) {

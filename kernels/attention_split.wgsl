@@ -100,6 +100,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   let in_group = (group.y % QUADS) * 4u;       // first query head, within those of the kv head
   let head = kv_head * per_kv + in_group;
   let n_heads = min(4u, per_kv - in_group);
+  let known = ahead_known(thread, n_heads);
   for (var d = thread; d < HEAD_DIM; d += THREADS) {
     // Heads past the last one are the last one again; nobody reads their results.
     let at = (m * HEADS + head) * HEAD_DIM + d;
@@ -187,5 +188,5 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     partial[row + thread * next_head + HEAD_DIM] = most[thread];
     partial[row + thread * next_head + HEAD_DIM + 1u] = total[thread];
   }
-  ahead_heads(thread, head, n_heads, group.x);
+  ahead_heads(thread, head, n_heads, group.x, known);
 }

@@ -63,10 +63,12 @@ fn main(@builtin(local_invocation_index) thread: u32,
   let index = group.y * groups.x + group.x;
   let lane = thread % LANES;
   let first = (index * GROUPS + thread / LANES) * QUADS;
-  let held = low_held(first * 4u, lane);
-  let ahead = ahead_held(thread, index);
+  let entry = low_entry(lane);
+  let known = ahead_known(thread);
   source_ready(thread);
   low_ready(thread);
+  let low = low_held(entry, first * 4u, lane);
+  let ahead = ahead_held(known, thread, index);
   // Quads past the end are read as the last one, and not emitted.
   let last = (SLICE - 1u) / 4u;
   let quad0 = min(first, last) * UNITS;
@@ -101,9 +103,9 @@ fn main(@builtin(local_invocation_index) thread: u32,
       }
     }
   }
-  sums0 = lane_sum(sums0 + low_share(held, false, first * 4u, lane), thread);
+  sums0 = lane_sum(sums0 + low_share(low, false, first * 4u, lane), thread);
   if (QUADS > 1u) {
-    sums1 = lane_sum(sums1 + low_share(held, true, first * 4u + 4u, lane), thread);
+    sums1 = lane_sum(sums1 + low_share(low, true, first * 4u + 4u, lane), thread);
   }
   if (NORM) {
     let total = lane_sum(vec4(squares, 0.0, 0.0, 0.0), thread).x;

@@ -16,11 +16,21 @@ ${step}
 
 var<workgroup> products: array<f32, THREADS>;
 
-// Of a quad of ranks: where its part of A begins, and its adapter's scale; 0 if it is not in use.
-fn ahead_entry(quad: u32) -> vec2<f32> {
+// Where a quad of ranks has its part of A, and of which adapter; how many quads are in use; the row's slot.
+// To be loaded long before the scale and A are, which wait for it.
+struct AheadQuad {
+  entry: vec4<f32>,
+  used: f32,
+  slot: u32,
+}
+
+fn ahead_quad(quad: u32) -> AheadQuad {
   let entry = next[AHEAD_AT + 1u + AHEAD_QUADS + min(quad, AHEAD_QUADS - 1u)];
-  let scale = bitcast<f32>(step[LORA_SCALES + step[STEP_SLOT] * ADAPTERS + u32(entry.y)]);
-  return vec2(entry.x, select(0.0, scale, quad < u32(next[AHEAD_AT].x)));
+  return AheadQuad(entry, next[AHEAD_AT].x, step[STEP_SLOT]);
+}
+
+fn ahead_scale(known: AheadQuad) -> f32 {
+  return bitcast<f32>(step[LORA_SCALES + known.slot * ADAPTERS + u32(known.entry.y)]);
 }
 
 // A part of four ranks: of each the sum of `wide` products, which begin at `at` and follow each other.

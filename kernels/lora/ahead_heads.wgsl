@@ -8,22 +8,36 @@ fn ahead_keep(d: u32, sums: vec4<f32>) {
   q_tile[d] = sums;
 }
 
-// A thread multiplies a head's elements with a rank, two loads at a time so that they wait together.
-fn ahead_heads(thread: u32, head: u32, n_heads: u32, split: u32) {
+fn ahead_known(thread: u32, n_heads: u32) -> AheadQuad {
+  return ahead_quad(thread / 4u / n_heads);
+}
+
+// A thread multiplies a head's elements with a rank, four loads at a time so that they wait together.
+fn ahead_heads(thread: u32, head: u32, n_heads: u32, split: u32, first: AheadQuad) {
   workgroupBarrier();
+  let end = HEAD_DIM / 4u;
   for (var start = 0u; start < 4u * AHEAD_QUADS * n_heads; start += THREADS) {
-    let i = (start + thread) / 4u;
-    let h = i % n_heads;
-    let quad = i / n_heads;
-    let entry = ahead_entry(quad);
-    let at = u32(entry.x) + thread % 4u * 2u * AHEAD_UNITS + (head + h) * (HEAD_DIM / 4u);
-    var sum = 0.0;
-    for (var d = 0u; d < HEAD_DIM / 4u; d += 2u) {
-      let a = next[at + d];
-      let b = next[at + d + 1u];
-      sum += ahead_dot(a, 4u * d, h) + ahead_dot(b, 4u * d + 4u, h);
+    let h = (start + thread) / 4u % n_heads;
+    let quad = (start + thread) / 4u / n_heads;
+    var known = first;
+    if (start > 0u) {
+      known = ahead_quad(quad);
     }
-    products[thread] = select(0.0, entry.y * sum, entry.y != 0.0);
+    let scale = ahead_scale(known);
+    let at = u32(known.entry.x) + thread % 4u * 2u * AHEAD_UNITS + (head + h) * end;
+    var sum = 0.0;
+    var i = 0u;
+    for (; i + 4u <= end; i += 4u) {
+      let a = next[at + i];
+      let b = next[at + i + 1u];
+      let c = next[at + i + 2u];
+      let d = next[at + i + 3u];
+      sum += ahead_dot(a, i, h) + ahead_dot(b, i + 1u, h) + ahead_dot(c, i + 2u, h) + ahead_dot(d, i + 3u, h);
+    }
+    for (; i < end; i++) {
+      sum += ahead_dot(next[at + i], i, h);
+    }
+    products[thread] = select(0.0, scale * sum, quad < u32(known.used) && scale != 0.0);
     workgroupBarrier();
     if (thread % 4u == 0u && quad < AHEAD_QUADS) {
       ahead_write((head + h) * SPLITS + split, quad, thread, 1u);
@@ -32,6 +46,6 @@ fn ahead_heads(thread: u32, head: u32, n_heads: u32, split: u32) {
   }
 }
 
-fn ahead_dot(a: vec4<f32>, d: u32, h: u32) -> f32 {
-  return dot(a, vec4(q_tile[d][h], q_tile[d + 1u][h], q_tile[d + 2u][h], q_tile[d + 3u][h]));
+fn ahead_dot(a: vec4<f32>, i: u32, h: u32) -> f32 {
+  return dot(a, vec4(q_tile[4u * i][h], q_tile[4u * i + 1u][h], q_tile[4u * i + 2u][h], q_tile[4u * i + 3u][h]));
 }

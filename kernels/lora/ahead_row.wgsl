@@ -6,35 +6,53 @@ override AHEAD_NORM: bool = false;  // x is y times the norm's weight: the next 
 
 ${lora/ahead}
 
-// What a rank has for columns 4 * i .. 4 * i + 3: scale * A, times the norm's weight if there is one.
-fn ahead_factors(rank: u32, i: u32) -> vec4<f32> {
-  let entry = ahead_entry(rank / 4u);
+// What a rank has for columns 4 * i .. 4 * i + 3, as it is loaded.
+struct AheadHeld {
+  known: AheadQuad,
+  scale: f32,
+  a: vec4<f32>,
+  norm: vec4<f32>,
+}
+
+fn ahead_loaded(known: AheadQuad, rank: u32, i: u32) -> AheadHeld {
   let column = min(i, 2u * AHEAD_UNITS - 1u);
-  var a = next[u32(entry.x) + (rank % 4u) * 2u * AHEAD_UNITS + column];
+  let a = next[u32(known.entry.x) + (rank % 4u) * 2u * AHEAD_UNITS + column];
+  var held = AheadHeld(known, ahead_scale(known), a, vec4(1.0));
   if (AHEAD_NORM) {
-    a *= next[column];
+    held.norm = next[column];
   }
-  return select(vec4<f32>(), entry.y * a, column == i && entry.y != 0.0);
+  return held;
+}
+
+// scale * A there, times the norm's weight.
+fn ahead_factors(held: AheadHeld, rank: u32, i: u32) -> vec4<f32> {
+  let there = rank / 4u < u32(held.known.used) && i < 2u * AHEAD_UNITS && held.scale != 0.0;
+  return select(vec4<f32>(), held.scale * held.a * held.norm, there);
 }
 
 // A thread's for the first ranks, to be loaded before they are needed: AHEAD_WIDE threads share a rank.
-fn ahead_held(thread: u32, part: u32) -> vec4<f32> {
-  return ahead_factors(thread / AHEAD_WIDE, part * AHEAD_WIDE + thread % AHEAD_WIDE);
+fn ahead_known(thread: u32) -> AheadQuad {
+  return ahead_quad(thread / AHEAD_WIDE / 4u);
+}
+
+fn ahead_held(known: AheadQuad, thread: u32, part: u32) -> AheadHeld {
+  return ahead_loaded(known, thread / AHEAD_WIDE, part * AHEAD_WIDE + thread % AHEAD_WIDE);
 }
 
 // The workgroup's part of all ranks, once it has written its columns of y.
-fn ahead_made(thread: u32, part: u32, held: vec4<f32>) {
+fn ahead_made(thread: u32, part: u32, first: AheadHeld) {
   storageBarrier();
   let i = part * AHEAD_WIDE + thread % AHEAD_WIDE;
   let at = 4u * min(i, 2u * AHEAD_UNITS - 1u);
   let mine = vec4(y[at], y[at + 1u], y[at + 2u], y[at + 3u]);
   let quads = THREADS / (4u * AHEAD_WIDE);
   for (var start = 0u; start < AHEAD_QUADS; start += quads) {
-    var factors = held;
+    let rank = 4u * start + thread / AHEAD_WIDE;
+    var held = first;
     if (start > 0u) {
-      factors = ahead_factors(4u * start + thread / AHEAD_WIDE, i);
+      held = ahead_loaded(ahead_quad(rank / 4u), rank, i);
     }
-    products[thread] = dot(factors, mine);
+    products[thread] = dot(ahead_factors(held, rank, i), mine);
     workgroupBarrier();
     if (thread < quads && start + thread < AHEAD_QUADS) {
       ahead_write(part, start + thread, 4u * AHEAD_WIDE * thread, AHEAD_WIDE);

@@ -1,16 +1,20 @@
 // gemv.wgsl of a weight without adapters; see lora/parts.wgsl.
 
-struct LowHeld {
+struct LowNothing {
   nothing: f32,
 }
 
-fn low_held(n: u32, lane: u32) -> LowHeld {
-  return LowHeld();
+fn low_entry(lane: u32) -> LowNothing {
+  return LowNothing();
 }
 
 fn low_ready(thread: u32) {
 }
 
-fn low_share(held: LowHeld, second: bool, n: u32, lane: u32) -> vec4<f32> {
+fn low_held(entry: LowNothing, n: u32, lane: u32) -> LowNothing {
+  return entry;
+}
+
+fn low_share(held: LowNothing, second: bool, n: u32, lane: u32) -> vec4<f32> {
   return vec4<f32>();
 }

@@ -1,14 +1,16 @@
-// A kernel behind which no adapters need anything; see lora/ahead.wgsl.
+// A kernel of a row behind which no adapters need anything; see lora/ahead_row.wgsl.
 
-fn ahead_held(thread: u32, part: u32) -> vec4<f32> {
-  return vec4<f32>();
+struct AheadNothing {
+  nothing: f32,
 }
 
-fn ahead_made(thread: u32, part: u32, held: vec4<f32>) {
+fn ahead_known(thread: u32) -> AheadNothing {
+  return AheadNothing();
 }
 
-fn ahead_keep(d: u32, sums: vec4<f32>) {
+fn ahead_held(known: AheadNothing, thread: u32, part: u32) -> AheadNothing {
+  return known;
 }
 
-fn ahead_heads(thread: u32, head: u32, n_heads: u32, split: u32) {
+fn ahead_made(thread: u32, part: u32, held: AheadNothing) {
 }

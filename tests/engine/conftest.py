@@ -16,14 +16,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "gpu"))  # formats.py: numpy's quantizers
 
 from engine_tools import open_files
+from made_adapters import ADAPTERS, MIX, RecordedAdapter
 from made_embedders import EMBEDDERS, write_embedder
 from made_models import SMALL
 from model_files import Files
 
 import webllm_py
+from webllm_py import Engine
 from webllm_py.errors import NoAdapterError
 from webllm_py.fetch.store.texts import FolderStore
 from webllm_py.gpu import Device, open_device
+from webllm_py.runtime import executor
 from webllm_py.runtime.tuning import choices
 from webllm_py.runtime.weights import batches, pieces
 
@@ -192,3 +195,29 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights come in as many fetches as those of a large model."""
     monkeypatch.setattr(batches, "LEAST_BYTES", 10_000)
     monkeypatch.setattr(pieces, "MOST_BYTES", 40_000)
+
+
+@pytest.fixture
+def no_long_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kernels are compiled for prompts that nobody sends."""
+    monkeypatch.setattr(executor, "LONG_PROMPTS", ())
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """PEFT's folders of the small model's adapters."""
+    folder = tmp_path_factory.mktemp("adapters")
+    return {name: RecordedAdapter.load(name).folder(folder / name, ADAPTERS[name]) for name in MIX}
+
+
+@pytest.fixture(scope="module")
+async def adapted(
+    files: Files, plain_device: Device, adapters: dict[str, Path]
+) -> AsyncIterator[Engine]:
+    """The small model in float32 with two adapters."""
+    async with await webllm_py.load(
+        files.gguf(SMALL), device=plain_device, kv_dtype="f32", tune=False
+    ) as engine:
+        for folder in adapters.values():
+            await engine.load_adapter(folder)
+        yield engine

@@ -47,7 +47,7 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     partial = await runner.run(
         kernel(
             "attention_split",
-            snippets={**cache.reader, **sink_words(sinks), "ahead": "lora/not_ahead"},
+            snippets={**cache.reader, **sink_words(sinks), "ahead": "lora/not_ahead_heads"},
             HEADS=shape.heads,
             QUADS=quads,
             SPLITS=splits,

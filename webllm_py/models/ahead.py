@@ -11,8 +11,9 @@ from webllm_py.models.lora import LowRank
 from webllm_py.models.step import MOST_ADAPTERS, ROWS_AT, SLOT_WORD, StepLayout
 from webllm_py.models.weights import Matrix
 
-__all__ = ["Ahead", "scale_constants"]
+__all__ = ["MOST_PARTS", "Ahead", "scale_constants"]
 
+MOST_PARTS = 1024
 MOST_QUADS = 64  # of ranks that kernels/lora/parts.wgsl has room for in workgroup memory
 # Columns of the result for each quad of a GEMV's rows, by what it does with them.
 COLUMNS = {"residual": 4, "store": 4, "activate": 4, "gate": 4, "glu": 2}

@@ -51,7 +51,7 @@ class Attention:
         return Dispatch(
             self.reader(
                 "attention_split",
-                {"ahead": "lora/not_ahead"},
+                {"ahead": "lora/not_ahead_heads"},
                 QUADS=quads,
                 SPLITS=shape.splits,
                 LANES=shape.threads,

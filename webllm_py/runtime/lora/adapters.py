@@ -15,6 +15,7 @@ from webllm_py.checkpoint.adapter import Adapter
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import AdapterError
 from webllm_py.gpu.device import Buffer
+from webllm_py.models.ahead import MOST_PARTS
 from webllm_py.models.lora import LowRank, segments_of
 from webllm_py.models.step import MOST_ADAPTERS, SLOTS
 from webllm_py.runtime.executor import Executor
@@ -210,7 +211,8 @@ class Adapters:
         matrix, _ = self.executor.weights.matrices[name]
         vector, _ = self.executor.weights.vectors.get(name, (None, None))
         at = -(-vector.length // 4) if vector else 0
-        return Layout(matrix, at, max(4, self.executor.chunk), tuple(placed))
+        parts = MOST_PARTS if self.executor.tuning.ahead_bytes else 0
+        return Layout(matrix, at, max(4, self.executor.chunk, parts), tuple(placed))
 
     def _copy_vector(self, name: str, buffer: Buffer) -> None:
         """The norm and the biases of a matrix that has them: kernels find them in one buffer."""
