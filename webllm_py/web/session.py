@@ -200,5 +200,4 @@ class Session:
 
     def _tell_progress(self, report: Any) -> None:
         if self._loading is not None:
-            names = ("stage", "loaded", "total", "bytes_per_second", "seconds_left", "text")
-            self._loading.tell({name: getattr(report, name, None) for name in names})
+            self._loading.tell({**vars(report), "files": dict(report.files)})

@@ -21,6 +21,11 @@ export interface Progress {
   total: number | null;
   bytesPerSecond?: number | null;
   secondsLeft?: number | null;
+  /** Whose weights are on their way, and the bytes of each file that came so far. */
+  file?: string | null;
+  files?: Record<string, number>;
+  /** What went wrong with a server that is asked again soon; null while all goes well. */
+  problem?: string | null;
   /** The same for people. */
   text: string;
 }
