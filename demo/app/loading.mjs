@@ -43,8 +43,12 @@ export class LoadingPanel {
   }
 
   /** What the engine tells of its progress. */
-  update({ stage, loaded, total, bytesPerSecond: rate }) {
+  update({ stage, loaded, total, bytesPerSecond: rate, text, problem }) {
     if (stage !== this.#stage) this.#enter(stage);
+    if (problem) {
+      this.#text.textContent = text; // the bar stays where it is
+      return;
+    }
     const parts = [STAGES[stage][1]];
     const counted = COUNTED.has(stage) && total > loaded;
     if (counted) parts.push(`${format.bytes(loaded)} of ${format.bytes(total)}`);

@@ -328,6 +328,84 @@ def test_the_page_stays_responsive_while_4000_tokens_are_read(
     assert tasks == []
 
 
+def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
+    run: Run, long_model: str
+) -> None:
+    """What is kept goes to one file, and comes from there."""
+    found = run(
+        """
+      const seen = [];
+      const { name } = await engine.addModel(given, {
+        name: "second", contextLength: 64, tune: false,
+        onProgress: ({ files }) => seen.push(files),
+      });
+      const asked = { model: name, prompt: "a", max_tokens: 2 };
+      const { model } = await engine.completions.create(asked);
+      const models = await engine.models();
+      const wrong = [
+        await failure(engine.completions.create({ model: "third", prompt: "a" })),
+        await failure(engine.loadAdapter(given)),
+        await failure(engine.addModel(given, { device: "low-power" })),
+        await failure(engine.resume("nothing")),
+      ];
+      await engine.removeModel(name);
+      const root = await navigator.storage.getDirectory();
+      const file = await root.getFileHandle("model.tar", { create: true });
+      const { store } = engine;
+      const kept = [await store.has(given), await store.size(given)];
+      await store.exportTo(given, file);
+      await store.delete(given);
+      const deleted = await store.has(given);
+      const back = await store.importFrom(file);
+      kept.push(deleted, await store.has(back), (await file.getFile()).size > kept[1]);
+      await store.delete(back);
+      return [name, model, Object.keys(models), Object.values(seen.at(-1))[0], kept,
+        wrong.map(({ name, code }) => code ?? name), await engine.resume()];
+    """,
+        long_model,
+    )
+    name, model, models, nbytes, kept, wrong, nothing = found
+    assert (name, model, models[1:]) == ("second", "second", ["second"])
+    assert 0 < nbytes < kept[1] and kept == [True, kept[1], False, True, True]
+    assert wrong == ["model_not_found", "AdapterError", "TypeError", "StateError"]
+    assert nothing is None
+
+
+def test_an_answer_whose_worker_died_is_finished(run: Run) -> None:
+    fields = {"temperature": 0.8, "seed": 3, "max_tokens": 120, "ignore_eos": True}
+    asks = "const asked = { messages: story, ...given };"
+    whole = run(f"{asks} return (await chat(asked)).choices[0].message.content;", fields)
+    run("globalThis.other = await webllm.createEngine();")
+    fields |= {"stream": True, "resumable": "fox"}
+    cut, name = run(
+        f"""
+      {asks}
+      const kept = async () => {{ // the names of what is
+        let folder = await navigator.storage.getDirectory();
+        for (const name of ["webllm_py models", "answers"]) {{
+          folder = await folder.getDirectoryHandle(name);
+        }}
+        return Array.fromAsync(folder.keys());
+      }};
+      const isKept = async () => /[01]%20fox/.test(await kept().catch(() => ""));
+      const stream = await other.chat.completions.create(asked);
+      const cut = await failure((async () => {{
+        for await (const chunk of stream) if (await isKept()) other.close();
+      }})());
+      await until(async () => (await engine.unfinished()).length);
+      return [cut.name, (await engine.unfinished())[0].name];
+    """,
+        fields,
+    )
+    assert (cut, name) == ("EngineClosedError", "fox")
+    resumed, left = run("""
+      const chunks = await Array.fromAsync(await engine.resume("fox"));
+      const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join("");
+      return [text, await engine.unfinished()];
+    """)
+    assert len(whole) > 200 and resumed == whole and left == []
+
+
 def test_without_a_tab_that_answers_there_is_a_named_error(
     example: Page, site: TestSite, run: Run
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from socket import socket
 
 from page import PHONE, Page, wait_until
 from selenium.webdriver.common.keys import Keys
@@ -19,6 +20,21 @@ def kept(page: Page) -> list[str]:
     """The names in the dialog, which is opened."""
     page.one("#model-button").click()
     return list(page.js(NAMES))
+
+
+def test_why_it_takes_so_long_is_said(page: Page, site: TestSite) -> None:
+    """A server that cannot be reached is asked several times."""
+    if not page.driver.current_url.startswith(site.url) or page.state != "ready":
+        page.open(site.url)
+    page.wait_for("ready")
+    with socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        page.load_address(f"http://127.0.0.1:{taken.getsockname()[1]}/none.gguf")
+        said = "Trying again: http://127.0.0.1:"
+        wait_until(lambda: page.text("#loading-text").startswith(said), 10, "it says so")
+        page.one("#cancel").click()
+    wait_until(lambda: page.state == "empty", 10, "the load ends")
+    page.complaints()
 
 
 def press(page: Page, name: str) -> None:

@@ -15,7 +15,7 @@ from served import ROOT, run_python
 
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "fetch"))
 
-from hostile_server import HostileServer, hostile_server
+from hostile_server import FAULTS, HostileServer, hostile_server
 
 BACKENDS = ROOT / "webllm_py" / "fetch" / "backends"
 FILE = random.Random(3).randbytes(700_000)
@@ -57,7 +57,7 @@ def server() -> Iterator[HostileServer]:
 def run(selenium: Any, server: HostileServer) -> Run:
     """Runs Python in the page; the last line's value."""
     server.requests.clear()
-    server.rate, server.flips = 0.0, 0
+    server.rate, server.flips, server.faults = 0.0, 0, FAULTS
 
     def run(code: str, **names: object) -> Any:
         return run_python(selenium, code, {"url": server.url("f")} | names)
@@ -98,6 +98,24 @@ def test_a_download_from_a_bad_server(run: Run, server: HostileServer, kind: str
     )
     assert again == [True, False, 0] and server.requests == []
     assert listed == [[True, len(FILE)]] and not gone
+
+
+def test_a_download_from_a_bad_server_that_is_not_kept(run: Run, server: HostileServer) -> None:
+    server.random, server.rate = random.Random(1), 0.5
+    server.faults = ("cut", "busy", "unavailable", "refuse")
+    right, retries = run("""
+        retries = []
+        options = FetchOptions(
+            keep=False, timeout=0.5, backoff=0.002, tries=12,
+            on_retry=lambda error, seconds: retries.append(str(error)),
+        )
+        file = open_url(url, options)
+        chunks = [await file.read_chunk(at, 100_000) for at in range(0, len(FILE), 100_000)]
+        data = b"".join([chunk.to_bytes() for chunk in chunks])
+        await file.close()
+        [data == FILE, retries]
+        """)
+    assert right and retries and all(server.url("f") in text for text in retries)
 
 
 def test_two_share_one_download(run: Run) -> None:

@@ -6,7 +6,6 @@ All raise ``RequestError`` whose ``param`` is the place of the value: ``temperat
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
@@ -119,6 +118,8 @@ def refuse_unknown(fields: Iterable[str], known: Iterable[str], param: str = "")
     names = list(known)
     for field in fields:
         if field not in names:
+            import difflib  # not before it is needed: a page starts Python from a snapshot
+
             near = difflib.get_close_matches(field[:64], names, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             path = f"{param}.{field}" if param else field

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from webllm_py.errors import SourceError
+from webllm_py.fetch.source import Chunk, join_chunks
 
 __all__ = ["HUB", "FetchOptions", "Patience"]
 
 HUB = "https://huggingface.co"
+Result = TypeVar("Result")
+
 MOST_SECONDS = 60.0  # that a server is waited for, whatever it asks
 
 
@@ -32,6 +37,7 @@ class FetchOptions:
         timeout: seconds without a byte after which a request is given up.
         tries: of a request in which no byte comes, before an error is raised.
         backoff: seconds before the second try; twice as many before each further one.
+        on_retry: called before each wait for another try, with what went wrong and the seconds.
     """
 
     keep: bool = True
@@ -43,6 +49,7 @@ class FetchOptions:
     timeout: float = 30.0
     tries: int = 6
     backoff: float = 0.5
+    on_retry: Callable[[SourceError, float], object] | None = None
 
     def __post_init__(self) -> None:
         if self.parallel < 1 or self.tries < 1 or self.timeout <= 0 or self.backoff < 0:
@@ -80,14 +87,39 @@ class Patience:
         Raises:
             SourceError: the given one, if trying again is of no use.
         """
-        if not await self.waited(error):
-            raise error
-
-    async def waited(self, error: SourceError) -> bool:
-        """As ``wait``; whether trying again is of use."""
         self._failures += 1
         if not error.transient or self._failures >= self._options.tries:
-            return False
+            raise error
         seconds = self._options.backoff * 2 ** (self._failures - 1) * random.uniform(0.5, 1)
-        await asyncio.sleep(min(max(seconds, error.retry_after or 0), MOST_SECONDS))
-        return True
+        seconds = min(max(seconds, error.retry_after or 0), MOST_SECONDS)
+        if self._options.on_retry is not None:
+            self._options.on_retry(error, seconds)
+        await asyncio.sleep(seconds)
+
+    async def until_done(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """What ``work`` gives, which is tried again after failures that may pass."""
+        while True:
+            try:
+                return await work()
+            except SourceError as error:
+                await self.wait(error)
+
+    async def read(
+        self, read_some: Callable[[int, int], Awaitable[Chunk]], offset: int, length: int
+    ) -> Chunk:
+        """``length`` bytes from ``offset``, fewer only where the file ends: what comes of them
+        between failures that may pass.
+
+        Args:
+            read_some: gives at most so many bytes from a place; what came before a failure.
+        """
+        parts: list[Chunk] = []
+        done = 0
+        while done < length or not parts:
+            part = await self.until_done(partial(read_some, offset + done, length - done))
+            parts.append(part)
+            done += len(part)
+            if not len(part):
+                break
+            self.progress()
+        return join_chunks(parts)

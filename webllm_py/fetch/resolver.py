@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ __all__ = ["address_of", "open_beside", "open_url", "resolve"]
 HUB_SOURCE = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([^:]+))?(?::(.+))?")
 HUB_PAGE = re.compile(r"/([\w.-]+/[\w.-]+)(?:/(?:tree|blob|resolve)/([^/]+)/?(.*))?/?")
 PREBUILT = re.compile(r"[\w.-]+-MLC(-\w+)?")  # WebLLM's names look so
+LISTING_TRIES = 3  # of the hub's listing: a mirror that has none still has the files
 ACCEPTED = (
     "A model is given as the path of a .gguf file or of a folder, as an http(s) address of either "
     "(a folder's ends with '/'), as hf:org/name[@revision][:file], by WebLLM's name of it "
@@ -92,10 +93,12 @@ def open_url(url: str, options: FetchOptions | None = None) -> HttpFile | FetchF
     if in_browser():
         from webllm_py.fetch.http.browser import FetchFile
 
-        return FetchFile(url, timeout=options.timeout, headers=options.headers(url))
+        return FetchFile(
+            url, timeout=options.timeout, headers=options.headers(url), retries=options
+        )
     from webllm_py.fetch.http.native import HttpFile
 
-    return HttpFile(url, timeout=options.timeout, headers=options.headers(url))
+    return HttpFile(url, timeout=options.timeout, headers=options.headers(url), retries=options)
 
 
 def address_of(source: str) -> str:
@@ -173,7 +176,7 @@ async def _kept(place: _Place, options: FetchOptions) -> ByteSource | Folder:
             place.repository,
             place.revision,
             f"{inner}/" if inner else "",
-            partial(open_url, options=options),
+            partial(open_url, options=replace(options, tries=min(options.tries, LISTING_TRIES))),
         )
         return await folder.open(filename) if filename else folder
     if not is_file_url(place.address):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from webllm_py.gpu.device import Device
+from webllm_py.optional import optional_module
 
 __all__ = ["Device", "open_device"]
 
@@ -20,9 +21,11 @@ async def open_device(
 
     Raises:
         NoAdapterError: there is no GPU to be had; says what to do.
+        MissingPackageError: wgpu-py is not installed.
     """
     if sys.platform == "emscripten":
         from webllm_py.gpu.browser import open_browser as open_it
     else:
+        optional_module("wgpu", "Running models outside of a browser", "wgpu")
         from webllm_py.gpu.native import open_native as open_it
     return await open_it(power_preference=power_preference, f16=f16, subgroups=subgroups)

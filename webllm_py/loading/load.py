@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -78,7 +79,8 @@ async def try_to_load(options: LoadOptions, shared: SharedDevice) -> LoadedModel
     opening = asyncio.ensure_future(shared.opened())  # while the header comes
     checkpoint = owner = None
     try:
-        checkpoint = await open_checkpoint(source, options.fetch or FetchOptions(), options.vision)
+        fetch = watched(options.fetch or FetchOptions(), report)
+        checkpoint = await open_checkpoint(source, fetch, options.vision)
         await checkpoint.make_room()
         bring_in = way_to_load(checkpoint)
         device = await opening
@@ -97,6 +99,17 @@ async def try_to_load(options: LoadOptions, shared: SharedDevice) -> LoadedModel
         if checkpoint:
             await checkpoint.close()
         raise
+
+
+def watched(fetch: FetchOptions, report: ProgressReporter) -> FetchOptions:
+    """The same options, whose retries are told of as progress too."""
+
+    def retrying(error: SourceError, seconds: float) -> None:
+        report.retrying(error, seconds)
+        if fetch.on_retry is not None:
+            fetch.on_retry(error, seconds)
+
+    return replace(fetch, on_retry=retrying)
 
 
 def way_to_load(checkpoint: Checkpoint) -> BringIn:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import webllm_py
 from webllm_py.errors import EngineClosedError
-from webllm_py.web.job import Job, is_plain
+from webllm_py.web.given import load_options, plain_info, plain_progress, source_of
+from webllm_py.web.job import Job
 
 if TYPE_CHECKING:
     from webllm_py.serving import Service
@@ -36,7 +37,8 @@ class Session:
         {kind: "create", resource, fields}      ends with the reply, or after the pieces of a stream
         {kind: "documents", collection, action, ...}   see ``Shelves``; of "ask" head: the sources
         {kind: "http", method, path, headers, body}   head: {status, headers}; pieces of the body
-        {kind: "store", action, source}         of kept models: "list", "room" and "delete"
+        {kind: "store", action, source}         of kept models; see ``_store``
+        {kind: "engine", action, ...}           of models, adapters, answers; see ``Beside``
         {kind: "info"}
         {kind: "unload"}
     """
@@ -64,7 +66,8 @@ class Session:
             "create": self._create,
             "documents": partial(self._documents, given=given),
             "http": self._http,
-            "store": self._store,
+            "store": partial(self._store, given=given),
+            "engine": partial(self._beside, given=given),
             "info": self._info,
             "unload": self._unload,
         }
@@ -78,19 +81,16 @@ class Session:
             self._engine.interrupt()
 
     async def _load(self, job: Job, options: dict[str, Any], given: Any) -> dict[str, Any]:
-        source = list(given) if hasattr(given, "length") else given  # an array of files
-        if (fetch := options.get("fetch")) is not None:
-            options["fetch"] = webllm_py.FetchOptions(**fetch)
         async with self._turn:
             await self._free()
             self._loading = job
             try:
                 self._engine = await webllm_py.load(
-                    source, on_progress=self._tell_progress, **options
+                    source_of(given), on_progress=self._tell_progress, **load_options(options)
                 )
             finally:
                 self._loading = None
-        return self._plain_info()
+        return plain_info(self._loaded())
 
     async def _recover(self, job: Job) -> dict[str, Any]:
         async with self._turn:
@@ -100,7 +100,7 @@ class Session:
                 await engine.recover()
             finally:
                 self._loading = None
-        return self._plain_info()
+        return plain_info(self._loaded())
 
     async def _unload(self, job: Job) -> None:
         async with self._turn:
@@ -108,7 +108,7 @@ class Session:
 
     async def _info(self, job: Job) -> dict[str, Any]:
         await self._ready()
-        return self._plain_info()
+        return plain_info(self._loaded())
 
     async def _create(self, job: Job, resource: str, fields: dict[str, Any]) -> Any:
         if resource not in RESOURCES:
@@ -130,8 +130,13 @@ class Session:
             self._shelves = Shelves(self._ready)
         return await self._shelves.do(job, **fields)
 
-    async def _store(self, job: Job, action: str, source: str = "") -> Any:
-        """Waits for no model."""
+    async def _beside(self, job: Job, **fields: Any) -> Any:
+        from webllm_py.web.beside import Beside
+
+        return await Beside(self._ready).do(job, **fields)
+
+    async def _store(self, job: Job, action: str, given: Any, source: str = "") -> Any:
+        """Waits for no model. ``given``: what is exported to, or imported."""
         store = webllm_py.models_store()
         match action:
             case "list":
@@ -140,6 +145,14 @@ class Session:
                 return asdict(await store.room())
             case "delete":
                 return await store.delete(source)
+            case "has":
+                return await store.has(source)
+            case "size":
+                return await store.size(source or None)
+            case "export":
+                return await store.export_to(source, given)
+            case "import":
+                return await store.import_from(source_of(given))
         raise ValueError(f"there is no {action}")
 
     async def _http(
@@ -195,10 +208,6 @@ class Session:
         if self._unloading is not None:
             await asyncio.wait([self._unloading])
 
-    def _plain_info(self) -> dict[str, Any]:
-        return {name: value for name, value in self._loaded().info.items() if is_plain(value)}
-
     def _tell_progress(self, report: Any) -> None:
         if self._loading is not None:
-            names = ("stage", "loaded", "total", "bytes_per_second", "seconds_left", "text")
-            self._loading.tell({name: getattr(report, name, None) for name in names})
+            self._loading.tell(plain_progress(report))

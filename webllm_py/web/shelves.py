@@ -11,6 +11,7 @@ import webllm_py
 from webllm_py.documents import Documents, Embedder, Passage
 from webllm_py.errors import DocumentError
 from webllm_py.fetch.files.picked import from_js
+from webllm_py.web.given import plain_progress, source_of
 from webllm_py.web.job import Job
 
 __all__ = ["Shelves"]
@@ -84,8 +85,9 @@ class Shelves:
             await before.unload()
         if given is None:
             return None
-        source = list(given) if hasattr(given, "length") and not isinstance(given, str) else given
-        engine = await webllm_py.load(source, on_progress=lambda report: tell(job, report))
+        engine = await webllm_py.load(
+            source_of(given), on_progress=lambda report: job.tell(plain_progress(report))
+        )
         try:
             embedder = Embedder(engine, *prefixes or ())
             for each in self._open.values():
@@ -115,8 +117,3 @@ def plain(passage: Passage) -> dict[str, Any]:
 def counts(job: Job) -> Callable[[int, int], None]:
     """Tells a job of passages that are embedded."""
     return lambda loaded, total: job.tell({"stage": "passages", "loaded": loaded, "total": total})
-
-
-def tell(job: Job, report: Any) -> None:
-    """Tells a job of a load."""
-    job.tell({"stage": report.stage, "loaded": report.loaded, "total": report.total})

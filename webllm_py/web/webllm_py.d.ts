@@ -21,6 +21,11 @@ export interface Progress {
   total: number | null;
   bytesPerSecond?: number | null;
   secondsLeft?: number | null;
+  /** Whose weights are on their way, and the bytes of each file that came so far. */
+  file?: string | null;
+  files?: Record<string, number>;
+  /** What went wrong with a server that is asked again soon; null while all goes well. */
+  problem?: string | null;
   /** The same for people. */
   text: string;
 }
@@ -103,6 +108,48 @@ export class Engine {
   recover(options?: Pick<LoadOptions, "onProgress" | "signal">): Promise<ModelInfo>;
   /** What runs where. */
   info(): Promise<ModelInfo>;
+  /**
+   * Load another model beside the first one, on the same device: from then on the `model` of a
+   * request chooses, and without one the first model answers.
+   *
+   * @returns its info. `name` of the options, or of it, is what requests call it.
+   */
+  addModel(
+    model?: ModelSource,
+    options?: Omit<LoadOptions, "device"> & { name?: string },
+  ): Promise<ModelInfo>;
+  /** Unload one that was added. */
+  removeModel(name: string): Promise<void>;
+  /** All of them by the names that requests choose them by, the first one first. */
+  models(): Promise<Record<string, ModelInfo & { adapters: string[] }>>;
+
+  /**
+   * Load a LoRA adapter beside a model's weights: PEFT's folder or a GGUF file. Requests ask for it
+   * with `adapters: { name: scale }`, or as their `model`.
+   *
+   * Rejected with AdapterError where it is of a kind that is not run, or of another model.
+   */
+  loadAdapter(
+    source: ModelSource,
+    options?: { name?: string; model?: string; fetch?: FetchOptions; signal?: AbortSignal },
+  ): Promise<AdapterInfo>;
+  unloadAdapter(name: string, options?: { model?: string }): Promise<void>;
+
+  /** Answers to requests with `resumable` whose tab ended before they did, the newest first. */
+  unfinished(): Promise<UnfinishedAnswer[]>;
+  /**
+   * Finish one of them: a stream of what was said, which comes at once, and of the rest. Without a
+   * name the newest one that this engine's models began; null if there is none.
+   *
+   * Rejected with StateError where there is no such answer, or another model began it.
+   */
+  resume(
+    name?: string,
+    options?: RequestOptions,
+  ): Promise<AnswerStream<ChatCompletionChunk & Completion> | null>;
+  /** Delete one of them; no error if it is not there. */
+  forget(name: string): Promise<void>;
+
   /** End the answer whose turn it is with the finish_reason "abort"; others go on. */
   interrupt(): void;
   /** Free everything, the worker too; later calls are rejected with EngineClosedError. */
@@ -128,10 +175,44 @@ export class Engine {
 export interface Store {
   /** All models, the last used first. */
   list(): Promise<KeptModel[]>;
+  /** Whether a model is there, complete: it loads without a network. */
+  has(source: string): Promise<boolean>;
+  /** Bytes that a model takes; without a source, all models. */
+  size(source?: string): Promise<number>;
   /** How much is taken, by the whole site, and how much there is room for. */
   room(): Promise<{ used: number; free: number | null; persistent: boolean }>;
   /** No error where it is not there; SourceError where it is in use, in another tab too. */
   delete(source: string): Promise<void>;
+  /** Copy a model that is complete to a folder, or into one file (a tar archive). */
+  exportTo(
+    source: string,
+    target: FileSystemDirectoryHandle | FileSystemFileHandle,
+  ): Promise<void>;
+  /** Take in a model that was exported; its address, as `load` takes it. */
+  importFrom(given: ModelSource): Promise<string>;
+}
+
+export interface AdapterInfo {
+  /** What requests call it. */
+  name: string;
+  /** The highest of its ranks. */
+  rank: number;
+  /** How many linear layers it is for. */
+  modules: number;
+  /** Bytes on the GPU. */
+  nbytes: number;
+  [name: string]: unknown;
+}
+
+export interface UnfinishedAnswer {
+  /** What `resume` takes: the request's `resumable` if that was a name, else the answer's id. */
+  name: string;
+  /** The model that gave it. */
+  model: string;
+  /** When, in seconds since 1970. */
+  begun: number;
+  /** How many were said, of all choices together. */
+  tokens: number;
 }
 
 export interface KeptModel {
@@ -253,6 +334,10 @@ export interface SamplingFields {
   stream_options?: { include_usage?: boolean } | null;
   response_format?: { type: string; [name: string]: unknown } | null;
   timeout?: number | null;
+  /** Keep what is said in the browser's store until the answer is whole; a name for `resume`. */
+  resumable?: boolean | string | null;
+  /** LoRA adapters by name, and their scales. */
+  adapters?: string[] | Record<string, number> | null;
   return_hidden_states?: boolean | null;
   return_attentions?: boolean | null;
   [name: string]: unknown;

@@ -55,7 +55,7 @@ async def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 def loader(engine: FakeEngine) -> Callable[..., Any]:
     async def load(source: Any, *, on_progress: Any, **options: Any) -> FakeEngine:
-        report = webllm_py.LoadProgress("weights", 1, 2, 3.0, "half")
+        report = webllm_py.LoadProgress("weights", 1, 2, 3.0, "half", None, "a", {"a": 1})
         on_progress(report)
         engine.loaded_with = (source, options)  # type: ignore[attr-defined]
         await asyncio.sleep(0)
@@ -85,6 +85,7 @@ async def test_a_load_tells_of_its_progress_and_ends_with_the_info(engine: FakeE
     assert load.all("piece")[0] == {
         "stage": "weights", "loaded": 1, "total": 2,
         "bytes_per_second": 3.0, "seconds_left": None, "text": "half",
+        "file": "a", "files": {"a": 1}, "problem": None,
     }  # fmt: skip
     fetch = webllm_py.FetchOptions(keep=False)
     assert engine.loaded_with[1] == {"context_length": 10, "fetch": fetch}  # type: ignore[attr-defined]

@@ -33,21 +33,28 @@ class Target(Protocol):
 
 
 class LocalSink:
-    """A file on disk."""
+    """A file on disk; what lies there is only overwritten once there are bytes for it."""
 
     def __init__(self, path: Path):
-        with named_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._path, self._file = path, path.open("wb")
+        self._path = path
+        self._begun = False
 
     async def write(self, chunk: Chunk) -> None:
         """See ``Sink``."""
         with named_errors(self._path):
-            await in_thread(lambda: self._file.write(chunk))
+            await in_thread(lambda: self._append(chunk))
 
     async def close(self) -> None:
         """See ``Sink``."""
-        self._file.close()
+        if not self._begun:
+            await self.write(b"")
+
+    def _append(self, chunk: Chunk) -> None:
+        if not self._begun:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("ab" if self._begun else "wb") as file:
+            file.write(chunk)
+        self._begun = True
 
 
 class FolderTarget:

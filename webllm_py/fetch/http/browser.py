@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from webllm_py.errors import SourceError
 from webllm_py.fetch.browser import bridge, named_errors
 from webllm_py.fetch.http.url import FileFacts
+from webllm_py.fetch.options import FetchOptions, Patience
 from webllm_py.fetch.source import check_range
 
 __all__ = ["FetchFile"]
@@ -28,18 +30,26 @@ class FetchFile:
         url: an absolute address.
         timeout: seconds without a byte after which a read fails.
         headers: sent with each request.
+        retries: how often and when a read is tried again whose failure may pass, but
+            ``read_some``; None: not at all.
 
     Attributes:
         until: where requests of ``read_some`` end; None: at the file's end.
     """
 
     def __init__(
-        self, url: str, *, timeout: float = 60.0, headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        *,
+        timeout: float = 60.0,
+        headers: Mapping[str, str] | None = None,
+        retries: FetchOptions | None = None,
     ):
         self.name = url
         self.until: int | None = None
         self._timeout = timeout
         self._headers = json.dumps(dict(headers or {}))
+        self._retries = retries or FetchOptions(tries=1)
         self._facts = bridge().newFacts()
         self._lock = asyncio.Lock()
         self._stream: Any = None
@@ -84,7 +94,7 @@ class FetchFile:
     async def size(self) -> int | None:
         """Length in bytes; None if the server does not tell."""
         if not self._facts.answered:
-            await self._call("seek", 0)
+            await Patience(self._retries).until_done(partial(self._call, "seek", 0))
         return self._size()
 
     async def read(self, offset: int, length: int) -> bytes:
@@ -113,14 +123,21 @@ class FetchFile:
 
     async def _read(self, method: str, offset: int, length: int, *most: int) -> Any:
         check_range(self.name, self._size(), offset, length)
-        chunk = await self._call(method, min(offset, MAX_SAFE), min(length, MAX_SAFE), *most)
+        offset, length = min(offset, MAX_SAFE), min(length, MAX_SAFE)
+        try:
+            chunk = await self._call(method, offset, length, *most)
+        except SourceError as error:
+            patience = Patience(self._retries)
+            await patience.wait(error)
+            chunk = await patience.read(self.read_some, offset, length)  # keeps what comes
         if chunk.length < length:
             check_range(self.name, self._size(), offset, length)
         return chunk
 
     async def read_all(self, limit: int) -> bytes:
         """The whole file, of at most ``limit`` bytes."""
-        data = await self._call("readAll", limit)
+        read = partial(self._call, "readAll", limit)
+        data = await Patience(self._retries).until_done(read)
         if data is None:
             raise SourceError(f"{self.name} has more than the {limit} bytes that are expected")
         return bytes(data.to_bytes())

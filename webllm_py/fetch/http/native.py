@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from webllm_py.errors import SourceError
 from webllm_py.fetch.http.stream import HttpStream
 from webllm_py.fetch.http.url import FileFacts
-from webllm_py.fetch.source import check_range
+from webllm_py.fetch.options import FetchOptions, Patience
+from webllm_py.fetch.source import Chunk, check_range
 
 __all__ = ["HttpFile"]
 
@@ -28,6 +30,8 @@ class HttpFile:
         url: an http:// or https:// address.
         timeout: seconds without a byte after which a read fails.
         headers: sent with each request, but not to where it is redirected to.
+        retries: how often and when a read is tried again whose failure may pass, but
+            ``read_some``; None: not at all.
 
     Attributes:
         facts: what is known of the file.
@@ -35,13 +39,19 @@ class HttpFile:
     """
 
     def __init__(
-        self, url: str, *, timeout: float = 60.0, headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        *,
+        timeout: float = 60.0,
+        headers: Mapping[str, str] | None = None,
+        retries: FetchOptions | None = None,
     ):
         self.name = url
         self.facts = FileFacts()
         self.until: int | None = None
         self._timeout = timeout
         self._headers = headers
+        self._retries = retries or FetchOptions(tries=1)
         self._lock = asyncio.Lock()
         self._stream: HttpStream | None = None
         self._closed = False
@@ -53,51 +63,45 @@ class HttpFile:
     async def size(self) -> int | None:
         """Length in bytes; None if the server does not tell."""
         if not self.facts.answered:
-            await self._in_thread(lambda stream: stream.seek(0))
+            ask = partial(self._in_thread, lambda stream: stream.seek(0))
+            await Patience(self._retries).until_done(ask)
         return self.facts.size
 
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes from ``offset``."""
         return bytes(await self.read_chunk(offset, length))
 
-    async def read_chunk(self, offset: int, length: int) -> memoryview:
+    async def read_chunk(self, offset: int, length: int) -> Chunk:
         """As ``read``."""
         check_range(self.name, self.facts.size, offset, length)
-
-        def gather(stream: HttpStream) -> memoryview:
-            if not self.facts.answered:
-                stream.seek(offset)
-                check_range(self.name, self.facts.size, offset, length)
-            view = memoryview(bytearray(length))
-            if stream.read_into(offset, view) < length:
-                check_range(self.name, self.facts.size, offset, length)
-            return view
-
-        return await self._in_thread(gather)
+        chunk = await Patience(self._retries).read(self.read_some, offset, length)
+        if len(chunk) < length:
+            check_range(self.name, self.facts.size, offset, length)
+        return chunk
 
     async def read_some(self, offset: int, length: int) -> memoryview:
         """At most ``length`` bytes from ``offset``: what came before a failure, if anything did."""
 
         def gather(stream: HttpStream) -> memoryview:
-            view = memoryview(bytearray(length))
+            if not self.facts.answered:
+                stream.seek(offset)
+            size = self.facts.size  # no memory for what the file has not
+            most = length if size is None else max(0, min(length, size - offset))
+            view = memoryview(bytearray(most))
             return view[: stream.read_some(offset, view)]
 
         return await self._in_thread(gather)
 
     async def read_all(self, limit: int) -> bytes:
         """The whole file, of at most ``limit`` bytes."""
-
-        def gather(stream: HttpStream) -> bytes:
-            data = bytearray()
-            while len(data) <= limit:
-                block = memoryview(bytearray(min(READ_ALL_BLOCK, limit + 1 - len(data))))
-                count = stream.read_into(len(data), block)
-                data += block[:count]
-                if count < len(block):
-                    return bytes(data)
-            raise SourceError(f"{self.name} has more than the {limit} bytes that are expected")
-
-        return await self._in_thread(gather)
+        data, patience = bytearray(), Patience(self._retries)
+        while len(data) <= limit:
+            length = min(READ_ALL_BLOCK, limit + 1 - len(data))
+            block = await patience.read(self.read_some, len(data), length)
+            data += block
+            if len(block) < length:
+                return bytes(data)
+        raise SourceError(f"{self.name} has more than the {limit} bytes that are expected")
 
     async def pause(self) -> None:
         """Let go of the open reply; the next read asks for a new one."""

@@ -58,23 +58,13 @@ class HttpStream:
             self._locate(reply, offset)
         self._discard(offset - self._position)
 
-    def read_into(self, offset: int, view: memoryview) -> int:
-        """Fill ``view`` from ``offset`` on; fewer bytes are written only where the file ends."""
-        done = 0
-        while done < len(view) and (self._facts.size is None or offset + done < self._facts.size):
-            # A server may send less than asked for in one reply: seek then asks for the rest.
-            self.seek(offset + done)
-            count = self._receive(view[done:])
-            if count == 0:
-                break
-            done += count
-        return done
-
     def read_some(self, offset: int, view: memoryview) -> int:
-        """As ``read_into``, but a failure is raised only if nothing came before it."""
+        """Fill ``view`` from ``offset`` on. Fewer bytes are written where the file ends, and where
+        a failure that may pass comes after some of them."""
         done, facts = 0, self._facts
         try:
             while done < len(view) and (facts.size is None or offset + done < facts.size):
+                # A server may send less than asked for in one reply: seek then asks for the rest.
                 self.seek(offset + done)
                 count = self._receive(view[done:])
                 if count == 0:
@@ -155,7 +145,7 @@ class HttpStream:
         while count > 0:
             got = self._receive(block[: min(count, len(block))])
             if got == 0:
-                return  # the file ends before: read_into receives nothing then
+                return  # the file ends before: read_some receives nothing then
             count -= got
 
     def _receive(self, view: memoryview) -> int:

@@ -141,7 +141,14 @@ class ModelsStore:
         """
         from webllm_py.fetch.store.export import export_model
 
-        await export_model(self.backend, model_id(self._address(source)), open_target(target))
+        id = model_id(self._address(source))
+        held = await self.backend.lock(use_lock(id), shared=True)
+        if held is None:
+            raise SourceError(f"{source} is just being deleted.")
+        try:
+            await export_model(self.backend, id, open_target(target))
+        finally:
+            await held.release()
 
     async def import_from(self, given: Any) -> str:
         """Take a model in that was exported; its address, as ``load`` takes it.

@@ -19,7 +19,7 @@ from webllm_py.fetch.downloads.stored import Digests, StoredFile
 from webllm_py.fetch.downloads.write_behind import HeldBytes
 from webllm_py.fetch.http.url import LISTING_LIMIT, HttpFolder, join_url
 from webllm_py.fetch.hub import Listing, hub_folder, listing_url
-from webllm_py.fetch.options import HUB, FetchOptions, Patience
+from webllm_py.fetch.options import HUB, FetchOptions
 from webllm_py.fetch.source import ByteSource, Folder
 from webllm_py.fetch.store.manifest import MANIFEST, MAX_MANIFEST, Manifest
 
@@ -166,20 +166,19 @@ class StoredFolder(HttpFolder):
         return None
 
     async def _manifest_text(self) -> bytes | None:
-        absent, patience = self.model.record.absent, Patience(self.model.options)
-        while MANIFEST not in absent:
-            source = self.model.open_ranges(join_url(self.name, MANIFEST))
-            try:
-                return await source.read_all(MAX_MANIFEST)
-            except SourceError as error:
-                if self._is_missing(error.status):
-                    absent.add(MANIFEST)
-                    await self.model.save()
-                elif not await patience.waited(error):
-                    break
-            finally:
-                await source.close()
-        return None
+        absent = self.model.record.absent
+        if MANIFEST in absent:
+            return None
+        source = self.model.open_ranges(join_url(self.name, MANIFEST))
+        try:
+            return await source.read_all(MAX_MANIFEST)
+        except SourceError as error:
+            if self._is_missing(error.status):
+                absent.add(MANIFEST)
+                await self.model.save()
+            return None
+        finally:
+            await source.close()
 
 
 class HubModel:
@@ -191,11 +190,11 @@ class HubModel:
         repository: str,
         revision: str,
         folder: str,
-        open_url: Callable[[str], ByteSource],
+        open_listing: Callable[[str], ByteSource],
     ):
         self.name = hub_folder(HUB, repository, revision, folder)
         self.model = model
-        self._open_url = open_url
+        self._open_listing = open_listing
         self._repository, self._revision = repository, revision
         self._folder = folder
         self._listing: Listing | None = None
@@ -249,7 +248,7 @@ class HubModel:
     async def _ask(self) -> Listing | None:
         """The hub's listing. A mirror without one still serves the files."""
         address = listing_url(self.model.options.hub, self._repository, self._revision)
-        source = self._open_url(address)
+        source = self._open_listing(address)
         try:
             return Listing.parse(await source.read_all(LISTING_LIMIT))
         except SourceError:

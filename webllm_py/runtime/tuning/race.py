@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 from math import hypot, inf, sqrt
-from statistics import fmean, median, stdev
 from typing import Any
 
 __all__ = ["LEAST_SAMPLES", "Race", "Trial"]
@@ -40,6 +39,8 @@ class Trial:
         """
         if len(self.samples) < LEAST_SAMPLES:
             return inf, inf
+        from statistics import fmean, median, stdev  # not in the snapshot that pages start from
+
         most = median(self.samples) + tick / self.layers
         kept = [seconds for seconds in self.samples if seconds <= most]
         error = stdev(kept) / sqrt(len(kept)) if len(kept) > 1 else inf

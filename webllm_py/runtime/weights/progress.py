@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from webllm_py.errors import SourceError
 from webllm_py.units import size
 
 __all__ = ["LoadProgress", "LoadTimes", "ProgressCallback", "ProgressReporter", "Stage"]
@@ -31,6 +32,7 @@ class LoadProgress:
         seconds_left: until the weights are there, at this rate; None where it is not known.
         file: whose weights are on their way.
         files: of each file whose weights came so far, their bytes.
+        problem: what went wrong with a server that is asked again soon; None while all goes well.
     """
 
     stage: Stage
@@ -41,6 +43,7 @@ class LoadProgress:
     seconds_left: float | None = None
     file: str | None = None
     files: Mapping[str, int] = field(default_factory=dict)
+    problem: str | None = None
 
 
 ProgressCallback: TypeAlias = Callable[[LoadProgress], object]
@@ -84,13 +87,20 @@ class ProgressReporter:
         self.total: int | None = None
         self._file: str | None = None
         self._files: dict[str, int] = {}
+        self._stage: Stage = "opening"
 
     def stage(self, stage: Stage, text: str, *, total: int | None = None) -> None:
         """A new stage begins; ``total`` bytes of weights are known from then on."""
         if total is not None:
             self.total = total
             self._started = time.monotonic()
+        self._stage = stage
         self._report(stage, text)
+
+    def retrying(self, error: SourceError, seconds: float) -> None:
+        """A server failed, and is asked again in so many seconds."""
+        when = f" in {seconds:.0f} s" if seconds >= 1 else ""
+        self._report(self._stage, f"Trying again{when}: {error}", problem=str(error))
 
     def again(self) -> None:
         """The weights come anew."""
@@ -121,7 +131,7 @@ class ProgressReporter:
         rate = self._rate()
         return (self.total - self.loaded) / rate if rate and self.total is not None else None
 
-    def _report(self, stage: Stage, text: str) -> None:
+    def _report(self, stage: Stage, text: str, problem: str | None = None) -> None:
         self._reported = time.monotonic()
         if self._callback:
             self._callback(
@@ -134,5 +144,6 @@ class ProgressReporter:
                     self._seconds_left(),
                     self._file,
                     dict(self._files),
+                    problem,
                 )
             )

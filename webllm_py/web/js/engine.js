@@ -5,20 +5,8 @@ import { serve } from "./endpoint.js";
 import { EngineClosedError, NoAdapterError, StartError } from "./error_classes.js";
 import { errorFrom } from "./errors.js";
 import { Job } from "./job.js";
+import { checked, cloneable, OPTIONS_BESIDE, pythonNames, renamed } from "./plain.js";
 
-// What may be said of a load, and what Python calls it.
-const LOAD_OPTIONS = {
-  contextLength: "context_length",
-  device: "device",
-  quantize: "quantize",
-  kvDtype: "kv_dtype",
-  tune: "tune",
-  fetch: "fetch",
-};
-const PROGRESS = {
-  bytes_per_second: "bytesPerSecond",
-  seconds_left: "secondsLeft",
-};
 const MADE = Symbol("by createEngine");
 
 /** Start Python in a worker and load a model; `model: null` loads none yet. See webllm_py.d.ts. */
@@ -51,19 +39,67 @@ export class Engine {
     this.chat = { completions: { create: create("chat.completions") } };
     this.completions = { create: create("completions") };
     this.embeddings = { create: create("embeddings") };
-    const ofStore = (action) => async (source) => this.#begin({ kind: "store", action, source }).ended;
-    this.store = { list: ofStore("list"), room: ofStore("room"), delete: ofStore("delete") };
+    const ofStore = (action) => async (source, given) =>
+      this.#begin({ kind: "store", action, source }, undefined, cloneable(given)).ended;
+    this.store = {
+      ...Object.fromEntries(["list", "room", "delete", "has", "size"].map((name) => [name, ofStore(name)])),
+      exportTo: ofStore("export"),
+      importFrom: async (given) => ofStore("import")("", given),
+    };
     this.started = this.#start(onProgress);
     this.started.catch(() => {}); // whoever awaits it is told
   }
 
   /** Load a model instead of the present one, which is unloaded first; its info. */
   async load(model, { onProgress, signal, ...options } = {}) {
-    // Workers cannot ask that what they keep be kept; where a browser has to ask the user, it does.
-    if (typeof model === "string") navigator.storage?.persist?.().catch(() => {});
+    askToKeep(model);
     const request = { kind: "load", options: pythonNames(options) };
     this.#loading = this.#begin(request, signal, cloneable(model));
     return told(this.#loading, signal, onProgress);
+  }
+
+  /** Load another model beside the first one; its info, whose name requests choose it by. */
+  async addModel(model, { name, onProgress, signal, ...options } = {}) {
+    askToKeep(model);
+    const fields = { action: "add_model", name, options: pythonNames(options, OPTIONS_BESIDE) };
+    return told(this.#beside(fields, signal, cloneable(model)), signal, onProgress);
+  }
+
+  /** Unload one that was added. */
+  async removeModel(name) {
+    return this.#beside({ action: "remove_model", name }).ended;
+  }
+
+  /** What runs where, of each model by its name; the first one's first. */
+  async models() {
+    return this.#beside({ action: "models" }).ended;
+  }
+
+  /** Load a LoRA adapter beside a model, the first one unless `model` names another. */
+  async loadAdapter(source, { name, model, fetch, signal } = {}) {
+    askToKeep(source);
+    const fields = { action: "load_adapter", name, model, options: pythonNames({ fetch }) };
+    return this.#beside(fields, signal, cloneable(source)).ended.catch(rethrow(signal));
+  }
+
+  async unloadAdapter(name, { model } = {}) {
+    return this.#beside({ action: "unload_adapter", name, model }).ended;
+  }
+
+  /** Answers to requests with `resumable` that were cut off when their tab ended. */
+  async unfinished() {
+    return this.#beside({ action: "unfinished" }).ended;
+  }
+
+  /** Finish one of them, as a stream of all of it; the newest without a name. null: there is none. */
+  async resume(name, { signal } = {}) {
+    const job = this.#beside({ action: "resume", name }, signal);
+    return (await job.head.catch(rethrow(signal))) ? new Stream(job, signal) : null;
+  }
+
+  /** Delete one of them. */
+  async forget(name) {
+    return this.#beside({ action: "forget", name }).ended;
   }
 
   /** Load the same model again on a new GPU device, after DeviceLostError; its info. */
@@ -141,6 +177,10 @@ export class Engine {
     });
   }
 
+  #beside(fields, signal, given) {
+    return this.#begin({ kind: "engine", ...fields }, signal, given);
+  }
+
   /** A job that ends early when the signal is aborted. */
   #begin(request, signal, model) {
     if (this.#closed) throw this.#closed;
@@ -213,6 +253,11 @@ function rethrow(signal) {
   };
 }
 
+/** Workers cannot ask that what they keep be kept; where a browser has to ask the user, it does. */
+function askToKeep(model) {
+  if (typeof model === "string") navigator.storage?.persist?.().catch(() => {});
+}
+
 function untilAborted(promise, signal) {
   if (!signal) return promise;
   signal.throwIfAborted();
@@ -220,38 +265,4 @@ function untilAborted(promise, signal) {
     promise,
     new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
   ]);
-}
-
-/** A model as a worker can be sent it. */
-function cloneable(model) {
-  if (model instanceof URL) return model.href;
-  const isList = typeof model === "object" && model !== null && Symbol.iterator in model;
-  return isList ? { files: [...model] } : model;
-}
-
-/** The fields of a request: what JSON would leave out in silence is refused. */
-function checked(fields) {
-  const text = JSON.stringify(fields, (name, value) => {
-    if (typeof value === "function" || typeof value === "symbol") {
-      throw new TypeError(`"${name}" is a ${typeof value}, which cannot be sent to Python.`);
-    }
-    return value;
-  });
-  return JSON.parse(text);
-}
-
-function pythonNames(options) {
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(LOAD_OPTIONS, name)) {
-      const known = ["model", "onProgress", "signal", ...Object.keys(LOAD_OPTIONS)].join(", ");
-      throw new TypeError(`There is no option "${name}"; there are ${known}.`);
-    }
-  }
-  const given = Object.entries(options).filter(([, value]) => value != null);
-  return Object.fromEntries(given.map(([name, value]) => [LOAD_OPTIONS[name], value]));
-}
-
-function renamed(progress) {
-  const entries = Object.entries(progress);
-  return Object.fromEntries(entries.map(([name, value]) => [PROGRESS[name] ?? name, value]));
 }

@@ -6,12 +6,13 @@ import hashlib
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hostile_server import HostileServer, hostile_server
 
-from webllm_py.errors import ChangedFileError, WebLLMError
+from webllm_py.errors import ChangedFileError, SourceError, WebLLMError
 from webllm_py.fetch.backends.backend import MemoryBackend
 from webllm_py.fetch.backends.records import FileRecord, ModelRecord
 from webllm_py.fetch.downloads.stored import StoredFile
@@ -102,6 +103,48 @@ async def test_whole_and_right_or_a_named_error(
     print(f"\n{found_out}")
     assert whole >= (40 if long else 1)
     assert twice < TWICE
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "flip"])
+async def test_what_is_not_kept(server: HostileServer, kind: str, long: bool) -> None:
+    """Nor compared with anything; the rest is as true of it."""
+    received = whole = 0
+    for seed in range(50 if long else 2):
+        server.files, server.other = {"f.bin": FILE}, {"f.bin": OTHER}
+        server.etags, server.random = {"f.bin": '"1"'}, random.Random(seed)
+        server.faults, server.rate = (kind,), RATE.get(kind, 1 / 3)
+        file = open_url(server.url("f.bin"), replace(OPTIONS, keep=False))
+        try:
+            size = await file.size() or 0
+            chunks = [
+                await file.read_chunk(at, min(70_000, size - at)) for at in range(0, size, 70_000)
+            ]
+            assert b"".join(chunks) in ((FILE, OTHER) if kind == "change" else (FILE,))
+            whole, received = whole + 1, received + file.facts.received
+        except ChangedFileError:
+            assert kind == "change"
+        finally:
+            await file.close()
+    print(f"\n{kind}: {whole} are whole")
+    assert whole == seed + 1 or kind == "change"
+    assert received < (1 + TWICE) * max(1, whole) * len(FILE)
+
+
+async def test_each_retry_is_told_of(server: HostileServer) -> None:
+    told: list[tuple[str, float]] = []
+    options = FetchOptions(
+        keep=False,
+        tries=3,
+        backoff=0.01,
+        on_retry=lambda *what: told.append((str(what[0]), what[1])),
+    )
+    server.files, server.faults, server.rate = {"f.bin": FILE}, ("unavailable",), 1.0
+    file = open_url(server.url("f.bin"), options)
+    with pytest.raises(SourceError, match="503"):
+        await file.size()
+    await file.close()
+    assert len(told) == 2 and all("503" in text for text, _ in told)
+    assert 0 < told[0][1] <= 0.01 and 0.01 <= told[1][1] <= 0.02
 
 
 async def test_a_block_that_is_always_wrong_is_named(server: HostileServer, tmp_path: Path) -> None:

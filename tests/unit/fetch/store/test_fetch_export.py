@@ -90,6 +90,10 @@ async def test_damage_on_the_way_is_found(
 async def test_what_cannot_be_exported_or_imported(store: ModelsStore, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="not in the store"):
         await store.export_to("hf:org/name", tmp_path / "out")
+    (tmp_path / "kept.tar").write_bytes(b"another model")
+    with pytest.raises(SourceError, match="not in the store"):
+        await store.export_to("hf:org/name", tmp_path / "kept.tar")
+    assert (tmp_path / "kept.tar").read_bytes() == b"another model"
     (tmp_path / "model.tar").write_bytes(b"no archive" * 200)
     with pytest.raises(SourceError, match="no tar archive"):
         await store.import_from(tmp_path / "model.tar")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from webllm_py.errors import SourceError
 from webllm_py.runtime.weights import progress
 from webllm_py.runtime.weights.progress import LoadProgress, LoadTimes, ProgressReporter
 
@@ -40,6 +41,26 @@ def test_the_end_is_reported_however_fast_it_comes(clock: list[float]) -> None:
     assert [report.loaded for report in reports] == [0, 10]
     assert reports[-1].text == "10 B of 10 B"
     assert reports[-1].bytes_per_second is None
+
+
+def test_what_went_wrong_is_said_until_it_goes_on(clock: list[float]) -> None:
+    reports: list[LoadProgress] = []
+    reporter = ProgressReporter(reports.append)
+    reporter.stage("weights", "Loading the weights", total=10)
+    clock[0] += 1
+    reporter.advance(4, "a")
+    reporter.retrying(SourceError("a: the connection was cut"), 2.1)
+    reporter.retrying(SourceError("a: the server answered 503"), 0.4)
+    clock[0] += 1
+    reporter.advance(4, "a")
+    assert [report.problem for report in reports[2:]] == [
+        "a: the connection was cut",
+        "a: the server answered 503",
+        None,
+    ]
+    assert reports[2].text == "Trying again in 2 s: a: the connection was cut"
+    assert reports[3].text == "Trying again: a: the server answered 503"
+    assert (reports[3].stage, reports[3].loaded, reports[3].files) == ("weights", 4, {"a": 4})
 
 
 def test_times_of_what_goes_on_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
