@@ -28,7 +28,8 @@ const timed = async (times, wait) => {
   return found;
 };
 (async () => {
-  const bridge = (await value("replay.js"))(await value("nudge.js"), await value("host_clock.js"));
+  const parts = ["host_clock.js", "nudge.js", "readbacks.js", "shaders.js"];
+  const bridge = (await value("replay.js"))(...(await Promise.all(parts.map(value))));
   const gpu = await bridge.open("high-performance");
   const buffer = gpu.createBuffer("four bytes", 16);
   let submits = 0;
@@ -51,7 +52,7 @@ def measuring(dist: Path) -> Iterator[TestSite]:
     """A page that measures, and POSTs what it found to /found."""
     sources = {
         f"/{name}": (ROOT / "webllm_py" / "gpu" / name).read_bytes()
-        for name in ("replay.js", "nudge.js", "host_clock.js")
+        for name in ("replay.js", "host_clock.js", "nudge.js", "readbacks.js", "shaders.js")
     }
     served = TestSite(dist, {**sources, "/measure.html": PAGE, "/measure.js": MEASURE})
     yield served

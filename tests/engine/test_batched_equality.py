@@ -100,13 +100,13 @@ async def test_steps_in_flight_draw_what_waited_steps_draw(
     waited, _ = await drawn(engine, prompt, SETTINGS[name], most_ahead=1)
     executor.cache.pages.clear()
     reads: list[int] = []
-    read = executor.device.read
+    replay_and_read = executor.device.replay_and_read
 
-    def count_reads(buffer: object, offset: int, size: int) -> object:
+    def count_reads(plan: object, times: int, buffer: object, offset: int, size: int) -> object:
         reads.append(size // 4)
-        return read(buffer, offset, size)
+        return replay_and_read(plan, times, buffer, offset, size)
 
-    monkeypatch.setattr(executor.device, "read", count_reads)
+    monkeypatch.setattr(executor.device, "replay_and_read", count_reads)
     ahead, _ = await drawn(engine, prompt, SETTINGS[name], most_ahead=64)
     assert ahead == waited
     assert len(ahead) == 60 and len(set(ahead)) > 5

@@ -7,6 +7,7 @@ Where waiting for the GPU is slow of itself, ``nudge.js`` helps.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -39,6 +40,7 @@ from webllm_py.gpu.device import (
 from webllm_py.gpu.kernels import Kernel, Variant, compose
 from webllm_py.gpu.pipelines import Pipelines
 from webllm_py.gpu.timestamps import durations
+from webllm_py.waking import WakingFuture
 
 __all__ = ["BrowserDevice", "can_suspend", "open_browser", "suspend"]
 
@@ -54,8 +56,8 @@ async def open_browser(
 ) -> Device:
     """Open the browser's GPU. Arguments and errors are those of ``gpu.native.open_native``."""
     with named_errors():
-        parts = (load_script(f"gpu/{name}.js") for name in ("nudge", "host_clock"))
-        bridge = load_script("gpu/replay.js")(*parts)
+        names = ("host_clock", "nudge", "readbacks", "shaders")
+        bridge = load_script("gpu/replay.js")(*(load_script(f"gpu/{name}.js") for name in names))
         return BrowserDevice(await bridge.open(power_preference), f16=f16, subgroups=subgroups)
 
 
@@ -114,15 +116,15 @@ class ReadBacks:
     """
 
     def __init__(self, js: Any):
-        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._waiting: dict[int, WakingFuture[bytes]] = {}
         self._numbers = count()
+        self._hooks = sys.get_asyncgen_hooks()
         self._proxies = [create_proxy(self._take), create_proxy(self._fail)]
-        js.tell(*self._proxies)
+        js.readBacks.hear(*self._proxies)
 
     def begin(self, start: Callable[..., None], *arguments: Any) -> asyncio.Future[bytes]:
         """The bytes that a method of replay.js will tell."""
-        # Not the loop's create_future: Pyodide counts those, with another turn for each.
-        reading: asyncio.Future[bytes] = asyncio.Future(loop=asyncio.get_running_loop())
+        reading: WakingFuture[bytes] = WakingFuture(asyncio.get_running_loop())
         number = next(self._numbers)
         self._waiting[number] = reading
         try:
@@ -143,7 +145,13 @@ class ReadBacks:
     def _take(self, number: int, data: Any) -> None:
         reading = self._waiting.pop(number)
         if not reading.done():
-            reading.set_result(data.to_bytes())
+            # Of few bytes JavaScript makes a string.
+            whole = data.encode("latin-1") if isinstance(data, str) else data.to_bytes()
+            # JavaScript's callback is as good as a turn of the loop, which costs more than all of
+            # what is to be done: it only has to look like one.
+            asyncio._set_running_loop(reading.get_loop())
+            sys.set_asyncgen_hooks(*self._hooks)
+            reading.set_result_now(whole)
 
     def _fail(self, number: int, error: Any) -> None:
         reading = self._waiting.pop(number)
@@ -185,6 +193,7 @@ class BrowserDevice:
         self._live: dict[Buffer, None] = {}
         self._pipelines = Pipelines[int](self._compile, js.dropPipeline)
         self._reads = ReadBacks(js)
+        self._read, self._replay_and_read = js.readTelling, js.replayTelling
 
     @property
     def allocated(self) -> int:
@@ -214,8 +223,7 @@ class BrowserDevice:
             self._js.write(buffer.handle, offset, data)
 
     def read(self, buffer: Buffer, offset: int, size: int) -> Awaitable[bytes]:
-        keep = size <= POOLED_BYTES
-        return self._reads.begin(self._js.readTelling, buffer.handle, offset, size, keep)
+        return self._reads.begin(self._read, buffer.handle, offset, size, size <= POOLED_BYTES)
 
     def copy(self, source: Buffer, target: Buffer, size: int) -> None:
         with named_errors():
@@ -264,6 +272,14 @@ class BrowserDevice:
     def replay(self, plan: Plan, times: int = 1) -> None:
         with named_errors():
             self._js.replay(plan.handle, times)
+
+    def replay_and_read(
+        self, plan: Plan, times: int, buffer: Buffer, offset: int, size: int
+    ) -> Awaitable[bytes]:
+        keep = size <= POOLED_BYTES
+        return self._reads.begin(
+            self._replay_and_read, plan.handle, times, buffer.handle, offset, size, keep
+        )
 
     def replay_in_parts(self, plan: Plan) -> None:
         with named_errors():

@@ -177,6 +177,11 @@ class Device(Protocol):
     def replay(self, plan: Plan, times: int = 1) -> None:
         """Submit the plan so many times, one command buffer each, without waiting."""
 
+    def replay_and_read(
+        self, plan: Plan, times: int, buffer: Buffer, offset: int, size: int
+    ) -> Awaitable[bytes]:
+        """``replay`` and then ``read``, for less than the two take the host."""
+
     def replay_in_parts(self, plan: Plan) -> None:
         """Submit the plan once; in a browser in several command buffers, between which it tells of
         read-backs that have come."""

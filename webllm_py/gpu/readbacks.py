@@ -10,6 +10,7 @@ from typing import Any
 
 from webllm_py.errors import DeviceError
 from webllm_py.gpu.device import POOLED_BYTES
+from webllm_py.waking import WakingFuture
 
 __all__ = ["ReadBacks"]
 
@@ -46,9 +47,8 @@ class ReadBacks:
     def wait(self, staging: Any) -> asyncio.Future[bytes]:
         """The staging buffer's bytes, once the work queued so far is done."""
         loop = asyncio.get_running_loop()
-        reading: asyncio.Future[bytes] = loop.create_future()
+        reading: WakingFuture[bytes] = WakingFuture(loop)
         self._waiting.add(reading)
-        reading.add_done_callback(self._waiting.discard)
         mapping = staging.map_async("READ_NOSYNC")
         catcher = mapping.catch(lambda error: self._refused(reading, error))
 
@@ -83,6 +83,7 @@ class ReadBacks:
         except DeviceError as error:
             self._end(reading, error)
             return
+        self._waiting.discard(reading)
         if not reading.done():
             reading.set_result(data)
         if staging.size <= POOLED_BYTES:
@@ -99,6 +100,7 @@ class ReadBacks:
             self._end(reading, DeviceError(f"reading back failed: {error}"))
 
     def _end(self, reading: asyncio.Future[bytes], error: DeviceError) -> None:
+        self._waiting.discard(reading)
         if not reading.done():
             reading.set_exception(error)
 

@@ -1,8 +1,8 @@
 // The browser's side of gpu/browser.py: WebGPU objects behind integer ids, plans replayed in one call.
-// The text is one expression (pyodide.code.run_js gives its value): a function of the classes in nudge.js
-// and host_clock.js.
+// The text is one expression (pyodide.code.run_js gives its value): a function of the classes in host_clock.js,
+// nudge.js, readbacks.js and shaders.js.
 // Errors carry a `name` that gpu/browser.py turns into the package's own error.
-((Nudge, HostClock) => {
+((HostClock, Nudge, ReadBacks, Shaders) => {
   const named = (name, message) => Object.assign(new Error(message), { name });
   const LIMITS = [
     "maxBufferSize",
@@ -16,22 +16,8 @@
   const MOST_A_SUBMIT = 4;
   // Of a plan that is submitted in parts.
   const PARTS = 8;
-  const TELLING = 100; // milliseconds that a device has to tell that it is lost
   const FEATURES = ["shader-f16", "subgroups", "timestamp-query", "chromium-experimental-subgroup-matrix"];
   const LANGUAGE_FEATURES = ["packed_4x8_integer_dot_product"];
-
-  // The compiler's lines, each with the source around it.
-  function explain(messages, text) {
-    const source = text.split("\n");
-    return messages
-      .filter((m) => m.type === "error")
-      .map((m) => {
-        const from = Math.max(0, m.lineNum - 3);
-        const around = source.slice(from, m.lineNum + 2).map((line, i) => `${from + i + 1 === m.lineNum ? ">" : " "} ${from + i + 1}: ${line}`);
-        return `line ${m.lineNum}: ${m.message}\n${around.join("\n")}`;
-      })
-      .join("\n");
-  }
 
   class GpuDevice {
     constructor(adapter, device) {
@@ -41,9 +27,9 @@
       this.nudge = new Nudge(device, this.clock);
       this.buffers = new Map();
       this.pipelines = new Map();
-      this.layouts = new Map();
+      this.shaders = new Shaders(device, () => this.throwIfLost());
       this.plans = new Map();
-      this.staging = new Map();
+      this.readBacks = new ReadBacks(device, this.clock, this.nudge, () => this.lost);
       this.nextId = 1;
       this.lost = "";
       this.errors = [];
@@ -128,78 +114,33 @@
       this.submit((encoder) => encoder.clearBuffer(this.buffers.get(id)));
     }
 
-    // The bytes go to `take`, which has to copy them, or what went wrong to `fail`; never before this returns.
-    // `keep`: whether the staging buffer is kept for the next read of this size.
-    readBack(id, offset, size, keep, take, fail) {
-      const pool = this.staging.get(size) ?? [];
-      this.staging.set(size, pool);
-      const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-      const staging = pool.pop() ?? this.device.createBuffer({ size, usage });
-      this.submit((encoder) => encoder.copyBufferToBuffer(this.buffers.get(id), offset, staging, 0, size));
-      const taken = () => {
-        take(new Uint8Array(staging.getMappedRange()));
-        staging.unmap();
-        if (keep) pool.push(staging);
-        else staging.destroy();
-      };
-      const failed = ({ message }) =>
-        fail(this.lost ? named("DeviceLost", this.lost) : named("DeviceError", `reading back failed: ${message}`));
-      // A lost device ends what waits for it before it tells why, and may not tell of what comes after that.
-      const toldWhy = () => Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, TELLING))]);
-      this.nudge.during(staging.mapAsync(GPUMapMode.READ)).then(
-        () => this.clock.timed(taken),
-        (error) => toldWhy().then(() => this.clock.timed(() => failed(error))),
-      );
-    }
-
-    // Whom `readTelling` tells: of bytes, and of what went wrong, each with the number that it was given.
-    tell(take, fail) {
-      this.take = take;
-      this.fail = fail;
-    }
-
+    // What `id` holds after the work queued so far goes to Python, see readbacks.js.
     readTelling(number, id, offset, size, keep) {
-      this.readBack(id, offset, size, keep, (bytes) => this.take(number, bytes), (error) => this.fail(number, error));
+      this.replayTelling(number, 0, 0, id, offset, size, keep);
+    }
+
+    // Replay a plan, and then read: the last submit is that of the reading as well.
+    replayTelling(number, plan, times, id, offset, size, keep) {
+      const staging = this.readBacks.staging(size);
+      const copy = (encoder) => encoder.copyBufferToBuffer(this.buffers.get(id), offset, staging, 0, size);
+      if (times) this.replay(plan, times, copy);
+      else this.submit(copy);
+      this.readBacks.tell(number, staging, keep);
     }
 
     read(id, offset, size, keep) {
-      return new Promise((resolve, reject) => this.readBack(id, offset, size, keep, (bytes) => resolve(bytes.slice()), reject));
+      const staging = this.readBacks.staging(size);
+      this.submit((encoder) => encoder.copyBufferToBuffer(this.buffers.get(id), offset, staging, 0, size));
+      return this.readBacks.bytes(staging, keep);
     }
 
-    layout(access) {
-      if (!this.layouts.has(access)) {
-        const entries = access.split(" ").map((word) => ({
-          binding: parseInt(word, 10),
-          visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: word.endsWith("w") ? "storage" : "read-only-storage" },
-        }));
-        this.layouts.set(access, this.device.createBindGroupLayout({ entries }));
-      }
-      return this.layouts.get(access);
-    }
-
-    // `access`: the bindings in order, as "0r 1r 4w".
     async compile(label, text, access, constantNames, constantValues) {
       this.throwIfLost();
-      const { device } = this;
       const constants = Object.fromEntries(constantNames.map((name, i) => [name, constantValues[i]]));
-      device.pushErrorScope("validation");
-      const module = device.createShaderModule({ label, code: text });
-      const layout = device.createPipelineLayout({ bindGroupLayouts: [this.layout(access)] });
-      const scope = device.popErrorScope();
-      try {
-        const pipeline = await device.createComputePipelineAsync({ label, layout, compute: { module, entryPoint: "main", constants } });
-        await scope;
-        const id = this.nextId++;
-        this.pipelines.set(id, { pipeline, access });
-        return id;
-      } catch (error) {
-        await Promise.race([this.device.lost, scope.catch(() => {})]);
-        this.throwIfLost();
-        const scoped = await scope;
-        const lines = explain((await module.getCompilationInfo()).messages, text);
-        throw named("ShaderError", `kernel ${label} did not compile: ${lines || scoped?.message || error.message}`);
-      }
+      const pipeline = await this.shaders.compile(label, text, access, constants);
+      const id = this.nextId++;
+      this.pipelines.set(id, { pipeline, access });
+      return id;
     }
 
     // Plans that are made of it keep it.
@@ -218,7 +159,7 @@
         const entries = [];
         for (let i = 0; i < count; i++, at += 2) entries.push({ binding: list[at], resource: { buffer: this.buffers.get(list[at + 1]) } });
         const { pipeline, access } = this.pipelines.get(pipelineId);
-        steps.push({ pipeline, group: this.device.createBindGroup({ layout: this.layout(access), entries }), x, y, z });
+        steps.push({ pipeline, group: this.device.createBindGroup({ layout: this.shaders.layout(access), entries }), x, y, z });
       }
       view.release();
       const id = this.nextId++;
@@ -230,10 +171,13 @@
       this.plans.delete(id);
     }
 
-    replay(id, times) {
+    // `last`: writes more into the last submit.
+    replay(id, times, last) {
       this.throwIfLost();
       const steps = this.plans.get(id);
-      for (let done = 0; done < times; done += MOST_A_SUBMIT) this.submitSteps(steps, Math.min(MOST_A_SUBMIT, times - done));
+      for (let left = times; left > 0; left -= MOST_A_SUBMIT) {
+        this.submitSteps(steps, Math.min(MOST_A_SUBMIT, left), left > MOST_A_SUBMIT ? undefined : last);
+      }
     }
 
     // A browser writes a submit down for the GPU without looking up: what was read back meanwhile it
@@ -245,18 +189,19 @@
       for (let first = 0; first < steps.length; first += size) this.submitSteps(steps.slice(first, first + size), 1);
     }
 
-    submitSteps(steps, times) {
+    submitSteps(steps, times, last) {
       this.submit((encoder) => {
         const pass = encoder.beginComputePass();
-        let last = null;
+        let bound = null;
         for (let time = 0; time < times; time++) {
           for (const { pipeline, group, x, y, z } of steps) {
-            if (pipeline !== last) pass.setPipeline((last = pipeline));
+            if (pipeline !== bound) pass.setPipeline((bound = pipeline));
             pass.setBindGroup(0, group);
             pass.dispatchWorkgroups(x, y, z);
           }
         }
         pass.end();
+        last?.(encoder);
       });
     }
 
@@ -319,10 +264,10 @@
     }
 
     close() {
-      this.take = this.fail = () => {};
+      this.readBacks.close();
+      this.shaders.close();
       for (const buffer of this.buffers.values()) buffer.destroy();
-      for (const pool of this.staging.values()) pool.forEach((staging) => staging.destroy());
-      for (const table of [this.buffers, this.pipelines, this.layouts, this.plans, this.staging]) table.clear();
+      for (const table of [this.buffers, this.pipelines, this.plans]) table.clear();
       this.lost ||= "closed: the engine was unloaded";
       this.device.destroy();
     }

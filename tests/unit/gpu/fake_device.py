@@ -86,6 +86,12 @@ class FakeDevice:
     def replay(self, plan: Plan, times: int = 1) -> None:
         self.n_submits += times
 
+    def replay_and_read(
+        self, plan: Plan, times: int, buffer: Buffer, offset: int, size: int
+    ) -> Awaitable[bytes]:
+        self.replay(plan, times)
+        return self.read(buffer, offset, size)
+
     def replay_in_parts(self, plan: Plan) -> None:
         self.replay(plan)
 

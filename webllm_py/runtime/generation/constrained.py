@@ -163,8 +163,7 @@ class Constrained:
         at = self.states.stand(self.constraint.state)
         self._times.masks.append(time.perf_counter() - begun)
         if self._has_logits:
-            run.device.replay(await run.decoder.plan("sample" if run.newest else "first"))
-            run.submitted(1)
+            run.replay(await run.decoder.plan("sample" if run.newest else "first"))
             self._has_logits = False
         else:
             run.executor.write_rows([run.row(0)])

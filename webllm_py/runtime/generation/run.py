@@ -93,8 +93,7 @@ class Run:
         host reads behind the GPU."""
         if not self.issued:
             self.device.replay(await self.decoder.plan("head"))
-            self.device.replay(await self.decoder.plan("first", len(self.active)))
-            self.submitted(1)
+            self.replay(await self.decoder.plan("first", len(self.active)))
         guess &= self.decoder.slots == 1 and not self.decoder.logprobs
         arrived = 0.0
         while self.active and (self.in_flight or self.issued < self.max_tokens):
@@ -162,9 +161,7 @@ class Run:
                 count, left
             )  # which kernels compute a step is the same however many it is of
         await self.reserve(count)
-        plan = await self.decoder.step(len(self.active), self.keys + count - 1)
-        self.device.replay(plan, count)
-        self.submitted(count)
+        self.replay(await self.decoder.step(len(self.active), self.keys + count - 1), count)
 
     @property
     def keys(self) -> int:
@@ -176,8 +173,7 @@ class Run:
         submit the forward pass behind it."""
         # The first draws of all are from one row of logits.
         draw = "sample" if self.newest else "first"
-        self.device.replay(await self.decoder.plan(draw, len(self.active)))
-        self.submitted(1)
+        self.replay(await self.decoder.plan(draw, len(self.active)))
         if self.issued < self.limit:
             self.device.replay_in_parts(await self.forward_pass())
 
@@ -201,15 +197,16 @@ class Run:
         for index in self.active:
             await self.executor.cache.reserve(self.sequences[index], length, index)
 
-    def submitted(self, count: int) -> None:
-        """Queue the read-back of the last ``count`` steps' tokens."""
+    def replay(self, plan: Plan, times: int = 1) -> None:
+        """Submit steps and the read-back of their tokens."""
         row = 4 * self.decoder.slots
         offset = row * (self.issued % RING)
-        readings = [self.device.read(self.decoder.sampler.ring, offset, row * count)]
+        ring = self.decoder.sampler.ring
+        readings = [self.device.replay_and_read(plan, times, ring, offset, row * times)]
         if self.decoder.logprobs:
-            readings.append(self.decoder.logprobs.read(self.issued, count))
-        self.in_flight.append((count, readings))
-        self.issued += count
+            readings.append(self.decoder.logprobs.read(self.issued, times))
+        self.in_flight.append((times, readings))
+        self.issued += times
 
     async def next_read(self) -> tuple[int, list[tuple[int, list[int]]]]:
         """The oldest steps in flight, once they are there: how many, and each answer's tokens."""

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from webllm_py.errors import GPUOutOfMemoryError
+from webllm_py.gpu.device import Plan
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.generation.members import Part
 from webllm_py.runtime.generation.run import AHEAD_SECONDS, MOST_AHEAD, READ_SECONDS
@@ -35,8 +36,7 @@ class SharedSteps:
         """The first token of answers to one prompt, whose last hidden state is there, in slots."""
         device, self.decoder.adapted = self.executor.device, adapted
         device.replay(await self.decoder.plan("head"))
-        device.replay(await self.decoder.plan("first", len(slots)))
-        self._submitted(1)
+        self._replay(await self.decoder.plan("first", len(slots)))
         words = await self._next_words()
         return [words[slot] for slot in slots]
 
@@ -102,15 +102,14 @@ class SharedSteps:
                 return False
         keys = max(part.position for part in parts) + ahead + 1
         self.decoder.adapted = any(part.sequence.adapters for part in parts)
-        plan = await self.decoder.step(len(parts), keys)
-        executor.device.replay(plan, count)
-        self._submitted(count)
+        self._replay(await self.decoder.step(len(parts), keys), count)
         return True
 
-    def _submitted(self, count: int) -> None:
-        row = 4 * self.decoder.slots
-        reading = self.executor.device.read(
-            self.decoder.sampler.ring, row * self.drawn, row * count
+    def _replay(self, plan: Plan, count: int = 1) -> None:
+        """Submit steps and the read-back of their tokens."""
+        row, ring = 4 * self.decoder.slots, self.decoder.sampler.ring
+        reading = self.executor.device.replay_and_read(
+            plan, count, ring, row * self.drawn, row * count
         )
         self._in_flight.append((count, reading))
         self.drawn = (self.drawn + count) % RING

@@ -158,8 +158,8 @@ class Speculation:
             run.executor.write_guesses(rows)
         else:
             run.executor.write_rows([first, *rows])
-        run.device.replay(plan)
-        reading = run.device.read(verifier.accepted, 0, 4 * (verifier.rows + 1))
+        size = 4 * (verifier.rows + 1)
+        reading = run.device.replay_and_read(plan, 1, verifier.accepted, 0, size)
         self._verifying.append((len(guesses), reading))
         return True
 
