@@ -9,10 +9,10 @@ tokens are the same either way.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
+from typing import Any
 
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.generation.run import MOST_AHEAD, Run
@@ -69,7 +69,6 @@ class Constrained:
         self._free_elsewhere = free_elsewhere
         self._most_ahead = FIRST_AHEAD
         self._has_logits = False  # those of the next draw, or they are being computed
-        self._spelled: deque[int] = deque()  # tokens to come, of text that leaves no choice
         self._to_wait = self._waits = 0  # for so many tokens; for how many the last time
         self._wait = run.seconds_a_step  # seconds of the last one
 
@@ -85,23 +84,22 @@ class Constrained:
         self.states.begin(
             self.automaton, self.constraint.state, free_elsewhere=self._free_elsewhere
         )
-        self._spelled.clear()
         self._has_logits = not run.newest
         try:
             if self._has_logits:
                 run.device.replay(await decoder.plan("head"))
             while run.active and run.issued < run.max_tokens and self._goes_on():
-                if certain := self._certain():
-                    await run.put(certain, pending=not self._has_logits)
-                    self._has_logits = True
-                    for token in certain:
-                        self.constraint.accept(token)
-                    yield 0, list(certain)
-                elif self._runs_ahead():
+                state = self.constraint.state
+                if certain := self.automaton.certain(state):
+                    yield 0, await self._put(certain)
+                elif self._runs_ahead(state):
                     decoder.automaton = self.states.tables
                     async with aclosing(self._until_stalled()) as pieces:
                         async for tokens in pieces:
                             yield 0, tokens
+                elif spelling := self.automaton.spelling(state):
+                    self.states.note(state, None)
+                    yield 0, await self._put(spelling)
                 else:
                     decoder.automaton = None
                     yield 0, await self._one()
@@ -111,22 +109,26 @@ class Constrained:
             decoder.automaton = None
 
     def _goes_on(self) -> bool:
-        """Whether a token may follow; what is being spelled needs no mask to tell."""
-        return bool(self._spelled) or allows_any(self.constraint.mask())
+        """Whether a token may follow."""
+        return allows_any(self.constraint.mask())
 
-    def _certain(self) -> Sequence[int]:
-        """Tokens that go through the model together."""
-        if self._spelled:
-            return ()
-        certain = self.automaton.certain(self.constraint.state)
-        return certain[: self.run.max_tokens - self.run.issued]
-
-    def _runs_ahead(self) -> bool:
-        """Whether the GPU knows the state, and is likely to know some behind it."""
+    def _runs_ahead(self, state: Any) -> bool:
+        """Whether the GPU knows a state, and is likely to know some behind it."""
         if self._to_wait:
             self._to_wait -= 1
             return False
-        return not self._spelled and self.states.leads_on(self.constraint.state)
+        return self.states.leads_on(state)
+
+    async def _put(self, spelling: Sequence[int]) -> list[int]:
+        """Tokens that leave no choice, which go through the model together."""
+        run = self.run
+        run.decoder.automaton = None
+        tokens = [*spelling[: run.max_tokens - run.issued]]
+        await run.put(tokens, pending=not self._has_logits)
+        self._has_logits = True
+        for token in tokens:
+            self.constraint.accept(token)
+        return tokens
 
     async def _one(self) -> list[int]:
         """The next token, under a mask that the host gives."""
@@ -135,12 +137,7 @@ class Constrained:
             run.executor.write_rows([run.row(0)])
             run.device.replay(await run.forward_pass())
         begun = time.perf_counter()
-        if not self._spelled and (spelling := self.automaton.spelling(state)):
-            self._spelled.extend(spelling)
-            self.states.note(state, None)
-        sampler = run.decoder.sampler
-        mask = only(self._spelled[0], sampler.mask_bytes) if self._spelled else None
-        sampler.mask(mask or self.constraint.mask())
+        run.decoder.sampler.mask(self.constraint.mask())
         self._times.masks.append(time.perf_counter() - begun)
         begun = time.perf_counter()
         await run.draw_one()
@@ -149,10 +146,7 @@ class Constrained:
         ((_, tokens),) = await run.read_one()
         self._wait = time.perf_counter() - begun - spent
         for token in tokens:
-            if self._spelled:
-                self._spelled.popleft()
-            else:
-                self.states.note(state, token)
+            self.states.note(state, token)
             self.constraint.accept(token)
         return tokens
 
@@ -220,8 +214,3 @@ async def states_of(executor: Executor) -> KnownStates:
         await executor.device.check()
         executor.known_states = KnownStates(tables)
     return executor.known_states
-
-
-def only(token: int, nbytes: int) -> bytes:
-    """The mask of an only token."""
-    return (1 << token).to_bytes(nbytes, "little")
