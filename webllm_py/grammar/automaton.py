@@ -58,7 +58,9 @@ class Automaton:
         self._states: dict[int, tuple[State, int]] = {}
         self._count = 0  # of states outside of quotes
         self._ends: dict[int, dict[int, int]] = {}
+        self._places: dict[int, Place] = {}
         self._descriptions: dict[Place, Description] = {}
+        self._described: dict[int, Description] = {}
         self._spellings: dict[State, Sequence[int]] = {}
         self._known: dict[tuple[int, int], int] = {}
 
@@ -92,10 +94,15 @@ class Automaton:
 
     def place(self, number: int) -> Place:
         """Where a state's description belongs."""
-        if number < self.sizes.states:
-            return Place(state=number)
-        frame, term = divmod(number - self.sizes.states, self.sizes.terms)
-        return Place(frame=frame, term=term, kind=self._strings.kind(frame))
+        found = self._places.get(number)
+        if found is None:
+            if number < self.sizes.states:
+                found = Place(state=number)
+            else:
+                frame, term = divmod(number - self.sizes.states, self.sizes.terms)
+                found = Place(frame=frame, term=term, kind=self._strings.kind(frame))
+            self._places[number] = found
+        return found
 
     def ends(self, frame: int) -> dict[int, int]:
         """The states behind the ways out of quotes that are known in a frame: some are at once."""
@@ -196,6 +203,12 @@ class Automaton:
 
     def describe(self, number: int) -> Description:
         """What is known of a state."""
+        found = self._described.get(number)
+        if found is None:
+            found = self._described[number] = self._describe(number)
+        return found
+
+    def _describe(self, number: int) -> Description:
         place = self.place(number)
         key = place._replace(frame=0)  # it is the same in all frames of a kind
         known = self._descriptions.get(key)
