@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,8 @@ DATA = ROOT.parent / "shared" / "data"
 SCHEMAS = DATA / "json-schema" / "maskbench-400.jsonl"
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
+
+from on_node import run_on_node  # noqa: E402
 
 from webllm_py.errors import GrammarError  # noqa: E402
 from webllm_py.grammar import Matcher, TokenMasks, schema_grammar  # noqa: E402
@@ -130,37 +131,6 @@ def spread(times: list[float]) -> dict[str, float]:
     return {**at, "mean": sum(ordered) / len(ordered), "most": ordered[-1]}
 
 
-NODE = """
-import { loadPyodide } from '%(pyodide)s/pyodide.mjs';
-globalThis.cpuSeconds = () => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1e6;
-};
-const pyodide = await loadPyodide();
-pyodide.mountNodeFS('/checkout', '%(root)s');
-pyodide.mountNodeFS('/shared', '%(shared)s');
-pyodide.runPython(`
-import sys
-sys.path[:0] = ['/checkout', '/checkout/tests/bench']
-import mask_times
-mask_times.main(%(words)s)
-`);
-"""
-
-
-def in_pyodide(words: list[str]) -> int:
-    """Run this file with these arguments by Pyodide in node."""
-    (pyodide,) = sorted((ROOT / ".cache").glob("pyodide-*/"))[-1:]
-    script = NODE % {
-        "pyodide": pyodide,
-        "root": ROOT,
-        "shared": DATA.parent.resolve(),  # a link, which node does not mount
-        "words": json.dumps(words),
-    }
-    command = ["node", "--input-type=module", "-e", script]
-    return subprocess.run(command, check=False).returncode
-
-
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pyodide", action="store_true", help="run in Pyodide, on node")
@@ -170,7 +140,8 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     arguments = parser.parse_args(words)
     if arguments.pyodide:
-        return in_pyodide([word for word in words if word != "--pyodide"])
+        rest = [word for word in words if word != "--pyodide"]
+        return run_on_node("mask_times", rest, {"/shared": DATA.parent})
     for name in [arguments.vocabulary] if arguments.vocabulary else VOCABULARIES:
         found = measure(name, arguments.every)
         slowest = found.pop("slowest")

@@ -1,0 +1,287 @@
+"""What the host's own work makes of answers under schemas, beside a GPU that is simulated.
+
+    python tests/bench/simulated_gpu.py                          # each set of texts, run by run
+    python tests/bench/simulated_gpu.py free1 list1 list1 free1
+    python tests/bench/simulated_gpu.py --pyodide step=1e-3      # in node, as in a browser
+
+The engine is the real one, with the pocket model; time is the processor's of its Python, what each
+call of the device would take, and waiting, which is skipped. So other work on a machine hardly
+counts. The GPU draws a text that the pocket model drew once (simulated_texts.json), follows the
+automaton as sample_follow.wgsl does, and refuses a token that its mask does not have. ``--pyodide``
+needs what ``build.py demo`` leaves in ``.cache``, and node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT / "tests" / "unit" / "gpu"), "/unpacked"]  # there, on node, is jinja2
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+
+from fake_device import FakeDevice  # noqa: E402
+from on_node import CACHE, run_on_node  # noqa: E402
+
+import webllm_py  # noqa: E402
+from webllm_py.bench.constrained import FREE, UNDER  # noqa: E402
+from webllm_py.gpu.device import Buffer, Plan  # noqa: E402
+from webllm_py.models.step import ROWS_AT, SLOTS  # noqa: E402
+from webllm_py.runtime.sampling.automaton import ONLY, STALLED  # noqa: E402
+from webllm_py.runtime.sampling.sampler import RING  # noqa: E402
+
+TEXTS = Path(__file__).parent / "simulated_texts.json"
+SECONDS: Mapping[str, float] = {
+    "step": 200e-6,
+    "stalled": 60e-6,  # a step that has no rows
+    "pass": 300e-6,  # a chunk of tokens, or what else runs
+    "draw": 30e-6,
+    "reading": 250e-6,  # from the GPU's end to the host
+    "begin": 60e-6,  # from the host to an idle GPU
+    "submit": 25e-6,  # of the host, as are these
+    "read": 30e-6,
+    "write": 4e-6,
+}
+INSIDE, ENDS = 1 << 30, 1 << 31
+TOKENS = 128
+cpu: Callable[[], float]
+if sys.platform == "emscripten":
+    import js
+
+    cpu = js.cpuSeconds
+else:
+    cpu = time.thread_time
+
+
+class Clock:
+    """The host's time: its processor's, without the simulation's own, and what is added."""
+
+    def __init__(self) -> None:
+        self.added = self.own = self.waited = 0.0
+
+    def now(self) -> float:
+        return cpu() - self.own + self.added
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        begun = cpu()
+        yield
+        self.own += cpu() - begun
+
+
+class Loop(asyncio.BaseEventLoop):
+    """An event loop that skips what it would wait for."""
+
+    def __init__(self, clock: Clock):
+        super().__init__()
+        self._clock = clock
+        self._selector = self  # whose ``select`` is called
+
+    def time(self) -> float:
+        return self._clock.now()
+
+    def select(self, timeout: float | None) -> Sequence[Any]:
+        self._clock.added += timeout or 0.0
+        self._clock.waited += timeout or 0.0
+        return ()
+
+    def _process_events(self, events: Sequence[Any]) -> None:
+        pass
+
+    def _write_to_self(self) -> None:
+        pass
+
+
+class SimulatedGpu(FakeDevice):
+    """Draws the tokens of ``text``; of one sequence.
+
+    Attributes:
+        checked: whether its masks must have them.
+        counts: draws, stalls, steps behind these, and read-backs.
+    """
+
+    def __init__(self, clock: Clock, seconds: Mapping[str, float]):
+        super().__init__()
+        self.clock, self.seconds = clock, seconds
+        self.text: Sequence[int] = ()
+        self.checked = False
+        self.counts = Counter[str]()
+        self._free_at = 0.0
+        self._kernels: dict[Plan, dict[str, Any]] = {}
+
+    def write(self, buffer: Buffer, offset: int, data: Any) -> None:
+        with self.clock.stopped():
+            super().write(buffer, offset, memoryview(data).cast("B"))
+        self.clock.added += self.seconds["write"]
+
+    def read(self, buffer: Buffer, offset: int, size: int) -> Awaitable[bytes]:
+        loop = asyncio.get_running_loop()
+        reading = loop.create_future()
+        with self.clock.stopped():
+            data = bytes(self.live[buffer][offset : offset + size])
+        self.clock.added += self.seconds["read"]
+        self.counts["reads"] += 1
+        at = max(self._free_at, self.clock.now()) + self.seconds["reading"]
+        loop.call_at(at, lambda: reading.done() or reading.set_result(data))
+        return reading
+
+    def replay(self, plan: Plan, times: int = 1) -> None:
+        with self.clock.stopped():
+            if plan not in self._kernels:
+                self._kernels[plan] = {d.kernel.name: d for d in plan.dispatches}
+            worked = sum(self._run(self._kernels[plan]) for _ in range(times))
+        self.clock.added += self.seconds["submit"] * times
+        begun = max(self._free_at, self.clock.now() + self.seconds["begin"])
+        self._free_at = begun + worked
+
+    def _words(self, buffer: Buffer) -> memoryview:
+        return memoryview(self.live[buffer]).cast("I")
+
+    def _run(self, kernels: Mapping[str, Any]) -> float:
+        """Run a plan; how long the GPU takes."""
+        if "sample_select" not in kernels:
+            return self.seconds["pass"]
+        step = self._words(kernels["sample_select"].buffers["step"])
+        if not step[0]:
+            self.counts["in vain"] += 1
+            return self.seconds["stalled"]
+        self.counts["draws"] += 1
+        slot, drawn = step[ROWS_AT + 2], step[ROWS_AT + 3]
+        token = self.text[drawn] if drawn < len(self.text) else 0
+        if self.checked and drawn < len(self.text):
+            masks = self._words(kernels["sample_prepare"].buffers["masks"])
+            rule = masks[slot]
+            allowed = rule == ONLY | token
+            if not rule & ONLY:
+                allowed = bool(masks[rule + token // 32] >> token % 32 & 1)
+            assert allowed, f"token {drawn} of the text, {token}, is not in its mask"
+        ring = self._words(kernels["sample_select"].buffers["ring"])
+        ring[drawn % RING] = step[ROWS_AT] = token
+        step[ROWS_AT + 1] += 1
+        step[ROWS_AT + 3] += 1
+        if follow := kernels.get("sample_follow"):
+            self._follow(follow, step, ring)
+        return self.seconds["step" if len(kernels) > 3 else "draw"]
+
+    def _follow(self, follow: Any, step: memoryview, ring: memoryview) -> None:
+        """See kernels/sample_follow.wgsl."""
+        sizes = {name: int(value) for name, value in follow.kernel.overrides}
+        states, terms = sizes["STATES"], sizes["TERMS"]
+        words = self._words(follow.buffers["automaton"])
+
+        def frame_of(state: int) -> int:
+            return sizes["FRAMES_AT"] + 2 * ((state - states) // terms)
+
+        def record_of(state: int) -> int:
+            if state < states:
+                return words[SLOTS + state]
+            frame, term = frame_of(state), (state - states) % terms
+            place = sizes["PLACES_AT"] + terms * words[frame] + term
+            return words[place] if words[frame + 1] else 0
+
+        def pairs(at: int, count: int) -> dict[int, int]:
+            flat = words[at : at + 2 * count].tolist()
+            return dict(zip(flat[::2], flat[1::2], strict=True))
+
+        token, slot = step[ROWS_AT], step[ROWS_AT + 2]
+        state = words[slot]
+        record = record_of(state)
+        classes, n_pairs = words[record + 1], words[record + 2]
+        own = self.live[follow.buffers["classes"]][token]
+        behind = words[record + 3 + own] if own < classes else 0
+        behind = pairs(record + 3 + classes, n_pairs).get(token, behind)
+        if behind & INSIDE:
+            behind = state - (state - states) % terms + (behind & ~INSIDE)
+        elif behind & ENDS:
+            ways = words[frame_of(state) + 1]
+            behind = pairs(ways + 1, words[ways]).get(behind & ~ENDS, 0)
+        if found := record_of(behind):
+            words[slot] = behind
+            self._words(follow.buffers["masks"])[slot] = words[found]
+        else:
+            self.counts["stalls"] += 1
+            step[0] = 0
+            ring[step[ROWS_AT + 3] % RING] = STALLED
+
+
+class Simulation:
+    """An engine on a simulated GPU.
+
+    Args:
+        seconds: other than ``SECONDS``.
+    """
+
+    def __init__(self, seconds: Mapping[str, float] | None = None):
+        self.clock = Clock()
+        self.device = SimulatedGpu(self.clock, {**SECONDS, **(seconds or {})})
+        self.kept = json.loads(TEXTS.read_text(encoding="utf-8"))
+        self._loop = Loop(self.clock)
+        self._perf_counter = time.perf_counter
+
+    def __enter__(self) -> Simulation:
+        time.perf_counter = self.clock.now
+        self.engine = self._loop.run_until_complete(webllm_py.load(device=self.device, tune=False))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._loop.run_until_complete(self.engine.unload())
+        self._loop.close()
+        time.perf_counter = self._perf_counter
+
+    def rate(self, name: str) -> float:
+        """Tokens a second of one text."""
+        return self._loop.run_until_complete(self._rate(name))
+
+    async def _rate(self, name: str) -> float:
+        self.device.text, self.device.checked = (
+            self.kept["texts"][name],
+            not name.startswith("free"),
+        )
+        self.device.counts.clear()
+        stream = await self.engine.completions.create(
+            prompt=self.kept["prompt"],
+            max_tokens=min(TOKENS, len(self.device.text)),
+            stream=True,
+            stream_options={"include_usage": True},
+            **{"ignore_eos": True, **self._fields(name.rstrip("0123456789"))},
+        )
+        usage = None
+        async for piece in stream:
+            usage = piece.usage or usage
+        return float(usage.timings.decode_tokens_per_s)
+
+    def _fields(self, kind: str) -> Mapping[str, Any]:
+        if kind == "free":
+            return FREE
+        if kind == "list":
+            return UNDER
+        schema = {"name": kind, "schema": self.kept[kind]}
+        return {**UNDER, "response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+def main(words: list[str] | None = None) -> int:
+    words = sys.argv[1:] if words is None else words
+    if "--pyodide" in words:
+        rest = [word for word in words if word != "--pyodide"]
+        return run_on_node("simulated_gpu", rest, {"/unpacked": CACHE / "unpacked"})
+    seconds = {name: float(value) for name, _, value in (w.partition("=") for w in words) if value}
+    names = [word for word in words if "=" not in word]
+    with Simulation(seconds) as simulation:
+        for name in names or ["free1", *["list1"] * 6, *simulation.kept["texts"], "free1"]:
+            waited = simulation.clock.waited
+            rate = simulation.rate(name)
+            waited = simulation.clock.waited - waited
+            print(f"{name}: {rate:,.0f} tokens/s, waited {waited:.3f} s", simulation.device.counts)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Answers under schemas that were given before take little of the host: beside any text, on a GPU
+that is simulated, with every token checked against its mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from simulated_gpu import Simulation
+
+SHARE = 0.7
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Iterator[Simulation]:
+    with Simulation() as made:
+        made.rate("free1")  # compiles, imports
+        yield made
+
+
+@pytest.mark.parametrize("name", ["list1", "object2"])
+def test_an_answer_that_was_given_before(simulation: Simulation, name: str) -> None:
+    for _ in range(2):
+        simulation.rate(name)
+    again = [simulation.rate(name) for _ in range(3)]
+    ends = name == "object2"
+    assert simulation.device.counts["stalls"] <= ends, "only behind the end"
+    assert max(again) > SHARE * simulation.rate("free1")
+
+
+def test_new_texts_are_known_in_part(simulation: Simulation) -> None:
+    """Strings have in common what is inside of them, and are most of these texts."""
+    simulation.rate("plain1")
+    simulation.rate("plain2")
+    assert simulation.device.counts["reads"] < 64
