@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from webllm_py import Engine
+from webllm_py.grammar import automaton as grammar_automaton
+from webllm_py.grammar.automaton import Automaton
 from webllm_py.grammar.descriptions import Sizes
 from webllm_py.runtime.generation import constrained
 from webllm_py.runtime.generation.run import Run
@@ -155,6 +157,22 @@ async def test_there_is_room_for_few_states(
     warm = await text_of(engine, prompt="Once" + text, temperature=0, max_tokens=12)
     engine.loaded.executor.cache.pages.clear()
     assert await text_of(engine, prompt="Once" + text, temperature=0, max_tokens=12) == warm
+
+
+async def test_what_is_known_takes_so_much_memory(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer begins anew where there is more."""
+    fields = {"response_format": FORMATS["json"], "temperature": 1.2, "seed": 9}
+    text = await text_of(engine, **fields)
+    known = engine.loaded.token_masks.automaton(lambda forced: (), 0)
+    assert not known.crowded
+    monkeypatch.setattr(grammar_automaton, "KEPT", 10)
+    assert known.crowded
+    cleared = []
+    monkeypatch.setattr(known, "clear", lambda: cleared.append(Automaton.clear(known)))
+    assert await text_of(engine, **fields) == text
+    assert cleared
 
 
 async def test_an_answer_that_is_stopped_leaves_nothing_behind(engine: Engine) -> None:

@@ -23,6 +23,8 @@ from webllm_py.grammar.strings import Strings
 
 __all__ = ["Automaton", "Spelled"]
 
+KEPT = 1 << 16
+"""States, and tokens behind them, from which on it is better to begin anew."""
 Spelled: TypeAlias = Callable[[bytes], Sequence[int]]
 """The tokens that are certain where these bytes must come next; none where it does not pay."""
 
@@ -63,6 +65,12 @@ class Automaton:
         self._described: dict[int, Description] = {}
         self._spellings: dict[State, Sequence[int]] = {}
         self._known: dict[tuple[int, int], int] = {}
+
+    @property
+    def crowded(self) -> bool:
+        """Whether it knows so much that it takes much memory: a string that is at a thousand places
+        has a thousand numbers for each of its characters."""
+        return len(self._states) + len(self._known) > KEPT
 
     def number(self, state: State, spelled: int = 0) -> int:
         """A state's number; 0 where there is no room for another.

@@ -75,6 +75,10 @@ class Automaton(Protocol):
     classes: bytearray
     sizes: Any  # of states, terms, frames and kinds of frames
 
+    @property
+    def crowded(self) -> bool:
+        """Whether it knows so much that it takes much memory."""
+
     def clear(self) -> None:
         """Forget all."""
 

@@ -46,6 +46,8 @@ class KnownStates:
         self.automaton = automaton
         self._free_elsewhere = free_elsewhere
         self._near.clear()
+        if automaton.crowded:
+            self._forget_all()
         self._spare = 0.0  # seconds for what was met
         # States that may be told of beforehand: none where an answer before this one has been.
         self._left = 0 if self.knows(start) else AT_FIRST
