@@ -34,8 +34,8 @@ class WakingFuture(asyncio.Future[ResultT]):
     """A future for what one task hands to the next.
 
     Who waits is woken in a turn of the loop that comes soon, as by any future. Where that is a task
-    that then ends another such future, who waits for that one is woken in the same turn, as soon as
-    the task waits again.
+    that then ends another such future, the first who waits for that one is woken in the same turn,
+    as soon as the task waits again.
 
     It is not the loop's own (``create_future``): Pyodide counts those, with a turn for each.
     """
@@ -45,11 +45,7 @@ class WakingFuture(asyncio.Future[ResultT]):
         self._waiting: list[Wake] = []
 
     def add_done_callback(
-        self,
-        callback: Callable[[asyncio.Future[ResultT]], object],
-        /,
-        *,
-        context: Context | None = None,
+        self, callback: Callable[[Any], object], /, *, context: Context | None = None
     ) -> None:
         if self.done():
             super().add_done_callback(callback, context=context)
@@ -57,7 +53,7 @@ class WakingFuture(asyncio.Future[ResultT]):
         task = asyncio.current_task(self.get_loop())
         self._waiting.append(Wake(self, callback, context or copy_context(), task))
 
-    def remove_done_callback(self, callback: Callable[[asyncio.Future[ResultT]], object], /) -> int:
+    def remove_done_callback(self, callback: Callable[[Any], object], /) -> int:
         kept = [wake for wake in self._waiting if wake.callback != callback]
         removed = len(self._waiting) - len(kept)
         self._waiting = kept
@@ -99,26 +95,31 @@ class WakingFuture(asyncio.Future[ResultT]):
 
 
 def wake_all(wakes: deque[Wake]) -> None:
-    """A turn of the loop: wake them, and those who come behind them."""
-    try:
-        while wakes:
-            wake(wakes.popleft(), wakes)
-    finally:
+    """A turn of the loop: wake the first of them and those who come behind it, in turns of their
+    own the others: Pyodide may suspend this one in the middle."""
+    while wakes:
+        one = wakes.popleft()
         if wakes:
-            wakes[0].future.get_loop().call_soon(wake_all, wakes)
+            one.future.get_loop().call_soon(wake_all, wakes)
+        wakes = wake(one)
 
 
-def wake(one: Wake, behind: deque[Wake]) -> None:
-    """Run the next step of who waits."""
+def wake(one: Wake) -> deque[Wake]:
+    """Run the next step of who waits; whom that wakes."""
+    behind = deque[Wake]()
     if one.task is None:
         one.context.run(one.callback, one.future)
-        return
-    # By the task: Pyodide may suspend this turn in the middle, and others run meanwhile.
+        return behind
     BEHIND[one.task] = behind
     try:
         one.context.run(one.callback, one.future)
+    except BaseException:
+        if behind:
+            one.future.get_loop().call_soon(wake_all, behind)
+        raise
     finally:
-        del BEHIND[one.task]
+        BEHIND.pop(one.task, None)
+    return behind
 
 
 def raise_it(error: BaseException) -> None:

@@ -116,6 +116,8 @@ class ReadBacks:
     """
 
     def __init__(self, js: Any):
+        self.worked = 0.0
+        self.since: float | None = None
         self._waiting: dict[int, WakingFuture[bytes]] = {}
         self._numbers = count()
         self._hooks = sys.get_asyncgen_hooks()
@@ -143,15 +145,22 @@ class ReadBacks:
             proxy.destroy()
 
     def _take(self, number: int, data: Any) -> None:
+        self.since = time.perf_counter()
         reading = self._waiting.pop(number)
+        # Of few bytes JavaScript makes a string.
+        whole = data.encode("latin-1") if isinstance(data, str) else data.to_bytes()
         if not reading.done():
-            # Of few bytes JavaScript makes a string.
-            whole = data.encode("latin-1") if isinstance(data, str) else data.to_bytes()
             # JavaScript's callback is as good as a turn of the loop, which costs more than all of
             # what is to be done: it only has to look like one.
             asyncio._set_running_loop(reading.get_loop())
             sys.set_asyncgen_hooks(*self._hooks)
             reading.set_result_now(whole)
+        self.worked, self.since = self.spent, None
+
+    @property
+    def spent(self) -> float:
+        """Seconds of Python in JavaScript's callbacks, so far."""
+        return self.worked + (time.perf_counter() - self.since if self.since is not None else 0.0)
 
     def _fail(self, number: int, error: Any) -> None:
         reading = self._waiting.pop(number)
@@ -314,7 +323,8 @@ class BrowserDevice:
 
         def clock() -> float:
             under_way = time.perf_counter() - since if since is not None else 0.0
-            return worked + under_way + float(self._js.clock.spent) / 1000
+            in_javascript = float(self._js.clock.spent) / 1000
+            return worked + under_way + self._reads.spent + in_javascript
 
         asyncio.Handle._run = timed  # type: ignore[assignment, method-assign]
         try:

@@ -16,9 +16,9 @@
       this.hear(() => {}, () => {});
     }
 
-    // Who is told, by `tell`: of bytes, a string of characters up to 255 or an array to be copied, and of
-    // what went wrong; each with the number that it was given.
-    // Python goes on in `take`, and may suspend it where the browser can.
+    // Who is told, by `tell`: of bytes, as an array or a string of characters up to 255, and of what went
+    // wrong; each with the number that it was given. Python goes on in `take`, in a microtask where the
+    // browser can suspend it.
     hear(take, fail) {
       this.take = "Suspending" in WebAssembly && take.callPromising ? (number, bytes) => void take.callPromising(number, bytes) : take;
       this.fail = fail;
@@ -37,15 +37,16 @@
     }
 
     bytes(staging, keep) {
-      return new Promise((resolve, reject) => this.wait(staging, keep, (bytes) => resolve(bytes.slice()), reject));
+      return new Promise((resolve, reject) => this.wait(staging, keep, resolve, reject));
     }
 
     wait(staging, keep, take, fail) {
-      const taken = () => {
-        take(new Uint8Array(staging.getMappedRange()));
+      const copied = () => {
+        const bytes = new Uint8Array(staging.getMappedRange()).slice();
         staging.unmap();
         if (keep) this.give(staging);
         else staging.destroy();
+        return bytes;
       };
       const failed = ({ message }) => {
         const [name, why] = this.lost() ? ["DeviceLost", this.lost()] : ["DeviceError", `reading back failed: ${message}`];
@@ -54,7 +55,7 @@
       // A lost device ends what waits for it before it tells why, and may not tell of what comes after that.
       const toldWhy = () => Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, TELLING))]);
       this.nudge.during(staging.mapAsync(GPUMapMode.READ)).then(
-        () => this.clock.timed(taken),
+        () => take(this.clock.timed(copied)), // what Python does then it counts itself
         (error) => toldWhy().then(() => this.clock.timed(() => failed(error))),
       );
     }
