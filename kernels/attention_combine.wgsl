@@ -90,6 +90,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     }
     if (part == 0u && d < HEAD_DIM) {
       y[m * Y_STRIDE + group.x * HEAD_DIM + d] = sum / weight;
+      ahead_keep(d, HEAD_DIM, group.x);
     }
   }
   ahead_made(thread, group.x, held);

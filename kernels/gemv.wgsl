@@ -118,6 +118,7 @@ fn main(@builtin(local_invocation_index) thread: u32,
     if (QUADS > 1u) {
       emit_quad(0u, first * 4u + 4u, sums1);
     }
+    ahead_keep(thread / LANES, GROUPS, index);
   }
   ahead_made(thread, index, ahead);
 }

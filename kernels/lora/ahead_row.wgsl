@@ -6,6 +6,8 @@ override AHEAD_NORM: bool = false;  // x is y times the norm's weight: the next 
 
 ${lora/ahead}
 
+var<workgroup> made: array<f32, THREADS>;  // the workgroup's columns of y
+
 // What a rank has for columns 4 * i .. 4 * i + 3, as it is loaded.
 struct AheadHeld {
   known: AheadQuad,
@@ -39,12 +41,25 @@ fn ahead_held(known: AheadQuad, thread: u32, part: u32) -> AheadHeld {
   return ahead_loaded(known, thread / AHEAD_WIDE, part * AHEAD_WIDE + thread % AHEAD_WIDE);
 }
 
-// The workgroup's part of all ranks, once it has written its columns of y.
+// Shows the workgroup what a thread has written of y: one of so many equal shares.
+fn ahead_keep(share: u32, shares: u32, part: u32) {
+  let count = 4u * AHEAD_WIDE / shares;
+  for (var i = share * count; i < (share + 1u) * count; i++) {
+    let column = part * 4u * AHEAD_WIDE + i;
+    var value = 0.0;
+    if (column < 8u * AHEAD_UNITS) {
+      value = y[column];
+    }
+    made[i] = value;
+  }
+}
+
+// The workgroup's part of all ranks.
 fn ahead_made(thread: u32, part: u32, first: AheadHeld) {
-  storageBarrier();
+  workgroupBarrier();
   let i = part * AHEAD_WIDE + thread % AHEAD_WIDE;
-  let at = 4u * min(i, 2u * AHEAD_UNITS - 1u);
-  let mine = vec4(y[at], y[at + 1u], y[at + 2u], y[at + 3u]);
+  let at = 4u * (thread % AHEAD_WIDE);
+  let mine = vec4(made[at], made[at + 1u], made[at + 2u], made[at + 3u]);
   let quads = THREADS / (4u * AHEAD_WIDE);
   for (var start = 0u; start < AHEAD_QUADS; start += quads) {
     let rank = 4u * start + thread / AHEAD_WIDE;

@@ -12,5 +12,8 @@ fn ahead_held(known: AheadNothing, thread: u32, part: u32) -> AheadNothing {
   return known;
 }
 
+fn ahead_keep(share: u32, shares: u32, part: u32) {
+}
+
 fn ahead_made(thread: u32, part: u32, held: AheadNothing) {
 }

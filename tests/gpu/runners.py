@@ -134,12 +134,12 @@ class ChromiumRunner:
         }
 
 
-SCRIPTS = ("replay.js", "nudge.js", "host_clock.js")
+SCRIPTS = ("replay.js", "host_clock.js", "nudge.js", "readbacks.js", "shaders.js")
 
 OPEN = """
-const [replay, nudge, clock, done] = arguments;
+const [replay, ...parts] = [...arguments].slice(0, -1), done = arguments[arguments.length - 1];
 const value = (text) => (0, eval)(text);
-value(replay)(value(nudge), value(clock)).open("high-performance").then((gpu) => {
+value(replay)(...parts.map(value)).open("high-performance").then((gpu) => {
   globalThis.gpu = gpu;
   globalThis.compiled = new Map();
   done(gpu.describe());
