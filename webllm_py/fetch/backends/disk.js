@@ -125,9 +125,12 @@
     }
 
     async close() {
-      await call("closeFile", [this.id]);
-      open--;
-      if (open === 0) timer = setTimeout(() => open === 0 && dismiss(), 1000 * IDLE_SECONDS);
+      try {
+        await call("closeFile", [this.id]);
+      } finally {
+        open--;
+        if (open === 0) timer = setTimeout(dismiss, 1000 * IDLE_SECONDS);
+      }
     }
 
     fetching(url, facts, idleSeconds, headers) {
@@ -145,7 +148,8 @@
       this.id = count++;
       this.facts = facts;
       const known = { ...facts, received: 0 };
-      call("openFetch", [this.id, file.id, url, known, idleSeconds, JSON.parse(headers)]).catch(() => {});
+      const args = [this.id, file.id, url, known, idleSeconds, JSON.parse(headers)];
+      call("openFetch", args).catch(() => {});
     }
 
     // See desk.js's Fetch; `expected` has commas between.
@@ -168,7 +172,7 @@
     }
 
     close() {
-      return call("closeFetch", [this.id]);
+      call("closeFetch", [this.id]).catch(() => {});
     }
   }
 
