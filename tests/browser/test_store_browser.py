@@ -209,7 +209,8 @@ def test_a_store_that_gets_full_stops_no_load(run: Run, selenium: Any) -> None:
 @pytest.fixture(scope="module")
 def disk_script() -> str:
     """JavaScript: what makes disk.js's files, each time with a worker of its own."""
-    names = ("disk", "desk", "block_file", "../http/url_stream", "../http/connection", "sha256")
+    http = ("../http/url_stream", "../http/connection")
+    names = ("disk", "desk", "block_file", *http, "digest", "sha256")
     texts = ((BACKENDS / f"{name}.js").read_text(encoding="utf-8") for name in names)
     disk, *parts = (f"(0, eval)({json.dumps(text)})" for text in texts)
     return f"""

@@ -35,6 +35,7 @@ def script() -> Any:
             f"{here}/block_file",
             f"{http}/url_stream",
             f"{http}/connection",
+            f"{here}/digest",
             f"{here}/sha256",
         )
     )

@@ -1,7 +1,7 @@
 // What a worker does for those who keep files of blocks: reads and writes them, and fetches blocks right
-// into them. The text is one expression: a function of what block_file.js, url_stream.js and sha256.js
+// into them. The text is one expression: a function of what block_file.js, url_stream.js and digest.js
 // give, which gives the calls by name, each of them for a promise.
-((BlockFile, UrlStream, Sha256) => {
+((BlockFile, UrlStream, Digest) => {
   const MIB = 1 << 20;
 
   // Blocks of a URL on their way into a file, over one connection at a time. What came before a failure
@@ -112,20 +112,21 @@
       fetches.delete(id);
     },
     async openDigest(id) {
-      digests.set(id, new Sha256());
+      digests.set(id, new Digest());
     },
     async addToDigest(id, file, offset, length) {
-      const piece = new ArrayBuffer(MIB); // at once: between pieces comes what others ask for
+      let piece = new ArrayBuffer(MIB); // at once: between pieces comes what others ask for
       for (let at = offset; at < offset + length; at += MIB) {
         const count = Math.min(MIB, offset + length - at);
-        digests.get(id).add(await files.get(file).read(at, piece, count));
+        await files.get(file).read(at, piece, count);
+        piece = await digests.get(id).add(piece, count);
         await turn();
       }
     },
+    endDigest: (id) => digests.get(id).end(),
     async closeDigest(id) {
-      const digest = digests.get(id).digest();
+      digests.get(id).close();
       digests.delete(id);
-      return digest;
     },
   };
 });

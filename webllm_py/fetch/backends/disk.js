@@ -1,7 +1,7 @@
 // The origin-private file system's files of blocks, by a worker, so that they are written, read and
 // fetched while this thread computes. The text is one expression: a function of the texts of desk.js and
 // of what that is a function of.
-((desk, blockFile, urlStream, connection, sha256) => {
+((desk, blockFile, urlStream, connection, digest, sha256) => {
   const IDLE_SECONDS = 5; // that the worker is kept without a file
   const MOST_SPARE = 4; // buffers that lie in the worker
   // A dedicated worker can do it by itself, where there can be no worker of a text.
@@ -36,7 +36,8 @@
   const possible = () => alone || !forbidden;
 
   function employ() {
-    const made = `(${desk})((${blockFile})(), (${urlStream})(${connection}).UrlStream, (${sha256})())`;
+    const given = `(${blockFile})(), (${urlStream})(${connection}).UrlStream, (${digest})(${sha256})`;
+    const made = `(${desk})(${given})`;
     address = URL.createObjectURL(new Blob([`(${serve})(${made});`], { type: "text/javascript" }));
     try {
       worker = new Worker(address, { name: "webllm_py keeps models" });
@@ -85,7 +86,7 @@
         const message = "this page allows no worker, and only a worker can write there";
         throw new DOMException(message, "NotSupportedError");
       }
-      here ??= desk(blockFile(), urlStream(connection).UrlStream, sha256());
+      here ??= desk(blockFile(), urlStream(connection).UrlStream, digest(sha256));
       return here[name](...args, wrote);
     }
     const number = count++;
@@ -125,9 +126,12 @@
     }
 
     async close() {
-      await call("closeFile", [this.id]);
-      open--;
-      if (open === 0) timer = setTimeout(() => open === 0 && dismiss(), 1000 * IDLE_SECONDS);
+      try {
+        await call("closeFile", [this.id]);
+      } finally {
+        open--;
+        if (open === 0) timer = setTimeout(dismiss, 1000 * IDLE_SECONDS);
+      }
     }
 
     fetching(url, facts, idleSeconds, headers) {
@@ -145,7 +149,8 @@
       this.id = count++;
       this.facts = facts;
       const known = { ...facts, received: 0 };
-      call("openFetch", [this.id, file.id, url, known, idleSeconds, JSON.parse(headers)]).catch(() => {});
+      const args = [this.id, file.id, url, known, idleSeconds, JSON.parse(headers)];
+      call("openFetch", args).catch(() => {});
     }
 
     // See desk.js's Fetch; `expected` has commas between.
@@ -168,7 +173,7 @@
     }
 
     close() {
-      return call("closeFetch", [this.id]);
+      call("closeFetch", [this.id]).catch(() => {});
     }
   }
 
@@ -181,7 +186,11 @@
     }
 
     add = (offset, length) => call("addToDigest", [this.id, this.file.id, offset, length]);
-    end = () => call("closeDigest", [this.id]);
+    end = () => call("endDigest", [this.id]);
+
+    close() {
+      call("closeDigest", [this.id]).catch(() => {});
+    }
   }
 
   return { possible, openFile: (...args) => new DiskFile(...args) };

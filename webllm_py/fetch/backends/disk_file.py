@@ -80,11 +80,14 @@ class DiskFile:
     async def sha256_of(self, pieces: AsyncIterable[tuple[int, int]]) -> str:
         """See ``AwayFile``."""
         digesting = self._open().digesting()
-        async for offset, length in pieces:
+        try:
+            async for offset, length in pieces:
+                with named_errors(self._name):
+                    await digesting.add(offset, length)
             with named_errors(self._name):
-                await digesting.add(offset, length)
-        with named_errors(self._name):
-            return str(await digesting.end())
+                return str(await digesting.end())
+        finally:
+            digesting.close()
 
     def release(self, chunk: Chunk) -> None:
         """See ``AwayFile``."""

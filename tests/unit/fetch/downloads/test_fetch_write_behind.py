@@ -88,6 +88,29 @@ async def test_what_came_is_read_before_it_is_written(server: HostileServer) -> 
     assert server.requests == []
 
 
+async def test_what_is_kept_is_read_ahead(server: HostileServer) -> None:
+    """And what is expected and not read holds nothing up."""
+    backend = MemoryBackend()
+    first = opened(server, backend)
+    first.expect(0, BLOCK)  # not there yet: nothing begins
+    assert await read(first) == FILE
+    await first.close()
+    file = opened(server, backend)
+    await file.size()
+    places = [(at, 70_000) for at in range(0, 560_000, 70_000)]
+    for place in places:
+        file.expect(*place)
+    reads = file.kept.read_beside
+    file.kept.read_beside = None  # type: ignore[assignment, method-assign]
+    for at, length in places[:-1]:
+        chunk = await file.read_chunk(at, length)
+        assert bytes(chunk) == FILE[at : at + length]
+        file.release(chunk)
+    file.kept.read_beside = reads  # type: ignore[method-assign]
+    assert bytes(await file.read_chunk(5, 10)) == FILE[5:15]
+    await file.close()
+
+
 async def test_memory_is_bounded(server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_behind, "MOST_BYTES", 20 * BLOCK)
     backend = SlowBackend()
