@@ -21,6 +21,9 @@
 // where the cut falls. Another pass gathers the tokens up to there. Among these, a few are ranked
 // against each other, many are cut 8 bits of the key at a time.
 // Among what is left, argmax(scaled + Gumbel noise) draws from the softmax exactly.
+//
+// Compilers put a function wherever it is called: what is needed twice is called once, in a loop. With 7
+// scans in place of 14 lavapipe compiles this in 2.1 s, not 6.0.
 
 ${enables}
 
@@ -57,6 +60,7 @@ var<workgroup> ranked: array<vec2<u32>, RANKED>;  // key, mass
 
 var<private> scaled_row: u32;   // where the row begins in scaled and winners
 var<private> winners_row: u32;
+var<private> counted: u32;      // the last key that top-k leaves of many candidates
 
 // The last key of the bin, of the keys' top 8 bits, in which top-k (by count) or top-p (by mass) ends.
 fn coarse_cut(thread: u32, most: f32, by_mass: bool, amount: f32) -> u32 {
@@ -126,13 +130,15 @@ fn gather(thread: u32, most: f32, last_key: u32) -> u32 {
 // relative to the greatest; with top-k that is what it leaves. `own` is where the settings begin.
 fn draw_of_many(thread: u32, n: u32, own: u32, top_k: u32, top_p: f32, whole: f32,
                 position: u32) -> Best {
+  let share = select(top_p * whole, -top_p, top_k < VOCAB);
   var limit = LAST_KEY;
-  if (top_k < VOCAB) {
-    limit = threshold(thread, n, false, f32(top_k), limit);
-  }
-  if (top_p < 1.0) {
-    let share = select(top_p * whole, -top_p, top_k < VOCAB);
-    limit = min(limit, threshold(thread, n, true, share, limit));
+  for (var i = 0u; i < 2u; i++) {
+    let by_mass = i == 1u;
+    if (select(top_k < VOCAB, top_p < 1.0, by_mass)) {
+      let amount = select(f32(top_k), share, by_mass);
+      limit = min(limit, threshold(thread, n, by_mass, amount, limit));
+    }
+    counted = select(limit, counted, by_mass);
   }
   limit = min(limit, min_p_key());
   var window = vec2(0u, limit);
@@ -232,23 +238,33 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     var whole = 1e9;
     var last_key = min_p_key();
     let estimates = follows_surprise && (flags & 32u) != 0u;
-    if (estimates) {
+    if (follows_surprise) {
       mu = mirostat[own_slot];
-      top_k = mirostat_count(thread, most, mu);
-      last_key = coarse_cut(thread, most, false, f32(top_k));
-    } else if (follows_surprise) {
-      _ = coarse_cut(thread, most, true, 1.0);
-      mu = mirostat[own_slot];
-      last_key = mirostat_key(mu, running[THREADS - 1u]);
-    } else if (top_k <= WINNERS) {
-      last_key = min(last_key, winners_cut(thread, most, top_k));
-    } else if (top_k < VOCAB) {
-      last_key = min(last_key, coarse_cut(thread, most, false, f32(top_k)));
-    } else if (top_p < 1.0) {
-      last_key = min(last_key, coarse_cut(thread, most, true, top_p));
-      whole = running[THREADS - 1u];
     }
-    let n = gather(thread, most, last_key);
+    var n = 0u;
+    for (var estimated = !estimates; ; estimated = true) {
+      // What a pass over the vocabulary counts, and up to where.
+      let by_mass = !estimates && (follows_surprise || top_k == VOCAB);
+      let number = select(ESTIMATED, top_k, estimated);
+      let amount = select(f32(number), select(top_p, 1.0, follows_surprise), by_mass);
+      if (top_k <= WINNERS && !follows_surprise) {
+        last_key = min(last_key, winners_cut(thread, most, top_k));
+      } else if (!by_mass || follows_surprise || top_p < 1.0) {
+        let coarse = coarse_cut(thread, most, by_mass, amount);
+        let sum = running[THREADS - 1u];
+        if (follows_surprise) {
+          last_key = select(mirostat_key(mu, sum), coarse, estimates);
+        } else {
+          last_key = min(last_key, coarse);
+          whole = select(whole, sum, by_mass);
+        }
+      }
+      n = gather(thread, most, last_key);
+      if (estimated) {
+        break;
+      }
+      top_k = mirostat_count(thread, n, mu);
+    }
     if (n <= RANKED && (flags & 16u) == 0u) {
       best = draw_of_few(thread, n, top_k, top_p, whole, position);
     } else {
@@ -256,11 +272,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     }
     best = best_of_workgroup(best, thread);
     if (follows_surprise) {
-      var kept = LAST_KEY;
-      if (estimates) {
-        kept = threshold(thread, n, false, f32(top_k), LAST_KEY);
-      }
-      let mass = window_sum(thread, n, vec2(0u, kept), false);
+      let mass = window_sum(thread, n, vec2(0u, select(LAST_KEY, counted, estimates)), false);
       if (thread == 0u && best.token < VOCAB) {
         let value = scaled[scaled_row + best.token / 4u][best.token % 4u];
         mirostat[own_slot] = mirostat_next(mu, own, key_of(value, most), mass);

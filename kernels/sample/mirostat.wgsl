@@ -5,7 +5,7 @@
 //            estimated from the ESTIMATED most likely tokens (algorithm 1 of the paper, k as llama.cpp
 //            has it)
 // Behind each draw mu moves against the surprise of its token, by eta of its difference from tau.
-// Needs cuts.wgsl, gather, ranked and RANKED, THREADS of at least half as many, and mirostat: mu of
+// Needs cuts.wgsl, n_gathered, ranked and RANKED, THREADS of at least half as many, and mirostat: mu of
 // each slot.
 
 const ESTIMATED = 100u;
@@ -28,17 +28,25 @@ fn rank_step(rank: u32) -> f32 {
   return log((f32(rank) + 2.0) / (f32(rank) + 1.0));
 }
 
-// How many tokens version 1 leaves. The exponent is the least-squares slope of log probability over log
-// rank: sums over neighbours of (step of log rank) * (step of log p), and of the former squared. The
-// first is a sum over tokens, each by its rank, as steps of log p are differences of keys.
-fn mirostat_count(thread: u32, most: f32, mu: f32) -> u32 {
-  let near = gather(thread, most, coarse_cut(thread, most, false, f32(ESTIMATED)));
+// How many tokens version 1 leaves; the `near` candidates have the ESTIMATED most likely among them. The
+// exponent is the least-squares slope of log probability over log rank: sums over neighbours of (step of
+// log rank) * (step of log p), and of the former squared. The first is a sum over tokens, each by its
+// rank, as steps of log p are differences of keys.
+fn mirostat_count(thread: u32, near: u32, mu: f32) -> u32 {
   let last = threshold(thread, near, false, f32(ESTIMATED), LAST_KEY);
-  let n = min(gather(thread, most, last), RANKED);
-  for (var i = thread; i < n; i += THREADS) {
-    ranked[i] = candidates[candidates_row + i];
+  atomicStore(&n_gathered, 0u);
+  workgroupBarrier();
+  for (var i = thread; i < near; i += THREADS) {
+    let candidate = candidates[candidates_row + i];
+    if (candidate.x <= last) {
+      let at = atomicAdd(&n_gathered, 1u);
+      if (at < RANKED) {
+        ranked[at] = candidate;
+      }
+    }
   }
   workgroupBarrier();
+  let n = min(uniform_word(thread, atomicLoad(&n_gathered)), RANKED);
   let end = min(n, ESTIMATED);
   var sum = 0.0;
   for (var i = thread; i < n; i += THREADS) {

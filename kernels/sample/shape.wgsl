@@ -29,9 +29,12 @@ fn window_sum(thread: u32, n: u32, window: vec2<u32>, of_keys: bool) -> f32 {
 
 fn typical_window(thread: u32, n: u32, share: f32, limit: u32) -> vec2<u32> {
   let whole = vec2(0u, limit);
-  let mass = window_sum(thread, n, whole, false);
-  centre = u32(window_sum(thread, n, whole, true) / mass);
-  let radius = threshold(thread, n, true, share * mass, limit);
+  var sums = vec2(0.0);  // of probabilities, and of keys by them
+  for (var i = 0u; i < 2u; i++) {
+    sums[i] = window_sum(thread, n, whole, i == 1u);
+  }
+  centre = u32(sums.y / sums.x);
+  let radius = threshold(thread, n, true, share * sums.x, limit);
   let window = vec2(centre - min(radius, centre), min(centre + radius, limit));
   centre = 0u;
   return window;
