@@ -70,7 +70,7 @@
     async write(folder, name, parts) {
       const file = await this.file(folder, name);
       if (file.createSyncAccessHandle && globalThis.WorkerGlobalScope) {
-        const handle = await file.createSyncAccessHandle();
+        const handle = await untilFree(() => file.createSyncAccessHandle());
         try {
           let at = 0;
           for (const part of parts) {
@@ -114,21 +114,26 @@
       return found;
     }
 
-    // What is open in another tab is removed when it is closed there.
     async remove(folder, name) {
-      for (let tries = 1; ; tries++) {
-        try {
-          return await orNothing(async () => {
-            if (name === undefined) {
-              await (await this.root()).removeEntry(encode(folder), { recursive: true });
-            } else {
-              await (await this.folder(folder)).removeEntry(encode(name));
-            }
-          });
-        } catch (error) {
-          if (error.name !== "NoModificationAllowedError" || tries === MOST_TRIES) throw error;
-          await new Promise((resolve) => setTimeout(resolve, 1000 * RETRY_SECONDS));
+      const removed = async () => {
+        if (name === undefined) {
+          await (await this.root()).removeEntry(encode(folder), { recursive: true });
+        } else {
+          await (await this.folder(folder)).removeEntry(encode(name));
         }
+      };
+      await untilFree(() => orNothing(removed));
+    }
+  }
+
+  // What is open in another tab is written or removed when it is closed there.
+  async function untilFree(work) {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (error.name !== "NoModificationAllowedError" || tries === MOST_TRIES) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 1000 * RETRY_SECONDS));
       }
     }
   }
