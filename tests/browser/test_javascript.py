@@ -178,7 +178,8 @@ def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
 
 
 def test_an_answer_whose_worker_died_is_finished(run: Run) -> None:
-    fields = {"temperature": 0.8, "seed": 3, "max_tokens": 120, "ignore_eos": True}
+    fields = {"seed": 3, "max_tokens": 90, "ignore_eos": True}
+    fields["no_repeat_ngram_size"] = 3  # a step waits for the one before
     asks = "const asked = { messages: story, ...given };"
     whole = run(f"{asks} return (await chat(asked)).choices[0].message.content;", fields)
     run("globalThis.other = await webllm.createEngine();")
@@ -209,4 +210,4 @@ def test_an_answer_whose_worker_died_is_finished(run: Run) -> None:
       const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join("");
       return [text, await engine.unfinished()];
     """)
-    assert len(whole) > 200 and resumed == whole and left == []
+    assert len(whole) > 100 and resumed == whole and left == []
