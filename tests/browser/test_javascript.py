@@ -175,39 +175,3 @@ def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
     assert 0 < nbytes < kept[1] and kept == [True, kept[1], False, True, True]
     assert wrong == ["model_not_found", "AdapterError", "TypeError", "StateError"]
     assert nothing is None
-
-
-def test_an_answer_whose_worker_died_is_finished(run: Run) -> None:
-    fields = {"seed": 3, "max_tokens": 90, "ignore_eos": True}
-    fields["no_repeat_ngram_size"] = 3  # a step waits for the one before
-    asks = "const asked = { messages: story, ...given };"
-    whole = run(f"{asks} return (await chat(asked)).choices[0].message.content;", fields)
-    run("globalThis.other = await webllm.createEngine();")
-    fields |= {"stream": True, "resumable": "fox"}
-    cut, name = run(
-        f"""
-      {asks}
-      const kept = async () => {{ // the names of what is
-        let folder = await navigator.storage.getDirectory();
-        for (const name of ["webllm_py models", "answers"]) {{
-          folder = await folder.getDirectoryHandle(name);
-        }}
-        return Array.fromAsync(folder.keys());
-      }};
-      const isKept = async () => /[01]%20fox/.test(await kept().catch(() => ""));
-      const stream = await other.chat.completions.create(asked);
-      const cut = await failure((async () => {{
-        for await (const chunk of stream) if (await isKept()) other.close();
-      }})());
-      await until(async () => (await engine.unfinished()).length);
-      return [cut.name, (await engine.unfinished())[0].name];
-    """,
-        fields,
-    )
-    assert (cut, name) == ("EngineClosedError", "fox")
-    resumed, left = run("""
-      const chunks = await Array.fromAsync(await engine.resume("fox"));
-      const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join("");
-      return [text, await engine.unfinished()];
-    """)
-    assert len(whole) > 100 and resumed == whole and left == []
