@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from chromium import new_driver
-from page import DESKTOP, Page
+from page import DESKTOP, Page, wait_until
 from pytest_pyodide.fixture import selenium_common
 from pytest_pyodide.runner import SeleniumChromeRunner
 from pytest_pyodide.server import DefaultHandler
@@ -80,6 +80,19 @@ def page(tab: Page, request: pytest.FixtureRequest) -> Iterator[Page]:
     yield tab
     tab.screenshot(request.node.name.replace("/", "-"))
     assert tab.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def example(tab: Page, site: TestSite) -> Iterator[Page]:
+    """The example of JavaScript with the pocket model, from one module of its tests to the next."""
+    address = f"{site.url}examples/javascript.html"
+    if tab.driver.current_url != address:
+        tab.resize((900, 300))
+        tab.driver.get(address)
+        tab.cdp("ServiceWorker.enable")
+        wait_until(tab.one("#ask").is_enabled, 200, "the model is loaded")
+    yield tab
+    tab.complaints()  # the browser tells of every status that is an error
 
 
 @pytest.fixture

@@ -1,75 +1,29 @@
-"""The engine in a page, from JavaScript, and its endpoint for programs written for OpenAI's
-interface: cases on one page, the example, in the order in which they stand."""
+"""The engine in a page, from JavaScript: cases on one page, the example, in the order in which they
+stand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from javascript import CAPITAL, run_javascript
 from page import Page, wait_until
 from served import TestSite
 
 from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES
 
-CAPITAL = "The capital of Japan is Tokyo."
-MODULE = """
-    const done = arguments[arguments.length - 1];
-    const given = arguments[0];
-    const messages = [{ role: "user", content: "What is the capital of Japan?" }];
-    const story = [{ role: "user", content: "Tell me a short story about a fox." }];
-    const tale = { messages: story, temperature: 0, max_tokens: 60 };
-    const chat = (fields, options) => engine.chat.completions.create(fields, options);
-    const post = (fields, { signal } = {}) =>
-      fetch("/v1/chat/completions", { method: "POST", body: JSON.stringify(fields), signal });
-    const failure = async (promise) => {
-      try { await promise; } catch (error) { return error; }
-      throw new Error("nothing failed");
-    };
-    const told = (error) => ({ name: error.name, message: error.message, ...error });
-    const answering = async () => {
-      const text = await (await fetch("/v1/metrics")).text();
-      return Number(/^webllm_py_requests_processing (\\d+)/m.exec(text)[1]);
-    };
-    const until = async (condition) => {
-      for (const end = performance.now() + 60_000; !(await condition()); ) {
-        if (performance.now() > end) throw new Error(`waited in vain: ${condition}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    };
-    (async () => {
-      const webllm = await import("/pyodide/webllm_py.js");
-"""
-WHOLE = "return globalThis.whole ??= (await chat(tale)).choices[0].message.content;"
 Run = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def example(tab: Page, site: TestSite) -> Iterator[Page]:
-    """The example, with the pocket model loaded."""
-    tab.resize((900, 300))
-    tab.driver.get(f"{site.url}examples/javascript.html")
-    tab.cdp("ServiceWorker.enable")
-    wait_until(tab.one("#ask").is_enabled, 200, "the model is loaded")
-    yield tab
-    tab.driver.get("about:blank")
-    tab.complaints()  # the browser tells of every status that is an error
 
 
 @pytest.fixture
 def run(example: Page) -> Run:
     """Run the body of an asynchronous function in JavaScript; what it returns."""
-
-    def run(code: str, given: Any = None) -> Any:
-        end = "})().then((value) => done({ value }), (error) => done({ error: `${error.stack}` }));"
-        result = example.driver.execute_async_script(f"{MODULE}{code}{end}", given)
-        assert "error" not in result, result["error"]
-        return result["value"]
-
-    return run
+    return partial(run_javascript, example)
 
 
 def test_the_example_answers(example: Page) -> None:
@@ -141,155 +95,6 @@ def test_an_answer_ends_by_its_signal_by_leaving_it_and_by_interrupt(run: Run) -
     )
 
 
-def test_a_page_s_fetch_is_answered_as_openai_does(run: Run) -> None:
-    base = run("""
-      globalThis.endpoint = await engine.serve("service.js");
-      return endpoint.baseURL;
-    """)
-    assert base.endswith("/examples/v1")
-    models = run("return (await fetch('/v1/models')).json();")
-    assert [model["id"] for model in models["data"]] == ["Pocket"]
-    status, type, reply = run("""
-      const reply = await post({ messages, temperature: 0 });
-      return [reply.status, reply.headers.get("content-type"), await reply.json()];
-    """)
-    assert (status, type) == (200, "application/json")
-    assert reply["choices"][0]["message"]["content"] == CAPITAL
-    wrong = run("""
-      const reply = await post({ messages, temperature: 9 });
-      return [reply.status, (await reply.json()).error];
-    """)
-    assert wrong[0] == 400 and wrong[1]["param"] == "temperature"
-    other = run("return [(await fetch('javascript.html')).status, (await fetch('v1/no')).status];")
-    assert other == [200, 404]  # the site's own, and the service's
-
-
-def test_openai_s_client_runs_against_the_tab(run: Run) -> None:
-    found = run("""
-      const { default: OpenAI, BadRequestError } = await import("/openai/index.mjs");
-      const { baseURL } = endpoint;
-      const client = new OpenAI({ baseURL, apiKey: "none", dangerouslyAllowBrowser: true });
-      const request = { model: "any", messages, temperature: 0 };
-      const streaming = { ...request, stream: true };
-      const whole = await client.chat.completions.create(request);
-      let streamed = "";
-      for await (const chunk of await client.chat.completions.create(streaming)) {
-        streamed += chunk.choices[0].delta.content ?? "";
-      }
-      const error = await failure(client.chat.completions.create({ ...request, temperature: 9 }));
-      const models = [];
-      for await (const { id } of client.models.list()) models.push(id);
-      const endless = { ...streaming, messages: story, ignore_eos: true };
-      for await (const chunk of await client.chat.completions.create(endless)) break;
-      await until(async () => (await answering()) === 0);
-      return [whole.choices[0].message.content, streamed, error instanceof BadRequestError,
-        error.param, models];
-    """)
-    assert found == [CAPITAL, CAPITAL, True, "temperature", ["Pocket"]]
-
-
-def test_an_aborted_fetch_ends_its_answer(run: Run) -> None:
-    """Before its reply began, and after; Chromium tells the service worker when it has begun."""
-    ended = run("""
-      const endless = { messages: story, ignore_eos: true, max_tokens: 1000, stream: true };
-      const names = [];
-      for (const wait of [5, 1000]) {
-        const abort = new AbortController();
-        setTimeout(() => abort.abort(), wait);
-        names.push((await failure(post(endless, abort).then((reply) => reply.text()))).name);
-        await until(async () => (await answering()) === 0);
-      }
-      return names;
-    """)
-    assert ended == ["AbortError", "AbortError"]
-
-
-def test_an_aborted_fetch_ends_its_answer_before_its_reply(run: Run) -> None:
-    """Chromium tells the service worker nothing; ``resumingFetch`` does."""
-    found = run("""
-      const endless = { messages: story, ignore_eos: true, max_tokens: 1900 };
-      const abort = new AbortController();
-      const fetch = webllm.resumingFetch();
-      const asked = { method: "POST", body: JSON.stringify(endless), signal: abort.signal };
-      const reply = failure(fetch("/v1/chat/completions", asked));
-      await until(async () => (await answering()) === 1);
-      abort.abort();
-      const { name } = await reply;
-      await until(async () => (await answering()) === 0);
-      const gone = await globalThis.fetch("/v1/requests/unknown", { method: "DELETE" });
-      return [name, gone.status];
-    """)
-    assert found == ["AbortError", 404]
-
-
-def test_a_reader_that_takes_nothing_holds_up_nobody(run: Run) -> None:
-    """Its answer goes on to its end in Python, and others are answered before it is read."""
-    events, other = run("""
-      const fields = { messages: story, ignore_eos: true, max_tokens: 120, stream: true };
-      const slow = await post(fields);
-      await until(async () => (await answering()) === 0);
-      const other = await (await post({ messages, temperature: 0 })).json();
-      const text = await slow.text();
-      return [text.match(/^data: /gm).length, other.choices[0].message.content];
-    """)
-    assert other == CAPITAL and events > 100
-
-
-def test_a_stream_outlives_the_service_worker(example: Page, run: Run) -> None:
-    """The fetch fails in the middle; the answer goes on, and all of it can be had."""
-    whole = run(WHOLE)
-    run("""
-      const reply = await post({ ...tale, stream: true });
-      globalThis.cut = { id: reply.headers.get("x-stream-id"), text: "", error: null };
-      const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
-      (async () => {
-        for (;;) {
-          const { done, value } = await reader.read();
-          if (done) return;
-          cut.text += value;
-        }
-      })().catch((error) => (cut.error = error.name));
-    """)
-    wait_until(lambda: run("return cut.text.length > 600;"), 30, "the stream has begun")
-    example.cdp("ServiceWorker.stopAllWorkers")
-    wait_until(lambda: run("return cut.error;"), 10, "the fetch fails")
-    joined = run("""
-      const last = [...cut.text.matchAll(/^id: (.*)$/gm)].at(-1)[1];
-      const head = cut.text.slice(0, cut.text.lastIndexOf("\\n\\n") + 2);
-      const rest = await fetch(`/v1/streams/${cut.id}`, { headers: { "Last-Event-ID": last } });
-      const text = head + (await rest.text());
-      const data = [...text.matchAll(/^data: (\\{.*)$/gm)].map(([, json]) => JSON.parse(json));
-      return data.map(({ choices }) => choices[0].delta.content ?? "").join("");
-    """)
-    assert joined == whole
-
-
-def test_openai_s_client_does_not_notice_with_a_fetch_that_resumes(example: Page, run: Run) -> None:
-    run("""
-      const { default: OpenAI } = await import("/openai/index.mjs");
-      const { baseURL } = endpoint;
-      const fetch = webllm.resumingFetch();
-      const client = new OpenAI({ baseURL, apiKey: "none", dangerouslyAllowBrowser: true, fetch });
-      const request = { ...tale, model: "any", stream: true };
-      globalThis.resumed = { text: "", end: null };
-      (async () => {
-        for await (const chunk of await client.chat.completions.create(request)) {
-          resumed.text += chunk.choices[0].delta.content ?? "";
-        }
-      })().then(() => (resumed.end = "whole"), (error) => (resumed.end = error.message));
-    """)
-    for length in (10, 60):
-        wait_until(
-            lambda length=length: run("return resumed.text.length > given;", length),  # type: ignore[misc]
-            30,
-            "the stream goes on",
-        )
-        example.cdp("ServiceWorker.stopAllWorkers")
-    wait_until(lambda: run("return resumed.end;"), 60, "the stream ends")
-    assert run("return resumed.end;") == "whole"
-    assert run("return resumed.text;") == run(WHOLE)
-
-
 @pytest.fixture
 def long_model(tmp_path: Path, site: TestSite) -> Iterator[str]:
     """The address of a random model with a context of 4,096 tokens, a token a byte."""
@@ -326,6 +131,7 @@ def test_the_page_stays_responsive_while_4000_tokens_are_read(
     assert usage["prompt_tokens"] == 4000
     assert len(own) == 1, "the browser tells of a task that takes 70 ms"
     assert tasks == []
+    run("await engine.load();")
 
 
 def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
@@ -369,65 +175,3 @@ def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
     assert 0 < nbytes < kept[1] and kept == [True, kept[1], False, True, True]
     assert wrong == ["model_not_found", "AdapterError", "TypeError", "StateError"]
     assert nothing is None
-
-
-def test_an_answer_whose_worker_died_is_finished(run: Run) -> None:
-    fields = {"temperature": 0.8, "seed": 3, "max_tokens": 120, "ignore_eos": True}
-    asks = "const asked = { messages: story, ...given };"
-    whole = run(f"{asks} return (await chat(asked)).choices[0].message.content;", fields)
-    run("globalThis.other = await webllm.createEngine();")
-    fields |= {"stream": True, "resumable": "fox"}
-    cut, name = run(
-        f"""
-      {asks}
-      const kept = async () => {{ // the names of what is
-        let folder = await navigator.storage.getDirectory();
-        for (const name of ["webllm_py models", "answers"]) {{
-          folder = await folder.getDirectoryHandle(name);
-        }}
-        return Array.fromAsync(folder.keys());
-      }};
-      const isKept = async () => /[01]%20fox/.test(await kept().catch(() => ""));
-      const stream = await other.chat.completions.create(asked);
-      const cut = await failure((async () => {{
-        for await (const chunk of stream) if (await isKept()) other.close();
-      }})());
-      await until(async () => (await engine.unfinished()).length);
-      return [cut.name, (await engine.unfinished())[0].name];
-    """,
-        fields,
-    )
-    assert (cut, name) == ("EngineClosedError", "fox")
-    resumed, left = run("""
-      const chunks = await Array.fromAsync(await engine.resume("fox"));
-      const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join("");
-      return [text, await engine.unfinished()];
-    """)
-    assert len(whole) > 200 and resumed == whole and left == []
-
-
-def test_without_a_tab_that_answers_there_is_a_named_error(
-    example: Page, site: TestSite, run: Run
-) -> None:
-    cut = run("""
-      const endless = { messages: story, ignore_eos: true, max_tokens: 500, stream: true };
-      const reply = await post(endless);
-      setTimeout(() => engine.close(), 100);
-      const closed = await failure(reply.text());
-      const asked = await failure(chat({ messages }));
-      return [closed.name, asked instanceof webllm.EngineClosedError];
-    """)
-    assert cut == [
-        "TypeError",
-        True,
-    ]  # of a stream that breaks off, and of an engine that is closed
-    asks = """
-      const reply = await post({ messages });
-      return [reply.status, reply.headers.get("retry-after"), (await reply.json()).error];
-    """
-    here = run(asks)
-    example.driver.get(f"{site.url}examples/service.js")  # a page that never had an engine
-    for status, retry, error in (here, run(asks)):
-        assert (status, retry, error["code"]) == (503, "1", "no_engine")
-        assert "No tab of this site" in error["message"]
-        assert set(error) == {"message", "type", "param", "code"}

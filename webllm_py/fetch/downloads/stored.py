@@ -262,6 +262,8 @@ class StoredFile:
         """Get what is missing; ``right`` is told once all came and is what it must be."""
         if self.kept.record.complete:
             return
+        # A header is read of a file before it is known what else the model is made of.
+        await self.keeper.make_room(self.kept.missing_bytes())
         if self._sha256 is None:  # nothing to compare a digest with
             await self.download.run()
         else:
