@@ -40,6 +40,21 @@ async def test_each_and_both(adapted: Engine, files: Files, plain_device: Device
         assert (await engine.logits(TOKENS) == plain).all() and (plain == nothing).all()
 
 
+async def test_what_is_inspected_has_them_too(adapted: Engine) -> None:
+    """Also what an answer brings of the model at work."""
+    mixed, _ = Expected.load("lora-mixed")
+    seen = await adapted.inspect(TOKENS, output_logits=True, adapters=MIX)
+    assert mixed.error(seen.logits) < TOLERANCE
+    lens = await adapted.logit_lens(TOKENS, layers=[SMALL.layers], adapters=MIX)
+    assert mixed.error(lens[0]) < TOLERANCE
+    asked = {"prompt": TOKENS[:9], "max_tokens": 3, "return_hidden_states": True}
+    (choice,) = (await adapted.completions.create(**asked, adapters=MIX)).choices
+    seen = await adapted.inspect(choice.token_ids, output_hidden_states=True, adapters=MIX)
+    plain = await adapted.inspect(choice.token_ids, output_hidden_states=True)
+    assert (choice.hidden_states == seen.hidden_states).all()
+    assert not np.allclose(seen.hidden_states, plain.hidden_states, atol=1e-3)
+
+
 @pytest.mark.parametrize("chunk", [128, 32])
 async def test_generation(
     adapted: Engine, adapters: dict[str, Path], files: Files, plain_device: Device, chunk: int
