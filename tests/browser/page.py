@@ -37,8 +37,9 @@ class Page:
 
     def open(self, url: str) -> None:
         """Load the page; earlier console messages and settings are forgotten."""
-        self.driver.get(url)
-        self.driver.execute_script("localStorage.clear()")
+        self.driver.get("about:blank")  # the page in view may keep some as it goes
+        origin = "/".join(url.split("/")[:3])
+        self.cdp("Storage.clearDataForOrigin", origin=origin, storageTypes="local_storage")
         self.driver.get(url)
         self.driver.get_log("browser")
 
