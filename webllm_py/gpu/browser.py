@@ -7,7 +7,6 @@ Where waiting for the GPU is slow of itself, ``nudge.js`` helps.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -120,7 +119,6 @@ class ReadBacks:
         self.since: float | None = None
         self._waiting: dict[int, WakingFuture[bytes]] = {}
         self._numbers = count()
-        self._hooks = sys.get_asyncgen_hooks()
         self._proxies = [create_proxy(self._take), create_proxy(self._fail)]
         js.readBacks.hear(*self._proxies)
 
@@ -150,11 +148,7 @@ class ReadBacks:
         # Of few bytes JavaScript makes a string.
         whole = data.encode("latin-1") if isinstance(data, str) else data.to_bytes()
         if not reading.done():
-            # JavaScript's callback is as good as a turn of the loop, which costs more than all of
-            # what is to be done: it only has to look like one.
-            asyncio._set_running_loop(reading.get_loop())
-            sys.set_asyncgen_hooks(*self._hooks)
-            reading.set_result_now(whole)
+            reading.set_result(whole)
         self.worked, self.since = self.spent, None
 
     @property

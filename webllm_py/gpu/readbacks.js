@@ -17,10 +17,9 @@
     }
 
     // Who is told, by `tell`: of bytes, as an array or a string of characters up to 255, and of what went
-    // wrong; each with the number that it was given. Python goes on in `take`, in a microtask where the
-    // browser can suspend it.
+    // wrong; each with the number that it was given.
     hear(take, fail) {
-      this.take = "Suspending" in WebAssembly && take.callPromising ? (number, bytes) => void take.callPromising(number, bytes) : take;
+      this.take = take;
       this.fail = fail;
     }
 
