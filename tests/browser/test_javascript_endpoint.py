@@ -18,7 +18,9 @@ Run = Callable[..., Any]
 
 @pytest.fixture
 def run(example: Page) -> Run:
-    """Run the body of an asynchronous function in JavaScript; what it returns."""
+    """Run the body of an asynchronous function in JavaScript, in a page whose engine serves; what
+    it returns."""
+    run_javascript(example, 'globalThis.endpoint ??= await engine.serve("service.js");')
     return partial(run_javascript, example)
 
 
