@@ -63,16 +63,6 @@ class WakingFuture(asyncio.Future[ResultT]):
         super().set_result(result)
         self._wake()
 
-    def set_result_now(self, result: ResultT) -> None:
-        """As ``set_result``, and wake who waits at once: for callbacks from outside of the loop,
-        which are turns themselves."""
-        super().set_result(result)
-        wakes, self._waiting = deque(self._waiting), []
-        try:
-            wake_all(wakes)
-        except BaseException as error:  # the loop knows what is to be done
-            self.get_loop().call_soon(raise_it, error)
-
     def set_exception(self, exception: type[BaseException] | BaseException, /) -> None:
         super().set_exception(exception)
         self._wake()
@@ -120,8 +110,3 @@ def wake(one: Wake) -> deque[Wake]:
     finally:
         BEHIND.pop(one.task, None)
     return behind
-
-
-def raise_it(error: BaseException) -> None:
-    """Raise an error where the loop sees it."""
-    raise error

@@ -175,3 +175,36 @@ def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
     assert 0 < nbytes < kept[1] and kept == [True, kept[1], False, True, True]
     assert wrong == ["model_not_found", "AdapterError", "TypeError", "StateError"]
     assert nothing is None
+
+
+def test_an_answer_whose_worker_died_is_finished(run: Run) -> None:
+    """By another engine of the page, to the same text."""
+    fields = {"seed": 3, "max_tokens": 160, "ignore_eos": True}
+    fields["no_repeat_ngram_size"] = 3  # a step waits for the one before: there is time to be kept
+    asks = "const asked = { messages: story, ...given };"
+    whole = run(f"{asks} return (await chat(asked)).choices[0].message.content;", fields)
+    cut, name = run(
+        f"""
+      {asks}
+      const other = await webllm.createEngine();
+      const kept = {{ ...asked, stream: true, resumable: "fox" }};
+      const stream = await other.chat.completions.create(kept);
+      const cut = await failure((async () => {{
+        let begun = null;
+        for await (const chunk of stream) {{
+          begun ??= performance.now();
+          if (performance.now() > begun + 1500) other.close(); // it is kept each 0.4 s
+        }}
+      }})());
+      await until(async () => (await engine.unfinished()).length);
+      return [cut.name, (await engine.unfinished())[0].name];
+    """,
+        fields,
+    )
+    assert (cut, name) == ("EngineClosedError", "fox")
+    resumed, left = run("""
+      const chunks = await Array.fromAsync(await engine.resume("fox"));
+      const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join("");
+      return [text, await engine.unfinished()];
+    """)
+    assert len(whole) > 200 and resumed == whole and left == []

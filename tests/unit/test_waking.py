@@ -45,20 +45,6 @@ async def test_the_loop_has_a_turn_between_two_who_wait_for_the_same() -> None:
     assert seen == [1, 1]
 
 
-async def test_a_callback_from_outside_of_the_loop_is_a_turn_itself() -> None:
-    first, second, seen = future(), future(), list[int]()
-    tasks = await started(waiting(first, second.set_result), waiting(second, seen.append))
-    told: list[bool] = []
-
-    def tell() -> None:
-        first.set_result_now(3)
-        told.append(seen == [3])
-
-    asyncio.get_running_loop().call_soon(tell)  # while no task is at work
-    await asyncio.gather(*tasks)
-    assert told == [True]
-
-
 async def test_it_is_awaited_as_any_future_is() -> None:
     done, wrong, late = future(), future(), future()
     tasks = [asyncio.ensure_future(asyncio.wait_for(one, 5)) for one in (done, wrong, late)]
@@ -101,6 +87,6 @@ async def test_what_a_callback_raises_the_loop_is_told() -> None:
     one.add_done_callback(lambda _: 1 / 0)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
-    one.set_result_now(1)
+    one.set_result(1)
     await asyncio.sleep(0)
     assert [type(error) for error in told] == [ZeroDivisionError]
