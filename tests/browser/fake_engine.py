@@ -12,6 +12,7 @@ from typing import Any
 
 import webllm_py
 from webllm_py import errors
+from webllm_py.runtime.weights.progress import LoadProgress, Stage
 
 HOSTILE = (
     "# <img src=x onerror=alert(1)>\n\n"
@@ -168,11 +169,9 @@ async def fake_stages(source: Any, on_progress: Any) -> None:
         raise errors.SourceError("missing: 404 Not Found. There is no such file")
     total = 200_000_000 if source == "slow" else 4_000_000
 
-    def report(stage: str, loaded: int, text: str) -> None:
+    def report(stage: Stage, loaded: int, text: str) -> None:
         on_progress(
-            SimpleNamespace(
-                stage=stage, loaded=loaded, total=total, bytes_per_second=5e7, text=text
-            )
+            LoadProgress(stage=stage, loaded=loaded, total=total, bytes_per_second=5e7, text=text)
         )
 
     for loaded in range(0, total + 1, 1_000_000):
