@@ -54,6 +54,7 @@ class Kept:
         self.replaced = False
         self._expected = record.sha256
         self._file: KeptFile | None = None
+        self._noted: dict[int, bytes] = {}  # blocks that were written since the last look
         self._behind = WriteBehind(self._store, shared or HeldBytes())
         self._pulse = asyncio.Event()
         self._error: BaseException | None = None
@@ -126,7 +127,9 @@ class Kept:
         if record.complete:  # looking at thousands of blocks takes seconds in a browser
             self.blocks = dict.fromkeys(range(self.count), b"")
         else:
-            self.blocks = await self._file.blocks()
+            self._noted = {}
+            found = await self._file.blocks()
+            self.blocks = found | self._noted  # what was written while the file was looked at
         self.pulse()
 
     async def check_blocks(self) -> int:
@@ -278,6 +281,8 @@ class Kept:
             await self.wait_for(index)
             if index not in self.blocks:
                 await self._behind.settle()
+            if index not in self.blocks:
+                raise SourceError(f"block {index} of {self.url} came, but is not in the store")
             first = index
             while index in self.blocks and index < first + most:
                 index += 1
@@ -360,7 +365,7 @@ class Kept:
 
     def _note(self, index: int, digest: bytes) -> None:
         self.replaced |= self.blocks.get(index, digest) != digest
-        self.blocks[index] = digest
+        self.blocks[index] = self._noted[index] = digest
 
     async def _write_record(self) -> None:
         record = self.record

@@ -12,8 +12,11 @@ from hostile_server import HostileServer, hostile_server
 
 from webllm_py.errors import CorruptCheckpointError, SourceError, StorageFullError
 from webllm_py.fetch.backends.backend import MemoryBackend, MemoryFile
+from webllm_py.fetch.backends.records import FileRecord
 from webllm_py.fetch.downloads import write_behind
+from webllm_py.fetch.downloads.kept import Kept
 from webllm_py.fetch.downloads.stored import StoredFile
+from webllm_py.fetch.http.url import FileFacts
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_url
 from webllm_py.fetch.source import Chunk
@@ -179,3 +182,23 @@ async def test_a_store_that_takes_no_record(
     await file.close()
     with pytest.raises(SourceError, match="was closed"):
         await file.size()
+
+
+async def test_who_looks_sees_what_is_written_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a block would be neither fetched nor found."""
+    backend, record = SlowBackend(), FileRecord("f", "https://example.org/f", block_bytes=BLOCK)
+    kept = Kept(backend, "model", record)
+    await kept.begin(FileFacts(2 * BLOCK), ranges=True)
+    blocks = kept.file.blocks
+
+    async def slowly() -> dict[int, bytes]:
+        found = await blocks()
+        backend.may_write.set()
+        await kept.settle()
+        return found
+
+    monkeypatch.setattr(kept.file, "blocks", slowly)
+    await kept.write(0, memoryview(FILE[:BLOCK]))
+    await kept.look()
+    assert list(kept.blocks) == [0] and kept.missing() == [1]
+    await kept.close_file()
