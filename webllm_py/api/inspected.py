@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
+
+from webllm_py.api.records import OPTIONAL, Record
 
 __all__ = ["NOT_INSPECTED", "Inspected"]
 
 
-class Inspected(NamedTuple):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Inspected(Record):
     """Of the tokens of a prompt and of the answer that followed it, in float32.
 
     Attributes:
@@ -18,9 +22,9 @@ class Inspected(NamedTuple):
             that have attention.
     """
 
-    token_ids: list[int] | None = None
-    hidden_states: Any = None
-    attentions: Any = None
+    token_ids: list[int] | None = field(default=None, metadata=OPTIONAL)
+    hidden_states: Any = field(default=None, metadata=OPTIONAL)
+    attentions: Any = field(default=None, metadata=OPTIONAL)
 
 
 NOT_INSPECTED = Inspected()

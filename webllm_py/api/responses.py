@@ -12,8 +12,9 @@ import json
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
+from webllm_py.api.inspected import Inspected
 from webllm_py.api.logprobs import ChoiceLogprobs, CompletionLogprobs
 from webllm_py.api.records import OPTIONAL, Record
 from webllm_py.api.timings import Extra, Timings
@@ -145,16 +146,13 @@ class ChatCompletionMessage(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class Choice(Record):
+class Choice(Inspected):
     """One of the ``n`` answers."""
 
     finish_reason: FinishReason
     index: int
     message: ChatCompletionMessage
     logprobs: ChoiceLogprobs | None = None
-    token_ids: list[int] | None = field(default=None, metadata=OPTIONAL)
-    hidden_states: Any = field(default=None, metadata=OPTIONAL)
-    attentions: Any = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,16 +184,13 @@ class ChoiceDelta(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class ChunkChoice(Record):
+class ChunkChoice(Inspected):
     """The piece of one of the ``n`` answers."""
 
     delta: ChoiceDelta
     index: int
     finish_reason: FinishReason | None = None
     logprobs: ChoiceLogprobs | None = None
-    token_ids: list[int] | None = field(default=None, metadata=OPTIONAL)
-    hidden_states: Any = field(default=None, metadata=OPTIONAL)
-    attentions: Any = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,16 +207,13 @@ class ChatCompletionChunk(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class CompletionChoice(Record):
+class CompletionChoice(Inspected):
     """One of the ``n`` texts, or its next piece; a piece that is not the last has no reason."""
 
     finish_reason: FinishReason | None
     index: int
     text: str
     logprobs: CompletionLogprobs | None = None
-    token_ids: list[int] | None = field(default=None, metadata=OPTIONAL)
-    hidden_states: Any = field(default=None, metadata=OPTIONAL)
-    attentions: Any = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)

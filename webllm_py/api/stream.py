@@ -112,7 +112,7 @@ class ChatResponses:
         ending = self._deltas.pop(index)
         pieces = self._pieces(index, ending, ending.end())
         reason = reason_of(reason, called=ending.calls > 0)
-        last = ChunkChoice(ChoiceDelta(), index, reason, ending.logprobs(), *inspected)
+        last = ChunkChoice(ChoiceDelta(), index, reason, ending.logprobs(), **inspected)
         return [*pieces, self._chunk(last)]
 
     def _pieces(
@@ -144,7 +144,7 @@ class ChatResponses:
             tool_calls=calls or None,
         )
         reason = reason_of(reason, called=bool(calls))
-        return Choice(reason, index, message, chat_logprobs(scores), *inspected)
+        return Choice(reason, index, message, chat_logprobs(scores), **inspected)
 
     def _chunk(self, *choices: ChunkChoice, usage: Usage | None = None) -> ChatCompletionChunk:
         return ChatCompletionChunk(self.id, list(choices), self.created, self._model, usage=usage)
@@ -212,7 +212,7 @@ class CompletionResponses:
     def finish(
         self, index: int, reason: FinishReason, inspected: Inspected = NOT_INSPECTED
     ) -> list[Completion]:
-        return [self._completion([CompletionChoice(reason, index, "", None, *inspected)])]
+        return [self._completion([CompletionChoice(reason, index, "", **inspected)])]
 
     def usage(self, usage: Usage) -> Completion:
         return self._completion([], usage)
@@ -221,7 +221,7 @@ class CompletionResponses:
         return self._completion(
             [
                 CompletionChoice(
-                    one.reason, index, one.text, completion_logprobs(one.scores), *one.inspected
+                    one.reason, index, one.text, completion_logprobs(one.scores), **one.inspected
                 )
                 for index, one in enumerate(choices)
             ],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 from webllm_py.api.checks import fail
 from webllm_py.api.inspected import NOT_INSPECTED, Inspected
@@ -17,9 +18,17 @@ if TYPE_CHECKING:
     from webllm_py.engine.prompts import Prompt
     from webllm_py.models.config import ModelConfig
     from webllm_py.runtime.executor import Executor
+    from webllm_py.runtime.inspection.inspector import Found, Wanted
     from webllm_py.runtime.kv.pages import Mix
 
-__all__ = ["attending", "check_inspected", "check_size", "inspected", "longest_inspected"]
+__all__ = [
+    "arrays_of",
+    "attending",
+    "check_inspected",
+    "check_size",
+    "inspected",
+    "longest_inspected",
+]
 
 # Of what one call returns.
 MOST_BYTES = 1 << 30
@@ -47,12 +56,7 @@ def check_size(
     Raises:
         RequestError: naming ``param``.
     """
-    total = 0
-    for shape in shapes:
-        elements = copies
-        for length in shape:
-            elements *= length
-        total += 4 * elements
+    total = 4 * copies * sum(map(prod, shapes))
     if total > MOST_BYTES:
         raise RequestError(
             f"that would return {total >> 20:,} MiB, and {MOST_BYTES >> 20:,} are the most; "
@@ -61,16 +65,19 @@ def check_size(
         )
 
 
-def shapes_of(
-    request: GenerationRequest, config: ModelConfig, tokens: int
-) -> dict[str, tuple[int, ...]]:
-    """The arrays that a request wants of so many tokens."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    if request.return_hidden_states:
-        shapes["hidden_states"] = (config.n_layers + 1, tokens, config.hidden_size)
-    if request.return_attentions:
-        shapes["attentions"] = (len(attending(config)), config.n_heads, tokens, tokens)
-    return shapes
+def wanted_of(request: GenerationRequest, config: ModelConfig) -> Wanted:
+    """What a request wants."""
+    from webllm_py.runtime.inspection.inspector import Wanted  # a page's snapshot is small
+
+    return Wanted(
+        hidden_states=request.return_hidden_states,
+        attentions=attending(config) if request.return_attentions else (),
+    )
+
+
+def arrays_of(found: Found, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """What was found, as arrays."""
+    return {name: shaped(getattr(found, name), *shape) for name, shape in shapes.items()}
 
 
 def check_inspected(
@@ -87,7 +94,7 @@ def check_inspected(
     param = "return_attentions" if request.return_attentions else "return_hidden_states"
     if any(prompt.images for prompt in prompts):
         fail(param, "is not done of a prompt with images.")
-    limit = longest_inspected(executor)
+    limit, config = longest_inspected(executor), executor.model.config
     for prompt in prompts:
         room = executor.context_length - len(prompt.tokens)
         longest = room if request.max_tokens is None else min(room, request.max_tokens)
@@ -98,7 +105,7 @@ def check_inspected(
                 f"may have {tokens:,}; ask for fewer max_tokens",
                 param=param,
             )
-        shapes = shapes_of(request, executor.model.config, tokens).values()
+        shapes = wanted_of(request, config).shapes(config, tokens).values()
         choices = request.n * len(prompts)
         check_size(shapes, param, "ask for fewer max_tokens or choices", choices)
 
@@ -111,16 +118,12 @@ async def inspected(
     adapters: Mix,
 ) -> Inspected:
     """What a request wants of these tokens; nothing once it is interrupted."""
-    from webllm_py.runtime.inspection.inspector import Wanted, inspect  # a page's snapshot is small
+    from webllm_py.runtime.inspection.inspector import inspect  # see above
 
     config = executor.model.config
-    wanted = Wanted(
-        hidden_states=request.return_hidden_states,
-        attentions=attending(config) if request.return_attentions else (),
-    )
+    wanted = wanted_of(request, config)
     found = await inspect(executor, tokens, wanted, interrupted, adapters)
     if found is None:
         return NOT_INSPECTED
-    shapes = shapes_of(request, config, len(tokens))
-    arrays = {name: shaped(getattr(found, name), *shape) for name, shape in shapes.items()}
-    return Inspected([*tokens], **arrays)
+    arrays = arrays_of(found, wanted.shapes(config, len(tokens)))
+    return Inspected(token_ids=[*tokens], **arrays)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.api import AdapterChoice, adapter_choice
 from webllm_py.arrays import floats, shaped
-from webllm_py.engine.inspected import attending, check_size, longest_inspected
+from webllm_py.engine.inspected import arrays_of, attending, check_size, longest_inspected
 from webllm_py.errors import ContextLengthError, RequestError
 from webllm_py.runtime.inspection.logits import all_logits
 from webllm_py.runtime.kv.pages import Mix
@@ -47,9 +47,9 @@ class Inspection:
 
     tokens: list[int]
     layers: list[int]
-    hidden_states: Any
-    attentions: Any
-    logits: Any
+    hidden_states: Any = None
+    attentions: Any = None
+    logits: Any = None
 
 
 class OpenBox:
@@ -128,33 +128,17 @@ class OpenBox:
         tokens = self.check_ids(ids, "an inspection")
         config = self.loaded.executor.model.config
         seen = self._attending(layers) if output_attentions else []
-        shapes = {
-            "hidden_states": (config.n_layers + 1, len(tokens), config.hidden_size),
-            "attentions": (len(seen), config.n_heads, len(tokens), len(tokens)),
-            "logits": (len(tokens), config.vocab_size),
-        }
-        asked = {
-            "hidden_states": output_hidden_states,
-            "attentions": bool(seen),
-            "logits": output_logits,
-        }
-        check_size([shape for name, shape in shapes.items() if asked[name]], "ids", FEWER)
         called = whole_numbers(hooks or (), config.n_layers, "hooks")
-        found = await self._inspected(
-            tokens,
-            Wanted(
-                hidden_states=output_hidden_states,
-                logits=output_logits,
-                attentions=seen,
-                hooks={layer: called_with_rows((hooks or {})[layer]) for layer in called},
-            ),
-            adapters,
+        wanted = Wanted(
+            hidden_states=output_hidden_states,
+            logits=output_logits,
+            attentions=seen,
+            hooks={layer: called_with_rows((hooks or {})[layer]) for layer in called},
         )
-        arrays = {
-            name: shaped(getattr(found, name), *shape) if asked[name] else None
-            for name, shape in shapes.items()
-        }
-        return Inspection(tokens, seen, **arrays)
+        shapes = wanted.shapes(config, len(tokens))
+        check_size(shapes.values(), "ids", FEWER)
+        found = await self._inspected(tokens, wanted, adapters)
+        return Inspection(tokens, seen, **arrays_of(found, shapes))
 
     def check_ids(self, ids: Sequence[int] | str, what: str) -> list[int]:
         """The token ids of a pass in float32: given so, or as a text.

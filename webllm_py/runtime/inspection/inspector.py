@@ -11,11 +11,13 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from typing import Any, TypeAlias
 
 from webllm_py.gpu.device import Buffer, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
+from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
 from webllm_py.models.step import consecutive
 from webllm_py.runtime.executor import Executor
@@ -46,17 +48,30 @@ class Wanted:
     positions: Sequence[int] = ()
     hooks: Mapping[int, Hook] = field(default_factory=dict)
 
+    def shapes(self, config: ModelConfig, tokens: int) -> dict[str, tuple[int, ...]]:
+        """Those of what is wanted of so many tokens, by the names that ``Found`` has for it."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.hidden_states:
+            shapes["hidden_states"] = (config.n_layers + 1, tokens, config.hidden_size)
+        if self.attentions:
+            shapes["attentions"] = (len(self.attentions), config.n_heads, tokens, tokens)
+        if self.logits:
+            shapes["logits"] = (tokens, config.vocab_size)
+        if self.lens:
+            shapes["lens"] = (len(self.lens), len(self.positions), config.vocab_size)
+        return shapes
+
 
 @dataclass
 class Found:
     """float32, row-major: hidden_states (layers + 1, tokens, hidden), the last one normed;
     attentions (layers looked at, heads, tokens, tokens); logits (tokens, vocab); lens (states
-    looked at, positions, vocab)."""
+    looked at, positions, vocab). Empty where it is not wanted."""
 
-    hidden_states: bytearray
-    attentions: bytearray
-    logits: bytearray
-    lens: bytearray
+    hidden_states: bytearray = field(default_factory=bytearray)
+    attentions: bytearray = field(default_factory=bytearray)
+    logits: bytearray = field(default_factory=bytearray)
+    lens: bytearray = field(default_factory=bytearray)
 
 
 async def inspect(
@@ -116,13 +131,8 @@ class Inspector:
             self.weights = scratch.create("attention weights", seen)
         self.others: dict[str, Any] = {"kv": kv, "logits": self.logits, "seen_keys": length}
         self.plans: dict[str | int, Plan] = {}
-        states = config.n_layers + 1 if wanted.hidden_states else 0
-        self.found = Found(
-            bytearray(4 * states * length * config.hidden_size),
-            bytearray(4 * len(wanted.attentions) * config.n_heads * length * length),
-            bytearray(4 * length * config.vocab_size if wanted.logits else 0),
-            bytearray(4 * len(wanted.lens) * len(wanted.positions) * config.vocab_size),
-        )
+        shapes = wanted.shapes(config, length)
+        self.found = Found(**{name: bytearray(4 * prod(of)) for name, of in shapes.items()})
 
     async def prepare(self) -> None:
         """Record every layer."""
