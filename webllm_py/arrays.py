@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import sys
 from array import array
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["floats", "in_base64", "shaped"]
+__all__ = ["base64_of", "floats", "in_base64", "shaped"]
 
 
 def shaped(data: bytearray, *shape: int) -> Any:
@@ -21,8 +22,17 @@ def shaped(data: bytearray, *shape: int) -> Any:
 
 def in_base64(values: Any) -> dict[str, Any]:
     """A float32 array for JSON: its dtype, shape, and bytes, row-major and little-endian."""
-    data = base64.b64encode(values.tobytes()).decode("ascii")
-    return {"dtype": "float32", "shape": [*values.shape], "base64": data}
+    return {"dtype": "float32", "shape": [*values.shape], "base64": base64_of(values)}
+
+
+def base64_of(values: Any) -> str:
+    """The bytes of float32 numbers, little-endian, as OpenAI sends them."""
+    data = values.tobytes()
+    if sys.byteorder == "big":
+        swapped = array("f", data)
+        swapped.byteswap()
+        data = swapped.tobytes()
+    return base64.b64encode(data).decode("ascii")
 
 
 def floats(values: Any) -> array[float]:

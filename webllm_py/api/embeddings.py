@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import math
-import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from webllm_py.api.checks import fail, integer, one_of, text
 from webllm_py.api.fields import CHAT_FIELDS, COMPLETION_FIELDS, EMBEDDING_FIELDS, request_fields
 from webllm_py.api.inputs import texts_or_token_ids
 from webllm_py.api.records import Record
+from webllm_py.arrays import base64_of
 
 __all__ = [
     "CreateEmbeddingResponse",
@@ -113,7 +112,7 @@ class EmbeddingRequest:
         ]
         return CreateEmbeddingResponse(
             data=[
-                Embedding(encoded(v) if self.encoding_format == "base64" else v.tolist(), index)
+                Embedding(base64_of(v) if self.encoding_format == "base64" else v.tolist(), index)
                 for index, v in enumerate(cut)
             ],
             model=self.model or model,
@@ -158,11 +157,3 @@ def shortened(vector: array[float], size: int, normalized: bool) -> array[float]
     part = vector[:size]
     length = math.sqrt(math.fsum(x * x for x in part)) if normalized else 1.0
     return array("f", [x / length for x in part]) if length > 0 else part
-
-
-def encoded(vector: array[float]) -> str:
-    """The bytes of a vector in base64, as OpenAI sends them."""
-    if sys.byteorder == "big":
-        vector = vector[:]
-        vector.byteswap()
-    return base64.b64encode(vector.tobytes()).decode()
