@@ -54,7 +54,6 @@ class Kept:
         self.replaced = False
         self._expected = record.sha256
         self._file: KeptFile | None = None
-        self._noted: dict[int, bytes] = {}  # blocks that were written since the last look
         self._behind = WriteBehind(self._store, shared or HeldBytes())
         self._pulse = asyncio.Event()
         self._error: BaseException | None = None
@@ -127,9 +126,10 @@ class Kept:
         if record.complete:  # looking at thousands of blocks takes seconds in a browser
             self.blocks = dict.fromkeys(range(self.count), b"")
         else:
-            self._noted = {}
+            known = dict(self.blocks)
             found = await self._file.blocks()
-            self.blocks = found | self._noted  # what was written while the file was looked at
+            # What was written while the file was looked at need not be among them.
+            self.blocks = found | dict(self.blocks.items() - known.items())
         self.pulse()
 
     async def check_blocks(self) -> int:
@@ -365,7 +365,7 @@ class Kept:
 
     def _note(self, index: int, digest: bytes) -> None:
         self.replaced |= self.blocks.get(index, digest) != digest
-        self.blocks[index] = self._noted[index] = digest
+        self.blocks[index] = digest
 
     async def _write_record(self) -> None:
         record = self.record
