@@ -24,7 +24,13 @@ from urllib.parse import quote, unquote
 
 from webllm_py.errors import SourceError
 from webllm_py.fetch.backends.backend import Held, Room, block_range
-from webllm_py.fetch.files.disk import in_thread, named_errors, open_for_update, taken
+from webllm_py.fetch.files.disk import (
+    in_thread,
+    named_errors,
+    open_for_update,
+    replace_text,
+    taken,
+)
 from webllm_py.fetch.files.file_lock import FileLock, is_at, lock_file
 from webllm_py.fetch.files.local import THREAD_FROM
 from webllm_py.fetch.source import Chunk
@@ -65,16 +71,10 @@ class FolderBackend:
                 return None
 
     async def write_record(self, model: str, file: str, text: str) -> None:
-        """See ``Backend``. Another process reads the old text or the new one, never a part."""
+        """See ``Backend``."""
         path = self._record(model, file)
-        part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
         with named_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                part.write_text(text, "utf-8")
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            replace_text(path, text)
 
     async def open(
         self, model: str, file: str, size: int, block_bytes: int, *, complete: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -12,7 +13,7 @@ from typing import BinaryIO, TypeVar
 from webllm_py.errors import SourceError, StorageFullError
 from webllm_py.fetch.files.local import HAS_THREADS
 
-__all__ = ["in_thread", "named_errors", "open_for_update", "taken"]
+__all__ = ["in_thread", "named_errors", "open_for_update", "replace_text", "taken"]
 
 Result = TypeVar("Result")
 NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
@@ -21,6 +22,18 @@ NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
 def open_for_update(path: Path) -> BinaryIO:
     """A file to read and write anywhere, made if there is none; what it holds stays."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)), "r+b")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file, in a folder that is made if there is none. Another process reads the old text
+    or the new one, never a part."""
+    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        part.write_text(text, "utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def taken(path: Path) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from webllm_py.errors import SourceError
+from webllm_py.fetch.files.disk import replace_text
 
 __all__ = ["FolderStore", "TextStore", "open_store", "user_cache_folder"]
 
@@ -47,16 +48,10 @@ class FolderStore:
             raise SourceError(f"{path} cannot be read: {error}") from error
 
     async def write(self, name: str, text: str) -> None:
-        """See ``TextStore``. Another process reads the old text or the new one, never a part."""
+        """See ``TextStore``."""
         path = self.folder / name
-        part = path.with_name(f"{name}.{os.getpid()}.part")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                part.write_text(text, "utf-8")
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            replace_text(path, text)
         except OSError as error:
             raise SourceError(f"{path} cannot be written: {error}") from error
 
