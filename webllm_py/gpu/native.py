@@ -177,11 +177,16 @@ class NativeDevice:
 
     def read(self, buffer: Buffer, offset: int, size: int) -> Awaitable[bytes]:
         with self._named_errors(f"a read-back of {size:,} bytes"):
-            staging = self._reads.staging(size)
-            encoder = self._device.create_command_encoder()
-            encoder.copy_buffer_to_buffer(buffer.handle, offset, staging, 0, size)
-            self._submit(encoder)
-            return self._reads.wait(staging)
+            return self._read_behind(self._device.create_command_encoder(), buffer, offset, size)
+
+    def _read_behind(
+        self, encoder: Any, buffer: Buffer, offset: int, size: int
+    ) -> Awaitable[bytes]:
+        """Submit what was encoded, and read bytes as they are then."""
+        staging = self._reads.staging(size)
+        encoder.copy_buffer_to_buffer(buffer.handle, offset, staging, 0, size)
+        self._submit(encoder)
+        return self._reads.wait(staging)
 
     def copy(self, source: Buffer, target: Buffer, size: int) -> None:
         with self._named_errors("a copy"):
@@ -262,11 +267,7 @@ class NativeDevice:
         last = (times - 1) % MOST_A_SUBMIT + 1
         self.replay(plan, times - last)
         with self._named_errors(f"the plan '{plan.label}' and reading {size:,} bytes"):
-            encoder = self._encoded(plan, last)
-            staging = self._reads.staging(size)
-            encoder.copy_buffer_to_buffer(buffer.handle, offset, staging, 0, size)
-            self._submit(encoder)
-            return self._reads.wait(staging)
+            return self._read_behind(self._encoded(plan, last), buffer, offset, size)
 
     def _encoded(self, plan: Plan, times: int) -> Any:
         encoder = self._device.create_command_encoder()
