@@ -1,5 +1,5 @@
-// gemv.wgsl of a weight with adapters whose first half lora_shrink.wgsl has made: as in the kernels of
-// more rows, see linear/finish_lora.wgsl.
+// gemv.wgsl without what lora/parts.wgsl does: of a weight without adapters, or of one whose first half
+// lora_shrink.wgsl has made, as in the kernels of more rows. lora_share is linear/finish_lora.wgsl's.
 
 struct LowNothing {
   nothing: f32,

@@ -23,7 +23,7 @@ from webllm_py.gpu.kernels import Kernel, Variant, compose
 ROOT = Path(__file__).resolve().parents[2]
 Arrays = Mapping[str, np.ndarray]
 # What a GEMV takes its row from, and that there are no adapters.
-ROW = {"source": "source/row", "low": "lora/none", "ahead": "lora/not_ahead"}
+ROW = {"source": "source/row", "low": "lora/not_parts", "ahead": "lora/not_ahead"}
 
 
 class Runner(Protocol):

@@ -101,7 +101,7 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
                 "epilogue": "epilogue/residual",
                 "finish": "linear/finish",
                 "source": "source/splits",
-                "low": "lora/none",
+                "low": "lora/not_parts",
                 "ahead": "lora/not_ahead",
             },
             UNITS=weight.shape[1] // 8,

@@ -124,7 +124,7 @@ async def test_expand(
         sizes |= {"K": k, "NORM": True, "EPS": 1e-5}
     words = {"quant": f"quant/{fmt}", "epilogue": "epilogue/store", "finish": "linear/finish_lora"}
     if name == "gemv":
-        words |= {"source": "source/row", "low": "lora/shrunk", "ahead": "lora/not_ahead"}
+        words |= {"source": "source/row", "low": "lora/not_parts", "ahead": "lora/not_ahead"}
     made = kernel(name, snippets=words, **sizes, **SHAPES[name])
     out = await runner.run(
         made,

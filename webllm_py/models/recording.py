@@ -117,7 +117,7 @@ class Recording:
             sources = {"x": target}
         words = {"epilogue": f"epilogue/{epilogue}", "finish": "linear/finish"}
         if self.rows == 1:
-            words |= {"source": "source/row", "low": "lora/none", "ahead": "lora/not_ahead"}
+            words |= {"source": "source/row", "low": "lora/not_parts", "ahead": "lora/not_ahead"}
         if low:
             vectors = low.buffer
             words |= {"finish": "linear/finish_lora"}
@@ -129,7 +129,6 @@ class Recording:
                 self.dispatches[-1] = ahead.made_by(self.dispatches[-1])
             elif not dot4:
                 self.shrink(low, matrix, row, norm=in_kernel)
-                words |= {"low": "lora/shrunk"} if self.rows == 1 else {}
         shared = {**words, **(snippets or {})}
         if vector and vector.biases:
             constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}

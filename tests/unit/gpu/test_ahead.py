@@ -34,7 +34,7 @@ def gemv(row: Buffer, epilogue: str = "residual", **constants: Any) -> Dispatch:
     sizes = {"LANES": 16, "GROUPS": 2, "QUADS": 1, "UNROLL": 1, "THREADS": 32, "UNITS": 8, "K": 64}
     sizes |= {"N": COLUMNS, "SLICE": COLUMNS, "Y_STRIDE": COLUMNS, **constants}
     words = {"quant": "quant/q4_0", "epilogue": f"epilogue/{epilogue}", "finish": "linear/finish"}
-    words |= {"source": "source/row", "low": "lora/none", "ahead": "lora/not_ahead"}
+    words |= {"source": "source/row", "low": "lora/not_parts", "ahead": "lora/not_ahead"}
     buffers = dict.fromkeys(("x", "quants", "scales", "vectors", "y"), row)
     return Dispatch(kernel("gemv", snippets=words, **sizes), buffers, (16, 2, 1))
 
