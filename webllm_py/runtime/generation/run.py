@@ -156,10 +156,9 @@ class Run:
         """Submit up to ``most`` more steps and the read-back of their tokens."""
         slot = self.issued % RING
         count = min(most, self.limit - self.issued, RING - slot)
+        # Which kernels compute a step is the same however many it is of.
         if (left := self.executor.fused_keys - self.keys + 1) > 0:
-            count = min(
-                count, left
-            )  # which kernels compute a step is the same however many it is of
+            count = min(count, left)
         await self.reserve(count)
         self.replay(await self.decoder.step(len(self.active), self.keys + count - 1), count)
 
