@@ -51,7 +51,7 @@ const timed = async (times, wait) => {
 def measuring(dist: Path) -> Iterator[TestSite]:
     """A page that measures, and POSTs what it found to /found."""
     sources = {
-        f"/{name}": (ROOT / "webllm_py" / "gpu" / name).read_bytes()
+        f"/{name}": (ROOT / "webllm_py" / "gpu" / "browser" / name).read_bytes()
         for name in ("replay.js", "host_clock.js", "nudge.js", "readbacks.js", "shaders.js")
     }
     served = TestSite(dist, {**sources, "/measure.html": PAGE, "/measure.js": MEASURE})

@@ -93,7 +93,7 @@ class ChromiumRunner:
 
     def __init__(self, driver: Any):
         self.driver = driver
-        sources = [(ROOT / "webllm_py/gpu" / name).read_text("utf-8") for name in SCRIPTS]
+        sources = [(ROOT / "webllm_py/gpu/browser" / name).read_text("utf-8") for name in SCRIPTS]
         about = driver.execute_async_script(OPEN, *sources)
         if isinstance(about, str):
             raise RuntimeError(about)

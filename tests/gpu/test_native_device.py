@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from webllm_py.errors import DeviceError, DeviceLostError, GPUOutOfMemoryError, NoAdapterError
-from webllm_py.gpu import readbacks
 from webllm_py.gpu.device import POOLED_BYTES, Dispatch, Plan
 from webllm_py.gpu.kernels import kernel
 
@@ -18,7 +17,7 @@ wgpu = pytest.importorskip("wgpu")
 
 from wgpu.backends import wgpu_native  # noqa: E402
 
-from webllm_py.gpu.native import NativeDevice, open_native  # noqa: E402
+from webllm_py.gpu.native import NativeDevice, open_native, readbacks  # noqa: E402
 
 LOST = "Validation Error\n\nCaused by:\n  Parent device is lost"
 NO_MEMORY = "Validation Error\n\nCaused by:\n  Not enough memory left."

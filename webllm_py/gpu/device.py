@@ -1,6 +1,6 @@
 """The GPU as the rest of the package sees it: about ten methods, two implementations.
 
-``gpu/browser.py`` speaks to the browser's own WebGPU, ``gpu/native.py`` to wgpu-py. Work is
+``gpu/browser`` speaks to the browser's own WebGPU, ``gpu/native`` to wgpu-py. Work is
 described as data (``Dispatch``), recorded once into a ``Plan``, and replayed many times; nothing is
 created while decoding.
 """
@@ -32,9 +32,9 @@ __all__ = [
 # Staging buffers of read-backs are kept for the next one up to this size.
 POOLED_BYTES = 1 << 20
 PACKED_DOTS = "packed_4x8_integer_dot_product"
-"""Among an adapter's features: what its compiler knows dot products of 4 bytes by."""
+"""Among an adapter's features: WGSL's integer dot products of 4 packed bytes."""
 SUBGROUP_MATRICES = "chromium-experimental-subgroup-matrix"
-"""Among an adapter's features: that subgroups multiply matrices."""
+"""Among an adapter's features: matrix products of whole subgroups."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class AdapterInfo:
 
     Attributes:
         driver: its name and version, where they are told.
-        features: WebGPU's, and of the language's own ``PACKED_DOTS``.
-        nudged: whether empty work is submitted while something waits for the GPU, because waiting
-            takes long without (see ``nudge.js``).
+        features: WebGPU's, and of WGSL's language features ``PACKED_DOTS``.
+        nudged: whether empty work is submitted while something waits for the GPU: in some browsers
+            waiting takes long without it (see ``browser/nudge.js``).
     """
 
     name: str
@@ -85,9 +85,13 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False)
 class Dispatch:
-    """One kernel launch: the kernel, a buffer for each of its bindings by name, the groups.
+    """One kernel launch.
 
-    ``label`` says what it works on, for people: a matrix's name.
+    Attributes:
+        kernel: what runs.
+        buffers: a buffer for each of the kernel's bindings, by name.
+        groups: workgroup counts along x, y and z.
+        label: what it works on, for profiles: a matrix's name.
     """
 
     kernel: Kernel
@@ -175,22 +179,23 @@ class Device(Protocol):
         """Forget a plan that will not be replayed again."""
 
     def replay(self, plan: Plan, times: int = 1) -> None:
-        """Submit the plan so many times, one command buffer each, without waiting."""
+        """Queue the plan ``times`` times over without waiting, a few times in each submit."""
 
     def replay_and_read(
         self, plan: Plan, times: int, buffer: Buffer, offset: int, size: int
     ) -> Awaitable[bytes]:
-        """``replay`` and then ``read``, for less than the two take the host."""
+        """``replay`` and then ``read``, in less time of the host than the two calls take."""
 
     def replay_in_parts(self, plan: Plan) -> None:
-        """Submit the plan once; in a browser in several command buffers, between which it tells of
+        """Queue the plan once. In a browser this takes several submits: between them it tells of
         read-backs that have come."""
 
     async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
         """Run the plan once, each dispatch in a pass of its own; the seconds that each took.
 
-        With ``repeats``, each runs so many times in its pass, and the time is that of one: for
-        devices that round times. What is added to or advanced in place is then wrong.
+        Args:
+            repeats: how many times each dispatch runs within its pass; the time is that of one.
+                For devices that round times. What kernels add to or advance in place is then wrong.
 
         Raises:
             DeviceError: the device has no timestamps ("timestamp-query" in ``info.features``), or
@@ -207,12 +212,12 @@ class Device(Protocol):
     def host_clock(self) -> AbstractAsyncContextManager[Callable[[], float]]:
         """A clock, in seconds, that runs only while the event loop's thread is at work.
 
-        Natively that is the thread's CPU time. A browser does not tell it: there it is the time
-        from the beginning to the end of every callback of the event loop, Python with all the
-        JavaScript that it calls, and of what JavaScript does for this device by itself when a
-        read-back is there. Awaiting costs nothing, on neither. What the browser does between
-        callbacks, to begin them, is not seen; a submit that waits for room, as with a GPU that is
-        far behind, or another process that has the processor meanwhile, is.
+        Natively it is the thread's CPU time. A browser does not tell that: there it is the wall
+        time of every callback of the event loop, Python with all the JavaScript that it calls, and
+        of the JavaScript that handles this device's read-backs. Time spent awaiting counts on
+        neither. In a browser, what it does between callbacks is not counted either, but a submit
+        that waits for a GPU that is far behind is, and so is time that the system gives to other
+        processes.
         """
 
     async def idle(self) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from webllm_py.engine import UNLOADED
-from webllm_py.errors import CannotSuspendError, EngineClosedError
+from webllm_py.errors import EngineClosedError
 
 __all__ = ["Runner", "new_runner"]
 
@@ -24,7 +24,11 @@ def new_runner() -> Runner:
     Raises:
         CannotSuspendError: in a browser that cannot make Python wait.
     """
-    return SuspendingRunner() if sys.platform == "emscripten" else ThreadRunner()
+    if sys.platform == "emscripten":
+        from webllm_py.sync.browser import SuspendingRunner
+
+        return SuspendingRunner()
+    return ThreadRunner()
 
 
 class Runner(Protocol):
@@ -87,33 +91,3 @@ async def others_ended() -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.gather(*others, return_exceptions=True)
     await asyncio.get_running_loop().shutdown_default_executor()
-
-
-class SuspendingRunner:
-    """The browser's event loop, on which Python suspends.
-
-    Raises:
-        CannotSuspendError: it cannot.
-    """
-
-    def __init__(self) -> None:
-        from webllm_py.gpu.browser import can_suspend
-
-        if not can_suspend():
-            raise CannotSuspendError(
-                "Python cannot wait here without an await: this browser has no JavaScript Promise "
-                "Integration, or Python was not entered by runPythonAsync. Use `await "
-                "webllm_py.load(...)` and its engine instead"
-            )
-
-    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        from webllm_py.gpu.browser import suspend
-
-        result: ResultT = suspend(work)
-        return result
-
-    def forget(self, work: Coroutine[Any, Any, Any]) -> None:
-        asyncio.ensure_future(work)  # noqa: RUF006 - the browser's loop keeps it
-
-    def close(self) -> None:
-        pass

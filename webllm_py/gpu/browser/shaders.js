@@ -1,4 +1,4 @@
-// Compiles kernels for replay.js. One expression, as that is: the class.
+// Compiles kernels for replay.js. The text is one expression: the class.
 (() => {
   // The compiler's lines, each with the source around it.
   function explain(messages, text) {
@@ -14,7 +14,7 @@
   }
 
   return class Shaders {
-    // `throwIfLost`: says whether the device is lost, and why.
+    // `throwIfLost`: throws why the device is lost, if it is.
     constructor(device, throwIfLost) {
       this.device = device;
       this.throwIfLost = throwIfLost;

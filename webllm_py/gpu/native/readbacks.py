@@ -1,4 +1,4 @@
-"""Read-backs over wgpu-py: staging buffers kept for reuse, and an end for every one that waits."""
+"""Read-backs over wgpu-py: staging buffers are reused, and none waits for a lost device."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ class ReadBacks:
     """The read-backs of one device.
 
     Args:
-        make_staging: a new buffer of so many bytes that can be copied to and mapped.
-        pulse: does nothing on the device; raises a ``DeviceError`` if it is lost.
-        named_errors: turns errors of wgpu that are raised inside into ``DeviceError``.
+        make_staging: creates a buffer of that many bytes that can be copied to and mapped.
+        pulse: has the device do nothing; raises a ``DeviceError`` if it is lost.
+        translating: see ``ErrorTranslator``.
     """
 
     def __init__(
         self,
         make_staging: Callable[[int], Any],
         pulse: Callable[[], None],
-        named_errors: Callable[[str], AbstractContextManager[None]],
+        translating: Callable[[str], AbstractContextManager[None]],
     ):
         self._make_staging = make_staging
         self._pulse = pulse
-        self._named_errors = named_errors
+        self._translating = translating
         self._pools: defaultdict[int, list[Any]] = defaultdict(list)
         self._waiting: set[asyncio.Future[bytes]] = set()
         self._watched_by: asyncio.AbstractEventLoop | None = None
 
     def staging(self, size: int) -> Any:
-        """A staging buffer to copy to and then to ``wait`` for."""
+        """A staging buffer of ``size`` bytes to copy to, and then to ``wait`` for."""
         pool = self._pools[size]
         return pool.pop() if pool else self._make_staging(size)
 
@@ -63,7 +63,7 @@ class ReadBacks:
         return reading
 
     def fail(self, error: DeviceError) -> None:
-        """End everything that waits with this error."""
+        """Fail every read-back that waits."""
         for reading in tuple(self._waiting):
             self._end(reading, error)
 
@@ -77,7 +77,7 @@ class ReadBacks:
     def _take(self, staging: Any, reading: asyncio.Future[bytes]) -> None:
         try:
             self._pulse()
-            with self._named_errors("a read-back"):
+            with self._translating("a read-back"):
                 data = bytes(staging.read_mapped(copy=False))
                 staging.unmap()
         except DeviceError as error:
@@ -105,7 +105,7 @@ class ReadBacks:
             reading.set_exception(error)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """While something waits, see whether the device lives: a lost one may end no mapping."""
+        """Look for a lost device while a read-back waits: its mappings may never end."""
         if not self._waiting:
             self._watched_by = None
             return
@@ -119,6 +119,8 @@ class ReadBacks:
 
 
 def forget(catcher: Any) -> None:
-    """Let go of what waits for a failure that can come no more: wgpu-py (0.32) would keep it, and
-    the bytes that were read, as long as the process lives."""
+    """Drop an error callback that can no longer be called.
+
+    wgpu-py (0.32) would keep it, and with it the bytes that were read, until the process ends.
+    """
     getattr(catcher, "_UNRESOLVED", set()).discard(catcher)

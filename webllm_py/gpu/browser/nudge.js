@@ -1,12 +1,12 @@
-// Makes waiting for the GPU quick in a browser that looks for finished work only at intervals, and at
-// every submit: Firefox takes 100 ms to read four bytes back, and 1 ms while empty submits come along.
-// One expression, as replay.js is: the class.
+// Shortens waits for the GPU in a browser that looks for finished work only every so often and at every
+// submit: Firefox takes 100 ms to read four bytes back, but 1 ms while empty submits are made.
+// The text is one expression: the class.
 (() => {
-  // A read-back that takes longer than PATIENCE, and then no longer than SOON once nudged, was held up (ms).
+  // Nudging helps if a read-back takes longer than PATIENCE, but is there SOON after nudging begins (ms).
   const PATIENCE = 30;
   const SOON = 20;
   const TRIES = 5;
-  const PERIOD = 1;
+  const PERIOD = 1; // ms between empty submits
 
   const delay = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -23,13 +23,13 @@
       });
     }
 
-    // Find out whether it helps. The device must have nothing to do. Where it does not, this takes as
-    // long as two read-backs of four bytes.
+    // Find out whether nudging helps. The device must be idle. Where it does not help, this takes as long as two
+    // read-backs of four bytes.
     async measure() {
       const staging = this.device.createBuffer({ size: 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
       try {
         for (let i = 0; i < TRIES && !this.helps; i++) {
-          await this.readBack(staging); // from here to the browser's next look it is a whole interval
+          await this.readBack(staging); // the browser has just looked: its next look is a whole interval away
           const reading = this.readBack(staging);
           if (await Promise.race([reading.then(() => true), delay(PATIENCE)])) return;
           const since = performance.now();
@@ -49,7 +49,7 @@
       staging.unmap();
     }
 
-    // What the device promised, without delay.
+    // The device's promise, nudged where that helps.
     during(promise) {
       return this.helps ? this.nudging(promise) : promise;
     }

@@ -1,7 +1,7 @@
-// The browser's side of gpu/browser.py: WebGPU objects behind integer ids, plans replayed in one call.
+// What device.py calls: WebGPU objects behind integer ids, plans replayed in one call.
 // The text is one expression (pyodide.code.run_js gives its value): a function of the classes in host_clock.js,
 // nudge.js, readbacks.js and shaders.js.
-// Errors carry a `name` that gpu/browser.py turns into the package's own error.
+// Errors carry a `name` that errors.py turns into the package's own error.
 ((HostClock, Nudge, ReadBacks, Shaders) => {
   const named = (name, message) => Object.assign(new Error(message), { name });
   const LIMITS = [
@@ -12,9 +12,9 @@
     "maxComputeWorkgroupSizeX",
     "maxComputeWorkgroupsPerDimension",
   ];
-  // Replays of a submit: each submit has its price, and the GPU waits for all of it to be written down.
-  const MOST_A_SUBMIT = 4;
-  // Of a plan that is submitted in parts.
+  // Each submit has a fixed cost, but the GPU starts only when all of it is encoded.
+  const REPLAYS_PER_SUBMIT = 4;
+  // Submits of a plan that is replayed in parts.
   const PARTS = 8;
   const FEATURES = ["shader-f16", "subgroups", "timestamp-query", "chromium-experimental-subgroup-matrix"];
   const LANGUAGE_FEATURES = ["packed_4x8_integer_dot_product"];
@@ -114,12 +114,12 @@
       this.submit((encoder) => encoder.clearBuffer(this.buffers.get(id)));
     }
 
-    // What `id` holds after the work queued so far goes to Python, see readbacks.js.
+    // Send Python the bytes of buffer `id` as they are after the work queued so far, see readbacks.js.
     readTelling(number, id, offset, size, keep) {
       this.replayTelling(number, 0, 0, id, offset, size, keep);
     }
 
-    // Replay a plan, and then read: the last submit is that of the reading as well.
+    // Replay a plan, and then read within its last submit.
     replayTelling(number, plan, times, id, offset, size, keep) {
       const staging = this.readBacks.staging(size);
       const copy = (encoder) => encoder.copyBufferToBuffer(this.buffers.get(id), offset, staging, 0, size);
@@ -143,7 +143,7 @@
       return id;
     }
 
-    // Plans that are made of it keep it.
+    // Recorded plans keep using it.
     dropPipeline(id) {
       this.pipelines.delete(id);
     }
@@ -171,17 +171,17 @@
       this.plans.delete(id);
     }
 
-    // `last`: writes more into the last submit.
+    // `last`: encodes more into the last submit.
     replay(id, times, last) {
       this.throwIfLost();
       const steps = this.plans.get(id);
-      for (let left = times; left > 0; left -= MOST_A_SUBMIT) {
-        this.submitSteps(steps, Math.min(MOST_A_SUBMIT, left), left > MOST_A_SUBMIT ? undefined : last);
+      for (let left = times; left > 0; left -= REPLAYS_PER_SUBMIT) {
+        this.submitSteps(steps, Math.min(REPLAYS_PER_SUBMIT, left), left > REPLAYS_PER_SUBMIT ? undefined : last);
       }
     }
 
-    // A browser writes a submit down for the GPU without looking up: what was read back meanwhile it
-    // tells afterwards, and whoever waits for that waits for the writing too.
+    // A browser encodes a submit without interruption, and tells of read-backs that have come meanwhile only
+    // afterwards: a long submit delays those who wait for one.
     replayInParts(id) {
       this.throwIfLost();
       const steps = this.plans.get(id);
@@ -215,7 +215,7 @@
       return this.timed(ids.map((id) => this.plans.get(id)), 1);
     }
 
-    // The time before and after each pass, uint64 ns.
+    // The times before and after each pass, two uint64 of ns a pass.
     async timed(passes, repeats) {
       const count = 2 * passes.length;
       const querySet = this.device.createQuerySet({ type: "timestamp", count });
@@ -252,7 +252,7 @@
       this.throwIfLost();
       const error = this.errors.find(({ name }) => name === "OutOfMemory") ?? this.errors[0];
       if (!error) return;
-      // What was done with a buffer that is none has more errors on the way: they are not the next check's.
+      // Using a buffer that could not be created causes more errors, still on their way: they belong to this check.
       await this.nudge.during(this.device.queue.onSubmittedWorkDone());
       const nbytes = this.errors.reduce((sum, { size }) => sum + (size ?? 0), 0);
       this.errors.length = 0;
@@ -283,7 +283,7 @@
       requiredLimits: Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])),
     });
     const opened = new GpuDevice(adapter, device);
-    await opened.nudge.measure().catch(() => {}); // what is wrong with the device, its first user is told
+    await opened.nudge.measure().catch(() => {}); // an error of the device shows up again at its first use
     return opened;
   }
 

@@ -1,8 +1,8 @@
-// Read-backs of replay.js: staging buffers kept for reuse, and whom to tell of bytes. One expression, as
-// that is: the class.
+// Read-backs of replay.js: reuses staging buffers, and calls back with the bytes. The text is one expression:
+// the class.
 (() => {
-  const TELLING = 100; // milliseconds that a device has to tell that it is lost
-  // Bytes that Python gets as a string: what stands for an array in Python takes 50 us to make and to read.
+  const LOSS_TIMEOUT = 100; // ms to wait for the reason of a device's loss
+  // Up to so many bytes go to Python as a string: a proxy of an array takes 50 us to make and to read.
   const SHORT = 1024;
 
   return class ReadBacks {
@@ -16,8 +16,8 @@
       this.hear(() => {}, () => {});
     }
 
-    // Who is told, by `tell`: of bytes, as an array or a string of characters up to 255, and of what went
-    // wrong; each with the number that it was given.
+    // The callbacks of `tell`. Both take the number of the read-back; then `take` its bytes, an array or a string
+    // of characters up to 255, and `fail` its error.
     hear(take, fail) {
       this.take = take;
       this.fail = fail;
@@ -29,7 +29,8 @@
       return this.pools.get(size)?.pop() ?? this.device.createBuffer({ size, usage });
     }
 
-    // Never before this returns. `keep`: whether the staging buffer is kept for the next read of its size.
+    // Call back when the bytes are there, never before this returns. `keep`: whether the staging buffer is kept
+    // for the next read of its size.
     tell(number, staging, keep) {
       const take = (bytes) => this.take(number, bytes.length > SHORT ? bytes : String.fromCharCode.apply(null, bytes));
       this.wait(staging, keep, take, (error) => this.fail(number, error));
@@ -51,11 +52,11 @@
         const [name, why] = this.lost() ? ["DeviceLost", this.lost()] : ["DeviceError", `reading back failed: ${message}`];
         fail(Object.assign(new Error(why), { name }));
       };
-      // A lost device ends what waits for it before it tells why, and may not tell of what comes after that.
-      const toldWhy = () => Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, TELLING))]);
+      // When a device is lost, its mappings fail before `lost` resolves, which it may never do.
+      const lossKnown = () => Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, LOSS_TIMEOUT))]);
       this.nudge.during(staging.mapAsync(GPUMapMode.READ)).then(
-        () => take(this.clock.timed(copied)), // what Python does then it counts itself
-        (error) => toldWhy().then(() => this.clock.timed(() => failed(error))),
+        () => take(this.clock.timed(copied)), // Python counts its own time
+        (error) => lossKnown().then(() => this.clock.timed(() => failed(error))),
       );
     }
 

@@ -1,12 +1,12 @@
-// Counts the time that replay.js and nudge.js take when the browser calls them: what Python calls is
-// counted by gpu/browser.py. One expression, as replay.js is: the class.
+// Counts the time that JavaScript takes when the browser calls it back; host_clock.py counts what Python calls.
+// The text is one expression: the class.
 (() => {
   return class HostClock {
     constructor() {
       this.spent = 0; // ms
     }
 
-    // Do what the browser called for, and count it.
+    // The value of work(); its time is counted.
     timed(work) {
       const since = performance.now();
       try {
