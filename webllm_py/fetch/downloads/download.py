@@ -228,7 +228,7 @@ class Download:
         """One block, of which ``part`` has come already."""
         for _ in range(self._options.tries):
             chunk = await self._whole(source, index, part)
-            if await self._kept.is_right(index, chunk):
+            if await self._kept.digests.match(index, chunk, self._kept.count):
                 await self._kept.write(index, chunk)
                 return
             part = b""

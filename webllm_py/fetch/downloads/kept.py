@@ -1,10 +1,10 @@
-"""What is known of one file of a store, and which of its blocks are there."""
+"""One file of a store: what is known of it, and which of its blocks are there."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 from webllm_py.errors import SourceError
 from webllm_py.fetch.backends.backend import AwayFile, Backend, KeptFile, block_range
 from webllm_py.fetch.backends.records import FileRecord
-from webllm_py.fetch.downloads.digest import StreamDigest
+from webllm_py.fetch.downloads.block_digests import BlockDigests
 from webllm_py.fetch.downloads.write_behind import HeldBytes, WriteBehind
 from webllm_py.fetch.http.url import FileFacts
-from webllm_py.fetch.source import Chunk, join_chunks, part_of
+from webllm_py.fetch.source import Chunk
 
-__all__ = ["Kept"]
+__all__ = ["Kept", "open_kept"]
 
-# The length that a file is opened with as long as its own is not known.
+# A file is opened with this length while its own is not known.
 UNKNOWN = 1 << 60
 
 
@@ -30,9 +30,9 @@ class Kept:
         record: what is written down of it.
         blocks: the SHA-256 of each block that is in the store, by its number; empty where it was
             not read.
-        wanted: the block that is read next: the missing ones from there on are fetched first.
-        digested: the block that a digest of the whole file has come to.
-        digests: the SHA-256 that each block must have, where somebody knows them.
+        wanted: the block that is read next: what is missing from there on is fetched first.
+        digested: the block that a digest of the whole file has come to; None while there is none.
+        digests: what each block must be, where somebody knows it.
         replaced: whether blocks changed after they could have been read.
     """
 
@@ -50,7 +50,7 @@ class Kept:
         self.blocks: dict[int, bytes] = {}
         self.wanted = 0
         self.digested: int | None = None
-        self.digests: asyncio.Future[Sequence[bytes]] | None = None
+        self.digests = BlockDigests()
         self.replaced = False
         self._expected = record.sha256
         self._file: KeptFile | None = None
@@ -98,7 +98,7 @@ class Kept:
         return self._file
 
     async def look(self) -> None:
-        """See what there is of it in the store: what another process writes, too."""
+        """Learn what the store has of it, also of what another process has written meanwhile."""
         text = await self.backend.read_record(self.model, self.record.name)
         record = FileRecord.from_json(text)
         if record is None or record.size is None:
@@ -128,13 +128,16 @@ class Kept:
         else:
             known = dict(self.blocks)
             found = await self._file.blocks()
-            # What was written while the file was looked at need not be among them.
+            # ``found`` may lack blocks that were written while the file was looked at.
             self.blocks = found | dict(self.blocks.items() - known.items())
         self.pulse()
 
     async def check_blocks(self) -> int:
-        """Compare the blocks with their digests; how many of those that there should be are wrong
-        or gone. The wrong ones are forgotten."""
+        """Compare the blocks with their digests, and forget those that are wrong.
+
+        Returns:
+            How many of the blocks that should be there are wrong or gone.
+        """
         await self._behind.settle()
         await self._behind.drop()
         expected = len(self.blocks)
@@ -149,7 +152,7 @@ class Kept:
         return expected - len(self.blocks)
 
     async def begin(self, facts: FileFacts, *, ranges: bool) -> None:
-        """A reply told what the file is; what there is of another one is deleted."""
+        """Begin with what a reply told of the file; blocks of an earlier version are deleted."""
         await self.forget()
         self.record = replace(
             self.record,
@@ -165,7 +168,7 @@ class Kept:
         self.pulse()
 
     async def end(self, size: int) -> None:
-        """The file's length, only known now that all of it came."""
+        """All of the file came, which only now tells its length."""
         await self._behind.settle()
         self.record = replace(self.record, size=size)
         await self.close_file()
@@ -173,7 +176,7 @@ class Kept:
         self.pulse()
 
     async def finish(self) -> None:
-        """All of it is there and right."""
+        """Write down that all of it is there and right."""
         await self._behind.settle()
         await self.file.flush()
         self.record = replace(self.record, complete=True)
@@ -191,26 +194,26 @@ class Kept:
         await self.backend.delete(self.model, self.record.name)
 
     async def write(self, index: int, chunk: Chunk) -> None:
-        """A block came: it can be read now, and will be in the store.
+        """Take a block that came: it can be read at once, and is stored soon.
 
         Raises:
-            SourceError: it cannot be kept, or one before it could not.
+            SourceError: it cannot be stored, or one before it could not.
         """
         await self._behind.put(index, chunk)
         self.pulse()
 
     @property
     def away(self) -> AwayFile | None:
-        """The backend's file, if it does without Python what takes long."""
+        """The backend's file, if it fetches, digests and writes without Python."""
         return self._file if isinstance(self._file, AwayFile) else None
 
     async def fetch(self, file: AwayFile, source: Any, first: int, last: int) -> int | None:
         """Have the backend's file fetch blocks: see ``AwayFile``.
 
         Raises:
-            SourceError: they cannot be had, or not be kept.
+            SourceError: they cannot be had, or cannot be kept.
         """
-        digests = await self._digests()
+        digests = await self.digests.of(self.count)
         expected = [digest.hex() for digest in digests[first : last + 1]] if digests else None
 
         def wrote(index: int, digest: str) -> None:
@@ -219,18 +222,16 @@ class Kept:
 
         return await file.fetch(source, first, last, expected, wrote)
 
-    async def _digests(self) -> Sequence[bytes]:
-        digests = await self.digests if self.digests is not None else ()
-        return digests if len(digests) == self.count else ()  # of another version
+    @property
+    def held(self) -> Mapping[int, Chunk]:
+        """The blocks that are in memory, by number: those that the store does not have yet, and
+        some that may be read soon."""
+        return self._behind.held
 
-    async def is_right(self, index: int, chunk: Chunk) -> bool:
-        """Whether a block is what it must be, as far as is known."""
-        digests = await self._digests()
-        if not digests:
-            return True
-        digest = StreamDigest("sha256")
-        await digest.add(chunk)
-        return bytes.fromhex(digest.hexdigest()) == digests[index]
+    def let_go(self) -> None:
+        """Free the memory of blocks that are stored, and before what is read or digested next."""
+        digested = self.wanted if self.digested is None else self.digested
+        self._behind.release(min(self.wanted, digested))
 
     async def settle(self) -> None:
         """Wait until all that came is in the store.
@@ -240,68 +241,15 @@ class Kept:
         """
         await self._behind.settle()
 
-    async def read(self, offset: int, length: int) -> Chunk:
-        """Bytes, as soon as they are there.
-
-        Raises:
-            SourceError: they will not come.
-        """
-        if length > 0:
-            self.wanted = offset // self.block_bytes
-        chunk = await self.read_beside(offset, length)
-        digested = self.wanted if self.digested is None else self.digested
-        self._behind.release(min(self.wanted, digested))
-        return chunk
-
-    async def read_beside(self, offset: int, length: int) -> Chunk:
-        """As ``read``, for somebody who does not decide what is fetched first."""
-        blocks = self._blocks_of(offset, length)
-        for index in blocks:
-            await self.wait_for(index)
-        parts: list[Chunk] = []
-        stored = offset  # from here on, up to the next block that is held, the store has it
-        # All of what is held is taken before there is something to wait for.
-        held = [(i, self._behind.held[i]) for i in blocks if i in self._behind.held]
-        for index, chunk in held:
-            start = index * self.block_bytes
-            first, last = max(offset, start), min(offset + length, start + len(chunk))
-            if stored < first:
-                parts.append(await self.file.read(stored, first - stored))
-            parts.append(part_of(chunk, first - start, last - start))
-            stored = last
-        if stored < offset + length or not parts:
-            parts.append(await self.file.read(stored, offset + length - stored))
-        return join_chunks(parts)
-
-    async def runs(self, most: int) -> AsyncIterator[tuple[int, int]]:
-        """Offsets and lengths, of ``most`` blocks at most, of all of the file in its order, each as
-        soon as it is in the store."""
-        index = 0
-        while index < self.count:
-            await self.wait_for(index)
-            if index not in self.blocks:
-                await self._behind.settle()
-            if index not in self.blocks:
-                raise SourceError(f"block {index} of {self.url} came, but is not in the store")
-            first = index
-            while index in self.blocks and index < first + most:
-                index += 1
-            start = first * self.block_bytes
-            yield start, sum(self.range(index - 1)) - start
-
-    def release(self, chunk: Chunk) -> None:
-        """What ``read`` gave is done with."""
-        if self.away is not None:
-            self.away.release(chunk)
-
-    def _blocks_of(self, offset: int, length: int) -> range:
+    def blocks_of(self, offset: int, length: int) -> range:
+        """The blocks that these bytes are in."""
         if length <= 0:
             return range(0)
         return range(offset // self.block_bytes, (offset + length - 1) // self.block_bytes + 1)
 
     def has(self, offset: int, length: int) -> bool:
         """Whether these bytes came."""
-        return self._file is not None and all(i in self for i in self._blocks_of(offset, length))
+        return self._file is not None and all(i in self for i in self.blocks_of(offset, length))
 
     @property
     def failed(self) -> bool:
@@ -324,23 +272,23 @@ class Kept:
             await self._pulse.wait()
 
     def fail(self, error: BaseException | None) -> None:
-        """What those who wait are told; None: there is hope again."""
+        """Raise this for those who wait for blocks; None: blocks may come again."""
         self._error = error
         self.pulse()
 
     def pulse(self) -> None:
-        """Something changed."""
+        """Wake those who wait for blocks: something changed."""
         self._pulse.set()
         self._pulse = asyncio.Event()
 
     def range(self, index: int) -> tuple[int, int]:
-        """Where a block begins, and its length."""
+        """Where a block begins, and its length, in bytes."""
         size = UNKNOWN if self.record.size is None else self.record.size
         return block_range(index, size, self.block_bytes)
 
     @property
     def count(self) -> int:
-        """Its blocks, those that are missing among them; 0 as long as its length is not known."""
+        """Number of its blocks, the missing ones too; 0 while its length is not known."""
         return self.record.count
 
     def missing(self) -> list[int]:
@@ -352,7 +300,7 @@ class Kept:
         return sum(self.range(index)[1] for index in self.missing())
 
     async def close_file(self) -> None:
-        """Close the backend's file; what came is in it, if it can be kept."""
+        """Close the backend's file, after what came is written, if that can be."""
         with suppress(SourceError):
             await self._behind.settle()
         await self._behind.drop()
@@ -372,3 +320,14 @@ class Kept:
         if not record.complete:
             record = replace(record, sha256=self._expected)
         await self.backend.write_record(self.model, record.name, record.to_json())
+
+
+@asynccontextmanager
+async def open_kept(backend: Backend, model: str, record: FileRecord) -> AsyncIterator[Kept]:
+    """A file of the store as it is there, to be read or checked; closed at the end."""
+    kept = Kept(backend, model, record)
+    try:
+        await kept.look()
+        yield kept
+    finally:
+        await kept.close_file()

@@ -6,6 +6,7 @@ from webllm_py.errors import CorruptCheckpointError
 from webllm_py.fetch.downloads.digest import StreamDigest
 from webllm_py.fetch.downloads.download import Download
 from webllm_py.fetch.downloads.kept import Kept
+from webllm_py.fetch.downloads.reader import KeptReader
 
 __all__ = ["digest_of", "repair"]
 
@@ -14,12 +15,13 @@ RUN_BLOCKS = 16  # that are digested at once
 
 async def digest_of(kept: Kept, digest: StreamDigest) -> str:
     """The digest of the whole file, which grows as blocks come."""
+    reader = KeptReader(kept)
     if digest.algorithm == "sha256" and kept.away is not None:
-        return await kept.away.sha256_of(kept.runs(RUN_BLOCKS))
+        return await kept.away.sha256_of(reader.runs(RUN_BLOCKS))
     try:
         for index in range(kept.count):
             kept.digested = index
-            await digest.add(await kept.read_beside(*kept.range(index)))
+            await digest.add(await reader.read_beside(*kept.range(index)))
     finally:
         kept.digested = None
     return digest.hexdigest()

@@ -19,6 +19,7 @@ from webllm_py.fetch.backends.records import FileRecord
 from webllm_py.fetch.downloads.digest import StreamDigest
 from webllm_py.fetch.downloads.download import Download
 from webllm_py.fetch.downloads.kept import Kept
+from webllm_py.fetch.downloads.reader import KeptReader
 from webllm_py.fetch.downloads.repair import digest_of, repair
 from webllm_py.fetch.downloads.unkept import UnkeptFile
 from webllm_py.fetch.source import Chunk, Folder, bytes_of, check_range
@@ -61,6 +62,7 @@ class StoredFile:
         self.keeper = model
         record = FileRecord(filename, url, sha256=sha256, block_bytes=model.block_bytes)
         self.kept = Kept(model.backend, model.id, record, model.held_bytes)
+        self.reader = KeptReader(self.kept)
         self.download = Download(self.kept, model.options, lambda: model.open_ranges(url))
         self._sha256 = sha256
         self._ask_digests = digests
@@ -92,7 +94,7 @@ class StoredFile:
             try:
                 if coming is not None:
                     return await coming
-                return await self.kept.read(offset, length)
+                return await self.reader.read(offset, length)
             except SourceError as error:
                 if not self.kept.failed:
                     raise
@@ -103,13 +105,13 @@ class StoredFile:
         """See ``AheadSource``: what is in the store is read from there already."""
         if self._unkept is None and self.kept.has(offset, length):
             self._coming[offset, length] = coming = asyncio.ensure_future(
-                self.kept.read_beside(offset, length)
+                self.reader.read_beside(offset, length)
             )
             coming.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def release(self, chunk: Chunk) -> None:
         """See ``AheadSource``."""
-        self.kept.release(chunk)
+        self.reader.release(chunk)
 
     async def read_all(self, limit: int) -> bytes:
         """The whole file, of at most ``limit`` bytes."""
@@ -181,9 +183,7 @@ class StoredFile:
             await asyncio.gather(task, return_exceptions=True)
         await asyncio.gather(*self._coming.values(), return_exceptions=True)
         self.kept.fail(SourceError(f"{self.name} was closed"))
-        if self.kept.digests is not None:
-            self.kept.digests.cancel()
-            await asyncio.gather(self.kept.digests, return_exceptions=True)
+        await self.kept.digests.close()
         await self.download.close()
         if self._unkept is not None:
             await self._unkept.close()
@@ -200,7 +200,7 @@ class StoredFile:
             await self.keeper.enter()
             await self.kept.look()
             if self._ask_digests is not None and not self.kept.record.complete:
-                self.kept.digests = asyncio.ensure_future(self._ask_digests())
+                self.kept.digests.ask(self._ask_digests())
             if self.keeper.options.refresh and self.kept.learned and self._sha256 is None:
                 await self._ask_again()
             if not self.kept.learned:

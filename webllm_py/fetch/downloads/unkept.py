@@ -8,6 +8,7 @@ from webllm_py.errors import CorruptCheckpointError
 from webllm_py.fetch.downloads.digest import StreamDigest
 from webllm_py.fetch.downloads.download import RangeSource
 from webllm_py.fetch.downloads.kept import Kept
+from webllm_py.fetch.downloads.reader import KeptReader
 from webllm_py.fetch.source import Chunk, part_of
 
 __all__ = ["UnkeptFile"]
@@ -25,6 +26,7 @@ class UnkeptFile:
 
     def __init__(self, kept: Kept, source: RangeSource, digest: StreamDigest | None):
         self._kept = kept
+        self._reader = KeptReader(kept)
         self._source = source
         self._digest = digest
         self._lock = asyncio.Lock()
@@ -75,5 +77,5 @@ class UnkeptFile:
 
     async def _read(self, offset: int, length: int) -> Chunk:
         if self._kept.has(offset, length):
-            return await self._kept.read(offset, length)
+            return await self._reader.read(offset, length)
         return await self._source.read_chunk(offset, length)

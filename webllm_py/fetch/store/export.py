@@ -13,7 +13,8 @@ from webllm_py.errors import CorruptCheckpointError, SourceError
 from webllm_py.fetch.backends.backend import Backend
 from webllm_py.fetch.backends.records import BLOCK_BYTES, FileRecord, ModelRecord, model_id
 from webllm_py.fetch.downloads.digest import StreamDigest
-from webllm_py.fetch.downloads.kept import Kept
+from webllm_py.fetch.downloads.kept import Kept, open_kept
+from webllm_py.fetch.downloads.reader import KeptReader
 from webllm_py.fetch.files.targets import Target
 from webllm_py.fetch.http.url import FileFacts
 from webllm_py.fetch.source import ByteSource, Folder
@@ -52,16 +53,13 @@ async def export_model(backend: Backend, model: str, target: Target) -> None:
     await sink.write(text)
     await sink.close()
     for file in whole:
-        kept = Kept(backend, model, file)
-        try:
-            await kept.look()
+        async with open_kept(backend, model, file) as kept:
+            reader = KeptReader(kept)
             size = file.size or 0
             sink = await target.create(file.name, size)
             for start in range(0, size, BLOCK_BYTES):
-                await sink.write(await kept.read(start, min(BLOCK_BYTES, size - start)))
+                await sink.write(await reader.read(start, min(BLOCK_BYTES, size - start)))
             await sink.close()
-        finally:
-            await kept.close_file()
     await target.close()
 
 
@@ -69,17 +67,14 @@ async def _with_digests(
     backend: Backend, model: str, file: FileRecord
 ) -> tuple[FileRecord, builtins.list[bytes]]:
     """The record with the whole file's digest, and those of its blocks."""
-    kept = Kept(backend, model, file)
-    try:
-        await kept.look()
+    async with open_kept(backend, model, file) as kept:
+        reader = KeptReader(kept)
         blocks = await kept.file.blocks()
         digest = StreamDigest("sha256")
         for index in range(kept.count if file.sha256 is None else 0):
-            await digest.add(await kept.read(*kept.range(index)))
+            await digest.add(await reader.read(*kept.range(index)))
         whole = file if file.sha256 else replace(file, sha256=digest.hexdigest())
         return whole, [blocks[index] for index in sorted(blocks)]
-    finally:
-        await kept.close_file()
 
 
 async def import_model(store: ModelsStore, folder: Folder) -> ModelRecord:

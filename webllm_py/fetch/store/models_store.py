@@ -14,7 +14,7 @@ from webllm_py.errors import SourceError, StorageFullError
 from webllm_py.fetch.backends.backend import Backend, MemoryBackend, Room
 from webllm_py.fetch.backends.folder_backend import FolderBackend
 from webllm_py.fetch.backends.records import FileRecord, ModelRecord, model_id
-from webllm_py.fetch.downloads.kept import Kept
+from webllm_py.fetch.downloads.kept import open_kept
 from webllm_py.fetch.source import Folder
 from webllm_py.fetch.store.stored_model import use_lock
 from webllm_py.fetch.store.texts import user_cache_folder
@@ -105,13 +105,9 @@ class ModelsStore:
             record = FileRecord.from_json(await self.backend.read_record(id, name))
             if record is None or record.size is None:
                 continue
-            kept = Kept(self.backend, id, record)
-            try:
-                await kept.look()
+            async with open_kept(self.backend, id, record) as kept:
                 if await kept.check_blocks():
                     damaged.append(name)
-            finally:
-                await kept.close_file()
         return damaged
 
     async def discard_unverified(self, source: str) -> None:
@@ -236,12 +232,8 @@ class ModelsStore:
         return KeptModel(record.source, nbytes, complete and bool(files), record.used, files)
 
     async def _begun(self, id: str, file: FileRecord) -> int:
-        kept = Kept(self.backend, id, file)
-        try:
-            await kept.look()
+        async with open_kept(self.backend, id, file) as kept:
             return (file.size or 0) - kept.missing_bytes()
-        finally:
-            await kept.close_file()
 
     @staticmethod
     def _address(source: str) -> str:

@@ -103,13 +103,13 @@ async def test_what_is_kept_is_read_ahead(server: HostileServer) -> None:
     places = [(at, 70_000) for at in range(0, 560_000, 70_000)]
     for place in places:
         file.expect(*place)
-    reads = file.kept.read_beside
-    file.kept.read_beside = None  # type: ignore[assignment, method-assign]
+    reads = file.reader.read_beside
+    file.reader.read_beside = None  # type: ignore[assignment, method-assign]
     for at, length in places[:-1]:
         chunk = await file.read_chunk(at, length)
         assert bytes(chunk) == FILE[at : at + length]
         file.release(chunk)
-    file.kept.read_beside = reads  # type: ignore[method-assign]
+    file.reader.read_beside = reads  # type: ignore[method-assign]
     assert bytes(await file.read_chunk(5, 10)) == FILE[5:15]
     await file.close()
 
