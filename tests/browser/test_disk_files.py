@@ -16,6 +16,15 @@ BACKENDS = ROOT / "webllm_py" / "fetch" / "backends"
 Run = Callable[[str], Any]
 
 
+def script_of(name: str) -> str:
+    """JavaScript: the value of a script of the backends."""
+    text = (BACKENDS / f"{name}.js").read_text(encoding="utf-8")
+    return f"(0, eval)({json.dumps(text)})"
+
+
+PLACE = f"{script_of('file_system')}({script_of('retries')}()).FileSystemPlace"
+
+
 @pytest.fixture
 def run(driver: Chrome, site: TestSite) -> Run:
     """Runs JavaScript in a page of the site; what it returns."""
@@ -36,9 +45,8 @@ def run(driver: Chrome, site: TestSite) -> Run:
 def disk_script() -> str:
     """JavaScript: what makes disk.js's files, each time with a worker of its own."""
     http = ("../http/url_stream", "../http/connection")
-    names = ("disk", "desk", "block_file", *http, "digest", "sha256")
-    texts = ((BACKENDS / f"{name}.js").read_text(encoding="utf-8") for name in names)
-    disk, *parts = (f"(0, eval)({json.dumps(text)})" for text in texts)
+    names = ("disk", "desk", "block_file", "retries", *http, "digest", "sha256")
+    disk, *parts = map(script_of, names)
     return f"""
         const newDisk = () => ({disk})({", ".join(parts)});
         const bytes = new Uint8Array(1000).map((_, i) => i);
@@ -160,9 +168,8 @@ def test_a_worker_that_may_have_none_does_it_itself(run: Run, disk_script: str) 
 
 
 def test_sha256_of_pieces_of_any_length(run: Run) -> None:
-    text = (BACKENDS / "sha256.js").read_text(encoding="utf-8")
     found = run(f"""
-        const Sha256 = (0, eval)({json.dumps(text)})();
+        const Sha256 = {script_of("sha256")}();
         return Array.from({{ length: 200 }}, (_, length) => {{
           const digest = new Sha256();
           const bytes = new Uint8Array(length).map((_, i) => i * length);
@@ -178,9 +185,8 @@ def test_sha256_of_pieces_of_any_length(run: Run) -> None:
 
 
 def test_two_tabs_write_a_record_at_once(run: Run) -> None:
-    places = (BACKENDS / "places.js").read_text(encoding="utf-8")
     script = f"""
-        const place = (0, eval)({json.dumps(places)}).open("opfs");
+        const place = new ({PLACE})();
         const bytes = new TextEncoder().encode("a record");
         (async () => {{
           for (let i = 0; i < 20; i++) await place.put("m", "r a", bytes);
@@ -198,13 +204,12 @@ def test_two_tabs_write_a_record_at_once(run: Run) -> None:
 
 
 def test_models_of_the_layout_before_are_deleted(run: Run) -> None:
-    places = (BACKENDS / "places.js").read_text(encoding="utf-8")
     assert run(f"""
         const root = await navigator.storage.getDirectory();
         const create = {{ create: true }};
         const earlier = await root.getDirectoryHandle("webllm_py models", create);
         await earlier.getFileHandle("r ", create);
-        const place = (0, eval)({json.dumps(places)}).open("opfs");
+        const place = new ({PLACE})();
         await place.folders();
         const names = [];
         for await (const name of root.keys()) names.push(name);

@@ -1,17 +1,13 @@
-// A file of blocks in the origin-private file system, in a worker: the text is one expression, a
-// function that gives the class.
+// A file of blocks in the origin-private file system, in a worker. The text is one expression: a function
+// of what retries.js gives, which gives the class.
 //
 // The blocks lie one behind the other in one file, and of each that is whole its SHA-256 in another, 32
 // zeros for others: first the bytes are written, then the digest. Both are written through sync access
 // handles that are opened once. A handle is its opener's alone: who finds it taken reads by snapshots of
 // the file, and who has to write waits for it.
-(() => {
-  const DIGEST = 32;
-  const RETRY_SECONDS = 0.05;
-  const MOST_TRIES = 200; // 10 s; whoever reads or writes lets go at the end of a load
-  const MOST_DISTURBED = 20; // times that a snapshot is taken anew, of a file that is being written
+(({ untilFree, undisturbed }) => {
+  const DIGEST = 32; // bytes
 
-  const seconds = (count) => new Promise((resolve) => setTimeout(resolve, 1000 * count));
   const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const gone = (what) => new DOMException(what, "NotFoundError");
@@ -44,18 +40,14 @@
     // Its handle is one to write with from now on.
     openToWrite() {
       return this.once(async () => {
-        for (let tries = 1; !this.writes; tries++) {
+        if (this.writes) return;
+        this.handle?.close();
+        this.handle = null;
+        await untilFree(async () => {
           if (this.closed) throw gone("it was closed");
-          this.handle?.close();
-          this.handle = null;
-          try {
-            this.handle = await (await this.file(true)).createSyncAccessHandle();
-            this.writes = true;
-          } catch (error) {
-            if (error.name !== "NoModificationAllowedError" || tries === MOST_TRIES) throw error;
-            await seconds(RETRY_SECONDS);
-          }
-        }
+          this.handle = await (await this.file(true)).createSyncAccessHandle();
+          this.writes = true;
+        });
       });
     }
 
@@ -85,16 +77,12 @@
     async read(bytes, at) {
       const handle = await this.reader();
       if (handle) return handle.read(bytes, { at });
-      for (let tries = 1; ; tries++) {
-        try {
-          const file = await (await this.file(false)).getFile();
-          const found = await file.slice(at, at + bytes.length).arrayBuffer();
-          bytes.set(new Uint8Array(found));
-          return found.byteLength;
-        } catch (error) {
-          if (error.name !== "NotReadableError" || tries === MOST_DISTURBED) throw error;
-        }
-      }
+      return undisturbed(async () => {
+        const file = await (await this.file(false)).getFile();
+        const found = await file.slice(at, at + bytes.length).arrayBuffer();
+        bytes.set(new Uint8Array(found));
+        return found.byteLength;
+      });
     }
 
     async write(bytes, at) {

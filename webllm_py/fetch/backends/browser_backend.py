@@ -23,23 +23,20 @@ __all__ = ["BrowserBackend", "handle_target", "open_backend", "read_state", "wri
 
 @cache
 def script() -> Any:
-    """store.js on places.js and disk.js, loaded once."""
+    """What ``store.js`` gives of the scripts below it, loaded once."""
     here, http = "fetch/backends", "fetch/http"
-    store, places, disk, *parts = (
-        load_script(f"{place}.js")
-        for place in (
-            f"{here}/store",
-            f"{here}/places",
-            f"{here}/disk",
-            f"{here}/desk",
-            f"{here}/block_file",
-            f"{http}/url_stream",
-            f"{http}/connection",
-            f"{here}/digest",
-            f"{here}/sha256",
-        )
-    )
-    return store(places, disk(*parts))
+
+    def load(folder: str, *names: str) -> list[Any]:
+        return [load_script(f"{folder}/{name}.js") for name in names]
+
+    store, places, file_system, retries = load(here, "store", "places", "file_system", "retries")
+    disk, desk, block_file = load(here, "disk", "desk", "block_file")
+    url_stream, connection = load(http, "url_stream", "connection")
+    digest, sha256_script = load(here, "digest", "sha256")
+    tries = retries()
+    files = file_system(tries)
+    kept = disk(desk, block_file, retries, url_stream, connection, digest, sha256_script)
+    return store(places(files), files, tries, kept)
 
 
 @cache

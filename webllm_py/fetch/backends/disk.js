@@ -1,7 +1,7 @@
 // The origin-private file system's files of blocks, by a worker, so that they are written, read and
 // fetched while this thread computes. The text is one expression: a function of the texts of desk.js and
 // of what that is a function of.
-((desk, blockFile, urlStream, connection, digest, sha256) => {
+((desk, blockFile, retries, urlStream, connection, digest, sha256) => {
   const IDLE_SECONDS = 5; // that the worker is kept without a file
   const MOST_SPARE = 4; // buffers that lie in the worker
   // A dedicated worker can do it by itself, where there can be no worker of a text.
@@ -36,7 +36,7 @@
   const possible = () => alone || !forbidden;
 
   function employ() {
-    const given = `(${blockFile})(), (${urlStream})(${connection}).UrlStream, (${digest})(${sha256})`;
+    const given = `(${blockFile})((${retries})()), (${urlStream})(${connection}).UrlStream, (${digest})(${sha256})`;
     const made = `(${desk})(${given})`;
     address = URL.createObjectURL(new Blob([`(${serve})(${made});`], { type: "text/javascript" }));
     try {
@@ -86,7 +86,7 @@
         const message = "this page allows no worker, and only a worker can write there";
         throw new DOMException(message, "NotSupportedError");
       }
-      here ??= desk(blockFile(), urlStream(connection).UrlStream, digest(sha256));
+      here ??= desk(blockFile(retries()), urlStream(connection).UrlStream, digest(sha256));
       return here[name](...args, wrote);
     }
     const number = count++;

@@ -1,24 +1,11 @@
 // Models in a browser: files of blocks in one of the places of places.js; bytes stay in JavaScript. The
-// Python half is browser_backend.py. The text is one expression: a function of what places.js and disk.js
-// give.
+// Python half is browser_backend.py. The text is one expression: a function of what places.js, file_system.js,
+// retries.js and disk.js give.
 //
 // In the origin-private file system a file's blocks are disk.js's. Elsewhere a block is a value of a
 // place, with its SHA-256 behind it: what was cut off has another length.
-(({ offered, open, together, orNothing, FileSystemPlace }, disk) => {
-  const DIGEST = 32;
-  const MOST_DISTURBED = 20; // times that a file is found anew
-
-  // What another tab writes between being found and being read has to be found again.
-  async function undisturbed(work) {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await work();
-      } catch (error) {
-        if (error.name !== "NotReadableError" || tries === MOST_DISTURBED) throw error;
-      }
-    }
-  }
-
+(({ offered, open }, { FileSystemPlace, together }, { undisturbed, orNothing }, disk) => {
+  const DIGEST = 32; // bytes
   const RECORD = "r ";
   const block = (file, index) => `b ${index} ${file}`;
   const BYTES = "f "; // the files of disk.js

@@ -228,7 +228,7 @@ class Kept:
         some that may be read soon."""
         return self._behind.held
 
-    def let_go(self) -> None:
+    def free_read(self) -> None:
         """Free the memory of blocks that are stored, and before what is read or digested next."""
         digested = self.wanted if self.digested is None else self.digested
         self._behind.release(min(self.wanted, digested))

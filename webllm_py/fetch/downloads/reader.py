@@ -29,7 +29,7 @@ class KeptReader:
         if length > 0:
             kept.wanted = offset // kept.block_bytes
         chunk = await self.read_beside(offset, length)
-        kept.let_go()
+        kept.free_read()
         return chunk
 
     async def read_beside(self, offset: int, length: int) -> Chunk:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from webllm_py.errors import SourceError
 from webllm_py.fetch.browser import bridge, named_errors
+from webllm_py.fetch.http.remote import RemoteFile
 from webllm_py.fetch.http.url import FileFacts
-from webllm_py.fetch.options import FetchOptions, Patience
+from webllm_py.fetch.options import Patience
 from webllm_py.fetch.source import check_range
 
 __all__ = ["FetchFile"]
@@ -20,42 +19,19 @@ AHEAD_BYTES = 1 << 20  # most that a header's small reads take of what has come 
 MAX_SAFE = 2**53 - 1  # the largest int that becomes a JavaScript number, and no BigInt
 
 
-class FetchFile:
-    """One URL, as an ``AheadSource``.
+class FetchFile(RemoteFile[Any]):
+    """One URL, as an ``AheadSource``; arguments are those of ``RemoteFile``.
 
     Reads that follow one another share one reply; a jump asks for a new range. What is expected
     comes by a reply of its own, to a worker, where the page may have one (read_ahead.js).
-
-    Args:
-        url: an absolute address.
-        timeout: seconds without a byte after which a read fails.
-        headers: sent with each request.
-        retries: how often and when a read is tried again whose failure may pass, but
-            ``read_some``; None: not at all.
-
-    Attributes:
-        until: where requests of ``read_some`` end; None: at the file's end.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: float = 60.0,
-        headers: Mapping[str, str] | None = None,
-        retries: FetchOptions | None = None,
-    ):
-        self.name = url
-        self.until: int | None = None
-        self._timeout = timeout
-        self._headers = json.dumps(dict(headers or {}))
-        self._retries = retries or FetchOptions(tries=1)
-        self._facts = bridge().newFacts()
-        self._lock = asyncio.Lock()
-        self._stream: Any = None
-        self._fetching: Any = None
-        self._closed = False
-        self._ahead, self._ahead_at = b"", 0
+    _fetching: Any = None
+    _ahead, _ahead_at = b"", 0
+
+    @cached_property
+    def _facts(self) -> Any:
+        return bridge().newFacts()
 
     @property
     def facts(self) -> FileFacts:
@@ -88,7 +64,7 @@ class FetchFile:
         if self._closed:
             raise SourceError(f"{self.name} was closed")
         if self._fetching is None:
-            self._fetching = file.fetching(self.name, self._facts, self._timeout, self._headers)
+            self._fetching = file.fetching(*self._opening)
         return self._fetching
 
     async def size(self) -> int | None:
@@ -161,20 +137,15 @@ class FetchFile:
         size = self._facts.size
         return size if isinstance(size, int) else None
 
+    @property
+    def _opening(self) -> tuple[str, Any, float, str]:
+        """What JavaScript opens the URL with."""
+        return self.name, self._facts, self._timeout, json.dumps(self._headers)
+
+    def _open(self) -> Any:
+        return bridge().openUrl(*self._opening)
+
     async def _call(self, method: str, *args: int | None) -> Any:
-        async with self._lock:
-            if self._closed:
-                raise SourceError(f"{self.name} was closed")
-            if self._stream is None:
-                self._stream = bridge().openUrl(
-                    self.name, self._facts, self._timeout, self._headers
-                )
-            stream = self._stream
-            try:
-                with named_errors(self.name):
-                    return await getattr(stream, method)(*args)
-            except asyncio.CancelledError:
-                # The promise goes on without us: abort its request, and leave it its dead stream.
-                self._stream = None
-                stream.abort()
-                raise
+        async with self._turn() as stream:
+            with named_errors(self.name):
+                return await getattr(stream, method)(*args)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 from webllm_py.errors import SourceError
+from webllm_py.fetch.http.remote import RemoteFile
 from webllm_py.fetch.http.stream import HttpStream
 from webllm_py.fetch.http.url import FileFacts
-from webllm_py.fetch.options import FetchOptions, Patience
+from webllm_py.fetch.options import Patience
 from webllm_py.fetch.source import Chunk, check_range
 
 __all__ = ["HttpFile"]
@@ -20,41 +21,18 @@ Result = TypeVar("Result")
 READ_ALL_BLOCK = 1 << 20
 
 
-class HttpFile:
-    """One URL, as a ``ByteSource``.
+class HttpFile(RemoteFile[HttpStream]):
+    """One URL, as a ``ByteSource``; arguments are those of ``RemoteFile``.
 
     Reads that follow one another share one reply; a jump asks for a new range over the same
-    connection. The file's size comes from the first reply.
-
-    Args:
-        url: an http:// or https:// address.
-        timeout: seconds without a byte after which a read fails.
-        headers: sent with each request, but not to where it is redirected to.
-        retries: how often and when a read is tried again whose failure may pass, but
-            ``read_some``; None: not at all.
-
-    Attributes:
-        facts: what is known of the file.
-        until: where requests end, see ``HttpStream``.
+    connection. The file's size comes from the first reply. ``headers`` are not sent to where a
+    request is redirected.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: float = 60.0,
-        headers: Mapping[str, str] | None = None,
-        retries: FetchOptions | None = None,
-    ):
-        self.name = url
-        self.facts = FileFacts()
-        self.until: int | None = None
-        self._timeout = timeout
-        self._headers = headers
-        self._retries = retries or FetchOptions(tries=1)
-        self._lock = asyncio.Lock()
-        self._stream: HttpStream | None = None
-        self._closed = False
+    @cached_property
+    def facts(self) -> FileFacts:
+        """What is known of the file."""
+        return FileFacts()
 
     def assume(self, facts: FileFacts) -> None:
         """Refuse replies that say otherwise than these."""
@@ -116,28 +94,22 @@ class HttpFile:
             self._stream.abort()
         await self.pause()
 
+    def _open(self) -> HttpStream:
+        return HttpStream(self.name, self.facts, self._timeout, self._headers)
+
     async def _in_thread(self, work: Callable[[HttpStream], Result]) -> Result:
-        async with self._lock:
-            if self._closed:
-                raise SourceError(f"{self.name} was closed")
-            if self._stream is None:
-                self._stream = HttpStream(self.name, self.facts, self._timeout, self._headers)
-            stream = self._stream
+        async with self._turn() as stream:
             stream.until = self.until
             thread = asyncio.get_running_loop().run_in_executor(None, work, stream)
             try:
                 return await asyncio.shield(thread)
             except asyncio.CancelledError:
-                # The thread would go on waiting for the server: cut its connection. It keeps the
-                # dead stream for itself; the next read makes a new one.
-                self._stream = None
-                stream.abort()
                 thread.add_done_callback(lambda done: _bury(done, stream))
                 raise
 
 
 def _bury(thread: asyncio.Future[Result], stream: HttpStream) -> None:
-    """Close a cancelled read's stream; what the read came to interests nobody."""
+    """Close the stream of a cancelled read, whose result or error nobody waits for."""
     stream.close()
     if not thread.cancelled():
         thread.exception()
