@@ -17,7 +17,7 @@ from webllm_py.gpu import Device
 from webllm_py.loading import decoder
 from webllm_py.models.step import Row
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.generation.generate import GenerationStats, generate
+from webllm_py.runtime.generation.generate import Decoding, GenerationStats, generate
 from webllm_py.runtime.generation.prefill import prefill
 from webllm_py.runtime.sampling.settings import SamplingSettings
 
@@ -92,11 +92,10 @@ async def drawn_together(
         engine.loaded.executor,
         prompt,
         settings,
+        Decoding(guess=guess, **options),
         max_tokens=count,
         stats=stats,
         ended=ended,
-        guess=guess,
-        **options,
     )
     async for index, tokens in batches:
         assert index not in ended

@@ -15,7 +15,7 @@ from webllm_py.engine.choice import Choice
 from webllm_py.errors import DeviceLostError
 from webllm_py.gpu import Device
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.generation.generate import generate
+from webllm_py.runtime.generation.generate import Decoding, generate
 from webllm_py.runtime.kv.pages import Mix
 from webllm_py.tokenizer import Tokenizer
 
@@ -108,13 +108,15 @@ class Drawer:
             self.executor,
             prompt,
             [choice.settings for choice in choices],
+            Decoding(
+                guess=request.prompt_lookup,
+                constraints=self._constraints(len(choices)),
+                vocabulary=self._tokenizer,
+                logprobs=self._logprobs,
+            ),
             max_tokens=limit,
             stats=[choice.stats for choice in choices],
             ended=ended,
-            guess=request.prompt_lookup,
-            constraints=self._constraints(len(choices)),
-            vocabulary=self._tokenizer,
-            logprobs=self._logprobs,
             shared=request.shares,
             adapters=self.adapters(),
             interrupted=self._interrupted,

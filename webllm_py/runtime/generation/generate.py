@@ -22,7 +22,7 @@ from webllm_py.runtime.sampling.settings import SamplingSettings
 if TYPE_CHECKING:
     from webllm_py.runtime.sampling.logprobs import TokenLogprob
 
-__all__ = ["GenerationStats", "generate"]
+__all__ = ["Decoding", "GenerationStats", "generate"]
 
 
 @dataclass
@@ -52,19 +52,35 @@ class GenerationStats:
         self.first_token = self.first_token or self.last_token
 
 
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are decoded, and what has a say in their tokens.
+
+    Attributes:
+        most_ahead: tokens submitted before the first of them is read; 1 waits for each.
+        guess: whether tokens may be guessed from the text so far and verified several at a time.
+        constraints: what each answer's text must be; none for any text.
+        vocabulary: what is known of tokens, for settings and constraints that are about texts.
+        logprobs: how many alternatives ``GenerationStats`` gets with each token's log-probability;
+            None: it gets neither.
+    """
+
+    most_ahead: int = MOST_AHEAD
+    guess: bool = True
+    constraints: Sequence[Constraint] = ()
+    vocabulary: Vocabulary | None = None
+    logprobs: int | None = None
+
+
 async def generate(
     executor: Executor,
     prompt: Sequence[int],
     settings: Sequence[SamplingSettings],
+    decoding: Decoding | None = None,
     *,
     max_tokens: int,
     stats: Sequence[GenerationStats],
     ended: Container[int] = (),
-    most_ahead: int = MOST_AHEAD,
-    guess: bool = True,
-    constraints: Sequence[Constraint] = (),
-    vocabulary: Vocabulary | None = None,
-    logprobs: int | None = None,
     shared: bool = False,
     adapters: Mix = (),
     interrupted: Callable[[], bool] = lambda: False,
@@ -77,17 +93,12 @@ async def generate(
 
     Args:
         settings: of each answer; at most ``executor.together`` of them.
+        decoding: None for the defaults.
         max_tokens: most tokens of an answer.
         stats: of each answer, to be filled in.
         ended: answers that need no more tokens; looked at after each yield.
-        most_ahead: tokens submitted before the first of them is read; 1 waits for each.
-        guess: whether tokens may be guessed from the text so far and verified several at a time.
-        constraints: what each answer's text must be; none for any text.
-        vocabulary: what is known of tokens, for settings and constraints that are about texts.
-        logprobs: how many alternatives ``stats`` gets with each token's log-probability; None: it
-            gets neither.
-        shared: whether others may generate at the same time, each of them so: then all their
-            answers are decoded together. Not with a constraint, log-probabilities, ``min_tokens``
+        shared: whether other calls that are shared too may run at the same time; the answers of
+            all are then decoded together. Not with a constraint, log-probabilities, ``min_tokens``
             or what has to see each token.
         adapters: what is added to the weights, for all of the answers.
         interrupted: asked between chunks of the prompt and batches of tokens; True ends it.
@@ -100,9 +111,7 @@ async def generate(
     if together:
         pieces = executor.batch.tokens(member)
     else:
-        pieces = begun(
-            executor, member, most_ahead, guess, constraints, vocabulary, logprobs, shared
-        )
+        pieces = begun(executor, member, decoding or Decoding(), shared=shared)
     # Before anything is waited for: another one that began meanwhile would write the same steps.
     with executor.batch.one_alone() if shared and not together else nullcontext():
         async with aclosing(pieces):
@@ -114,48 +123,28 @@ async def generate(
 
 
 async def begun(
-    executor: Executor,
-    member: Member,
-    most_ahead: int,
-    guess: bool,
-    constraints: Sequence[Constraint],
-    vocabulary: Vocabulary | None,
-    logprobs: int | None,
-    shared: bool,
+    executor: Executor, member: Member, decoding: Decoding, *, shared: bool
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """``generate`` where nobody else does, at least to begin with."""
-    prompt, settings, said = member.prompt, member.settings, member.said
+    settings, said = member.settings, member.said
     scratch = BufferOwner(executor.device)
-    decoder = await decoder_for(executor, scratch, settings, logprobs)
+    decoder = await decoder_for(executor, scratch, settings, decoding.logprobs)
     decoder.adapted = bool(member.adapters)
-    sequences: list[CachedSequence] = []
-    run = Run(decoder, sequences, list(prompt), member.max_tokens, member.ended, most_ahead)
+    run = Run(
+        decoder, [], list(member.prompt), member.max_tokens, member.ended, decoding.most_ahead
+    )
     run.logprobs = [stats.logprobs for stats in member.stats]
     try:
         times = member.stats[0].times
-        steps = Stepwise(run, settings[0], constraints, vocabulary, said, times)
-        for slot, own in enumerate(settings):
-            decoder.sampler.begin(
-                own,
-                prompt,
-                slot,
-                masked=bool(constraints),
-                biased=bool(steps.rules),
-                ends=vocabulary.end_ids if vocabulary else (),
-                said=said,
-            )
-        executor.use_adapters(range(len(settings)), member.adapters, alone=True)
-        sequences.append(executor.cache.begin(member.known, adapters=member.adapters))
-        for stats in member.stats:
-            stats.prompt_tokens = len(prompt)
-            stats.cached_tokens = min(len(prompt), sequences[0].read)
-        chunks = retrace(executor, sequences[0], prompt, said)
+        steps = Stepwise(run, settings[0], decoding.constraints, decoding.vocabulary, said, times)
+        sequence = begin_sequence(run, member, steps)
+        chunks = retrace(executor, sequence, member.prompt, said)
         async with aclosing(chunks):
             async for _ in chunks:
                 if member.interrupted():
                     return
         await go_on(run, len(settings), said, hidden=steps.needed)
-        guess = guess and not settings[0].mirostat_tau and executor.goes_back
+        guess = decoding.guess and not settings[0].mirostat_tau and executor.goes_back
         if shared:
             pieces = executor.batch.joined_later(run, member, guess=guess)
         else:
@@ -164,22 +153,56 @@ async def begun(
             async for piece in pieces:
                 yield piece
     finally:
-        try:
-            await run.close()
-        finally:
-            for sequence in sequences:
-                if executor.device.lost:
-                    executor.cache.pages.release(sequence)
-                else:
-                    executor.cache.pages.finish(sequence)
-            decoder.forget_logprobs()
-            if decoder is not executor.decoder:
-                executor.drop_plans(decoder)
-            scratch.free_all()
+        await close(run, scratch)
+
+
+def begin_sequence(run: Run, member: Member, steps: Stepwise) -> CachedSequence:
+    """Set the sampler's slots and the adapters, and begin the prompt's sequence in the cache."""
+    executor, vocabulary = run.executor, steps.vocabulary
+    for slot, settings in enumerate(member.settings):
+        run.decoder.sampler.begin(
+            settings,
+            member.prompt,
+            slot,
+            masked=bool(steps.constraints),
+            biased=bool(steps.rules),
+            ends=vocabulary.end_ids if vocabulary else (),
+            said=member.said,
+        )
+    executor.use_adapters(range(len(member.settings)), member.adapters, alone=True)
+    sequence = executor.cache.begin(member.known, adapters=member.adapters)
+    run.sequences.append(sequence)
+    for stats in member.stats:
+        stats.prompt_tokens = len(member.prompt)
+        stats.cached_tokens = min(len(member.prompt), sequence.read)
+    return sequence
+
+
+async def close(run: Run, scratch: BufferOwner) -> None:
+    """Wait for what is in flight, and give back what the run had."""
+    executor, decoder = run.executor, run.decoder
+    try:
+        await run.close()
+    finally:
+        pages = executor.cache.pages
+        for sequence in run.sequences:
+            if executor.device.lost:
+                pages.release(sequence)
+            else:
+                pages.finish(sequence)
+        decoder.forget_logprobs()
+        if decoder is not executor.decoder:
+            executor.drop_plans(decoder)
+        scratch.free_all()
 
 
 async def go_on(run: Run, answers: int, said: Sequence[int], *, hidden: bool) -> None:
-    """From the prompt to so many answers, or from it and what was said to the rest of that."""
+    """Go on from the prompt: to its answers, or behind what was said of the only one.
+
+    Args:
+        answers: how many.
+        hidden: see ``Run.go_on_behind``.
+    """
     executor, first = run.executor, run.sequences[0]
     if said:
         await run.go_on_behind(said, hidden=hidden)
@@ -193,7 +216,8 @@ async def go_on(run: Run, answers: int, said: Sequence[int], *, hidden: bool) ->
 def alone(
     run: Run, steps: Stepwise, settings: SamplingSettings, guess: bool, said: Sequence[int]
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
-    """The tokens of a run, with as few waits for the GPU as what has a say in them allows."""
+    """The tokens of a run that shares its steps with none, with as few waits for the GPU as what
+    has a say in them allows."""
     for token in said if steps.constraints else ():
         steps.constraints[0].accept(token)
     if steps.needed:
@@ -220,8 +244,12 @@ async def decoder_for(
     settings: Sequence[SamplingSettings],
     logprobs: int | None,
 ) -> Decoder:
-    """What decodes so many answers together, and finds log-probabilities with so many alternatives;
-    more than one answer, and these, take memory of ``scratch``."""
+    """A decoder of an answer for each of the settings.
+
+    Args:
+        scratch: owns the buffers that several answers, or log-probabilities, need.
+        logprobs: with how many alternatives log-probabilities are found; None: not at all.
+    """
     n = len(settings)
     if n == 1 and logprobs is None:
         return executor.decoder
