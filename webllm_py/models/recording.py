@@ -98,7 +98,15 @@ class Recording:
         snippets: Mapping[str, str] | None = None,
         **constants: float,
     ) -> None:
-        """A matrix times rows of "x", normed first and biased if its vector says so."""
+        """A matrix times rows of "x", normed first and biased if its vector says so.
+
+        Args:
+            name: the matrix's; of the vector and the adapters as well, if there are any.
+            sources: buffers of the rows, "x", or of what the source snippet makes them from.
+            epilogue: what becomes of the result: a file of kernels/epilogue.
+            targets: buffers that the epilogue writes.
+            snippets, constants: the epilogue's own.
+        """
         matrix, slices = self.weights.matrices[name]
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
         normed = bool(vector and vector.norm)
@@ -110,7 +118,7 @@ class Recording:
                 self.shrink(low, matrix, sources["x"], norm=normed, divide=normed)
             sources = {"x": self.quantize(matrix, sources["x"], vectors, normed=normed)}
         elif normed and not in_kernel:
-            # A parallel MLP finds attention's result where other rows are normed to.
+            # ``normed`` shares its memory with attention's result, which a parallel MLP must leave.
             parallel = self.config.parallel
             target = self.buffers.projected if parallel else self.buffers.normed
             self.norm(name, sources["x"], target)
@@ -123,13 +131,12 @@ class Recording:
             words |= {"finish": "linear/finish_lora"}
             constants |= {"LORA_AT": low.at, "LORA_QUADS": low.quads}
             row = sources.get("x", self.buffers.partial)
-            if ahead := self.ahead(name, row, norm=in_kernel):
+            if parts := self.make_ahead(name, row, norm=in_kernel):
                 words |= {"low": "lora/parts"}
-                constants |= {"LORA_PARTS": ahead.parts(self.dispatches[-1])}
-                self.dispatches[-1] = ahead.made_by(self.dispatches[-1])
+                constants |= {"LORA_PARTS": parts}
             elif not dot4:
                 self.shrink(low, matrix, row, norm=in_kernel)
-        shared = {**words, **(snippets or {})}
+        words |= snippets or {}
         if vector and vector.biases:
             constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}
         if in_kernel:
@@ -137,16 +144,31 @@ class Recording:
         across = self.device.limits.max_compute_workgroups_per_dimension
         for part in slices:
             buffers = {**sources, "vectors": vectors, **part.buffers, **targets}
-            words = {**shared, "quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
-            layer = Linear(matrix, part, buffers, words, constants, self.tuning, across)
+            reader = {"quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
+            layer = Linear(matrix, part, buffers, words | reader, constants, self.tuning, across)
             self.linears.append(layer)
-            if dot4:
-                made = layer.gemm_dot4(self.rows, self.layout.max_rows)
-            elif self.gemm == "matrices" and self.rows % 64 == 0:
-                made = layer.gemm_matrices(self.rows)
-            else:
-                made = layer.dispatch(self.rows)
-            self.dispatches.append(made)
+            self.dispatches.append(self.multiplication(layer, dot4=dot4))
+
+    def multiplication(self, layer: Linear, *, dot4: bool) -> Dispatch:
+        """A layer's dispatch for this pass's rows; ``dot4``: they are in 8 bits."""
+        if dot4:
+            return layer.gemm_dot4(self.rows, self.layout.max_rows)
+        if self.gemm == "matrices" and self.rows % 64 == 0:
+            return layer.gemm_matrices(self.rows)
+        return layer.dispatch(self.rows)
+
+    def make_ahead(self, name: str, source: Buffer, *, norm: bool) -> int:
+        """Have the dispatch before make the first half of a matrix's adapters, if it can.
+
+        Returns:
+            How many parts it makes, which are then to be added up; 0 if it does not.
+        """
+        ahead = self.ahead(name, source, norm=norm)
+        if ahead is None:
+            return 0
+        before = self.dispatches[-1]
+        self.dispatches[-1] = ahead.made_by(before)
+        return ahead.parts(before)
 
     def ahead(self, name: str, source: Buffer, *, norm: bool) -> Ahead | None:
         """What a matrix's adapters need of a row, if the dispatch before can make it; if its parts
