@@ -53,37 +53,39 @@ async def load(
     sliding_window_size: int | None = None,
     attention_sink_size: int | None = None,
 ) -> Engine:
-    """Load a model, one that writes or a text embedder. Cancelling the task that awaits this frees
+    """Load a language model or a text embedder. Cancelling the task that awaits this frees
     everything.
 
     Args:
         source: a GGUF file or a Hugging Face folder: a path, a URL, a browser ``File`` or folder,
             or ``hf:org/name[@revision][:file]``. None: the pocket model that ships.
-        context_length: most positions of a conversation; None, or more than that, for what the
-            model was trained for and the device can hold. Memory is taken as a conversation grows,
-            not for all of it at once.
-        device: "high-performance" (as None) or "low-power", or a ``webllm_py.gpu.Device`` to share.
+        context_length: the most tokens of a conversation, prompt and answer. None, or a larger
+            number: as many as the model was trained for and the device can hold. Memory is taken
+            as a conversation grows, not for all of it at once.
+        device: "high-performance" (the default) or "low-power", or a ``webllm_py.gpu.Device`` to
+            share.
         on_progress: called with a ``LoadProgress`` at every stage and piece.
-        quantize: make "q4" or "q8" blocks of float weights while loading. Or a mapping from
-            patterns of tensors' names, as the file has them, to these or None:
-            ``{"*.layers.0.*": "q8", "lm_head.weight": None, "*": "q4"}``. The first that fits
-            counts; gate and up, which are computed together, must be alike.
-        kv_dtype: how keys and values are kept: "f16", "f32" for twice the memory, or "q8" (8 bits
-            and a scale for every 32) for about half.
-        tune: whether to try kernels' shapes on this GPU. None: for at most 0.3 s, not on a CPU that
-            plays a GPU; what was found is kept for later loads. True: as long as it takes, some
-            seconds. False: run with fixed defaults.
+        quantize: "q4" or "q8" to quantize float weights to blocks of that many bits while loading.
+            Or a mapping from patterns of tensor names, as the file has them, to these or None:
+            ``{"*.layers.0.*": "q8", "lm_head.weight": None, "*": "q4"}``. The first pattern that
+            matches counts; gate and up, which are computed together, must be alike.
+        kv_dtype: how the KV cache holds keys and values: "f16", "f32" for twice the memory, or "q8"
+            (8 bits and a scale for every 32 of them) for about half.
+        tune: whether to search for the fastest kernel shapes on this GPU. None: for at most 0.3 s,
+            and not on a software adapter; what is found is kept for later loads. True: for as long
+            as it takes, some seconds. False: use fixed defaults.
         fetch: how a server's files are downloaded and kept, see ``webllm_py.FetchOptions``. None:
             they are kept in ``webllm_py.models_store()``, and read from there the next time.
-        vision: llama.cpp's projector file ("mmproj-....gguf") of a GGUF file that reads images,
-            given as ``source`` is. None: the one in the same folder, where ``source`` is a folder.
-        sliding_window_size: in the place of ``context_length``: a conversation that is longer than
-            this goes on, and its oldest tokens drop out. In whole pages of 32.
-        attention_sink_size: of these, so many first ones stay (in whole pages, too); None for 4.
+        vision: the llama.cpp projector file ("mmproj-....gguf") of a GGUF model that reads images,
+            given as ``source`` is. None: the one beside the model, where ``source`` is a folder.
+        sliding_window_size: instead of ``context_length``: a conversation may be longer than this
+            many tokens, and its oldest ones drop out. Rounded down to whole cache pages of 32.
+        attention_sink_size: how many of a conversation's first tokens never drop out (attention
+            sinks, arXiv 2309.17453), rounded up to whole pages. None: 4.
 
     Raises:
         WebLLMError: the base of all errors; see ``webllm_py.errors``.
-        ValueError: an argument that is none of the above.
+        ValueError: an argument has none of the values above.
     """
     options = LoadOptions(
         source,
@@ -120,8 +122,8 @@ class Engine(
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
     ``engine.embeddings.create`` take OpenAI's fields and return OpenAI's shapes. Requests are
-    answered in the order in which they come, up to 8 together; one that Python has a say in (a
-    grammar, logits processors) has a turn of its own.
+    answered in the order in which they come, up to 8 of them in one batch; those with a grammar or
+    logits processors are answered alone.
     """
 
     def __init__(
@@ -145,7 +147,7 @@ class Engine(
 
     @property
     def loaded(self) -> LoadedModel:
-        """The parts that a model that writes runs with.
+        """The parts of a loaded language model.
 
         Raises:
             EngineClosedError: it was unloaded, or could not be recovered.
@@ -198,16 +200,22 @@ class Engine(
 
     @property
     def waiting(self) -> int:
-        """Requests whose turn has not come yet."""
+        """Number of requests that are queued."""
         return self._line.waiting
 
     @property
     def answering(self) -> int:
-        """Requests that are being answered."""
+        """Number of requests that are being answered."""
         return self._line.entered
 
     async def embed(self, texts: Sequence[Sequence[int]]) -> list[array[float]]:
-        """The vector of each text, given as token ids, in its turn.
+        """Embed texts, once it is this call's turn.
+
+        Args:
+            texts: the token ids of each.
+
+        Returns:
+            A vector of float32 for each text.
 
         Raises:
             RequestError: the model is no embedder; or ``interrupt`` or ``unload`` was called
@@ -222,13 +230,13 @@ class Engine(
         return found
 
     def interrupt(self) -> None:
-        """End the answer whose turn it is, of several the one that came first, with the finish
-        reason "abort". Others go on."""
+        """End the answer under way with the finish reason "abort"; where several are, the one that
+        was requested first. The others go on."""
         self._line.interrupt()
 
     async def unload(self) -> None:
-        """Free everything, other models too; of one of these only itself. Answers under way are
-        interrupted; waiting requests get an error."""
+        """Free everything, models that were added too; an added model frees only itself. Answers
+        under way are interrupted; queued requests get an ``EngineClosedError``."""
         self._unloaded = True
         if self._main and self._name:
             self._main._added.pop(self._name, None)
@@ -249,10 +257,13 @@ class Engine(
                 self._device.close()
 
     def check_length(self, tokens: Sequence[int], param: str) -> None:
-        """A prompt needs room for at least one token of answer.
+        """Refuse a prompt that leaves no room in the context for a token of answer.
+
+        Args:
+            param: what the prompt is called in the error.
 
         Raises:
-            ContextLengthError: it has none.
+            ContextLengthError: it leaves none.
         """
         executor = self.loaded.executor
         limit = executor.context_length

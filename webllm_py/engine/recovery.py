@@ -1,5 +1,5 @@
-"""How an engine goes on when its device is lost: the model is loaded again, and who was being
-answered waits for it."""
+"""How an engine goes on when its device is lost: it loads the model again, and requests that were
+being answered wait for that."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Recovery:
-    """The part of ``Engine`` that has its model, and makes it again."""
+    """The part of ``Engine`` that holds its model, and loads it again on a new device."""
 
     if TYPE_CHECKING:
         _line: Line
@@ -45,7 +45,7 @@ class Recovery:
 
     @property
     def any_loaded(self) -> LoadedModel | LoadedEmbedder:
-        """The parts that the model runs with, whichever kind it is.
+        """The parts of the loaded model, a language model or an embedder.
 
         Raises:
             EngineClosedError: it was unloaded, or could not be recovered.
@@ -58,13 +58,13 @@ class Recovery:
 
     @property
     def writes(self) -> bool:
-        """Whether its model writes; an encoder does not."""
+        """Whether its model generates text; an encoder does not."""
         return isinstance(self.any_loaded, LoadedModel)
 
     async def recover(self) -> None:
         """Load the model again, on a new device if the old one is lost.
 
-        An engine does so by itself when a request finds the device lost; this is for where that
+        An engine does so by itself when a request finds the device lost; call this where that
         failed.
 
         Raises:
@@ -77,7 +77,8 @@ class Recovery:
             await self._load_again(self._options)
 
     async def _load_again(self, options: LoadOptions) -> None:
-        """Nobody may be using the model, or its device is lost."""
+        """Close the model and load it again. No request may be using it, unless its device is
+        lost."""
         model = self._model
         try:
             if model:
@@ -91,8 +92,8 @@ class Recovery:
             raise
 
     async def _revived(self, lost: Device) -> LoadedModel | LoadedEmbedder:
-        """The model on another device than one that was lost: whoever finds that first loads it
-        again, and the others wait for that as well.
+        """The model on a device that is not ``lost``: the first caller to find that loads it
+        again, and the others wait for the same load.
 
         Raises:
             DeviceLostError: it could not be loaded, or this device was given to ``load``.
@@ -106,7 +107,7 @@ class Recovery:
                 self._reviving = asyncio.ensure_future(self._revive())
         reviving = self._reviving
         if reviving and not reviving.done():
-            # Not awaited itself: it goes on for the others when one who waits is cancelled.
+            # Not awaited directly: cancelling one caller must not cancel it for the others.
             await asyncio.wait([reviving])
             if reviving.cancelled():
                 raise EngineClosedError(UNLOADED)
@@ -130,13 +131,13 @@ class Recovery:
                 ) from error
 
     async def _executor_after(self, lost: Device) -> Executor:
-        """What runs a model that writes, after ``_revived``."""
+        """The executor of a language model, after ``_revived``."""
         model = await self._revived(lost)
         assert isinstance(model, LoadedModel)
         return model.executor
 
     async def _surviving(self, work: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        """What ``work`` gives, done anew where the device is lost meanwhile."""
+        """The result of ``work``, which is done again if the device is lost meanwhile."""
         for _ in range(MOST_LOSSES):
             device = self.any_loaded.owner.device
             try:

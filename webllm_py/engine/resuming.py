@@ -1,4 +1,4 @@
-"""How an answer outlives its process: what was said is kept, and another engine says the rest."""
+"""How an answer outlives its process: its tokens are kept, and another engine draws the rest."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Resuming:
 
     async def unfinished(self) -> list[Unfinished]:
         """Answers to requests with ``resumable`` that were cut off when their process or tab ended,
-        of whichever model, the newest first. Those that another one is giving are not among them.
+        of any model, the newest first. Those that another process or tab is giving are left out.
         """
         return [answer.described() for answer in await self._answers.unfinished()]
 
     async def resume(self, name: str | None = None) -> Stream[Any] | None:
-        """Finish an answer to a request with ``resumable`` that was cut off: what was said comes
-        first, at once, then the rest as the unbroken answer would have had it.
+        """Finish an answer to a request with ``resumable`` that was cut off: the text that was
+        generated comes first, at once, then the rest, as the answer would have had it uncut.
 
         Args:
             name: the request's ``resumable`` if that was a name, else the answer's id; None for the
@@ -116,7 +116,7 @@ class Resuming:
     def _kept(
         self, asked: Asked, answer: Answer, known: KeptAnswer | None
     ) -> AbstractAsyncContextManager[None]:
-        """While this lasts, what the answer says is kept, if the request is resumable."""
+        """Keep the answer's tokens while it is given, if the request is resumable."""
         if not asked.request.resumable:
             return nullcontext()
         from webllm_py.engine.keeping import keeping

@@ -1,5 +1,5 @@
-"""Several models in one engine, on one device: each has its line of requests, so that they answer
-side by side."""
+"""Several models in one engine, on one device: each has its own queue of requests, so that they
+answer side by side."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class SeveralModels:
 
     @property
     def models(self) -> Mapping[str, Self]:
-        """Its models by the names that requests choose them by, its own first. Each is an engine,
-        whose ``tokenizer``, ``info``, ``logits`` and all else are that model's.
+        """The engine's models by the names that requests choose them by, its first one first. Each
+        is an engine of its own, with that model's ``tokenizer``, ``info``, ``logits`` and so on.
         """
         return {self.name: self, **self._added}
 
@@ -64,7 +64,7 @@ class SeveralModels:
         fetch: FetchOptions | None = None,
         vision: Any = None,
     ) -> Self:
-        """Load another model beside the first, one that writes or an embedder, on the same device::
+        """Load another language model or embedder beside the first, on the same device::
 
             await engine.add_model("embedder.gguf", name="embedder")
             await engine.embeddings.create(model="embedder", input="Hello")
@@ -74,7 +74,7 @@ class SeveralModels:
         time.
 
         Args:
-            name: what requests call it; None for its own name, with "-2" behind it if that is
+            name: what requests call it; None for its own name, with "-2" appended if that is
                 taken.
 
         The other arguments are those of ``webllm_py.load``.

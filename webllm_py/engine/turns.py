@@ -1,4 +1,4 @@
-"""Whose turn it is, in the order in which they asked: one's, or that of several who share it."""
+"""A queue of requests: first come, first served; several at once where they share a turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST_SHARING = 8
 
 
 class Line:
-    """Where requests wait. Asking for a place does not wait, so no event loop can change the order.
+    """A queue. ``join`` does not await, so that the order is that of the calls.
 
     ::
 
@@ -25,30 +25,30 @@ class Line:
 
     @property
     def busy(self) -> bool:
-        """Whether it is somebody's turn."""
+        """Whether any place is taken."""
         return bool(self._places)
 
     @property
     def waiting(self) -> int:
-        """How many have asked and not entered."""
+        """Number of places that have not been entered yet."""
         return sum(not place.entered for place in self._places)
 
     @property
     def entered(self) -> int:
-        """How many have entered and not left."""
+        """Number of places that have been entered and not left."""
         return sum(place.entered for place in self._places)
 
     def interrupt(self, *, every: bool = False) -> None:
-        """Ask the first one, whether it has entered or is about to, to end soon; or everyone."""
+        """Ask the first place to end soon, whether it was entered yet or not; or ask every one."""
         for place in [*self._places][: None if every else 1]:
             place.interrupted = True
 
     def join(self, *, stays: bool = False, shares: bool = False) -> Place:
-        """The last place. Whoever does not enter it must ``leave`` it.
+        """A place at the end of the queue. It must be entered, or else left with ``leave``.
 
         Args:
-            stays: not to be sent away.
-            shares: its turn may be that of others who share theirs, and come next to it.
+            stays: ``send_away`` does not concern it.
+            shares: neighbours in the queue that share too may have their turn at the same time.
         """
         place = Place(self, stays=stays, shares=shares)
         self._places.append(place)
@@ -56,13 +56,13 @@ class Line:
         return place
 
     def send_away(self, error: Exception) -> None:
-        """Those who have not entered yet get this error."""
+        """Raise this error in those who wait to enter."""
         for place in [*self._places]:
             if not (place.entered or place.stays):
                 place.call(error)
 
     def leave(self, place: Place) -> None:
-        """Give a place up, in whatever part of the line it is; the first one is called."""
+        """Give up a place, wherever in the queue it is, and call those whose turn comes by that."""
         if place in self._places:
             self._places.remove(place)
             self._call()
@@ -77,7 +77,7 @@ class Line:
 
 
 class Place:
-    """A place in a line; entering it waits for the turn, leaving it gives the turn back.
+    """A place in a ``Line``: entering it waits for its turn, leaving it ends the turn.
 
     Attributes:
         entered: whether it has, or had, its turn.
@@ -94,13 +94,13 @@ class Place:
         self._error: Exception | None = None
 
     def call(self, error: Exception | None = None) -> None:
-        """It is its turn; or there will be none, and why."""
+        """Begin its turn; or, with an error, tell that there will be none."""
         self._error = self._error or error
         if not self._called.done():
             self._called.set_result(None)
 
     def leave(self) -> None:
-        """Give it up; doing so twice does nothing."""
+        """Give it up; a second time does nothing."""
         self._line.leave(self)
 
     async def __aenter__(self) -> Place:

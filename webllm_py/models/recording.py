@@ -1,4 +1,4 @@
-"""What a forward pass is written down in: tables, linear layers and norms as dispatches."""
+"""Records a forward pass: table look-ups, linear layers and norms as dispatches."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ class Recording:
     """Collects the dispatches of one pass over ``rows`` rows.
 
     Args:
-        rows: how many; beyond the tuning's ``few_rows`` a multiple of 32, up to there a power of 2
-            or a multiple of 8.
-        fused: of a row that attends to ``models.attention.fused_keys`` keys at most.
-        gemm: how to multiply more rows than that, where the weight's format and their number
-            allow it.
-        adapters: beside matrices, by their names; none for a pass without them.
+        rows: how many: up to the tuning's ``few_rows`` a power of 2 or a multiple of 8, beyond it a
+            multiple of 32.
+        fused: whether the pass is over one row that attends to at most
+            ``models.attention.fused_keys`` keys, for which attention is one kernel.
+        gemm: how more than ``few_rows`` rows are multiplied, where the weight's format and the
+            number of rows allow it.
+        adapters: the LoRA adapters of matrices, by the matrices' names; none for a pass without.
 
     Attributes:
-        linears, attentions: what the dispatches were made of, in their order.
+        linears, attentions: the layers that dispatches were made of, in order; for tuning.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Recording:
         self.attentions: list[Attention] = []
 
     def look_up(self, name: str, **constants: float) -> None:
-        """Rows of a table to hidden."""
+        """Write rows of a table to hidden."""
         matrix, slices = self.weights.matrices[name]
         for part in slices:
             self.dispatches.append(
@@ -171,8 +172,8 @@ class Recording:
         return ahead.parts(before)
 
     def ahead(self, name: str, source: Buffer, *, norm: bool) -> Ahead | None:
-        """What a matrix's adapters need of a row, if the dispatch before can make it; if its parts
-        are few enough to be added up in every workgroup of the matrix's."""
+        """What the dispatch before would make of a matrix's adapters; None if it cannot, or if its
+        parts are too many to be added up in every workgroup of the matrix's dispatch."""
         low = self.adapters.get(name)
         if low is None or self.rows > 1 or not self.dispatches:
             return None
@@ -189,7 +190,7 @@ class Recording:
     def shrink(
         self, low: LowRank, matrix: Matrix, source: Buffer, *, norm: bool, divide: bool = False
     ) -> None:
-        """The first half of a matrix's adapters, of rows of ``source``; see
+        """Multiply rows of ``source`` with the first half of a matrix's adapters; see
         kernels/lora_shrink.wgsl."""
         rows, threads = 1 if self.rows == 1 else 4, min(self.tuning.reduce_threads, 128)
         made = kernel(
@@ -214,7 +215,7 @@ class Recording:
 
     @property
     def expert_groups(self) -> ExpertGroups | None:
-        """How rows are sorted by their experts; None: they are not."""
+        """How rows are sorted by their experts; None where they are not."""
         groups = expert_groups(self.config, self.tuning, self.rows, self.layout.max_rows)
         fits = groups and answers_bytes(self.config, groups) <= self.buffers.answers.size
         return groups if fits else None
@@ -230,11 +231,14 @@ class Recording:
         *,
         pairs: bool = False,
     ) -> None:
-        """The experts' part of a matrix times rows, into rows of so many elements.
+        """A matrix of all experts times rows.
 
         Args:
-            pairs: whether the rows are those of pairs of a row and an expert. The result of these
-                is a pair's where rows are sorted, else all of a row's are added, weighted.
+            words, constants: the kernel's snippets and overrides.
+            stride: elements of a row of the result.
+            pairs: whether each row belongs to a pair of a token and one of its experts. Where rows
+                are sorted, the result then has a row for each pair; else the weighted sum of a
+                token's pairs.
         """
         matrix, slices = self.weights.matrices[name]
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
@@ -250,7 +254,7 @@ class Recording:
             self.dispatches.append(made)
 
     def quantize(self, matrix: Matrix, source: Buffer, vectors: Buffer, *, normed: bool) -> Buffer:
-        """Rows of ``source`` in 8 bits, normed first if need be; where they are then."""
+        """Quantize rows of ``source`` to 8 bits, normed first with ``normed``; their buffer."""
         buffers = self.buffers
         target = buffers.q if source is buffers.attended else buffers.normed
         threads = min(self.tuning.reduce_threads, 128)
@@ -273,7 +277,7 @@ class Recording:
         return target
 
     def norm(self, name: str, source: Buffer, target: Buffer, *, add: bool = False) -> None:
-        """target = the norm of that name of the rows of source; or target += it."""
+        """target = norm(source), with the weight of that name; or with ``add`` target += it."""
         vector, weight = self.weights.vectors[name]
         threads = min(self.tuning.reduce_threads, 128)
         self.dispatches.append(

@@ -1,4 +1,4 @@
-"""Sequences that are decoded together: their logits, their sampler, their steps' plans."""
+"""Sequences that are decoded together: their logits, their sampler, their plans."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ ADAPTED = "adapted "
 
 
 def plan_name(name: str, adapted: bool) -> str:
-    """A plan's name, another one with adapters."""
+    """A plan's name, which differs with adapters."""
     return ADAPTED + name if adapted else name
 
 
 class Decoder:
-    """Up to ``slots`` sequences, a row of each step for each.
+    """Decodes up to ``slots`` sequences, each of which is a row of a step.
 
     Args:
-        logits: where the logits go if there is room already.
+        logits: a buffer for the logits; None for a new one.
 
     Attributes:
-        logprobs: what finds the log-probabilities of the drawn tokens; None where nobody asked.
-        automaton: what the only sequence's draws follow; None where their masks are the sampler's.
+        logprobs: finds the log-probabilities of drawn tokens; None where nobody asked for them.
+        automaton: a grammar's states on the GPU, which the draws of the only sequence follow; None
+            where masks come from the host.
         adapted: whether some of the sequences have adapters.
     """
 
@@ -52,10 +53,11 @@ class Decoder:
         self.drawing = self.sampler.drawing(owner, rows, self.scratch, logits)
 
     def find_logprobs(self, owner: BufferOwner, top: int, *, processed: bool) -> None:
-        """From now on find the log-probabilities of drawn tokens, with so many alternatives.
+        """From now on find the log-probabilities of drawn tokens.
 
         Args:
-            processed: whether the logits are changed before tokens are drawn.
+            top: with how many alternatives.
+            processed: whether logits processors change the logits before tokens are drawn.
         """
         # Not before: a page's snapshot is small.
         from webllm_py.runtime.sampling.logprobs import Logprobs
@@ -75,17 +77,17 @@ class Decoder:
             self.logprobs.keep_logits()
 
     def forget_logprobs(self) -> None:
-        """Find them no more."""
+        """Find log-probabilities no more."""
         if self.logprobs:
             self.executor.drop_plans(self.logprobs)
             self.logprobs = None
 
     @property
     def scratch(self) -> tuple[Buffer, ...]:
-        """Activations that nobody needs once the logits are there.
+        """Activations that the sampler may overwrite, once the logits are there.
 
-        None where rows are padded: draws leave anything there, infinities too, and what lies beyond
-        a row's end is multiplied with zeros.
+        None where rows are padded: the sampler may leave infinities in the padding, which kernels
+        multiply with zeros, and infinity times zero is NaN.
         """
         config, buffers = self.executor.model.config, self.executor.buffers
         rows = [config.n_heads * config.head_dim, config.intermediate_size]
@@ -101,23 +103,30 @@ class Decoder:
         return self.logprobs or self.automaton or self
 
     async def plan(self, name: str, rows: int = 1) -> Plan:
-        """A recorded plan: "head" (logits of the row that goes on), "first" (a draw for each of
-        ``rows`` from those) or "sample" (a draw from the logits of each row)."""
+        """A recorded plan.
+
+        Args:
+            name: "head" (the logits of the prompt's last row), "first" (a draw for each of ``rows``
+                answers from these) or "sample" (a draw from the logits of each row).
+        """
         rows = self.executor.bucket(rows)
         make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
         named = plan_name(name, self.adapted and name == "head")
         return await self.executor.plan(self._owner, named, rows, make)
 
     async def step(self, rows: int, keys: int) -> Plan:
-        """The plan of a decode step, a forward pass and draws, whose rows attend to at most so many
-        keys."""
+        """The plan of a decode step: a forward pass, and a draw from each row's logits.
+
+        Args:
+            keys: the most keys that a row attends to.
+        """
         rows = self.executor.bucket(rows)
         make = partial(self._step, rows, self._fused(rows, keys))
         name = plan_name("fused step" if self._fused(rows, keys) else "step", self.adapted)
         return await self.executor.plan(self._owner, name, rows, make)
 
     async def logits(self, rows: int, keys: int) -> Plan:
-        """The plan of what a step does before its draws: a forward pass and its logits."""
+        """The plan of a decode step without its draws: a forward pass up to the logits."""
         rows = self.executor.bucket(rows)
         make = partial(self._logits, rows, self._fused(rows, keys))
         name = plan_name("fused logits" if self._fused(rows, keys) else "logits", self.adapted)
@@ -157,10 +166,10 @@ class Decoder:
 
 
 class Verifier:
-    """Checks guesses of what a decoder's only sequence goes on with, several in one step.
+    """Verifies guesses of a decoder's only sequence, several in one step (speculative decoding).
 
     Attributes:
-        rows: most rows of a step: the newest token, and a guess each.
+        rows: the rows of a step: the newest token's, and one for each guess.
         accepted: see ``Sampler.verify``.
     """
 

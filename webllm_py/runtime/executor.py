@@ -1,4 +1,4 @@
-"""A loaded model on its device: buffers that a step works in, plans recorded once and replayed."""
+"""A loaded model on its device: the buffers of its steps, and plans that are recorded once."""
 
 from __future__ import annotations
 
@@ -41,17 +41,18 @@ SHORT_PROMPT, LONG_PROMPTS = 32, (128, 512)
 
 
 class Executor:
-    """Runs a model's steps. Knows tokens and positions; nothing of text or requests.
+    """Runs a model's steps. Knows tokens and positions, but nothing of text or requests.
 
     Args:
-        context_length: the most positions a sequence may have.
-        rotations: of queries and keys, by ``LayerKind.rope``.
-        sinks: first tokens that stay when a sequence goes on past the context; None: none does.
+        context_length: the most positions that a sequence may have.
+        rotations: RoPE's rotations of queries and keys, by ``LayerKind.rope``.
+        sinks: how many first tokens stay when a sequence goes on past the context (attention
+            sinks); None: sequences end there.
 
     Attributes:
-        last_row: the one in the newest chunk of a prompt that has its last token.
-        paces: seconds of a decode step, of so many answers together, as last measured.
-        images: what has the rows of images, in a model that sees.
+        last_row: the row of a prompt's newest chunk that holds its last token.
+        paces: seconds of a decode step as last measured, by the number of answers in it.
+        images: the rows of images, in a model that reads images.
     """
 
     def __init__(
@@ -102,8 +103,8 @@ class Executor:
 
     @property
     def goes_back(self) -> bool:
-        """Whether tokens of a sequence under way can be dropped: states only go on, and what has
-        dropped out of a window does not come back."""
+        """Whether a sequence can be cut back to fewer tokens. Recurrent states cannot, nor can a
+        sliding window, whose dropped tokens do not come back."""
         return not self.model.config.recurrent and not self.sliding
 
     async def prepare(self, asked: Callable[[], None] = lambda: None) -> None:
@@ -118,7 +119,7 @@ class Executor:
         await self.record_usual(asked)
 
     async def retune(self, tuning: Tuning) -> None:
-        """Run on with kernels of other shapes. Sizes of buffers stay as they were."""
+        """Go on with kernels of other shapes. The sizes of buffers stay as they were."""
         self.tuning = tuning
         self.drop_plans()
         await self.record_usual()
@@ -140,7 +141,7 @@ class Executor:
         self._behind = asyncio.gather(*map(self.forward_plan, rows), return_exceptions=True)
 
     async def close(self) -> None:
-        """End what is under way, and forget the plans."""
+        """End the answers under way, and forget the plans."""
         await self.batch.close()
         if self._behind:
             self._behind.cancel()
@@ -150,7 +151,11 @@ class Executor:
             self.images.encoder.drop_plans()
 
     def together(self, prompt: int, answer: int) -> int:
-        """How many answers of so many tokens to one prompt may be decoded together."""
+        """How many answers to one prompt may be decoded together.
+
+        Args:
+            prompt, answer: tokens of the prompt, and of each answer at most.
+        """
         if self.sliding:
             return max(
                 1, min(SLOTS, self.chunk, self.cache.pages.max_pages // self.layout.max_pages)
@@ -160,19 +165,24 @@ class Executor:
         return max(1, min(SLOTS, self.chunk, (self.cache.pages.max_pages - whole) // each))
 
     def write_rows(self, rows: Sequence[Row], picked: int = 0) -> None:
-        """Say what the next step computes, and which row's hidden state "head" takes."""
+        """Write the step buffer: the rows that the next step computes.
+
+        Args:
+            picked: the row whose hidden state the plan "head" takes.
+        """
         self.device.write(self.buffers.step, 0, self.layout.words(rows, picked))
 
     def write_guesses(self, rows: Sequence[Row]) -> None:
-        """Say what the next step computes after the row that the step in flight leaves."""
+        """Write the rows of the next step behind the row that the step in flight writes itself."""
         for offset, words in self.layout.guesses(rows):
             self.device.write(self.buffers.step, offset, words)
 
     def go_on(self, sequence: CachedSequence, slots: Sequence[int] = (0,), drawn: int = 0) -> None:
-        """After ``runtime.generation.prefill``: a row for each of the answers in these slots, which
-        begin with the last token.
+        """Write the rows that answers begin with after ``runtime.generation.prefill``: each is the
+        sequence's last token.
 
         Args:
+            slots: of the answers.
             drawn: how many tokens count as drawn before.
         """
         token, position = sequence.tokens[-1], len(sequence.tokens) - 1
@@ -182,7 +192,12 @@ class Executor:
     async def plan(
         self, owner: object, name: str, rows: int, make: Callable[[], Sequence[Dispatch]]
     ) -> Plan:
-        """A plan of an owner's that is recorded once, until buffers change or it is forgotten."""
+        """A plan, recorded at the first call and kept until buffers change or it is dropped.
+
+        Args:
+            owner, name, rows: what it is kept by.
+            make: its dispatches.
+        """
         key = (owner, name, rows)
         if key not in self._plans:
             cached, dispatches = tuple(self.cache.buffers), make()
@@ -204,8 +219,14 @@ class Executor:
         adapted: bool = False,
         fused: bool = False,
     ) -> Plan:
-        """The plan of a chunk of so many rows, some of images or none: keys, values and hidden
-        states."""
+        """The plan of a prompt's chunk: keys and values into the cache, and hidden states.
+
+        Args:
+            rows: of the chunk, at most.
+            images: the rows of images among them; None: there are none.
+            adapted: with the adapters that are loaded.
+            fused: attention in a fused kernel, for a row with few keys; see ``Recording``.
+        """
         rows = self.bucket(rows)
         make = partial(self.forward, rows, head=False, adapted=adapted, fused=fused)
         if images:
@@ -216,11 +237,11 @@ class Executor:
 
     @property
     def kernels(self) -> set[Kernel]:
-        """Those of the plans that are recorded."""
+        """The kernels of all recorded plans."""
         return {dispatch.kernel for plan in self._plans.values() for dispatch in plan.dispatches}
 
     def forward(self, rows: int, *, head: bool = True, **others: Any) -> list[Dispatch]:
-        """A pass over so many rows, up to their logits or without them."""
+        """The dispatches of a forward pass over ``rows`` rows; ``head``: up to their logits."""
         graph = self.graph(rows, **others)
         self.model.forward(graph)
         if head:
@@ -257,7 +278,7 @@ class Executor:
         )
 
     def bucket(self, rows: int) -> int:
-        """How many rows so many are computed as: few sizes, so that plans are reused."""
+        """``rows`` rounded up to one of few sizes, so that plans are reused."""
         if rows <= 8:
             return 1 << (rows - 1).bit_length()
         if rows <= self.tuning.few_rows:
@@ -267,17 +288,20 @@ class Executor:
         return -(-rows // unit) * unit
 
     def drop_plans(self, owner: object | None = None) -> None:
-        """Forget recorded plans whose buffers are gone: all of them, or an owner's."""
+        """Forget the recorded plans, all of them or one owner's."""
         for key in [key for key in self._plans if owner in (None, key[0])]:
             self.device.drop(self._plans.pop(key))
 
     def drop_adapted(self) -> None:
-        """Forget the plans that adapters are part of; all others stay."""
+        """Forget the plans that adapters are part of."""
         for key in [key for key in self._plans if key[1].startswith(ADAPTED)]:
             self.device.drop(self._plans.pop(key))
 
     def use_adapters(self, slots: Sequence[int], mix: Mix, *, alone: bool = False) -> None:
-        """What is computed in slots from now on has these adapters, at these scales; ``alone``:
-        nothing is computed in others."""
+        """From now on compute the answers in these slots with these adapters, at these scales.
+
+        Args:
+            alone: no other slot is in use.
+        """
         if self.adapters:
             self.adapters.use(slots, mix, alone=alone)

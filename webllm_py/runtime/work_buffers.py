@@ -1,4 +1,4 @@
-"""The buffers that a decoder's steps work in: few, each for several things."""
+"""The buffers of a decoder's intermediate results; several results share one where they may."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ def work_buffers(
     rope_tables: Mapping[str, bytes],
     kv: Sequence[Buffer],
 ) -> Activations:
-    """What a model's steps work in, for chunks of so many rows at most.
+    """The buffers of a model's steps.
 
     Args:
-        rope_tables: by ``LayerKind.rope``.
+        chunk: the most rows of a step.
+        step: the step buffer, see ``models.step``.
+        rope_tables: the bytes of each, by ``LayerKind.rope``; only their sizes count here.
         kv: the cache's buffers, one a layer.
     """
     make = owner.create
@@ -38,8 +40,8 @@ def work_buffers(
     delta = config.delta
     values = padded(delta.v_width) if delta else 0
     rows = 4 * chunk
-    # Within a layer, of each pair one is read for the last time before the other is written.
-    # What the one is multiplied with in 8 bits is kept in the other.
+    # Each pair shares a buffer: within a layer the first is read for the last time before the
+    # second is written. Rows quantized to 8 bits go to the buffer that they do not come from.
     inner = eight_bits(padded(config.intermediate_size), chunk)
     normed_or_attended = make("normed or attended", max(rows * max(hidden, heads, values), inner))
     experts = config.experts_a_row * padded(config.expert_size)

@@ -1,8 +1,9 @@
-"""Answers to several requests, decoded together: who comes later joins between two steps.
+"""Continuous batching: answers to several requests are decoded together, and requests that come
+later join between two steps.
 
-A request that is alone runs alone (run.py), with guesses and the fewest buffers. When a second one
-comes, it hands its answers over, and a task of its own takes the steps for all of them. Prompts are
-computed a chunk at a time between a few steps of the others, so that nobody waits for a long one.
+A request that is alone runs alone (run.py), with speculation and the fewest buffers. When a second
+one comes, the first hands its answers over, and one task takes the steps of all. Prompts are
+computed a chunk at a time, between a few steps of the others, so that a long one delays nobody.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch"]
 
-# Steps of those who decode, between two chunks of a prompt.
+# Decode steps between two chunks of a prompt.
 STEPS_A_CHUNK = 4
 
 
 class Batch:
-    """Members' answers in slots of one decoder, as many as there is room for; others wait."""
+    """Requests ("members") whose answers share the slots of one decoder; the others wait."""
 
     def __init__(self, executor: Executor):
         self.executor = executor
@@ -46,12 +47,13 @@ class Batch:
 
     @property
     def busy(self) -> bool:
-        """Whether somebody decodes, alone or together."""
+        """Whether a request is decoding, alone or with others."""
         return self._alone or self._task is not None
 
     @contextmanager
     def one_alone(self) -> Iterator[None]:
-        """Meanwhile a request runs alone; those who came and were not joined begin behind it."""
+        """While this lasts, a request runs alone. Those that came meanwhile and were not joined
+        with it begin at the end."""
         self._alone = True
         try:
             yield
@@ -63,7 +65,7 @@ class Batch:
     async def joined_later(
         self, run: Run, member: Member, *, guess: bool
     ) -> AsyncGenerator[tuple[int, list[int]], None]:
-        """Answers of a run and their tokens: it runs alone until others come, then with them."""
+        """A run's answers and their tokens: it runs alone until others come, then with them."""
         run.wanted = self._is_wanted
         async for piece in run.ahead(guess=guess):
             yield piece
@@ -79,8 +81,8 @@ class Batch:
                 yield piece
 
     async def _take_over(self, run: Run, member: Member) -> bool:
-        """Go on with the answers of a run that has nothing in flight; False: there is no room for
-        it, and it is to go on alone."""
+        """Take over the answers of a run that has nothing in flight; False if there is no memory
+        for that, and it has to go on alone."""
         try:
             decoder = await self._made_decoder()
         except GPUOutOfMemoryError:
@@ -168,11 +170,11 @@ class Batch:
             self._end(ending)
 
     def _is_disturbed(self) -> bool:
-        """Whether somebody is over, or can join."""
+        """Whether an answer has ended, or a request can join."""
         return any(part.over for part in self._parts) or self._has_room()
 
     def _end(self, ending: Any) -> None:
-        """Nothing is left of anybody. (Without an await: whoever is next finds all free.)"""
+        """End all members. It does not await, so that the next request finds everything free."""
         joining = [self._joining.member] if self._joining else []
         members = {part.member: None for part in self._parts} | dict.fromkeys(joining)
         if self._joining:
@@ -201,7 +203,7 @@ class Batch:
                 pages.finish(sequence)
 
     def _let_go(self) -> None:
-        """Take out what is over."""
+        """Take out the answers and members that have ended."""
         over = [part for part in self._parts if part.over]
         self._parts = [part for part in self._parts if not part.over]
         self._give_back([part.sequence for part in over])
@@ -227,7 +229,8 @@ class Batch:
         return [slot for slot in range(self._steps.decoder.slots) if slot not in taken]
 
     def _has_room(self) -> bool:
-        """For the first one that waits; its pages are never more than the cache can have."""
+        """Whether the first member that waits can join: it never needs more pages than the cache
+        can have."""
         if not self._waiting or self._joining:
             return False
         member = self._waiting[0]
@@ -239,7 +242,7 @@ class Batch:
         return (fits or not used) and len(member.settings) <= len(self._free_slots)
 
     async def _admit(self) -> None:
-        """Compute a chunk of the prompt of who comes next; after the last one it has joined."""
+        """Compute a chunk of the next member's prompt; after the last one it has joined."""
         if self._has_room():
             member = self._waiting.popleft()
             slots = self._free_slots[: len(member.settings)]
@@ -257,8 +260,8 @@ class Batch:
             self._fail_joining(error)
 
     async def _join(self, joining: Joining) -> None:
-        """Draw the first token of each of its answers, from the logits behind its prompt; one that
-        goes on with what was said has its own."""
+        """Draw the first token of each of its answers, from the logits of its prompt's last token.
+        An answer that goes on with tokens that were drawn before begins with the newest of them."""
         executor, member = self.executor, joining.member
         await anext(joining.chunks, None)  # ends it
         first = joining.sequences[0]

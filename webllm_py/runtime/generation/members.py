@@ -1,4 +1,4 @@
-"""Requests whose answers are decoded with others', and their answers one by one."""
+"""What a batch is made of: requests (members), their answers (parts), and who is joining."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Member:
     Attributes:
         said: tokens that its only answer has already; see ``generate``.
         gone: whether nobody waits for its tokens any more.
-        pieces: what it is given: answers' numbers and tokens, then the end or an error.
-        done: set when nothing of it is left here.
+        pieces: what comes for it: answers' numbers and tokens, then ``END`` or an error.
+        done: set when nothing of it is left in the batch.
     """
 
     prompt: Sequence[int]
@@ -49,27 +49,27 @@ class Member:
 
     @property
     def stopped(self) -> bool:
-        """Whether it needs no more tokens, whichever answer's."""
+        """Whether none of its answers needs more tokens."""
         return self.gone or self.interrupted()
 
     @property
     def known(self) -> Sequence[int]:
-        """What has keys and values when the first step is taken; of what was said, the newest
-        token's are that step's."""
+        """The tokens that need keys and values before the first step. That step computes those of
+        the newest token of ``said`` itself."""
         return [*self.prompt, *self.said[:-1]] if self.said else self.prompt
 
     @property
     def pages(self) -> int:
-        """The most pages that it can come to use."""
+        """The most pages of the cache that it can come to use."""
         return len(self.settings) * -(-(len(self.prompt) + self.max_tokens) // PAGE)
 
     def fail(self, error: Exception) -> None:
-        """It cannot go on; others can."""
+        """End this member with an error; others go on."""
         self.pieces.put(error)
         self.gone = True
 
     def leave(self, ending: Any = END) -> None:
-        """Nothing more comes; ``ending`` may be an error."""
+        """Tell it that no more tokens come; ``ending`` may be an error."""
         self.pieces.put(ending)
         self.done.set()
 
@@ -98,7 +98,7 @@ class Part:
         return self.left <= 0 or self.member.stopped or self.number in self.member.ended
 
     def row(self, drawn: int) -> Row:
-        """What the next step computes of it; ``drawn``: where the token then goes in the ring."""
+        """The row of the next step; ``drawn``: the place of the next token in the ring."""
         return Row(self.newest, self.position, self.slot, drawn)
 
     def take(self, tokens: list[int]) -> None:

@@ -40,17 +40,18 @@ READ_SECONDS = 0.02
 
 
 class Run:
-    """Steps of one generation.
+    """The steps of one generation.
 
     Attributes:
-        active: answers that still need tokens; an answer's number is its slot.
-        issued: tokens drawn, or submitted to be, for each of them.
-        base: positions before the first of these, as they count now; see ``begin_at``.
-        limit: how many may be drawn before there is no position left.
-        wanted: whether the answers are to be handed over: asked between read-backs.
+        active: the answers that still need tokens; an answer's number is its slot.
+        issued: how many tokens were drawn, or submitted to be drawn, for each of them.
+        base: positions before the first of these tokens; see ``begin_at``.
+        limit: how many tokens may be drawn before there is no position left.
+        wanted: asked between read-backs whether the answers are to be handed over to a batch.
         newest: the last token that was read for each answer; it may have no keys and values yet.
         logprobs: of each answer's tokens, where the decoder finds them.
-        stalled: whether the steps that were just read ended in a state that the GPU did not know.
+        stalled: whether the steps that were just read ended in a state of the grammar that the GPU
+            did not know.
     """
 
     def __init__(
@@ -84,13 +85,13 @@ class Run:
         self.wanted: Callable[[], bool] = lambda: False
 
     def begin_at(self, base: int) -> None:
-        """Drawn tokens come behind so many positions."""
+        """Count the positions of drawn tokens from ``base`` on."""
         self.base = base
         self.limit = min(self.max_tokens, self.executor.context_length - base + 1)
 
     async def ahead(self, *, guess: bool) -> AsyncGenerator[tuple[int, list[int]], None]:
-        """Answers and their tokens, until ``max_tokens`` or until they are wanted elsewhere: the
-        host reads behind the GPU."""
+        """Answers and their tokens, with steps in flight while the host reads earlier ones; until
+        ``max_tokens``, or until ``wanted``."""
         if not self.issued:
             self.device.replay(await self.decoder.plan("head"))
             self.replay(await self.decoder.plan("first", len(self.active)))
@@ -98,7 +99,7 @@ class Run:
         arrived = 0.0
         while self.active and (self.in_flight or self.issued < self.max_tokens):
             early = self.issued < FIRST_TOKENS or self.speculation.near
-            # Whatever is submitted before the first token is told delays it.
+            # Whatever is submitted before the first token is read delays it.
             few = not self.newest or (guess and early)
             await self.fill(FEW_AHEAD if few else self.most_ahead)
             if not self.in_flight:
@@ -123,12 +124,12 @@ class Run:
                 return
 
     def paced(self, seconds: float) -> None:
-        """A step took so long."""
+        """Note how long a step took."""
         self.seconds_a_step = (self.seconds_a_step + max(seconds, 1e-5)) / 2
         self.executor.paces[self.decoder.slots] = self.seconds_a_step
 
     async def fill(self, most: int) -> None:
-        """Submit steps until as many are in flight as keep the GPU busy, but no more than that."""
+        """Submit steps until as many are in flight as keep the GPU busy, at most ``most``."""
         target = max(1, min(most, self.most_ahead, int(AHEAD_SECONDS / self.seconds_a_step)))
         while self.issued < self.limit and self.waiting < target:
             # Half of them, so that the GPU has the others while the host reads these.
@@ -136,11 +137,11 @@ class Run:
 
     @property
     def full(self) -> bool:
-        """Whether there is no position for the newest token."""
+        """Whether there is no position left for the newest token."""
         return self.limit <= self.issued < self.max_tokens
 
     async def make_room(self) -> None:
-        """Drop tokens of the answers, which are full, with nothing in flight."""
+        """Drop the oldest tokens of answers that are full. Nothing may be in flight."""
         dropped = 0
         for index in self.active:
             dropped = await self.executor.cache.make_room(self.sequences[index], index)
@@ -156,7 +157,7 @@ class Run:
         """Submit up to ``most`` more steps and the read-back of their tokens."""
         slot = self.issued % RING
         count = min(most, self.limit - self.issued, RING - slot)
-        # Which kernels compute a step is the same however many it is of.
+        # Steps that are submitted together have the same plan, fused or not.
         if (left := self.executor.fused_keys - self.keys + 1) > 0:
             count = min(count, left)
         await self.reserve(count)
@@ -164,13 +165,13 @@ class Run:
 
     @property
     def keys(self) -> int:
-        """What the row of the newest token attends to."""
+        """How many keys the row of the newest token attends to."""
         return self.base + self.issued
 
     async def draw_one(self) -> None:
-        """Draw a token of each answer, from logits that are there, with nothing in flight; and
-        submit the forward pass behind it."""
-        # The first draws of all are from one row of logits.
+        """Draw a token of each answer from the logits, and submit the next forward pass. Nothing
+        may be in flight."""
+        # The first tokens of all answers are drawn from one row of logits.
         draw = "sample" if self.newest else "first"
         self.replay(await self.decoder.plan(draw, len(self.active)))
         if self.issued < self.limit:
@@ -185,12 +186,12 @@ class Run:
         return read
 
     async def forward_pass(self) -> Plan:
-        """The plan of the newest tokens' logits, with room for their keys and values."""
+        """The plan of the newest tokens' logits, after making room for their keys and values."""
         await self.reserve(0)
         return await self.decoder.logits(len(self.active), self.keys)
 
     async def reserve(self, count: int) -> None:
-        """Make room for so many more steps."""
+        """Make room in the cache for ``count`` more steps."""
         # The drawn token itself takes a position only in the step after.
         length = min(self.base + self.issued + count, self.executor.context_length)
         for index in self.active:
@@ -208,7 +209,7 @@ class Run:
         self.issued += times
 
     async def next_read(self) -> tuple[int, list[tuple[int, list[int]]]]:
-        """The oldest steps in flight, once they are there: how many, and each answer's tokens."""
+        """Wait for the oldest steps in flight: how many they are, and each answer's tokens."""
         count, readings = self.in_flight[0]
         data = [await reading for reading in readings]
         self.in_flight.popleft()
@@ -228,9 +229,9 @@ class Run:
         return count, tokens
 
     def _drop(self, lost: int) -> None:
-        """So many of the steps that were just read drew nothing, nor did those in flight."""
+        """The last ``lost`` of the steps that were read drew nothing, nor do those in flight."""
         self.issued -= lost + self.waiting
-        # They come before whatever is read later.
+        # They must be awaited before later ones.
         self._in_vain += [reading for _, several in self.in_flight for reading in several]
         self.in_flight.clear()
 
@@ -246,11 +247,12 @@ class Run:
         self.newest[index] = known[-1]
 
     async def put(self, tokens: Sequence[int], *, pending: bool = False) -> None:
-        """Go on with tokens that need not be drawn, of the only answer. The logits behind them are
-        computed next.
+        """Append tokens to the only answer that need not be drawn, and compute the logits after
+        them.
 
         Args:
-            pending: nothing is in flight; else the forward pass of the newest token is.
+            pending: whether the forward pass of the newest token has yet to be computed; else it
+                is in flight.
         """
         sequence = self.sequences[0]
         newest = [self.newest.pop(0)] if self.newest else []
@@ -268,7 +270,7 @@ class Run:
         self.device.replay(await self.decoder.plan("head"))
 
     async def regroup(self) -> AsyncIterator[tuple[int, list[int]]]:
-        """Go on without the answers that have ended; tokens of the others that were in flight."""
+        """Go on without the answers that have ended; the tokens of the others in flight."""
         self.active = [index for index in self.active if index not in self.ended]
         while self.active and self.in_flight:
             _, read = await self.next_read()
@@ -279,16 +281,16 @@ class Run:
         self.executor.write_rows([self.row(index) for index in self.active])
 
     def row(self, index: int) -> Row:
-        """An answer's newest token, when nothing is in flight."""
+        """The row of an answer's newest token. Nothing may be in flight."""
         position = self.base + self.issued - 1
         return Row(self.newest[index], position, index, self.issued)
 
     async def go_on_behind(self, said: Sequence[int], *, hidden: bool) -> None:
-        """Begin with an only answer that has tokens already, with nothing in flight: the newest one
-        is the next step's.
+        """Begin with an only answer that has tokens already: the next step computes the newest one.
+        Nothing may be in flight.
 
         Args:
-            hidden: whether its hidden state is computed now, for a draw of its own.
+            hidden: compute the newest token's hidden state now, for a draw without a step.
         """
         (sequence,) = self.sequences
         cache = self.executor.cache
@@ -306,7 +308,7 @@ class Run:
             self.device.replay(await self.executor.forward_plan(1, adapted=self.decoder.adapted))
 
     async def close(self) -> None:
-        """Wait for what is in flight, whatever becomes of it."""
+        """Wait for what is in flight, and ignore it."""
         await self.speculation.close()
         readings = [reading for _, several in self.in_flight for reading in several]
         await asyncio.gather(*readings, *self._in_vain, return_exceptions=True)
