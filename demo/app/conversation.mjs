@@ -43,6 +43,16 @@ export class Conversation {
     return this.#exchanges.length === 0;
   }
 
+  /** Plain values that `restore` takes. */
+  get kept() {
+    return this.#exchanges.map((exchange) => exchange.kept);
+  }
+
+  /** Be what another one was, of which this is what it kept. */
+  restore(kept = []) {
+    for (const exchange of kept) this.add(exchange.message).restore(exchange);
+  }
+
   /** The exchange whose question waits for a model, if there is one. */
   get waiting() {
     return this.#exchanges.find(({ isWaiting }) => isWaiting);

@@ -16,6 +16,8 @@ export class Exchange {
   #thinking = null; // the element with the reasoning
   #isAnswering = false; // the reasoning is over
   #sources = null; // what it is answered from, where that is documents
+  #passages; // those of the sources
+  #ended = "stopped"; // how the answer ended; until it does, how a reload will have ended it
 
   /**
    * `message`: {text, images}, see attachments.mjs.
@@ -58,6 +60,23 @@ export class Exchange {
     return element;
   }
 
+  /** Plain values that `restore` takes. */
+  get kept() {
+    const { message, answer, thought, isWaiting } = this;
+    return { message, answer, thought, isWaiting, passages: this.#passages, ended: this.#ended };
+  }
+
+  /** Be what another one was; a question that waited waits again. */
+  restore({ answer, thought, isWaiting, passages, ended }) {
+    if (isWaiting) {
+      this.wait();
+      return;
+    }
+    Object.assign(this, { answer, thought });
+    if (passages) this.showSources(passages);
+    this.#finish(ended);
+  }
+
   set isEdited(edited) {
     for (const element of this.elements) element.toggleAttribute("data-edited", edited);
   }
@@ -85,6 +104,7 @@ export class Exchange {
 
   /** The passages that the model is shown, below its answer. */
   showSources(passages) {
+    this.#passages = passages.map(({ title, text }) => ({ title, text }));
     this.#sources = new Sources(passages);
     this.#answered.body.after(this.#sources.element);
   }
@@ -105,6 +125,7 @@ export class Exchange {
     const words = [];
     if (usage?.completion_tokens) words.push(format.tokens(usage.completion_tokens));
     if (timings?.tokens_per_second) words.push(format.speed(timings.tokens_per_second));
+    if (!this.answer && message.type === "done") words.push("the model said nothing");
     this.#finish([...words, finishNote(message)].filter(Boolean).join(" · "));
   }
 
@@ -118,6 +139,7 @@ export class Exchange {
   }
 
   #finish(words) {
+    this.#ended = words;
     this.isWaiting = false;
     if (this.answer) this.replaced = null;
     delete this.#answered.element.dataset.busy;

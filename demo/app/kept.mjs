@@ -2,7 +2,7 @@
 
 import { announce } from "./announcer.mjs";
 import * as format from "./format.mjs";
-import { fromAddress } from "./models.mjs";
+import { fromAddress, modelButton } from "./models.mjs";
 
 const $ = (selector) => document.querySelector(selector);
 
@@ -49,22 +49,18 @@ export class KeptModels {
 }
 
 function row({ source, nbytes, complete }) {
-  const [item, load, facts, remove] = ["li", "button", "span", "button"].map((tag) =>
-    document.createElement(tag));
+  const [item, remove] = ["li", "button"].map((tag) => document.createElement(tag));
   const { name } = fromAddress(source);
-  load.className = "name";
-  load.textContent = name;
+  const load = modelButton(name, complete ? format.bytes(nbytes) : `${format.bytes(nbytes)} so far`);
   load.title = source;
-  facts.className = "facts";
-  facts.textContent = complete ? format.bytes(nbytes) : `${format.bytes(nbytes)} so far`;
+  remove.type = "button";
   remove.className = "quiet";
   remove.textContent = "Remove";
   remove.setAttribute("aria-label", `Remove ${name}`);
   for (const [button, action] of [[load, "load"], [remove, "remove"]]) {
-    button.type = "button";
     Object.assign(button.dataset, { action, source });
   }
   load.setAttribute("aria-label", complete ? `Load ${name}` : `Go on loading ${name}`);
-  item.append(load, facts, remove);
+  item.append(load, remove);
   return item;
 }

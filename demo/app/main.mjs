@@ -20,6 +20,7 @@ import { goOn } from "./focus.mjs";
 import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder } from "./models.mjs";
 import { Notice } from "./notice.mjs";
 import { BLIND, CANCELLED, NO_IMAGE, explain } from "./problems.mjs";
+import { recall, remember } from "./session.mjs";
 import { Settings } from "./settings.mjs";
 import { Status } from "./status.mjs";
 import { Views } from "./views.mjs";
@@ -27,6 +28,7 @@ import { Welcome } from "./welcome.mjs";
 
 const $ = (selector) => document.querySelector(selector);
 const query = new URLSearchParams(location.search);
+const before = query.has("ask") ? {} : recall(); // what a reload interrupted
 
 const engine = new Engine();
 const status = new Status();
@@ -77,6 +79,19 @@ function show() {
   views.enabled = state !== "answering" && !conversation.waiting && !conversation.edited;
   $("#new-chat").disabled = conversation.isEmpty;
   welcome.show({ isWanted: conversations.chat.isEmpty, canAsk: ask });
+  keep();
+}
+
+/** Have a reload find all as it is now, but for a model that only this page was given. */
+function keep() {
+  const model = good ?? before.model ?? POCKET;
+  const told = Object.entries(conversations).map(([view, { kept }]) => [view, kept]);
+  remember({
+    model: model.source instanceof Object ? POCKET : model,
+    view: views.shown,
+    draft: composer.message,
+    ...Object.fromEntries(told),
+  });
 }
 
 function canAsk() {
@@ -383,6 +398,9 @@ function onNoImage(message) {
 }
 
 $("#new-chat").addEventListener("click", newChat);
+// In the middle of an answer; on telephones a page that is out of sight may never be told of its end.
+addEventListener("pagehide", keep);
+document.addEventListener("visibilitychange", keep);
 
 // --- start
 
@@ -398,7 +416,10 @@ engine.addEventListener("progress", ({ detail }) => {
 engine.addEventListener("started", ({ detail }) => started(detail));
 engine.addEventListener("failed", ({ detail }) => notLoaded("failed", detail));
 engine.start();
+for (const [view, each] of Object.entries(conversations)) each.restore(before[view]);
+if (before.view) views.show(before.view);
+if (before.draft) composer.message = before.draft;
 if (state !== "failed") {
-  load(query.has("model") ? fromAddress(query.get("model")) : POCKET);
+  load(query.has("model") ? fromAddress(query.get("model")) : before.model ?? POCKET);
   if (query.has("ask")) ask({ text: query.get("ask"), images: [] });
 }

@@ -2,8 +2,8 @@
 //
 // No text ever becomes HTML source: elements come from createElement with the fixed names below,
 // text goes in as text nodes, and the only attribute that takes a value from the text is a link's
-// address, which must be http, https or mailto. There are no images: a picture's address would
-// tell its server that the answer was read.
+// address, which must be http, https or mailto. Images become links: a picture's address would tell
+// its server that the answer was read. Mathematics stays as it is written, in TeX.
 
 const DEEPEST = 12; // nested quotes, lists and emphasis; deeper ones stay text
 
@@ -12,6 +12,7 @@ const HEADING = /^ {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$/;
 const RULE = /^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])( {1,4}|\t|$)/;
+const TASK = /^\[([ xX])\] /; // at the head of an item
 const TABLE_RULE = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 const LONGEST_ADDRESS = 2048;
 const ADDRESS = /^(?:https?:\/\/|mailto:)[^\s<>]+$/i;
@@ -171,7 +172,10 @@ export function parseInline(text, depth = 0) {
   return parts;
 }
 
-const INLINE_STARTS = new Set("\\`*_~[h\n");
+const INLINE_STARTS = new Set("\\`*_~[!&$h\n");
+const MATHS = [["\\(", "\\)"], ["\\[", "\\]"], ["$$", "$$"], ["$", "$"]];
+const ENTITY = /^&(?:(amp|lt|gt|quot|apos|nbsp)|#(\d{1,7})|#x([\da-f]{1,6}));/i;
+const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0" };
 const EMPHASIS = [
   ["***", "both"],
   ["**", "strong"],
@@ -183,8 +187,14 @@ const EMPHASIS = [
 
 function inlineAt(text, at, depth, missing) {
   switch (text[at]) {
+    case "$":
+      return mathAt(text, at, missing);
+    case "&":
+      return entityAt(text, at);
+    case "!": // an image: a link to it
+      return text[at + 1] === "[" && depth < DEEPEST ? linkAt(text, at + 1, depth, missing) : null;
     case "\\":
-      return /[!-/:-@[-`{-~]/.test(text[at + 1] ?? "") ? { part: text[at + 1], end: at + 2 } : null;
+      return mathAt(text, at, missing) ?? escapeAt(text, at);
     case "\n":
       return { part: { type: "break" }, end: at + 1 };
     case "`":
@@ -196,6 +206,32 @@ function inlineAt(text, at, depth, missing) {
     default:
       return depth < DEEPEST ? emphasisAt(text, at, depth, missing) : null;
   }
+}
+
+function escapeAt(text, at) {
+  return /[!-/:-@[-`{-~]/.test(text[at + 1] ?? "") ? { part: text[at + 1], end: at + 2 } : null;
+}
+
+function entityAt(text, at) {
+  const found = ENTITY.exec(text.slice(at, at + 10));
+  if (!found) return null;
+  const [whole, name, decimal, hex] = found;
+  const code = decimal ? Number(decimal) : Number.parseInt(hex, 16);
+  const isText = code >= 0x20 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
+  if (!name && !isText) return null;
+  return { part: name ? ENTITIES[name.toLowerCase()] : String.fromCodePoint(code), end: at + whole.length };
+}
+
+/** TeX, as it is written; no prices, as in "$5 and $6", and no brackets that are escaped, as in "\\[1\\]". */
+function mathAt(text, at, missing) {
+  const [open, close] = MATHS.find(([mark]) => text.startsWith(mark, at)) ?? [];
+  if (!open) return null;
+  const end = find(text, close, at + open.length + 1, missing);
+  if (end < 0) return null;
+  const inner = text.slice(at + open.length, end);
+  if (open === "$" && (/^\s|\s$|\n/.test(inner) || /\d/.test(text[end + 1] ?? ""))) return null;
+  if (open[0] === "\\" && !/[\\=^_+{<>]|^\s/.test(inner)) return null;
+  return { part: { type: "code", text: inner.trim() }, end: end + close.length };
 }
 
 function find(text, mark, from, missing) {
@@ -328,7 +364,7 @@ function codeNode({ language, text }) {
 }
 
 function listNode({ ordered, start, items }) {
-  const list = node(ordered ? "ol" : "ul", items.map((blocks) => node("li", itemNodes(blocks))));
+  const list = node(ordered ? "ol" : "ul", items.map(itemNode));
   if (ordered && start !== 1) list.start = start;
   const digits = ordered ? String(start + items.length - 1).length : 0;
   if (digits > 2) list.style.paddingInlineStart = `${digits + 1.5}ch`; // two fit into the usual
@@ -336,10 +372,15 @@ function listNode({ ordered, start, items }) {
 }
 
 // A one-paragraph item is its text alone, so that lists stay tight.
-function itemNodes(blocks) {
-  const [first, ...rest] = blocks;
-  if (first?.type !== "paragraph") return blocks.map(blockNode);
-  return [...inlineNodes(first.text), ...rest.map(blockNode)];
+function itemNode([first, ...rest]) {
+  if (first?.type !== "paragraph") return node("li", first ? [first, ...rest].map(blockNode) : []);
+  const [mark, done] = TASK.exec(first.text) ?? [""];
+  const text = first.text.slice(mark.length);
+  const item = node("li", [...inlineNodes(text), ...rest.map(blockNode)]);
+  if (!mark) return item;
+  item.prepend(done === " " ? "☐ " : "☑ ");
+  item.className = "task";
+  return item;
 }
 
 function tableNode({ head, align, rows }) {

@@ -88,15 +88,24 @@ function summary(info) {
 }
 
 function larger(name, words, onClick) {
-  const [item, button, facts] = ["li", "button", "span"].map((tag) => document.createElement(tag));
-  button.type = "button";
-  button.className = "name";
-  button.textContent = name;
+  const item = document.createElement("li");
+  const button = modelButton(name, words);
   button.addEventListener("click", onClick);
+  item.append(button);
+  return item;
+}
+
+/** A button that loads a model, with what is to be known of it. */
+export function modelButton(name, words) {
+  const [button, title, facts] = ["button", "span", "span"].map((tag) => document.createElement(tag));
+  button.type = "button";
+  button.className = "model";
+  title.className = "name";
+  title.textContent = name;
   facts.className = "facts";
   facts.textContent = words;
-  item.append(button, facts);
-  return item;
+  button.append(title, facts);
+  return button;
 }
 
 /** The model at an address. */

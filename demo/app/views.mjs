@@ -28,6 +28,11 @@ export class Views {
     return this.#tabs.find((tab) => tab.ariaSelected === "true").getAttribute("aria-controls");
   }
 
+  /** Show the panel of that name. */
+  show(name) {
+    this.#show(this.#tabs.find((tab) => tab.getAttribute("aria-controls") === name));
+  }
+
   /** Whether another one can be shown. */
   set enabled(enabled) {
     for (const tab of this.#tabs) tab.disabled = !enabled && tab.ariaSelected !== "true";

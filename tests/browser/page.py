@@ -36,11 +36,14 @@ class Page:
         self.driver = driver
 
     def open(self, url: str) -> None:
-        """Load the page; earlier console messages and settings are forgotten."""
+        """Load the page; earlier console messages, settings and conversations are forgotten."""
         self.driver.get("about:blank")  # the page in view may keep some as it goes
         origin = "/".join(url.split("/")[:3])
         self.cdp("Storage.clearDataForOrigin", origin=origin, storageTypes="local_storage")
+        forget = "Page.addScriptToEvaluateOnNewDocument"
+        script = self.cdp(forget, source="sessionStorage.clear()")["identifier"]
         self.driver.get(url)
+        self.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
         self.driver.get_log("browser")
 
     def js(self, code: str, *arguments: Any) -> Any:

@@ -64,6 +64,8 @@ LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
         ("98. x\n99. y\n100. z",
          '<ol start="98" style="padding-inline-start: 4.5ch;"><li>x</li><li>y</li><li>z</li></ol>'),
         ("1. x\n\n2. y", "<ol><li>x</li><li>y</li></ol>"),
+        ("- [ ] x\n- [x] y\n-\n",
+         '<ul><li class="task">☐ x</li><li class="task">☑ y</li><li></li></ul>'),
         ("It was\n1998. A year", "<p>It was<br>1998. A year</p>"),
         ("> q\n> r\n\nout", "<blockquote><p>q<br>r</p></blockquote><p>out</p>"),
         ("a\n\n---\n\nb", "<p>a</p><hr><p>b</p>"),
@@ -77,6 +79,14 @@ LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
         ("(at https://a.b/c_(d), https://a.b/e_(f))",
          f'<p>(at <a href="https://a.b/c_(d)" {LINK}>https://a.b/c_(d)</a>, '
          f'<a href="https://a.b/e_(f)" {LINK}>https://a.b/e_(f)</a>)</p>'),
+        ("![a](https://a.b/c.png) wow! [b]",
+         f'<p><a href="https://a.b/c.png" {LINK}>a</a> wow! [b]</p>'),
+        ("&lt;b&gt; &amp;amp; &#8364;&#x20AC; &no; AT&T",
+         "<p>&lt;b&gt; &amp;amp; €€ &amp;no; AT&amp;T</p>"),
+        ("\\( a_1 * b_1 * c \\) and\n\\[\nx^2\n\\], $$y_1*z$$, $a*b*c$",
+         "<p><code>a_1 * b_1 * c</code> and<br><code>x^2</code>, <code>y_1*z</code>, "
+         "<code>a*b*c</code></p>"),
+        ("\\[1\\], $5 and $6, $7-$8", "<p>[1], $5 and $6, $7-$8</p>"),
         ("see https://x.y/z.", f'<p>see <a href="https://x.y/z" {LINK}>https://x.y/z</a>.</p>'),
         ("a|b\n-|-|-\n1|2", "<p>a|b<br>-|-|-<br>1|2</p>"),  # two columns, a rule for three
         ("|a|b|\n|-|-:|\n|1|2|\n|3|",
@@ -173,6 +183,7 @@ def test_hostile_text_makes_no_elements(blank: Page, text: str) -> None:
     "piece",
     ["*", "**", "_", "[", "`", "~~", "[a](", "> ", "- ", "*a ", "**a ", "](", "|", "\\", "#",
      "`a``b", "*a**b", "> - ", "1. ", "h", "https://", "|a", "a\n", "- a\n", "|a|\n|-|\n", "```\n",
+     "&", "&#", "![", "$", "$a", "$ $", "\\(", "\\[ ",
      "> " * 200 + "\n", "[a]((", "[a](()", "https://a)", "h(", "  - a\n"],
 )  # fmt: skip
 def test_long_hostile_text_takes_no_longer_than_its_length(blank: Page, piece: str) -> None:

@@ -71,3 +71,34 @@ def test_python_starts_without_its_snapshot(page: Page, double_site: TestSite) -
     assert page.js("return document.body.dataset.fromSnapshot") == "false"
     assert page.ask("Hello") == "You said: Hello"
     page.driver.get("about:blank")  # the next test is to start with the snapshot
+
+
+def test_a_reload_finds_what_was_asked_answered_and_written(ready: Page) -> None:
+    ready.load_address("a-model.gguf")
+    ready.wait_for("loading")
+    ready.wait_for("ready")
+    ready.ask("think about it")
+    ready.send("tell me for ever")
+    wait_until(lambda: "word9 " in ready.last_answer, 10, "an answer grows")
+    ready.one("#prompt").send_keys("a draft")
+    ready.driver.refresh()
+    assert ready.questions == ["think about it", "tell me for ever"]
+    assert ready.last_answer.startswith("word0 word1 word2")
+    assert [ready.last_note, ready.draft] == ["stopped", "a draft"]
+    assert "it is." in ready.text(".thought")
+    ready.wait_for("ready")
+    assert ready.text("#model-name") == "a-model.gguf"
+    ready.take_draft()
+    assert ready.ask("and now?") == "You said: and now?"
+    ready.one("#new-chat").click()
+    ready.driver.refresh()
+    assert ready.questions == []
+
+
+def test_a_question_that_waits_outlives_a_reload(ready: Page) -> None:
+    ready.load_address("slow")
+    ready.send("Hello?")
+    assert ready.last_note == "waits for the model"
+    ready.driver.refresh()
+    wait_until(lambda: ready.last_answer == "You said: Hello?", 60, "it is answered")
+    ready.wait_for("ready")
