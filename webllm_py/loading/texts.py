@@ -18,19 +18,19 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
     """The checkpoint's tokenizer.
 
     Raises:
-        CorruptCheckpointError: it has tokens that the model has no embedding for.
+        CorruptCheckpointError: it needs tokens that the model has no embedding for.
     """
     if checkpoint.kind == "gguf":
         tokenizer = from_gguf(checkpoint.metadata)
     else:
         config = json.dumps(dict(checkpoint.metadata)).encode()
         tokenizer = from_files({"config.json": config, **checkpoint.files})
-    if tokenizer.vocab_size > vocab_size:
+    if tokenizer.needed > vocab_size:
         raise CorruptCheckpointError(
-            f"the tokenizer has {tokenizer.vocab_size} tokens, the model embeds only {vocab_size}: "
+            f"the tokenizer needs {tokenizer.needed} tokens, the model embeds only {vocab_size}: "
             "they do not belong together"
         )
-    tokenizer.pad(vocab_size)
+    tokenizer.fit(vocab_size)
     return tokenizer
 
 

@@ -84,13 +84,26 @@ class Tokenizer:
         """The tokens around the parts of a text to fill in; None if the model has none."""
         return self._special.infill or infill_of(self.token_id)
 
-    def pad(self, vocab_size: int) -> None:
-        """Know as many ids as the model: its tables are often padded with rows that no token has.
+    @property
+    def needed(self) -> int:
+        """How many ids a model must embed: not those of added tokens that no text needs."""
+        special = self._special
+        roles = (*special.prefix, *special.suffix, self.bos_id, self.eos_id)
+        return max([self._vocabulary.own, *(id + 1 for id in roles if id is not None)])
 
-        Such a row can be drawn. It stands for nothing.
+    def fit(self, vocab_size: int) -> None:
+        """Know just the ids that the model embeds, as many as ``needed`` or more; to be called
+        before anything is encoded or decoded.
+
+        Its tables are often padded with rows that no token has; such a row can be drawn, and stands
+        for nothing. Where an added token has no row, as the one of images in models of Gemma 3 that
+        read text only, what spells it is plain text.
         """
-        self._vocabulary.pad(vocab_size)
-        self.vocab_size = len(self._vocabulary)
+        self._vocabulary.fit(vocab_size)
+        self._added = [token for token in self._added if token.id < vocab_size]
+        self.special_ids = frozenset(id for id in self.special_ids if id < vocab_size)
+        self.end_ids = frozenset(id for id in self.end_ids if id < vocab_size)
+        self.vocab_size = vocab_size
 
     def encode(
         self, text: str, *, add_special: bool = False, parse_special: bool = True

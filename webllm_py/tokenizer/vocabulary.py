@@ -78,8 +78,16 @@ class Vocabulary:
         """The largest id + 1."""
         return len(self._texts)
 
-    def pad(self, size: int) -> None:
-        """Know ids below ``size``; new ones stand for nothing."""
+    @property
+    def own(self) -> int:
+        """The largest id of the model's tokens, those that are not added, + 1."""
+        return max(self._ids.values(), default=-1) + 1
+
+    def fit(self, size: int) -> None:
+        """Know the ids below ``size``, no less than ``own``, and no others; new ones stand for
+        nothing."""
+        self._added_ids = {text: i for text, i in self._added_ids.items() if i < size}
+        del self._texts[size:]
         self._texts += [None] * (size - len(self._texts))
 
     def token_id(self, text: str) -> int | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import definitions
 import pytest
 
+from webllm_py.errors import TokenizerError
 from webllm_py.tokenizer import Tokenizer, from_files
 
 FIRST = definitions.vocab_size() + len(definitions.SPECIALS)
@@ -120,3 +122,29 @@ def test_a_token_outside_of_the_byte_alphabet_stands_for_its_text() -> None:
     assert tokenizer.encode("é Ġ<｜end▁of｜>") == [FIRST, FIRST + 1]
     assert tokenizer.decode([FIRST, FIRST + 1]) == "é Ġ<｜end▁of｜>"
     assert tokenizer.decode([FIRST, FIRST + 1], skip_special=True) == "é Ġ"
+
+
+def test_tokens_that_the_model_has_no_row_for_are_plain_text() -> None:
+    """Models of Gemma 3 that read text only have 262,144 rows, and an added token 262,144."""
+    tokenizer = with_tokens(("<image_soft_token>", {"special": True}))
+    text = "<|im_end|><image_soft_token>"
+    tokenizer.fit(FIRST)
+    assert tokenizer.vocab_size == FIRST
+    assert tokenizer.token_id("<image_soft_token>") is None
+    ids = tokenizer.encode(text)
+    assert ids[0] == FIRST - 1 and max(ids[1:]) < FIRST
+    assert tokenizer.decode(ids) == text
+    assert tokenizer.decode(ids, skip_special=True) == "<image_soft_token>"
+    with pytest.raises(TokenizerError, match="no token"):
+        tokenizer.token_bytes(FIRST)
+
+
+def test_rows_that_a_model_must_have() -> None:
+    """Those of what begins or ends texts among them; more than these stand for nothing."""
+    tokenizer = with_tokens(("<x>", {}), ("<|last|>", {"special": True}))
+    assert tokenizer.needed == definitions.vocab_size() + 1  # up to <|bos|>
+    files = definitions.as_file(definitions.byte_level_json())
+    files["tokenizer_config.json"] = json.dumps({"eos_token": "<|im_end|>"}).encode()
+    assert from_files(files).needed == FIRST
+    tokenizer.fit(FIRST + 9)
+    assert tokenizer.token_bytes(FIRST + 8) == b"" and tokenizer.encode("<x>") == [FIRST]
