@@ -293,6 +293,36 @@ def test_the_host_clock_runs_while_there_is_work(python: Any) -> None:
     assert read > 0
 
 
+def test_plans_go_on_with_larger_buffers(python: Any) -> None:
+    pages, held = python.run_async("""
+        import struct
+        from webllm_py.gpu import open_device
+        from webllm_py.gpu.device import Dispatch
+        from webllm_py.gpu.kernels import kernel
+        from webllm_py.gpu.owner import BufferOwner
+
+        device = await open_device()
+        owner = BufferOwner(device)
+        step, kv = owner.create("step", 16), owner.create("kv", 32)
+        copy = Dispatch(kernel("copy_page", UNITS=1), {"step": step, "kv": kv}, (1, 1, 1))
+        plan = await device.record("copy", [copy])
+        device.write(kv, 0, bytes(range(16)))
+        for source, target in ((0, 1), (1, 3)):
+            if target * 16 >= kv.size:
+                await owner.enlarge(kv, 64, 32)
+            device.write(step, 8, struct.pack("<2I", source, target))
+            device.replay(plan)
+        pages = (await device.read(kv, 0, 64)).hex()
+        await device.check()
+        held = [device.n_buffers, device.allocated]
+        device.close()
+        [pages, held]
+        """)
+    page = bytes(range(16))
+    assert bytes.fromhex(pages) == page * 2 + bytes(16) + page
+    assert held == [2, 80]
+
+
 def test_closing_ends_reads_that_wait(python: Any) -> None:
     told = python.run_async("""
         import asyncio

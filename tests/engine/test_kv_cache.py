@@ -103,9 +103,10 @@ async def test_a_cache_that_grows_keeps_what_is_there(files: Files, device: Devi
         executor = engine.loaded.executor
         pages = executor.cache.pages
         await drawn(engine, text[:250], settings, count=1)
-        before = pages.capacity
+        before, step = pages.capacity, await executor.decoder.step(1, 250)
         warm, stats = await drawn(engine, text, settings, count=10)
         assert stats.cached_tokens == 250 and pages.capacity > before
+        assert await executor.decoder.step(1, 250) is step
         elements = 2 * SMALL.layers * SMALL.kv_heads * SMALL.head_dim * PAGE * pages.capacity
         assert sum(buffer.size for buffer in executor.buffers.kv) <= 0.55 * 2 * elements
         pages.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from webllm_py.errors import DeviceError, DeviceLostError, GPUOutOfMemoryError, NoAdapterError
 from webllm_py.gpu.device import POOLED_BYTES, Dispatch, Plan
 from webllm_py.gpu.kernels import kernel
+from webllm_py.gpu.owner import BufferOwner
 
 wgpu = pytest.importorskip("wgpu")
 
@@ -73,6 +75,21 @@ async def test_a_device_that_goes_away_is_noticed(device: NativeDevice) -> None:
     ):
         with pytest.raises(DeviceLostError):
             call()
+
+
+async def test_plans_go_on_with_larger_buffers(device: NativeDevice) -> None:
+    owner, page = BufferOwner(device), bytes(range(16))
+    step, kv = owner.create("step", 16), owner.create("kv", 32)
+    copy = Dispatch(kernel("copy_page", UNITS=1), {"step": step, "kv": kv}, (1, 1, 1))
+    plan = await device.record("copy", [copy])
+    device.write(kv, 0, page)
+    for source, target in ((0, 1), (1, 3)):
+        if target * 16 >= kv.size:
+            await owner.enlarge(kv, 64, 32)
+        device.write(step, 8, struct.pack("<2I", source, target))
+        device.replay(plan)
+    assert await device.read(kv, 0, 64) == page * 2 + bytes(16) + page
+    assert (device.n_buffers, device.allocated) == (2, owner.nbytes) == (2, 80)
 
 
 async def test_one_watch_is_enough(device: NativeDevice, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,6 +158,10 @@ class Device(Protocol):
     def clear(self, buffer: Buffer) -> None:
         """Queue zeroing of a whole buffer."""
 
+    def replace(self, buffer: Buffer, other: Buffer) -> None:
+        """Give a buffer the memory and the size of another one, which is none any more. Its own is
+        freed; plans that are recorded go on with what it has now."""
+
     def free(self, buffer: Buffer) -> None:
         """Give the memory back once queued work is done with it. Freeing twice does nothing."""
 

@@ -28,6 +28,25 @@ class BufferOwner:
         self.most_bytes = max(self.most_bytes, self.nbytes)
         return buffer
 
+    async def enlarge(self, buffer: Buffer, size: int, kept: int) -> None:
+        """Give one of them at least ``size`` bytes: its first ``kept``, and zeros. Plans that are
+        recorded go on with it.
+
+        Raises:
+            DeviceLimitError, GPUOutOfMemoryError: there is no room; it is as it was before.
+        """
+        larger = self.create(buffer.label, size)
+        try:
+            await self.device.check()
+            if kept:
+                self.device.copy(buffer, larger, kept)
+        except BaseException:
+            self.free(larger)
+            raise
+        del self._buffers[larger]
+        self.nbytes -= buffer.size
+        self.device.replace(buffer, larger)
+
     def free(self, *buffers: Buffer) -> None:
         """Free some of them."""
         for buffer in buffers:

@@ -82,7 +82,7 @@ class Executor:
         self.sliding = sinks is not None
         bindable = longest_context(config, device, kv_format) // PAGE
         self.cache = cache_of(
-            CacheSpec(device, owner, config, kv_format, layout, step, bindable, self.drop_plans),
+            CacheSpec(device, owner, config, kv_format, layout, step, bindable),
             sinks,
             rotations,
         )
@@ -147,6 +147,7 @@ class Executor:
             self._behind.cancel()
             await asyncio.gather(self._behind, return_exceptions=True)
         self.drop_plans()
+        self.cache.drop_plans()
         if self.images:
             self.images.encoder.drop_plans()
 
@@ -192,7 +193,7 @@ class Executor:
     async def plan(
         self, owner: object, name: str, rows: int, make: Callable[[], Sequence[Dispatch]]
     ) -> Plan:
-        """A plan, recorded at the first call and kept until buffers change or it is dropped.
+        """A plan, recorded at the first call and kept until it is dropped.
 
         Args:
             owner, name, rows: what it is kept by.
@@ -200,11 +201,7 @@ class Executor:
         """
         key = (owner, name, rows)
         if key not in self._plans:
-            cached, dispatches = tuple(self.cache.buffers), make()
-            await self.device.compile(dispatch.kernel for dispatch in dispatches)
-            if tuple(self.cache.buffers) != cached:
-                dispatches = make()  # the cache has grown meanwhile, into other buffers
-            plan = await self.device.record(name, dispatches)
+            plan = await self.device.record(name, make())
             if key in self._plans:
                 self.device.drop(plan)  # somebody else's was recorded meanwhile
             else:

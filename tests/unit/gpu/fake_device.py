@@ -65,6 +65,9 @@ class FakeDevice:
     def clear(self, buffer: Buffer) -> None:
         self.live[buffer][:] = bytes(buffer.size)
 
+    def replace(self, buffer: Buffer, other: Buffer) -> None:
+        self.live[buffer], buffer.size = self.live.pop(other), other.size
+
     def free(self, buffer: Buffer) -> None:
         self.live.pop(buffer, None)
 
@@ -73,6 +76,7 @@ class FakeDevice:
             compose(kernel, self.variant)
 
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
+        await self.compile(dispatch.kernel for dispatch in dispatches)
         for dispatch in dispatches:
             shader = compose(dispatch.kernel, self.variant)
             shader.check_buffers(dispatch.kernel.name, dispatch.buffers)

@@ -83,6 +83,11 @@ class BrowserDevice:
         with named_errors():
             self._js.clear(buffer.handle)
 
+    def replace(self, buffer: Buffer, other: Buffer) -> None:
+        self._js.replaceBuffer(buffer.handle, other.handle)
+        del self._live[other]
+        buffer.size = other.size
+
     def free(self, buffer: Buffer) -> None:
         if buffer in self._live:
             del self._live[buffer]

@@ -78,6 +78,14 @@
       this.buffers.delete(id);
     }
 
+    // A buffer becomes another one, in what is recorded as well.
+    replaceBuffer(id, other) {
+      this.buffers.get(id).destroy();
+      this.buffers.set(id, this.buffers.get(other));
+      this.buffers.delete(other);
+      for (const step of [...this.plans.values()].flat()) if (step.bound.some(([, bufferId]) => bufferId === id)) this.bind(step);
+    }
+
     // `data`: a Uint8Array, or a Python object with the buffer protocol. Any length.
     write(id, offset, data) {
       this.throwIfLost();
@@ -156,15 +164,21 @@
       for (let at = 0; at < list.length; ) {
         const [pipelineId, x, y, z, count] = list.subarray(at, at + 5);
         at += 5;
-        const entries = [];
-        for (let i = 0; i < count; i++, at += 2) entries.push({ binding: list[at], resource: { buffer: this.buffers.get(list[at + 1]) } });
-        const { pipeline, access } = this.pipelines.get(pipelineId);
-        steps.push({ pipeline, group: this.device.createBindGroup({ layout: this.shaders.layout(access), entries }), x, y, z });
+        const bound = []; // binding and buffer
+        for (let i = 0; i < count; i++, at += 2) bound.push([list[at], list[at + 1]]);
+        steps.push(this.bind({ ...this.pipelines.get(pipelineId), bound, x, y, z }));
       }
       view.release();
       const id = this.nextId++;
       this.plans.set(id, steps);
       return id;
+    }
+
+    // With the buffers as they are.
+    bind(step) {
+      const entries = step.bound.map(([binding, id]) => ({ binding, resource: { buffer: this.buffers.get(id) } }));
+      step.group = this.device.createBindGroup({ layout: this.shaders.layout(step.access), entries });
+      return step;
     }
 
     dropPlan(id) {

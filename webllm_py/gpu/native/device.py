@@ -52,6 +52,7 @@ class NativeDevice:
         self._device = device
         self._queue = device.queue
         self._live: set[Buffer] = set()
+        self._plans: set[Plan] = set()
         self._shaders = Shaders(device, self.variant)
         self._pipelines = Pipelines[Any](self._compile)
         self._errors = ErrorTranslator(lambda: self.allocated)
@@ -111,6 +112,16 @@ class NativeDevice:
             encoder.clear_buffer(buffer.handle)
             self._submit(encoder)
 
+    def replace(self, buffer: Buffer, other: Buffer) -> None:
+        self._live.discard(other)
+        buffer.handle.destroy()
+        buffer.handle, buffer.size = other.handle, other.size
+        for plan in self._plans:
+            for i, dispatch in enumerate(plan.dispatches):
+                if buffer in dispatch.buffers.values():
+                    pipeline, _, groups = plan.handle[i]
+                    plan.handle[i] = (pipeline, self._shaders.bind(dispatch), groups)
+
     def free(self, buffer: Buffer) -> None:
         if buffer in self._live:
             self._live.discard(buffer)
@@ -123,9 +134,12 @@ class NativeDevice:
         async with self._pipelines.holding(d.kernel for d in dispatches) as made:
             with self._errors.translating(f"the plan '{label}'"):
                 steps = [(made[d.kernel], self._shaders.bind(d), d.groups) for d in dispatches]
-        return Plan(label, tuple(dispatches), steps)
+        plan = Plan(label, tuple(dispatches), steps)
+        self._plans.add(plan)
+        return plan
 
     def drop(self, plan: Plan) -> None:
+        self._plans.discard(plan)
         plan.handle.clear()
 
     def replay(self, plan: Plan, times: int = 1) -> None:
@@ -181,6 +195,7 @@ class NativeDevice:
         self._reads.close()
         for buffer in tuple(self._live):
             self.free(buffer)
+        self._plans.clear()
         self._pipelines.clear()
         self._shaders.close()
         self._device.destroy()

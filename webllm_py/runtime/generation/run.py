@@ -29,14 +29,14 @@ __all__ = ["MOST_AHEAD", "Run"]
 
 # Work submitted ahead of what has been read: enough that the GPU never waits, little enough that
 # stopping is quick and few tokens past a stop are computed in vain.
-AHEAD_SECONDS = 0.04
+AHEAD_SECONDS = 0.06
 MOST_AHEAD = 64
 # Behind the first token, and where guessing is about to begin, which a text's first tokens may
 # show: what is in flight then has to be waited for.
 FEW_AHEAD = 4
 FIRST_TOKENS = 12
 # Tokens of one read-back: nobody sees that they come together, and each read-back has its price.
-READ_SECONDS = 0.02
+READ_SECONDS = 0.03
 
 
 class Run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from webllm_py.errors import GPUOutOfMemoryError
@@ -31,7 +31,6 @@ class CacheSpec:
     Attributes:
         step: the step buffer, which holds the page tables; ``layout`` says where.
         bindable: most pages that one binding holds.
-        on_growth: called before buffers are replaced.
     """
 
     device: Device
@@ -41,7 +40,6 @@ class CacheSpec:
     layout: StepLayout
     step: Buffer
     bindable: int
-    on_growth: Callable[[], None]
 
 
 class KVCache:
@@ -63,7 +61,6 @@ class KVCache:
             for i in range(config.n_layers)
         ]
         self.paged = [i for i in range(config.n_layers) if not config.kind(i).delta]
-        self._on_growth = spec.on_growth
         self._most_running = 0
         self._copy_plans: dict[str, Plan] = {}
 
@@ -199,28 +196,13 @@ class KVCache:
         have more room than is used.
         """
         pages = min(pages, self.pages.max_pages)
-        self.drop_plans()
-        self._on_growth()
         for i in self.paged:
-            await self._replace(i, pages * self.page_bytes, self.pages.capacity * self.page_bytes)
+            kept = self.pages.capacity * self.page_bytes
+            await self.owner.enlarge(self.buffers[i], pages * self.page_bytes, kept)
         self.pages.grow_to(pages)
 
-    async def _replace(self, layer: int, nbytes: int, kept: int) -> None:
-        """Give a layer a buffer of so many bytes, with the first ones of the old."""
-        old = self.buffers[layer]
-        grown = self.owner.create(f"kv {layer}", nbytes)
-        try:
-            await self.device.check()
-            if kept:
-                self.device.copy(old, grown, kept)
-        except BaseException:
-            self.owner.free(grown)
-            raise
-        self.buffers[layer] = grown
-        self.owner.free(old)
-
     def drop_plans(self) -> None:
-        """Forget the recorded copies."""
+        """Forget the recorded plans."""
         for plan in self._copy_plans.values():
             self.device.drop(plan)
         self._copy_plans.clear()

@@ -126,11 +126,9 @@ class HybridCache(KVCache):
         return state
 
     async def _grow_states(self, capacity: int) -> None:
-        self.drop_plans()
-        self._on_growth()
         kept = self.states.capacity * self.state_bytes
         for i in self.kept_states:
-            await self._replace(i, capacity * self.state_bytes, kept)
+            await self.owner.enlarge(self.buffers[i], capacity * self.state_bytes, kept)
         self.states.grow_to(capacity)
 
     @property

@@ -198,7 +198,6 @@ class SlidingCache(KVCache):
         return Dispatch(made, bound, (groups, self.layout.max_pages - first, 1))
 
     def drop_plans(self) -> None:
-        """Forget the recorded plans."""
         super().drop_plans()
         if self._turn_plan:
             self.device.drop(self._turn_plan)

@@ -41,7 +41,7 @@ class VisionEncoder:
         self.joint_rows = whole(min(MOST_JOINT, model.tiles * self.config.merged))
         self._buffers: VisionBuffers | None = None
         self._plans: list[Plan] = []
-        self._placing: tuple[Buffer, Plan] | None = None
+        self._placing: Plan | None = None
 
     async def prepare(self) -> VisionBuffers:
         """Make room, compile the kernels and record the plans.
@@ -159,28 +159,22 @@ class VisionEncoder:
         self.device.replay(place)
 
     async def placing(self, buffers: VisionBuffers, table: Buffer) -> Plan:
-        """What puts projected rows into a table."""
-        if self._placing and self._placing[0] is table:
-            return self._placing[1]
-        self.forget_table()
+        """What puts projected rows into the table."""
+        if self._placing:
+            return self._placing
         width = padded(self.config.text_hidden)
         bound = (buffers.projected, buffers.tiles, buffers.placed, table)
         moved: Dispatch = move_rows(
             bound, self.joint_rows, columns=width, strides=(width, width), label="place an image"
         )
-        plan = await self.device.record("place an image", [moved])
-        self._placing = table, plan
-        return plan
-
-    def forget_table(self) -> None:
-        """The table is another one from now on."""
-        if self._placing:
-            self.device.drop(self._placing[1])
-            self._placing = None
+        self._placing = await self.device.record("place an image", [moved])
+        return self._placing
 
     def drop_plans(self) -> None:
         """Forget what was recorded."""
-        self.forget_table()
+        if self._placing:
+            self._plans.append(self._placing)
+            self._placing = None
         while self._plans:
             self.device.drop(self._plans.pop())
 

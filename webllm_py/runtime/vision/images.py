@@ -128,15 +128,6 @@ class ImageRows:
 
     async def _grow(self, rows: int) -> None:
         capacity = max((place.stop for place in self._places.values()), default=0) + rows
-        grown = self.owner.create("image rows", 4 * self.width * capacity)
-        try:
-            await self.device.check()
-        except BaseException:
-            self.owner.free(grown)
-            raise
-        self.executor.drop_plans()
-        self.encoder.forget_table()
-        if self.capacity:
-            self.device.copy(self.table, grown, self.table.size)
-        self.owner.free(self.table)
-        self.table, self.capacity = grown, capacity
+        kept = self.table.size if self.capacity else 0
+        await self.owner.enlarge(self.table, 4 * self.width * capacity, kept)
+        self.capacity = capacity

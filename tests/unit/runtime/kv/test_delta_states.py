@@ -94,9 +94,7 @@ def made(device: FakeDevice) -> Simulated:
     owner = BufferOwner(device)
     layout = StepLayout(CHUNK, 10)
     step = owner.create("step", layout.nbytes)
-    spec = CacheSpec(
-        device, owner, CONFIG, "f32", layout, step, bindable=1000, on_growth=lambda: None
-    )
+    spec = CacheSpec(device, owner, CONFIG, "f32", layout, step, bindable=1000)
     return Simulated(spec)
 
 
