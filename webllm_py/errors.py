@@ -45,6 +45,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from webllm_py.tracebacks import shortened
+
 __all__ = [
     "AdapterError",
     "AddressError",
@@ -86,6 +88,10 @@ __all__ = [
 
 class WebLLMError(Exception):
     """Base of every error that this package raises on purpose."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows; IPython asks for it by this name."""
+        return shortened(self)
 
 
 class SourceError(WebLLMError):

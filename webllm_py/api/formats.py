@@ -31,6 +31,9 @@ def parse_response_format(value: Any) -> Grammar | None:
         RequestError: a form that is none of these, or a grammar that cannot be honoured; of a
             schema it names the keyword and where it stands.
     """
+    if isinstance(value, type) and hasattr(value, "model_json_schema"):  # a model of pydantic
+        schema = f'{{"name": "{value.__name__}", "schema": {value.__name__}.model_json_schema()}}'
+        fail(NAME, f'takes a model\'s schema: {{"type": "json_schema", "json_schema": {schema}}}')
     given = mapping(value, NAME)
     kind = one_of(given.pop("type", None), f"{NAME}.type", [*_KINDS])
     fields, read = _KINDS[kind]

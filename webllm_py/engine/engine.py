@@ -139,6 +139,12 @@ class Engine(
         self.completions = Completions(self)
         self.embeddings = Embeddings(self)
 
+    def __repr__(self) -> str:
+        if self._model is None:
+            return "Engine(unloaded)"
+        info = self.info
+        return f"Engine({info['name']}, {info['quantization']}, on {info['adapter']})"
+
     async def __aenter__(self) -> Engine:
         return self
 

@@ -31,7 +31,7 @@ may have been changed in place."""
 FEWER = "ask for fewer layers or positions, or a shorter text"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """What ``engine.inspect`` found, float32; None for what it was not asked for.
 
@@ -50,6 +50,12 @@ class Inspection:
     hidden_states: Any = None
     attentions: Any = None
     logits: Any = None
+
+    def __repr__(self) -> str:
+        arrays = {"hidden_states": self.hidden_states, "attentions": self.attentions}
+        arrays["logits"] = self.logits
+        shapes = [f", {name} {array.shape}" for name, array in arrays.items() if array is not None]
+        return f"Inspection({len(self.tokens)} tokens{''.join(shapes)})"
 
 
 class OpenBox:

@@ -154,3 +154,11 @@ def test_in_both_kinds_of_requests() -> None:
     with pytest.raises(RequestError, match="response_format") as caught:
         parse_chat_request({"messages": messages, "ignore_eos": True, **fields})
     assert caught.value.param == "ignore_eos"
+
+
+def test_a_class_of_pydantic_is_told_to_give_its_schema() -> None:
+    class Person:
+        model_json_schema = None
+
+    with pytest.raises(RequestError, match=r'"schema": Person\.model_json_schema'):
+        parse_response_format(Person)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from webllm_py.api.logprobs import ChoiceLogprobs, TokenLogprobs
+from webllm_py.api.requests import parse_chat_request
 from webllm_py.api.responses import (
     ChatCompletionChunk,
     ChoiceDelta,
@@ -21,6 +23,7 @@ from webllm_py.api.responses import (
     ToolCallDelta,
     Usage,
 )
+from webllm_py.errors import RequestError
 from webllm_py.notebook import LoadingBar, show
 from webllm_py.notebook.answer import EVERY_SECONDS
 from webllm_py.notebook.magic import LLMMagic, awaited
@@ -169,3 +172,30 @@ def test_the_extension_comes_and_goes(shell: InteractiveShell) -> None:
     shell.extension_manager.unload_extension("webllm_py")
     assert shell.transform_cell(code).startswith("get_ipython()")
     assert shell.find_cell_magic("llm") is None
+
+
+HOOK = """
+def hook():
+    raise RequestError("what was wrong")
+
+hook()
+"""
+
+
+def shown_error(shell: InteractiveShell, code: str, mode: str) -> str:
+    """What stands below a cell that fails, without colours."""
+    shell.run_line_magic("xmode", mode)
+    with capture_output() as captured:
+        shell.run_cell(code)
+    shell.run_line_magic("xmode", "Context")
+    return re.sub(r"\x1b\[[\d;]*m", "", captured.stdout)
+
+
+def test_an_error_shows_the_caller_s_lines_alone(shell: InteractiveShell) -> None:
+    shell.user_ns.update(parse=parse_chat_request, RequestError=RequestError)
+    code = "parse({'messages': [], 'temperature': 'x'})"
+    short = shown_error(shell, code, "Context")
+    assert "Cell In[" in short and "RequestError: 'messages' must hold" in short
+    assert "checks.py" not in short
+    assert "checks.py" in shown_error(shell, code, "Verbose")
+    assert "in hook" in shown_error(shell, HOOK, "Context")
