@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import (
     ArgumentParser,
     Namespace,
@@ -9,6 +10,7 @@ from argparse import (
 )
 from collections.abc import Sequence
 from functools import partial
+from typing import NoReturn
 
 from webllm_py import __version__
 from webllm_py.cli.options import (
@@ -43,13 +45,20 @@ examples:
 """
 
 
+class Parser(ArgumentParser):
+    """Says in two lines what is wrong: the usage of a command is longer than a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n`{self.prog} --help` lists what there is.\n")
+
+
 def parse_arguments(words: Sequence[str] | None = None) -> Namespace:
     """The options of one command; ``command`` is its name.
 
     Raises:
         SystemExit: as argparse does, for ``--help`` and for wrong words.
     """
-    parser = ArgumentParser(
+    parser = Parser(
         "webllm-py",
         description="Run large language models on this machine's GPU, through WebGPU.",
         epilog=f"{SOURCES}\n{EXAMPLES}",
@@ -67,15 +76,22 @@ def parse_arguments(words: Sequence[str] | None = None) -> Namespace:
         )
         add(command)
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser.parse_args(words)
+    words = sys.argv[1:] if words is None else words
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:  # the command's own parser leaves them to the one above it
+        commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def add_chat(parser: ArgumentParser) -> None:
     """``webllm-py chat``."""
     add_source(parser)
     parser.add_argument("--system", metavar="TEXT", help="instructions that precede the chat")
-    add_adapters(parser, "every answer has it")
-    add_sampling(parser, "most tokens of an answer (default: to the end of the context)")
+    add_adapters(parser, "for every answer")
+    add_sampling(parser, "tokens that an answer may have (default: to the end of the context)")
     add_model(parser)
     add_gpu(parser)
 
@@ -85,16 +101,17 @@ def add_complete(parser: ArgumentParser) -> None:
     add_source(parser)
     parser.add_argument(
         "--prompt",
-        required=True,
+        default="-",
         metavar="TEXT",
-        help="the text to go on with; - reads it from standard input, less the last line's end",
+        help="the text to go on with (default: -, which reads it from standard input, without the "
+        "end of its last line)",
     )
     parser.add_argument("--echo", action="store_true", help="print the prompt first")
     parser.add_argument(
         "--stop", action="append", default=[], metavar="TEXT", help="end before this; repeatable"
     )
-    add_adapters(parser, "the text has it")
-    add_sampling(parser, "most tokens to generate (default: 256)", default=256)
+    add_adapters(parser, "for the text")
+    add_sampling(parser, "tokens to generate at most (default: 256)", default=256)
     add_model(parser)
     add_gpu(parser)
 
@@ -105,32 +122,32 @@ def add_serve(parser: ArgumentParser) -> None:
         "sources",
         nargs="*",
         metavar="SOURCE",
-        help="the models, one or several of which requests choose by name (default: the pocket "
-        "model that comes with webllm_py)",
+        help="the model; of several, requests choose one by its name (default: the pocket model "
+        "that comes with webllm_py)",
     )
     parser.set_defaults(source=None)
-    add_adapters(parser, "requests ask for it as the model NAME, or in the field adapters")
+    add_adapters(parser, "for requests that name it as their model, or in the field adapters")
     group = parser.add_argument_group("the server")
     group.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="where to listen; 0.0.0.0 for every network (default: 127.0.0.1, this machine only)",
+        help="where to listen; 0.0.0.0: on every network (default: 127.0.0.1, this machine only)",
     )
     group.add_argument(
-        "--port", type=port, default=8080, metavar="N", help="0: any free one (default: 8080)"
+        "--port", type=port, default=8080, metavar="N", help="0: any that is free (default: 8080)"
     )
     group.add_argument(
         "--api-key",
         metavar="KEY",
-        help="what clients must give (default: the variable WEBLLM_PY_API_KEY, else none)",
+        help="what clients must send (default: the environment's WEBLLM_PY_API_KEY, else nothing)",
     )
     group.add_argument(
         "--allow-origin",
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="let web pages from there ask, https://example.org or *; repeatable",
+        help="let web pages of this origin ask: https://example.org, or * for all; repeatable",
     )
     group.add_argument(
         "--most-waiting",

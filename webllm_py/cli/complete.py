@@ -31,6 +31,8 @@ def prompt_of(text: str) -> str:
     it."""
     if text != "-":
         return text
+    if sys.stdin.isatty():
+        print("The text to go on with; Ctrl-D on a new line ends it:", file=sys.stderr)
     return sys.stdin.read().removesuffix("\n")
 
 

@@ -36,18 +36,26 @@ def add_adapters(parser: ArgumentParser, use: str) -> None:
         default=[],
         type=named_source,
         metavar="[NAME=]SOURCE",
-        help=f"a LoRA adapter, PEFT's folder or a GGUF file; {use}; repeatable",
+        help=f"a LoRA adapter {use}: PEFT's folder or a GGUF file; repeatable",
     )
 
 
 def add_sampling(parser: ArgumentParser, max_tokens: str, default: int | None = None) -> None:
     """How tokens are chosen. The engine checks the numbers' ranges."""
-    group = parser.add_argument_group("how the text is chosen (default: as the model says)")
+    group = parser.add_argument_group("how the text is drawn (default: as the model says)")
     group.add_argument("--temperature", type=float, metavar="T", help="0: the likeliest token")
-    group.add_argument("--top-k", type=int, metavar="K", help="of the K likeliest; 0: of all")
-    group.add_argument("--top-p", type=float, metavar="P", help="of the likeliest P in all, 0..1")
+    group.add_argument("--top-k", type=int, metavar="K", help="from the K likeliest; 0: from all")
     group.add_argument(
-        "--min-p", type=float, metavar="P", help="of those with P times the likeliest's, 0..1"
+        "--top-p",
+        type=float,
+        metavar="P",
+        help="from the likeliest that together have probability P, 0 to 1",
+    )
+    group.add_argument(
+        "--min-p",
+        type=float,
+        metavar="P",
+        help="from those with at least P times the likeliest's probability, 0 to 1",
     )
     group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same text")
     group.add_argument("--max-tokens", type=count, default=default, metavar="N", help=max_tokens)
@@ -60,13 +68,13 @@ def add_model(parser: ArgumentParser) -> None:
         "--context",
         type=count,
         metavar="N",
-        help="most tokens of prompt and answer (default: what the model was trained for)",
+        help="tokens that prompt and answer may have (default: what the model was trained for)",
     )
     group.add_argument(
-        "--quantize", choices=("q4", "q8"), help="make 4- or 8-bit weights of float ones"
+        "--quantize", choices=("q4", "q8"), help="turn float weights into 4 or 8 bits"
     )
     group.add_argument(
-        "--kv-dtype", choices=KV_FORMATS, default="f16", help="of the KV cache (default: f16)"
+        "--kv-dtype", choices=KV_FORMATS, default="f16", help="type of the KV cache (default: f16)"
     )
     group.add_argument(
         "--vision", metavar="FILE", help="llama.cpp's projector (mmproj) of a GGUF model that sees"
@@ -74,8 +82,8 @@ def add_model(parser: ArgumentParser) -> None:
     group.add_argument(
         "--tune",
         action=BooleanOptionalAction,
-        help="look for the fastest kernels on this GPU, or use fixed defaults "
-        "(default: look for 0.3 s)",
+        help="take the time to find the fastest kernels for this GPU, or use fixed ones "
+        "(default: try for 0.3 s)",
     )
 
 
@@ -86,7 +94,7 @@ def add_gpu(parser: ArgumentParser) -> None:
         "--device",
         choices=("high-performance", "low-power"),
         default="high-performance",
-        help="which, on a machine with two (default: high-performance)",
+        help="which one, where there are two (default: high-performance)",
     )
     group.add_argument("--no-f16", action="store_true", help="compute in 32-bit floats only")
     group.add_argument("--no-subgroups", action="store_true", help="do without subgroups")

@@ -76,7 +76,7 @@ def text_rows(found: Mapping[str, Any]) -> Rows:
     tokenizer, template = found["tokenizer"], found["chat_template"]
     yield "tokenizer", f"{tokenizer['kind']}, {tokenizer['tokens']:,} tokens"
     if tokenizer["bos"]:
-        added = "put before every text" if tokenizer["adds_bos"] else "not put before texts"
+        added = "added to every text" if tokenizer["adds_bos"] else "not added to texts"
         yield "begins with", f"{tokenizer['bos']} ({added})"
     if template is None:
         return  # a text embedder writes nothing
@@ -103,7 +103,7 @@ def memory_rows(memory: Mapping[str, Any]) -> Rows:
         yield "after loading", size(memory["loaded"])
         yield "at most", f"{size(memory['whole'])}, with a text of {context}"
         return
-    yield "KV cache", f"{size(memory['cache_1000_tokens'])} a 1,000 tokens, {memory['kv_dtype']}"
+    yield "KV cache", f"{size(memory['cache_1000_tokens'])} per 1,000 tokens, {memory['kv_dtype']}"
     yield "after loading", size(memory["loaded"])
     yield "at most", f"{size(memory['whole'])}, with a conversation of {context}"
 

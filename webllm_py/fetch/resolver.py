@@ -31,8 +31,7 @@ LISTING_TRIES = 3  # of the hub's listing: a mirror that has none still has the 
 ACCEPTED = (
     "A model is given as the path of a .gguf file or of a folder, as an http(s) address of either "
     "(a folder's ends with '/'), as hf:org/name[@revision][:file], by WebLLM's name of it "
-    "(Llama-3.2-1B-Instruct-q4f16_1-MLC), or in the browser as a File, a list of Files or a "
-    "directory handle."
+    "(Llama-3.2-1B-Instruct-q4f16_1-MLC), or, in a browser, as a File, Files or a directory handle."
 )
 
 
