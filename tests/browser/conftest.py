@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,18 @@ from pytest_pyodide.runner import SeleniumChromeRunner
 from pytest_pyodide.server import DefaultHandler
 from selenium.webdriver import Chrome
 from served import DIST, HERE, OUT, SHARED, TestSite
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know that a test failed."""
+    report = yield
+    item.stash[FAILED] = report.failed
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -75,10 +87,11 @@ def tab(driver: Chrome) -> Page:
 
 @pytest.fixture
 def page(tab: Page, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The tab at desktop size; a picture is kept of a test's last moment."""
+    """The tab at desktop size; a picture is kept of a failed test's last moment."""
     tab.resize(DESKTOP)
     yield tab
-    tab.screenshot(request.node.name.replace("/", "-"))
+    if request.node.stash.get(FAILED, False):
+        tab.screenshot(request.node.name.replace("/", "-"))
     assert tab.complaints() == []
 
 

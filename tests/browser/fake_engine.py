@@ -149,7 +149,11 @@ def chunk(text: str, finish: str | None, thought: str | None = None) -> Chunk:
 
 
 async def fake_load(
-    source: Any = None, *, context_length: int | None = None, on_progress: Any = None
+    source: Any = None,
+    *,
+    context_length: int | None = None,
+    device: Any = None,
+    on_progress: Any = None,
 ) -> FakeEngine:
     assert FakeEngine.in_memory == 0, "two models at once"
     FakeEngine.in_memory += 1

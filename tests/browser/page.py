@@ -20,13 +20,18 @@ PHONE = (360, 640)
 
 def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
     """The first true result; fails with ``what`` when there was none in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    begun = time.monotonic()
+    while (waited := time.monotonic() - begun) < seconds:
         result = condition()
         if result:
             return result
-        time.sleep(0.03)
+        rest(waited)
     pytest.fail(f"waited {seconds:g} s in vain: {what}")
+
+
+def rest(waited: float) -> None:
+    """Before what was waited for so long is looked at again: each look keeps a browser from it."""
+    time.sleep(min(0.03 + waited / 20, 0.2))
 
 
 class Page:
@@ -73,12 +78,13 @@ class Page:
 
     def wait_for(self, *states: str, seconds: float = 60) -> None:
         """Wait for one of these states; a notice that came instead is shown in the failure."""
-        end = time.monotonic() + seconds
-        while self.state not in states:
-            if self.state in ("failed", "lost", "empty") or time.monotonic() > end:
+        begun = time.monotonic()
+        while (state := self.state) not in states:
+            waited = time.monotonic() - begun
+            if state in ("failed", "lost", "empty") or waited > seconds:
                 notice = self.text("#notice").strip()
-                pytest.fail(f"the page is {self.state}, not {' or '.join(states)}: {notice}")
-            time.sleep(0.03)
+                pytest.fail(f"the page is {state}, not {' or '.join(states)}: {notice}")
+            rest(waited)
 
     def type(self, *keys: str) -> None:
         """Press keys on whatever has the focus."""

@@ -75,7 +75,9 @@ def test_dropped_documents_are_asked_quoted_and_kept(
     page.resize(PHONE, "dark")
     page.screenshot("documents-phone")
     page.driver.refresh()
-    page.one("#documents-tab").click()  # before there is a model
+    wait_until(lambda: page.shown("#cancel"), 10, "the page loads its model")
+    page.one("#cancel").click()
+    page.one("#documents-tab").click()  # without a model
     wait_until(lambda: names(page) == ["menu.pdf", "town.md"], 20, "they were kept")
     for _ in range(2):
         count = len(names(page))

@@ -28,7 +28,7 @@ MODEL = """
 """
 ASK = """
   window.reply = null;
-  const asked = { prompt: "Once", max_tokens: 200, ignore_eos: true };
+  const asked = { prompt: "Once", max_tokens: 80, ignore_eos: true };
   fetch("/v1/completions", { method: "POST", body: JSON.stringify(asked) })
     .then((reply) => reply.json())
     .then((reply) => (window.reply = reply));

@@ -22,6 +22,9 @@ from webllm_py import (
     LoadProgress,
 )
 from webllm_py.gpu import Device
+from webllm_py.gpu.kernels import Kernel
+from webllm_py.gpu.native import NativeDevice
+from webllm_py.loading import SharedDevice
 from webllm_py.runtime.weights import progress
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -44,6 +47,26 @@ class TestUnload:
         await engine.unload()
         assert (own.n_buffers, own.allocated) == (0, 0)
         assert isinstance(own.lost, DeviceLostError)
+
+    async def test_leaves_one_that_stays_with_its_kernels(
+        self, small_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        compiled: list[Kernel] = []
+        compile = NativeDevice._compile
+        monkeypatch.setattr(
+            NativeDevice, "_compile", lambda self, k: compiled.append(k) or compile(self, k)
+        )
+        shared = SharedDevice("low-power", stays=True)
+        counts = []
+        for _ in range(2):
+            async with await webllm_py.load(small_model, device=shared) as engine:
+                await said(engine)
+                device = engine.loaded.owner.device
+            assert (device.n_buffers, device.lost) == (0, None)
+            counts.append(len(compiled))
+        assert counts[0] == counts[1] > 10
+        shared.close()
+        assert isinstance(device.lost, DeviceLostError)
 
     async def test_twice(self, small_model: Path, device: Device) -> None:
         engine = await webllm_py.load(small_model, device=device)

@@ -90,7 +90,6 @@ async def load(
     options = LoadOptions(
         source,
         context_length,
-        device,
         on_progress,
         quantize,
         kv_dtype,
@@ -100,11 +99,11 @@ async def load(
         sliding_window_size,
         attention_sink_size,
     )
-    shared = SharedDevice(device)
+    shared = device if isinstance(device, SharedDevice) else SharedDevice(device)
     try:
         return Engine(options, await load_model(options, shared), shared)
     except BaseException:
-        shared.close()
+        shared.leave()
         raise
 
 
@@ -260,7 +259,7 @@ class Engine(
             if model:
                 await model.close()
             if self._main is None:
-                self._device.close()
+                self._device.leave()
 
     def check_length(self, tokens: Sequence[int], param: str) -> None:
         """Refuse a prompt that leaves no room in the context for a token of answer.

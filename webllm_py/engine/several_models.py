@@ -89,7 +89,7 @@ class SeveralModels:
         if name is not None and name in self.models:
             raise ValueError(f"this engine has a model {name!r} already; give another name")
         options = LoadOptions(
-            source, context_length, None, on_progress, quantize, kv_dtype, tune, fetch, vision
+            source, context_length, on_progress, quantize, kv_dtype, tune, fetch, vision
         )
         loaded = await load_model(options, self._device)
         engine = type(self)(options, loaded, self._device)

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from webllm_py.fetch.options import FetchOptions
-from webllm_py.gpu import Device
 from webllm_py.models.kv_cache import KV_FORMATS, KVFormat
 from webllm_py.runtime.weights.progress import ProgressCallback
 from webllm_py.runtime.weights.storage import Quantize
 
 __all__ = ["LoadOptions"]
-
-POWER = ("high-performance", "low-power")
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,6 @@ class LoadOptions:
 
     source: Any = None
     context_length: int | None = None
-    device: Device | str | None = None
     on_progress: ProgressCallback | None = None
     quantize: Quantize | None = None
     kv_dtype: KVFormat = "f16"
@@ -54,8 +50,3 @@ class LoadOptions:
             raise ValueError(f"tune must be True, False or None, not {self.tune!r}")
         if self.kv_dtype not in KV_FORMATS:
             raise ValueError(f"kv_dtype must be 'f16', 'f32' or 'q8', not {self.kv_dtype!r}")
-        known = self.device in (None, *POWER) or hasattr(self.device, "create_buffer")
-        if not known:
-            raise ValueError(
-                f"device must be one of {', '.join(POWER)} or a Device, not {self.device!r}"
-            )

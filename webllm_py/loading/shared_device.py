@@ -9,6 +9,8 @@ from webllm_py.gpu import Device, open_device
 
 __all__ = ["SharedDevice"]
 
+POWER = ("high-performance", "low-power")
+
 
 class SharedDevice:
     """A device that is opened when it is first needed.
@@ -16,9 +18,17 @@ class SharedDevice:
     Args:
         given: the caller's own, which is neither closed nor opened anew; or a power preference;
             None for the best.
+        stays: whether it is for one engine after the other: each finds the kernels compiled that
+            an earlier one had, and who made this closes it.
+
+    Raises:
+        ValueError: ``given`` is none of these.
     """
 
-    def __init__(self, given: Device | str | None):
+    def __init__(self, given: Device | str | None, *, stays: bool = False):
+        if not (given in (None, *POWER) or hasattr(given, "create_buffer")):
+            raise ValueError(f"device must be one of {', '.join(POWER)} or a Device, not {given!r}")
+        self._stays = stays
         self._preference = given if isinstance(given, str) else None
         self._owned = given is None or isinstance(given, str)
         self._device: Device | None = None if self._owned else given  # type: ignore[assignment]
@@ -46,6 +56,16 @@ class SharedDevice:
                 "the device that this engine was given is lost; open a new one, and load the model "
                 "on it"
             )
+
+    @property
+    def preference(self) -> str | None:
+        """The power preference that it is opened with."""
+        return self._preference
+
+    def leave(self) -> None:
+        """An engine is done with it."""
+        if not self._stays:
+            self.close()
 
     def close(self) -> None:
         """Close it, unless it is the caller's; it can be opened again."""

@@ -17,6 +17,7 @@ from webllm_py.web.given import load_options, plain_info, plain_progress, source
 from webllm_py.web.job import Job
 
 if TYPE_CHECKING:
+    from webllm_py.loading import SharedDevice
     from webllm_py.serving import Service
     from webllm_py.web.shelves import Shelves
 
@@ -45,6 +46,7 @@ class Session:
 
     def __init__(self) -> None:
         self._engine: Any = None
+        self._device: SharedDevice | None = None
         self._service: Service | None = None
         self._shelves: Shelves | None = None
         self._turn = asyncio.Lock()  # of what changes the engine
@@ -83,14 +85,28 @@ class Session:
     async def _load(self, job: Job, options: dict[str, Any], given: Any) -> dict[str, Any]:
         async with self._turn:
             await self._free()
+            device = self._device_for(options.pop("device", None))
             self._loading = job
             try:
                 self._engine = await webllm_py.load(
-                    source_of(given), on_progress=self._tell_progress, **load_options(options)
+                    source_of(given),
+                    device=device,
+                    on_progress=self._tell_progress,
+                    **load_options(options),
                 )
             finally:
                 self._loading = None
         return plain_info(self._loaded())
+
+    def _device_for(self, preference: str | None) -> SharedDevice:
+        """One for all models of a page: who goes back to one finds its kernels compiled."""
+        from webllm_py.loading import SharedDevice
+
+        if self._device is None or self._device.preference != preference:
+            device, self._device = self._device, SharedDevice(preference, stays=True)
+            if device is not None:
+                device.close()
+        return self._device
 
     async def _recover(self, job: Job) -> dict[str, Any]:
         async with self._turn:
@@ -105,6 +121,8 @@ class Session:
     async def _unload(self, job: Job) -> None:
         async with self._turn:
             await self._free()
+            if self._device is not None:
+                self._device.close()
 
     async def _info(self, job: Job) -> dict[str, Any]:
         await self._ready()

@@ -54,10 +54,11 @@ async def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 
 def loader(engine: FakeEngine) -> Callable[..., Any]:
-    async def load(source: Any, *, on_progress: Any, **options: Any) -> FakeEngine:
+    async def load(source: Any, *, device: Any, on_progress: Any, **options: Any) -> FakeEngine:
         report = webllm_py.LoadProgress("weights", 1, 2, 3.0, "half", None, "a", {"a": 1})
         on_progress(report)
         engine.loaded_with = (source, options)  # type: ignore[attr-defined]
+        engine.device = device  # type: ignore[attr-defined]
         await asyncio.sleep(0)
         if source == "wrong":
             raise errors.SourceError("not there", status=404)
@@ -165,6 +166,19 @@ async def test_a_load_frees_the_model_before(session: Session, engine: FakeEngin
     assert engine.closed
     engine.closed = False
     await load.last()
+
+
+async def test_models_of_a_page_share_a_device(session: Session, engine: FakeEngine) -> None:
+    """Its kernels stay compiled; it is another one with another preference."""
+    devices = [engine.device]  # type: ignore[attr-defined]
+    for preference in (None, "low-power"):
+        options = {"device": preference} if preference else {}
+        await Asked(session, "other.gguf", kind="load", options=options).last()
+        devices.append(engine.device)  # type: ignore[attr-defined]
+    assert devices[0] is devices[1] is not devices[2]
+    assert [device.preference for device in devices[1:]] == [None, "low-power"]
+    wrong = Asked(session, "other.gguf", kind="load", options={"device": "loud"})
+    assert "must be one of high-performance" in (await wrong.last())["error"]["message"]
 
 
 async def test_pieces_wait_until_some_were_taken() -> None:
