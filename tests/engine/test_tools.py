@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from made_models import SMALL, weights_of
+from model_files import write_folder
 
 import webllm_py
 from webllm_py import Engine, RequestError
@@ -166,3 +169,27 @@ async def test_a_schema_that_cannot_be_kept_to(pocket: Engine) -> None:
         with pytest.raises(RequestError, match=r"'f'.*uniqueItems") as caught:
             await pocket.chat.completions.create(messages=messages, tools=tools, **fields)
         assert caught.value.param == "tools"
+
+
+async def test_a_template_of_its_own_for_tools(device: Device, tmp_path: Path) -> None:
+    """Hermes 2 Pro and 3 and Command R have one beside another, which knows nothing of tools."""
+    folder = write_folder(tmp_path / "model", SMALL, weights_of(SMALL))
+    said = "{{ messages[-1].content }}"
+    tools = "{% for tool in tools %}<tools>{{ tool.function.name }}</tools><tool_call>{% endfor %}"
+    templates = [
+        {"name": "default", "template": f"plain: {said}"},
+        {"name": "tool_use", "template": f"{tools}: {said}"},
+    ]
+    config = json.dumps({"chat_template": templates})
+    (folder / "tokenizer_config.json").write_text(config)
+    message = {"role": "user", "content": "Hi"}
+    async with await webllm_py.load(folder, device=device, tune=False) as engine:
+
+        async def read(**fields: Any) -> int:
+            reply = await engine.chat.completions.create(messages=[message], max_tokens=1, **fields)
+            return int(reply.usage.prompt_tokens)
+
+        shown = "<tools>get_weather</tools><tool_call>"
+        assert await read() == len("plain: Hi")
+        assert await read(tools=[WEATHER]) == len(f"{shown}: Hi")
+        assert await read(tools=[WEATHER], tool_choice="none") == len("plain: Hi")

@@ -70,6 +70,8 @@ class Dialect:
         has_token: whether a text is one token of the vocabulary.
         is_control: whether it is one that decoding hides.
         placeholder: what the template writes for an image; empty if it writes none.
+        beside: the same model's, with another template: what is a control token there is the same
+            one here.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Dialect:
         has_token: Callable[[str], bool] = lambda _: False,
         is_control: Callable[[str], bool] = lambda _: False,
         placeholder: str = "",
+        beside: Dialect | None = None,
     ):
         self.template = template
         self.reasoning = find_marks(template.source, has_token)
         self._placeholder = placeholder
         self._has_token = has_token
         self._is_control = is_control
+        self._beside = beside
         self._grammars: dict[tuple[Any, ...], Grammar] = {}
 
     @cached_property
@@ -106,7 +110,10 @@ class Dialect:
         marks = [*self.syntax.marks]
         if self.reasoning:
             marks += (self.reasoning.opening, self.reasoning.closing)
-        return dict(zip(filter(self._is_control, marks), CONTROL_BYTES, strict=False))
+        found = [*filter(self._is_control, marks)]
+        if self._beside:
+            found = [*dict.fromkeys([*self._beside.controls, *found])]
+        return dict(zip(found, CONTROL_BYTES, strict=False))
 
     def parser(self, prompt: str, rules: CallRules) -> Parser:
         """Reads an answer to a prompt."""

@@ -165,12 +165,13 @@ def describe_template(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str,
     """Whether the checkpoint brings a chat template, and what that knows."""
     try:
         template = template_of(checkpoint, tokenizer)
+        for_tools = template_of(checkpoint, tokenizer, tools=True)
     except TemplateError as error:
         return {"from_checkpoint": True, "error": str(error)}
     return {
         "from_checkpoint": bool(checkpoint.chat_template or checkpoint.conversation),
         "system": not TemplateHabits(template).drops_system,
-        "tools": "tools" in template.variables,
+        "tools": "tools" in for_tools.variables,
     }
 
 

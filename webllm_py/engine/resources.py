@@ -132,7 +132,7 @@ class ChatCompletions:
         config = model.executor.model.config
         request.check_vocabulary(config.vocab_size)
         request.check_layers(config.n_layers, config.hidden_size)
-        dialect = model.dialect
+        dialect = model.tool_dialect if request.tools else model.dialect
         images = await see_images(model, request.messages) if request.has_images else []
         text = dialect.prompts.build(
             request.messages,

@@ -29,6 +29,8 @@ SPACE: Ranges = merged(
 )
 CLASSES = {"d": DIGITS, "w": WORD, "s": SPACE}
 CONTROLS = {"n": 10, "r": 13, "t": 9, "v": 11, "f": 12, "0": 0}
+# Of Python, Perl, Rust and Ruby, where the ends of a text have them; in ECMA-262 they mean nothing.
+ANCHORS = {"A": "^", "Z": "$", "z": "$"}
 REFUSED_GROUPS = {
     "=": "lookahead",
     "!": "lookahead",
@@ -138,6 +140,9 @@ class _Parser:
         if character == "\\":
             if self.peek() in ("b", "B"):
                 raise self.error("a word boundary (\\b) cannot be honoured")
+            if anchor := ANCHORS.get(self.peek()):
+                self.at += 1
+                return Anchor(anchor)
             return Characters(self.escape())
         if character in "*+?":
             raise self.error("nothing to repeat")
@@ -229,6 +234,8 @@ class _Parser:
             raise self.error("a back reference cannot be honoured")
         elif character in "pP":
             raise self.error("a Unicode property (\\p) cannot be honoured")
+        elif character.isascii() and character.isalpha():
+            raise self.error(f"an escape without a meaning (\\{character})")
         else:
             code = ord(character)
         return ((code, code),)

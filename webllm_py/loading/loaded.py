@@ -11,7 +11,7 @@ from webllm_py.checkpoint import Checkpoint
 from webllm_py.errors import TemplateError
 from webllm_py.gpu.describe import describe_device
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.loading.texts import template_of
+from webllm_py.loading.texts import TOOL_USE, template_of
 from webllm_py.models.linear import Gemm
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.tuner import TuningReport
@@ -91,14 +91,29 @@ class LoadedModel(Loaded):
         Raises:
             TemplateError: the checkpoint's template cannot be used.
         """
+        return self._dialect()
+
+    @cached_property
+    def tool_dialect(self) -> Dialect:
+        """How it talks where it is shown tools, for which it may have a template of its own.
+
+        Raises:
+            TemplateError: that cannot be used.
+        """
+        if TOOL_USE not in self.checkpoint.named_templates:
+            return self.dialect
+        return self._dialect(beside=self.dialect)
+
+    def _dialect(self, beside: Dialect | None = None) -> Dialect:
         from webllm_py.chat.dialect import Dialect  # not before it is needed, see webllm_py.chat
 
         tokenizer, processor = self.tokenizer, self.processor
         return Dialect(
-            template_of(self.checkpoint, tokenizer),
+            template_of(self.checkpoint, tokenizer, tools=beside is not None),
             lambda text: tokenizer.token_id(text) is not None,
             lambda text: tokenizer.token_id(text) in tokenizer.special_ids - tokenizer.end_ids,
             placeholder=processor.placeholder if processor else "",
+            beside=beside,
         )
 
     @property
@@ -111,7 +126,7 @@ class LoadedModel(Loaded):
     def controls(self) -> dict[int, int]:
         """Control tokens that mean something in an answer, and the byte of each in grammars."""
         try:
-            found = self.dialect.controls
+            found = self.tool_dialect.controls
         except TemplateError:  # which chats get to see; a text completion has nothing to do with it
             return {}
         ids = {self.tokenizer.token_id(text): byte for text, byte in found.items()}

@@ -11,7 +11,10 @@ from webllm_py.checkpoint import Checkpoint
 from webllm_py.errors import CorruptCheckpointError
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
-__all__ = ["json_file", "template_of", "token_text", "tokenizer_of"]
+__all__ = ["TOOL_USE", "json_file", "template_of", "token_text", "tokenizer_of"]
+
+TOOL_USE = "tool_use"
+"""What transformers calls the template of conversations with tools, where that is another one."""
 
 
 def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
@@ -34,14 +37,18 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def template_of(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Template:
+def template_of(checkpoint: Checkpoint, tokenizer: Tokenizer, *, tools: bool = False) -> Template:
     """The checkpoint's chat template, or what stands in for one.
+
+    Args:
+        tools: whether it is to show tools, for which some have one of its own.
 
     Raises:
         TemplateError: the checkpoint's own cannot be used.
     """
+    own = checkpoint.named_templates.get(TOOL_USE) if tools else None
     return choose_template(
-        checkpoint.chat_template,
+        checkpoint.chat_template if own is None else own,
         lambda text: tokenizer.token_id(text) is not None,
         conversation=checkpoint.conversation,
         token_text=lambda token: token_text(tokenizer, token),

@@ -398,3 +398,13 @@ def test_arguments_that_are_not_declared_are_not_made_up() -> None:
     extra = encoded(HERMES, HERMES.written([("f", '{"a": 1, "z": 1}')]))
     assert not grammar_of(HERMES, required=True).matches(extra)
     assert grammar_of(HERMES, required=True, functions=(open_,)).matches(extra)
+
+
+def test_control_tokens_of_two_templates_are_the_same() -> None:
+    """One vocabulary is told of both, so that a token has one byte in either's grammars."""
+    control = {"is_control": lambda _: True}
+    thinking = Dialect(ChatTemplate("<think></think>"), **control)
+    calling = Dialect(ChatTemplate("<tool_call>{{ tools }}"), **control, beside=thinking)
+    assert thinking.controls.items() <= calling.controls.items()
+    assert set(calling.controls) >= {"<think>", "<tool_call>"}
+    assert len(set(calling.controls.values())) == len(calling.controls)

@@ -30,6 +30,7 @@ PATTERNS = [
     r"^(?:a+|b{0,2})*-$",
     r"x{0,300}y",
     "[😀-😎]",
+    r"\Aa*b?\Z",
 ]
 
 
@@ -74,6 +75,8 @@ def test_a_pattern_finds_what_re_finds(pattern: str) -> None:
         (r"[a", "too early"),
         (r"a^b", "in the middle"),
         (r"\u12", "malformed escape"),
+        (r"\Qa.b\E", r"without a meaning \(\\Q\)"),
+        (r"[\h]", r"without a meaning \(\\h\)"),
     ],
 )
 def test_what_is_not_regular_or_malformed_is_refused(pattern: str, reason: str) -> None:

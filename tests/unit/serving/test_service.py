@@ -231,13 +231,25 @@ async def test_what_no_endpoint_takes(
 
 async def test_an_api_key(engine: FakeEngine) -> None:
     service = Service(engine, api_key="kéy")
-    for headers in ({}, {"authorization": "Bearer no"}, {"authorization": "Bearer "}):
+    for given in (None, "Bearer no", "Bearer ", "Basic kéy"):
+        headers = {"authorization": given} if given else {}
         reply = await post(service, "/v1/chat/completions", CHAT, **headers)
         assert (reply.status, json_of(reply)["error"]["code"]) == (401, "invalid_api_key")
     assert not engine.asked
     assert (await get(service, "/metrics")).status == 401
     assert (await get(service, "/health")).status == 200
-    assert (await get(service, "/v1/models", authorization="Bearer kéy")).status == 200
+    for scheme in ("Bearer", "bearer"):  # of which case says nothing (RFC 9110, 11.1)
+        assert (await get(service, "/v1/models", authorization=f"{scheme} kéy")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/metrics"])
+async def test_what_can_be_got_can_be_looked_at(engine: FakeEngine, path: str) -> None:
+    """As ``wget --spider`` and what watches servers do."""
+    service = Service(engine)
+    reply = await service.answer(Request("HEAD", path))
+    assert (reply.status, reply.content_type) == (200, (await get(service, path)).content_type)
+    engine.closed = True
+    assert (await service.answer(Request("HEAD", "/health"))).status == 503
 
 
 async def test_more_may_not_wait(engine: FakeEngine) -> None:
