@@ -91,7 +91,7 @@ class Keeper(Protocol):
     """What keeps the files of a model."""
 
     async def make_room(self, nbytes: int) -> None:
-        """See that so many more bytes can be kept.
+        """See to it that ``nbytes`` more bytes can be kept.
 
         Raises:
             StorageFullError: they cannot; says how many are missing.

@@ -267,7 +267,7 @@ class Placing:
         return self.fitting(RowOrder(rows))
 
     def fitting(self, order: RowOrder, count: int | None = None) -> RowOrder:
-        """Raise AdapterError unless B has so many rows, or as many as the order."""
+        """Raise AdapterError unless B has ``count`` rows, or as many as the order."""
         wanted = count or order.count
         if self.pair.b.shape[0] != wanted:
             raise AdapterError(

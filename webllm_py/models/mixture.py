@@ -27,7 +27,7 @@ class ExpertGroups:
         rows, top: rows of the chunk, and experts that each goes to.
         experts: how many there are.
         tile: most pairs of a tile, all of one expert.
-        room: for so many tiles, of chunks of any length: kernels are the same for all of these.
+        room: tiles that there is room for; the same for all chunks, as their kernels are then.
     """
 
     rows: int
@@ -70,15 +70,15 @@ class ExpertGroups:
 
 
 def most_tiles(pairs: int, experts: int, tile: int) -> int:
-    """Of so many pairs: each expert's last tile may be of one of them."""
+    """The most tiles of ``pairs`` pairs: the last tile of each expert may hold a single pair."""
     return (pairs + min(pairs, experts) * (tile - 1)) // tile
 
 
 def expert_groups(
     config: ModelConfig, tuning: Tuning, rows: int, most_rows: int
 ) -> ExpertGroups | None:
-    """How a chunk of so many rows, of at most so many, is sorted; None: it is too short for that to
-    pay, or there are too many experts."""
+    """How a chunk of ``rows`` rows, of ``most_rows`` at most, is sorted; None where it is too short
+    for that to pay, or there are too many experts."""
     experts, top = config.all_experts, config.experts_a_row
     counted = config.n_experts and experts <= MOST_SORTED
     if not counted or not tuning.sorts_experts(rows, top, experts):

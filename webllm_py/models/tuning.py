@@ -67,7 +67,7 @@ class GemvShape(NamedTuple):
         }
 
     def near(self, units: int, most_threads: int) -> list[GemvShape]:
-        """Shapes like this one that may be faster for rows of so many units, likely ones first."""
+        """Similar shapes that may be faster for rows of ``units`` units, likely ones first."""
         lanes, threads = self.lanes, self.threads
         tried = [
             (lanes // 2, threads, 1, 1),
@@ -150,7 +150,7 @@ class Tuning:
     chosen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def gemv(self, rows: int, units: int, problem: str = "") -> GemvShape:
-        """The GEMV kernel's shape for so many rows of so many units of 8 columns."""
+        """The GEMV kernel's shape for ``rows`` rows of ``units`` units, of 8 columns each."""
         if problem in self.chosen:
             return GemvShape(*self.chosen[problem])
         if rows // 4 >= self.many_quads:
@@ -163,7 +163,7 @@ class Tuning:
         return GemvShape(lanes, max(1, self.gemv_threads // lanes))
 
     def gemv_rows(self, rows: int, columns: int, units: int) -> dict[str, int]:
-        """The shape for a few rows of x and a matrix of so many rows of so many units.
+        """The shape for a few rows of x and a matrix of ``columns`` rows of ``units`` units.
 
         How many lanes share a row, and with it the order of a sum, is the same for any few rows.
         """
@@ -180,13 +180,13 @@ class Tuning:
         }
 
     def attention(self, rows: int, problem: str = "") -> AttentionShape:
-        """The shape of split attention for so many rows."""
+        """The shape of split attention for ``rows`` rows."""
         if rows == 1 and problem in self.chosen:
             return AttentionShape(*self.chosen[problem])
         return AttentionShape(self.attention_threads, self.splits_of(rows))
 
     def splits_of(self, rows: int) -> int:
-        """How many workgroups share the keys of each of so many rows; many fill a GPU alone."""
+        """How many workgroups share the keys of each row; many rows fill a GPU without that."""
         return max(1, self.splits // (1 if rows <= 8 else 4 if rows <= 64 else 16))
 
     @property
@@ -195,14 +195,14 @@ class Tuning:
         return max(rows * self.splits_of(rows) for rows in range(1, self.few_rows + 1))
 
     def shares(self, parts: int) -> int:
-        """Into how many shares tiled attention cuts a page's keys, so many threads for each."""
+        """Into how many shares tiled attention cuts a page's keys, ``parts`` threads for each."""
         shares = 1
         while shares < 8 and (shares * parts < 8 or 2 * shares * parts <= self.quad_lanes):
             shares *= 2
         return shares
 
     def gemm(self, rows: int, columns: int) -> dict[str, int]:
-        """The GEMM kernel's tile for a chunk of so many rows and a matrix of so many."""
+        """The GEMM kernel's tile for a chunk of ``rows`` rows and a matrix of ``columns`` rows."""
         if rows % 64:
             tile_m, tile_n = 32, 64
         elif rows // 64 * -(-columns // 128) >= self.many_tiles:
@@ -213,7 +213,7 @@ class Tuning:
         return {"TM": tile_m, "TN": tile_n, "PREFETCH": few, "THREADS": tile_m * tile_n // 64}
 
     def sorts_experts(self, rows: int, top: int, experts: int) -> bool:
-        """Whether so many rows, ``top`` experts each, are sorted by expert. What may be rows of
+        """Whether ``rows`` rows, of ``top`` experts each, are sorted by expert. What may be rows of
         several sequences, or guesses, is computed as single rows are."""
         return rows > SLOTS and rows * top >= self.expert_rows * experts
 
@@ -224,7 +224,7 @@ class Tuning:
         return 64 if pairs >= 128 * experts else 32
 
     def expert_gemm(self, tiles: int, tile: int, columns: int) -> dict[str, int]:
-        """That GEMM's tile, of an expert's matrix of so many rows."""
+        """The tile of the GEMM over sorted rows, for an expert's matrix of ``columns`` rows."""
         few = tiles * -(-columns // 128) < self.many_tiles
         return {"TM": tile, "TN": 128, "PREFETCH": few, "THREADS": 2 * tile}
 

@@ -108,7 +108,7 @@ class StoredModel:
         return self._open_ranges(url, self.options)
 
     async def make_room(self, nbytes: int) -> None:
-        """See that so many more bytes can be kept.
+        """See to it that ``nbytes`` more bytes can be kept.
 
         Raises:
             StorageFullError: they cannot; says how many are missing.

@@ -113,7 +113,7 @@ class HybridCache(KVCache):
         self.write_state(state, slot)
 
     async def _free_state(self, capacity: int) -> int | None:
-        """A state that is free: of a pool of at most so many, or else the oldest mark's."""
+        """A free state: one of a pool of at most ``capacity``, or else the oldest mark's."""
         state = self.states.take()
         if state is None and self.states.capacity < min(capacity, self.states.most):
             # By half, if that may be: plans have to be recorded anew.

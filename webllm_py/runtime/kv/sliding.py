@@ -24,7 +24,7 @@ AT_ONCE = 4  # the part of the pages that drop out when it is full
 
 
 def pages_kept(sinks: int) -> int:
-    """Pages that hold so many first tokens."""
+    """Pages that hold the first ``sinks`` tokens."""
     return -(-sinks // PAGE)
 
 
@@ -85,7 +85,7 @@ class SlidingPages(PageTable):
             sequence.dropped.clear()
 
     def drop(self, sequence: Sequence, count: int) -> None:
-        """Drop so many pages behind the first ones, and their tokens."""
+        """Drop ``count`` pages after those that stay, and their tokens."""
         start, end = self.kept * PAGE, (self.kept + count) * PAGE
         sequence.dropped += sequence.tokens[start:end]
         del sequence.tokens[start:end]
@@ -206,7 +206,7 @@ class SlidingCache(KVCache):
 
 
 def turn(rotation: Rotation, positions: int) -> bytes:
-    """float32 (cos, sin) of each pair's angle over so many positions."""
+    """float32 (cos, sin) of the angle that each pair turns by over ``positions``."""
     angles = [positions * frequency for frequency in rotation.frequencies]
     pairs = ((math.cos(angle), math.sin(angle)) for angle in angles)
     return array("f", [part for pair in pairs for part in pair]).tobytes()

@@ -98,7 +98,7 @@ class ProgressReporter:
         self._report(stage, text)
 
     def retrying(self, error: SourceError, seconds: float) -> None:
-        """A server failed, and is asked again in so many seconds."""
+        """Report that a server failed, and is asked again in ``seconds``."""
         when = f" in {seconds:.0f} s" if seconds >= 1 else ""
         self._report(self._stage, f"Trying again{when}: {error}", problem=str(error))
 
