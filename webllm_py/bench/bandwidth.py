@@ -46,7 +46,7 @@ async def measure_bandwidth(device: Device) -> dict[str, float]:
 
 
 async def large_buffer(device: Device, owner: BufferOwner) -> Buffer:
-    """As large as is useful, less where memory is short."""
+    """A buffer that is as large as is useful, or smaller where memory is short."""
     limits = device.limits
     size = min(
         CPU_BYTES if device.info.is_cpu else GPU_BYTES,

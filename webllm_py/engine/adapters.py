@@ -39,7 +39,7 @@ class WithAdapters:
 
     @property
     def adapters(self) -> Mapping[str, LoadedAdapter]:
-        """Those that are loaded, by name, in the order of their loading."""
+        """The adapters that are loaded, by name, in the order of their loading."""
         model = self.any_loaded
         found = model.executor.adapters if isinstance(model, LoadedModel) else None
         return MappingProxyType(found.loaded if found else {})

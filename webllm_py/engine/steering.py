@@ -63,7 +63,7 @@ class WithSteering:
             await asyncio.shield(asyncio.ensure_future(rest))
 
     async def _steer_again(self) -> None:
-        """Of a model that was loaded again."""
+        """Steer a model that was loaded again as it was before."""
         if self._steering:
             await self._add(self._steering)
 

@@ -48,7 +48,7 @@ class LayerShape(Protocol):
 
     @property
     def norm_eps(self) -> float:
-        """Of the norms."""
+        """The epsilon of its norms."""
 
 
 @dataclass(frozen=True)

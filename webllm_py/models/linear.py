@@ -105,7 +105,7 @@ class Linear:
         return kernel(name, snippets=self.words, **sizes, **held, **shape, **self.constants)
 
     def spread(self, kernel: Kernel, groups: int, deep: int) -> Dispatch:
-        """So many workgroups along x, and along y those that are too many for it."""
+        """A dispatch of ``groups`` workgroups along x, or along x and y where x has too few."""
         across = min(groups, self.across)
         return self.made(kernel, (across, -(-groups // across), deep))
 

@@ -53,7 +53,7 @@ class ExpertGroups:
 
     @property
     def nbytes(self) -> int:
-        """Of what kernels/group_experts.wgsl writes."""
+        """Bytes that kernels/group_experts.wgsl writes."""
         return 4 * (self.pairs_at + self.pairs)
 
     def dispatch(self, route: Buffer, step: Buffer, groups: Buffer, threads: int) -> Dispatch:
@@ -153,5 +153,5 @@ class ExpertLinear:
 
 
 def answers_bytes(config: ModelConfig, groups: ExpertGroups) -> int:
-    """Of what each expert answers each of its rows."""
+    """Bytes of the results of all pairs of a row and an expert."""
     return 4 * groups.pairs * padded(config.hidden_size)

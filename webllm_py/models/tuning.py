@@ -52,12 +52,12 @@ class GemvShape(NamedTuple):
 
     @property
     def threads(self) -> int:
-        """Of a workgroup."""
+        """Threads of a workgroup."""
         return self.lanes * self.groups
 
     @property
     def constants(self) -> dict[str, int]:
-        """As kernels/gemv.wgsl names them."""
+        """The override constants of kernels/gemv.wgsl."""
         return {
             "LANES": self.lanes,
             "GROUPS": self.groups,

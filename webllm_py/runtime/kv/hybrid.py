@@ -39,7 +39,7 @@ class HybridCache(KVCache):
 
     @staticmethod
     def first_bytes(config: ModelConfig, layer: int) -> int:
-        """Of states, some are there from the beginning."""
+        """See the base class; of a layer with states, some are there from the beginning."""
         if config.delta and config.kind(layer).delta:
             return FIRST_STATES * config.delta.state_bytes
         return KVCache.first_bytes(config, layer)
@@ -135,7 +135,7 @@ class HybridCache(KVCache):
 
     @property
     def later_bytes(self) -> int:
-        """Those of marks, beside the first states."""
+        """Bytes of the states of marks that are made later than the first states."""
         return (1 + self.most_marks - FIRST_STATES) * self.whole_state_bytes
 
     @property

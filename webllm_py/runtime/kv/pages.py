@@ -104,7 +104,7 @@ class PageTable:
         return self._finished[-1] if self._finished else None
 
     def grow_to(self, capacity: int) -> None:
-        """There are more pages now."""
+        """Take note that there are ``capacity`` pages now."""
         self._free[:0] = range(capacity - 1, self.capacity - 1, -1)
         self.capacity = capacity
 

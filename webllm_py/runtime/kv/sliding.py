@@ -42,7 +42,7 @@ class SlidingPages(PageTable):
         self.at_once = at_once
 
     def _taken_over(self, tokens: list[int], adapters: Mix) -> Sequence:
-        """Of a sequence that has dropped pages, its first ones, or all; see the base class."""
+        """See the base class; of a sequence that has dropped pages its first ones, or all."""
         alike = [sequence for sequence in self._finished if sequence.adapters == adapters]
         best = max(alike, key=lambda s: self._reach(s, tokens), default=None)
         if best is None:
@@ -142,7 +142,7 @@ class SlidingCache(KVCache):
         await super().prepare()
 
     def at_once(self, length: int, end: int) -> int:
-        """As many as there are positions for."""
+        """See the base class; here as many tokens as there are positions for."""
         return min(end, self.positions) - length
 
     async def make_room(self, sequence: Sequence, slot: int = 0) -> int:

@@ -63,7 +63,7 @@ class ImageRows:
 
     @contextmanager
     def holding(self, images: Sequence[PreparedImage]) -> Iterator[None]:
-        """Their rows can be made for as long as this lasts."""
+        """Hold images while this lasts, so that their rows can be made."""
         for image in images:
             self._held.setdefault(image.key, Held(image)).requests += 1
         try:

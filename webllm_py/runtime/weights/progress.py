@@ -103,12 +103,12 @@ class ProgressReporter:
         self._report(self._stage, f"Trying again{when}: {error}", problem=str(error))
 
     def again(self) -> None:
-        """The weights come anew."""
+        """Count from the beginning: the weights are fetched again."""
         self.loaded = 0
         self._files = {}
 
     def advance(self, nbytes: int, file: str | None = None) -> None:
-        """So many more bytes of weights are on the GPU, of a file."""
+        """Count ``nbytes`` more of a file's weights that are on the GPU, and report."""
         self.loaded += nbytes
         if file is not None:
             self._file = file
