@@ -93,34 +93,35 @@ class Tuning:
     Attributes:
         gemv_lanes: most threads along a row of a GEMV; short rows take fewer.
         gemv_threads: threads of a GEMV's workgroup.
-        long_units: rows of so many units take ``gemv_lanes`` threads, shorter ones half of them.
-        many_quads: a GEMV with so many quads of rows fills the GPU with ``many_lanes`` threads a
-            row.
-        many_lanes: see ``many_quads``.
-        few_rows: most rows, at least 1, that share a GEMV's weights, 8 at a time, instead of a
-            GEMM, and whose keys are split.
-        dot4_rows, matrices_rows: what ``few_rows`` is at most with these GEMMs.
-        rows_lanes: most threads along a row of the weight where a few rows share it.
-        rows_threads: threads of such a workgroup, at most 64.
-        rows_busy: threads of a dispatch that fill the GPU: with so many, rows take fewer lanes.
+        long_units: rows of at least this many units take ``gemv_lanes`` threads, shorter ones half
+            of them.
+        many_quads, many_lanes: a GEMV of at least ``many_quads`` quads of rows fills the GPU with
+            ``many_lanes`` threads along each row.
+        few_rows: most rows, at least 1, that are computed by GEMVs, 8 at a time, and by split
+            attention; more take GEMMs and tiled attention.
+        dot4_rows, matrices_rows: upper bounds of ``few_rows`` where GEMMs are of these kinds.
+        rows_lanes: most threads along a row of the weight in GEMVs of a few rows.
+        rows_threads: threads of a workgroup of these, at most 64.
+        rows_busy: threads that fill the GPU: GEMVs of a few rows with as many take fewer lanes.
         tiled: whether GEMMs go through workgroup memory.
-        many_tiles: a GEMM with so many tiles hides its loads behind other tiles' work; with fewer,
-            tiles are smaller and fetch ahead.
-        expert_rows: rows that go to an expert of a mixture on average from which on they are
-            sorted by expert, and multiplied with its weights together.
-        delta_rows: rows of a chunk, more than ``SLOTS``, from which on they change a delta net's
+        many_tiles: a GEMM of at least this many tiles hides its loads behind other tiles' work;
+            with fewer, tiles are smaller and prefetch.
+        expert_rows: from this many rows an expert, on average, rows are sorted by expert and
+            multiplied with its weights together.
+        delta_rows: from this many rows of a chunk, more than ``SLOTS``, they change a delta net's
             states in blocks.
         quad_lanes: about how many threads share a quad of queries in tiled attention, at least 8.
         attention_threads, splits: see ``AttentionShape``.
         combine_parts: threads, 1 to 4, that share the splits of an element.
-        fused_keys, fused_bytes: over at most so many keys, a decode step has the GEMV after
-            attention put the splits together, unless its workgroups read more bytes of them.
-        ahead_bytes: in a decode step, the first half of a matrix's adapters is made in parts by the
-            workgroups of the dispatch before, which saves one, unless those that add the parts up
-            read more bytes of them.
+        fused_keys, fused_bytes: over at most ``fused_keys`` keys the GEMV after a decode step's
+            attention combines the splits itself, unless its workgroups would read more than
+            ``fused_bytes`` for that.
+        ahead_bytes: in a decode step, the dispatch before a matrix makes the first half of the
+            matrix's adapters in parts, which saves a dispatch, unless the workgroups that add the
+            parts up would read more than this.
         reduce_threads: threads of norm and sampling workgroups.
         chunk: most rows of a prefill chunk.
-        chosen: shapes that were found to be faster on the device, by the name of the problem.
+        chosen: shapes that were found to be faster on this device, by the name of the problem.
     """
 
     gemv_lanes: int = 128
