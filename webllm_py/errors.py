@@ -200,7 +200,7 @@ class DeviceError(WebLLMError):
     context_length: int | None = None
 
     def offer(self, context_length: int) -> None:
-        """Tell that a context of so many tokens would fit."""
+        """Add to the message that a context of ``context_length`` tokens would fit."""
         self.context_length = context_length
         self.args = (f"{self}: load(context_length={context_length}) would fit",)
 

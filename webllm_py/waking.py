@@ -1,7 +1,7 @@
-"""Futures that wake those who wait for them in few turns of the event loop.
+"""Futures that wake the tasks that wait for them in few turns of the event loop.
 
-A turn has its price: in Pyodide 30 to 60 us, several of which a batch of tokens would take on its
-way from the GPU to who reads the answer.
+A turn costs 30 to 60 us in Pyodide, and with plain futures a batch of tokens takes several on its
+way from the GPU to the reader of the answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ResultT = TypeVar("ResultT")
 
 
 class Wake(NamedTuple):
-    """Somebody to be told that a future is done; ``task`` is who is woken by that."""
+    """A callback to call when a future is done; ``task`` is the task that waits for it."""
 
     future: asyncio.Future[Any]
     callback: Callable[[asyncio.Future[Any]], object]
@@ -26,18 +26,18 @@ class Wake(NamedTuple):
     task: asyncio.Task[Any] | None
 
 
-# For a task whose step a turn runs: who comes in the same turn, behind that step.
+# By the task whose step is being run: what is called in the same turn, after that step.
 BEHIND: dict[asyncio.Task[Any], deque[Wake]] = {}
 
 
 class WakingFuture(asyncio.Future[ResultT]):
     """A future for what one task hands to the next.
 
-    Who waits is woken in a turn of the loop that comes soon, as by any future. Where that is a task
-    that then ends another such future, the first who waits for that one is woken in the same turn,
-    as soon as the task waits again.
+    A task that waits for it is woken in the next turn of the loop, as by any future. But if that
+    task's step then ends another such future, the first task that waits for that one runs in the
+    same turn, right after the step.
 
-    It is not the loop's own (``create_future``): Pyodide counts those, with a turn for each.
+    It is not made by the loop's ``create_future``: Pyodide counts those, at a turn for each.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop):
@@ -85,8 +85,8 @@ class WakingFuture(asyncio.Future[ResultT]):
 
 
 def wake_all(wakes: deque[Wake]) -> None:
-    """A turn of the loop: wake the first of them and those who come behind it, in turns of their
-    own the others: Pyodide may suspend this one in the middle."""
+    """Run in a turn of the loop: wake the first, and what its step wakes. The others have turns of
+    their own, since Pyodide may suspend this one in the middle."""
     while wakes:
         one = wakes.popleft()
         if wakes:
@@ -95,7 +95,7 @@ def wake_all(wakes: deque[Wake]) -> None:
 
 
 def wake(one: Wake) -> deque[Wake]:
-    """Run the next step of who waits; whom that wakes."""
+    """Call one callback, which runs the next step of its task; the wakes that this step causes."""
     behind = deque[Wake]()
     if one.task is None:
         one.context.run(one.callback, one.future)

@@ -45,9 +45,10 @@ export class Exchange {
     return text ? [...parts, { type: "text", text }] : parts;
   }
 
-  /** Whether it asks what another one asked. */
-  repeats(other) {
-    const [mine, theirs] = [this.message, other.message];
+  /** Whether it asks what the one that it replaces asked. */
+  get isRepeat() {
+    if (!this.replaced) return false;
+    const [mine, theirs] = [this.message, this.replaced.message];
     return mine.text === theirs.text && mine.images.length === theirs.images.length &&
       mine.images.every((image, index) => image === theirs.images[index]);
   }

@@ -12,6 +12,7 @@ import { areImages } from "./attachments.mjs";
 import { Composer } from "./composer.mjs";
 import { Conversation } from "./conversation.mjs";
 import { DocumentsPanel, isModel } from "./documents.mjs";
+import { Drafts } from "./drafts.mjs";
 import { acceptDrops } from "./drops.mjs";
 import { Engine } from "./engine.mjs";
 import { KeptModels } from "./kept.mjs";
@@ -22,6 +23,7 @@ import { Notice } from "./notice.mjs";
 import { BLIND, CANCELLED, NO_IMAGE, explain } from "./problems.mjs";
 import { recall, remember } from "./session.mjs";
 import { Settings } from "./settings.mjs";
+import { keepSite, report } from "./site.mjs";
 import { Status } from "./status.mjs";
 import { Views } from "./views.mjs";
 import { Welcome } from "./welcome.mjs";
@@ -36,10 +38,20 @@ const settings = new Settings();
 const notice = new Notice();
 const conversations = Object.fromEntries(
   Object.entries({ chat: "#messages", documents: "#document-messages" }).map(([view, list]) => [
-    view, new Conversation($(list), { edit, regenerate, "take-back": takeBack }),
+    view, new Conversation($(list), {
+      regenerate,
+      edit: (exchange) => drafts.edit(exchange),
+      "take-back": (exchange) => drafts.takeBack(exchange),
+    }),
   ]),
 );
-const composer = new Composer({ onSend: send, onStop: stop, onCancelEdit: cancelEdit, onNoImage });
+const composer = new Composer({
+  onSend: send,
+  onStop: stop,
+  onCancelEdit: () => drafts.cancelEdit(),
+  onNoImage,
+});
+const drafts = new Drafts(composer, { current: () => conversation, onChange: show });
 const welcome = new Welcome((text) => ask({ text, images: [] }));
 const loading = new LoadingPanel(() => engine.stop());
 const picker = new ModelPicker(load, () => kept.show());
@@ -59,12 +71,12 @@ const views = new Views(look);
 let state = "starting";
 let conversation = conversations.chat; // the one in view
 let job = null; // what is under way: the engine's promise of its end
-let wanted = null; // the model that is loaded, is being loaded or could not be
-let good = null; // the last model that could be
+let wanted = null; // the model that was asked for last, whether it could be loaded or not
+let good = null; // the last model that could be loaded
 let sees = false; // whether the loaded one reads images
-const opened = { script: performance.now() }; // when what was reached, in ms since the page was opened
+const opened = { script: performance.now() }; // milestones of the start, in ms since the page was opened
 
-/** Every change of state. Of a job that is not `job` any more the end changes nothing here. */
+/** Change the state. `nextJob`: what is under way in it; the ends of earlier jobs are then ignored. */
 function enter(next, nextJob = null) {
   state = next;
   job = nextJob;
@@ -163,23 +175,12 @@ function loaded(info) {
   keepSite();
 }
 
-/** Have the site's files kept, so that the page opens without a network; what fails now, may later. */
-async function keepSite() {
-  try {
-    await navigator.serviceWorker.register("service.js", { type: "module" });
-    const { active } = await navigator.serviceWorker.ready;
-    active.postMessage({ type: "webllm_py keep site" });
-  } catch (error) {
-    console.info("The page is not kept for when there is no network:", error);
-  }
-}
-
 /** `end`: the message that says why. */
 function notLoaded(next, end) {
   loading.hide();
   showModel(null, "No model");
   enter(next);
-  if (conversation.waiting) giveBack(conversation.waiting);
+  if (conversation.waiting) drafts.giveBack(conversation.waiting);
   problem(end);
 }
 
@@ -229,7 +230,7 @@ async function answer(exchange) {
   else exchange.end(end);
   if (work !== job) return;
   enter(failed && end.kinds.includes("DeviceLostError") ? "lost" : "ready");
-  if (!exchange.answer && (failed || isRepeat(exchange))) giveBack(exchange);
+  if (!exchange.answer && (failed || exchange.isRepeat)) drafts.giveBack(exchange);
   if (failed) problem(end);
   else answered(exchange, end);
 }
@@ -254,62 +255,9 @@ function stop() {
 
 function regenerate(exchange) {
   if (state !== "ready") return;
-  if (conversation.edited) cancelEdit();
+  if (conversation.edited) drafts.cancelEdit();
   ask(exchange.message, exchange);
   goOn();
-}
-
-/** Edit a question; what was asked and answered stays until it is sent. */
-function edit(exchange, message = exchange.message) {
-  conversation.edited = exchange;
-  composer.edit(message);
-  show();
-}
-
-function cancelEdit() {
-  conversation.edited = null;
-  composer.clear();
-  composer.focus();
-  show();
-}
-
-const isRepeat = (exchange) => Boolean(exchange.replaced?.repeats(exchange));
-
-/**
- * Nothing came of an exchange: what it replaced comes back, and its question goes back to the
- * composer. While something else is written there the question stays in the conversation.
- */
-function giveBack(exchange) {
-  const { message, replaced } = exchange;
-  if (isRepeat(exchange)) {
-    withdraw(exchange);
-  } else if (!composer.isEmpty) {
-    conversation.putBack(exchange);
-    if (exchange.isWaiting) exchange.fail("not asked: no model was loaded");
-  } else {
-    withdraw(exchange);
-    if (replaced) edit(replaced, message);
-    else composer.message = message;
-  }
-}
-
-/** A question that waits is to be written on, before anything that is written already. */
-function takeBack(exchange) {
-  const { message, replaced } = exchange;
-  const drafted = composer.message;
-  withdraw(exchange);
-  if (replaced) edit(replaced, message);
-  else composer.message = {
-    text: [message.text, drafted.text].filter(Boolean).join("\n"),
-    images: [...message.images, ...drafted.images],
-  };
-  composer.focus();
-}
-
-function withdraw(exchange) {
-  conversation.putBack(exchange);
-  conversation.remove(exchange);
-  show();
 }
 
 function newChat() {
@@ -363,7 +311,7 @@ function backFirst(actions) {
 
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || $("dialog[open]")) return;
-  if (conversation.edited) cancelEdit();
+  if (conversation.edited) drafts.cancelEdit();
   else if (state === "answering") engine.stop();
 });
 acceptDrops({
@@ -386,7 +334,7 @@ function dropped(files, model) {
   else documents.add(files);
 }
 
-/** While a model is loaded nobody knows whether it sees. */
+/** Whether a model reads images is only known once it is loaded. */
 function attach(files) {
   if (sees || state === "starting" || state === "loading") composer.attach(files);
   else tell(BLIND);
@@ -403,12 +351,6 @@ addEventListener("pagehide", keep);
 document.addEventListener("visibilitychange", keep);
 
 // --- start
-
-async function report(body) {
-  const path = query.get("report");
-  if (!path?.startsWith("/") || path.startsWith("//")) return;
-  await fetch(path, { method: "POST", body: JSON.stringify(body) });
-}
 
 engine.addEventListener("progress", ({ detail }) => {
   if (state === "starting") loading.update(detail);

@@ -78,7 +78,7 @@ class EmbeddingRequest:
         return list(zip(names, self.inputs, strict=True))
 
     def check_model(self, vocab_size: int, hidden_size: int) -> None:
-        """Refuse what a model with vectors of so many numbers does not have.
+        """Refuse token ids and ``dimensions`` that a model does not have.
 
         Raises:
             RequestError: naming the field.

@@ -12,14 +12,14 @@ __all__ = ["NOT_INSPECTED", "Inspected"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Inspected(Record):
-    """Of the tokens of a prompt and of the answer that followed it, in float32.
+    """What a request returns of the model's inside, for the prompt's and answer's tokens; float32.
 
     Attributes:
         token_ids: the prompt's, then those that the answer's text is made of.
         hidden_states: (layers + 1, tokens, hidden) as transformers has them: the embeddings, then
             what leaves each layer; the last one behind the final norm.
-        attentions: (layers, heads, tokens, tokens): what a position gives to each, of the layers
-            that have attention.
+        attentions: (layers, heads, tokens, tokens): the weights that each position gives to each,
+            of the layers that have attention.
     """
 
     token_ids: list[int] | None = field(default=None, metadata=OPTIONAL)

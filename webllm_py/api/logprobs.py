@@ -63,8 +63,8 @@ class TokenLogprobs(Record):
 
 @dataclass(frozen=True, eq=False)
 class ChoiceLogprobs(Record):
-    """Those of a chat's answer, or of its next piece: of all its tokens, also those of reasoning
-    and of calls."""
+    """Log-probabilities of a chat's answer, or of its next piece: of all its tokens, those of
+    reasoning and of calls too."""
 
     content: list[TokenLogprobs]
     refusal: None = None
@@ -72,7 +72,7 @@ class ChoiceLogprobs(Record):
 
 @dataclass(frozen=True, eq=False)
 class CompletionLogprobs(Record):
-    """Those of a text, or of its next piece: lists of one entry a token."""
+    """Log-probabilities of a text, or of its next piece: lists of one entry a token."""
 
     text_offset: list[int]
     token_logprobs: list[float | None]

@@ -88,7 +88,7 @@ class Usage(Record):
         timings: Timings | None = None,
         extra: Extra | None = None,
     ) -> Usage:
-        """The usage of so many tokens."""
+        """A usage from its counts; ``total_tokens`` is their sum."""
         return cls(
             completion_tokens=completion_tokens,
             prompt_tokens=prompt_tokens,

@@ -172,7 +172,7 @@ class Deltas:
         return [self._delta(*piece) for piece in self._parser.end()]
 
     def logprobs(self) -> ChoiceLogprobs | None:
-        """Those that no piece has told yet, which the next one does."""
+        """The log-probabilities that no piece has had yet, for the next one."""
         scores, self.scores = self.scores, []
         return chat_logprobs(scores or None)
 

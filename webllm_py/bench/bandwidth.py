@@ -23,7 +23,7 @@ async def measure_bandwidth(device: Device) -> dict[str, float]:
     """Bytes a second that a plain kernel reads, and the size of the buffer that it read.
 
     The best of several times, as streaming benchmarks have it; the wait for the GPU is taken out
-    by timing so many passes and twice as many.
+    by timing a number of passes and twice that number.
 
     Raises:
         GPUOutOfMemoryError: no memory for even a small buffer.
@@ -46,7 +46,7 @@ async def measure_bandwidth(device: Device) -> dict[str, float]:
 
 
 async def large_buffer(device: Device, owner: BufferOwner) -> Buffer:
-    """As large as is useful, less where memory is short."""
+    """A buffer that is as large as is useful, or smaller where memory is short."""
     limits = device.limits
     size = min(
         CPU_BYTES if device.info.is_cpu else GPU_BYTES,
@@ -77,7 +77,7 @@ async def stream_plan(device: Device, data: Buffer, result: Buffer) -> Plan:
 
 
 def seconds_each(once: float, twice: float, passes: int) -> float:
-    """Seconds of a pass without the wait, from the times of so many passes and of twice as many.
+    """Seconds of a pass without the wait, from the times of ``passes`` and of twice as many.
 
     Where noise drowns the difference, the longer time alone is what is known.
     """
@@ -85,7 +85,7 @@ def seconds_each(once: float, twice: float, passes: int) -> float:
 
 
 async def seconds_of(device: Device, plan: Plan, times: int) -> float:
-    """How long so many passes take, with the wait for their end."""
+    """Seconds that ``times`` replays of a plan take, with the wait for their end."""
     start = time.perf_counter()
     device.replay(plan, times)
     await device.idle()

@@ -47,7 +47,7 @@ class Requests:
         return [(self._prompts + i * 7919) % vocab for i in range(length)]
 
     async def request(self, prompt: list[int], tokens: int, fields: Mapping[str, Any]) -> Any:
-        """Stream a completion of exactly so many tokens; its usage."""
+        """Stream a completion of exactly ``tokens`` tokens; its usage."""
         stream = await self.engine.completions.create(
             prompt=prompt,
             max_tokens=tokens,

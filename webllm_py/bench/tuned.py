@@ -15,9 +15,15 @@ __all__ = ["gain", "tuned_and_default"]
 async def tuned_and_default(
     executor: Executor, measure: Callable[[], Awaitable[float]], runs: int, long_seconds: float
 ) -> tuple[list[float], list[float]]:
-    """So many measurements with each, in turn: what else the machine does meets both.
+    """Measure with the tuned and with the default kernels in turn, so that what else the machine
+    does meets both.
 
-    Fewer, but one at least, once they took so long together. The executor is left as it was.
+    Args:
+        runs: measurements with each; fewer, but at least one, once all took ``long_seconds``.
+
+    Returns:
+        The times with the tuned kernels, and those with the default ones. The executor is left as
+        it was.
     """
     start = time.perf_counter()
     tuned = executor.tuning

@@ -91,7 +91,7 @@ class Budget:
         self._known: dict[int, tuple[Any, int, int]] = {}
 
     def step(self, count: int = 1) -> None:
-        """Count so many steps of work, and look at the clock."""
+        """Count ``count`` steps of work, and look at the clock."""
         self._steps -= count
         if self._steps < 0:
             raise TemplateError(f"takes more than {self._limits.steps} steps")
@@ -125,7 +125,7 @@ class Budget:
         return value
 
     def build(self, size: int) -> None:
-        """Count so many characters of new text."""
+        """Count ``size`` characters of new text."""
         self._built -= size
         if self._built < 0:
             raise TemplateError(f"builds more than {self._limits.built} characters")

@@ -17,7 +17,7 @@ from webllm_py.checkpoint.text_files import read_file
 from webllm_py.errors import AdapterError, MissingFileError
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_beside, resolve
-from webllm_py.fetch.source import ByteSource, Folder, base_name
+from webllm_py.fetch.source import ByteSource, Folder, base_name, closed_on_error
 
 __all__ = ["Adapter", "Pair", "open_adapter"]
 
@@ -111,11 +111,8 @@ async def open_adapter(source: Any, options: FetchOptions | None = None) -> Adap
     opened = await resolve(source, options)
     if isinstance(opened, Folder):
         return await _open_folder(opened)
-    try:
+    async with closed_on_error(opened):
         return await _open_file(opened)
-    except BaseException:
-        await opened.close()
-        raise
 
 
 async def _open_file(source: ByteSource) -> Adapter:
@@ -159,7 +156,7 @@ async def _open_folder(folder: Folder) -> Adapter:
             f"{folder.name} holds no {WEIGHTS}. An adapter_model.bin is a PyTorch pickle, which "
             "can run any code on the machine that opens it; save the adapter as safetensors."
         ) from None
-    try:
+    async with closed_on_error(source):
         tensors = await read_safetensors(source)
         copies = [tensor for name, tensor in tensors.items() if COPIES.fullmatch(name)]
         low = {tensor.name: tensor for tensor in tensors.values() if tensor not in copies}
@@ -167,9 +164,6 @@ async def _open_folder(folder: Folder) -> Adapter:
         pairs = {
             module: _pair(folder.name, config, module, a, b) for module, (a, b) in halves.items()
         }
-    except BaseException:
-        await source.close()
-        raise
     checkpoint = Checkpoint(
         kind="huggingface",
         name=base_name(folder.name),

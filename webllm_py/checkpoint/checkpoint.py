@@ -43,7 +43,7 @@ class TensorFormat:
     block_rows: int = 1
 
     def nbytes(self, elements: int) -> int:
-        """Bytes of so many elements (a multiple of ``block_size``)."""
+        """Bytes of a number of elements (a multiple of ``block_size``)."""
         return elements // self.block_size * self.block_bytes
 
     def blocks(self, columns: int) -> int:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from webllm_py.checkpoint.gguf_reader import GGUFHeader, read_header
 from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
-from webllm_py.fetch.source import ByteSource, base_name
+from webllm_py.fetch.source import ByteSource, base_name, closed_on_error
 
 __all__ = ["GGUFPart", "Opener", "all_parts", "close_others", "is_later_part"]
 
@@ -93,12 +93,9 @@ async def _open(part: GGUFPart, filename: str, open_beside: Opener) -> GGUFPart:
             f"{part.source.name} is one of {part.number('count', 1)} parts of a model, and "
             f"{filename} is not beside it: {error}"
         ) from error
-    try:
+    async with closed_on_error(source):
         header = await read_header(source)
         await source.pause()
-    except BaseException:
-        await source.close()
-        raise
     return GGUFPart(source, header)
 
 

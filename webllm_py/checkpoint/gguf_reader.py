@@ -169,7 +169,7 @@ class _HeaderReader:
         return [value == 1 for value in values]
 
     async def strings(self, count: int, where: str) -> list[str]:
-        """So many strings; vocabularies have hundreds of thousands, hence no await for each."""
+        """``count`` strings; vocabularies have hundreds of thousands, hence no await for each."""
         strings: list[str] = []
         while True:
             try:

@@ -136,7 +136,7 @@ def pooling_files(config: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def tokenizer_files(config: Mapping[str, Any], known: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the files that the config lists and that are of use."""
+    """The tokenizer's files: those that the config lists and that are of use."""
     listed = config.get("tokenizer_files")
     if not isinstance(listed, list) or not listed:
         return OTHER_FILES

@@ -20,7 +20,7 @@ from webllm_py.errors import (
 )
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_beside, resolve
-from webllm_py.fetch.source import ByteSource, Folder, base_name
+from webllm_py.fetch.source import ByteSource, Folder, base_name, closed_on_error
 
 __all__ = ["open_checkpoint"]
 
@@ -62,14 +62,11 @@ async def open_checkpoint(
         checkpoint = await _open_file(opened, partial(open_beside, opened))
     if vision is None:
         return checkpoint
-    try:
+    async with closed_on_error(checkpoint):
         projector = await resolve(vision, options)
         if isinstance(projector, Folder):
             raise NotAModelError(f"{projector.name} is a folder; vision must be one .gguf file")
         return await _with_projector(checkpoint, projector)
-    except BaseException:
-        await checkpoint.close()
-        raise
 
 
 async def _with_projector(checkpoint: Checkpoint, source: ByteSource) -> Checkpoint:
@@ -86,7 +83,7 @@ async def _with_projector(checkpoint: Checkpoint, source: ByteSource) -> Checkpo
 
 
 async def _open_file(source: ByteSource, open_other: Opener, kind: str = "model") -> Checkpoint:
-    try:
+    async with closed_on_error(source):
         size = await source.size()
         if size is not None and size < HEAD_BYTES:
             raise CorruptCheckpointError(
@@ -96,9 +93,6 @@ async def _open_file(source: ByteSource, open_other: Opener, kind: str = "model"
         if not head.startswith(MAGIC):
             raise _not_gguf(source.name, head)
         return await open_gguf(source, head, open_other, kind=kind)
-    except BaseException:
-        await source.close()
-        raise
 
 
 def _not_gguf(name: str, head: bytes) -> CheckpointError:
@@ -159,11 +153,8 @@ async def _open_folder(folder: Folder) -> Checkpoint:
                 return checkpoint
             # Of several, that in float16, which what sees was trained near.
             best = next((name for name in projectors if "f16" in name.lower()), projectors[0])
-            try:
+            async with closed_on_error(checkpoint):
                 return await _with_projector(checkpoint, await folder.open(best))
-            except BaseException:
-                await checkpoint.close()
-                raise
         _refuse_other_files(folder.name, names, models or ggufs)
     elif has_config:
         _refuse_other_files(folder.name, [name for name in USUAL_PICKLES if await has(name)], [])

@@ -40,17 +40,18 @@ async def read_file(folder: Folder, filename: str, limit: int) -> bytes | None:
 
 
 async def read_texts(folder: Folder, wanted: Collection[str] = TEXT_FILES) -> dict[str, bytes]:
-    """Those of the files that are there, by name.
+    """The text files that are there, by name.
 
     Args:
-        wanted: their names; ``OLDER_TOKENIZERS`` are read as well where tokenizer.json is missing.
+        wanted: names of files to read; ``OLDER_TOKENIZERS`` are read as well where tokenizer.json
+            is missing.
     """
     files = await read_files(folder, wanted)
     return files if TOKENIZER in files else files | await read_files(folder, OLDER_TOKENIZERS)
 
 
 async def read_files(folder: Folder, names: Collection[str]) -> dict[str, bytes]:
-    """Those of these files that are there, by name."""
+    """The files of these names that are there."""
     # All at once: over HTTP each is a round trip. What fails is raised when all have ended.
     found = await asyncio.gather(
         *(read_file(folder, name, MAX_TEXT_BYTES) for name in names), return_exceptions=True

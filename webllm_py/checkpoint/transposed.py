@@ -84,7 +84,7 @@ class TransposedTensor:
         return await self.read(0, min(limit, self.tensor.nbytes))
 
     async def pause(self) -> None:
-        """As the file's own."""
+        """See ``ByteSource``."""
         await self.tensor.source.pause()
 
     async def close(self) -> None:

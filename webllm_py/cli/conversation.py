@@ -27,7 +27,7 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """As a request has them."""
+        """The messages for the next request."""
         if not self.system:
             return list(self.turns)
         return [{"role": "system", "content": self.system}, *self.turns]

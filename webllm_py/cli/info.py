@@ -79,7 +79,7 @@ async def describe(options: Namespace) -> dict[str, Any]:
 async def describe_planned(
     record: Prebuilt, error: SourceError, options: Namespace
 ) -> dict[str, Any]:
-    """As much of the same as is known without a prebuilt model's files."""
+    """The part of a model's description that is known without a prebuilt model's files."""
     model: Transformer | Bert | None = None
     if checkpoint := imagined(record):
         encodes = checkpoint.architecture in ENCODERS

@@ -44,7 +44,7 @@ class ProgressLine:
 
 
 def line_of(progress: LoadProgress, style: Style, width: int) -> str:
-    """What a report looks like within so many columns."""
+    """A report as a line of at most ``width`` columns."""
     if progress.stage != "weights" or not progress.total:
         return style.dim(f"{progress.text} ..."[:width])
     done = progress.loaded / progress.total

@@ -1,4 +1,4 @@
-"""From passages to an answer that names them: the prompt, and what comes back with its sources."""
+"""From passages to an answer that cites them: the prompt, and the answer with its sources."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["DocumentAnswer", "DocumentStream", "PromptForm", "cited", "form_for"
 
 ANSWER_TOKENS = 512  # kept free where the request does not say, or a quarter of a short context
 TEMPLATE_TOKENS = 128  # what chat templates put around a message
-FOLLOWS_INSTRUCTIONS = 100_000_000  # parameters; smaller models go on from a text, if that
+FOLLOWS_INSTRUCTIONS = 100_000_000  # parameters; smaller models merely continue a text
 
 CITATION = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
 
 @dataclass(frozen=True)
 class PromptForm:
-    """How a question and its sources are put to a model.
+    """The prompt that a question and its sources are put into.
 
     Attributes:
-        head: what it is to do.
-        source: a source, with ``{number}``, ``{title}`` and ``{text}``.
-        question: with ``{question}``.
-        most: sources.
+        head: the instructions.
+        source: format of a source, with ``{number}``, ``{title}`` and ``{text}``.
+        question: format of the question, with ``{question}``.
+        most: most sources; None: as many as fit.
     """
 
     head: str
@@ -85,7 +85,7 @@ READING = PromptForm(head="Text: ", source="{text}\n", question="Question: {ques
 
 
 def form_for(info: dict[str, Any]) -> PromptForm:
-    """The form that a model understands, by what the engine says of it."""
+    """The form for a model, by its size in ``engine.info``."""
     return CITING if info["parameters"] >= FOLLOWS_INSTRUCTIONS else READING
 
 
@@ -116,12 +116,12 @@ class DocumentAnswer:
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The answer's text."""
         return self.completion.choices[0].message.content or ""
 
     @property
     def cited(self) -> list[Passage]:
-        """The sources that it names."""
+        """The sources that the text cites."""
         return cited(self.text, self.sources)
 
 

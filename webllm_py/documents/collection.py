@@ -28,7 +28,7 @@ __all__ = ["Documents"]
 Key = tuple[str, int]  # a document's name, and which of its passages
 OnProgress = Callable[[int, int], object]
 
-SHARE = 0.5  # of the best score of a ranking: with less a passage counts as no find of it
+SHARE = 0.5  # of the best score of a ranking: passages with less do not count as matches
 
 
 class Documents:
@@ -94,7 +94,7 @@ class Documents:
         Args:
             embedder: an engine that has loaded a text embedder; or an ``Embedder``, which says
                 what the model wants in front of texts.
-            on_progress: called with the passages that are embedded, and all that have to be.
+            on_progress: called with how many passages are embedded, and how many have to be.
         """
         if embedder is not None and not isinstance(embedder, Embedder):
             embedder = Embedder(embedder)
@@ -156,7 +156,7 @@ class Documents:
         return self._known(name).text
 
     async def search(self, question: str, k: int = 5) -> builtins.list[Passage]:
-        """The passages that fit a question best, the best first; at most ``k``.
+        """The ``k`` passages that match a question best, the best first; fewer if fewer match.
 
         Raises:
             RequestError: the question is empty.
@@ -185,15 +185,15 @@ class Documents:
         form: PromptForm | None = None,
         **fields: Any,
     ) -> DocumentAnswer | DocumentStream:
-        """Have a model answer a question from the documents; its sources are numbered, and come
-        with the answer.
+        """Have a model answer a question from the documents. The answer comes with its sources,
+        numbered as it cites them.
 
         Args:
-            engine: of a model that writes.
-            k: most sources; as many are taken as its context holds.
+            engine: an engine of a language model.
+            k: most sources; fewer are taken where the model's context holds no more.
             stream: whether the answer comes in pieces.
-            form: how it is asked; None for one that its size lets it understand.
-            fields: of ``engine.chat.completions.create``.
+            form: the prompt; None for one that suits the model's size.
+            fields: further fields of ``engine.chat.completions.create``.
 
         Raises:
             DocumentError: no document has anything about the question.
@@ -210,7 +210,7 @@ class Documents:
 
     @property
     def _measure(self) -> str:
-        """What counts tokens, and the sizes that passages have of it."""
+        """What passages' sizes were counted by, and the sizes: other ones mean splitting anew."""
         counted = self._embedder.id if self._embedder else "words"
         return "{} {}/{}".format(counted, *self._sizes)
 
@@ -227,7 +227,7 @@ class Documents:
     async def _keep(
         self, document: Stored, on_progress: OnProgress | None, before: int, total: int
     ) -> None:
-        """Embed a document if it is to be, and keep it."""
+        """Embed a document, if there is an embedder, and store it."""
         embedder = self._embedder
         if embedder is not None:
             vectors = await embedder.embed_passages(
@@ -288,7 +288,7 @@ class Documents:
 
 
 def finds(ranking: list[tuple[Key, float]]) -> list[Key]:
-    """What a ranking says fits. In the rest, a passage that no ranking holds for good would come
-    before the best of one, for being in both."""
+    """The part of a ranking that matches well. With the rest, fusion would put a passage that is
+    poor in both rankings, for being in both, before the best one of a single ranking."""
     best = ranking[0][1] if ranking else 0.0
     return [key for key, score in ranking if score >= best * SHARE]

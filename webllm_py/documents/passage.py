@@ -29,7 +29,7 @@ class Passage:
 
     @property
     def end(self) -> int:
-        """Behind its last character in the document's text."""
+        """Where it ends in the document's text, in characters."""
         return self.start + len(self.text)
 
     @property

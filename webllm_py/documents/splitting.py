@@ -88,54 +88,78 @@ def split(text: str, count: Count, *, size: int, overlap: int) -> list[Span]:
 def blocks(text: str) -> Iterator[Block]:
     """Paragraphs and code, those below one heading with one number of their section. A heading with
     nothing below it is a paragraph of its own."""
-    trail: list[tuple[int, str]] = []
-    section = 0
-    start = end = at = 0  # of the paragraph that grows
-    fence = ""
-    bare: tuple[int, int] | None = None  # a heading that nothing has followed yet
+    return BlockReader(text).blocks()
 
-    def block(code: bool = False) -> Iterator[Block]:
-        nonlocal start, bare
-        if text[start:end].strip():
-            bare = None
-            yield Block(start, end, section, tuple(title for _, title in trail), code)
-        start = at
 
-    def below(level: int, title: str, place: tuple[int, int]) -> Iterator[Block]:
-        nonlocal start, end, bare, section
-        if bare and trail and level <= trail[-1][0]:
-            yield Block(*bare, section, tuple(title for _, title in trail[:-1]))
-        section += 1
-        trail[:] = [entry for entry in trail if entry[0] < level] + [(level, title)]
-        bare, start, end = place, place[1], place[1]
+class BlockReader:
+    """Reads a text line by line; see ``blocks``."""
 
-    for line in text.splitlines(keepends=True):
-        begin, at = at, at + len(line)
+    def __init__(self, text: str):
+        self._text = text
+        self._trail: list[tuple[int, str]] = []  # the headings above: levels and titles
+        self._section = 0
+        self._start = self._end = 0  # of the paragraph, or code, that grows
+        self._fence = ""  # what opened the code
+        self._bare: tuple[int, int] | None = None  # a heading that nothing has followed yet
+
+    def blocks(self) -> Iterator[Block]:
+        at = 0
+        for line in self._text.splitlines(keepends=True):
+            begin, at = at, at + len(line)
+            yield from self._line(line, begin, at)
+        yield from self._flush(at, code=bool(self._fence))
+        if self._bare:
+            yield self._bare_heading(self._bare)
+
+    def _line(self, line: str, begin: int, at: int) -> Iterator[Block]:
+        """The blocks that end with, or before, the line from ``begin`` to ``at``."""
         mark = FENCE.match(line)
-        if fence:
-            end = at
-            if mark and mark[1].startswith(fence):
-                yield from block(code=True)
-                fence = ""
+        growing = self._end > self._start
+        if self._fence:
+            self._end = at
+            if mark and mark[1].startswith(self._fence):
+                yield from self._flush(at, code=True)
+                self._fence = ""
         elif mark:
-            yield from block()
-            fence, start, end = mark[1], begin, at
+            yield from self._flush(at)
+            self._fence, self._start, self._end = mark[1], begin, at
         elif heading := HEADING.fullmatch(line):
-            yield from block()
-            yield from below(len(heading[1]), heading[2], (begin, at))
-        elif end > start and (under := UNDERLINE.fullmatch(line)) and is_line(text[start:end]):
-            title, place = text[start:end].strip(), (start, at)
-            end = start
-            yield from below(1 if under[1][0] == "=" else 2, title, place)
+            yield from self._flush(at)
+            yield from self._heading(len(heading[1]), heading[2], (begin, at))
+        elif growing and (under := UNDERLINE.fullmatch(line)) and is_line(self._paragraph):
+            title, place = self._paragraph.strip(), (self._start, at)
+            self._end = self._start
+            yield from self._heading(1 if under[1][0] == "=" else 2, title, place)
         elif line.strip():
-            start, end = (start if end > start else begin), at
+            self._start, self._end = (self._start if growing else begin), at
         else:
-            yield from block()
-            end = start
-            section += PAGE_END in line  # so that a passage is of one page
-    yield from block(code=bool(fence))
-    if bare:
-        yield Block(*bare, section, tuple(title for _, title in trail[:-1]))
+            yield from self._flush(at)
+            self._end = self._start
+            self._section += PAGE_END in line  # so that a passage is of one page
+
+    @property
+    def _paragraph(self) -> str:
+        return self._text[self._start : self._end]
+
+    def _flush(self, at: int, *, code: bool = False) -> Iterator[Block]:
+        """End the block that grows, if there is one; the next one begins at ``at``."""
+        if self._paragraph.strip():
+            self._bare = None
+            headings = tuple(title for _, title in self._trail)
+            yield Block(self._start, self._end, self._section, headings, code)
+        self._start = at
+
+    def _heading(self, level: int, title: str, place: tuple[int, int]) -> Iterator[Block]:
+        """Begin a section. A heading before it that stayed bare is a block."""
+        if self._bare and self._trail and level <= self._trail[-1][0]:
+            yield self._bare_heading(self._bare)
+        self._section += 1
+        above = [entry for entry in self._trail if entry[0] < level]
+        self._trail = [*above, (level, title)]
+        self._bare, self._start, self._end = place, place[1], place[1]
+
+    def _bare_heading(self, place: tuple[int, int]) -> Block:
+        return Block(*place, self._section, tuple(title for _, title in self._trail[:-1]))
 
 
 def is_line(text: str) -> bool:

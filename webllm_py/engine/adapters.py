@@ -1,4 +1,4 @@
-"""What an engine lets one do with adapters (LoRA): load, unload, and choose by request."""
+"""LoRA adapters of an engine: loaded, unloaded, and chosen by requests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class WithAdapters:
 
     @property
     def adapters(self) -> Mapping[str, LoadedAdapter]:
-        """Those that are loaded, by name, in the order of their loading."""
+        """The adapters that are loaded, by name, in the order of their loading."""
         model = self.any_loaded
         found = model.executor.adapters if isinstance(model, LoadedModel) else None
         return MappingProxyType(found.loaded if found else {})
@@ -53,11 +53,11 @@ class WithAdapters:
         Args:
             source: PEFT's folder (adapter_config.json, adapter_model.safetensors) or a GGUF file of
                 the type "adapter", given as ``load`` takes a model.
-            name: what requests call it; None: as the file or folder is called.
+            name: what requests call it; None for the name of the file or folder.
             fetch: how a server's files are downloaded and kept.
 
         Raises:
-            AdapterError: one of a kind that is not run, or of another model; or its name is taken.
+            AdapterError: its kind is not supported, it is another model's, or its name is taken.
             SourceError: the bytes cannot be had.
             CheckpointError: the files are wrong.
             GPUOutOfMemoryError: no room for it; then nothing has changed.
@@ -94,7 +94,7 @@ class WithAdapters:
             self._adapter_sources.pop(name, None)
 
     async def _load_adapters_again(self, model: LoadedModel) -> None:
-        """After the model was loaded again: what stood beside it."""
+        """Load the adapters again, beside a model that was loaded again."""
         from webllm_py.checkpoint.adapter import open_adapter
 
         for name, (source, fetch) in self._adapter_sources.items():
@@ -105,9 +105,10 @@ class WithAdapters:
                 await adapter.close()
 
     def _mix(self, choice: AdapterChoice | None, model: str | None = None) -> Mix:
-        """What a request asks for.
+        """The adapters that a request asks for, and their scales.
 
         Args:
+            choice: the request's ``adapters`` and ``lora`` fields; None: it has neither.
             model: what it calls the model, which may be an adapter's name.
 
         Raises:

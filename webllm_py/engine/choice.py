@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "Placed"]
 
 Placed: TypeAlias = "tuple[int, TokenLogprob]"
-"""A token's log-probability, behind so many characters of the text."""
+"""How many characters of the text precede a token, and its log-probability."""
 
 
 class Choice:
@@ -64,7 +64,7 @@ class Choice:
         return sum(found) / max(1, len(found))
 
     def begin(self, known: int) -> None:
-        """Its tokens are drawn from now on, behind so many that are known."""
+        """Begin to take drawn tokens, after the first ``known``, which it has already."""
         self.stats.generated = known
         del self.stats.logprobs[known:]
 
@@ -100,7 +100,7 @@ class Choice:
         return text
 
     def _end_behind(self, unused: int) -> None:
-        """The text ended with a token; so many after it do not count."""
+        """The text ended with a token; the ``unused`` ones after it do not count."""
         self.stats.generated -= unused
         self.finish = "stop"
 

@@ -1,4 +1,4 @@
-"""What an engine lets one do with what its cache keeps: save, load, fork and rewind."""
+"""What can be done with conversations in the prefix cache: save, load, fork and rewind."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class KeptConversations:
         def loaded(self) -> LoadedModel: ...
 
     async def save_state(self, path: str | Path | None = None) -> bytes:
-        """The conversation that ended last, as the cache has it: tokens, keys and values. Whoever
-        loads these bytes answers a prompt that begins with these tokens without computing them.
+        """Serialize the conversation that ended last: its tokens, keys and values. After
+        ``load_state`` of these bytes, a prompt that begins with these tokens is not computed again.
 
         Args:
-            path: a file to write them to as well; in a browser "opfs:name" for one of its own, in
-                the origin-private file system, which stays when the tab is closed.
+            path: a file to write the bytes to as well; in a browser "opfs:name" is a file in the
+                origin-private file system, which stays when the tab is closed.
 
         Raises:
             StateError: the cache is empty.
@@ -46,15 +46,18 @@ class KeptConversations:
         return data
 
     async def load_state(self, state: bytes | str | Path) -> int:
-        """Put a saved conversation into the cache, beside what it has; its tokens' number.
+        """Put a saved conversation into the cache, beside what it has.
 
         Args:
             state: what ``save_state`` returned, or the path that it was given.
 
+        Returns:
+            The number of its tokens.
+
         Raises:
             StateError: it is damaged, longer than the context, or of a model with other weights,
                 steering or ``kv_dtype``.
-            SourceError: "opfs:" and a name that nothing was saved as.
+            SourceError: there is no file of this "opfs:" name.
         """
         from webllm_py.runtime.saved_state import load_state
 
@@ -64,7 +67,10 @@ class KeptConversations:
 
     async def fork(self) -> int:
         """Keep the conversation that ended last twice, so that two prompts may go on from it
-        without computing it again; its tokens' number. Whole pages are shared.
+        without computing it again. Whole pages of the cache are shared.
+
+        Returns:
+            The number of its tokens.
 
         Raises:
             StateError: the cache is empty.
@@ -75,7 +81,10 @@ class KeptConversations:
             return await fork_state(self.loaded.executor)
 
     async def rewind(self, n: int) -> list[int]:
-        """Forget the last ``n`` tokens of the conversation that ended last; those that it keeps.
+        """Forget the last ``n`` tokens of the conversation that ended last.
+
+        Returns:
+            The tokens that it keeps.
 
         Raises:
             StateError: the cache is empty.
@@ -95,7 +104,7 @@ OPFS = "opfs:"
 
 
 async def write_state(path: str | Path, data: bytes) -> None:
-    """A file whole, or one in the browser's own file system."""
+    """Write a file, or with "opfs:" one in the browser's own file system."""
     name = private_name(path)
     if name is None:
         write_file(path, data)
@@ -106,7 +115,7 @@ async def write_state(path: str | Path, data: bytes) -> None:
 
 
 async def read_state(path: str | Path) -> bytes:
-    """The bytes of one of them."""
+    """Read what ``write_state`` wrote."""
     name = private_name(path)
     if name is None:
         return read_file(path)
@@ -116,10 +125,10 @@ async def read_state(path: str | Path) -> bytes:
 
 
 def private_name(path: str | Path) -> str | None:
-    """The name in the browser's own file system; None of another path.
+    """The name behind "opfs:", in the browser's own file system; None for other paths.
 
     Raises:
-        SourceError: this is no browser.
+        SourceError: there is no browser.
     """
     if not str(path).startswith(OPFS):
         return None
@@ -130,7 +139,7 @@ def private_name(path: str | Path) -> str | None:
 
 
 def write_file(path: str | Path, data: bytes) -> None:
-    """A file whole."""
+    """Write a file."""
     Path(path).write_bytes(data)
 
 

@@ -135,7 +135,7 @@ class Drawer:
                     break
 
     def _constraints(self, count: int) -> list[Matcher]:
-        """What the text of each of so many choices must be."""
+        """What the text must be, for each of ``count`` choices; empty if it may be anything."""
         if self._request.grammar is None:
             return []
         from webllm_py.grammar import Matcher  # not before it is needed, see api/requests.py

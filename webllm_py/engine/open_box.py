@@ -1,5 +1,4 @@
-"""What an engine lets one see of a model at work: logits, hidden states, attention, the logit
-lens."""
+"""Looking inside the model at work: logits, hidden states, attention weights, the logit lens."""
 
 from __future__ import annotations
 
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Hook", "Inspection", "OpenBox"]
 
 Hook: TypeAlias = Callable[[int, range, Any], Any]
-"""Layer, positions, hidden rows (positions, hidden) -> rows to go on with, or None for these, which
-may have been changed in place."""
+"""Called with a layer, positions and hidden rows (positions, hidden). Returns the rows to go on
+with, or None for the given ones, which may have been changed in place."""
 
 FEWER = "ask for fewer layers or positions, or a shorter text"
 
@@ -37,11 +36,11 @@ class Inspection:
 
     Attributes:
         tokens: the text's ids.
-        layers: whose attentions these are.
+        layers: those that ``attentions`` are of.
         hidden_states: (layers + 1, tokens, hidden) as transformers has them: the embeddings, then
-            what leaves each layer; the last one behind the final norm.
-        attentions: (len(layers), heads, tokens, tokens): what a position gives to each. A row adds
-            up to 1, or to less where heads have sinks.
+            the output of each layer; the last one after the final norm.
+        attentions: (len(layers), heads, tokens, tokens): the weights that each position gives to
+            each. A row adds up to 1, or to less where heads have sinks.
         logits: (tokens, vocab).
     """
 
@@ -79,12 +78,12 @@ class OpenBox:
 
         Args:
             ids: token ids, or a text to encode without special tokens.
-            adapters: as a request has them: names and scales, or names.
+            adapters: LoRA adapters, as in a request: names and scales, or names.
 
         Raises:
             RequestError: an id that the model does not have, or none at all; an adapter that is not
                 loaded; or ``interrupt`` or ``unload`` was called meanwhile.
-            ContextLengthError: more than the context holds, or than a cache in float32 does.
+            ContextLengthError: more tokens than the context, or a cache in float32, holds.
         """
         tokens = self.check_ids(ids, "logits")
         vocab = self.loaded.executor.model.config.vocab_size
@@ -117,17 +116,19 @@ class OpenBox:
 
         Args:
             ids: token ids, or a text to encode without special tokens.
-            layers: whose attentions are wanted, from 0; None for all that have some.
-            hooks: by layer, a function that is called with ``(layer, positions, hidden)`` when rows
-                leave it, some positions at a time in order, and may change them in place or return
-                others, (len(positions), hidden): what comes after sees these.
-            adapters: as a request has them: names and scales, or names.
+            output_hidden_states, output_attentions, output_logits: what to return.
+            layers: the layers to return attentions of, from 0; None for all that have attention.
+            hooks: by layer, a function that is called with ``(layer, positions, hidden)`` for the
+                layer's output, some positions at a time, in order. It may change the rows in place
+                or return others, (len(positions), hidden), which later layers then get.
+            adapters: LoRA adapters, as in a request: names and scales, or names.
 
         Raises:
             RequestError: ids, layers or adapters that the model does not have; more than 1 GiB to
                 return; or ``interrupt`` or ``unload`` was called meanwhile.
-            DeviceLostError: that happened with hooks, which are not called twice; ask again.
-            ContextLengthError: more than the context holds, or than a cache in float32 does.
+            DeviceLostError: the device was lost, and hooks are not called a second time, since they
+                may have effects of their own; ask again.
+            ContextLengthError: more tokens than the context, or a cache in float32, holds.
         """
         from webllm_py.runtime.inspection.inspector import Wanted
 
@@ -147,15 +148,15 @@ class OpenBox:
         return Inspection(tokens, seen, **arrays_of(found, shapes))
 
     def check_ids(self, ids: Sequence[int] | str, what: str) -> list[int]:
-        """The token ids of a pass in float32: given so, or as a text.
+        """The token ids of a pass in float32.
 
         Args:
-            what: what can be had of them.
+            ids: token ids, or a text to encode.
+            what: what they are needed for, for the error.
 
         Raises:
             RequestError: an id that the model does not have, or none at all.
-            ContextLengthError: too many; a cache in float32 may end before the context does, where
-                that is in float16.
+            ContextLengthError: too many: a cache in float32 may hold fewer than one in float16.
         """
         model, executor = self.loaded, self.loaded.executor
         config = executor.model.config
@@ -177,7 +178,7 @@ class OpenBox:
         return tokens
 
     def _attending(self, layers: Iterable[int] | None) -> list[int]:
-        """Layers whose attentions are wanted; None for all that have some.
+        """The layers to return attentions of; of None all that have attention.
 
         Raises:
             RequestError: layers that the model does not have, or that have none.
@@ -200,15 +201,15 @@ class OpenBox:
         layers: Iterable[int] | None = None,
         adapters: Mapping[str, float] | Sequence[str] = (),
     ) -> Any:
-        """What the model would say next if it ended early: its final norm and output layer, of the
-        hidden states between layers. float32 (states, positions, vocab).
+        """The logit lens: logits as if the model ended after fewer layers, from the hidden states
+        between layers by the final norm and the output layer. float32 (states, positions, vocab).
 
         Args:
             ids: token ids, or a text to encode without special tokens.
             positions: of the text, in rising order; None for all.
-            layers: after how many layers, in rising order: 0 is the embeddings, all of them give
-                what ``logits`` does; None for every number of them.
-            adapters: as a request has them: names and scales, or names.
+            layers: numbers of layers to end after, in rising order: 0 is the embeddings, the
+                model's own number gives what ``logits`` does; None for every number.
+            adapters: LoRA adapters, as in a request: names and scales, or names.
 
         Raises:
             RequestError, ContextLengthError: as ``inspect``.
@@ -236,7 +237,7 @@ class OpenBox:
             return await inspect(executor, tokens, wanted, lambda: place.interrupted, mix)
 
         async with self._line.join() as place:
-            # Hooks have seen, and may have counted, what came before the device was lost.
+            # Not again with hooks, which may have counted what they saw before the loss.
             found = await (passed() if wanted.hooks else self._surviving(passed))
         if found is None:
             raise RequestError("interrupted before all of it was seen", code="interrupted")
@@ -244,10 +245,10 @@ class OpenBox:
 
 
 def whole_numbers(given: Iterable[int] | None, end: int, param: str) -> list[int]:
-    """Numbers from 0 to end - 1, in rising order, once each; None for all of them.
+    """Whole numbers from 0 to end - 1, in rising order, once each; of None all of them.
 
     Raises:
-        RequestError: others.
+        RequestError: something else is among them; ``param`` names the argument.
     """
     if given is None:
         return [*range(end)]
@@ -261,7 +262,7 @@ def whole_numbers(given: Iterable[int] | None, end: int, param: str) -> list[int
 
 
 def called_with_rows(hook: Hook) -> Callable[[int, range, array[float]], array[float]]:
-    """A user's hook as the pass calls it."""
+    """Wrap a user's hook in a function of flat rows, as the pass calls it."""
 
     def call(layer: int, positions: range, rows: array[float]) -> array[float]:
         data = bytearray(rows.tobytes())

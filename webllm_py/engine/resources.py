@@ -66,7 +66,7 @@ class Host(Protocol):
         """Refuse a prompt that leaves no room for an answer."""
 
     def chosen(self, name: Any) -> Host:
-        """Of several models, the one that a request names."""
+        """The one of several models that a request names."""
 
     async def respond(self, asked: Asked) -> Any:
         """Answer a request in its turn."""

@@ -94,7 +94,7 @@ class Responding:
 
 @asynccontextmanager
 async def time_limit(seconds: float | None) -> AsyncIterator[None]:
-    """So long may what is inside take.
+    """Limit the time that the block may take; None: no limit.
 
     Raises:
         RequestTimeoutError: it did not end in time, and was cancelled.

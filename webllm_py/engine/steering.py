@@ -1,4 +1,4 @@
-"""What an engine lets one change of a model at work: vectors, added to what leaves a layer."""
+"""Steering: vectors that are added to the outputs of layers."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class WithSteering:
 
     @asynccontextmanager
     async def steer(self, vectors: Mapping[int, Any]) -> AsyncIterator[None]:
-        """While this lasts, add a vector to what leaves a layer, at every position of every
-        request, of ``logits`` and ``inspect`` too::
+        """While this lasts, add vectors to the outputs of layers, at every position of every
+        request, and of ``logits`` and ``inspect`` too::
 
             async with engine.steer({4: 3 * direction}):
                 reply = await engine.chat.completions.create(messages=messages)
 
-        Inside another one, both are added. Beginning and ending it waits for requests under way and
-        forgets the prefix cache, whose keys and values came about otherwise.
+        Where it is nested, all vectors are added. Beginning and ending wait for requests under way,
+        and clear the prefix cache, whose keys and values depend on the vectors.
 
         Args:
-            vectors: by layer, from 0: hidden-size numbers each, in whatever holds them.
+            vectors: by layer, from 0: a sequence or array of as many numbers as the hidden size.
 
         Raises:
             RequestError: a layer that the model does not have, or a vector of another length.
@@ -58,17 +58,17 @@ class WithSteering:
             await self._steer(lambda others: (*others, added))
             yield
         finally:
-            # `is`: another one may hold equal vectors. Goes on when who waits for it is cancelled.
+            # `is`: another block may have equal vectors. It goes on where this task is cancelled.
             rest = self._steer(lambda all: tuple(one for one in all if one is not added))
             await asyncio.shield(asyncio.ensure_future(rest))
 
     async def _steer_again(self) -> None:
-        """Of a model that was loaded again."""
+        """Steer a model that was loaded again as it was before."""
         if self._steering:
             await self._add(self._steering)
 
     async def _steer(self, change: Callable[[Steering], Steering]) -> None:
-        """To what ``change`` makes of those that there are when its turn comes."""
+        """Change the vectors, once it is this call's turn."""
         async with self._line.join():
             self._steering = change(self._steering)
             await self._surviving(lambda: self._add(self._steering))
@@ -80,18 +80,18 @@ class WithSteering:
 
     @asynccontextmanager
     async def steered(self, vectors: Mapping[int, array[float]] | None) -> AsyncIterator[None]:
-        """Add these as well, in a turn that nobody shares; None, or no vectors, changes nothing."""
+        """Add these vectors too, for a request that has the engine alone; nothing for none."""
         if not vectors:
             yield
             return
         before = self._steering
-        self._steering = (*before, vectors)  # which a model that is loaded again gets as well
+        self._steering = (*before, vectors)  # a model that is loaded again gets them as well
         try:
             await self._surviving(lambda: self._add(self._steering))
             yield
         finally:
             self._steering = before
-            # A model that is gone has none; one that is loaded again gets those of then.
+            # A model that is gone needs no change, and one that is loaded again gets ``before``.
             with suppress(EngineClosedError, DeviceLostError):
                 await uninterrupted(self._add(before))
 

@@ -111,7 +111,7 @@ class Patience:
         between failures that may pass.
 
         Args:
-            read_some: gives at most so many bytes from a place; what came before a failure.
+            read_some: reads at most ``length`` bytes from ``offset``: what came before a failure.
         """
         parts: list[Chunk] = []
         done = 0

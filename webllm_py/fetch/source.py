@@ -1,4 +1,4 @@
-"""Where bytes come from: the two protocols that every source implements.
+"""Where bytes come from: the protocols that sources implement, and what all of them need.
 
 A ``ByteSource`` is one file, a ``Folder`` is a set of named files. Neither knows what the bytes
 mean; checkpoints know nothing of where they lie. A cache, a resumed or a verified download is a
@@ -8,7 +8,8 @@ mean; checkpoints know nothing of where they lie. A cache, a resumed or a verifi
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from webllm_py.errors import SourceError
@@ -23,6 +24,7 @@ __all__ = [
     "base_name",
     "bytes_of",
     "check_range",
+    "closed_on_error",
     "join_chunks",
     "part_of",
 ]
@@ -89,7 +91,7 @@ class Keeper(Protocol):
     """What keeps the files of a model."""
 
     async def make_room(self, nbytes: int) -> None:
-        """See that so many more bytes can be kept.
+        """See to it that ``nbytes`` more bytes can be kept.
 
         Raises:
             StorageFullError: they cannot; says how many are missing.
@@ -142,6 +144,24 @@ class Folder(Protocol):
 
     async def list(self) -> list[str] | None:
         """The names of the files, sorted; None where that cannot be known (a URL prefix)."""
+
+
+class Closable(Protocol):
+    """What holds connections or handles."""
+
+    async def close(self) -> None:
+        """Let go of them."""
+
+
+@asynccontextmanager
+async def closed_on_error(*opened: Closable) -> AsyncIterator[None]:
+    """Close what is opened if the block raises or is cancelled; else it stays open."""
+    try:
+        yield
+    except BaseException:
+        for one in opened:
+            await one.close()
+        raise
 
 
 def part_of(chunk: Chunk, start: int, stop: int) -> Chunk:

@@ -70,4 +70,4 @@ class Processor(Protocol):
         """What the chat template writes for an image; empty where it knows texts alone."""
 
     def layout(self, width: int, height: int, detail: str) -> Layout:
-        """Of an image of so many pixels; ``detail`` is "low", "high" or "auto"."""
+        """The layout of an image of width x height pixels; ``detail``: "low", "high" or "auto"."""

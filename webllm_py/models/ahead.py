@@ -59,7 +59,7 @@ class Ahead:
         return 0 if columns % 4 or columns > sizes["THREADS"] else int(columns) // 4
 
     def made_by(self, before: Dispatch) -> Dispatch:
-        """That dispatch, which then makes it as well."""
+        """The dispatch ``before``, changed to make the first half as well."""
         words = {"step": "lora/step_there" if "step" in before.buffers else "lora/step_own"}
         constants: dict[str, float] = {
             "AHEAD_AT": self.low.at,

@@ -39,7 +39,7 @@ class Attention:
     sinks: Buffer | None = None
 
     def dispatches(self, rows: int) -> list[Dispatch]:
-        """attended = the attention of so many rows."""
+        """attended = the attention of ``rows`` rows."""
         if rows > self.tuning.few_rows:
             return [self.tiled(rows)]
         return [self.split(rows), self.combined(rows)]
@@ -110,12 +110,12 @@ class Attention:
         )
 
     def weights(self, rows: int, target: Buffer, keys: int) -> Dispatch:
-        """target = what each of so many rows gives every key, (heads, rows, keys)."""
+        """target = the attention weights of ``rows`` rows: float32 (heads, rows, keys)."""
         made = self.reader("attention_weights", ROWS=rows, KEYS=keys, LANES=64, THREADS=64)
         return Dispatch(made, {**self.read, "weights": target}, (self.config.n_heads, rows, 1))
 
     def shape(self, rows: int) -> AttentionShape:
-        """How workgroups share the keys of each of so many rows."""
+        """How workgroups share the keys of each of ``rows`` rows."""
         tuning = self.tuning
         if self.fused:
             return AttentionShape(tuning.attention_threads, fused_splits(tuning))

@@ -1,4 +1,4 @@
-"""A decoder's numbers."""
+"""A decoder's hyper-parameters."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class LayerKind:
     """What may differ from layer to layer.
 
     Attributes:
-        window: keys that a position attends to, its own among them; 0 for all.
-        rope: which rotation queries and keys get.
-        delta: whether a gated delta net (models/delta.py) stands in the place of attention.
+        window: size of the sliding window: keys that a position attends to, its own included; 0 for
+            all.
+        rope: which RoPE queries and keys get.
+        delta: whether the layer has a gated delta net (models/delta.py) instead of attention.
     """
 
     window: int = 0
@@ -30,7 +31,7 @@ class LayerKind:
 
 
 CONV = 4
-"""Positions that the convolution of a gated delta net sees, its own among them."""
+"""Width of the convolution of a gated delta net, in positions."""
 DELTA_BLOCK = 32
 """Rows of a chunk that change a delta net's states together: kernels/delta/blocks.wgsl."""
 
@@ -40,10 +41,11 @@ class DeltaNumbers:
     """Sizes of gated delta nets (arXiv 2412.06464).
 
     Attributes:
-        k_heads, v_heads: heads of queries and of keys; heads of values, as many or a multiple.
-        k_dim, v_dim: elements of such a head.
-        tiled: whether value head h goes with key head h modulo ``k_heads`` (GGUF's order), rather
-            than with its group's.
+        k_heads: heads of queries, and of keys.
+        v_heads: heads of values, a multiple of ``k_heads``.
+        k_dim, v_dim: elements of a head of keys, and of values.
+        tiled: whether value head h uses key head h % k_heads (GGUF's order), rather than
+            h // (v_heads / k_heads).
         log_decay: whether the stored decay A is the logarithm of -A.
     """
 
@@ -80,59 +82,62 @@ class DeltaNumbers:
 
     @property
     def rows(self) -> int:
-        """What a position is projected to: its channels, output gates, and two gates a head."""
+        """Rows of the input projection: channels, output gates, two gates for each value head."""
         return self.channels + self.v_width + 2 * self.v_heads
 
     def block_bytes(self, rows: int) -> int:
-        """Bytes of what a chunk's rows mean to each other, block by block."""
+        """Bytes of the products between a chunk's rows, block by block."""
         blocks = -(-rows // DELTA_BLOCK)
         return 4 * blocks * self.v_heads * (2 * DELTA_BLOCK * DELTA_BLOCK + 2 * DELTA_BLOCK)
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of a layer's state: what the convolution sees of the past, and a matrix a head."""
+        """Bytes of a layer's state: the last inputs of the convolution, and a matrix a head."""
         return 4 * ((CONV - 1) * self.channels + self.v_width * self.k_dim)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Hyper-parameters of a decoder. What has a default is llama's.
+    """Hyper-parameters of a decoder. The defaults are Llama's.
 
     Attributes:
-        context_length: the positions that it was trained for (with its rope scaling).
+        context_length: positions that it was trained for, with its RoPE scaling.
         rotary_dim: leading elements of a head that are rotated.
-        adjacent_pairs: whether the file's q and k rows have rotary pairs side by side (some of
-            GGUF's, a few families') rather than half a head apart (everybody else's).
+        adjacent_pairs: whether the file's rows of q and k have RoPE's pairs side by side (some GGUF
+            files, a few families) rather than half a head apart (all others).
         layer_kinds: of each layer; empty if all are ``LayerKind()``.
-        local_rope_theta: of layers whose rope is "local".
+        local_rope_theta: RoPE's theta in layers whose ``rope`` is "local".
+        activation: of the MLP.
         norm: RMSNorm or LayerNorm.
-        norm_plus: what the norms' stored weights are short of.
-        gated: whether the MLP has a gate.
-        parallel: whether the MLP's input is the layer's, without its attention.
-        n_experts, n_experts_used, expert_size: of a mixture of experts, which layers with a router
-            have: how many, how many a row goes to, how wide they are.
-        experts_normalized: whether the weights of a row's experts add up to 1.
-        experts_alternate: whether a tensor of experts' gates and ups has their rows in turn, rather
-            than an expert's ups below its gates.
-        shared_expert: whether every row goes to one expert more, as wide as the others, as far as
-            the sigmoid of a score of its own lets it (arXiv 2401.06066).
-        glu_limit: what gpt-oss clamps gate and up of experts to; 0 for a plain gate.
-        sinks: whether heads have a score without a value.
-        learned_positions: whether there is a table of positions beside that of tokens.
-        qkv_by_head: whether a tensor of q, k and v has these three of a head next to each other.
-        qk_norm: RMSNorm of queries and keys, of each head or of all together; or LayerNorm of each
-            head, with weights of its own.
-        embedding_scale, logit_scale: of the embedding table's rows; of logits.
-        residual_scale: of what attention and MLP add to what goes into them.
-        attention_scale: of scores; 0 for 1 / sqrt(head_dim).
-        query_growth: queries grow by so much with the logarithm of how many original contexts their
-            position is from the start (Llama 4's attention temperature).
-        attention_softcap, output_softcap: bounds of scores and logits (arXiv 2408.00118); 0 for
-            none.
-        pre_norm, post_norm: whether attention and MLP have norms before them, and behind them.
-        output_gate: whether attention's result is multiplied with the sigmoid of gates, which are
-            projected beside its queries: a head's gates behind its query.
-        delta: of layers whose kind is a delta net.
+        norm_plus: what is added to the norms' stored weights (Gemma's 1).
+        gated: whether the MLP is gated (GLU, arXiv 2002.05202).
+        parallel: whether the MLP's input is the layer's own, as attention's is.
+        n_experts, n_experts_used, expert_size: of mixtures of experts, in layers that have a
+            router: how many there are, how many a token goes to, and their intermediate size.
+        experts_normalized: whether the weights of a token's experts are scaled to add up to 1.
+        experts_alternate: whether a tensor of gates and ups has rows of both in turn, rather than
+            all of an expert's gates and then its ups.
+        shared_expert: whether every token also goes to one expert of the same size, weighted by the
+            sigmoid of a score of its own (arXiv 2401.06066).
+        glu_limit: the bound that gpt-oss clamps experts' gate and up to; 0 for none.
+        sinks: whether each head has a learned score that takes part in the softmax without a value
+            (gpt-oss).
+        learned_positions: whether there is a table of position embeddings.
+        qkv_by_head: whether a joint tensor of q, k and v has these head by head.
+        qk_norm: the norm of queries and keys: "head": RMSNorm of each head; "whole": RMSNorm of all
+            heads together; "own": LayerNorm of each head, with weights for each.
+        pre_norm, post_norm: whether attention and MLP have a norm before them, and after them.
+        embedding_scale: factor of the embedding table's rows.
+        residual_scale: factor of what attention and MLP add to the residual stream.
+        logit_scale: factor of the logits.
+        attention_scale: factor of attention scores; 0 for 1 / sqrt(head_dim).
+        query_growth: Llama 4's attention temperature: queries are multiplied by
+            1 + query_growth * log(1 + position // original context length).
+        attention_softcap, output_softcap: softcap of attention scores, and of logits (arXiv
+            2408.00118); 0 for none.
+        output_gate: whether attention's result is multiplied by the sigmoid of gates, which are
+            projected with the queries: in each head the gates follow the query.
+        delta: sizes of the layers that are gated delta nets; None if there are none.
     """
 
     architecture: str
@@ -192,7 +197,7 @@ class ModelConfig:
             self.check_experts()
 
     def check_attention(self) -> None:
-        """Heads, rotations and windows that belong together, and that the kernels can do."""
+        """Refuse heads, rotations and windows that contradict each other, or have no kernels."""
         if self.n_heads % self.n_kv_heads:
             raise CorruptCheckpointError(
                 f"{self.n_heads} query heads cannot share {self.n_kv_heads} key-value heads evenly"
@@ -217,7 +222,7 @@ class ModelConfig:
                 raise CorruptCheckpointError(f"the checkpoint says sliding_window = {window!r}")
 
     def check_experts(self) -> None:
-        """Numbers of mixtures of experts that the kernels can do."""
+        """Refuse mixtures of experts that have no kernels."""
         for name in ("n_experts", "n_experts_used", "expert_size"):
             check_count(name, getattr(self, name))
         if self.n_experts_used > min(16, self.n_experts):
@@ -237,28 +242,28 @@ class ModelConfig:
 
     @property
     def all_experts(self) -> int:
-        """How many experts there are, a shared one among them."""
+        """How many experts there are, a shared one included."""
         return self.n_experts + self.shared_expert
 
     @property
     def experts_a_row(self) -> int:
-        """How many of them a row goes to."""
+        """How many experts a token goes to, a shared one included."""
         return self.n_experts_used + self.shared_expert
 
     @property
     def recurrent(self) -> bool:
-        """Whether there are layers that keep a state instead of keys and values."""
+        """Whether some layers have a recurrent state instead of keys and values."""
         return any(kind.delta for kind in self.layer_kinds)
 
     @property
     def qkv_rows(self) -> int:
-        """Rows of q, k and v together, and of attention's gates."""
+        """Rows of the projection to q, k and v, and to attention's gates."""
         gates = self.n_heads if self.output_gate else 0
         return (self.n_heads + 2 * self.n_kv_heads + gates) * self.head_dim
 
 
 def check_count(name: str, value: object) -> None:
-    """Refuse a number that cannot say how many there are of something."""
+    """Raise CorruptCheckpointError unless a value is a positive 31-bit integer."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
         raise CorruptCheckpointError(
             f"the checkpoint says {name} = {value!r}; that must be a positive whole number"

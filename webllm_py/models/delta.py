@@ -54,7 +54,7 @@ class DeltaNet:
         g.add_linear(f"{self.name}.ssm_out", buffers.attended, "")
 
     def convolve(self, g: Graph) -> None:
-        """Of each row and head: the convolution; queries and keys brought to length 1."""
+        """Convolve each row's channels, and bring each head's queries and keys to length 1."""
         d, activation = self.sizes, {"activation": "activation/silu"}
         made = self.kernel(g, "delta_conv", activation, LANES=64, THREADS=64)
         weight = g.weights.vectors[f"{self.name}.ssm_conv1d"][1]
@@ -89,7 +89,7 @@ class DeltaNet:
         self.dispatch(g, made, bound, (-(-d.v_dim // 8), d.v_heads, 1))
 
     def norm(self, g: Graph) -> None:
-        """Of each row and head; and the states keep the last rows for the next convolution."""
+        """Norm each head's result, and keep the last rows for the next chunk's convolution."""
         d, activation = self.sizes, {"activation": "activation/silu"}
         sizes = {"Y_STRIDE": padded(d.v_width), "LANES": 64, "THREADS": 64}
         made = self.kernel(g, "delta_norm", activation, EPS=self.config.norm_eps, **sizes)

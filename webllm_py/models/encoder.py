@@ -22,7 +22,7 @@ from webllm_py.models.weights import Weights
 __all__ = ["ROWS_A_TILE", "EncoderBuffers", "EncoderGraph", "PackedTexts", "tiles_of"]
 
 ROWS_A_TILE = 4
-"""A pass has a tile of attention, and a text, for every so many of its rows at most."""
+"""Rows of a pass for each tile of attention, and for each text, that it has room for."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,13 @@ class PackedTexts:
         return StepLayout(len(rows), 0).words(rows)
 
     def tiles(self, count: int) -> bytes:
-        """So many tiles of attention, the last ones empty: first row, end, the text's first and
-        end."""
+        """The tiles of attention, padded to ``count`` with empty ones: first row, end, the text's
+        first row and end, uint32."""
         return tile_words(self.spans).ljust(16 * count, b"\0")
 
     def pooled(self, count: int) -> bytes:
-        """The rows that make each text's vector, for so many texts, the last ones empty."""
+        """The rows that make each text's vector, padded to ``count`` texts with empty ones: first
+        row and end, uint32."""
         words: list[int] = []
         for first, end in self.spans:
             match self.config.pooling:

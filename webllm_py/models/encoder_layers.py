@@ -48,7 +48,7 @@ class LayerShape(Protocol):
 
     @property
     def norm_eps(self) -> float:
-        """Of the norms."""
+        """The epsilon of its norms."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class LayerBuffers:
 
 
 def tiles_of(length: int) -> int:
-    """Tiles of attention that so many rows which attend to each other take."""
+    """Tiles of attention that a text of ``length`` rows takes."""
     return -(-length // QUERIES)
 
 
@@ -183,7 +183,7 @@ class Layers:
         stride: int,
         more: Mapping[str, str] | None = None,
     ) -> None:
-        """A matrix times rows, and its bias if it has one, into rows of so many elements."""
+        """A matrix times rows, with its bias if it has one, into rows of ``stride`` elements."""
         matrix, slices = self.weights.matrices[name]
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.tiles))
         constants: dict[str, float] = {"Y_STRIDE": stride}

@@ -206,7 +206,7 @@ class Graph(Recording):
         )
 
     def gate_linears(self, gate: str, up: str) -> None:
-        """As ``gated_linear``, from two matrices."""
+        """``gated_linear`` from two matrices."""
         source, target = {"x": self.buffers.hidden}, {"y": self.buffers.gated}
         stride = padded(self.config.intermediate_size)
         self.linear(gate, source, "store", target, Y_STRIDE=stride)
@@ -289,7 +289,7 @@ class Graph(Recording):
 
     @property
     def residual_scale(self) -> dict[str, float]:
-        """Of what is added to the hidden rows."""
+        """The constant that scales what is added to the hidden rows; empty for 1."""
         scale = self.config.residual_scale
         return {"RESIDUAL_SCALE": scale} if scale != 1 else {}
 

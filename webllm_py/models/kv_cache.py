@@ -84,7 +84,7 @@ def writer_words(kv_format: KVFormat) -> dict[str, str]:
 
 
 def quantize_rows(rows: int, buffers: Mapping[str, Buffer], pages: Mapping[str, int]) -> Dispatch:
-    """Keys and values of so many rows to their pages, in 8 bits.
+    """Quantize the keys and values of ``rows`` rows to 8 bits, into their pages.
 
     Args:
         buffers: of kernels/kv_quantize.wgsl, by name.

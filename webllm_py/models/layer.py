@@ -260,7 +260,7 @@ class Layer:
         return Vector(f"{self.name}.qkv_norm", rows=base, biases=tuple(parts))
 
     def qk_norm_weights(self, name: str, heads: int) -> list[TensorInfo]:
-        """Of queries, or of keys: one tensor, or one a head."""
+        """The weights of the norms of queries, or of keys: one tensor, or one a head."""
         c = self.config
         if c.qk_norm != "own":
             size = c.head_dim * (heads if c.qk_norm == "whole" else 1)

@@ -20,7 +20,7 @@ Gemm: TypeAlias = Literal["plain", "dot4", "matrices"]
 
 
 def scales_at(matrix: Matrix, rows: int) -> int:
-    """Bytes of a matrix's input in 8 bits before its scales; there is room for so many rows."""
+    """Where the scales of a matrix's input in 8 bits begin, in bytes: after ``rows`` rows."""
     return rows * matrix.blocks * 32
 
 
@@ -44,7 +44,7 @@ class Linear:
     across: int
 
     def dispatch(self, rows: int) -> Dispatch:
-        """For so many rows, each of which the kernels of ``few_rows`` norm themselves."""
+        """For ``rows`` rows; up to ``few_rows`` of them the kernels norm themselves."""
         if rows == 1:
             return self.gemv()
         return self.gemv_rows(rows) if rows <= self.tuning.few_rows else self.gemm(rows)
@@ -105,7 +105,7 @@ class Linear:
         return kernel(name, snippets=self.words, **sizes, **held, **shape, **self.constants)
 
     def spread(self, kernel: Kernel, groups: int, deep: int) -> Dispatch:
-        """So many workgroups along x, and along y those that are too many for it."""
+        """A dispatch of ``groups`` workgroups along x, or along x and y where x has too few."""
         across = min(groups, self.across)
         return self.made(kernel, (across, -(-groups // across), deep))
 

@@ -139,7 +139,7 @@ class Placing:
     pair: Pair
 
     def segments(self, stem: str) -> list[Segment]:
-        """Those of a pair for the module of a GGUF name."""
+        """The segments of an adapter's pair for the module of a GGUF name."""
         match = STEM.fullmatch(stem)
         layer, kind = (f"blk.{match[1]}.", match[2]) if match else ("", stem)
         if match and self.model.config.kind(int(match[1])).delta and kind in DELTA:
@@ -207,8 +207,10 @@ class Placing:
         return [Segment(name, self.pair, self.order(parts[index]), first)]
 
     def qkv_rows(self, fused: bool) -> list[Rows]:
-        """Of q, k and v, from B's below each other or from one B each. The adapter's rows have the
-        order of its own kind of file, whatever kind the model's is."""
+        """The rows of q, k and v, from one B with all of them or from one each.
+
+        The adapter's rows have the order of its own kind of file, whatever kind the model's is.
+        """
         c, family = self.model.config, family_of(self.model.config.architecture)
         kind = "gguf" if self.adapter.gguf else "huggingface"
         adjacent = kind in family.adjacent_in
@@ -267,7 +269,7 @@ class Placing:
         return self.fitting(RowOrder(rows))
 
     def fitting(self, order: RowOrder, count: int | None = None) -> RowOrder:
-        """Raise AdapterError unless B has so many rows, or as many as the order."""
+        """Raise AdapterError unless B has ``count`` rows, or as many as the order."""
         wanted = count or order.count
         if self.pair.b.shape[0] != wanted:
             raise AdapterError(

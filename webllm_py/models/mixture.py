@@ -27,7 +27,7 @@ class ExpertGroups:
         rows, top: rows of the chunk, and experts that each goes to.
         experts: how many there are.
         tile: most pairs of a tile, all of one expert.
-        room: for so many tiles, of chunks of any length: kernels are the same for all of these.
+        room: tiles that there is room for; the same for all chunks, as their kernels are then.
     """
 
     rows: int
@@ -53,7 +53,7 @@ class ExpertGroups:
 
     @property
     def nbytes(self) -> int:
-        """Of what kernels/group_experts.wgsl writes."""
+        """Bytes that kernels/group_experts.wgsl writes."""
         return 4 * (self.pairs_at + self.pairs)
 
     def dispatch(self, route: Buffer, step: Buffer, groups: Buffer, threads: int) -> Dispatch:
@@ -70,15 +70,15 @@ class ExpertGroups:
 
 
 def most_tiles(pairs: int, experts: int, tile: int) -> int:
-    """Of so many pairs: each expert's last tile may be of one of them."""
+    """The most tiles of ``pairs`` pairs: the last tile of each expert may hold a single pair."""
     return (pairs + min(pairs, experts) * (tile - 1)) // tile
 
 
 def expert_groups(
     config: ModelConfig, tuning: Tuning, rows: int, most_rows: int
 ) -> ExpertGroups | None:
-    """How a chunk of so many rows, of at most so many, is sorted; None: it is too short for that to
-    pay, or there are too many experts."""
+    """How a chunk of ``rows`` rows, of ``most_rows`` at most, is sorted; None where it is too short
+    for that to pay, or there are too many experts."""
     experts, top = config.all_experts, config.experts_a_row
     counted = config.n_experts and experts <= MOST_SORTED
     if not counted or not tuning.sorts_experts(rows, top, experts):
@@ -153,5 +153,5 @@ class ExpertLinear:
 
 
 def answers_bytes(config: ModelConfig, groups: ExpertGroups) -> int:
-    """Of what each expert answers each of its rows."""
+    """Bytes of the results of all pairs of a row and an expert."""
     return 4 * groups.pairs * padded(config.hidden_size)

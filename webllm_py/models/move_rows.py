@@ -53,5 +53,5 @@ def map_words(entries: Sequence[Sequence[int]]) -> bytes:
 
 
 def map_bytes(rows: int, pieces: int = 1) -> int:
-    """Bytes of a map of so many rows at most."""
+    """Bytes of a map of at most ``rows`` rows."""
     return 4 * (4 + (pieces + 1) * rows)

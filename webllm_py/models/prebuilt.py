@@ -176,7 +176,7 @@ def vision_part(s: Shape, record: Prebuilt) -> VisionPart:
 
 
 def clip_shapes(text_hidden: int) -> Shapes:
-    """Of a tower and of what joins it to a text model: names, as llama.cpp has them, and shapes."""
+    """The tensors of a vision tower and of its projector: llama.cpp's names, and shapes."""
     yield "v.patch_embd.weight", (CLIP, 3, CLIP_PATCH, CLIP_PATCH)
     yield "v.class_embd.weight", (CLIP,)
     yield "v.position_embd.weight", (CLIP_POSITIONS, CLIP)
@@ -268,7 +268,7 @@ def matrix(s: Shape, name: str, rows: int, columns: int) -> Shapes:
 
 
 def norms(s: Shape) -> Shapes:
-    """Of a layer."""
+    """The norms of a layer."""
     if s.family == "bert":
         names = ["attn_output_norm", "layer_output_norm"]
     else:
@@ -280,7 +280,7 @@ def norms(s: Shape) -> Shapes:
 
 
 def head_norms(s: Shape) -> Shapes:
-    """Of a layer's queries and keys."""
+    """The norms of a layer's queries and keys."""
     if s.family in ("qwen3", QWEN35, "gemma3_text", "olmo2"):
         heads = (s.heads, s.kv_heads) if s.family == "olmo2" else (1, 1)
         for name, count in zip(("attn_q_norm", "attn_k_norm"), heads, strict=True):

@@ -37,7 +37,7 @@ PAGE = 32
 ROWS_AT = 4
 WORDS_A_ROW = 4
 SLOT_WORD = 2
-"""Of a row's words the one with its slot."""
+"""Which of a row's words has its slot."""
 SLOTS = 8
 """Most sequences that are decoded together."""
 MOST_ADAPTERS = 64

@@ -52,12 +52,12 @@ class GemvShape(NamedTuple):
 
     @property
     def threads(self) -> int:
-        """Of a workgroup."""
+        """Threads of a workgroup."""
         return self.lanes * self.groups
 
     @property
     def constants(self) -> dict[str, int]:
-        """As kernels/gemv.wgsl names them."""
+        """The override constants of kernels/gemv.wgsl."""
         return {
             "LANES": self.lanes,
             "GROUPS": self.groups,
@@ -67,7 +67,7 @@ class GemvShape(NamedTuple):
         }
 
     def near(self, units: int, most_threads: int) -> list[GemvShape]:
-        """Shapes like this one that may be faster for rows of so many units, likely ones first."""
+        """Similar shapes that may be faster for rows of ``units`` units, likely ones first."""
         lanes, threads = self.lanes, self.threads
         tried = [
             (lanes // 2, threads, 1, 1),
@@ -93,34 +93,35 @@ class Tuning:
     Attributes:
         gemv_lanes: most threads along a row of a GEMV; short rows take fewer.
         gemv_threads: threads of a GEMV's workgroup.
-        long_units: rows of so many units take ``gemv_lanes`` threads, shorter ones half of them.
-        many_quads: a GEMV with so many quads of rows fills the GPU with ``many_lanes`` threads a
-            row.
-        many_lanes: see ``many_quads``.
-        few_rows: most rows, at least 1, that share a GEMV's weights, 8 at a time, instead of a
-            GEMM, and whose keys are split.
-        dot4_rows, matrices_rows: what ``few_rows`` is at most with these GEMMs.
-        rows_lanes: most threads along a row of the weight where a few rows share it.
-        rows_threads: threads of such a workgroup, at most 64.
-        rows_busy: threads of a dispatch that fill the GPU: with so many, rows take fewer lanes.
+        long_units: rows of at least this many units take ``gemv_lanes`` threads, shorter ones half
+            of them.
+        many_quads, many_lanes: a GEMV of at least ``many_quads`` quads of rows fills the GPU with
+            ``many_lanes`` threads along each row.
+        few_rows: most rows, at least 1, that are computed by GEMVs, 8 at a time, and by split
+            attention; more take GEMMs and tiled attention.
+        dot4_rows, matrices_rows: upper bounds of ``few_rows`` where GEMMs are of these kinds.
+        rows_lanes: most threads along a row of the weight in GEMVs of a few rows.
+        rows_threads: threads of a workgroup of these, at most 64.
+        rows_busy: threads that fill the GPU: GEMVs of a few rows with as many take fewer lanes.
         tiled: whether GEMMs go through workgroup memory.
-        many_tiles: a GEMM with so many tiles hides its loads behind other tiles' work; with fewer,
-            tiles are smaller and fetch ahead.
-        expert_rows: rows that go to an expert of a mixture on average from which on they are
-            sorted by expert, and multiplied with its weights together.
-        delta_rows: rows of a chunk, more than ``SLOTS``, from which on they change a delta net's
+        many_tiles: a GEMM of at least this many tiles hides its loads behind other tiles' work;
+            with fewer, tiles are smaller and prefetch.
+        expert_rows: from this many rows an expert, on average, rows are sorted by expert and
+            multiplied with its weights together.
+        delta_rows: from this many rows of a chunk, more than ``SLOTS``, they change a delta net's
             states in blocks.
         quad_lanes: about how many threads share a quad of queries in tiled attention, at least 8.
         attention_threads, splits: see ``AttentionShape``.
         combine_parts: threads, 1 to 4, that share the splits of an element.
-        fused_keys, fused_bytes: over at most so many keys, a decode step has the GEMV after
-            attention put the splits together, unless its workgroups read more bytes of them.
-        ahead_bytes: in a decode step, the first half of a matrix's adapters is made in parts by the
-            workgroups of the dispatch before, which saves one, unless those that add the parts up
-            read more bytes of them.
+        fused_keys, fused_bytes: over at most ``fused_keys`` keys the GEMV after a decode step's
+            attention combines the splits itself, unless its workgroups would read more than
+            ``fused_bytes`` for that.
+        ahead_bytes: in a decode step, the dispatch before a matrix makes the first half of the
+            matrix's adapters in parts, which saves a dispatch, unless the workgroups that add the
+            parts up would read more than this.
         reduce_threads: threads of norm and sampling workgroups.
         chunk: most rows of a prefill chunk.
-        chosen: shapes that were found to be faster on the device, by the name of the problem.
+        chosen: shapes that were found to be faster on this device, by the name of the problem.
     """
 
     gemv_lanes: int = 128
@@ -150,7 +151,7 @@ class Tuning:
     chosen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def gemv(self, rows: int, units: int, problem: str = "") -> GemvShape:
-        """The GEMV kernel's shape for so many rows of so many units of 8 columns."""
+        """The GEMV kernel's shape for ``rows`` rows of ``units`` units, of 8 columns each."""
         if problem in self.chosen:
             return GemvShape(*self.chosen[problem])
         if rows // 4 >= self.many_quads:
@@ -163,7 +164,7 @@ class Tuning:
         return GemvShape(lanes, max(1, self.gemv_threads // lanes))
 
     def gemv_rows(self, rows: int, columns: int, units: int) -> dict[str, int]:
-        """The shape for a few rows of x and a matrix of so many rows of so many units.
+        """The shape for a few rows of x and a matrix of ``columns`` rows of ``units`` units.
 
         How many lanes share a row, and with it the order of a sum, is the same for any few rows.
         """
@@ -180,13 +181,13 @@ class Tuning:
         }
 
     def attention(self, rows: int, problem: str = "") -> AttentionShape:
-        """The shape of split attention for so many rows."""
+        """The shape of split attention for ``rows`` rows."""
         if rows == 1 and problem in self.chosen:
             return AttentionShape(*self.chosen[problem])
         return AttentionShape(self.attention_threads, self.splits_of(rows))
 
     def splits_of(self, rows: int) -> int:
-        """How many workgroups share the keys of each of so many rows; many fill a GPU alone."""
+        """How many workgroups share the keys of each row; many rows fill a GPU without that."""
         return max(1, self.splits // (1 if rows <= 8 else 4 if rows <= 64 else 16))
 
     @property
@@ -195,14 +196,14 @@ class Tuning:
         return max(rows * self.splits_of(rows) for rows in range(1, self.few_rows + 1))
 
     def shares(self, parts: int) -> int:
-        """Into how many shares tiled attention cuts a page's keys, so many threads for each."""
+        """Into how many shares tiled attention cuts a page's keys, ``parts`` threads for each."""
         shares = 1
         while shares < 8 and (shares * parts < 8 or 2 * shares * parts <= self.quad_lanes):
             shares *= 2
         return shares
 
     def gemm(self, rows: int, columns: int) -> dict[str, int]:
-        """The GEMM kernel's tile for a chunk of so many rows and a matrix of so many."""
+        """The GEMM kernel's tile for a chunk of ``rows`` rows and a matrix of ``columns`` rows."""
         if rows % 64:
             tile_m, tile_n = 32, 64
         elif rows // 64 * -(-columns // 128) >= self.many_tiles:
@@ -213,7 +214,7 @@ class Tuning:
         return {"TM": tile_m, "TN": tile_n, "PREFETCH": few, "THREADS": tile_m * tile_n // 64}
 
     def sorts_experts(self, rows: int, top: int, experts: int) -> bool:
-        """Whether so many rows, ``top`` experts each, are sorted by expert. What may be rows of
+        """Whether ``rows`` rows, of ``top`` experts each, are sorted by expert. What may be rows of
         several sequences, or guesses, is computed as single rows are."""
         return rows > SLOTS and rows * top >= self.expert_rows * experts
 
@@ -224,7 +225,7 @@ class Tuning:
         return 64 if pairs >= 128 * experts else 32
 
     def expert_gemm(self, tiles: int, tile: int, columns: int) -> dict[str, int]:
-        """That GEMM's tile, of an expert's matrix of so many rows."""
+        """The tile of the GEMM over sorted rows, for an expert's matrix of ``columns`` rows."""
         few = tiles * -(-columns // 128) < self.many_tiles
         return {"TM": tile, "TN": 128, "PREFETCH": few, "THREADS": 2 * tile}
 

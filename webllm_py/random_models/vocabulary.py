@@ -13,7 +13,7 @@ LETTERS = ((0x430, 0x44F), (0x4E00, 0x9FA5), (0xAC00, 0xD7A3), (0x627, 0x64A))  
 
 
 def made_tokens(size: int) -> list[bytes]:
-    """So many different texts of two bytes or more, always the same.
+    """``size`` different texts of two bytes or more, always the same.
 
     Of seven, one is of marks or a number, as long as there are new ones, and two are beyond ASCII;
     the others are words, with a space before or not.

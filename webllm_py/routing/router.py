@@ -53,7 +53,7 @@ class Router:
                 await target.unload()
 
     def candidates(self, *, private: bool) -> list[Target]:
-        """Who may answer, first the one to be tried first."""
+        """The targets that may answer, in the order in which they are tried."""
         found = [target for target in self.targets if target.private or not private]
         if self.prefer == "latency":
             found.sort(key=lambda target: target.latency or 0.0)

@@ -60,7 +60,7 @@ class MemoryPlan:
     later: int = 0
 
     def cache(self, positions: int) -> int:
-        """The KV cache of so many positions, which come in whole pages."""
+        """Bytes of the KV cache of ``positions``, rounded up to whole pages."""
         return -(-positions // PAGE) * self.page
 
     @property

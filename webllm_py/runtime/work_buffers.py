@@ -78,5 +78,5 @@ def work_buffers(
 
 
 def eight_bits(columns: int, rows: int) -> int:
-    """Bytes of rows of so many elements in 8 bits, with a scale for every 32."""
+    """Bytes of ``rows`` rows of ``columns`` elements in 8 bits, with a scale for every 32."""
     return rows * (columns + 4 * (columns // 32))

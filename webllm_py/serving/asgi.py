@@ -22,7 +22,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MOST_BYTES = 64 << 20
-"""Of a request's body."""
+"""Most bytes of a request's body."""
 PATIENCE = 60.0
 
 

@@ -35,7 +35,7 @@ class Backlog:
         self.size = 0
 
     def check(self, own: int) -> None:
-        """Whether a stream may wait with so many bytes of its own.
+        """Check that a stream may hold ``own`` bytes that its client has not read.
 
         Raises:
             SlowReaderError: they, or those of all, are too many.

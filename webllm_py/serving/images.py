@@ -77,7 +77,7 @@ class PublicImages:
         self._threads = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="images")
 
     async def __call__(self, fields: dict[str, Any]) -> None:
-        """Of one request.
+        """Fetch the images that a request names by address, and put them into its fields.
 
         Raises:
             ImageError: one cannot be had, or there are too many; its ``param`` says which.
@@ -256,7 +256,7 @@ def not_had(problem: str, param: str) -> ImageError:
 
 
 def reason(error: Exception) -> str:
-    """Of a failure, in words."""
+    """Why a request failed, in words."""
     match error:
         case ssl.SSLCertVerificationError():
             return f"the server's certificate is not trusted ({error.verify_message})"

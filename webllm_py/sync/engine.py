@@ -1,4 +1,4 @@
-"""The engine of scripts. Each method that only waits is made of the asynchronous one: with its
+"""The engine of scripts. Methods that only wait are made from the asynchronous ones, with their
 arguments, types and documentation."""
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def waits_for(
 def begins(
     load: Callable[P, Coroutine[Any, Any, asynchronous.Engine]],
 ) -> Callable[P, Engine]:
-    """What gives an engine with an event loop of its own."""
+    """A function that returns an engine with an event loop of its own."""
 
     @wraps(load)
     def call(*args: P.args, **kwargs: P.kwargs) -> Engine:
@@ -54,7 +54,7 @@ def begins(
 def adds(
     method: Callable[Concatenate[asynchronous.Engine, P], Coroutine[Any, Any, asynchronous.Engine]],
 ) -> Callable[Concatenate[Engine, P], Engine]:
-    """What gives another engine on the event loop of the first."""
+    """A method that returns another engine, on the event loop of the first."""
 
     @wraps(method)
     def call(self: Engine, /, *args: P.args, **kwargs: P.kwargs) -> Engine:
@@ -100,12 +100,12 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        """Requests of other threads whose turn has not come yet."""
+        """Number of requests of other threads that are queued."""
         return self._engine.waiting
 
     @property
     def answering(self) -> int:
-        """Requests that are being answered."""
+        """Number of requests that are being answered."""
         return self._engine.answering
 
     @property
@@ -122,7 +122,7 @@ class Engine:
         }
 
     def interrupt(self) -> None:
-        """End the answer whose turn it is; for another thread than the one that waits for it."""
+        """End the answer under way; to be called from another thread than the one that waits."""
         self._engine.interrupt()
 
     add_model = adds(asynchronous.Engine.add_model)
@@ -141,7 +141,7 @@ class Engine:
 
     @contextmanager
     def steer(self, vectors: Mapping[int, Any]) -> Iterator[None]:
-        """While this lasts, add a vector to what leaves a layer."""
+        """Add vectors to the outputs of layers; see ``webllm_py.Engine.steer``."""
         steering = self._engine.steer(vectors)
         self._runner.run(steering.__aenter__())
         try:
@@ -150,7 +150,7 @@ class Engine:
             self._runner.run(steering.__aexit__(None, None, None))
 
     def resume(self, name: str | None = None) -> Stream[Any] | None:
-        """Finish an answer that was cut off: what was said comes first."""
+        """Finish an answer that was cut off; see ``webllm_py.Engine.resume``."""
         found = self._runner.run(self._engine.resume(name))
         return Stream(found, self._runner) if found else None
 

@@ -87,7 +87,7 @@ class ThreadRunner:
 
 
 async def others_ended() -> None:
-    """Whoever waits in another thread gets an answer, before the loop ends."""
+    """Wait for all other tasks, so that those who wait in other threads get their answers."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     await asyncio.gather(*others, return_exceptions=True)
     await asyncio.get_running_loop().shutdown_default_executor()

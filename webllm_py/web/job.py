@@ -67,13 +67,13 @@ class Job:
         self._post_one("piece", piece)
 
     def taken(self, count: int) -> None:
-        """So many pieces were taken on the other side."""
+        """The other side has taken ``count`` pieces."""
         self._room += count
         if self._taking is not None and not self._taking.done():
             self._taking.set_result(None)
 
     def cancel(self) -> None:
-        """Nobody wants it any more."""
+        """End it: nobody wants the rest."""
         if self._task is not None:
             self._task.cancel()
 

@@ -39,7 +39,7 @@ class FileRecord:
     block_bytes: int = BLOCK_BYTES
 
     def to_json(self) -> str:
-        """As it is kept."""
+        """The record as JSON, as it is stored."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -84,7 +84,7 @@ class ModelRecord:
     listing: dict[str, Any] | None = None
 
     def to_json(self) -> str:
-        """As it is kept."""
+        """The record as JSON, as it is stored."""
         fields = {"source": self.source, "used": self.used, "absent": sorted(self.absent)}
         return json.dumps(fields | ({"listing": self.listing} if self.listing else {}))
 

@@ -23,7 +23,7 @@ class BlockDigests:
         self._asking = asyncio.ensure_future(digests)
 
     async def of(self, count: int) -> Sequence[bytes]:
-        """Those of a file of ``count`` blocks; empty if nobody knows them.
+        """The digests of a file of ``count`` blocks; empty if nobody knows them.
 
         Raises:
             WebLLMError: asking for them failed.

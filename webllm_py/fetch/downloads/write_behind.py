@@ -99,7 +99,7 @@ class WriteBehind:
         return {*self._waiting, *self._writing}
 
     def _fits(self, nbytes: int) -> bool:
-        """Whether so many more bytes may be held, once others are let go."""
+        """Whether ``nbytes`` more may be held, once others are let go."""
         self.release(self._passed)
         unwritten = self._unwritten()
         written = sorted(i for i in self.held if i not in unwritten)

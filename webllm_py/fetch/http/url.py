@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from webllm_py.errors import MissingFileError, SourceError
-from webllm_py.fetch.source import ByteSource
+from webllm_py.fetch.source import ByteSource, closed_on_error
 
 __all__ = [
     "FileFacts",
     "HttpFolder",
+    "ask_for",
     "is_file_url",
     "join_url",
     "quote_url",
@@ -69,6 +70,30 @@ def status_error(
         transient=status in PASSING or status >= 500,
         retry_after=float(retry_after) if retry_after and retry_after.isdecimal() else None,
     )
+
+
+async def ask_for(
+    source: ByteSource, folder: str, filename: str, is_missing: Callable[[int | None], bool]
+) -> None:
+    """Begin a file's reply, which tells whether it is there; if it is not, the source is closed.
+
+    Args:
+        folder, filename: what it is called in errors.
+        is_missing: whether a status says that there is no such file.
+
+    Raises:
+        MissingFileError: there is no such file.
+        SourceError: the file cannot be had for another reason.
+    """
+    async with closed_on_error(source):
+        try:
+            await source.size()
+        except SourceError as error:
+            if not is_missing(error.status):
+                raise
+            raise MissingFileError(
+                f"{folder} holds no {filename} (the server answered {error.status})"
+            ) from error
 
 
 def web_page_error(url: str) -> SourceError:
@@ -129,15 +154,7 @@ class HttpFolder:
             SourceError: the file cannot be had for another reason.
         """
         source = self.source_of(filename)
-        try:
-            await source.size()
-        except BaseException as error:
-            await source.close()
-            if isinstance(error, SourceError) and self._is_missing(error.status):
-                raise MissingFileError(
-                    f"{self.name} holds no {filename} (the server answered {error.status})"
-                ) from error
-            raise
+        await ask_for(source, self.name, filename, self._is_missing)
         self._served = True
         return source
 

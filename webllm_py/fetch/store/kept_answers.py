@@ -21,7 +21,7 @@ MOST_SECONDS = 7 * 24 * 3600
 """After so long nobody asks any more how an answer would have gone on."""
 
 Said: TypeAlias = list[tuple[list[int], str | None, int]]
-"""Of each choice its tokens, why it ended if it has, and how many tokens count."""
+"""For each choice: its tokens, why it ended if it has, and how many tokens count."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class AnswersStore:
         return KeptAnswer(self.backend, name, head, held=held)
 
     async def unfinished(self) -> list[KeptAnswer]:
-        """Those that nobody is giving any more, the newest first."""
+        """The answers that nobody is giving any more, the newest first."""
         names = [name[2:] for name in await self.backend.files(FOLDER) if name[:2] == "h "]
         found = [await self.find(name) for name in names]
         answers = [answer for answer in found if answer]

@@ -37,7 +37,7 @@ class Manifest:
     digests: Mapping[str, list[bytes]] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
-        """As it is exported."""
+        """The manifest as JSON, as it is exported."""
         files = []
         for file in self.files:
             digests = b"".join(self.digests.get(file.name, ()))

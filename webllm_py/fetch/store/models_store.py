@@ -170,8 +170,8 @@ class ModelsStore:
             await opened.close()
 
     async def make_room(self, nbytes: int, keep: Iterable[str] = ()) -> None:
-        """See that so many bytes can be written: delete the models that were used longest ago, but
-        none that is in use.
+        """See to it that ``nbytes`` can be written: delete the models that were used longest ago,
+        but none that is in use.
 
         Args:
             keep: ids of models that are not deleted.

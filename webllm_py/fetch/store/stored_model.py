@@ -17,7 +17,7 @@ from webllm_py.fetch.backends.records import BLOCK_BYTES, FileRecord, ModelRecor
 from webllm_py.fetch.downloads.download import RangeSource
 from webllm_py.fetch.downloads.stored import Digests, StoredFile
 from webllm_py.fetch.downloads.write_behind import HeldBytes
-from webllm_py.fetch.http.url import LISTING_LIMIT, HttpFolder, join_url
+from webllm_py.fetch.http.url import LISTING_LIMIT, HttpFolder, ask_for, join_url
 from webllm_py.fetch.hub import Listing, hub_folder, listing_url
 from webllm_py.fetch.options import HUB, FetchOptions
 from webllm_py.fetch.source import ByteSource, Folder
@@ -108,7 +108,7 @@ class StoredModel:
         return self._open_ranges(url, self.options)
 
     async def make_room(self, nbytes: int) -> None:
-        """See that so many more bytes can be kept.
+        """See to it that ``nbytes`` more bytes can be kept.
 
         Raises:
             StorageFullError: they cannot; says how many are missing.
@@ -207,15 +207,7 @@ class HubModel:
         if listing is not None and path not in listing.files:
             raise MissingFileError(f"{self.name} holds no {filename}")
         file = self.source_of(filename, listing)
-        try:
-            await file.size()
-        except BaseException as error:
-            await file.close()
-            if isinstance(error, SourceError) and error.status in (404, 410):
-                raise MissingFileError(
-                    f"{self.name} holds no {filename} (the server answered {error.status})"
-                ) from error
-            raise
+        await ask_for(file, self.name, filename, lambda status: status in (404, 410))
         return file
 
     async def exists(self, filename: str) -> bool:

@@ -23,7 +23,7 @@ LARGEST = 46
 
 
 def scale(n: Numbers, largest: int) -> float:
-    """Of scores. GGUF does not have it: all but the largest model divide by sqrt(head_dim)."""
+    """The scale of scores. GGUF lacks it: all but the largest model divide by sqrt(head_dim)."""
     if not n.gguf:
         return float(n.get("query_pre_attn_scalar", "", 256) ** -0.5)
     if n.layers == largest:

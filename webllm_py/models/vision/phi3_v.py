@@ -110,7 +110,7 @@ def config_of(
 
 
 def shape_of(tensors: Mapping[str, TensorInfo], name: str, dimensions: int) -> tuple[int, ...]:
-    """A tensor's shape, which has to have so many dimensions."""
+    """A tensor's shape, which has to have ``dimensions`` dimensions."""
     if name not in tensors or len(tensors[name].shape) != dimensions:
         raise CorruptCheckpointError(f"the vision tower lacks the tensor {name}")
     return tensors[name].shape

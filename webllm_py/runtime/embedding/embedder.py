@@ -69,7 +69,7 @@ class Embedder:
         return self.model.config.normalize
 
     async def grow(self, length: int) -> None:
-        """Make room for a text of so many tokens.
+        """Make room for a text of ``length`` tokens.
 
         Raises:
             DeviceLimitError: the device binds too little for it.
@@ -99,7 +99,7 @@ class Embedder:
         return EncoderBuffers(**made)
 
     def sizes(self, rows: int) -> dict[str, int]:
-        """Bytes of the buffers of a pass over so many rows, by their names."""
+        """Bytes of the buffers of a pass over ``rows`` rows, by their names."""
         config = self.model.config
         hidden, texts = padded(config.hidden_size), rows // ROWS_A_TILE
         inner = max(3 * config.hidden_size, padded(config.intermediate_size))
@@ -175,7 +175,7 @@ class Embedder:
         return self.bucket(max(sum(map(len, batch)), ROWS_A_TILE * tiles))
 
     def bucket(self, rows: int) -> int:
-        """How many rows so many are computed as: few sizes, so that plans are reused."""
+        """``rows`` rounded up to one of few sizes, so that plans are reused."""
         least = LEAST_TILED_ROWS if self.tuning.tiled else LEAST_ROWS
         unit = max(least, 1 << max(0, (rows - 1).bit_length() - 3))
         return -(-rows // unit) * unit
@@ -197,7 +197,7 @@ class Embedder:
         return [values[start : start + hidden] for start in range(0, len(values), stride)]
 
     async def _plan(self, rows: int) -> Plan:
-        """The plan of a pass over so many rows, recorded once."""
+        """The plan of a pass over ``rows`` rows, recorded once."""
         if rows not in self._plans:
             graph = EncoderGraph(
                 rows,

@@ -44,7 +44,7 @@ class Lookup:
         self._after[run] = len(self.tokens)
 
     def guesses(self, most: int) -> list[int]:
-        """Up to so many tokens that may come next; none where nothing is alike."""
+        """Up to ``most`` tokens that may come next; none where the text has nothing alike."""
         guessed: list[int] = []
         if self._next is not None:
             for at in range(self._next, self._next + most):

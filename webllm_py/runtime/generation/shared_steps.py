@@ -41,7 +41,7 @@ class SharedSteps:
         return [words[slot] for slot in slots]
 
     async def take(self, parts: Sequence[Part], most: int, ends: Callable[[], bool]) -> None:
-        """At most so many steps of all the parts, until ``ends`` says so, asked between
+        """Take at most ``most`` steps of all the parts, until ``ends`` says so, asked between
         read-backs. Nothing is in flight before and after."""
         cache = self.executor.cache
         for part in parts:
@@ -92,7 +92,7 @@ class SharedSteps:
         return sum(count for count, _ in self._in_flight)
 
     async def _submit(self, parts: Sequence[Part], count: int) -> bool:
-        """Submit so many steps; False: a part has no memory to go on, and is over."""
+        """Submit ``count`` steps; False: a part has no memory to go on, and is over."""
         executor, ahead = self.executor, self._waiting + count
         for part in parts:
             try:

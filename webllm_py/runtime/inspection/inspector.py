@@ -49,7 +49,7 @@ class Wanted:
     hooks: Mapping[int, Hook] = field(default_factory=dict)
 
     def shapes(self, config: ModelConfig, tokens: int) -> dict[str, tuple[int, ...]]:
-        """Those of what is wanted of so many tokens, by the names that ``Found`` has for it."""
+        """The shapes of what is wanted of ``tokens`` tokens, by the names of ``Found``."""
         shapes: dict[str, tuple[int, ...]] = {}
         if self.hidden_states:
             shapes["hidden_states"] = (config.n_layers + 1, tokens, config.hidden_size)

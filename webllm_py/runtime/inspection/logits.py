@@ -87,7 +87,7 @@ async def in_parts(
 def other_caches(
     executor: Executor, owner: BufferOwner, label: str, positions: int
 ) -> tuple[Buffer, ...]:
-    """A cache in float32 beside the executor's, for a sequence of so many positions in slot 0: a
+    """A cache in float32 beside the executor's, for a sequence of ``positions`` in slot 0: a
     buffer a layer."""
     config, pages = executor.model.config, -(-positions // PAGE)
     executor.cache.write_pages([(i, i) for i in range(pages)])

@@ -21,7 +21,7 @@ async def all_logprobs(
     interrupted: Callable[[], bool],
     adapters: Mix = (),
 ) -> list[TokenLogprob]:
-    """How likely each token was behind those before it, with so many alternatives each.
+    """The log-probability of each token after those before it, with ``top`` alternatives each.
 
     As exact as ``all_logits``. Interrupted, it says nothing of the last ones.
 

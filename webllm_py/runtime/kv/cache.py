@@ -103,7 +103,7 @@ class KVCache:
         self.write_pages(self.pages.reserve(sequence, length), slot)
 
     async def _grow_for(self, added: int) -> None:
-        """Have room for so many more pages, if there is memory; see ``reserve``."""
+        """Make room for ``added`` more pages, if there is memory; see ``reserve``."""
         needed = self.pages.running + added
         self._most_running = max(self._most_running, needed)
         missing, capacity = self.pages.lacks(added), self.pages.capacity
@@ -150,8 +150,8 @@ class KVCache:
         return fork
 
     def at_once(self, length: int, end: int) -> int:
-        """How many of the tokens behind so many are to be computed at once, of a prompt that ends
-        there: all."""
+        """How many tokens after the first ``length`` of a prompt that ends at ``end`` may be
+        computed at once: all."""
         return end - length
 
     async def make_room(self, sequence: CachedSequence, slot: int = 0) -> int:
@@ -173,8 +173,12 @@ class KVCache:
     async def _copy(
         self, name: str, layers: Sequence[int], nbytes: int, source: int, target: int
     ) -> None:
-        """Copy one of the equal parts, of so many bytes, of these layers' buffers over another, by
-        the plan of that name."""
+        """Copy one part of these layers' buffers over another, by the plan of that name.
+
+        Args:
+            nbytes: of each of the equal parts that a buffer has.
+            source, target: the parts' numbers.
+        """
         if name not in self._copy_plans:
             units = nbytes // 16
             copy = kernel("copy_page", UNITS=units)
@@ -190,7 +194,7 @@ class KVCache:
         self.device.replay(self._copy_plans[name])
 
     async def _grow(self, pages: int) -> None:
-        """Give every layer room for so many pages, keeping what is there.
+        """Give every layer room for ``pages`` pages, keeping what is there.
 
         One layer after the other, so that only one is there twice. When one fails, those before it
         have more room than is used.

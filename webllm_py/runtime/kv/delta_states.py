@@ -35,7 +35,7 @@ class States:
         return self.capacity - len(self._free) - len(self._marks) + pinned
 
     def grow_to(self, capacity: int) -> None:
-        """There are more states now."""
+        """Take note that there are ``capacity`` states now."""
         self._free[:0] = range(capacity - 1, self.capacity - 1, -1)
         self.capacity = capacity
 
@@ -58,7 +58,7 @@ class States:
         return True
 
     def alive(self, marks: SequenceOf[Mark]) -> list[Mark]:
-        """Those whose states are still kept."""
+        """The marks whose states are still kept."""
         return [mark for mark in marks if mark in self._marks]
 
     def pin(self, mark: Mark) -> None:
@@ -87,7 +87,7 @@ class HybridPages(PageTable):
         self.states = states
 
     def _taken_over(self, tokens: list[int], adapters: Mix) -> Sequence:
-        """As far as a mark: its state is copied when the sequence gets its own."""
+        """As ``PageTable``, up to a mark: its state is copied when the sequence gets its own."""
         best, mark = None, None
         for sequence in self._finished:
             if sequence.adapters != adapters:

@@ -39,7 +39,7 @@ class HybridCache(KVCache):
 
     @staticmethod
     def first_bytes(config: ModelConfig, layer: int) -> int:
-        """Of states, some are there from the beginning."""
+        """See the base class; of a layer with states, some are there from the beginning."""
         if config.delta and config.kind(layer).delta:
             return FIRST_STATES * config.delta.state_bytes
         return KVCache.first_bytes(config, layer)
@@ -113,7 +113,7 @@ class HybridCache(KVCache):
         self.write_state(state, slot)
 
     async def _free_state(self, capacity: int) -> int | None:
-        """A state that is free: of a pool of at most so many, or else the oldest mark's."""
+        """A free state: one of a pool of at most ``capacity``, or else the oldest mark's."""
         state = self.states.take()
         if state is None and self.states.capacity < min(capacity, self.states.most):
             # By half, if that may be: plans have to be recorded anew.
@@ -133,7 +133,7 @@ class HybridCache(KVCache):
 
     @property
     def later_bytes(self) -> int:
-        """Those of marks, beside the first states."""
+        """Bytes of the states of marks that are made later than the first states."""
         return (1 + self.most_marks - FIRST_STATES) * self.whole_state_bytes
 
     @property

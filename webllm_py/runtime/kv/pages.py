@@ -20,7 +20,7 @@ Mix: TypeAlias = tuple[tuple[int, float], ...]
 
 @dataclass(eq=False)
 class Mark:
-    """What the state of a model's delta nets was behind so many tokens: see kv/delta_states.py.
+    """The state of a model's delta nets after ``position`` tokens: see kv/delta_states.py.
 
     Attributes:
         pins: sequences that are about to go on from it.
@@ -104,7 +104,7 @@ class PageTable:
         return self._finished[-1] if self._finished else None
 
     def grow_to(self, capacity: int) -> None:
-        """There are more pages now."""
+        """Take note that there are ``capacity`` pages now."""
         self._free[:0] = range(capacity - 1, self.capacity - 1, -1)
         self.capacity = capacity
 
@@ -172,7 +172,7 @@ class PageTable:
         return self.lacks(-(-length // PAGE) - len(sequence.pages))
 
     def lacks(self, pages: int) -> int:
-        """How many the pool lacks of so many more pages."""
+        """How many pages the pool lacks to hand out ``pages`` more."""
         return max(0, pages - len(self._free))
 
     def reserve(self, sequence: Sequence, length: int) -> list[tuple[int, int]]:

@@ -24,7 +24,7 @@ AT_ONCE = 4  # the part of the pages that drop out when it is full
 
 
 def pages_kept(sinks: int) -> int:
-    """Pages that hold so many first tokens."""
+    """Pages that hold the first ``sinks`` tokens."""
     return -(-sinks // PAGE)
 
 
@@ -42,7 +42,7 @@ class SlidingPages(PageTable):
         self.at_once = at_once
 
     def _taken_over(self, tokens: list[int], adapters: Mix) -> Sequence:
-        """Of a sequence that has dropped pages, its first ones, or all; see the base class."""
+        """See the base class; of a sequence that has dropped pages its first ones, or all."""
         alike = [sequence for sequence in self._finished if sequence.adapters == adapters]
         best = max(alike, key=lambda s: self._reach(s, tokens), default=None)
         if best is None:
@@ -85,7 +85,7 @@ class SlidingPages(PageTable):
             sequence.dropped.clear()
 
     def drop(self, sequence: Sequence, count: int) -> None:
-        """Drop so many pages behind the first ones, and their tokens."""
+        """Drop ``count`` pages after those that stay, and their tokens."""
         start, end = self.kept * PAGE, (self.kept + count) * PAGE
         sequence.dropped += sequence.tokens[start:end]
         del sequence.tokens[start:end]
@@ -142,7 +142,7 @@ class SlidingCache(KVCache):
         await super().prepare()
 
     def at_once(self, length: int, end: int) -> int:
-        """As many as there are positions for."""
+        """See the base class; here as many tokens as there are positions for."""
         return min(end, self.positions) - length
 
     async def make_room(self, sequence: Sequence, slot: int = 0) -> int:
@@ -205,7 +205,7 @@ class SlidingCache(KVCache):
 
 
 def turn(rotation: Rotation, positions: int) -> bytes:
-    """float32 (cos, sin) of each pair's angle over so many positions."""
+    """float32 (cos, sin) of the angle that each pair turns by over ``positions``."""
     angles = [positions * frequency for frequency in rotation.frequencies]
     pairs = ((math.cos(angle), math.sin(angle)) for angle in angles)
     return array("f", [part for pair in pairs for part in pair]).tobytes()

@@ -118,12 +118,12 @@ class Logprobs:
         self.device.write(self._logits, 0, logits)
 
     def read(self, first: int, count: int) -> Awaitable[bytes]:
-        """Those of the tokens drawn as number ``first`` and after it, of every slot."""
+        """Read those of each slot's tokens number ``first`` to ``first + count - 1``."""
         row = self._record * self._slots
         return self.device.read(self.kept, row * (first % self._ring), row * count)
 
     def of_slot(self, data: bytes, slot: int, tokens: Sequence[int]) -> list[TokenLogprob]:
-        """Those of a slot's tokens, from what ``read`` gave."""
+        """The log-probabilities of a slot's tokens, from what ``read`` gave."""
         words, numbers = array("I", data), array("f", data)
         size = self._record // 4
         found = []

@@ -78,7 +78,7 @@ class Sampler:
         scratch: Sequence[Buffer],
         logits: Buffer | None = None,
     ) -> Drawing:
-        """Buffers to draw from so many rows.
+        """Buffers to draw from ``rows`` rows of logits.
 
         Args:
             scratch: two buffers that are free while tokens are drawn: used where they are enough;

@@ -46,16 +46,16 @@ class SamplingSettings:
         top_p: keep the most likely tokens until their probabilities sum to at least this, 0..1;
             at least one token stays. 1 keeps all.
         min_p: drop tokens less likely than this share of the most likely one, 0..1; 0 drops none.
-        typical_p: of what those leave, keep the tokens whose surprise is nearest to the entropy,
-            until their probabilities sum to at least this (locally typical sampling, Meister et
-            al. 2022); 1 keeps all.
-        xtc_probability, xtc_threshold: with this probability, drop all tokens that have at least
-            the threshold, but for the least likely of them ("exclude top choices", as llama.cpp and
-            text-generation-webui have it), of what the others leave; 0 drops none.
-        mirostat: its version, 1 or 2, where it is on.
+        typical_p: of the tokens that these leave, keep those whose surprise is nearest to the
+            entropy, until their probabilities sum to at least this (locally typical sampling,
+            Meister et al. 2022); 1 keeps all.
+        xtc_probability, xtc_threshold: with this probability, of the tokens that are left drop all
+            that are at least as likely as the threshold, but for the least likely of them
+            ("exclude top choices", as llama.cpp and text-generation-webui have it); 0 drops none.
+        mirostat: its version, 1 or 2; see ``mirostat_tau``.
         mirostat_tau: the surprise, in bits a token, that mirostat steers to (Basu et al. 2021);
-            0 is off. Where it is on, the cuts above are not made.
-        mirostat_eta: how quickly it does.
+            0 is off. Where it is on, none of the cuts above is made.
+        mirostat_eta: mirostat's learning rate.
         seed: starts the random numbers, so that the same request gives the same tokens on the
             same device; None draws a new one. A signed 64-bit integer.
         repetition_penalty: 0.001..1000; logits of tokens in the prompt or in the text so far are
@@ -64,10 +64,10 @@ class SamplingSettings:
         frequency_penalty: -2..2; taken from a token's logit for each time it was generated.
         presence_penalty: -2..2; taken from a token's logit once it was generated.
         logit_bias: token id -> number added to its logit, -100..100.
-        min_tokens: tokens that end a text are not drawn before so many others.
-        no_repeat_ngram_size: a token is not drawn where it would end so many tokens that are in the
-            prompt or in the text so far already; 0 is off.
-        dry: a penalty on going on with what repeats; None is off.
+        min_tokens: tokens that end a text are not drawn before this many others.
+        no_repeat_ngram_size: a token is not drawn where it would complete an n-gram of this size
+            that the prompt or the text so far already has; 0 is off.
+        dry: a penalty on continuing a repetition; None is off.
         logits_processors: Python functions that see the logits first, in order. They cost one
             wait for the GPU a token, and so do ``no_repeat_ngram_size`` and ``dry``.
     """
@@ -94,7 +94,7 @@ class SamplingSettings:
 
     @property
     def memoryless(self) -> bool:
-        """Whether the logits alone decide about a draw, whatever was drawn before."""
+        """Whether a draw depends on the logits alone, not on the tokens before it."""
         penalties = self.frequency_penalty, self.presence_penalty, self.has_rules
         counted = self.min_tokens, self.mirostat_tau, self.logits_processors
         return self.repetition_penalty == 1 and not any((*penalties, *counted))
@@ -106,7 +106,7 @@ class SamplingSettings:
 
     @property
     def cuts(self) -> bool:
-        """Whether unlikely tokens, of those that may be drawn, are cut off."""
+        """Whether tokens are cut before a draw, so that not all have a chance."""
         headed = self.top_k > 0 or self.top_p < 1 or self.min_p > 0
         return not self.greedy and (headed or self.shaped)
 

@@ -61,7 +61,7 @@ async def keep_choices(device: Device, choices: Choices) -> None:
 
 
 def choices_in(value: Any) -> Choices:
-    """Those of a JSON value, as far as it is what ``keep_choices`` writes."""
+    """The choices in a JSON value; none where it is not what ``keep_choices`` writes."""
     if not isinstance(value, dict):
         return {}
     # The hash last: it reads a hundred files.
@@ -97,6 +97,6 @@ def file_name(device: Device) -> str:
 
 @cache
 def kernels_hash() -> str:
-    """Of the text of every kernel: other kernels, other times."""
+    """A hash of the text of every kernel: other kernels take other times."""
     texts = sorted((path.name, path.read_bytes()) for path in kernels_folder().rglob("*.wgsl"))
     return sha256(b"\0".join(name.encode() + b"\0" + text for name, text in texts)).hexdigest()[:16]

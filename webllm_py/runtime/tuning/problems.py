@@ -66,7 +66,7 @@ def passed(executor: Executor, *, fused: bool) -> Graph:
 
 
 def gemv_problems(linears: Sequence[Linear]) -> dict[str, list[Linear]]:
-    """Those of every layer by the problem's name. Of a matrix in slices, the first that has it."""
+    """The layers of each problem, by its name. Of a matrix in slices, the first that has it."""
     groups: dict[str, list[Linear]] = {}
     for linear in linears:
         group = groups.setdefault(linear.problem, [])

@@ -46,7 +46,7 @@ class Stopwatch:
         return [wall * size / sum(nbytes) for size in nbytes]
 
     async def seconds(self, plans: Sequence[Plan]) -> list[float]:
-        """Of each plan, run in this order."""
+        """Seconds that each plan takes, run in this order."""
         if self.has_clock:
             return await self.device.time_plans(plans)
         return [await self._waited(plan) for plan in plans]

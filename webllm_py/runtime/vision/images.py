@@ -63,7 +63,7 @@ class ImageRows:
 
     @contextmanager
     def holding(self, images: Sequence[PreparedImage]) -> Iterator[None]:
-        """Their rows can be made for as long as this lasts."""
+        """Hold images while this lasts, so that their rows can be made."""
         for image in images:
             self._held.setdefault(image.key, Held(image)).requests += 1
         try:
@@ -108,7 +108,7 @@ class ImageRows:
         self.device.write(self.map, 0, map_words(rows))
 
     async def _room(self, rows: int, needed: dict[int, None]) -> range:
-        """A place for so many rows; images that no request holds make room, then the table
+        """A place for ``rows`` rows; images that no request holds make room, then the table
         grows."""
         while (found := self._gap(rows)) is None:
             idle = [k for k in self._places if k not in needed and k not in self._held]

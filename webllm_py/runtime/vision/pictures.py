@@ -56,7 +56,7 @@ class Pictures:
             self._plans[number, shrunk] = await self.device.record("patches", [cut])
 
     def picture(self, width: int, height: int) -> Buffer:
-        """Room for so many pixels."""
+        """Room for width x height pixels."""
         return self.owner.create(f"picture {next(self._numbers)}", 4 * width * height)
 
     def resize(self, resize: Resize) -> list[Dispatch]:

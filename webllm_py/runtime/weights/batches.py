@@ -56,7 +56,7 @@ class Batches:
         return batch
 
     def waited(self, seconds: float) -> None:
-        """So long did a batch take to come: what is not planned yet comes in smaller or larger."""
+        """Take note how long a batch took to come, and make later ones smaller or larger."""
         if seconds < QUICK:
             self._most = min(2 * self._most, self._limit)
         elif seconds > SLOW:

@@ -98,7 +98,7 @@ def most_staged(device: Device) -> int:
 
 
 def staging_bytes(device: Device, pieces: Sequence[Piece]) -> int:
-    """Of the buffer that pieces go through."""
+    """Bytes of the buffer that pieces go through."""
     largest = max((piece.nbytes for piece in pieces), default=0)
     total = sum(piece.nbytes + 4 for piece in pieces)
     return min(total, max(most_staged(device) + PADDING, largest + 4))

@@ -98,17 +98,17 @@ class ProgressReporter:
         self._report(stage, text)
 
     def retrying(self, error: SourceError, seconds: float) -> None:
-        """A server failed, and is asked again in so many seconds."""
+        """Report that a server failed, and is asked again in ``seconds``."""
         when = f" in {seconds:.0f} s" if seconds >= 1 else ""
         self._report(self._stage, f"Trying again{when}: {error}", problem=str(error))
 
     def again(self) -> None:
-        """The weights come anew."""
+        """Count from the beginning: the weights are fetched again."""
         self.loaded = 0
         self._files = {}
 
     def advance(self, nbytes: int, file: str | None = None) -> None:
-        """So many more bytes of weights are on the GPU, of a file."""
+        """Count ``nbytes`` more of a file's weights that are on the GPU, and report."""
         self.loaded += nbytes
         if file is not None:
             self._file = file

@@ -42,7 +42,7 @@ class Storage:
     group: int | None = None
 
     def sizes(self, rows: int, columns: int) -> dict[str, int]:
-        """Bytes of each buffer for rows of so many columns, padded; rows lie in whole quads."""
+        """Bytes of each buffer for ``rows`` rows of ``columns``, padded to whole quads of rows."""
         rows = -(-rows // 4) * 4
         groups = -(-columns // (self.group or self.block))
         sizes = {
