@@ -125,6 +125,19 @@ def test_two_share_one_download(run: Run) -> None:
     assert sum(received for _, _, received in found) == len(FILE)
 
 
+def test_who_knows_a_file_lets_another_download_it(run: Run) -> None:
+    """Its handle too, which is one's alone."""
+    found = run("""
+        await models_store().delete(url)
+        first, second = stored(None, url), stored(None, url)
+        await first.size()
+        await second.verify()
+        [await whole(first), await whole(second)]
+        """)
+    assert [right for right, _, _ in found] == [True, True]
+    assert [received for _, _, received in found] == [65536, len(FILE) - 65536]
+
+
 def test_what_is_used_is_not_deleted_and_a_damaged_block_comes_again(
     run: Run, server: HostileServer
 ) -> None:

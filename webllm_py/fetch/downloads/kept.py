@@ -308,6 +308,12 @@ class Kept:
             file, self._file = self._file, None
             await file.close()
 
+    async def let_go(self) -> None:
+        """Another process may write from now on, until this one does so again."""
+        if self.away is not None:
+            with suppress(SourceError):
+                await self.away.let_go(whole=self.record.complete)
+
     async def _store(self, index: int, chunk: Chunk) -> None:
         self._note(index, await self.file.write(index, chunk))
 
