@@ -257,13 +257,14 @@ class StoredFile:
         except BaseException as error:
             if isinstance(error, SourceError) and self.kept.failed:
                 self._stop_keeping(error)
-            elif isinstance(error, ChangedFileError):
-                await self.kept.forget()
-            else:
+            elif not isinstance(error, ChangedFileError):
                 self._failure = error
-            self.kept.fail(error)
-            if not right.done():
-                right.set_exception(error)
+            self._fail(right, error)
+
+    def _fail(self, right: asyncio.Future[None], error: BaseException) -> None:
+        self.kept.fail(error)
+        if not right.done():
+            right.set_exception(error)
 
     async def _fetch(self, right: asyncio.Future[None]) -> None:
         """Get what is missing; ``right`` is told once all came and is what it must be."""
@@ -271,10 +272,15 @@ class StoredFile:
             return
         # A header is read of a file before it is known what else the model is made of.
         await self.keeper.make_room(self.kept.missing_bytes())
-        if self._sha256 is None:  # nothing to compare a digest with
-            await self.download.run()
-        else:
-            await self._fetch_digested(self._sha256)
+        try:
+            if self._sha256 is None:  # nothing to compare a digest with
+                await self.download.run()
+            else:
+                await self._fetch_digested(self._sha256)
+        except ChangedFileError as error:
+            self._fail(right, error)  # who reads hears that it changed, not that it is gone
+            await self.kept.forget()
+            raise
         right.set_result(None)
         await self.kept.finish()
 
