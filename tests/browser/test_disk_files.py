@@ -74,8 +74,15 @@ def test_who_finds_a_file_taken_reads_it_and_waits_to_write(run: Run, disk_scrip
         const read = await follower.read(990, 10);
         const second = follower.write(1, bytes.subarray(0, 10));
         const held = [await isHeld(second)];
-        await writer.close();
+        await writer.letGo(false);
         await second;
+        const write = [1, 2].map((start) => writer.write(0, bytes.map((byte) => byte + start)));
+        const gone = writer.letGo(false); // with what began to be written before
+        held.push(await isHeld(gone));
+        await follower.letGo(false);
+        await Promise.all([...write, gone]);
+        await follower.write(0, bytes);
+        await writer.close();
         await follower.flush();
         await follower.close();
         const [left, right] = [open(one, true), open(two, true)];
@@ -93,7 +100,7 @@ def test_who_finds_a_file_taken_reads_it_and_waits_to_write(run: Run, disk_scrip
                 both.map((part) => [...part]), Object.keys(kept)];
     """)
     read, both = [i % 256 for i in range(990, 1000)], [999 % 256, 0, 1]
-    assert found == [{}, [True, ["0"]], read, [True, True], [both, both], ["1"]]
+    assert found == [{}, [True, ["0"]], read, [True] * 3, [both, both], ["1"]]
 
 
 def test_what_was_cut_or_has_no_bytes_is_no_block(run: Run, disk_script: str) -> None:

@@ -24,13 +24,12 @@ from urllib3.exceptions import HTTPError
 
 sys.path[:0] = [str(ROOT / "tests" / name) for name in ("engine", "gpu", "unit/fetch")]
 
-from hostile_server import Handler, HostileServer  # noqa: E402 - they lie beside other tests
+from hostile_server import StallingServer  # noqa: E402 - they lie beside other tests
 from made_models import SMALL, weights_of  # noqa: E402
 from model_files import write_gguf  # noqa: E402
 from range_server import running  # noqa: E402
 
 BLOCK = 1 << 16
-PIECE = 1 << 14
 PRELUDE = f"""
     import asyncio, json, logging
     import webllm_py
@@ -61,28 +60,10 @@ for fields in REQUESTS.values():
     fields["prompt_lookup"] = False
 
 
-class StallingHandler(Handler):
-    """Sends so many bytes; the next ones wait."""
-
-    def serve_None(self, path: str, file: bytes) -> None:  # noqa: N802 - the base class's name
-        server: Any = self.server
-        start, end = self.part(file)
-        status, headers = self.head(path, file, start, end)
-        self.answer(status, headers | {"Content-Length": end - start}, b"")
-        for at in range(start, end, PIECE):
-            if server.sent >= server.most:
-                server.released.wait(60)
-            part = file[at : min(at + PIECE, end)]
-            self.wfile.write(part)
-            self.wfile.flush()
-            server.sent += len(part)
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Any]:
+def server(tmp_path: Path) -> Iterator[StallingServer]:
     path = write_gguf(tmp_path / "small.gguf", SMALL, weights_of(SMALL))
-    server: Any = HostileServer({"small.gguf": path.read_bytes()})
-    server.RequestHandlerClass, server.most, server.sent = StallingHandler, 8 * BLOCK, 0
+    server = StallingServer({"small.gguf": path.read_bytes()}, 8 * BLOCK)
     with running(server, server.released):
         yield server
 
@@ -125,7 +106,7 @@ def kill(profile: Path) -> None:
 def test_killed_twice(
     request: pytest.FixtureRequest,
     pyodide_site: TestSite,
-    server: Any,
+    server: StallingServer,
     tmp_path: Path,
     long: bool,
 ) -> None:

@@ -9,18 +9,14 @@ from pathlib import Path
 import pytest
 from page import Page, wait_until
 from served import TestSite
+from tabs import Tabs
 
 from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES
 
 SERVE = """
-  window.told = null;
-  (async () => {
-    const { createEngine } = await import("/pyodide/webllm_py.js");
-    window.engine = await createEngine({ model: arguments[0] });
-    await engine.serve("/service.js");
-    window.told = "serves";
-  })().catch((error) => (window.told = `${error.name}: ${error.message}`));
+  const done = arguments[arguments.length - 1];
+  engine.serve("/service.js").then(() => done("serves"), (error) => done(String(error)));
 """
 MODEL = """
   const done = arguments[arguments.length - 1];
@@ -43,40 +39,6 @@ STREAM = """
 """
 
 
-class Tabs:
-    """Tabs of one browser, by name."""
-
-    def __init__(self, page: Page, url: str) -> None:
-        self.page, self.driver, self.url = page, page.driver, url
-        self.first = self.driver.current_window_handle
-        self.handles: dict[str, str] = {}
-
-    def open(self, name: str) -> None:
-        """A new one, which has the focus."""
-        self.driver.switch_to.new_window("tab")
-        self.handles[name] = self.driver.current_window_handle
-        self.driver.get(self.url)
-
-    def to(self, name: str) -> None:
-        """Bring one to the front."""
-        self.driver.switch_to.window(self.handles[name])
-        self.page.cdp("Page.bringToFront")
-
-    def close(self, name: str) -> None:
-        self.driver.switch_to.window(self.handles.pop(name))
-        self.driver.close()
-
-    def serve(self, name: str, model: str | None) -> None:
-        self.open(name)
-        self.page.js(SERVE, model)
-        wait_until(lambda: self.page.js("return window.told"), 150, f"{name} serves")
-        assert self.page.js("return window.told") == "serves"
-
-    def answers(self) -> str:
-        """Whose model answers the tab in front."""
-        return str(self.driver.execute_async_script(MODEL))
-
-
 @pytest.fixture
 def tabs(page: Page, site: TestSite, tmp_path: Path) -> Iterator[Tabs]:
     """One whose model is named "one", one with "two", and one that asks."""
@@ -87,14 +49,22 @@ def tabs(page: Page, site: TestSite, tmp_path: Path) -> Iterator[Tabs]:
     site.folders["/two/"] = tmp_path
     site.overlay["/blank.html"] = b"<!doctype html><link rel=icon href=icon.svg>"
     made = Tabs(page, f"{site.url}blank.html")
-    for name in ("one", "two"):
-        made.serve(name, f"{site.url}two/{name}.gguf")
+    made.start("one", "two")
+    for name in made.handles:
+        made.load(name, f"{site.url}two/{name}.gguf")
+    for name in made.handles:
+        made.to(name)
+        made.wait_for("loaded")
+        assert made.driver.execute_async_script(SERVE) == "serves"
     made.open("asks")
     yield made
-    for name in list(made.handles):
-        made.close(name)
-    page.driver.switch_to.window(made.first)
+    made.close_all()
     page.complaints()  # the browser tells of every status that is an error
+
+
+def answers(tabs: Tabs) -> str:
+    """Whose model answers the tab in front."""
+    return str(tabs.driver.execute_async_script(MODEL))
 
 
 def streamed_by(tabs: Tabs) -> str:
@@ -103,12 +73,12 @@ def streamed_by(tabs: Tabs) -> str:
 
 
 def test_one_of_them_answers_and_the_other_takes_over(tabs: Tabs) -> None:
-    assert tabs.answers() == "two"  # the newest
+    assert answers(tabs) == "two"  # the newest
     tabs.to("one")
-    assert tabs.answers() == "one"  # itself
+    assert answers(tabs) == "one"  # itself
     stream = streamed_by(tabs)
     tabs.to("asks")
-    assert tabs.answers() == "two"
+    assert answers(tabs) == "two"
     status = "return fetch(`/v1/streams/${arguments[0]}`).then(({ status }) => status)"
     assert tabs.page.js(status, stream) == 200  # of whom it is
     assert tabs.page.js(status, "unknown") == 404
@@ -118,7 +88,7 @@ def test_one_of_them_answers_and_the_other_takes_over(tabs: Tabs) -> None:
     tabs.to("asks")
     reply = wait_until(lambda: tabs.page.js("return window.reply"), 100, "the other tab's answer")
     assert reply["model"] == "one"
-    assert tabs.answers() == "one"
+    assert answers(tabs) == "one"
     tabs.close("one")
     tabs.to("asks")
     assert "no_engine" in tabs.page.js("return fetch('/v1/models').then((reply) => reply.text())")

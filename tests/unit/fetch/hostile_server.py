@@ -12,13 +12,14 @@ from typing import Any
 
 from range_server import RangeServer, running
 
+PIECE = 1 << 14  # that a stalling server sends at once
 FAULTS = ("cut", "stall", "length", "ignore", "busy", "unavailable", "refuse", "none")
 
 
 class HostileServer(ThreadingHTTPServer):
     """Serves ``files`` by path. Every reply to come has the fault that ``fault(number)`` names.
 
-    ``requests`` lists (path, Range header); ``sent`` counts bytes of bodies.
+    ``requests`` lists (path, Range header).
     """
 
     daemon_threads = True
@@ -57,6 +58,15 @@ def hostile_server(files: dict[str, bytes]) -> Iterator[HostileServer]:
     server = HostileServer(files)
     with running(server, server.released):
         yield server
+
+
+class StallingServer(HostileServer):
+    """Sends ``most`` bytes, which ``sent`` counts; the next ones wait until ``released``."""
+
+    def __init__(self, files: dict[str, bytes], most: int) -> None:
+        super().__init__(files)
+        self.RequestHandlerClass = StallingHandler
+        self.most, self.sent = most, 0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -175,3 +185,19 @@ class Handler(BaseHTTPRequestHandler):
         self.serve_None(path, other)
 
     serve_none = serve_None
+
+
+class StallingHandler(Handler):
+    server: StallingServer
+
+    def serve_None(self, path: str, file: bytes) -> None:  # noqa: N802
+        start, end = self.part(file)
+        status, headers = self.head(path, file, start, end)
+        self.answer(status, headers | {"Content-Length": end - start}, b"")
+        for at in range(start, end, PIECE):
+            if self.server.sent >= self.server.most:
+                self.server.released.wait(60)
+            part = file[at : min(at + PIECE, end)]
+            self.wfile.write(part)
+            self.wfile.flush()
+            self.server.sent += len(part)

@@ -93,6 +93,13 @@ class AwayFile(KeptFile, Protocol):
             The block that came with another digest, at which it stopped, if any did.
         """
 
+    async def let_go(self, *, whole: bool) -> None:
+        """Others may write it, until something is written here again.
+
+        Args:
+            whole: all of it is there, and it is only read from now on, as far as is known.
+        """
+
     async def sha256_of(self, pieces: AsyncIterable[tuple[int, int]]) -> str:
         """The SHA-256 of pieces, one after the other: offsets and lengths."""
 

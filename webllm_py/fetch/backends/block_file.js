@@ -3,8 +3,8 @@
 //
 // The blocks lie one behind the other in one file, and of each that is whole its SHA-256 in another, 32
 // zeros for others: first the bytes are written, then the digest. Both are written through sync access
-// handles that are opened once. A handle is its opener's alone: who finds it taken reads by snapshots of
-// the file, and who has to write waits for it.
+// handles, which are opened once and let go when another may write. A handle is its opener's alone: who
+// finds it taken reads by snapshots of the file, and who has to write waits for it.
 (({ untilFree, undisturbed }) => {
   const DIGEST = 32; // bytes
 
@@ -51,32 +51,30 @@
       });
     }
 
-    // A handle to read with, or null where somebody else has it.
-    async reader() {
-      if (this.shared) {
-        await this.once(async () => {
-          if (!this.shared || this.closed) return;
-          const file = await this.file(false);
-          this.shared = false;
-          try {
-            this.handle ??= await file.createSyncAccessHandle({ mode: "read-only" });
-          } catch (error) {
-            if (error.name !== "NoModificationAllowedError") throw error;
-          }
-        });
-      }
-      return this.handle;
+    // Its handle is there to read with, unless somebody else has it.
+    async openToRead() {
+      if (!this.shared) return;
+      await this.once(async () => {
+        if (!this.shared || this.closed) return;
+        const file = await this.file(false);
+        this.shared = false;
+        try {
+          this.handle ??= await file.createSyncAccessHandle({ mode: "read-only" });
+        } catch (error) {
+          if (error.name !== "NoModificationAllowedError") throw error;
+        }
+      });
     }
 
     async size() {
-      const handle = await this.reader();
-      return handle ? handle.getSize() : (await (await this.file(false)).getFile()).size;
+      await this.openToRead();
+      return this.handle?.getSize() ?? (await (await this.file(false)).getFile()).size;
     }
 
     // Read from `at` on into `bytes`; how many there were.
     async read(bytes, at) {
-      const handle = await this.reader();
-      if (handle) return handle.read(bytes, { at });
+      await this.openToRead();
+      if (this.handle) return this.handle.read(bytes, { at });
       return undisturbed(async () => {
         const file = await (await this.file(false)).getFile();
         const found = await file.slice(at, at + bytes.length).arrayBuffer();
@@ -96,6 +94,17 @@
       if (this.writes) this.handle.flush();
     }
 
+    // Others may write until it is written to again; `whole`: nobody will.
+    letGo(whole) {
+      return this.once(async () => {
+        if (!this.writes) return;
+        this.handle.close();
+        this.handle = null;
+        this.writes = false;
+        this.shared = whole;
+      });
+    }
+
     async close() {
       this.closed = true;
       await this.opening;
@@ -112,6 +121,7 @@
       this.digests = new Part(digests, complete);
       this.size = size;
       this.blockBytes = blockBytes;
+      this.writing = Promise.resolve(); // until all that began to be written is
     }
 
     // Where a block begins, and its length.
@@ -148,7 +158,17 @@
 
     // Write a block; its SHA-256. A block that should have another one, if that is known, is not
     // written: undefined then.
-    async write(index, bytes, expected) {
+    write(index, bytes, expected) {
+      const before = this.writing;
+      const writing = this.put(index, bytes, expected);
+      this.writing = writing.then(
+        () => before,
+        () => before,
+      );
+      return writing;
+    }
+
+    async put(index, bytes, expected) {
       const digest = await sha256(bytes);
       if (expected !== undefined && hex(digest) !== expected) return undefined;
       try {
@@ -174,6 +194,12 @@
     flush() {
       this.data.flush();
       this.digests.flush();
+    }
+
+    async letGo(whole) {
+      await this.writing;
+      await this.data.letGo(whole);
+      await this.digests.letGo(whole);
     }
 
     async close() {

@@ -88,6 +88,7 @@
     async flush(id) {
       files.get(id).flush();
     },
+    letGo: (id, whole) => files.get(id).letGo(whole),
     async closeFile(id) {
       await files.get(id).close();
       files.delete(id);

@@ -110,6 +110,7 @@
     digest = (index) => call("digestBlock", [this.id, index]);
     drop = (index) => call("drop", [this.id, index]);
     flush = () => call("flush", [this.id]);
+    letGo = (whole) => call("letGo", [this.id, whole]);
 
     async read(offset, length) {
       spare = Math.max(0, spare - 1);

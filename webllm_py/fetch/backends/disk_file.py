@@ -51,6 +51,10 @@ class DiskFile:
         """See ``KeptFile``."""
         await self._call("flush")
 
+    async def let_go(self, *, whole: bool) -> None:
+        """See ``AwayFile``."""
+        await self._call("letGo", whole)
+
     async def close(self) -> None:
         """See ``KeptFile``."""
         if not self._closed:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from webllm_py.errors import SourceError
+from webllm_py.errors import ChangedFileError, SourceError
 from webllm_py.fetch.backends.backend import AwayFile, Backend, KeptFile, block_range
 from webllm_py.fetch.backends.records import FileRecord
 from webllm_py.fetch.downloads.block_digests import BlockDigests
@@ -260,6 +260,20 @@ class Kept:
         """Whether a block came."""
         return index in self.blocks or index in self._behind.held
 
+    async def read_stored(self, offset: int, length: int) -> Chunk:
+        """Bytes of blocks that are in the store.
+
+        Raises:
+            SourceError: they cannot be read; a ChangedFileError where they were deleted because the
+                server has another file now.
+        """
+        try:
+            return await self.file.read(offset, length)
+        except SourceError as error:
+            if isinstance(self._error, ChangedFileError):
+                raise self._error from error
+            raise
+
     async def wait_for(self, index: int) -> None:
         """Wait until a block is there.
 
@@ -307,6 +321,12 @@ class Kept:
         if self._file is not None:
             file, self._file = self._file, None
             await file.close()
+
+    async def let_go(self) -> None:
+        """Another process may write from now on, until this one does so again."""
+        if self.away is not None:
+            with suppress(SourceError):
+                await self.away.let_go(whole=self.record.complete)
 
     async def _store(self, index: int, chunk: Chunk) -> None:
         self._note(index, await self.file.write(index, chunk))

@@ -46,11 +46,11 @@ class KeptReader:
             start = index * kept.block_bytes
             first, last = max(offset, start), min(offset + length, start + len(chunk))
             if stored < first:
-                parts.append(await kept.file.read(stored, first - stored))
+                parts.append(await kept.read_stored(stored, first - stored))
             parts.append(part_of(chunk, first - start, last - start))
             stored = last
         if stored < offset + length or not parts:
-            parts.append(await kept.file.read(stored, offset + length - stored))
+            parts.append(await kept.read_stored(stored, offset + length - stored))
         return join_chunks(parts)
 
     async def runs(self, most: int) -> AsyncIterator[tuple[int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -74,6 +75,8 @@ class StoredFile:
         self._digest_so_far: StreamDigest | None = None
         self._unkept: UnkeptFile | None = None
         self._coming: dict[tuple[int, int], asyncio.Future[Chunk]] = {}
+        self._lead: Held | None = None  # that is not handed over yet
+        self._handing: set[asyncio.Future[None]] = set()
 
     async def size(self) -> int | None:
         """Length in bytes; None if the server does not tell."""
@@ -164,9 +167,13 @@ class StoredFile:
             raise CorruptCheckpointError(
                 f"{self.name} came damaged: its {algorithm.upper()} is not {digest}. Load it again."
             )
-        async with self._opening:
+
+        async def work() -> None:
             await repair(self.kept, self.download, algorithm, digest, name=self.name)
             await self.kept.finish()
+
+        async with self._opening:
+            await self._leading(work, lambda: False)
 
     async def pause(self) -> None:
         """Nothing to let go of: a download goes on while nobody reads."""
@@ -181,7 +188,7 @@ class StoredFile:
             if self._right is not None and not self._right.done():
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await asyncio.gather(*self._coming.values(), return_exceptions=True)
+        await asyncio.gather(*self._coming.values(), *self._handing, return_exceptions=True)
         self.kept.fail(SourceError(f"{self.name} was closed"))
         await self.kept.digests.close()
         await self.download.close()
@@ -250,13 +257,14 @@ class StoredFile:
         except BaseException as error:
             if isinstance(error, SourceError) and self.kept.failed:
                 self._stop_keeping(error)
-            elif isinstance(error, ChangedFileError):
-                await self.kept.forget()
-            else:
+            elif not isinstance(error, ChangedFileError):
                 self._failure = error
-            self.kept.fail(error)
-            if not right.done():
-                right.set_exception(error)
+            self._fail(right, error)
+
+    def _fail(self, right: asyncio.Future[None], error: BaseException) -> None:
+        self.kept.fail(error)
+        if not right.done():
+            right.set_exception(error)
 
     async def _fetch(self, right: asyncio.Future[None]) -> None:
         """Get what is missing; ``right`` is told once all came and is what it must be."""
@@ -264,10 +272,15 @@ class StoredFile:
             return
         # A header is read of a file before it is known what else the model is made of.
         await self.keeper.make_room(self.kept.missing_bytes())
-        if self._sha256 is None:  # nothing to compare a digest with
-            await self.download.run()
-        else:
-            await self._fetch_digested(self._sha256)
+        try:
+            if self._sha256 is None:  # nothing to compare a digest with
+                await self.download.run()
+            else:
+                await self._fetch_digested(self._sha256)
+        except ChangedFileError as error:
+            self._fail(right, error)  # who reads hears that it changed, not that it is gone
+            await self.kept.forget()
+            raise
         right.set_result(None)
         await self.kept.finish()
 
@@ -300,25 +313,34 @@ class StoredFile:
     async def _leading(self, work: Callable[[], Awaitable[None]], done: Callable[[], bool]) -> None:
         """Do ``work`` when no other process does, unless it is done by then."""
         kept = self.kept
-        while True:
-            held = await kept.backend.lock(f"{kept.model}/{kept.record.name}")
-            if held is not None:
-                break
-            await asyncio.sleep(FOLLOW_SECONDS)
+        lead, self._lead = self._lead, None
+        while lead is None:
+            lead = await kept.backend.lock(f"{kept.model}/{kept.record.name}")
+            if lead is None:
+                await asyncio.sleep(FOLLOW_SECONDS)
+                await kept.look()
+                if done():
+                    return
+        try:
             await kept.look()
             if done():
                 return
-        await self._lead(held, work, done)
-
-    async def _lead(
-        self, held: Held, work: Callable[[], Awaitable[None]], done: Callable[[], bool]
-    ) -> None:
-        try:
-            await self.kept.look()
-            if done():
-                return
-            if self.kept.blocks and not self.download.received:
-                await self.kept.check_blocks()  # what an earlier process left
+            if kept.blocks and not self.download.received:
+                await kept.check_blocks()  # what an earlier process left
             await work()
         finally:
-            await held.release()
+            self._lead = lead
+            handing = asyncio.ensure_future(self._hand_over())
+            self._handing.add(handing)
+            handing.add_done_callback(self._handing.discard)
+
+    async def _hand_over(self) -> None:
+        """Let another process lead, once it finds what came; nobody here waits for that."""
+        with suppress(SourceError):
+            await self.kept.settle()
+        lead, self._lead = self._lead, None
+        if lead is not None:  # else there is more to do here
+            try:
+                await self.kept.let_go()
+            finally:
+                await lead.release()

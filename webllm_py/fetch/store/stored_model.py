@@ -158,8 +158,8 @@ class StoredFolder(HttpFolder):
         return manifest.digests.get(filename, ()) if manifest else ()
 
     async def _ask(self) -> Manifest | None:
-        """The manifest, if there is one. Twice, if it cannot be read: it may have come damaged."""
-        for _ in range(2):
+        """The manifest, if there is one. Again, if it cannot be read: it may have come damaged."""
+        for _ in range(self.model.options.tries):
             text = await self._manifest_text()
             with suppress(SourceError):
                 return Manifest.parse(self.name, text) if text is not None else None

@@ -243,6 +243,35 @@ async def test_a_file_that_changes_is_begun_anew(store: ModelsStore, server: Hos
     assert await whole(stored(store, server)) == other
 
 
+async def test_who_reads_while_it_changes_is_told_so(
+    store: ModelsStore, server: HostileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not that what was kept of it is gone."""
+    first = stored(store, server)
+    await first.size()
+    await first.close()
+    server.etags = {"f": '"2"'}
+    file = stored(store, server)
+    await file.size()
+
+    gone, forget = asyncio.Event(), file.kept.forget
+
+    async def forgotten() -> None:
+        await forget()
+        gone.set()
+
+    async def late(offset: int, length: int) -> bytes:
+        await gone.wait()
+        raise SourceError("f was closed")
+
+    monkeypatch.setattr(file.kept, "forget", forgotten)
+    monkeypatch.setattr(file.kept.file, "read", late)
+    with pytest.raises(ChangedFileError, match="another ETag"):
+        await file.read(0, 10)
+    await file.close()
+    assert await store.size() == 0
+
+
 async def test_refresh_asks_whether_it_changed(store: ModelsStore, server: HostileServer) -> None:
     assert await whole(stored(store, server)) == FILE
     server.requests.clear()

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hostile_runs import BLOCK, FILE, KINDS, OTHER, PATH, RATE, TWICE, Tally, prepare
 from hostile_server import HostileServer, hostile_server
 
 from webllm_py.errors import ChangedFileError, SourceError, WebLLMError
 from webllm_py.fetch.backends.backend import MemoryBackend
-from webllm_py.fetch.backends.records import FileRecord, ModelRecord
 from webllm_py.fetch.downloads.stored import StoredFile
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_url
-from webllm_py.fetch.store.manifest import Manifest
 from webllm_py.fetch.store.models_store import ModelsStore
 from webllm_py.fetch.store.stored_model import StoredFolder, StoredModel
 
-FILE = random.Random(5).randbytes(1_500_000)
-OTHER = random.Random(6).randbytes(1_500_000)
-BLOCK = 1 << 13
 OPTIONS = FetchOptions(timeout=0.25, backoff=0.002, tries=12)
-KINDS = ("cut", "stall", "length", "ignore", "busy", "unavailable", "refuse", "flip", "change")
-RATE = {"stall": 0.1, "flip": 0.06, "change": 0.05}  # of replies, else a third
-TWICE = 0.02
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +32,6 @@ def server() -> Iterator[HostileServer]:
 @pytest.fixture(autouse=True)
 def local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-def manifest(data: bytes) -> bytes:
-    """What an exported model says of the file."""
-    blocks = [data[i : i + BLOCK] for i in range(0, len(data), BLOCK)]
-    record = FileRecord(
-        "f.bin", "", len(data), sha256=hashlib.sha256(data).hexdigest(), block_bytes=BLOCK
-    )
-    digests = {"f.bin": [hashlib.sha256(block).digest() for block in blocks]}
-    return Manifest(ModelRecord("m"), [record], digests).to_json()
 
 
 def opened(server: HostileServer, store: ModelsStore) -> StoredFile:
@@ -77,32 +59,23 @@ async def read(file: StoredFile) -> tuple[bytes | WebLLMError, int]:
 async def test_whole_and_right_or_a_named_error(
     server: HostileServer, kind: str, long: bool, record_property: pytest.RecordProperty
 ) -> None:
-    received = whole = 0
-    reasons: set[str] = set()
+    tally = Tally(kind)
     for seed in range(50 if long else 2):
-        server.files = {"m/f.bin": FILE}
-        if kind != "change":  # that would be refused with the manifest of the older file
-            server.files["m/webllm_py.json"] = manifest(FILE)
-        server.other, server.etags = {"m/f.bin": OTHER}, {"m/f.bin": '"1"'}
-        server.random, server.flips = random.Random(seed), 0
-        server.faults, server.rate = (kind,), RATE.get(kind, 1 / 3)
+        prepare(server, kind, seed)
         store = ModelsStore(MemoryBackend())
         found, count = await read(opened(server, store))
         if kind == "change" and isinstance(found, ChangedFileError):
-            reasons.add("changed")
+            tally.errors.add("changed")
             server.rate = 0
             found, count = await read(opened(server, store))
         if isinstance(found, WebLLMError):
-            reasons.add(str(found).split(": ", 1)[1][:50])
-            continue
-        assert found in ((FILE, OTHER) if kind == "change" else (FILE,)), f"seed {seed}"
-        whole, received = whole + 1, received + count
-    twice = received / max(1, whole * len(FILE)) - 1
-    found_out = {"kind": kind, "whole": whole, "twice": twice, "errors": sorted(reasons)}
-    record_property("runs", json.dumps(found_out))
-    print(f"\n{found_out}")
-    assert whole >= (40 if long else 1)
-    assert twice < TWICE
+            tally.wrong(str(found))
+        else:
+            tally.right(hashlib.sha256(found).hexdigest(), count)
+    record_property("runs", str(tally))
+    print(f"\n{tally}")
+    assert tally.whole >= (40 if long else 1)
+    assert tally.twice < TWICE
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "flip"])
@@ -150,7 +123,7 @@ async def test_each_retry_is_told_of(server: HostileServer) -> None:
 
 
 async def test_a_block_that_is_always_wrong_is_named(server: HostileServer, tmp_path: Path) -> None:
-    server.files = {"m/f.bin": OTHER, "m/webllm_py.json": manifest(FILE)}
-    server.rate = 0
+    prepare(server, "none", 0)
+    server.files[PATH], server.rate = OTHER, 0
     found, _ = await read(opened(server, ModelsStore(MemoryBackend())))
     assert "is damaged on its server: bytes 0 to 8192" in str(found)
