@@ -1,7 +1,8 @@
 """What the browser tests share: the served site, Chromium, and Python inside Pyodide.
 
 Browser start-up dominates, so one Chromium serves all tests of the page, and pytest-pyodide's own
-serves all tests that run Python, each module of them on a new page.
+serves all tests that run Python. So do its pages: a module of tests gets a new one where it says
+NEW_PAGE, or where the module before it left none.
 """
 
 from __future__ import annotations
@@ -160,28 +161,31 @@ def renew_tab(driver: Chrome) -> None:
     driver.switch_to.window(new)
 
 
-@pytest.fixture(scope="module")
-def pyodide(pyodide_chromium: SeleniumChromeRunner) -> SeleniumChromeRunner:
-    """A new page, whose Python has nothing of the module before."""
-    page = pyodide_chromium
+def open_page(page: SeleniumChromeRunner) -> None:
+    """A new page, whose Python has our wheel installed as a notebook's user installs it."""
     renew_tab(page.driver)
     page.prepare_driver()
     page.javascript_setup()
     page.load_pyodide()
     page.initialize_pyodide()
     page.load_package("micropip")  # JupyterLite's kernel has it from the start
-    return page
+    wheel = json.loads((DIST / "site.json").read_text(encoding="utf-8"))["own_wheel"]
+    page.run_async(f"""
+        import micropip
+        await micropip.install("{page.base_url}/{wheel}")
+        """)
 
 
 @pytest.fixture(scope="module")
-def python(pyodide: SeleniumChromeRunner) -> SeleniumChromeRunner:
-    """The same, with our wheel installed as a notebook's user installs it."""
-    wheel = json.loads((DIST / "site.json").read_text(encoding="utf-8"))["own_wheel"]
-    pyodide.run_async(f"""
-        import micropip
-        await micropip.install("{pyodide.base_url}/{wheel}")
-        """)
-    return pyodide
+def python(
+    request: pytest.FixtureRequest, pyodide_chromium: SeleniumChromeRunner
+) -> SeleniumChromeRunner:
+    """A page with Python and our wheel."""
+    page = pyodide_chromium
+    new = getattr(request.module, "NEW_PAGE", False)
+    if new or not page.driver.execute_script("return Boolean(globalThis.pyodide)"):
+        open_page(page)
+    return page
 
 
 @pytest.fixture(scope="module")

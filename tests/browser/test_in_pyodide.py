@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,17 @@ from made_vision import (  # noqa: E402
 from model_files import write_gguf  # noqa: E402
 from reference import forward  # noqa: E402
 
+NEW_PAGE = True  # nothing was imported in it
 SMALLEST = EMBEDDERS["bert-3x32"]
 VECTORS = ROOT / "tests" / "unit" / "tokenizer" / "vectors.py"
+
+
+@pytest.fixture(scope="module")
+def device(python: Any) -> Iterator[None]:
+    """``shared_device``, which some of the tests share: a kernel of several is compiled once."""
+    python.run_async("from webllm_py.gpu import open_device; shared_device = await open_device()")
+    yield
+    python.run("shared_device.close()")
 
 
 def test_micropip_installs_the_wheel_and_what_it_needs(python: Any) -> None:
@@ -111,6 +121,7 @@ def test_tokenizer_vectors(python: Any, shared: Path) -> None:
     assert {name: texts for name, texts in wrong.items() if texts} == {}
 
 
+@pytest.mark.usefixtures("device")
 def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None:
     """And then what a schema says, whatever it would rather write; and how likely a text is."""
     story = (shared / "checkpoints/stories260K/greedy_200.txt").read_text().rstrip("\n")
@@ -122,7 +133,7 @@ def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None
 
         answer = await js.fetch("/shared/checkpoints/stories260K/stories260K.gguf")
         file = js.File.new(to_js([await answer.arrayBuffer()]), "stories260K.gguf")
-        async with await webllm_py.load(file) as engine:
+        async with await webllm_py.load(file, device=shared_device) as engine:
             reply = await engine.completions.create(prompt="", max_tokens=200, temperature=0)
             array = await engine.completions.create(
                 prompt="",
@@ -154,6 +165,7 @@ def test_a_picked_file_writes_the_known_story(python: Any, shared: Path) -> None
     assert len(found) == 5 and found == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.usefixtures("device")
 def test_without_await_where_python_can_be_suspended(python: Any, shared: Path) -> None:
     """Entered by runPython, it cannot be."""
     story = (shared / "checkpoints/stories260K/greedy_200.txt").read_text().rstrip("\n")
@@ -165,7 +177,7 @@ def test_without_await_where_python_can_be_suspended(python: Any, shared: Path) 
         answer = await js.fetch("/shared/checkpoints/stories260K/stories260K.gguf")
         file = js.File.new(to_js([await answer.arrayBuffer()]), "stories260K.gguf")
         fields = {"prompt": "", "max_tokens": 50, "temperature": 0}
-        with sync.load(file) as engine:
+        with sync.load(file, device=shared_device) as engine:
             whole = engine.completions.create(**fields).choices[0].text
             pieces = engine.completions.create(stream=True, **fields)
             streamed = "".join(piece.choices[0].text for piece in pieces)
@@ -206,6 +218,7 @@ def test_an_embedder_s_vectors(python: Any, tmp_path: Path) -> None:
     assert len(base64.b64decode(packed)) == 4 * SMALLEST.hidden
 
 
+@pytest.mark.usefixtures("device")
 def test_the_open_box(python: Any, tmp_path: Path) -> None:
     """Without numpy: arrays are memoryviews, and vectors lists."""
     tokens, weights = tokens_of(SMALL, 40), weights_of(SMALL)
@@ -220,7 +233,7 @@ def test_the_open_box(python: Any, tmp_path: Path) -> None:
         file, tokens = js.File.new(to_js([base64.b64decode("{content}")]), "a.gguf"), {tokens}
         fields = {{"max_tokens": 4, "temperature": 0, "ignore_eos": True}}
         halved = lambda layer, positions, hidden: [[x / 2 for x in row] for row in hidden.tolist()]
-        async with await webllm_py.load(file, tune=False) as engine:
+        async with await webllm_py.load(file, device=shared_device, tune=False) as engine:
             seen = await engine.inspect(
                 tokens, output_hidden_states=True, output_attentions=True, output_logits=True
             )
@@ -346,6 +359,7 @@ def test_closing_ends_reads_that_wait(python: Any) -> None:
     assert all("closed" in text for text in told)
 
 
+@pytest.mark.usefixtures("device")
 def test_an_adapter_beside_a_model(python: Any, tmp_path: Path) -> None:
     """A folder's files as a page's user picks them, as they are and mixed."""
     adapter, recorded = ADAPTERS["small-plain"], RecordedAdapter.load("small-plain")
@@ -365,7 +379,7 @@ def test_an_adapter_beside_a_model(python: Any, tmp_path: Path) -> None:
         file, *files = [
             js.File.new(to_js([base64.b64decode(data)]), name) for name, data in contents.items()
         ]
-        async with await webllm_py.load(file, tune=False) as engine:
+        async with await webllm_py.load(file, device=shared_device, tune=False) as engine:
             plain = await engine.logits(tokens)
             await engine.load_adapter(files, name="picked")
             found = [plain.tolist()]

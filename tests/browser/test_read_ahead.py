@@ -81,6 +81,13 @@ def server() -> Iterator[RangeServer]:
         yield server
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_page_left(python: Any) -> Iterator[None]:
+    """Other modules have the browser's own Worker, and no policy."""
+    yield
+    python.driver.get("about:blank")
+
+
 @pytest.fixture
 def run(selenium: Any, server: RangeServer) -> Run:
     """Runs Python in the page, with ``base`` the address of the server; the last line's value."""
