@@ -178,6 +178,37 @@ class Page:
         """Chromium's own protocol."""
         return self.driver.execute_cdp_cmd(command, arguments)
 
+    @property
+    def focused(self) -> str:
+        """The id of the element that has the focus."""
+        return str(self.js("return document.activeElement.id"))
+
+    def click_action(self, action: str) -> None:
+        """Press a button of the last exchange, which only a pointer above it shows."""
+        self.js(f"[...document.querySelectorAll('[data-action={action}]')].at(-1).click()")
+
+    def drop(self, path: Path) -> None:
+        """Drag a file or a folder onto the page and let it go."""
+        drag = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.cdp("Input.dispatchDragEvent", type=kind, x=300, y=300, data=drag)
+            assert self.shown("#drop") == (kind != "drop")
+
+    def listen(self) -> None:
+        """Note what a screen reader is told from now on; see ``told``."""
+        self.js("""
+          window.told = [];
+          const announcer = document.querySelector("#announcer");
+          window.observer?.disconnect();
+          window.observer = new MutationObserver(() => window.told.push(announcer.textContent));
+          window.observer.observe(announcer, { childList: true });
+        """)
+
+    @property
+    def told(self) -> list[str]:
+        """What a screen reader was told since ``listen``."""
+        return list(self.js("return window.told"))
+
     def screenshot(self, name: str) -> None:
         """Keep a picture in tests/out."""
         OUT.mkdir(exist_ok=True)

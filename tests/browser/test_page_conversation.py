@@ -7,16 +7,10 @@ from page import PHONE, Page, wait_until
 from selenium.webdriver.common.keys import Keys
 from served import TestSite
 
-FOCUSED = "return document.activeElement.id"
 AT_THE_END = """
   const { scrollTop, clientHeight, scrollHeight } = document.querySelector("#scroller");
   return scrollHeight - scrollTop - clientHeight < 2;
 """
-
-
-def click(page: Page, action: str) -> None:
-    """Press a button of the last exchange, which only a pointer above it shows."""
-    page.js(f"[...document.querySelectorAll('[data-action={action}]')].at(-1).click()")
 
 
 def fill(page: Page) -> None:
@@ -42,7 +36,7 @@ def test_reasoning_is_shown_beside_the_answer(ready: Page) -> None:
 def test_an_answer_is_given_again(ready: Page) -> None:
     ready.ask("Hello")
     before = ready.answers
-    click(ready, "regenerate")
+    ready.click_action("regenerate")
     wait_until(lambda: ready.answers > before and ready.state == "ready", 10, "the second answer")
     assert len(ready.all("#messages > li")) == 2
 
@@ -50,7 +44,7 @@ def test_an_answer_is_given_again(ready: Page) -> None:
 def test_an_edited_question_replaces_the_old_one_when_it_is_sent(ready: Page) -> None:
     ready.ask("Hello")
     ready.one("#prompt").send_keys("a draft")
-    click(ready, "edit")
+    ready.click_action("edit")
     assert ready.draft == "Hello"
     assert ready.questions == ["Hello"]
     assert ready.shown("#editing")
@@ -65,7 +59,7 @@ def test_an_edited_question_replaces_the_old_one_when_it_is_sent(ready: Page) ->
 def test_an_edit_can_be_cancelled(ready: Page, by: str) -> None:
     ready.ask("Hello")
     ready.one("#prompt").send_keys("a draft")
-    click(ready, "edit")
+    ready.click_action("edit")
     ready.type(" again")
     if by == "key":
         ready.type(Keys.ESCAPE)
@@ -75,12 +69,12 @@ def test_an_edit_can_be_cancelled(ready: Page, by: str) -> None:
     assert ready.questions == ["Hello"]
     assert ready.last_answer == "You said: Hello"
     assert ready.all("[data-edited]") == []
-    assert ready.js(FOCUSED) == "prompt"
+    assert ready.focused == "prompt"
 
 
 def test_an_edited_question_that_is_refused_is_edited_further(ready: Page) -> None:
     ready.ask("Hello")
-    click(ready, "edit")
+    ready.click_action("edit")
     ready.send(", this is too long")
     wait_until(lambda: ready.shown("#notice"), 10, "a notice")
     assert ready.draft == "Hello, this is too long"
@@ -97,20 +91,20 @@ def test_an_edited_question_that_is_refused_is_edited_further(ready: Page) -> No
 def test_the_focus_is_never_lost(ready: Page) -> None:
     ready.one("#examples button").send_keys(Keys.ENTER)
     ready.wait_for("ready")
-    assert ready.js(FOCUSED) == "prompt"
+    assert ready.focused == "prompt"
     ready.js("document.querySelector('[data-action=regenerate]').focus()")
     ready.type(Keys.ENTER)
     wait_until(lambda: ready.state == "ready", 10, "the answer")
-    assert ready.js(FOCUSED) == "prompt"
+    assert ready.focused == "prompt"
     ready.load_address("slow")
     ready.one("#cancel").send_keys(Keys.ENTER)
     wait_until(lambda: ready.state == "empty", 5, "the load ends")
-    assert ready.js(FOCUSED) == "prompt"
+    assert ready.focused == "prompt"
     for label in ("Try again", "Back to Pocket model"):
         ready.one(f"#notice-actions button:nth-child({'2' if 'Try' in label else '1'})").send_keys(
             Keys.ENTER
         )
-        assert ready.js(FOCUSED) == "prompt", label
+        assert ready.focused == "prompt", label
         if label == "Try again":
             ready.one("#cancel").click()
             wait_until(lambda: ready.state == "empty", 5, "the load ends")
@@ -119,10 +113,10 @@ def test_the_focus_is_never_lost(ready: Page) -> None:
 
 def test_the_focus_is_on_stop_while_an_answer_is_given_again(ready: Page) -> None:
     ready.ask("be late")
-    click(ready, "regenerate")
-    assert ready.js(FOCUSED) == "stop"
+    ready.click_action("regenerate")
+    assert ready.focused == "stop"
     ready.wait_for("ready")
-    assert ready.js(FOCUSED) == "prompt"
+    assert ready.focused == "prompt"
 
 
 # --- what is in view

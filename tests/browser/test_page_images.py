@@ -10,8 +10,6 @@ import pytest
 from page import DESKTOP, PHONE, Page, wait_until
 from PIL import Image
 from selenium.webdriver.common.keys import Keys
-from test_page_conversation import FOCUSED, click
-from test_page_with_double import TOLD, drop
 
 SHOWN = "return [...document.querySelectorAll(`${arguments[0]} img`)].map((image) => image.alt)"
 WIDTH = "document.querySelector('#attachments img').naturalWidth"
@@ -62,10 +60,10 @@ def attach(page: Page, *paths: Path) -> None:
 
 
 def test_images_are_picked_and_sent(seeing: Page, pictures: dict[str, Path]) -> None:
-    seeing.js(TOLD)
+    seeing.listen()
     attach(seeing, pictures["a.png"], pictures["b.jpg"])
     assert attached(seeing) == ["a.png", "b.jpg"]
-    assert seeing.js("return window.told") == ["a.png was added.", "b.jpg was added."]
+    assert seeing.told == ["a.png was added.", "b.jpg was added."]
     seeing.screenshot("images-attached")
     sent = "data:image/png;, data:image/jpeg, what are they?"
     assert seeing.ask("what are they?") == f"You said: {sent}"
@@ -97,20 +95,20 @@ def test_an_image_alone_is_a_question(seeing: Page, pictures: dict[str, Path]) -
 
 def test_the_keyboard_removes_an_image(seeing: Page, pictures: dict[str, Path]) -> None:
     attach(seeing, pictures["a.png"], pictures["b.jpg"])
-    assert seeing.js(FOCUSED) == "prompt"
+    assert seeing.focused == "prompt"
     seeing.type(Keys.SHIFT + Keys.TAB)
-    assert seeing.js(FOCUSED) == "attach"
+    assert seeing.focused == "attach"
     seeing.type(Keys.SHIFT + Keys.TAB + Keys.TAB)  # Shift is still held
     named = "return document.activeElement.ariaLabel ?? document.activeElement.id"
     assert seeing.js(named) == "Remove a.png"
     seeing.type(Keys.ENTER)
     assert attached(seeing) == ["b.jpg"]
-    assert seeing.js(FOCUSED) == "prompt"
+    assert seeing.focused == "prompt"
     assert seeing.text("#announcer") == "a.png was removed."
 
 
 def test_images_are_dropped_and_pasted(seeing: Page, pictures: dict[str, Path]) -> None:
-    drop(seeing, pictures["a.png"])
+    seeing.drop(pictures["a.png"])
     wait_until(lambda: attached(seeing) == ["a.png"], 10, "the dropped image")
     assert seeing.text("#drop p") == "Drop images, a .gguf file or a model folder"
     seeing.js("document.querySelector('#prompt').focus();"
@@ -132,7 +130,7 @@ def test_what_is_no_image_is_told(seeing: Page, pictures: dict[str, Path]) -> No
 
 
 def test_a_model_without_eyes_says_so(ready: Page, pictures: dict[str, Path]) -> None:
-    drop(ready, pictures["a.png"])
+    ready.drop(pictures["a.png"])
     wait_until(lambda: ready.shown("#notice"), 10, "a notice")
     assert ready.text("#notice-title") == "This model reads text only"
     assert "SmolVLM" in ready.text("#notice-text")
@@ -148,11 +146,11 @@ def test_images_come_back_with_their_question(seeing: Page, pictures: dict[str, 
     attach(seeing, pictures["a.png"])
     first = seeing.ask("what?")
     before = seeing.answers
-    click(seeing, "regenerate")
+    seeing.click_action("regenerate")
     wait_until(lambda: seeing.answers > before and seeing.state == "ready", 10, "another answer")
     assert seeing.last_answer == first
     attach(seeing, pictures["b.jpg"])  # a draft
-    click(seeing, "edit")
+    seeing.click_action("edit")
     assert attached(seeing) == ["a.png"]
     seeing.one("#attachments button").click()
     assert seeing.ask(" else?") == "You said: what? else?"

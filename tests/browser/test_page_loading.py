@@ -49,18 +49,10 @@ def test_a_file_is_picked_from_disk(ready: Page, tmp_path: Path) -> None:
     assert "picked.gguf" in ready.text("#model-summary")
 
 
-def drop(page: Page, path: Path) -> None:
-    """Drag a file or a folder onto the page and let it go."""
-    drag = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        page.cdp("Input.dispatchDragEvent", type=kind, x=300, y=300, data=drag)
-        assert page.shown("#drop") == (kind != "drop")
-
-
 def test_a_file_is_dropped_on_the_page(ready: Page, tmp_path: Path) -> None:
     file = tmp_path / "dropped.gguf"
     file.write_bytes(b"some bytes")
-    drop(ready, file)
+    ready.drop(file)
     wait_until(lambda: ready.text("#model-name") == "dropped.gguf", 10, "the file's name")
     ready.wait_for("ready")
     assert ready.text("#model-summary").startswith("dropped.gguf · ")
@@ -74,7 +66,7 @@ def test_a_folder_goes_by_its_name(ready: Page, tmp_path: Path, names: list[str]
     for name in names:
         (folder / name).write_bytes(b"some bytes")
     if by == "drop":
-        drop(ready, folder)
+        ready.drop(folder)
     else:
         ready.one("#folder-input").send_keys(str(folder))
     wait_until(lambda: ready.text("#model-name") == "a-model", 10, "the folder's name")
@@ -88,7 +80,7 @@ def test_a_drop_closes_the_dialog_that_is_open(ready: Page, tmp_path: Path, dial
     file = tmp_path / "dropped.gguf"
     file.write_bytes(b"some bytes")
     ready.one(f"#{dialog}-button").click()
-    drop(ready, file)
+    ready.drop(file)
     wait_until(lambda: ready.text("#model-name") == "dropped.gguf", 10, "the file's name")
     assert not ready.shown(f"#{dialog}-dialog")
     ready.wait_for("ready")

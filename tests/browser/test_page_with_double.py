@@ -41,19 +41,10 @@ def test_what_is_known_stays_on_one_line(ready: Page, size: tuple[int, int]) -> 
         assert not ready.shown(f"#status-{name}")
 
 
-TOLD = """
-  window.told = [];
-  const announcer = document.querySelector("#announcer");
-  window.observer?.disconnect();
-  window.observer = new MutationObserver(() => window.told.push(announcer.textContent));
-  window.observer.observe(announcer, { childList: true });
-"""
-
-
 def test_a_screen_reader_is_told_what_is_shown(ready: Page) -> None:
-    ready.js(TOLD)
+    ready.listen()
     ready.ask("a hostile answer")
-    begun, answer = ready.js("return window.told")
+    begun, answer = ready.told
     assert begun == "Answering"
     assert "**" not in answer and "<script>alert(2)</script> bold click fine" in answer.replace(
         "[click](javascript:alert(3))", "click"
@@ -63,10 +54,10 @@ def test_a_screen_reader_is_told_what_is_shown(ready: Page) -> None:
 
 
 def test_a_screen_reader_is_told_the_stages_of_a_load(ready: Page) -> None:
-    ready.js(TOLD)
+    ready.listen()
     ready.load_address("other")
     ready.wait_for("ready")
-    assert ready.js("return window.told") == [
+    assert ready.told == [
         "Opening the model", "Compiling GPU kernels", "Ready",
     ]  # fmt: skip
     live = "return document.querySelector('#loading').closest('[aria-live], output, [role]')"

@@ -1,4 +1,4 @@
-"""What a request reads: a text, token ids, or several of them."""
+"""The inputs of requests: a text, token ids, or several of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a choice brings of the model at work, where a request asks for it."""
+"""Hidden states and attentions in a choice, where a request asks for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured and how: through the public API, on a loaded engine.
+"""The measurements of a bench, made through the public API on a loaded engine.
 
 Times are the engine's own (``usage.timings``), medians over runs. No numpy, no files: the same code
 runs in CPython and in Pyodide.

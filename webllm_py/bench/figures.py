@@ -1,4 +1,4 @@
-"""What a step reads, and what of several runs is told."""
+"""Figures of a bench: bytes that a step reads, and summaries of several runs."""
 
 from __future__ import annotations
 

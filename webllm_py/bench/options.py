@@ -1,4 +1,4 @@
-"""What a bench measures."""
+"""The options of a bench."""
 
 from __future__ import annotations
 

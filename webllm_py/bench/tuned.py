@@ -1,4 +1,4 @@
-"""What tuning gained: decoding with the shapes that were found, and with the fixed defaults."""
+"""The gain of tuning: decoding with the shapes that were found, and with the fixed defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer's text turns out to be, a piece at a time."""
+"""The parts of an answer's text, a piece at a time: reasoning, content, and calls."""
 
 from __future__ import annotations
 

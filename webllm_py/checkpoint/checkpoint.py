@@ -1,4 +1,4 @@
-"""What every model file becomes: hyper-parameters, named tensors as byte ranges, tokenizer data.
+"""A checkpoint of any file format: hyper-parameters, named tensors as byte ranges, tokenizer.
 
 No tensor is read here; ``TensorInfo`` says where its bytes lie, and the loader in ``runtime``
 streams them to the GPU.

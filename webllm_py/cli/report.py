@@ -1,4 +1,4 @@
-"""What ``webllm-py info`` found, as people read it."""
+"""The report of ``webllm-py info``, for people."""
 
 from __future__ import annotations
 

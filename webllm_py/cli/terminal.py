@@ -1,4 +1,4 @@
-"""What a terminal can show: colours where they are wanted, no control characters from models."""
+"""Output for terminals: colours where they are wanted, no control characters from models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request's answer: tokens drawn, decoded, cut at stop strings, and put into responses."""
+"""One request's answer: generates its choices, and builds responses of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from webllm_py.api import (
 )
 from webllm_py.api.inspected import NOT_INSPECTED, Inspected
 from webllm_py.engine.choice import Choice, Placed
-from webllm_py.engine.draws import Drawer, Revived
+from webllm_py.engine.generation import Generation, Revived
 from webllm_py.engine.prompts import Prompt
 from webllm_py.engine.usage import usage_of
 from webllm_py.errors import ContextLengthError
@@ -38,17 +38,18 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Asked"]
 
 
-# Tokens of an answer that nothing else ends, where a conversation goes on past its window.
+# Most tokens of an answer whose conversation may outgrow its context.
 ENDLESS = 1 << 24
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that was checked, and what it comes to.
+    """A request that was checked, with its prompts.
 
     Attributes:
         kind: "chat" or "completion".
         fields: the request as it came.
+        responses: builds its responses.
     """
 
     kind: str
@@ -59,15 +60,15 @@ class Asked:
 
 
 class Answer:
-    """Answers one request: one prompt after the other, its ``n`` answers together.
+    """Answers one request: one prompt after the other, the ``n`` choices of each together.
 
     Args:
-        masks: of the vocabulary, for a request with a grammar.
-        adapters: the request's, as the executor of now knows them.
-        submitted: when the request was made, ``time.perf_counter`` seconds.
+        masks: token masks of the vocabulary, for a request with a grammar.
+        adapters: gives the request's adapters, as the current executor numbers them.
+        submitted: when the request was made, in ``time.perf_counter`` seconds.
         interrupted: asked now and then; True ends the answer with the finish reason "abort".
         revived: gives the executor that takes over from one whose device is lost.
-        known: what another process kept of it before it ended; it goes on behind that.
+        known: what another process stored of this answer before it ended; it goes on after that.
 
     Attributes:
         seed: of its draws, if the request has none.
@@ -87,7 +88,9 @@ class Answer:
         known: KeptAnswer | None = None,
     ):
         request = asked.request
-        self.drawer = Drawer(executor, tokenizer, request, masks, adapters, interrupted, revived)
+        self.generation = Generation(
+            executor, tokenizer, request, masks, adapters, interrupted, revived
+        )
         self.tokenizer = tokenizer
         self.request = request
         self.prompts = asked.prompts
@@ -96,21 +99,21 @@ class Answer:
         self.interrupted = interrupted
         self.choices: list[Choice] = []
         self.seed: int = known.head["seed"] if known else secrets.randbits(62)
-        # Nobody kept the log-probabilities of what was said: it is said again.
+        # Log-probabilities are not stored: an answer with them begins anew.
         self._known: Said = known.said if known and request.logprobs is None else []
 
     @property
     def executor(self) -> Executor:
-        """What the answer is drawn with, now."""
-        return self.drawer.executor
+        """The current executor; another one after the loss of a device."""
+        return self.generation.executor
 
     @property
     def said(self) -> Said:
-        """What can be kept of it, to be ``known`` elsewhere."""
+        """What can be stored of it, to be ``known`` to another process."""
         return [(one.tokens, one.finish, one.stats.generated) for one in self.choices]
 
     def _retold(self, choice: Choice) -> str:
-        """The text of what is known of a choice."""
+        """The text of the known tokens of a choice."""
         if choice.index >= len(self._known):
             return ""
         tokens, finish, generated = self._known[choice.index]
@@ -121,7 +124,7 @@ class Answer:
         return text
 
     async def pieces(self) -> AsyncGenerator[Any, None]:
-        """The pieces of a streamed answer."""
+        """The pieces of a streamed answer, as ``responses`` builds them."""
         for prompt in self.prompts:
             async for choices in self._groups(prompt):
                 for choice in choices:
@@ -136,7 +139,7 @@ class Answer:
                         if choice.finish and not self.request.inspects:
                             for piece in self.responses.finish(choice.index, choice.finish):
                                 yield piece
-                for choice in choices if self.request.inspects else ():  # not beside other steps
+                for choice in choices if self.request.inspects else ():  # when no steps are left
                     seen = await self._inspected(choice, prompt)
                     finish = choice.finish or "length"
                     for piece in self.responses.finish(choice.index, finish, seen):
@@ -145,7 +148,7 @@ class Answer:
             yield self.responses.usage(self.usage())
 
     async def whole(self) -> Any:
-        """The answer in one."""
+        """The answer as one response."""
         for prompt in self.prompts:
             async for choices in self._groups(prompt):
                 async with aclosing(self._texts(choices, prompt)) as texts:
@@ -163,7 +166,7 @@ class Answer:
         return self.responses.whole(finished, self.usage())
 
     def _best(self) -> list[Choice]:
-        """The choices to give: of each prompt's the likeliest, where more were made than asked."""
+        """The choices to return: of each prompt the ``n`` likeliest, where more were generated."""
         n, drawn = self.request.n, self.request.drawn
         if n == drawn:
             return self.choices
@@ -174,7 +177,7 @@ class Answer:
         return found
 
     def _scores(self, choice: Choice) -> Scores:
-        """Log-probabilities of the tokens in a choice's new text, if they are wanted."""
+        """Log-probabilities of the tokens in a choice's new text; None if none are asked for."""
         if self.request.logprobs is None:
             return None
         data = self.tokenizer.token_bytes
@@ -189,20 +192,21 @@ class Answer:
         ]
 
     async def _inspected(self, choice: Choice, prompt: Prompt) -> Inspected:
-        """The model at work on a choice, if it is wanted; not while steps are under way."""
+        """Hidden states and attentions of a choice, if they are asked for. No steps may be under
+        way."""
         if not self.request.inspects:
             return NOT_INSPECTED
         from webllm_py.engine.inspected import inspected  # not before: a page's snapshot is small
 
         tokens = [*prompt.tokens, *choice.tokens]
-        return await self.drawer.surviving(
+        return await self.generation.surviving(
             lambda executor: inspected(
-                executor, self.request, tokens, self.interrupted, self.drawer.adapters()
+                executor, self.request, tokens, self.interrupted, self.generation.adapters()
             )
         )
 
     def usage(self) -> Usage:
-        """Tokens and times of everything so far."""
+        """Tokens and times of all choices so far."""
         stats = [choice.stats for choice in self.choices]
         return usage_of(self.request, self.prompts, stats, self.submitted)
 
@@ -217,7 +221,7 @@ class Answer:
         """A prompt's choices, as many at a time as are decoded together."""
         request, tokenizer = self.request, self.tokenizer
         together = 1
-        # Where one ends, the others' last step is made again.
+        # A choice that ends has the others' last step repeated, which must be possible.
         stepwise = request.grammar is not None or request.sampling.has_rules
         alone = request.sampling.logits_processors or (stepwise and not self.executor.goes_back)
         if not alone:
@@ -242,7 +246,7 @@ class Answer:
             yield group
 
     async def _echoed(self, prompt: Prompt) -> list[Placed]:
-        """Log-probabilities of the tokens of the text before an answer, if they are wanted."""
+        """Log-probabilities of the tokens of an echoed prompt, if they are asked for."""
         if not prompt.echoed or self.request.logprobs is None:
             return []
         # Not before: a page's snapshot is small.
@@ -256,9 +260,9 @@ class Answer:
                 param="prompt",
             )
         top = self.request.logprobs
-        found = await self.drawer.surviving(
+        found = await self.generation.surviving(
             lambda executor: all_logprobs(
-                executor, prompt.tokens, top, self.interrupted, self.drawer.adapters()
+                executor, prompt.tokens, top, self.interrupted, self.generation.adapters()
             )
         )
         decoder, offset = self.tokenizer.decoder(skip_special=False), 0
@@ -269,8 +273,8 @@ class Answer:
         return placed
 
     def _settings(self, index: int) -> SamplingSettings:
-        """The request's settings; a prompt's choices draw differently from one seed, and without
-        one all do."""
+        """The request's settings with a choice's seed: from one seed, each choice of a prompt draws
+        differently; without one, every choice does."""
         sampling = self.request.sampling
         if sampling.seed is None:
             return replace(sampling, seed=self.seed + index)
@@ -279,7 +283,7 @@ class Answer:
     async def _texts(
         self, choices: Sequence[Choice], prompt: Prompt
     ) -> AsyncGenerator[tuple[Choice, str], None]:
-        """Texts of choices as they come; the last one of each sets how it finished."""
+        """Texts of choices as they come; the last one of each choice sets its ``finish``."""
         limit = self._limit(prompt)
         if prompt.echo:
             for choice in choices:
@@ -288,12 +292,12 @@ class Answer:
             if text := self._retold(choice):
                 yield choice, text
         if limit and not self.interrupted():
-            async with aclosing(self.drawer.texts(choices, prompt.tokens, limit)) as drawn:
+            async with aclosing(self.generation.texts(choices, prompt.tokens, limit)) as drawn:
                 async for choice, text in drawn:
                     yield choice, text
         for choice in choices:
             if not choice.finish:
                 if choice.stats.generated >= limit:
                     yield choice, choice.end("length")
-                else:  # a grammar may have no more to say, to a model that has no token for it
+                else:  # a grammar may be at its end, in a model without a token that ends texts
                     yield choice, choice.end("abort" if self.interrupted() else "stop")

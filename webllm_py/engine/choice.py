@@ -1,4 +1,4 @@
-"""One of a request's answers: text out of tokens, its end, and where each token stands in it."""
+"""One of a request's choices: its text, how it ends, and where each token is in the text."""
 
 from __future__ import annotations
 
@@ -21,15 +21,19 @@ Placed: TypeAlias = "tuple[int, TokenLogprob]"
 
 
 class Choice:
-    """An answer as far as it has come.
+    """A choice as far as it has come.
 
     Args:
+        index: its number in the response.
+        decoder: turns its tokens into text.
+        stops: looks for stop strings.
+        ends: tokens that end it.
         settings: how its tokens are drawn.
-        echo: text that comes before it, with the places of its tokens.
-        least: tokens before which no stop string counts.
+        echo: text that comes before it, and the log-probabilities of that text's tokens.
+        least: before this many tokens no stop string counts (``min_tokens``).
 
     Attributes:
-        tokens: those that its text is made of.
+        tokens: the tokens that its text is made of.
         finish: why it ended; None while it goes on.
         logprob: the mean of its tokens' log-probabilities, where they are found.
     """
@@ -69,14 +73,14 @@ class Choice:
         del self.stats.logprobs[known:]
 
     def push(self, tokens: Sequence[int]) -> str:
-        """Text of the next tokens that may be shown; ``finish`` is set where it ends in them."""
+        """Take tokens; the text that may be shown now. ``finish`` is set if it ends with them."""
         watched = self._stops.watches or self.stats.logprobs
         text = self._each(tokens) if watched else self._all(tokens)
         self._shown += len(text)
         return text
 
     def _all(self, tokens: Sequence[int]) -> str:
-        """``push`` where only tokens can end the text, and nobody asks where each one stands."""
+        """``push`` without stop strings and log-probabilities."""
         ends = self._ends
         ended = next((i for i, token in enumerate(tokens) if token in ends), None)
         self.tokens += tokens[:ended]
@@ -105,7 +109,7 @@ class Choice:
         self.finish = "stop"
 
     def _next(self, token: int) -> tuple[str, bool]:
-        """The text that may be shown with the next token, and whether a stop string ends it."""
+        """Take a token; the text that may be shown now, and whether a stop string ends it."""
         if self.stats.logprobs:
             self._placed.append((self._read, self.stats.logprobs[len(self.tokens)]))
         self.tokens.append(token)
@@ -114,7 +118,11 @@ class Choice:
         return (text, False) if len(self.tokens) <= self._least else self._stops.push(text)
 
     def end(self, finish: FinishReason) -> str:
-        """Text that was held back, once no more tokens come."""
+        """Take note that no more tokens come; the text that was held back.
+
+        Args:
+            finish: why it ended, if that is not known yet.
+        """
         flushed = self._decoder.flush()
         shown, stopped = self._stops.push(flushed)
         self._read += len(flushed)
@@ -124,8 +132,8 @@ class Choice:
         return shown
 
     def placed(self) -> list[Placed]:
-        """Tokens that begin within the text shown so far, or say nothing behind all of it; each is
-        told once."""
+        """The log-probabilities of tokens that begin within the text shown so far, each returned
+        once; at the end also of tokens without text."""
         found = []
         whole = self.finish and self._shown == self._read
         while self._placed and (self._placed[0][0] < self._shown or whole):

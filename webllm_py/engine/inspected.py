@@ -1,4 +1,4 @@
-"""What an answer brings of the model at work: its tokens go through the model once more."""
+"""Hidden states and attentions of an answer: its tokens go through the model once more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written down of an answer while it is given, so that another process can finish it."""
+"""Stores an answer's tokens while it is given, so that another process can finish it."""
 
 from __future__ import annotations
 

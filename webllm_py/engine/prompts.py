@@ -1,4 +1,4 @@
-"""From what a request holds to the token ids of its prompts."""
+"""From requests to the token ids of their prompts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ class Prompt:
     """A prompt's tokens, and how its answer's text begins.
 
     Attributes:
-        continues: whether the answer goes on with a text that is already there, so that a leading
-            space stays.
-        echo: text that comes before the answer.
+        continues: whether the answer continues a text, so that its leading space is kept.
+        echo: text that the answer begins with.
         shown: control tokens whose text is part of the answer's.
-        echoed: places of that text's tokens in the prompt.
+        echoed: which of the prompt's tokens ``echo`` is made of.
         ends: tokens that end this answer, besides those that end any.
-        images: those whose rows are among the tokens.
+        images: the images whose rows are among the tokens.
     """
 
     tokens: Sequence[int]
@@ -44,7 +43,7 @@ class Prompt:
 async def see_images(
     model: LoadedModel, messages: Sequence[Mapping[str, Any]]
 ) -> list[PreparedImage]:
-    """A conversation's images, as the model's own processor lays them out.
+    """Load a conversation's images, and prepare them as the model's own processor does.
 
     Raises:
         ImageError: an image cannot be had or decoded, or the model does not see.
@@ -130,7 +129,7 @@ def completion_prompt(
 def infill_prompt(
     tokenizer: Tokenizer, request: CompletionRequest, prompt: str | tuple[int, ...]
 ) -> Prompt:
-    """A prompt and what is to come behind the model's text.
+    """A prompt for filling in the middle: the text before, and the text after the model's.
 
     Raises:
         RequestError: the model has no tokens for this.
@@ -160,7 +159,12 @@ def infill_prompt(
 def text_tokens(
     tokenizer: Tokenizer, text: str | tuple[int, ...], param: str, limit: int
 ) -> Sequence[int]:
-    """A text's tokens, to be embedded; at most ``limit``."""
+    """The tokens of a text to be embedded.
+
+    Raises:
+        ContextLengthError: there are more than ``limit``.
+        RequestError: there are none.
+    """
     tokens = tokenizer.encode(text, add_special=True) if isinstance(text, str) else text
     if len(tokens) > limit:
         raise ContextLengthError(

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from webllm_py.engine.draws import MOST_LOSSES
+from webllm_py.engine.generation import MOST_LOSSES
 from webllm_py.errors import DeviceLostError, EngineClosedError, WebLLMError
 from webllm_py.loading import LoadedModel, LoadOptions, load_model
 from webllm_py.runtime.executor import Executor

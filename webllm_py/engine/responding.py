@@ -1,4 +1,4 @@
-"""How an engine answers: in its turn, with what the request brings, whole or piece by piece."""
+"""How an engine answers a request: in its turn, as one response or as a stream."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Responding:
         """Answer a request in its turn: a whole response, or a stream of pieces.
 
         Args:
-            known: what another process kept of this answer, if it was begun.
+            known: what another process stored of this answer, if it was begun.
         """
         request = asked.request
-        self._mix(request.adapters, request.model)  # what is not loaded is told at once
+        self._mix(request.adapters, request.model)  # raises at once if an adapter is not loaded
         place, submitted = self._line.join(shares=request.shares), time.perf_counter()
 
         @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What an answer took: its tokens and times, as responses tell of them."""
+"""The usage of an answer in responses: its tokens and times."""
 
 from __future__ import annotations
 

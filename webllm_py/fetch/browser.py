@@ -1,4 +1,4 @@
-"""What reads bytes in Pyodide: ``stream.js``, and its errors as this package's own."""
+"""The bridge to JavaScript that reads bytes in Pyodide: ``stream.js``, and its errors."""
 
 from __future__ import annotations
 

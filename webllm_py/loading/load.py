@@ -1,4 +1,4 @@
-"""From a source to a model that is ready to run, of whichever kind it is."""
+"""From a source to a model that is ready to run, a decoder or an encoder."""
 
 from __future__ import annotations
 

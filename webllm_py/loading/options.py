@@ -1,4 +1,4 @@
-"""What ``webllm_py.load`` is asked for, checked."""
+"""The arguments of ``webllm_py.load``, checked."""
 
 from __future__ import annotations
 

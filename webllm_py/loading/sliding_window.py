@@ -1,4 +1,4 @@
-"""Which models are loaded so that conversations go on past their window, as WebLLM has it."""
+"""Sliding windows: which models are loaded so that conversations may outgrow their context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every load waits for: weights come to the GPU while kernels are compiled for them."""
+"""The main work of a load: weights are brought to the GPU while kernels are compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BERT and the encoders of its shape: learned positions, attention both ways, norms behind sums.
+"""BERT and the encoders of its shape: learned positions, attention both ways, norms after sums.
 
 BERT (arXiv 1810.04805), RoBERTa (1907.11692), XLM-R (1911.02116); as text embedders Sentence-BERT
 (1908.10084), MiniLM, BGE, E5 and Arctic-Embed.

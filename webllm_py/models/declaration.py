@@ -1,4 +1,4 @@
-"""What every model's declaration has: its tensors, checked and counted."""
+"""The base of models' declarations: their tensors, checked and counted."""
 
 from __future__ import annotations
 

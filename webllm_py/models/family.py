@@ -1,4 +1,4 @@
-"""What sets families apart, and a model's numbers from whatever file it came in."""
+"""The differences between families, and a model's hyper-parameters from any kind of file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A checkpoint's own numbers, whichever file they came in."""
+"""A checkpoint's hyper-parameters, from any kind of file."""
 
 from __future__ import annotations
 

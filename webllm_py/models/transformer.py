@@ -1,4 +1,4 @@
-"""A decoder's declaration, whichever family it is of."""
+"""The declaration of decoders of all families."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model asks the loader for: matrices and vectors, put together from named tensors."""
+"""The matrices and vectors that a model asks the loader for, put together from named tensors."""
 
 from __future__ import annotations
 

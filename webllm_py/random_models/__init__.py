@@ -1,1 +1,1 @@
-"""Models of random weights at the sizes of real ones, for measuring where those cannot be had."""
+"""Models with random weights and the sizes of real ones, to measure without downloading those."""

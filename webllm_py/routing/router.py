@@ -1,4 +1,4 @@
-"""The router: picks a target for each request, and another one where that fails."""
+"""The router: picks a target for each request, and another one if that fails."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from webllm_py.streaming import Stream
 
 __all__ = ["Router"]
 
-# What another target may do better with, of the errors that are about the request.
+# Codes of request errors that another target may not have.
 ELSEWHERE = ("context_length_exceeded", "model_not_supported", "interrupted", "timeout")
 
 
 class Router:
     """Answers as an engine does, by one of several targets.
 
-    They are tried in their order, or with ``prefer="latency"`` the one first whose answers began
-    soonest lately (one that was not asked yet counts as soonest). The next one is tried where one
-    has no memory for its model, too short a context, no device, no connection, or too much to do;
-    a request that is wrong is an error at once. Every answer, and every piece of a stream, says in
-    ``served_by`` which target it is from. In the middle of a stream there is no other target.
+    Targets are tried in the order given, or with ``prefer="latency"`` in the order of how soon
+    their recent answers began; one that was not asked yet comes first. The next target is tried if
+    one has no memory for its model, too short a context, no device, no connection, or too many
+    requests. A wrong request is an error at once, and so is a failure in the middle of a stream.
+    Every answer, and every piece of a stream, tells in ``served_by`` which target it is from.
 
-    A request with ``private=True`` goes to targets on this machine only, and is an error where none
-    of these can answer.
+    A request with ``private=True`` goes only to targets on this machine, and is an error if none of
+    these can answer.
 
     Args:
         targets: engines, addresses such as ``"https://host/v1"``, ``Local``, ``Remote``.

@@ -1,4 +1,4 @@
-"""What can answer a request: an engine here, or a server that speaks OpenAI's interface."""
+"""The targets of a router: engines here, and servers that speak OpenAI's interface."""
 
 from __future__ import annotations
 

@@ -23,11 +23,11 @@ MOST_UNREAD_BY_ALL = 64 << 20
 
 
 class Backlog:
-    """Bytes of streams that were written, and that their clients have not taken.
+    """Counts bytes of streams that their clients have not read yet.
 
     Args:
-        most: of one stream.
-        most_by_all: of all together.
+        most: most bytes of one stream.
+        most_by_all: most bytes of all streams together.
     """
 
     def __init__(self, most: int = MOST_UNREAD, most_by_all: int = MOST_UNREAD_BY_ALL):
@@ -48,17 +48,17 @@ class Backlog:
 
 
 class Events:
-    """The body of a reply. The first piece is waited for before (``begin``), so that an answer that
-    cannot be given has an HTTP status of its own.
+    """The body of a reply. ``begin`` waits for the first piece, so that an answer that cannot be
+    given gets an HTTP status of its own.
 
-    The answer is written as it is made, however fast the body is read: what was not read yet is
-    bytes that count in ``backlog``, and are given together when they are asked for.
+    Pieces are taken from the engine as they come, however slowly the body is read: unread bytes
+    count in ``backlog``, and are sent together.
 
     Args:
         stream: what the engine returned: an asynchronous iterator of mappings.
-        show_usage: whether the last piece, which has the usage and no choices, was asked for.
-        at_end: called once, with the status to note and the usage if there was one.
-        on_error: called with what ended it in the middle; gives the status.
+        show_usage: whether the client asked for the last piece, which has the usage but no choices.
+        at_end: called once, with the status to log and the usage, if there was one.
+        on_error: called with an error that ended the stream in the middle; returns its status.
         backlog: shared by all streams of a server.
 
     Attributes:
@@ -93,7 +93,7 @@ class Events:
         """Wait for the first piece.
 
         Raises:
-            Exception: there will be none, and why.
+            Exception: why there will be none.
         """
         self._task = asyncio.ensure_future(self._write())
         try:
@@ -118,7 +118,7 @@ class Events:
             yield event(error_body(self._error))
 
     def _taken(self) -> bytes:
-        """All that was not read yet."""
+        """All bytes that were not read yet."""
         data = bytes(self._unread)
         self._unread.clear()
         self._backlog.size -= len(data)
@@ -139,7 +139,7 @@ class Events:
         await self._stream.aclose()
 
     async def _write(self) -> None:
-        """Write the answer, to its end or as far as it is read."""
+        """Take the answer's pieces, until it ends or its client reads too slowly."""
         try:
             async for piece in self._stream:
                 plain = piece.to_dict()

@@ -1,4 +1,4 @@
-"""What a server did, in the text format that Prometheus reads.
+"""A server's metrics, in the text format that Prometheus reads.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """

@@ -23,9 +23,9 @@ __all__ = ["MOST_WAITING", "Served", "Service"]
 logger = logging.getLogger(__name__)
 
 MOST_WAITING = 64
-"""Requests that may wait for their turn before others are sent away."""
+"""Requests that may be queued; more are refused."""
 NAMING = ("/models", "/streams")
-"""Endpoints whose path may go on with the name of one."""
+"""Endpoints whose path may be followed by the name of a model or stream."""
 
 
 ELSEWHERE = {
@@ -34,11 +34,11 @@ ELSEWHERE = {
     "/assistants": "assistants are not done: ask /v1/chat/completions",
     "/completion": "llama.cpp's own endpoint is not done: ask /v1/completions",
 }
-"""What others have and this has not, and what does the same here."""
+"""Endpoints that other servers have, and what to use here instead."""
 
 
 class Served(Protocol):
-    """What answers: an engine. (``Any`` where OpenAI's names say the rest.)"""
+    """The engine that answers. Types are ``Any`` where they are those of OpenAI's client."""
 
     @property
     def name(self) -> str:
@@ -50,15 +50,15 @@ class Served(Protocol):
 
     @property
     def adapters(self) -> Mapping[str, Any]:
-        """What is loaded beside the model, by name."""
+        """The LoRA adapters of the model, by name."""
 
     @property
     def waiting(self) -> int:
-        """Requests whose turn has not come."""
+        """Number of requests that are queued."""
 
     @property
     def answering(self) -> int:
-        """Requests that are being answered."""
+        """Number of requests that are being answered."""
 
     @property
     def tokenizer(self) -> Any:
@@ -77,21 +77,21 @@ class Served(Protocol):
 
 
 class Service:
-    """Answers requests, one call each, as many at once as come.
+    """Answers HTTP requests, one call each; calls may overlap.
 
-    Every path is there with ``/v1`` before it and without. An engine's only model answers whatever
-    name a request gives it; of several, the one that is named. An adapter's name stands for its
-    model with the adapter.
+    Every path works with ``/v1`` before it and without. An engine's only model answers whatever
+    model a request names; of several, the named one does. An adapter's name stands for its model
+    with the adapter.
 
     Args:
-        api_key: what ``Authorization: Bearer ...`` must have, but for ``/health``; None for no such
-            check.
-        most_waiting: requests that may wait for their turn; more get the status 429.
-        streams: keeps what is streamed, for ``GET /v1/streams/ID``; for transports that may be cut
-            without their client's will. None: who goes away ends the answer.
-        images: sees to the images that a chat request names by address: ``only_data_urls`` refuses
+        api_key: the key that ``Authorization: Bearer ...`` must have, except for ``/health``; None
+            for no check.
+        most_waiting: requests that may be queued; more get the status 429.
+        streams: keeps streamed answers for ``GET /v1/streams/ID``, for transports that may be cut
+            against their client's will. None: a client that goes away ends its answer.
+        images: handles images that a chat request names by address: ``only_data_urls`` refuses
             them, ``PublicImages()`` fetches them. None leaves them to the engine, which fetches
-            from anywhere: for clients that could do so as well.
+            from anywhere: for clients that could do that themselves.
     """
 
     def __init__(
@@ -126,7 +126,8 @@ class Service:
             self._endpoints["/streams"] = ("GET", self._stream)
 
     async def answer(self, request: Request) -> Reply:
-        """The reply. Never fails but by cancellation, which ends the answer under way."""
+        """The reply to a request. Errors are replies too; only cancellation is raised, and ends the
+        answer under way."""
         path = request.path.removeprefix("/v1").rstrip("/")
         name = next((name for name in NAMING if path.startswith(f"{name}/")), path)
         status = GONE
@@ -168,7 +169,7 @@ class Service:
         return endpoint
 
     def _failed(self, error: Exception) -> int:
-        """See to what went wrong; the status."""
+        """Handle an error of an endpoint; its HTTP status."""
         status = status_of(error)
         if status == 500:
             logger.error("a request failed", exc_info=error)
@@ -254,7 +255,7 @@ class Service:
         return Reply.json(models[asked])
 
     def _total(self, name: str) -> int:
-        """A count of all models together."""
+        """The sum of an engine's count over all models."""
         return sum(getattr(engine, name) for engine in self.engine.models.values())
 
     async def _tokenize(self, request: Request) -> Reply:
@@ -300,5 +301,5 @@ def streamed(body: Events | Reader) -> Reply:
 
 
 def named(request: Request, endpoint: str) -> str:
-    """What a path names behind its endpoint's."""
+    """The name that follows the endpoint in a request's path."""
     return request.path.removeprefix("/v1").removeprefix(endpoint).strip("/")

@@ -1,8 +1,8 @@
-"""Streams that outlive the connection of whom they are for: each has an id, by which another
-connection goes on where one was cut.
+"""Streams that outlive their connection: by a stream's id another connection goes on where one was
+cut.
 
-For that an event has an id of its own, as server-sent events have it: ``STREAM:NUMBER``, counted
-from 0. https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header
+For that each event has an id, as server-sent events may: ``STREAM:NUMBER``, counted from 0.
+https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ class Streams:
         self._ended: list[KeptStream] = []
 
     def keep(self, events: Events) -> Reader:
-        """The body of a reply whose first event is there (``Events.begin``)."""
+        """Keep a stream whose first event has come (``Events.begin``); the body of its reply."""
         stream = KeptStream(events)
         self._kept[stream.id] = stream
         stream.task.add_done_callback(lambda _: self._remember(stream))
         return stream.read(0)
 
     def attach(self, id: str, last_event: str | None) -> Reader:
-        """What follows an event of a stream, or all of it; whoever read it before gets no more.
+        """The rest of a stream after an event, or all of it; an earlier reader gets no more.
 
         Args:
             last_event: the id of the last event that came.
 
         Raises:
             HTTPError: there is no such stream (404).
-            RequestError: the event's id is none of this stream.
+            RequestError: the stream has no event of this id.
         """
         stream = self._kept.get(id)
         if stream is None:
@@ -80,11 +80,11 @@ class Streams:
 
 
 class KeptStream:
-    """The events of one answer so far, whoever reads them.
+    """The events of one answer so far.
 
     Attributes:
-        task: ends with the answer.
-        given_up: whether its reader wanted no more of it.
+        task: collects them; ends with the answer.
+        given_up: whether its reader gave it up.
     """
 
     def __init__(self, events: Events):
@@ -97,13 +97,13 @@ class KeptStream:
         self.task = asyncio.ensure_future(self._collect())
 
     def read(self, at: int) -> Reader:
-        """The events from that number on; the reader before ends."""
+        """A reader of the events from number ``at`` on; an earlier reader ends."""
         self.reader = Reader(self, at)
         self._news.set()
         return self.reader
 
     async def news(self) -> None:
-        """Returns when there is another event, reader or end."""
+        """Wait for another event or reader, or the end."""
         self._news.clear()
         await self._news.wait()
 

@@ -1,4 +1,4 @@
-"""Reads BERT's vocab.txt. What becomes of letters is said by tokenizer_config.json."""
+"""Reads BERT's vocab.txt; tokenizer_config.json tells how letters are normalized."""
 
 from __future__ import annotations
 

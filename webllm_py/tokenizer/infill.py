@@ -1,4 +1,4 @@
-"""Tokens for filling in the middle (FIM): text before, text behind, and the model writes between.
+"""Tokens for filling in the middle (FIM): text before, text after, and the model writes between.
 
 The order is prefix, suffix, middle (PSM; Bavarian et al. 2022, arXiv 2207.14255), which is what
 these models document.

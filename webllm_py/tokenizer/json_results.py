@@ -1,4 +1,4 @@
-"""The steps of a tokenizer.json behind the model: decoder and post-processor."""
+"""The steps of a tokenizer.json after the model: decoder and post-processor."""
 
 from __future__ import annotations
 

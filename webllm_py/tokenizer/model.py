@@ -1,4 +1,4 @@
-"""What a tokenizer model is: the last step of encoding, from a word to token ids."""
+"""The protocol of tokenizer models, the last step of encoding: from a word to token ids."""
 
 from __future__ import annotations
 

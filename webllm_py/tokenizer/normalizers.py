@@ -1,4 +1,4 @@
-"""What is done to the text between added tokens before it is split into words.
+"""Normalizers: what is done to the text between added tokens before it is split into words.
 
 A normalizer takes the text and whether it stands at the very start of what is encoded.
 """

@@ -1,4 +1,4 @@
-"""What a page may ask of an engine beside answers: other models, adapters, answers that were cut
+"""What a page may ask of an engine besides answers: models to add, adapters, answers that were cut
 off."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Beside:
         self._ready = ready
 
     async def do(self, job: Job, action: str, given: Any = None, **fields: Any) -> Any:
-        """Do one of these."""
+        """Do an action; what it returns goes to the page as JSON."""
         actions: dict[str, Callable[..., Awaitable[Any]]] = {
             "models": self._models,
             "add_model": self._add_model,

@@ -1,4 +1,4 @@
-"""What a page gives, as Python takes it, and what it is told, as JSON has it."""
+"""Conversions between a page and Python: its options and files, and what it is told as JSON."""
 
 from __future__ import annotations
 

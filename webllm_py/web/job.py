@@ -1,4 +1,4 @@
-"""One thing that a page, or a service worker, asked for, and the way back to it."""
+"""A job that a page, or a service worker, asked for, and the messages that answer it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from webllm_py.errors import RequestError, WebLLMError
 __all__ = ["Job", "described"]
 
 WINDOW = 64
-"""Pieces on their way: more are not sent before the other side has taken some."""
+"""Pieces that may be in flight, sent but not taken by the other side (flow control)."""
 
 
 class Job:
-    """A task whose pieces go to whom they are for no faster than they are taken there.
+    """A task that sends its result in pieces, no faster than the other side takes them.
 
     Messages, as JSON, each an object with one key::
 
@@ -44,21 +44,21 @@ class Job:
         return self._task
 
     def head(self, value: Any) -> None:
-        """What comes before the pieces."""
+        """Send what comes before the pieces."""
         self._post_one("head", value)
 
     def tell(self, piece: Any) -> None:
-        """Send a piece at once: for few ones, which nobody waits to take."""
+        """Send a piece at once, without flow control: for few pieces."""
         self._post_one("piece", piece)
 
     async def send(self, piece: Any, *, patience: float | None = None) -> None:
         """Send a piece once there is room for it.
 
         Args:
-            patience: seconds without any after which whom it is for counts as gone.
+            patience: seconds without room after which the other side counts as gone.
 
         Raises:
-            TimeoutError: it does.
+            TimeoutError: it is gone.
         """
         if self._room <= 0:
             self._taking = asyncio.Future(loop=asyncio.get_running_loop())
@@ -90,10 +90,10 @@ class Job:
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """An error as the other side makes one of it.
+    """An error as JSON can hold it; the other side makes an error of its own from that.
 
     Returns:
-        ``names`` of its class and of that one's bases, most special first; ``message``; ``fields``.
+        ``names`` of its class and its bases, the most specific first; ``message``; ``fields``.
     """
     message, fields = str(error), {}
     if isinstance(error, WebLLMError):
@@ -111,7 +111,7 @@ def described(error: BaseException) -> dict[str, Any]:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether JSON has it."""
+    """Whether JSON can hold a value."""
     if isinstance(value, dict):
         return all(map(is_plain, value.values()))
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What is written down in a store beside the bytes: of a model, and of each of its files."""
+"""The records that a store has beside the bytes: of a model, and of each of its files."""
 
 from __future__ import annotations
 

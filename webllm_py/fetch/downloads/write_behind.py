@@ -1,4 +1,4 @@
-"""Blocks of a file on their way into a store: who reads has them at once, and the store later.
+"""Write-behind: blocks of a file can be read at once, and are stored later.
 
 Memory is bounded: of what is written, blocks that were read go first, then those that are read
 last; and while too much is not written yet, the download waits.

@@ -1,4 +1,4 @@
-"""What HTTP means natively and in the browser alike: names, folders and statuses."""
+"""HTTP's names, folders and statuses, the same natively and in the browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exported model says of itself, in ``webllm_py.json`` beside its files.
+"""The manifest of an exported model: ``webllm_py.json`` beside its files.
 
 JSON: {"model": a ModelRecord, "files": [a FileRecord and "digests", the SHA-256 of each of its
 blocks in hexadecimal digits, one after the other], "sha256": of both, as ``json.dumps`` writes the

@@ -1,4 +1,4 @@
-"""EXAONE 4 (arXiv 2507.11407): norms behind attention and MLP only, queries and keys normed by
+"""EXAONE 4 (arXiv 2507.11407): norms after attention and MLP only, queries and keys normed by
 head; in the larger models three layers that have a window and rotate to one that does neither."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Gemma 2 (arXiv 2408.00118): norms behind attention and MLP, softcaps, a window in every second
+"""Gemma 2 (arXiv 2408.00118): norms after attention and MLP, softcaps, a window in every second
 layer."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""GLM-4-0414: norms before and behind attention and MLP; a part of each head rotated, its pairs
+"""GLM-4-0414: norms before and after attention and MLP; a part of each head rotated, its pairs
 side by side."""
 
 from __future__ import annotations

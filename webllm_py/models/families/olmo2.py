@@ -1,4 +1,4 @@
-"""OLMo 2 (arXiv 2501.00656): norms behind attention and MLP only; queries and keys normed whole.
+"""OLMo 2 (arXiv 2501.00656): norms after attention and MLP only; queries and keys normed whole.
 
 And OLMo 3, which GGUF calls the same: three layers with a window to one without, whose rotation
 alone is scaled.

@@ -1,4 +1,4 @@
-"""What sees in models that read text and images: a vision tower, and what joins it to the text.
+"""Vision in models that read text and images: a vision tower, and its projector.
 
 Imported for models that have one.
 """

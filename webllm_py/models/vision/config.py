@@ -24,7 +24,7 @@ class VisionConfig:
         patch: pixels along a side of a patch, which is a row.
         n_layers: those that are computed.
         class_token: whether a row that is no patch comes first.
-        pre_norm, post_norm: whether there are norms before the layers, and behind them.
+        pre_norm, post_norm: whether there are norms before the layers, and after them.
         merge: patches along a side of a square that become one row of the text model.
         text_hidden: elements of such a row.
         mean, deviation: of red, green and blue from 0 to 1, which pixels are normalised by.

@@ -1,4 +1,4 @@
-"""What turns token ids into vectors, whichever kind of model it runs."""
+"""The protocol of embedders: token ids to vectors, whatever kind of model they run."""
 
 from __future__ import annotations
 

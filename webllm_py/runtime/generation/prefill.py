@@ -1,4 +1,4 @@
-"""What a sequence lacks of a prompt: computed a chunk at a time, or retraced step by step."""
+"""Prefill: computes what the cache lacks of a prompt, a chunk at a time or step by step."""
 
 from __future__ import annotations
 

@@ -27,15 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_AHEAD", "Run"]
 
-# Work submitted ahead of what has been read: enough that the GPU never waits, little enough that
-# stopping is quick and few tokens past a stop are computed in vain.
+# Seconds, and tokens, of work in flight: enough that the GPU never waits, and few enough that
+# stopping is quick and little past a stop is computed in vain.
 AHEAD_SECONDS = 0.06
 MOST_AHEAD = 64
-# Behind the first token, and where guessing is about to begin, which a text's first tokens may
-# show: what is in flight then has to be waited for.
+# Tokens in flight before the first one is read, and where speculation may begin soon, which has to
+# wait for what is in flight: in a text's first tokens it may.
 FEW_AHEAD = 4
 FIRST_TOKENS = 12
-# Tokens of one read-back: nobody sees that they come together, and each read-back has its price.
+# Seconds of decoding that one read-back covers: each has a fixed cost, and readers do not notice
+# that tokens this close come together.
 READ_SECONDS = 0.03
 
 
@@ -75,7 +76,7 @@ class Run:
         self.newest: dict[int, int] = {}
         self.issued = 0
         self.begin_at(len(prompt))
-        # Until measured for so many answers, one step at a time.
+        # Until it is measured for this number of answers, one step at a time is submitted.
         self.seconds_a_step = self.executor.paces.get(decoder.slots, AHEAD_SECONDS)
         self.in_flight: deque[tuple[int, list[Awaitable[bytes]]]] = deque()
         self.logprobs: list[list[TokenLogprob]] = [[] for _ in self.active]

@@ -1,4 +1,4 @@
-"""What there is to tune in a decode step: kernels that have several shapes for the same result."""
+"""The tuning problems of a decode step: kernels with several shapes for the same result."""
 
 from __future__ import annotations
 

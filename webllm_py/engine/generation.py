@@ -1,7 +1,7 @@
-"""The tokens and texts of a prompt's answers, drawn on one device after the other if it must be.
+"""Generates the texts of a prompt's answers, and goes on after the loss of a device.
 
-A draw depends on its position, the seed and the tokens before it alone: an answer goes on with
-what it has, as if it had never been interrupted.
+A draw depends only on its position, the seed and the tokens before it: on another device an answer
+goes on as if it had never been interrupted.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from webllm_py.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from webllm_py.grammar import Matcher, TokenMasks
 
-__all__ = ["MOST_LOSSES", "Drawer", "Revived"]
+__all__ = ["MOST_LOSSES", "Generation", "Revived"]
 
 ResultT = TypeVar("ResultT")
 Revived: TypeAlias = Callable[[Device], Awaitable[Executor]]
 MOST_LOSSES = 3
-"""Of devices that bring a request no further; the next one is its error."""
+"""Losses of a device in a row, without a token in between, that a request survives."""
 
 
-class Drawer:
-    """Draws what one request asks for; arguments are those of ``Answer``."""
+class Generation:
+    """Generates what one request asks for. The arguments are those of ``Answer``."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Drawer:
         self._revived = revived
 
     async def surviving(self, work: Callable[[Executor], Awaitable[ResultT]]) -> ResultT:
-        """What ``work`` gives, done anew where the device is lost meanwhile."""
+        """The result of ``work``, which is done again if the device is lost meanwhile."""
         losses = 0
         while True:
             try:
@@ -66,7 +66,12 @@ class Drawer:
     async def texts(
         self, choices: Sequence[Choice], prompt: Sequence[int], limit: int
     ) -> AsyncGenerator[tuple[Choice, str], None]:
-        """Texts of choices as their tokens are drawn, and the ends of those that stop."""
+        """Texts of choices as their tokens are drawn; ``finish`` is set on those that stop.
+
+        Args:
+            prompt: its token ids.
+            limit: most tokens of each choice.
+        """
         losses = known = 0
         while True:
             try:
@@ -84,7 +89,7 @@ class Drawer:
     async def _texts_of_all(
         self, choices: Sequence[Choice], prompt: Sequence[int], limit: int
     ) -> AsyncGenerator[tuple[Choice, str], None]:
-        """Together if they all begin; else what is left of each."""
+        """Decode the choices together if none has begun; else the rest of each by itself."""
         left = [c for c in choices if not c.finish and len(c.tokens) < limit]
         begun = any(choice.tokens for choice in choices)
         groups = [[choice] for choice in left] if begun else [left]
@@ -100,7 +105,7 @@ class Drawer:
     ) -> AsyncGenerator[tuple[Choice, str], None]:
         request, ended = self._request, set[int]()
         said = choices[0].tokens[:] if len(choices) == 1 else []
-        # Mirostat's state is nowhere but on the device: its tokens are drawn again.
+        # Mirostat's state was lost with the device: its tokens are drawn again.
         again = said if request.sampling.mirostat_tau else []
         for choice in choices:
             choice.begin(len(said) - len(again))
@@ -144,17 +149,17 @@ class Drawer:
 
     @property
     def _logprobs(self) -> int | None:
-        """How many alternatives the tokens' log-probabilities are found with, if they are."""
+        """With how many alternatives log-probabilities of tokens are found; None: not at all."""
         request = self._request
         chosen_by_them = request.drawn > request.n
         return request.logprobs or 0 if chosen_by_them else request.logprobs
 
 
 def tokens_behind(known: list[int], tokens: list[int]) -> list[int]:
-    """Tokens without those that are known, which are taken out of both.
+    """Remove from drawn ``tokens`` those that are ``known``, and these from ``known``.
 
     Raises:
-        DeviceLostError: others were drawn than before.
+        DeviceLostError: other tokens were drawn than before.
     """
     count = min(len(known), len(tokens))
     if known[:count] != tokens[:count]:
