@@ -34,7 +34,8 @@ fn typical_window(thread: u32, n: u32, share: f32, limit: u32) -> vec2<u32> {
     sums[i] = window_sum(thread, n, whole, i == 1u);
   }
   centre = u32(sums.y / sums.x);
-  let radius = threshold(thread, n, true, share * sums.x, limit);
+  // Whatever the share, one token stays.
+  let radius = threshold(thread, n, true, max(share * sums.x, MASS_STEP), limit);
   let window = vec2(centre - min(radius, centre), min(centre + radius, limit));
   centre = 0u;
   return window;

@@ -26,6 +26,9 @@ QUESTIONS = (
 COMMON = frozenset(QUESTIONS.split())
 
 TOKENS_A_WORD = 4 / 3  # of English text in most vocabularies
+# What no vocabulary has whole: numbers in base64, minified code, emoji one after the other.
+LONG_WORD, LETTERS_A_TOKEN = 12, 2
+SIGNS = re.compile(r"([^\w\s])\1*")
 
 
 def words(text: str) -> list[str]:
@@ -42,7 +45,15 @@ def query_words(text: str) -> list[str]:
 def count_tokens(text: str) -> int:
     """About how many tokens a text has, where there is no tokenizer to ask."""
     found = WORD.findall(text)
-    return round(sum(len(w) if w[0] >= FIRST_UNSPACED else TOKENS_A_WORD for w in found))
+    signs = sum(1 for _ in SIGNS.finditer(text))
+    # As many signs as words are among what words are counted with.
+    return round(sum(map(_tokens_of, found)) + max(0, signs - len(found)))
+
+
+def _tokens_of(word: str) -> float:
+    if word[0] >= FIRST_UNSPACED:
+        return len(word)
+    return TOKENS_A_WORD + max(0, len(word) - LONG_WORD) / LETTERS_A_TOKEN
 
 
 def _words(text: str) -> Iterator[str]:

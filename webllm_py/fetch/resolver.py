@@ -200,11 +200,12 @@ def _cached(place: _Place) -> ByteSource | Folder | None:
 def _from_path(path: str | bytes) -> ByteSource | Folder:
     text = os.fsdecode(path)
     try:
-        if text and Path(text).is_dir():  # Path("") would be the current directory
-            return LocalFolder(text)
-        if Path(text).is_file():
-            return LocalFile(text)
-    except (OSError, ValueError):  # too long a name, a null character
+        place = Path.home() / text[2:] if text.startswith("~/") else Path(text)  # as a shell has it
+        if text and place.is_dir():  # Path("") would be the current directory
+            return LocalFolder(place)
+        if place.is_file():
+            return LocalFile(place)
+    except (OSError, ValueError, RuntimeError):  # too long a name, a null character, no home
         pass
     raise SourceError(f"there is no file or folder {text[:200]!r}. {ACCEPTED}")
 

@@ -83,3 +83,7 @@ def test_questions_lose_what_every_question_has() -> None:
 
 def test_tokens_are_estimated() -> None:
     assert count_tokens("one two three") == 4
+    assert count_tokens("One, two, three.") == 4
+    assert count_tokens("a" * 6000) > 2000, "a number in base64, say"
+    assert count_tokens("🦊🐻" * 100) == 200
+    assert count_tokens("-" * 80) == 1

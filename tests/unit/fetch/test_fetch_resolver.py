@@ -59,6 +59,17 @@ async def test_paths(tmp_path: Path) -> None:
         assert await folder.list() == [path.name]
 
 
+async def test_a_path_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a notebook gives it, where no shell has read it before."""
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    (tmp_path / "m.gguf").write_bytes(b"GGUF")
+    for source in ("~/m.gguf", Path("~/m.gguf")):
+        file = await resolve(source)
+        assert file.name == str(tmp_path / "m.gguf")
+        await file.close()
+
+
 async def test_sources_are_taken_as_they_are(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     assert await resolve(folder) is folder
