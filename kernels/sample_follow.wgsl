@@ -1,29 +1,38 @@
-// Goes where the drawn token leads in the automaton of a grammar, as far as that is known.
+// Goes where the drawn token leads in the automaton of a grammar, and finds what may be drawn there.
 //
 // Purpose   the last of the kernels of a step under a grammar: the next draw has the mask of the state
-//           that this one leads to, whatever the host knows of it yet. Where the state behind is not
-//           known, the step has no rows any more: all steps submitted behind it change nothing, until
-//           the host writes what was not known, and the row again
+//           that this one leads to, whatever the host knows of it yet. A token is read byte by byte, the
+//           drawn one and all that may come next. Where a byte leads to what is not known, and that
+//           matters, the step has no rows any more: all steps submitted behind it change nothing, until
+//           the host has written what was not known, and the row again
 // Bindings  0 step      see epilogue/rope_append.wgsl: the row of the drawn token
-//           1 ring      see sample_select.wgsl: the next token is STALLED where the state behind this
-//                       one is not known
-//           2 masks     see sample_prepare.wgsl: its first words
-//           3 automaton [SLOTS] the state of each;
-//                       [STATES] where a state's record begins, 0: it is not known, as state 0;
-//                       from FRAMES_AT a pair a frame: its kind, and where the list of its ways out is;
-//                       from PLACES_AT [kinds][TERMS] where the record of a state in quotes begins: the
-//                       number of such a state is STATES + TERMS * frame + term;
-//                       records: its mask, as masks tells it; how many classes; how many pairs; what is
-//                       behind each class; pairs: a token, what is behind it: a state, or INSIDE and
-//                       the term in the same frame, or ENDS and a way out of the frame;
-//                       lists: how many pairs; pairs: a way out, the state behind it
-//           4 classes   the class of each token, a byte each: tokens that lead to one state, where the
-//                       state before tells nothing else of them
-// Dispatch  one workgroup
-// Assumes   one row; its state is known
+//           1 ring      see sample_select.wgsl: the next token is STALLED where the step ends here
+//           2 masks     see sample_prepare.wgsl: of the slot 0
+//           3 automaton [STATES] where a state's record begins, 0: it is not known;
+//                       [TERMS] the same of terms: such a state is STATES + TERMS * frame + term;
+//                       from FRAMES_AT a pair a frame: the state behind a term that is over, and where
+//                       the list of its spellings is; 0: it is not known;
+//                       from ENDS_AT how many tokens end a text, and which;
+//                       records: flags; where its [256] bytes' kinds are, a byte each; its spelling; 4,
+//                       how many kinds; what is behind a byte of each kind: a state, or of a term
+//                       INSIDE and the term that is left, or INSIDE, RELATIVE and how far that is from
+//                       this one, HERE for none, or OVER; 0: the byte is refused;
+//                       spellings: 0 for none, STOP, or where two words are: what is behind it, as of
+//                       a byte, and where its tokens begin, behind which LAST is;
+//                       lists: how many pairs; pairs: a term that leaves no choice up to its end, and
+//                       its spelling
+//           4 texts     where each token's bytes begin, VOCAB + 1 words; then these
+//           5 place     for draws with an even and an odd number: the state before it, and which token
+//                       of a spelling comes next, 0 for none; then [MISSING] states that were missing,
+//                       0 for none
+// Dispatch  ceil(VOCAB / THREADS) workgroups
+// Assumes   one row, of the slot 0
+//
+// With STAND no token was drawn: the state is where the text goes on.
 
 ${enables}
 
+override VOCAB: u32;
 override STEP_ROWS: u32;
 override RING: u32;
 override RING_SLOTS: u32;
@@ -31,88 +40,245 @@ override SLOTS: u32;
 override STATES: u32;
 override TERMS: u32;
 override FRAMES_AT: u32;
-override PLACES_AT: u32;
+override ENDS_AT: u32;
+override STAND: bool = false;
 
 @group(0) @binding(0) var<storage, read_write> step: array<u32>;
 @group(0) @binding(1) var<storage, read_write> ring: array<u32>;
 @group(0) @binding(2) var<storage, read_write> masks: array<u32>;
-@group(0) @binding(3) var<storage, read_write> automaton: array<u32>;
-@group(0) @binding(4) var<storage, read> classes: array<u32>;
+@group(0) @binding(3) var<storage, read> automaton: array<u32>;
+@group(0) @binding(4) var<storage, read> texts: array<u32>;
+@group(0) @binding(5) var<storage, read_write> place: array<atomic<u32>>;
 
+const THREADS = 256u;
+const WORDS = THREADS / 32u;
 const STALLED = 0xffffffffu;
+const LAST = 0xffffffffu;
+const ONLY = 0x80000000u;
 const INSIDE = 0x40000000u;
-const ENDS = 0x80000000u;
-const THREADS = 64u;
+const OVER = 0x80000000u;
+const RELATIVE = 0x20000000u;
+const HERE = 0x10000000u;
+const REFUSED = 0u;
+const UNKNOWN = 1u;
+const STOP = 1u;
+const COMPLETE = 1u;
+const FALLS = 2u;
+const FORCED = 4u;
+const MISSING = 28u;  // states that the host is told of
+const DEEPEST = 64u;  // frames that end behind one byte
 
-var<workgroup> behind: atomic<u32>;
+var<workgroup> allowed: array<atomic<u32>, WORDS>;
+var<workgroup> at: u32;       // the state
+var<workgroup> spelled: u32;  // which token of a spelling comes next, 0 for none
+var<workgroup> live: u32;
+
+// Workgroups that begin behind this find no row, and do nothing: what they would do is not needed.
+fn stall(slot: u32) {
+  step[0] = 0u;
+  ring[step[STEP_ROWS + 3u] % RING * RING_SLOTS + slot] = STALLED;
+}
+
+// A state has to be known: many are told of, as threads come to them.
+fn miss(state: u32, slot: u32) {
+  atomicStore(&place[4u + state % MISSING], state);
+  stall(slot);
+}
 
 fn frame_of(state: u32) -> u32 {
   return FRAMES_AT + 2u * ((state - STATES) / TERMS);
 }
 
-// Where a state's record begins, 0 where it is not known.
-fn record_of(state: u32) -> u32 {
-  if (state < STATES) {
-    return automaton[SLOTS + state];
-  }
-  let frame = frame_of(state);
-  if (automaton[frame + 1u] == 0u) {
-    return 0u;
-  }
-  return automaton[PLACES_AT + TERMS * automaton[frame] + (state - STATES) % TERMS];
+fn term_of(state: u32) -> u32 {
+  return (state - STATES) % TERMS;
 }
 
-// The state that is meant by what is behind a token, 0 where it is not known.
-fn meant(state: u32, word: u32) -> u32 {
-  if ((word & INSIDE) != 0u) {
-    return state - (state - STATES) % TERMS + (word & ~INSIDE);
+fn record_of(state: u32) -> u32 {
+  if (state < STATES) {
+    return automaton[state];
   }
-  if ((word & ENDS) == 0u) {
-    return word;
+  return automaton[STATES + term_of(state)];
+}
+
+// The state behind a byte, REFUSED, or UNKNOWN: then .y is the state that is missing.
+fn behind(begin: u32, byte: u32) -> vec2<u32> {
+  var state = begin;
+  for (var depth = 0u; depth < DEEPEST; depth++) {
+    let record = record_of(state);
+    if (record == 0u) {
+      return vec2(UNKNOWN, state);
+    }
+    let kinds = automaton[automaton[record + 1u] + byte / 4u];
+    let word = automaton[record + 4u + ((kinds >> (8u * (byte % 4u))) & 255u)];
+    if (state < STATES) {
+      return vec2(word, state);
+    }
+    if ((word & (INSIDE | RELATIVE)) == (INSIDE | RELATIVE)) {
+      return vec2(state + (word & (RELATIVE - 1u)) - HERE, state);
+    }
+    if ((word & INSIDE) != 0u) {
+      return vec2(state - term_of(state) + (word & ~INSIDE), state);
+    }
+    let over = (word & OVER) != 0u;
+    if (!over && (automaton[record] & FALLS) == 0u) {
+      return vec2(REFUSED, state);
+    }
+    let outside = automaton[frame_of(state)];
+    if (outside == 0u) {
+      return vec2(UNKNOWN, state);
+    }
+    if (over) {
+      return vec2(outside, state);
+    }
+    state = outside;
   }
-  let list = automaton[frame_of(state) + 1u];
-  for (var i = 0u; i < automaton[list]; i++) {
-    if (automaton[list + 1u + 2u * i] == (word & ~ENDS)) {
-      return automaton[list + 2u + 2u * i];
+  return vec2(UNKNOWN, begin);
+}
+
+// The state behind a token's bytes, as ``behind`` has it.
+fn behind_token(begin: u32, token: u32) -> vec2<u32> {
+  var found = vec2(begin, begin);
+  let end = texts[token + 1u];
+  for (var i = texts[token]; i < end && found.x > UNKNOWN; i++) {
+    let byte = (texts[VOCAB + 1u + i / 4u] >> (8u * (i % 4u))) & 255u;
+    found = behind(found.x, byte);
+  }
+  // Where the last byte leads is a state with a number, known or not.
+  return found;
+}
+
+// REFUSED where the text may not end in a state, else a state; or as ``behind``.
+fn complete(begin: u32) -> vec2<u32> {
+  var state = begin;
+  for (var depth = 0u; depth < DEEPEST; depth++) {
+    let record = record_of(state);
+    if (record == 0u) {
+      return vec2(UNKNOWN, state);
+    }
+    if (state < STATES) {
+      return vec2(select(REFUSED, state, (automaton[record] & COMPLETE) != 0u), state);
+    }
+    if ((automaton[record] & FALLS) == 0u) {
+      return vec2(REFUSED, state);
+    }
+    let outside = automaton[frame_of(state)];
+    if (outside == 0u) {
+      return vec2(UNKNOWN, state);
+    }
+    state = outside;
+  }
+  return vec2(UNKNOWN, begin);
+}
+
+fn ends(token: u32) -> bool {
+  for (var i = 0u; i < automaton[ENDS_AT]; i++) {
+    if (automaton[ENDS_AT + 1u + i] == token) {
+      return true;
     }
   }
-  return 0u;
+  return false;
+}
+
+// A token ends in a state, where a spelling may begin.
+fn arrive(state: u32, slot: u32) {
+  at = state;
+  spelled = 0u;
+  let record = record_of(state);
+  if (record == 0u) {
+    miss(state, slot);
+    live = 0u;
+    return;
+  }
+  var spelling = automaton[record + 2u];
+  if (state >= STATES && (automaton[record] & FORCED) != 0u) {
+    let list = automaton[frame_of(state) + 1u];
+    let count = select(0u, automaton[list], list != 0u);
+    var i = 0u;
+    while (i < count && automaton[list + 1u + 2u * i] != term_of(state)) {
+      i++;
+    }
+    if (i == count) {
+      miss(state, slot);
+      live = 0u;
+      return;
+    }
+    spelling = automaton[list + 2u + 2u * i];
+  }
+  if (spelling == STOP) {
+    stall(slot);
+    live = 0u;
+  } else if (spelling != 0u) {
+    let word = automaton[spelling];
+    at = word;
+    if ((word & INSIDE) != 0u) {
+      at = state - term_of(state) + (word & ~INSIDE);
+    }
+    spelled = automaton[spelling + 1u];
+  }
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(local_invocation_index) thread: u32) {
-  let stalled = step[0] == 0u;
-  let token = step[STEP_ROWS];
+fn main(@builtin(local_invocation_index) thread: u32,
+        @builtin(workgroup_id) group: vec3<u32>) {
   let slot = step[STEP_ROWS + 2u];
-  let state = automaton[slot];
-  let record = record_of(state);
-  let n_classes = automaton[record + 1u];
-  let n_pairs = automaton[record + 2u];
+  let next = 2u * (step[STEP_ROWS + 3u] & 1u);
+  if (thread < WORDS) {
+    atomicStore(&allowed[thread], 0u);
+  }
   if (thread == 0u) {
-    let own = (classes[token / 4u] >> (8u * (token % 4u))) & 255u;
-    var of_class = 0u;
-    if (own < n_classes) {
-      of_class = automaton[record + 3u + own];
+    live = min(step[0], 1u);
+    if (live != 0u) {
+      let before = select(2u - next, next, STAND);
+      let state = atomicLoad(&place[before]);
+      let spelling = atomicLoad(&place[before + 1u]);
+      if (STAND) {
+        arrive(state, slot);
+      } else if (spelling != 0u) {
+        at = state;
+        spelled = spelling + 1u;
+        if (automaton[spelled] == LAST) {
+          arrive(state, slot);
+        }
+      } else {
+        let token = step[STEP_ROWS];
+        let found = behind_token(state, token);
+        if (found.x <= UNKNOWN || texts[token] == texts[token + 1u]) {  // or it ends the text
+          stall(slot);
+          live = 0u;
+        } else {
+          arrive(found.x, slot);
+        }
+      }
     }
-    atomicStore(&behind, of_class);  // not every driver clears it before
   }
   workgroupBarrier();
-  for (var i = thread; i < n_pairs; i += THREADS) {
-    let pair = record + 3u + n_classes + 2u * i;
-    if (automaton[pair] == token) {
-      atomicStore(&behind, automaton[pair + 1u]);
+  let token = group.x * THREADS + thread;
+  if (live != 0u && spelled == 0u && token < VOCAB) {
+    var found = vec2(REFUSED, at);
+    if (texts[token] != texts[token + 1u]) {
+      found = behind_token(at, token);
+    } else if (ends(token)) {
+      found = complete(at);
+    }
+    if (found.x == UNKNOWN) {
+      miss(found.y, slot);
+    } else if (found.x != REFUSED) {
+      atomicOr(&allowed[thread / 32u], 1u << (thread % 32u));
     }
   }
   workgroupBarrier();
-  if (thread == 0u && !stalled) {
-    let next = meant(state, atomicLoad(&behind));
-    let found = record_of(next);
-    if (found == 0u) {
-      step[0] = 0u;
-      ring[step[STEP_ROWS + 3u] % RING * RING_SLOTS + slot] = STALLED;
-    } else {
-      automaton[slot] = next;
-      masks[slot] = automaton[found];
+  if (live != 0u) {
+    let word = group.x * WORDS + thread;
+    if (spelled == 0u && thread < WORDS && 32u * word < VOCAB) {
+      masks[SLOTS + word] = atomicLoad(&allowed[thread]);
+    }
+    if (thread == 0u && group.x == 0u) {
+      atomicStore(&place[next], at);
+      atomicStore(&place[next + 1u], spelled);
+      masks[slot] = SLOTS;
+      if (spelled != 0u) {
+        masks[slot] = ONLY | automaton[spelled];
+      }
     }
   }
 }

@@ -24,18 +24,21 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT / "tests" / "unit" / "gpu"), "/unpacked"]  # there, on node, is jinja2
+sys.path += [str(ROOT / "tests"), str(ROOT / "tests" / "unit" / "gpu")]
+sys.path.append("/unpacked")  # on node jinja2 is there
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
 from fake_device import FakeDevice  # noqa: E402
+from followed import Followed, MissingError, StoppedError  # noqa: E402
 from on_node import CACHE, run_on_node  # noqa: E402
 
 import webllm_py  # noqa: E402
 from webllm_py.bench.constrained import FREE, UNDER  # noqa: E402
 from webllm_py.gpu.device import Buffer, Plan  # noqa: E402
+from webllm_py.grammar.automaton import Sizes  # noqa: E402
 from webllm_py.models.step import ROWS_AT, SLOTS  # noqa: E402
-from webllm_py.runtime.sampling.automaton import ONLY, STALLED  # noqa: E402
+from webllm_py.runtime.sampling.automaton import PLACE, STALLED  # noqa: E402
 from webllm_py.runtime.sampling.sampler import RING  # noqa: E402
 
 TEXTS = Path(__file__).parent / "simulated_texts.json"
@@ -50,7 +53,8 @@ SECONDS: Mapping[str, float] = {
     "read": 30e-6,
     "write": 4e-6,
 }
-INSIDE, ENDS = 1 << 30, 1 << 31
+ONLY = 1 << 31
+MISSING = 28
 TOKENS = 128
 cpu: Callable[[], float]
 if sys.platform == "emscripten":
@@ -116,6 +120,7 @@ class SimulatedGpu(FakeDevice):
         self.counts = Counter[str]()
         self._free_at = 0.0
         self._kernels: dict[Plan, dict[str, Any]] = {}
+        self._masks: dict[int, tuple[bytearray, MissingError | None]] = {}
 
     def write(self, buffer: Buffer, offset: int, data: Any) -> None:
         with self.clock.stopped():
@@ -147,8 +152,11 @@ class SimulatedGpu(FakeDevice):
 
     def _run(self, kernels: Mapping[str, Any]) -> float:
         """Run a plan; how long the GPU takes."""
+        follow = kernels.get("sample_follow")
         if "sample_select" not in kernels:
-            return self.seconds["pass"]
+            if follow:
+                self._follow(follow, stand=True)
+            return self.seconds["pass" if not follow else "draw"]
         step = self._words(kernels["sample_select"].buffers["step"])
         if not step[0]:
             self.counts["in vain"] += 1
@@ -167,49 +175,67 @@ class SimulatedGpu(FakeDevice):
         ring[drawn % RING] = step[ROWS_AT] = token
         step[ROWS_AT + 1] += 1
         step[ROWS_AT + 3] += 1
-        if follow := kernels.get("sample_follow"):
-            self._follow(follow, step, ring)
+        if follow:
+            self._follow(follow)
         return self.seconds["step" if len(kernels) > 3 else "draw"]
 
-    def _follow(self, follow: Any, step: memoryview, ring: memoryview) -> None:
+    def _follow(self, follow: Any, *, stand: bool = False) -> None:
         """See kernels/sample_follow.wgsl."""
-        sizes = {name: int(value) for name, value in follow.kernel.overrides}
-        states, terms = sizes["STATES"], sizes["TERMS"]
+        step = self._words(follow.buffers["step"])
+        if not step[0]:
+            return
+        place, masks = (self._words(follow.buffers[name]) for name in ("place", "masks"))
+        texts = self._words(follow.buffers["texts"])
+        vocab = int(dict(follow.kernel.overrides)["VOCAB"])
+        data = bytes(texts[vocab + 1 :])
+
+        def text_of(token: int) -> bytes:
+            return data[texts[token] : texts[token + 1]]
+
         words = self._words(follow.buffers["automaton"])
-
-        def frame_of(state: int) -> int:
-            return sizes["FRAMES_AT"] + 2 * ((state - states) // terms)
-
-        def record_of(state: int) -> int:
-            if state < states:
-                return words[SLOTS + state]
-            frame, term = frame_of(state), (state - states) % terms
-            place = sizes["PLACES_AT"] + terms * words[frame] + term
-            return words[place] if words[frame + 1] else 0
-
-        def pairs(at: int, count: int) -> dict[int, int]:
-            flat = words[at : at + 2 * count].tolist()
-            return dict(zip(flat[::2], flat[1::2], strict=True))
-
+        reader = Followed(words, Sizes())
         token, slot = step[ROWS_AT], step[ROWS_AT + 2]
-        state = words[slot]
-        record = record_of(state)
-        classes, n_pairs = words[record + 1], words[record + 2]
-        own = self.live[follow.buffers["classes"]][token]
-        behind = words[record + 3 + own] if own < classes else 0
-        behind = pairs(record + 3 + classes, n_pairs).get(token, behind)
-        if behind & INSIDE:
-            behind = state - (state - states) % terms + (behind & ~INSIDE)
-        elif behind & ENDS:
-            ways = words[frame_of(state) + 1]
-            behind = pairs(ways + 1, words[ways]).get(behind & ~ENDS, 0)
-        if found := record_of(behind):
-            words[slot] = behind
-            self._words(follow.buffers["masks"])[slot] = words[found]
-        else:
+        now = 2 * (step[ROWS_AT + 3] & 1)
+        try:
+            if stand:
+                found = reader.arrive(place[now])
+            else:
+                before = (place[2 - now], place[3 - now])
+                found = reader.follow(before, token, text_of(token))
+            place[now], place[now + 1] = found
+            only = reader.only(found)
+            masks[slot] = SLOTS if only is None else ONLY | only
+            if only is None:
+                self._allow(reader, found[0], masks, [text_of(i) for i in range(vocab)], place)
+        except (MissingError, StoppedError) as error:
             self.counts["stalls"] += 1
+            if isinstance(error, MissingError) and not place[PLACE + error.state % MISSING]:
+                place[PLACE + error.state % MISSING] = error.state
             step[0] = 0
-            ring[step[ROWS_AT + 3] % RING] = STALLED
+            self._words(follow.buffers["ring"])[step[ROWS_AT + 3] % RING] = STALLED
+
+    def _allow(
+        self, reader: Followed, state: int, masks: memoryview, texts: list[bytes], place: memoryview
+    ) -> None:
+        """Find the mask of a state."""
+        allowed, missing = self._masks.get(state) or (bytearray(4 * -(-len(texts) // 32)), None)
+        if state not in self._masks:
+            for token, text in enumerate(texts):
+                try:
+                    if (
+                        reader.behind_text(state, text)
+                        if text
+                        else (token in reader.ends() and reader.complete(state))
+                    ):
+                        allowed[token // 8] |= 1 << token % 8
+                except MissingError as error:
+                    place[PLACE + error.state % MISSING] = error.state
+                    missing = error
+        if missing:
+            self.counts["no mask"] += 1
+            raise missing
+        self._masks[state] = allowed, None
+        masks[SLOTS : SLOTS + len(allowed) // 4] = memoryview(allowed).cast("I")
 
 
 class Simulation:

@@ -8,12 +8,10 @@ import pytest
 
 from webllm_py import Engine
 from webllm_py.grammar import automaton as grammar_automaton
-from webllm_py.grammar.automaton import Automaton
-from webllm_py.grammar.descriptions import Sizes
+from webllm_py.grammar.automaton import Automaton, Sizes
 from webllm_py.runtime.generation import constrained
 from webllm_py.runtime.generation.run import Run
 from webllm_py.runtime.generation.stepwise import Stepwise
-from webllm_py.runtime.sampling import automaton
 from webllm_py.runtime.sampling.known_states import KnownStates
 
 LIST = {
@@ -29,7 +27,6 @@ LIST = {
         "required": ["name", "kind"],
     },
 }
-AT_EASE = 0.1  # seconds for new states, however quick a step is
 NESTED = 'root ::= "{" pair ("," pair)* "}"\npair ::= [a-z]+ ":" (root | [0-9]{1,3})'
 FORMATS: dict[str, dict[str, Any]] = {
     "schema": {"type": "json_schema", "json_schema": {"name": "list", "schema": LIST}},
@@ -77,102 +74,71 @@ async def test_the_text_is_that_of_single_steps(
     """Also where nothing is known beforehand, and where all of it is."""
     fields = {"response_format": FORMATS[form], **SETTINGS[settings]}
     engine.loaded.token_masks.forget_states()
-    monkeypatch.setattr(KnownStates, "explore", lambda self, at, seconds: 0.0)
-    tell = KnownStates.tell_of_noted
-    monkeypatch.setattr(KnownStates, "tell_of_noted", lambda self, seconds: tell(self, AT_EASE))
-    first = await text_of(engine, **fields)
-    waits = len(reads)
+    with monkeypatch.context() as changed:
+        changed.setattr(KnownStates, "explore", lambda self, state, seconds: 0.0)
+        first = await text_of(engine, **fields)
+    stalls = sum(reads)
     reads.clear()
     assert await text_of(engine, **fields) == first
     # All states are known, but what follows the end, and what leaves no choice.
     assert sum(reads) <= (12 if form == "schema" else 2)
-    assert len(reads) < waits
+    assert sum(reads) <= stalls
     monkeypatch.setattr(Stepwise, "needed", True)
     assert await text_of(engine, **fields) == first
 
 
-@pytest.mark.parametrize("settings", ["greedy", "penalised"])
-async def test_what_the_gpu_does_not_know_stalls_it(
-    engine: Engine, settings: str, reads: list[bool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As it would where no token were waited for."""
-    fields = {"response_format": FORMATS["json"], **SETTINGS[settings]}
-    text = await text_of(engine, **fields)
-    assert await text_of(engine, **fields) == text
-    engine.loaded.token_masks.forget_states()
-    monkeypatch.setattr(constrained.Constrained, "_runs_ahead", lambda self, state: True)
-    reads.clear()
-    assert await text_of(engine, **fields) == text
-    assert any(reads)
-
-
 async def test_what_leaves_no_choice_is_drawn_or_computed_together(
-    engine: Engine, reads: list[bool], monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = {"response_format": FORMATS["schema"], "temperature": 1, "seed": 2}
     texts = []
     for longest in (1, 7):
         engine.loaded.token_masks.forget_states()
         monkeypatch.setattr(constrained, "LONGEST_ON_CPU", longest)
-        reads.clear()
         texts += [await text_of(engine, **fields) for _ in range(2)]
     assert len(set(texts)) == 1
     engine.loaded.token_masks.forget_states()
 
 
-async def test_states_that_are_near_are_known_before(
-    engine: Engine, reads: list[bool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    explore = KnownStates.explore
-    monkeypatch.setattr(
-        KnownStates, "explore", lambda self, at, seconds: explore(self, at, AT_EASE)
-    )
-    fields = {"response_format": FORMATS["regex"], "temperature": 1, "seed": 3, "max_tokens": 40}
+async def test_what_is_near_is_known_before(engine: Engine, reads: list[bool]) -> None:
+    """So the first answer under a schema hardly stalls."""
+    fields = {"response_format": FORMATS["schema"], "temperature": 1.3, "seed": 3}
     engine.loaded.token_masks.forget_states()
-    await text_of(engine, **fields)
-    assert sum(reads) < 20, "not one a token"
+    await text_of(engine, **fields, max_tokens=40)
+    assert sum(reads) < 12, "not one a token"
 
 
-async def test_there_is_room_for_few_states(
+async def test_there_is_room_for_little(
     engine: Engine, reads: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then all are forgotten now and then; the text stays the same, the cache right."""
+    """Then all is forgotten now and then, and where a state alone is too much, the host waits for
+    each token; the text stays the same, the cache right."""
     fields = {"response_format": FORMATS["json"], "temperature": 1.2, "seed": 9}
     text = await text_of(engine, **fields)
-    engine.loaded.token_masks.forget_states()
-    sizes = Sizes()
-    records_at = sizes.states + 2 * sizes.frames + sizes.kinds * sizes.terms
-    monkeypatch.setattr(automaton, "WORDS", automaton.SLOTS + records_at + 400)
-    monkeypatch.setattr(engine.loaded.executor, "known_states", None)
-    clear, cleared = automaton.AutomatonTables.clear, []
+    clear, cleared = Automaton.clear, []
+    one, alone = constrained.Constrained._one, []
 
-    def noted(self: automaton.AutomatonTables) -> None:
+    def noted(self: Automaton) -> None:
         cleared.append(self)
         clear(self)
 
-    monkeypatch.setattr(automaton.AutomatonTables, "clear", noted)
-    assert await text_of(engine, **fields) == text
-    assert len(cleared) > 1
+    async def counted(self: constrained.Constrained) -> list[int]:
+        alone.append(self)
+        return await one(self)
+
+    monkeypatch.setattr(Automaton, "clear", noted)
+    monkeypatch.setattr(constrained.Constrained, "_one", counted)
+    for room in (3000, 10):
+        engine.loaded.token_masks.forget_states()
+        sizes = Sizes(words=Sizes().records_at + room)
+        monkeypatch.setattr(grammar_automaton, "Sizes", lambda sizes=sizes: sizes)
+        assert await text_of(engine, **fields) == text
+        assert len(cleared) > 2
+        assert bool(alone) == (room == 10)
     engine.loaded.token_masks.forget_states()
     warm = await text_of(engine, prompt="Once" + text, temperature=0, max_tokens=12)
     engine.loaded.executor.cache.pages.clear()
     assert await text_of(engine, prompt="Once" + text, temperature=0, max_tokens=12) == warm
-
-
-async def test_what_is_known_takes_so_much_memory(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An answer begins anew where there is more."""
-    fields = {"response_format": FORMATS["json"], "temperature": 1.2, "seed": 9}
-    text = await text_of(engine, **fields)
-    known = engine.loaded.token_masks.automaton(lambda forced: (), 0)
-    assert not known.crowded
-    monkeypatch.setattr(grammar_automaton, "KEPT", 10)
-    assert known.crowded
-    cleared = []
-    monkeypatch.setattr(known, "clear", lambda: cleared.append(Automaton.clear(known)))
-    assert await text_of(engine, **fields) == text
-    assert cleared
 
 
 async def test_an_answer_that_is_stopped_leaves_nothing_behind(engine: Engine) -> None:

@@ -14,10 +14,10 @@ from webllm_py.grammar.regular import (
 )
 from webllm_py.grammar.term import EMPTY, EPSILON, Regular
 
-__all__ = ["both", "complement"]
+__all__ = ["Both", "both", "complement"]
 
 
-class _Both(Regular):
+class Both(Regular):
     __slots__ = ("parts",)
 
     def __init__(self, parts: frozenset[Regular]):
@@ -61,7 +61,7 @@ def both(*parts: Regular) -> Regular:
     for part in parts:
         if part is EMPTY:
             return EMPTY
-        if isinstance(part, _Both):
+        if isinstance(part, Both):
             flat |= part.parts
         elif part is not ANYTHING:
             flat.add(part)
@@ -82,7 +82,7 @@ def both(*parts: Regular) -> Regular:
     key = ("both", frozenset(flat))
     found = _shared.get(key)
     if found is None:
-        found = _shared[key] = _Both(frozenset(flat))
+        found = _shared[key] = Both(frozenset(flat))
     return found
 
 

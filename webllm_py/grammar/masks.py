@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from webllm_py.grammar.pushdown import State
 from webllm_py.grammar.regular import capped
-from webllm_py.grammar.slices import NO_CLASS, PARTS, SLICES, Slice, bitmap, class_of, slice_of
+from webllm_py.grammar.slices import SLICES, Slice, bitmap, slice_of
 from webllm_py.grammar.term import Regular
 from webllm_py.grammar.trie import Trie
 
@@ -48,10 +48,6 @@ class TokenMasks:
         tokens: the bytes of each token by its id; empty for what a grammar never allows, such as
             special tokens.
         ends: the tokens that end a text; allowed where the grammar is complete.
-
-    Attributes:
-        classes: the class of each token, a byte each, once the tables are made; see ``class_of``.
-        quoted: the tokens that have a quote in them, then.
     """
 
     def __init__(self, tokens: Sequence[bytes], ends: Collection[int] = ()):
@@ -61,10 +57,6 @@ class TokenMasks:
         self._terms: OrderedDict[tuple[Regular, bool], _Part] = OrderedDict()
         self._masks: OrderedDict[State, bytes] = OrderedDict()
         self._slices: list[tuple[bool, Slice]] | None = None
-        self._of_number: dict[int, Slice] = {}
-        self._up_to: dict[tuple[int, int], int] = {}
-        self.classes = bytearray([NO_CLASS]) * len(tokens)
-        self.quoted: list[int] = []
         self._automaton: Automaton | None = None
         self._making = self._made()
 
@@ -83,7 +75,7 @@ class TokenMasks:
             if token % PIECE == 0:
                 yield
             if text and token not in self.ends:
-                number = self._placed(token, text)
+                number = slice_of(text)
                 group = groups.setdefault((number, len(text) <= SHORT), {})
                 group.setdefault(text[:2], []).append((text, token))
         made = []
@@ -98,23 +90,8 @@ class TokenMasks:
                 size += len(group[begin])
             yield from part.closing()
             made.append((short, part))
-            if number is not None and not (short and number in self._of_number):
-                self._of_number[number] = part  # that of long tokens: they count as all do
         self._slices = made
         yield
-
-    def _placed(self, token: int, text: bytes) -> int | None:
-        """Take note of a token's class; the number of its slice."""
-        if b'"' in text:
-            self.quoted.append(token)
-        try:
-            characters = text.decode()
-        except UnicodeDecodeError:
-            self.classes[token] = PARTS
-            return None
-        number = slice_of(characters)
-        self.classes[token] = class_of(number, len(characters))
-        return number
 
     @property
     def _vocabulary(self) -> list[tuple[bool, Slice]]:
@@ -123,23 +100,6 @@ class TokenMasks:
             pass
         assert self._slices is not None
         return self._slices
-
-    def up_to(self, number: int, length: int) -> int:
-        """The tokens of a slice with at most so many characters, as the bits of an integer."""
-        key = (number, length)
-        if key not in self._up_to:
-            characters = SLICES[number]
-            self._up_to[key] = 0
-            for _, part in self._vocabulary:
-                if part.characters is characters:
-                    self._up_to[key] |= part.up_to(length)
-        return self._up_to[key]
-
-    def only_behind(self, language: Regular, number: int) -> Regular | None:
-        """What is left of a term behind one character of a slice, see ``Slice.only_after``; None
-        where no token is of such characters."""
-        part = self._of_number.get(number)
-        return part.only_after(language) if part else None
 
     def automaton(self, spelled: Spelled, longest: int) -> Automaton:
         """What is known of states and tokens together, of all grammars; see ``Automaton``."""

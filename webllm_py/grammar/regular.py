@@ -14,6 +14,7 @@ __all__ = [
     "ALL_BYTES",
     "ANYTHING",
     "ByteSet",
+    "Choice",
     "InSequence",
     "Repetition",
     "byte_set",
@@ -59,7 +60,7 @@ class InSequence(Regular):
         return choice(after, self.tail.step(byte)) if self.head.nullable else after
 
 
-class _Choice(Regular):
+class Choice(Regular):
     __slots__ = ("options",)
 
     def __init__(self, options: frozenset[Regular]):
@@ -158,7 +159,7 @@ def choice(*options: Regular) -> Regular:
     flat: set[Regular] = set()
     members = 0
     for option in options:
-        if isinstance(option, _Choice):
+        if isinstance(option, Choice):
             flat |= option.options
         elif option is not EMPTY:
             flat.add(option)
@@ -179,7 +180,7 @@ def choice(*options: Regular) -> Regular:
     key = ("choice", frozenset(flat))
     found = _shared.get(key)
     if found is None:
-        found = _shared[key] = _Choice(frozenset(flat))
+        found = _shared[key] = Choice(frozenset(flat))
     return found
 
 
@@ -223,7 +224,7 @@ def capped(term: Regular, limit: int) -> Regular:
     """
     if isinstance(term, InSequence):
         return sequence(capped(term.head, limit), term.tail)
-    if isinstance(term, _Choice):
+    if isinstance(term, Choice):
         return choice(*(capped(option, limit) for option in term.options))
     if isinstance(term, Repetition):
         most = None if term.most is None else min(term.most, limit)

@@ -13,18 +13,7 @@ from webllm_py.grammar.characters import Ranges, utf8
 from webllm_py.grammar.term import EMPTY, EPSILON, Regular
 from webllm_py.grammar.trie import Trie
 
-__all__ = [
-    "CLASSES",
-    "EVERYTHING",
-    "LONGEST",
-    "NO_CLASS",
-    "PARTS",
-    "SLICES",
-    "Slice",
-    "bitmap",
-    "class_of",
-    "slice_of",
-]
+__all__ = ["SLICES", "Slice", "bitmap", "slice_of"]
 
 SLICES: tuple[Ranges, ...] = (
     ((0x61, 0x7A),),
@@ -35,13 +24,6 @@ SLICES: tuple[Ranges, ...] = (
 )
 """Lower case, letters and digits, words behind a space, beyond ASCII, and all that is plain inside
 a JSON string. A token belongs to the first that has all its characters."""
-EVERYTHING = len(SLICES) - 1
-"""The number of the slice that has the characters of all others."""
-LONGEST = 32
-"""Characters of the longest tokens that have a class."""
-CLASSES = len(SLICES) * LONGEST
-NO_CLASS, PARTS = 255, 254
-"""Of tokens without a class, and of those of them that are no whole characters."""
 TERMS_LOOKED_AT = 40
 TERMS_KEPT = 20_000
 
@@ -51,17 +33,17 @@ _WHOLE = [
 ]
 
 
-def slice_of(characters: str) -> int | None:
-    """The number of the first of ``SLICES`` that has all characters of a token."""
+def slice_of(text: bytes) -> int | None:
+    """The number of the first of ``SLICES`` that has all characters of a token; None where none
+    has, or these are no whole characters."""
+    try:
+        characters = text.decode()
+    except UnicodeDecodeError:
+        return None
     for number, whole in enumerate(_WHOLE):
         if whole.fullmatch(characters):
             return number
     return None
-
-
-def class_of(number: int | None, length: int) -> int:
-    """The class of a token: its slice, and how many characters it has."""
-    return NO_CLASS if number is None or length > LONGEST else LONGEST * number + length - 1
 
 
 def bitmap(words: int, tokens: Iterable[int], dense: int = 0) -> int:
@@ -155,12 +137,6 @@ class Slice:
         for term in reached:
             self._free[term] = True
         return True
-
-    def only_after(self, language: Regular) -> Regular | None:
-        """The only term that may follow one character, of those that are allowed; None where none
-        is, or there are several."""
-        found = self.after(language) - {EMPTY}
-        return next(iter(found)) if len(found) == 1 else None
 
     def after(self, language: Regular) -> frozenset[Regular]:
         """Everything that may follow one character, ``EMPTY`` where one is refused."""

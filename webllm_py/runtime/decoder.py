@@ -107,7 +107,8 @@ class Decoder:
 
         Args:
             name: "head" (the logits of the prompt's last row), "first" (a draw for each of ``rows``
-                answers from these) or "sample" (a draw from the logits of each row).
+                answers from these), "sample" (a draw from the logits of each row) or "stand" (the
+                mask of the state that the automaton is in).
         """
         rows = self.executor.bucket(rows)
         make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
@@ -146,6 +147,10 @@ class Decoder:
 
     def _sample(self, rows: int) -> Sequence[Dispatch]:
         return self._draw(rows)
+
+    def _stand(self, rows: int) -> Sequence[Dispatch]:
+        assert self.automaton
+        return [self.automaton.follow(self.executor.buffers.step, stand=True)]
 
     def _draw(self, rows: int, *, shared: bool = False) -> Sequence[Dispatch]:
         step, drawing, behind = self.executor.buffers.step, self.drawing, list[Dispatch]()

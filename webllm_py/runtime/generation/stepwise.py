@@ -42,6 +42,10 @@ class Constraint(Protocol):
         """Whether hardly a token is refused, and the text may end."""
 
     @property
+    def is_ended(self) -> bool:
+        """Whether a token that ends the text was accepted."""
+
+    @property
     def state(self) -> Any:
         """Where the text stands."""
 
