@@ -135,7 +135,7 @@ async def check(
         "ring": np.arange(RING * RING_SLOTS, dtype=np.uint32),
         "masks": np.arange(SLOTS + -(-VOCAB // 32), dtype=np.uint32),
         "automaton": np.array(automaton.words, np.uint32),
-        "texts": np.frombuffer(joined(TOKENS, VOCAB), np.uint32),
+        "texts": np.frombuffer(joined(TOKENS, [END], VOCAB), np.uint32),
         "place": places,
     }
     expected = {name: values.copy() for name, values in arrays.items()}

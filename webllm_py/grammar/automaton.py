@@ -120,8 +120,8 @@ class Automaton:
     def __init__(
         self, masks: TokenMasks, spelled: Spelled, longest: int, sizes: Sizes | None = None
     ):
-        self.tokens = masks.tokens
-        self.ends = masks.ends[:MOST_ENDS]
+        self.tokens: Sequence[bytes] = masks.tokens
+        self.ends: Sequence[int] = masks.ends[:MOST_ENDS]
         self.sizes = sizes or Sizes()
         self._spell = spelled
         self._longest = longest

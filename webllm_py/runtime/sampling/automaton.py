@@ -29,6 +29,7 @@ class Automaton(Protocol):
     """States as numbers, and where bytes lead, see ``webllm_py.grammar.automaton``."""
 
     tokens: Sequence[bytes]
+    ends: Sequence[int]
     sizes: Any  # where what is
 
     @property
@@ -91,7 +92,7 @@ class AutomatonTables:
         self._sizes = automaton.sizes
         automaton.all_changed()
         if self._texts is None:  # all grammars have one vocabulary
-            texts = joined(automaton.tokens, self._vocab)
+            texts = joined(automaton.tokens, automaton.ends, self._vocab)
             self._texts = self._owner.create("tokens' bytes", len(texts))
             self.device.write(self._texts, 0, texts)
 
@@ -145,10 +146,12 @@ class AutomatonTables:
         )
 
 
-def joined(tokens: Sequence[bytes], count: int) -> bytes:
+def joined(tokens: Sequence[bytes], ends: Sequence[int], count: int) -> bytes:
     """Where the bytes of each of so many tokens begin and the last ones end, and then all bytes, in
-    whole words."""
+    whole words. Those that end a text have none."""
     texts = [*tokens[:count], *[b""] * (count - len(tokens))]
+    for token in ends:
+        texts[token] = b""
     begins = array("I", accumulate(map(len, texts), initial=0))
     data = begins.tobytes() + b"".join(texts)
     return data + bytes(-len(data) % 4)
