@@ -14,6 +14,7 @@ needs what ``build.py demo`` leaves in ``.cache``, and node.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -253,6 +254,7 @@ class Simulation:
         self._perf_counter = time.perf_counter
 
     def __enter__(self) -> Simulation:
+        gc.disable()  # what the simulation leaves would be collected in the engine's time
         time.perf_counter = self.clock.now
         self.engine = self._loop.run_until_complete(webllm_py.load(device=self.device, tune=False))
         return self
@@ -261,6 +263,7 @@ class Simulation:
         self._loop.run_until_complete(self.engine.unload())
         self._loop.close()
         time.perf_counter = self._perf_counter
+        gc.enable()
 
     def rate(self, name: str) -> float:
         """Tokens a second of one text."""

@@ -78,7 +78,7 @@ class Sizes:
         terms, frames: numbers of these.
     """
 
-    words: int = 1 << 20
+    words: int = 1 << 19
     states: int = 1 << 15
     terms: int = 1 << 15
     frames: int = 1 << 13
@@ -145,6 +145,7 @@ class Automaton:
         self._spellings_in: list[dict[int, int]] = []  # of each frame, by term
         self._closures: dict[int, tuple[Sequence[int], bool]] = {}
         self._following: dict[int, Sequence[int]] = {}
+        self._looked_behind: dict[int, int] = {}  # how deep, by the state
         self._maps: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
         self._chains: dict[tuple[int, ...], int] = {}
         self._spelled: dict[bytes, Sequence[int]] = {}
@@ -261,14 +262,15 @@ class Automaton:
 
     def near(self, number: int, depth: int, is_wanted: Callable[[int], bool]) -> Iterator[None]:
         """Describe a state and what may be behind it, up to so many steps from one to another, the
-        nearest ones first; yields behind each that is new.
+        nearest ones first; yields behind each.
 
         Args:
             is_wanted: others are not described.
         """
-        seen, level = {number, UNKNOWN}, [number]
-        while level and depth:
-            depth -= 1
+        if self._looked_behind.get(number, 0) >= depth:
+            return
+        seen, level, whole = {number, UNKNOWN}, [number], True
+        for _ in range(depth):
             behind: list[int] = []
             for at in level:
                 following = self._following.get(at)
@@ -276,12 +278,15 @@ class Automaton:
                     if self.full:
                         return
                     if not is_wanted(at):
+                        whole = False
                         continue
                     following = self.describe(at)
-                    yield
+                yield
                 behind += [other for other in following if other not in seen]
                 seen.update(following)
             level = behind
+        if whole:
+            self._looked_behind[number] = depth
 
     def describe(self, number: int) -> Sequence[int]:
         """Make known where bytes lead from a state, and all of its term; the states that follow."""

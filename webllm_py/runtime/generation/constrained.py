@@ -1,8 +1,8 @@
 """Decoding under a constraint, with several steps in flight where the GPU knows where tokens lead.
 
-What it does not know yet stalls it: the steps that were submitted behind do nothing. Where a state
-is met for the first time the host gives it the mask and waits for each token, while the forward
-pass behind it runs; in what time is left it tells the GPU of states that were met, or are near. The
+What it does not know yet stalls it: the steps that were submitted behind do nothing. So the host
+tells it of all that is near while it computes the prompt and its steps, and of what it lacked where
+it stalls. Where there is no room for that the host gives it masks, and waits for each token. The
 tokens are the same either way.
 """
 
@@ -23,7 +23,7 @@ from webllm_py.runtime.generation.stepwise import (
     in_slices,
     spelled,
 )
-from webllm_py.runtime.sampling.automaton import AutomatonTables
+from webllm_py.runtime.sampling.automaton import Automaton, AutomatonTables
 from webllm_py.runtime.sampling.known_states import KnownStates
 
 __all__ = ["Constrained"]
@@ -37,7 +37,7 @@ FIRST_AHEAD, FEWEST_AHEAD, SECONDS_AHEAD = 8, 2, 0.004
 LONGEST, LONGEST_ON_CPU = 7, 1
 # Seconds for states that are near: while the prompt is computed, behind a stall, and of the time
 # that the steps in flight will take, a share.
-AT_FIRST, AT_A_STALL, SHARE = 0.004, 0.001, 0.4
+AT_FIRST, AT_A_STALL, SHARE = 0.004, 0.0005, 0.4
 
 
 class Constrained:
@@ -73,7 +73,7 @@ class Constrained:
         run, decoder = self.run, self.run.decoder
         longest = LONGEST_ON_CPU if run.device.info.is_cpu else LONGEST
         self.automaton = self.constraint.automaton(partial(spelled, self._vocabulary), longest)
-        self.states = await states_of(run.executor)
+        self.states = await states_of(run.executor, self.automaton)
         self.states.begin(self.automaton, free_elsewhere=self._free_elsewhere)
         self._has_logits = not run.newest
         try:
@@ -176,9 +176,8 @@ class Constrained:
     async def _stalled_behind(self, length: int) -> None:
         """Tell the GPU of what it lacked behind so many tokens, and of what is near."""
         self._most_ahead = max(FEWEST_AHEAD, self._most_ahead // 2)
-        await self.states.learn()
+        await self.states.learn(self.constraint.state, AT_A_STALL)
         self._stuck = not length and not self.states.gained
-        self.states.explore(self.constraint.state, AT_A_STALL)
 
     async def _again(self) -> None:
         """Have the logits behind the prompt once more: the GPU stalled before the first draw."""
@@ -188,14 +187,15 @@ class Constrained:
         self._has_logits = True
 
 
-async def states_of(executor: Executor) -> KnownStates:
+async def states_of(executor: Executor, automaton: Automaton) -> KnownStates:
     """What an executor's GPU knows of states, with tables that are made when first needed.
 
     Raises:
         GPUOutOfMemoryError: there is no room for them.
     """
     if executor.known_states is None:
-        tables = AutomatonTables(executor.device, executor.owner, executor.decoder.sampler)
+        sampler = executor.decoder.sampler
+        tables = AutomatonTables(executor.device, executor.owner, sampler, automaton)
         await executor.device.check()
         executor.known_states = KnownStates(tables)
     return executor.known_states

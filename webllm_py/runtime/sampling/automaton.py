@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -17,8 +17,6 @@ __all__ = ["MISSING", "STALLED", "Automaton", "AutomatonTables"]
 
 STALLED = (1 << 32) - 1
 """In the place of a drawn token: the state before it is not known, and nothing was drawn."""
-WORDS = 1 << 20
-"""Of what is known of states."""
 MISSING = 28
 """States that a stalled GPU tells of."""
 PLACE = 4
@@ -68,37 +66,36 @@ class Automaton(Protocol):
 class AutomatonTables:
     """What is known of states, and tokens' bytes; see kernels/sample_follow.wgsl.
 
+    Args:
+        automaton: what is to be known of first; others are no larger.
+
     Attributes:
         masks: where draws find theirs.
     """
 
-    def __init__(self, device: Device, owner: BufferOwner, sampler: Sampler):
+    def __init__(self, device: Device, owner: BufferOwner, sampler: Sampler, automaton: Automaton):
         self.device = device
-        self._owner = owner
+        self._automaton = automaton
+        self._sizes = automaton.sizes
         self._vocab = sampler.vocab_size
         self._ring = sampler.ring
         self._ring_slots = sampler.slots
         self.masks = owner.create("mask of a state", 4 * SLOTS + sampler.mask_bytes)
-        self._words = owner.create("automaton", 4 * WORDS)
+        self._words = owner.create("automaton", 4 * self._sizes.words)
         self._place = owner.create("place in an automaton", 4 * (PLACE + MISSING))
-        self._texts: Buffer | None = None
-        self._automaton: Automaton | None = None
+        texts = joined(automaton.tokens, automaton.ends, self._vocab)
+        self._texts = owner.create("tokens' bytes", len(texts))
+        device.write(self._texts, 0, texts)
+        automaton.all_changed()
 
     def use(self, automaton: Automaton) -> None:
-        """Hold states of this one from now on."""
-        if automaton is self._automaton:
-            return
-        self._automaton = automaton
-        self._sizes = automaton.sizes
-        automaton.all_changed()
-        if self._texts is None:  # all grammars have one vocabulary
-            texts = joined(automaton.tokens, automaton.ends, self._vocab)
-            self._texts = self._owner.create("tokens' bytes", len(texts))
-            self.device.write(self._texts, 0, texts)
+        """Hold what this one knows from now on, of the same vocabulary."""
+        if automaton is not self._automaton:
+            self._automaton = automaton
+            automaton.all_changed()
 
     def update(self) -> None:
         """Tell the GPU of what became known."""
-        assert self._automaton
         for at, words in self._automaton.changes():
             self.device.write(self._words, 4 * at, words.tobytes())
 
@@ -107,10 +104,14 @@ class AutomatonTables:
         words = array("I", [number, 0] * 2 + [0] * MISSING)
         self.device.write(self._place, 0, words.tobytes())
 
-    async def missing(self) -> list[int]:
+    def missing(self) -> Awaitable[list[int]]:
         """The states for want of which the GPU has stalled; some of them where they are many."""
-        found = array("I", await self.device.read(self._place, 4 * PLACE, 4 * MISSING))
-        return [number for number in found if number]
+        reading = self.device.read(self._place, 4 * PLACE, 4 * MISSING)
+
+        async def read() -> list[int]:
+            return [number for number in array("I", await reading) if number]
+
+        return read()
 
     def follow(self, step: Buffer, *, stand: bool = False) -> Dispatch:
         """Go where the token that was just drawn leads, and find what may come there.
@@ -118,7 +119,6 @@ class AutomatonTables:
         Args:
             stand: there is none, and the text goes on where it stands.
         """
-        assert self._texts
         sizes = self._sizes
         return Dispatch(
             kernel(

@@ -55,9 +55,11 @@ class KnownStates:
         self.tables.update()
         return time.perf_counter() - begun
 
-    async def learn(self) -> None:
-        """Tell the GPU of what it stalled for."""
-        for number in await self.tables.missing():
+    async def learn(self, state: Any, seconds: float) -> None:
+        """Tell the GPU of what it stalled for, and of what is near a state, for so long."""
+        missing = self.tables.missing()
+        self.explore(state, seconds)  # meanwhile
+        for number in await missing:
             self.automaton.describe(number)
         self.tables.update()
 
