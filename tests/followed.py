@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from webllm_py.grammar.automaton import HERE, INSIDE, LAST, OVER, RELATIVE, STOP, UNKNOWN, Sizes
-
-COMPLETE, FALLS, FORCED = 1, 2, 4
+from webllm_py.grammar.records import (
+    COMPLETE,
+    FALLS,
+    FORCED,
+    HERE,
+    INSIDE,
+    LAST,
+    OVER,
+    RELATIVE,
+    STOP,
+    UNKNOWN,
+    Sizes,
+)
 
 
 class MissingError(Exception):
