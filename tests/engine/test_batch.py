@@ -40,7 +40,10 @@ async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
     async with await webllm_py.load(
         files.huggingface(SMALL), device=plain_device, kv_dtype="f32"
     ) as engine:
-        await states_of(engine.loaded.executor)  # which are made once
+        masks = engine.loaded.token_masks
+        automaton = masks.automaton(lambda forced: (), 1)
+        await states_of(engine.loaded.executor, automaton)  # whose tables are made once
+        masks.forget_states()
         yield engine
 
 

@@ -32,6 +32,9 @@ async def opened(name: str) -> Transformer:
     return model_for(checkpoint)
 
 
+JSON = {"type": "json_object"}
+
+
 @pytest.mark.parametrize("context_length", [None, 100])
 @pytest.mark.parametrize(
     ("name", "quantize", "kv_dtype"),
@@ -58,8 +61,13 @@ async def test_the_plan_is_what_loading_takes(
         assert plan.loaded == pytest.approx(engine.info["gpu_memory"], rel=0.01)
         assert plan.context_length == engine.info["context_length"]
         # A conversation that fills the context takes what the plan says, too.
-        await loaded.executor.cache.reserve(Sequence(), plan.context_length)
+        filling = Sequence()
+        await loaded.executor.cache.reserve(filling, plan.context_length)
         assert plan.whole == pytest.approx(engine.info["gpu_memory"], rel=0.01)
+        loaded.executor.cache.pages.release(filling)
+        await engine.completions.create(prompt="a", max_tokens=1, response_format=JSON)
+        taken = engine.info["gpu_memory"] - plan.whole
+        assert plan.grammar == pytest.approx(taken, rel=0.05)
 
 
 async def test_the_cache_of_a_thousand_positions_by_hand() -> None:

@@ -235,6 +235,7 @@ def memory_of(
         "work": plan.work,
         "cache_1000_tokens": plan.cache(1000),
         "cache_whole_context": plan.cache(plan.context_length),
+        "grammar": plan.grammar,
         "loaded": plan.loaded,
         "whole": plan.whole,
     }

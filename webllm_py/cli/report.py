@@ -104,6 +104,7 @@ def memory_rows(memory: Mapping[str, Any]) -> Rows:
         yield "at most", f"{size(memory['whole'])}, with a text of {context}"
         return
     yield "KV cache", f"{size(memory['cache_1000_tokens'])} per 1,000 tokens, {memory['kv_dtype']}"
+    yield "grammars", f"{size(memory['grammar'])}, from the first answer under one on"
     yield "after loading", size(memory["loaded"])
     yield "at most", f"{size(memory['whole'])}, with a conversation of {context}"
 

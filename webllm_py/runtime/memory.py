@@ -22,6 +22,7 @@ from webllm_py.models.tuning import tuning_for
 from webllm_py.runtime.embedding.embedder import Embedder
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.kv.cache import FIRST_PAGES
+from webllm_py.runtime.sampling.automaton import tables_bytes
 from webllm_py.runtime.vision.images import add_images
 from webllm_py.runtime.weights.loader import place_weights
 from webllm_py.runtime.weights.pieces import HEADERS_BYTES, staging_bytes
@@ -50,6 +51,7 @@ class MemoryPlan:
         staging: what the weights go through while they are loaded.
         context_length: the most positions of a conversation.
         later: more states of delta nets, kept for prompts that begin as others did.
+        grammar: what the first answer under a grammar takes besides, and all others use.
     """
 
     weights: int
@@ -58,6 +60,7 @@ class MemoryPlan:
     staging: int
     context_length: int
     later: int = 0
+    grammar: int = 0
 
     def cache(self, positions: int) -> int:
         """Bytes of the KV cache of ``positions``, rounded up to whole pages."""
@@ -172,6 +175,7 @@ def plan_memory(
         staging=staging_bytes(sizing, loader.pieces),
         context_length=executor.context_length,
         later=executor.cache.later_bytes,
+        grammar=tables_bytes(executor.decoder.sampler),
     )
 
 
@@ -208,7 +212,8 @@ def fitting_context(
         twice = plan.cache(length) // model.config.n_layers
         fills = plan.context_length >= length
         loading = plan.loaded + plan.staging + HEADERS_BYTES
-        return fills and (most_bytes is None or max(plan.whole + twice, loading) <= most_bytes)
+        whole = plan.whole + plan.grammar + twice
+        return fills and (most_bytes is None or max(whole, loading) <= most_bytes)
 
     least, most = 0, wanted // PAGE
     while least < most:

@@ -13,13 +13,17 @@ from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.step import ROWS_AT, SLOTS
 from webllm_py.runtime.sampling.sampler import RING, Sampler
 
-__all__ = ["MISSING", "STALLED", "Automaton", "AutomatonTables"]
+__all__ = ["MISSING", "STALLED", "Automaton", "AutomatonTables", "tables_bytes"]
 
 STALLED = (1 << 32) - 1
 """In the place of a drawn token: the state before it is not known, and nothing was drawn."""
+WORDS = 1 << 19
+"""Of all that is known of states."""
 MISSING = 28
 """States that a stalled GPU tells of."""
 PLACE = 4
+TEXT_BYTES = 8
+"""Of a token, as large vocabularies have them; what theirs are is not known before."""
 THREADS = 256
 
 
@@ -67,7 +71,7 @@ class AutomatonTables:
     """What is known of states, and tokens' bytes; see kernels/sample_follow.wgsl.
 
     Args:
-        automaton: what is to be known of first; others are no larger.
+        automaton: what is to be known of first.
 
     Attributes:
         masks: where draws find theirs.
@@ -81,7 +85,7 @@ class AutomatonTables:
         self._ring = sampler.ring
         self._ring_slots = sampler.slots
         self.masks = owner.create("mask of a state", 4 * SLOTS + sampler.mask_bytes)
-        self._words = owner.create("automaton", 4 * self._sizes.words)
+        self._words = owner.create("automaton", 4 * WORDS)
         self._place = owner.create("place in an automaton", 4 * (PLACE + MISSING))
         texts = joined(automaton.tokens, automaton.ends, self._vocab)
         self._texts = owner.create("tokens' bytes", len(texts))
@@ -91,6 +95,7 @@ class AutomatonTables:
     def use(self, automaton: Automaton) -> None:
         """Hold what this one knows from now on, of the same vocabulary."""
         if automaton is not self._automaton:
+            assert automaton.sizes.words <= WORDS
             self._automaton = automaton
             automaton.all_changed()
 
@@ -144,6 +149,12 @@ class AutomatonTables:
             },
             (-(-self._vocab // THREADS), 1, 1),
         )
+
+
+def tables_bytes(sampler: Sampler) -> int:
+    """What ``AutomatonTables`` will take, about."""
+    texts = (4 + TEXT_BYTES) * sampler.vocab_size
+    return 4 * WORDS + sampler.mask_bytes + texts
 
 
 def joined(tokens: Sequence[bytes], ends: Sequence[int], count: int) -> bytes:
