@@ -28,8 +28,13 @@ def test_an_answer_that_was_given_before(simulation: Simulation, name: str) -> N
     assert max(again) > SHARE * simulation.rate("free1")
 
 
-def test_new_texts_are_known_in_part(simulation: Simulation) -> None:
-    """Strings have in common what is inside of them, and are most of these texts."""
-    simulation.rate("plain1")
-    simulation.rate("plain2")
-    assert simulation.device.counts["reads"] < 64
+@pytest.mark.parametrize(("first", "new"), [("plain1", "plain2"), ("object1", "object4")])
+def test_first_answers_and_new_texts_hardly_wait(
+    simulation: Simulation, first: str, new: str
+) -> None:
+    """The host tells of what is near before a text comes there."""
+    simulation.rate(first)
+    assert simulation.device.counts["stalls"] < 10
+    simulation.rate(new)
+    assert simulation.device.counts["stalls"] < 5
+    assert simulation.device.counts["reads"] < 48

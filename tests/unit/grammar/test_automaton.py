@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
-from followed import Followed, MissingError
+from followed import Followed, MissingError, StoppedError
 from test_masks import END, GRAMMARS, TOKENS, allowed
 
+from webllm_py.errors import UnsupportedSchemaError
 from webllm_py.grammar import Grammar, Matcher, TokenMasks, gbnf, regex_grammar, schema_grammar
-from webllm_py.grammar.automaton import Automaton
+from webllm_py.grammar.automaton import Automaton, Sizes
+from webllm_py.grammar.compose import Named
 from webllm_py.grammar.free import free_text
 from webllm_py.grammar.pushdown import Series, Terminal
+from webllm_py.grammar.regex import regex
 from webllm_py.grammar.words import literal
 
 Found = TypeVar("Found")
@@ -68,29 +72,47 @@ def automaton() -> Automaton:
     return Automaton(MASKS, never, 0)
 
 
+def check_a_text(automaton: Automaton, grammar: Grammar, chosen: random.Random, most: int) -> None:
+    """Follow a random text of so many tokens; each time all tokens are looked at."""
+    matcher = Matcher(grammar, MASKS)
+    number = automaton.number(matcher.state)
+    for _ in range(most):
+        found = told(automaton, partial(Followed.allowed, state=number, tokens=TOKENS))
+        assert found == allowed(matcher.mask())
+        if not found:
+            return
+        token = chosen.choice(sorted(found))
+        matcher.accept(token)
+        if token == END:
+            return
+        follow = partial(Followed.follow, place=(number, 0), token=token, text=TOKENS[token])
+        number, spelled = told(automaton, follow)
+        assert not spelled
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_words_say_what_the_matcher_says(automaton: Automaton, name: str) -> None:
     """Whatever texts and grammars came before."""
-    chosen = random.Random(name)
-    grammar = EXAMPLES[name]()
+    chosen, grammar = random.Random(name), EXAMPLES[name]()
     for _ in range(3):
-        matcher = Matcher(grammar, MASKS)
-        number = automaton.number(matcher.state)
-        for _ in range(20 if name == "list" else 10):
-            found = told(automaton, lambda words, at=number: words.allowed(at, TOKENS))  # type: ignore[misc]
-            assert found == allowed(matcher.mask())
-            if not found:
-                break
-            token = chosen.choice(sorted(found))
-            matcher.accept(token)
-            if token == END:
-                break
-            place = (number, 0)
-            number, spelled = told(
-                automaton,
-                lambda words, at=place, token=token: words.follow(at, token, TOKENS[token]),  # type: ignore[misc]
-            )
-            assert not spelled
+        check_a_text(automaton, grammar, chosen, 20 if name == "list" else 10)
+
+
+def test_real_schemas(
+    automaton: Automaton,
+    schema_data: Callable[[str], list[Any]],
+    request: pytest.FixtureRequest,
+) -> None:
+    """All 400 of MaskBench with ``--long``, else each fiftieth."""
+    every = 1 if request.config.getoption("--long") else 50
+    for case in schema_data("maskbench-400.jsonl")[::every]:
+        try:
+            grammar = schema_grammar(case["schema"])
+        except UnsupportedSchemaError:
+            continue
+        if automaton.full or len(automaton.words) > automaton.sizes.words // 2:
+            automaton.clear()
+        check_a_text(automaton, grammar, random.Random(case["id"]), 8)
 
 
 @pytest.mark.parametrize("name", ["list", "names", "lengths"])
@@ -104,3 +126,48 @@ def test_what_is_near_is_known(name: str) -> None:
         words = Followed(automaton.words, automaton.sizes)
         assert words.allowed(automaton.number(state), TOKENS) == allowed(MASKS.mask(state))
         state = state.behind(token) or state
+
+
+@pytest.mark.parametrize("parts", [["[xy]abcde?"], ["[xy]", "abcde?"], ["[xy]ab", "cde?"]])
+def test_text_without_a_choice_is_spelled(parts: list[str]) -> None:
+    """Up to its last token, whether it ends with a term or not."""
+    grammar = Grammar(Series([Named(regex(part)) for part in parts]))
+    automaton = Automaton(MASKS, by_bytes, longest=4)
+    start, token = grammar.start(), BYTES + ord("x")
+    follow = partial(Followed.follow, place=(automaton.number(start), 0), token=token, text=b"x")
+    place, written = told(automaton, follow), b""
+    while place[1]:
+        token = automaton.words[place[1]]
+        written += TOKENS[token]
+        place = told(automaton, partial(Followed.follow, place=place, token=token, text=b""))
+    assert written == b"abc"
+    found = told(automaton, partial(Followed.allowed, state=place[0], tokens=TOKENS))
+    after = start.behind(b"xabc")
+    assert after and found == allowed(MASKS.mask(after))
+    few = Automaton(MASKS, by_bytes, longest=2)
+    with pytest.raises(StoppedError):  # the host takes over
+        follow = partial(Followed.follow, place=(few.number(start), 0), token=token, text=b"x")
+        told(few, follow)
+    behind = start.behind(b"x")
+    assert behind and few.certain(behind) == by_bytes(b"abcd")
+
+
+def test_there_is_room_for_so_much() -> None:
+    """Nothing is told in part: what there is no room for is not known."""
+    state = EXAMPLES["list"]().start()
+    whole = allowed(MASKS.mask(state))
+    for room in (10, 200, 800, 3000):
+        automaton = Automaton(MASKS, never, 0, Sizes(Sizes().records_at + room))
+        number = automaton.number(state)
+        for _ in automaton.near(number, 20, lambda number: True):
+            pass
+        assert automaton.full and len(automaton.words) <= automaton.sizes.words
+        words = Followed(automaton.words, automaton.sizes)
+        if not words.missing(number, TOKENS):
+            assert words.allowed(number, TOKENS) == whole
+        automaton.clear()
+        assert not automaton.full and automaton.number(state) == number
+    few = Automaton(MASKS, never, 0, Sizes(states=4, terms=8, frames=2))
+    for _ in few.near(few.number(state), 20, lambda number: True):
+        pass
+    assert few.full
