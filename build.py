@@ -45,7 +45,7 @@ SITES = (
     ("demo", "the chat page", "demo/dist"),
     ("lite", "a JupyterLite with the notebooks", "demo/dist/lite"),
 )
-LONGEST_FIRST = ("browser", "gpu", "engine", "bench", "unit")
+LONGEST_FIRST = ("browser", "engine", "gpu", "unit", "bench")
 CHECKED = ("webllm_py", "build.py")  # build.py imports demo.tools
 
 

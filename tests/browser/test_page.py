@@ -85,10 +85,11 @@ def test_a_load_ends_the_answer_and_the_load_before_it(chat: Page, shared: Path)
     assert "6" in chat.ask("What is 4 + 2?")
 
 
-def test_every_example_is_answered_briefly(chat: Page) -> None:
+def test_examples_are_answered_briefly(chat: Page) -> None:
+    """Two of them: all of them are asked in tests/engine/test_page_examples.py."""
     examples = [button.get_property("textContent") for button in chat.all("#examples button")]
     assert len(examples) == 6
-    for question in examples:
+    for question in examples[:2]:
         chat.one("#new-chat").click()
         answer = chat.ask(question)
         assert answer
