@@ -1,4 +1,4 @@
-"""A streamed answer: runs on its own from the moment it is asked for, and is read at leisure."""
+"""Streamed answers: generated as soon as they are asked for, however late they are read."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ END = object()
 class Stream(Generic[PieceT]):
     """An asynchronous iterator over the pieces of an answer.
 
-    The answer takes its turn in the order of the calls to ``create``, whenever it is read, and
-    nobody who forgets to read it holds up the others. ``aclose`` (or ``async with``) ends it early;
-    so does dropping it.
+    The answer takes its turn in the order of the calls to ``create``, whenever it is read: a reader
+    that is slow, or stops, does not delay other answers. ``aclose`` (or ``async with``) ends it
+    early; so does dropping it.
 
     Args:
-        at_end: called once no more pieces will come, also when none was ever made.
+        at_end: called when no more pieces will come, even if none ever came.
     """
 
     def __init__(self, pieces: AsyncIterator[PieceT], at_end: Callable[[], None] = lambda: None):
@@ -41,7 +41,7 @@ class Stream(Generic[PieceT]):
         piece: Any = await self._queue.get()
         if piece is END or isinstance(piece, Exception):
             self._ended = True
-            self._queue.put(END)  # for others who read as well
+            self._queue.put(END)  # for other tasks that read this stream
         if piece is END:
             raise StopAsyncIteration
         if isinstance(piece, Exception):
@@ -66,19 +66,20 @@ class Stream(Generic[PieceT]):
 
 
 class Queue:
-    """As ``asyncio.Queue``, in fewer turns of the event loop; see ``waking``."""
+    """An unbounded queue like ``asyncio.Queue``, but with fewer turns of the event loop between
+    ``put`` and the waiting ``get``; see ``waking``."""
 
     def __init__(self) -> None:
         self._items: deque[Any] = deque()
         self._getters: deque[WakingFuture[None]] = deque()
 
     def put(self, item: Any) -> None:
-        """Add one."""
+        """Add an item."""
         self._items.append(item)
         self._wake()
 
     async def get(self) -> Any:
-        """Take the first one, once there is one."""
+        """Wait for an item, and take the first one."""
         while not self._items:
             getter: WakingFuture[None] = WakingFuture(asyncio.get_running_loop())
             self._getters.append(getter)
@@ -87,7 +88,7 @@ class Queue:
             except asyncio.CancelledError:
                 getter.cancel()
                 if self._items:
-                    self._wake()  # it may have been woken before: somebody else's turn
+                    self._wake()  # this one may have been woken for an item that it does not take
                 raise
         return self._items.popleft()
 
@@ -100,7 +101,7 @@ class Queue:
 
 
 async def forward(pieces: AsyncIterator[Any], queue: Queue) -> None:
-    """Put pieces into a queue, then the end or what went wrong."""
+    """Put pieces into a queue, then ``END`` or the error that ended them."""
     try:
         async for piece in pieces:
             queue.put(piece)

@@ -1,4 +1,4 @@
-"""Things that are done side by side."""
+"""Running coroutines concurrently, and to their end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["side_by_side", "together", "uninterrupted"]
 
 
 async def together(*works: Coroutine[Any, Any, None]) -> None:
-    """Run things side by side; when one fails, or this is cancelled, the others are stopped."""
+    """Run coroutines concurrently. If one fails, or this is cancelled, all are cancelled."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.gather(*tasks)
@@ -23,7 +23,11 @@ async def together(*works: Coroutine[Any, Any, None]) -> None:
 async def side_by_side(
     works: Sequence[Coroutine[Any, Any, Any]], begun: Callable[[], None]
 ) -> None:
-    """Run things, and tell once all have begun, and what these began first has begun as well."""
+    """Run coroutines concurrently.
+
+    Args:
+        begun: called once all of them have begun, and the tasks that they start first have too.
+    """
     running = asyncio.gather(*works)
     try:
         await asyncio.sleep(0)
@@ -36,7 +40,8 @@ async def side_by_side(
 
 
 async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Run to its end what must not be left half done; who is cancelled meanwhile ends behind it."""
+    """Run to its end what must not be left half done. A cancellation meanwhile takes effect after
+    it."""
     task, cancelled = asyncio.ensure_future(work), False
     while not task.done():
         try:

@@ -45,7 +45,7 @@ def run(driver: Chrome, site: TestSite) -> Run:
 def disk_script() -> str:
     """JavaScript: what makes disk.js's files, each time with a worker of its own."""
     http = ("../http/url_stream", "../http/connection")
-    names = ("disk", "desk", "block_file", "retries", *http, "digest", "sha256")
+    names = ("disk", "disk_worker", "block_file", "retries", *http, "digest", "sha256")
     disk, *parts = map(script_of, names)
     return f"""
         const newDisk = () => ({disk})({", ".join(parts)});

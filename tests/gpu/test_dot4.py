@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
+from eight_bits import BLOCK, buffer_of, dot4, halves, quantized
 from formats import laid_out
 from runners import Runner, of_native
 
 from webllm_py.gpu.kernels import kernel
 
-BLOCK = 32
 FORMATS = ("q4_0", "q8_0")
 # TM, TN, SPLITS, WIDE
 TILES = [(32, 64, 1, False), (32, 64, 4, False), (64, 32, 2, False), (64, 128, 2, True)]
 SIZES = [("q4_0", 3, 5, 32), ("q8_0", 64, 130, 416), ("q4_0", 70, 70, 416)]
 GEMM_CASES = [(*size, tile) for tile in TILES for size in SIZES]
 IN_CHROMIUM = [(*SIZES[1 + i % 2], tile) for i, tile in enumerate(TILES)]
-
-
-def quantized(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, columns) in whole blocks -> int8 of that shape, and scales (rows, blocks)."""
-    blocks = x.reshape(len(x), -1, BLOCK)
-    greatest = np.abs(blocks).max(2, keepdims=True)
-    steps = np.divide(np.float32(127), greatest, out=np.zeros_like(greatest), where=greatest > 0)
-    codes = np.round(blocks * steps).astype(np.int8)
-    return codes.reshape(x.shape), greatest[:, :, 0] / np.float32(127)
-
-
-def buffer_of(codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """The words that gemm_dot4.wgsl reads: codes by quads of rows, then scales by them."""
-    rows, columns = codes.shape
-    quads = codes.view(np.uint32).reshape(rows // 4, 4, columns // 4).transpose(0, 2, 1)
-    kept = scales.astype(np.float32).view(np.uint32).reshape(rows // 4, 4, -1).transpose(0, 2, 1)
-    return np.concatenate([quads.reshape(-1), kept.reshape(-1)])
-
-
-def halves(words: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """What ``buffer_of`` made, back again."""
-    size = rows * columns // 4
-    quads = words[:size].reshape(rows // 4, columns // 4, 4).transpose(0, 2, 1)
-    scales = words[size:].view(np.float32).reshape(rows // 4, columns // BLOCK, 4)
-    codes = np.ascontiguousarray(quads).view(np.int8).reshape(rows, columns)
-    return codes, scales.transpose(0, 2, 1).reshape(rows, -1)
 
 
 @pytest.mark.parametrize(("k", "normed"), [(32, False), (160, True), (1312, True)])
@@ -137,33 +109,3 @@ async def test_greatest_products(runner: Runner, fmt: str) -> None:
         (1, 1),
     )
     np.testing.assert_allclose(out["y"], codes.astype(np.float64) @ weight.T, rtol=1e-6)
-
-
-def dot4(
-    fmt: str,
-    epilogue: str,
-    shape: tuple[int, ...],
-    tile: tuple[int, int, int, bool],
-    **constants: float,
-) -> Any:
-    """The kernel for x of (rows, columns)."""
-    rows, columns = shape
-    tm, tn, splits, wide = tile
-    share = tm * tn // (64 if wide else 32)
-    return kernel(
-        "gemm_dot4",
-        snippets={
-            "quant": f"dot4/{fmt}",
-            "epilogue": f"epilogue/{epilogue}",
-            "finish": "linear/finish",
-        },
-        UNITS=columns // 8,
-        SCALES_AT=rows * columns // 16,
-        TM=tm,
-        TN=tn,
-        SPLITS=splits,
-        WIDE=wide,
-        SHARE=share,
-        THREADS=share * splits,
-        **constants,
-    )

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 from formats import laid_out
+from linear_kernels import step_words
 from runners import Runner, of_native
-from test_linear import step_words
 
 from webllm_py.gpu.kernels import kernel
 

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from blocks import BLOCKS
 from formats import LAID_OUT, laid_out
+from linear_kernels import padded_rows
 from packed import PACKED
+from placing import tame, tensor_of, whole
 from runners import Runner, of_native
-from test_block_formats import tame
-from test_group_formats import whole
-from test_linear import padded_rows
-from test_packed_formats import tensor_of
 
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.mixture import ExpertGroups, most_tiles

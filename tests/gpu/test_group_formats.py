@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from eight_bits import buffer_of, dot4, quantized
 from groups import GROUPS
+from linear_kernels import chunk_product, embedded, multiplied, snippets
+from placing import placed, whole
 from runners import Runner, of_native
-from test_block_formats import embedded, multiplied
-from test_dot4 import buffer_of, dot4, quantized
-from test_linear import snippets
-from test_repack import staged
 
 from webllm_py.checkpoint.checkpoint import FORMATS, TensorInfo
 from webllm_py.checkpoint.mlc_format import BY_COLUMNS, GROUP_FORMATS
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.weights import Matrix, Part
-from webllm_py.runtime.weights.repacks import repacks
-from webllm_py.runtime.weights.storage import STORAGE, slice_plans
+from webllm_py.runtime.weights.storage import slice_plans
 
 # Rows of whole groups, and rows that end within a word.
 COLUMNS = {4: (160, 101), 3: (200, 101)}
@@ -63,46 +61,6 @@ def random_scales(name: str, rows: int, columns: int, rng: np.random.Generator) 
     bits.reshape(-1)[1::7] = 1
     bits.reshape(-1)[2::7] = 0x7BFF
     return bits.astype(np.uint16)
-
-
-async def placed(runner: Runner, matrix: Matrix, data: bytes) -> dict[str, np.ndarray]:
-    """The buffers of a matrix in one slice, after each part's tensors went there whole."""
-    (plan,) = slice_plans(matrix, None, 1 << 30)
-    sizes = STORAGE[plan.format].sizes(plan.rows, matrix.units * 8)
-    arrays = {name: np.zeros(-(-size // 16) * 4, np.uint32) for name, size in sizes.items()}
-    for part in plan.parts:
-        for repack in repacks(matrix, plan, part):
-            tensor = repack.tensor
-            count, width = part.rows, matrix.blocks
-            start, nbytes = tensor.offset, tensor.nbytes
-            if repack.groups:
-                count, width = repack.groups, count
-            elif tensor.format.by_columns:
-                count, width = tensor.format.blocks(tensor.shape[1]), count
-            else:
-                nbytes = nbytes // tensor.shape[0] * count
-                start += nbytes // count * part.first
-            bound = {name: arrays[name] for name in repack.buffers}
-            out = await runner.run(
-                repack.kernel,
-                {
-                    "staged": staged(data[start : start + nbytes]),
-                    "piece": np.array([count, 0, 0], np.uint32),
-                    **bound,
-                },
-                (-(-count * width // 64),),
-            )
-            arrays |= {name: out[name] for name in bound}
-    return arrays
-
-
-async def whole(
-    runner: Runner, tensor: TensorInfo, data: bytes
-) -> tuple[str, dict[str, np.ndarray]]:
-    """A matrix that is one tensor: the reader of its format, and its buffers."""
-    matrix = Matrix("w", *tensor.shape, (Part(tensor),))
-    (plan,) = slice_plans(matrix, None, 1 << 30)
-    return plan.format, await placed(runner, matrix, data)
 
 
 @pytest.mark.parametrize(("name", "columns"), of_native(CASES, IN_CHROMIUM))
@@ -185,31 +143,10 @@ async def test_many_rows(runner: Runner, name: str, rng: np.random.Generator) ->
     m, n, k = 32, 70, 350
     stored = tame(name, n, k, rng)
     fmt, arrays = await whole(runner, stored.info, stored.data)
-    padded = 352
-    x = x_of(m, k, padded, rng)
-    out = await runner.run(
-        kernel(
-            "gemm",
-            snippets=snippets("gemm", fmt, "store"),
-            UNITS=padded // 8,
-            N=n,
-            SLICE=n,
-            Y_STRIDE=n,
-            TM=32,
-            TN=64,
-            PREFETCH=False,
-            THREADS=32,
-        ),
-        {
-            "x": x,
-            "vectors": np.zeros(4, np.float32),
-            "y": np.zeros((m, n), np.float32),
-            **arrays,
-        },
-        (2, 1),
-    )
+    x = x_of(m, k, 352, rng)
+    y = await chunk_product(runner, fmt, arrays, x, n)
     expected = x[:, :k].astype(np.float64) @ stored.values.T
-    np.testing.assert_allclose(out["y"], expected, rtol=0, atol=3e-6 * k)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=3e-6 * k)
 
 
 @pytest.mark.parametrize("name", of_native(("Q4F16_1", "Q4F32_1"), ("Q4F32_1",)))

@@ -7,35 +7,10 @@ import math
 import numpy as np
 import pytest
 from formats import LAID_OUT, laid_out
-from runners import ROW, Runner, of_native
+from linear_kernels import padded_rows, snippets, step_words
+from runners import Runner, of_native
 
 from webllm_py.gpu.kernels import kernel
-
-
-def snippets(name: str, fmt: str, epilogue: str) -> dict[str, str]:
-    return {
-        "quant": f"quant/{fmt}",
-        "epilogue": f"epilogue/{epilogue}",
-        "finish": "linear/finish",
-        **(ROW if name == "gemv" else {}),
-    }
-
-
-def padded_rows(values: np.ndarray) -> np.ndarray:
-    return np.pad(values, ((0, 0), (0, -values.shape[1] % 32))).astype(np.float32)
-
-
-def step_words(
-    positions: list[int], *, tokens: list[int] | None = None, pages: int = 0
-) -> np.ndarray:
-    """The step buffer: rows of slot 0, page table from word 4 + 4 * 64."""
-    words = np.zeros(4 + 4 * 64 + 64, np.uint32)
-    words[0] = len(positions)
-    for m, position in enumerate(positions):
-        words[4 + 4 * m : 7 + 4 * m] = ((tokens or [0] * 64)[m], position, 0)
-    words[4 + 4 * 64 :] = np.arange(64)[::-1]  # logical page i is physical page 63 - i
-    return words
-
 
 GEMV_SIZES = [(5, 32), (67, 172), (130, 896)]
 

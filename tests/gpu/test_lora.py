@@ -7,9 +7,9 @@ import struct
 import numpy as np
 import pytest
 from adapted import ADAPTERS, SLOTS, Beside, added, segments_of, with_scales
+from eight_bits import BLOCK, buffer_of, quantized
 from formats import laid_out
 from runners import Runner, of_native
-from test_dot4 import BLOCK, buffer_of, quantized
 
 from webllm_py.gpu.kernels import Kernel, kernel
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from packed import PACKED, Made
+from linear_kernels import embedded, multiplied
+from packed import PACKED
+from placing import placed, tensor_of
 from runners import Runner, of_native
-from test_block_formats import embedded, multiplied
-from test_group_formats import placed
 
-from webllm_py.checkpoint.checkpoint import FLOAT8, FORMATS, WORDS, TensorInfo
-from webllm_py.checkpoint.quantized import joined, quantization_of
 from webllm_py.models.weights import Matrix, Part
 from webllm_py.runtime.weights.storage import slice_plans
 
@@ -31,28 +29,6 @@ CASES = [
     ("fp8 tiles", 384, "fp8_128"),
 ]
 IN_CHROMIUM = (CASES[4], CASES[5], CASES[8])
-DTYPES = {"int32": WORDS, "uint8": FLOAT8, "uint16": FORMATS["BF16"]} | {
-    name: FORMATS[f"F{name[5:]}"] for name in ("float16", "float32")
-}
-
-
-def tensor_of(name: str, made: Made) -> tuple[TensorInfo, bytes]:
-    """A matrix out of a file that holds it alone."""
-    data, tensors = b"", {}
-    for end, array in made.arrays.items():
-        fmt = DTYPES[array.dtype.name]
-        # The kernels' bytes come from here: there is no source.
-        tensors[f"w{end}"] = TensorInfo(
-            f"w{end}",
-            array.shape,
-            fmt,
-            None,  # type: ignore[arg-type]
-            len(data),
-            array.nbytes,
-        )
-        data += array.tobytes()
-    quantization = quantization_of({"quantization_config": PACKED[name].config}, "w")
-    return joined(tensors, quantization, "w")["w.weight"], data
 
 
 @pytest.mark.parametrize(("name", "columns", "fmt"), of_native(CASES, IN_CHROMIUM))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from formats import gguf_bytes, laid_out, without_ties
+from placing import staged
 from runners import Runner
 
 from webllm_py.gpu.kernels import Kernel, kernel
@@ -22,10 +23,6 @@ REPACK = {
 def repack(fmt: str, **sizes: int) -> Kernel:
     snippets = {"format": f"repack/{REPACK[fmt]}", "order": "repack/by_rows"}
     return kernel("repack", snippets=snippets, **sizes)
-
-
-def staged(data: bytes) -> np.ndarray:
-    return np.frombuffer(data + b"\xee" * (-len(data) % 4), np.uint32)
 
 
 def empty(arrays: dict[str, np.ndarray], rows_factor: int = 1) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ __all__ = ["HUB", "FetchOptions", "Patience"]
 HUB = "https://huggingface.co"
 Result = TypeVar("Result")
 
-MOST_SECONDS = 60.0  # that a server is waited for, whatever it asks
+MOST_SECONDS = 60.0  # of a wait, whatever a server's Retry-After says
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,17 @@ class FetchOptions:
     Attributes:
         keep: keep what is downloaded in the models' store, and read from there what is in it.
         store: the store to use; None for the default one, see ``models_store``.
-        refresh: ask the server again for a model that is kept; what changed is downloaded anew.
-        token: sent to the Hugging Face hub alone, for gated and private models; None for the
-            environment's HF_TOKEN.
-        endpoint: of the hub, or of a mirror of it; None for the environment's HF_ENDPOINT, or the
-            hub itself.
-        parallel: requests to one server at a time, where it serves ranges.
+        refresh: check with the server whether a model that is kept has changed, and download what
+            has.
+        token: access token for gated and private models, sent to the Hugging Face hub only; None
+            for the environment's HF_TOKEN.
+        endpoint: URL of the hub, or of a mirror; None for the environment's HF_ENDPOINT, or the hub
+            itself.
+        parallel: most requests to one server at a time, where it serves ranges.
         timeout: seconds without a byte after which a request is given up.
-        tries: of a request in which no byte comes, before an error is raised.
-        backoff: seconds before the second try; twice as many before each further one.
-        on_retry: called before each wait for another try, with what went wrong and the seconds.
+        tries: how many tries in a row may bring no byte before the error is raised.
+        backoff: seconds before the second try; doubled before each further one.
+        on_retry: called before each wait for another try, with the error and the seconds.
     """
 
     keep: bool = True
@@ -71,21 +72,21 @@ class FetchOptions:
 
 
 class Patience:
-    """Tries again after failures that may pass, later and later, until too many follow another."""
+    """Retries with exponential backoff after transient errors, until too many come in a row."""
 
     def __init__(self, options: FetchOptions):
         self._options = options
         self._failures = 0
 
     def progress(self) -> None:
-        """Something came."""
+        """Take note that bytes came: the count of failures begins anew."""
         self._failures = 0
 
     async def wait(self, error: SourceError) -> None:
         """Wait before the next try.
 
         Raises:
-            SourceError: the given one, if trying again is of no use.
+            SourceError: the given one, if it is not transient, or was the last try's.
         """
         self._failures += 1
         if not error.transient or self._failures >= self._options.tries:
@@ -97,7 +98,7 @@ class Patience:
         await asyncio.sleep(seconds)
 
     async def until_done(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """What ``work`` gives, which is tried again after failures that may pass."""
+        """The result of ``work``, which is tried again after transient errors."""
         while True:
             try:
                 return await work()
@@ -107,8 +108,8 @@ class Patience:
     async def read(
         self, read_some: Callable[[int, int], Awaitable[Chunk]], offset: int, length: int
     ) -> Chunk:
-        """``length`` bytes from ``offset``, fewer only where the file ends: what comes of them
-        between failures that may pass.
+        """``length`` bytes from ``offset``, fewer only where the file ends. After a transient error
+        it goes on behind the bytes that have come.
 
         Args:
             read_some: reads at most ``length`` bytes from ``offset``: what came before a failure.

@@ -1,8 +1,8 @@
 """Where bytes come from: the protocols that sources implement, and what all of them need.
 
 A ``ByteSource`` is one file, a ``Folder`` is a set of named files. Neither knows what the bytes
-mean; checkpoints know nothing of where they lie. A cache, a resumed or a verified download is a
-``ByteSource`` that wraps another.
+mean, and checkpoints do not know where they come from. A cache, a resumed or a verified download is
+a ``ByteSource`` that wraps another.
 """
 
 from __future__ import annotations
@@ -74,17 +74,17 @@ class ByteSource(Protocol):
 
 @runtime_checkable
 class AheadSource(ByteSource, Protocol):
-    """A ``ByteSource`` whose bytes come while Python computes, if it knows which."""
+    """A ``ByteSource`` that can fetch bytes while Python computes, if it is told which."""
 
     def expect(self, offset: int, length: int) -> None:
-        """``read_chunk`` will be asked for this, after all that was expected before.
+        """Announce a ``read_chunk`` of these bytes, after those that were announced before.
 
-        Bytes that are expected and not read lie in memory. What goes wrong is for the read to find;
-        whatever else is read meanwhile is right, if slower.
+        Bytes that are announced and never read stay in memory. Errors are raised by the read. Other
+        reads in between work, but are slower.
         """
 
     def release(self, chunk: Chunk) -> None:
-        """What ``read_chunk`` gave is done with: its memory may hold other bytes from now on."""
+        """Allow reuse of the memory of what ``read_chunk`` returned; it must not be read again."""
 
 
 class Keeper(Protocol):
@@ -113,8 +113,10 @@ class VerifiedSource(Protocol):
         """Bytes that are not kept yet."""
 
     async def verify(self) -> bool:
-        """Read what was not read yet and check the whole; whether bytes changed since they were
-        read.
+        """Read what was not read yet, and check the whole file.
+
+        Returns:
+            Whether bytes have changed since they were read.
 
         Raises:
             CorruptCheckpointError: the file is damaged.
@@ -143,7 +145,7 @@ class Folder(Protocol):
         """Whether the file is there."""
 
     async def list(self) -> list[str] | None:
-        """The names of the files, sorted; None where that cannot be known (a URL prefix)."""
+        """The names of the files, sorted; None where they cannot be listed (a URL prefix)."""
 
 
 class Closable(Protocol):
@@ -177,7 +179,7 @@ def bytes_of(chunk: Chunk) -> bytes:
 
 
 def join_chunks(chunks: Sequence[Chunk]) -> Chunk:
-    """The chunks' bytes in one; natively, and in the browser if any is a JavaScript one."""
+    """One chunk of the bytes of all. They are of one kind: Python's, or JavaScript's."""
     if len(chunks) == 1:
         return chunks[0]
     if hasattr(chunks[0], "subarray"):
@@ -203,9 +205,9 @@ def check_range(name: str, size: int | None, offset: int, length: int) -> None:
 
 
 def base_name(name: str) -> str:
-    """The last part of a path or URL: what a person would call the file or folder.
+    """The last part of a path or URL, as a name for people.
 
-    Of a folder on the Hugging Face hub (.../org/name/resolve/main/) that is the repository's name.
+    For a folder on the Hugging Face hub (.../org/name/resolve/main/) it is the repository's name.
     """
     path = re.sub(r"^([a-z]+://[^?#]*).*", r"\1", name).rstrip("/\\")
     path = re.sub(r"/resolve/[^/]+$", "", path)

@@ -1,10 +1,10 @@
-"""From a kernel's name to WGSL text: reads ``kernels/*.wgsl`` and puts the words in.
+"""From a kernel's name to WGSL text: reads ``kernels/*.wgsl`` and substitutes words.
 
 A kernel file is plain WGSL with a header comment. Sizes are ``override`` constants. The few things
 that WGSL cannot override are words, written ``${word}``: the compiler's ``enable`` lines, and
-snippets of other files (a quantization reader, an epilogue, a reduction). A word that nobody gave,
-or that nobody used, is an error. A word with a slash in it is a snippet that a file always has:
-``${quant/bytes}``.
+snippets of other files (a quantization reader, an epilogue, a reduction). A word without a value is
+an error, and so is a value without its word. A word with a slash in it always stands for the file
+of that name: ``${quant/bytes}``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Variant:
 
     Attributes:
         f16: arithmetic in ``f16`` (the feature ``shader-f16``).
-        subgroups: the least subgroup size, 0 to do without subgroups.
-        enable_subgroups: write ``enable subgroups;`` (Tint insists on it, naga refuses it).
+        subgroups: the smallest subgroup size of the device; 0 to use no subgroup operations.
+        enable_subgroups: write ``enable subgroups;`` (Tint requires it, naga refuses it).
     """
 
     f16: bool = False
@@ -36,11 +36,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel with everything decided but the device's variant. Make one with ``kernel``.
+    """A kernel, complete but for the device's variant. Make one with ``kernel``.
 
     Attributes:
-        name: file below ``kernels/`` without its ending.
-        snippets: word -> file below ``kernels/`` whose text stands for it.
+        name: file below ``kernels/``, without its extension.
+        snippets: word -> file below ``kernels/`` whose text replaces it.
         overrides: pipeline-overridable constants.
     """
 
@@ -109,13 +109,13 @@ OVERRIDE = re.compile(r"^\s*override\s+(\w+)\s*:\s*\w+\s*(=)?", re.MULTILINE)
 
 
 class Words(Template):
-    """Text with words to put in."""
+    """WGSL with words to substitute."""
 
     idpattern = r"(?a:[_a-z][_a-z0-9/]*)"
 
 
 def words_of(variant: Variant) -> dict[str, str]:
-    """The words that depend on the device alone."""
+    """The words whose values depend on the device alone."""
     enables = ["enable f16;"] if variant.f16 else []
     if variant.subgroups and variant.enable_subgroups:
         enables.append("enable subgroups;")
@@ -130,7 +130,7 @@ def compose(kernel: Kernel, variant: Variant) -> Shader:
     """The WGSL of a kernel for one variant, with its bindings and override constants.
 
     Raises:
-        ValueError: a word or constant that the kernel does not use, or lacks.
+        ValueError: a word or constant that the kernel does not have, or one without a value.
     """
     words = words_of(variant)
     snippets = dict(kernel.snippets)
@@ -161,7 +161,8 @@ def compose(kernel: Kernel, variant: Variant) -> Shader:
 
 
 def checked_overrides(kernel: Kernel, text: str, variant: Variant) -> dict[str, float]:
-    """The kernel's constants; all that the text needs, none that it does not know."""
+    """The kernel's override constants: all that the text declares without a default, and no other
+    than it declares."""
     declared = {name: bool(default) for name, default in OVERRIDE.findall(text)}
     given = dict(kernel.overrides)
     if "SUBGROUP" in declared:

@@ -8,11 +8,11 @@ __all__ = ["BufferOwner"]
 
 
 class BufferOwner:
-    """Creates buffers on a device and remembers them until they are freed.
+    """Creates buffers on a device, and remembers them until they are freed.
 
     Attributes:
-        nbytes: of all buffers that it owns.
-        most_bytes: that it has owned at a time.
+        nbytes: bytes of all buffers that it owns.
+        most_bytes: the most that ``nbytes`` has been.
     """
 
     def __init__(self, device: Device):
@@ -48,12 +48,12 @@ class BufferOwner:
         self.device.replace(buffer, larger)
 
     def free(self, *buffers: Buffer) -> None:
-        """Free some of them."""
+        """Free buffers that it owns."""
         for buffer in buffers:
             del self._buffers[buffer]
             self.nbytes -= buffer.size
             self.device.free(buffer)
 
     def free_all(self) -> None:
-        """Free what is left."""
+        """Free all buffers that it owns."""
         self.free(*tuple(self._buffers))

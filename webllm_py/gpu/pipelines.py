@@ -1,4 +1,4 @@
-"""Compiled kernels: each is compiled once, also where several ask for it at the same time."""
+"""Compiled kernels: each is compiled once, even if it is asked for several times at once."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Pipelines"]
 Pipeline = TypeVar("Pipeline")
 
 MOST_KEPT = 256
-"""More than a model's plans and the trials of its kernels take. Each is 1.6 MB of machine code on a
-CPU that plays a GPU, and a device outlives its models."""
+"""More than a model's plans and its tuning take. Each is 1.6 MB of machine code on a software
+adapter, and a device outlives its models."""
 
 
 class Pipelines(Generic[Pipeline]):
-    """A device's pipelines by kernel. Those that nobody asked for the longest are forgotten; a plan
-    keeps its own.
+    """A device's pipelines by kernel: a cache that evicts the least recently used ones. Plans keep
+    their own.
 
     Args:
-        compile: makes one.
-        forget: told of those that are no longer kept.
+        compile: compiles a kernel.
+        forget: called with each pipeline that is evicted.
         most: how many are kept.
     """
 
@@ -46,16 +46,16 @@ class Pipelines(Generic[Pipeline]):
         return len(self._made)
 
     async def compile(self, kernels: Iterable[Kernel]) -> None:
-        """Compile side by side what is not compiled yet, and wait for what is being compiled.
+        """Compile concurrently what is not compiled yet, and wait for what is being compiled.
 
-        When the caller is cancelled, others' kernels still come.
+        Cancelling one caller does not cancel kernels that others wait for.
         """
         async with self.holding(kernels):
             pass
 
     @asynccontextmanager
     async def holding(self, kernels: Iterable[Kernel]) -> AsyncIterator[Mapping[Kernel, Pipeline]]:
-        """``compile``, and the pipelines; none of them is forgotten while this lasts."""
+        """``compile``, then the pipelines by kernel; none of these is evicted while this lasts."""
         wanted = list(dict.fromkeys(kernels))
         self._held.update(wanted)
         try:
@@ -86,7 +86,7 @@ class Pipelines(Generic[Pipeline]):
                 self._forget(self._made.pop(kernel))
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Forget all pipelines, and cancel compiling."""
         for task in self._under_way.values():
             task.cancel()
         self._made.clear()

@@ -21,9 +21,9 @@ class Room:
     """How much a backend holds.
 
     Attributes:
-        used: bytes that are taken: by the store natively, by the whole site in a browser.
+        used: bytes in use: natively by the store, in a browser by the whole site.
         free: bytes that may still be written; None if that is not known.
-        persistent: whether the browser promised not to evict it by itself.
+        persistent: whether the browser promised not to evict them by itself.
     """
 
     used: int
@@ -35,11 +35,11 @@ class Held(Protocol):
     """A lock that is held."""
 
     async def release(self) -> None:
-        """Let others have it."""
+        """Release it."""
 
 
 class KeptFile(Protocol):
-    """A file of a backend, open. Each of its calls may raise SourceError."""
+    """An open file of a backend. Each of its calls may raise SourceError."""
 
     async def blocks(self) -> dict[int, bytes]:
         """The blocks that were written whole: the SHA-256 of each, by its number."""
@@ -48,7 +48,11 @@ class KeptFile(Protocol):
         """Bytes that were written."""
 
     async def write(self, index: int, chunk: Chunk) -> bytes:
-        """Write a block; its SHA-256. It is there after a crash, whole or not at all."""
+        """Write a block, atomically: after a crash it is there whole or not at all.
+
+        Returns:
+            Its SHA-256.
+        """
 
     async def sha256(self, index: int) -> bytes:
         """The SHA-256 of a block as it is now."""
@@ -60,12 +64,12 @@ class KeptFile(Protocol):
         """Wait until what was written is on the disk."""
 
     async def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 @runtime_checkable
 class AwayFile(KeptFile, Protocol):
-    """A ``KeptFile`` that is written, digested and fetched away from the thread of Python.
+    """A ``KeptFile`` that writes, digests and fetches outside of Python's thread.
 
     Attributes:
         broken: whether a block that was fetched could not be written.
@@ -81,16 +85,16 @@ class AwayFile(KeptFile, Protocol):
         expected: Sequence[str] | None,
         wrote: Callable[[int, str], None],
     ) -> int | None:
-        """Fetch blocks, the last one included, and write them.
+        """Fetch the blocks from ``first`` to ``last``, inclusive, and write them.
 
         Args:
-            source: the ``RangeSource`` whose server is asked.
+            source: the ``RangeSource`` to fetch from.
             expected: the SHA-256 that each must have, in hexadecimal digits; others are not
                 written.
             wrote: told of each block that is written, with its SHA-256.
 
         Returns:
-            The block that came with another digest, at which it stopped, if any did.
+            The first block that came with another digest, at which it stopped; None if none did.
         """
 
     async def let_go(self, *, whole: bool) -> None:
@@ -101,17 +105,21 @@ class AwayFile(KeptFile, Protocol):
         """
 
     async def sha256_of(self, pieces: AsyncIterable[tuple[int, int]]) -> str:
-        """The SHA-256 of pieces, one after the other: offsets and lengths."""
+        """The SHA-256, in hexadecimal digits, of pieces of the file one after the other.
+
+        Args:
+            pieces: their offsets and lengths in bytes.
+        """
 
     def release(self, chunk: Chunk) -> None:
-        """What ``read`` gave is done with: its memory may hold other bytes from now on."""
+        """Allow reuse of the memory of what ``read`` returned; it must not be read again."""
 
 
 class Backend(Protocol):
-    """A place for models."""
+    """A place where models are kept."""
 
     name: str
-    """For people and to choose it by: "folder", "opfs", "cache", "indexeddb", "memory"."""
+    """Its kind, shown and chosen by: "folder", "opfs", "cache", "indexeddb", "memory"."""
 
     async def models(self) -> list[str]:
         """Ids of all models."""
@@ -123,25 +131,25 @@ class Backend(Protocol):
         """A file's record, or the model's own; None if there is none."""
 
     async def write_record(self, model: str, file: str, text: str) -> None:
-        """Keep a record in the place of what was there."""
+        """Write a file's record, or the model's own, over the one before."""
 
     async def open(
         self, model: str, file: str, size: int, block_bytes: int, *, complete: bool = False
     ) -> KeptFile:
-        """A file of a length, which may have been begun before.
+        """Open a file of ``size`` bytes, a new one or one that was begun before.
 
         Args:
-            complete: all of it is there, and it is only read, as far as is known.
+            complete: whether all of it is there as far as is known, and it will only be read.
         """
 
     async def delete(self, model: str, file: str | None = None) -> None:
         """Delete a file and its record, or the whole model; no error if there is none."""
 
     async def room(self) -> Room:
-        """How much there is, and may be."""
+        """How much it holds, and may still hold."""
 
     async def persist(self) -> bool:
-        """Ask that it be kept; whether it will be."""
+        """Ask the browser not to evict it; whether it agreed."""
 
     async def lock(self, name: str, *, shared: bool = False) -> Held | None:
         """A lock on a name among all that use this backend; None if somebody else has it."""

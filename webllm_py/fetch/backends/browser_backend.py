@@ -30,12 +30,12 @@ def script() -> Any:
         return [load_script(f"{folder}/{name}.js") for name in names]
 
     store, places, file_system, retries = load(here, "store", "places", "file_system", "retries")
-    disk, desk, block_file = load(here, "disk", "desk", "block_file")
+    disk, disk_worker, block_file = load(here, "disk", "disk_worker", "block_file")
     url_stream, connection = load(http, "url_stream", "connection")
     digest, sha256_script = load(here, "digest", "sha256")
     tries = retries()
     files = file_system(tries)
-    kept = disk(desk, block_file, retries, url_stream, connection, digest, sha256_script)
+    kept = disk(disk_worker, block_file, retries, url_stream, connection, digest, sha256_script)
     return store(places(files), files, tries, kept)
 
 

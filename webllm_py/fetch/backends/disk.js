@@ -1,15 +1,15 @@
-// The origin-private file system's files of blocks, by a worker, so that they are written, read and
-// fetched while this thread computes. The text is one expression: a function of the texts of desk.js and
-// of what that is a function of.
-((desk, blockFile, retries, urlStream, connection, digest, sha256) => {
-  const IDLE_SECONDS = 5; // that the worker is kept without a file
-  const MOST_SPARE = 4; // buffers that lie in the worker
-  // A dedicated worker can do it by itself, where there can be no worker of a text.
+// Files of blocks in the origin-private file system. A worker writes, reads and fetches them while this thread
+// computes. The text is one expression: a function of disk_worker.js and of what that is a function of, whose
+// texts become the worker's.
+((diskWorker, blockFile, retries, urlStream, connection, digest, sha256) => {
+  const IDLE_SECONDS = 5; // the worker is kept this long without a file
+  const MOST_SPARE = 4; // buffers that the worker keeps for reuse
+  // Where a policy forbids workers made from texts, a dedicated worker can do the work itself.
   const alone = typeof DedicatedWorkerGlobalScope !== "undefined";
   let forbidden =
     typeof Worker === "undefined" || /-extension:$/.test(globalThis.location?.protocol);
 
-  // All that the worker does: a call after the other begins, and each is answered when it is done.
+  // The worker's side: calls begin in their order, and each is answered when it is done.
   function serve(calls) {
     onmessage = async ({ data: { number, name, args } }) => {
       const wrote = (index, digest) => postMessage({ number, index, digest });
@@ -23,21 +23,21 @@
   }
 
   let worker = null;
-  let address = ""; // of its text
-  let here = null; // the calls, in this thread
+  let address = ""; // of the worker's text
+  let here = null; // the calls, where this thread does the work
   let count = 0;
-  let open = 0; // files
-  let spare = 0; // buffers
-  const lent = new WeakSet(); // buffers that `read` gave
+  let open = 0; // number of open files
+  let spare = 0; // number of buffers that the worker keeps
+  const lent = new WeakSet(); // buffers that `read` returned
   let timer;
-  const waiting = new Map(); // calls by their numbers
+  const waiting = new Map(); // calls that were not answered yet, by number
 
-  // Files can be kept here.
+  // Whether files can be kept here.
   const possible = () => alone || !forbidden;
 
   function employ() {
     const given = `(${blockFile})((${retries})()), (${urlStream})(${connection}).UrlStream, (${digest})(${sha256})`;
-    const made = `(${desk})(${given})`;
+    const made = `(${diskWorker})(${given})`;
     address = URL.createObjectURL(new Blob([`(${serve})(${made});`], { type: "text/javascript" }));
     try {
       worker = new Worker(address, { name: "webllm_py keeps models" });
@@ -59,7 +59,7 @@
     spare = 0;
   }
 
-  // There can be no such worker: what it was asked is done here, or fails.
+  // There can be no such worker: its calls are done here, or fail.
   function forbid() {
     forbidden = true;
     dismiss();
@@ -86,7 +86,7 @@
         const message = "this page allows no worker, and only a worker can write there";
         throw new DOMException(message, "NotSupportedError");
       }
-      here ??= desk(blockFile(retries()), urlStream(connection).UrlStream, digest(sha256));
+      here ??= diskWorker(blockFile(retries()), urlStream(connection).UrlStream, digest(sha256));
       return here[name](...args, wrote);
     }
     const number = count++;
@@ -96,7 +96,7 @@
     });
   }
 
-  // A file of blocks. What is done with it before it is closed comes before that.
+  // A file of blocks. It is closed after the calls that were made before.
   class DiskFile {
     constructor(...args) {
       this.id = count++;
@@ -119,7 +119,7 @@
       return bytes;
     }
 
-    // What `read` gave is done with; of other bytes nothing is taken.
+    // Give a buffer that `read` returned back to the worker; other bytes are ignored.
     release({ buffer }) {
       if (!lent.delete(buffer) || spare >= MOST_SPARE || worker === null) return;
       spare++;
@@ -144,7 +144,7 @@
     }
   }
 
-  // A URL's blocks on their way into a file; see UrlStream for what it is given.
+  // Fetches a URL's blocks into a file; see UrlStream for the arguments.
   class Fetching {
     constructor(file, url, facts, idleSeconds, headers) {
       this.id = count++;
@@ -154,7 +154,7 @@
       call("openFetch", args).catch(() => {});
     }
 
-    // See desk.js's Fetch; `expected` has commas between.
+    // See disk_worker.js's Fetch. `joined`: the expected digests, separated by commas.
     async run(first, last, joined, wrote) {
       const expected = joined?.split(",");
       try {
@@ -178,7 +178,7 @@
     }
   }
 
-  // The SHA-256 of what lies in a file, as it comes.
+  // The SHA-256 of a file's bytes, as they come.
   class Digesting {
     constructor(file) {
       this.id = count++;

@@ -54,13 +54,15 @@ def place_weights(
     quantize: Quantize | None = None,
     loader: Loader | None = None,
 ) -> tuple[Weights, Loader]:
-    """Make the buffers of a model's matrices and vectors; the loader's ``run`` fills them.
+    """Create the buffers of a model's matrices and vectors; the loader's ``run`` fills them.
 
     Args:
-        loader: one that fills those of another part of the model as well.
+        loader: a loader to add them to, which has those of another part of the model; None for a
+            new one.
 
     Raises:
-        ValueError: ``quantize`` names tensors that are not there, or parts what belongs together.
+        ValueError: ``quantize`` names tensors that are not there, or gives different formats to
+            tensors of one matrix.
         DeviceLimitError: a buffer is over the device's limits.
         GPUOutOfMemoryError: no memory; where the device tells late, ``Device.check`` raises it.
     """
@@ -91,7 +93,7 @@ class Loader:
     def place_matrix(
         self, matrix: Matrix, quantize: Quantize | None
     ) -> tuple[Matrix, tuple[Slice, ...]]:
-        """Make a matrix's buffers and note the pieces that fill them."""
+        """Create a matrix's buffers, and note the pieces that fill them."""
         slices = []
         for plan in slice_plans(matrix, quantize, self.device.limits.most_bound):
             label = f"{matrix.name}[{plan.row0}:{plan.row0 + plan.rows}]"
@@ -136,7 +138,7 @@ class Loader:
             row += rows
 
     def place_vector(self, vector: Vector) -> Vector:
-        """Make a vector's buffer and note the pieces that fill it."""
+        """Create a vector's buffer, and note the pieces that fill it."""
         self.vectors[vector.name] = self.owner.create(f"{vector.name} vectors", vector.length * 4)
         parts = [VectorTarget(vector, part, vector.bias_at) for part in vector.biases]
         for i, part in enumerate(vector.norm):

@@ -26,7 +26,7 @@ __all__ = [
 
 Kind: TypeAlias = Literal["q4", "q8"]
 Quantize: TypeAlias = Kind | Mapping[str, Kind | None]
-"""What becomes of float tensors; a mapping tells it by patterns of their names."""
+"""What float tensors are quantized to; a mapping tells it by patterns of their names."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-// What a worker does for those who keep files of blocks: reads and writes them, and fetches blocks right
-// into them. The text is one expression: a function of what block_file.js, url_stream.js and digest.js
-// give, which gives the calls by name, each of them for a promise.
+// What disk.js's worker does: reads and writes files of blocks, and fetches blocks right into them. The text is
+// one expression: a function of what block_file.js, url_stream.js and digest.js give, which gives the worker's
+// calls by name; each returns a promise.
 ((BlockFile, UrlStream, Digest) => {
   const MIB = 1 << 20;
 
-  // Blocks of a URL on their way into a file, over one connection at a time. What came before a failure
-  // is gone on with.
+  // Fetches blocks of a URL into a file, over one connection at a time. After a failure it goes on with what came
+  // before.
   class Fetch {
     constructor(file, url, facts, idleSeconds, headers) {
       this.file = file;
@@ -15,8 +15,8 @@
       this.done = 0; // bytes of `block`
     }
 
-    // Fetch blocks, and tell of each that is written; the first one, if any, that came with another digest
-    // than `expected`, by its number.
+    // Fetch blocks, and call `wrote` for each that is written. Stops at a block that came with another digest than
+    // `expected`, and returns its number.
     async run(first, last, expected, wrote) {
       const [end, length] = this.file.range(last);
       this.stream.until = end + length;
@@ -45,7 +45,7 @@
       }
     }
 
-    // What the replies told since it was told before.
+    // What the replies told since the last call.
     told() {
       const { ranges, received } = this.stream.facts;
       this.stream.facts.received = 0;
@@ -53,7 +53,7 @@
     }
   }
 
-  // A turn for what others ask for.
+  // Let the calls that have come meanwhile begin.
   const { port1, port2 } = new MessageChannel();
   const turns = [];
   port1.onmessage = () => turns.shift()();
@@ -68,7 +68,7 @@
   const digests = new Map();
   const spare = []; // buffers that came back
 
-  // One of them, or a new one, of whole MiB so that it will do for other reads as well.
+  // A spare buffer that is long enough, or a new one: of whole MiB, so that it will do for other reads too.
   function buffer(length) {
     const at = spare.findIndex((one) => one.byteLength >= length);
     if (at >= 0) return spare.splice(at, 1)[0];
@@ -116,7 +116,7 @@
       digests.set(id, new Digest());
     },
     async addToDigest(id, file, offset, length) {
-      let piece = new ArrayBuffer(MIB); // at once: between pieces comes what others ask for
+      let piece = new ArrayBuffer(MIB); // other calls may begin after each piece
       for (let at = offset; at < offset + length; at += MIB) {
         const count = Math.min(MIB, offset + length - at);
         await files.get(file).read(at, piece, count);
