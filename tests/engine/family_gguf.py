@@ -164,7 +164,7 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "block_count": config["num_hidden_layers"],
         "feed_forward_length": config.get("intermediate_size"),
         "attention.head_count": heads,
-        "attention.head_count_kv": config.get("num_key_value_heads"),
+        "attention.head_count_kv": kv_heads(config),
         "attention.key_length": config.get("head_dim"),
         "attention.value_length": config.get("head_dim"),
         "attention.layer_norm_rms_epsilon": config.get("rms_norm_eps"),
@@ -190,6 +190,14 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         **gguf_scaling(config, rope),
         **gguf_delta(config),
     }
+
+
+def kv_heads(config: Mapping[str, Any]) -> int | list[int] | None:
+    """How many there are; llama.cpp's converter says it of each of Granite 4's layers."""
+    heads: int | None = config.get("num_key_value_heads")
+    if heads and config["model_type"] == "granitemoehybrid":
+        return [heads] * config["num_hidden_layers"]
+    return heads
 
 
 def sliding(config: Mapping[str, Any]) -> list[bool] | None:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from webllm_py.api.checks import boolean, fail, items, json_object, mapping, one_of, text
+from webllm_py.api.checks import (
+    boolean,
+    fail,
+    items,
+    json_object,
+    mapping,
+    one_of,
+    refuse_unknown,
+    text,
+)
 from webllm_py.grammar import gbnf, regex_grammar, schema_grammar
 from webllm_py.grammar.compose import (
     NOTHING,
@@ -51,7 +60,10 @@ def structural_grammar(given: Json, param: str) -> Grammar:
 
 def _format(value: Any, param: str) -> Node:
     given = mapping(value, param)
-    return _FORMATS[one_of(given.get("type"), f"{param}.type", _FORMATS)](given, param)
+    fields, read = _FORMATS[one_of(given.get("type"), f"{param}.type", _FORMATS)]
+    neutral = [name for name, nothing in _ASKS_FOR_NOTHING.items() if given.get(name) == nothing]
+    refuse_unknown(given, ["type", *fields, *neutral], param)
+    return read(given, param)
 
 
 def _constant(given: Json, param: str) -> Node:
@@ -96,12 +108,13 @@ def _or(given: Json, param: str) -> Node:
 
 
 def _tag(given: Json, param: str) -> Tag:
+    refuse_unknown(given, ["type", "begin", "content", "end"], param)
     begin = text(given.get("begin"), f"{param}.begin").encode()
     end = text(given.get("end"), f"{param}.end").encode()
-    content = mapping(given.get("content"), f"{param}.content")
-    if content.get("type") == "any_text" and end:  # text until the end comes
+    content = _format(given.get("content"), f"{param}.content")
+    if given["content"]["type"] == "any_text" and end:  # text until the end comes
         return Tag(begin, free_text(literal(end), ends=False), b"")
-    return Tag(begin, _format(content, f"{param}.content"), end)
+    return Tag(begin, content, end)
 
 
 def _whole_tag(given: Json, param: str) -> Node:
@@ -143,15 +156,18 @@ def _switch(given: Json, name: str, param: str) -> bool:
     return boolean(given.get(name, False), f"{param}.{name}")
 
 
-_FORMATS: Mapping[str, Callable[[Json, str], Node]] = {
-    "const_string": _constant,
-    "any_text": _any_text,
-    "json_schema": _schema,
-    "regex": _regex,
-    "grammar": _gbnf,
-    "sequence": _sequence,
-    "or": _or,
-    "tag": _whole_tag,
-    "triggered_tags": _triggered,
-    "tags_with_separator": _separated,
+_OF_TAGS = ("tags", "at_least_one", "stop_after_first")
+_FORMATS: Mapping[str, tuple[tuple[str, ...], Callable[[Json, str], Node]]] = {
+    "const_string": (("value",), _constant),
+    "any_text": ((), _any_text),
+    "json_schema": (("json_schema",), _schema),
+    "regex": (("pattern",), _regex),
+    "grammar": (("grammar",), _gbnf),
+    "sequence": (("elements",), _sequence),
+    "or": (("elements",), _or),
+    "tag": (("begin", "content", "end"), _whole_tag),
+    "triggered_tags": (("triggers", *_OF_TAGS), _triggered),
+    "tags_with_separator": (("separator", *_OF_TAGS), _separated),
 }
+# XGrammar writes these, which are not done here, also where they say nothing.
+_ASKS_FOR_NOTHING: Json = {"excludes": [], "style": "json"}

@@ -15,14 +15,19 @@ __all__ = ["TEXT_FILES", "chat_templates", "read_file", "read_files", "read_text
 TOKENIZER = "tokenizer.json"
 # Other forms of what tokenizer.json says; megabytes that are only read where that one is missing.
 OLDER_TOKENIZERS = ("tokenizer.model", "vocab.json", "merges.txt", "vocab.txt")
+# Templates in files of their own, as newer versions of transformers save them, and their names.
+TEMPLATES = {
+    "chat_template.jinja": "default",
+    "additional_chat_templates/tool_use.jinja": "tool_use",
+}
 TEXT_FILES = (
     TOKENIZER,
     "tokenizer_config.json",
     "added_tokens.json",
     "special_tokens_map.json",
     "generation_config.json",
-    "chat_template.jinja",
     "chat_template.json",
+    *TEMPLATES,
 )
 MAX_TEXT_BYTES = 64 << 20  # the largest tokenizer.json in use (Gemma's) has 33 MB
 
@@ -73,12 +78,12 @@ def chat_templates(name: str, files: Mapping[str, bytes]) -> tuple[str | None, d
             title = f"{filename} of {name}"
             template = parse_object(files[filename], title).get("chat_template")
             named |= _named_templates(template, title)
-    if "chat_template.jinja" in files:
+    for filename in TEMPLATES.keys() & files.keys():
         try:
-            named["default"] = files["chat_template.jinja"].decode()
+            named[TEMPLATES[filename]] = files[filename].decode()
         except UnicodeDecodeError as error:
             raise CorruptCheckpointError(
-                f"chat_template.jinja of {name} is not valid UTF-8 ({error.reason})."
+                f"{filename} of {name} is not valid UTF-8 ({error.reason})."
             ) from error
     return named.pop("default", None), named
 

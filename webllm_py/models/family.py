@@ -85,8 +85,6 @@ def _config_of(
     checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo], family: Family
 ) -> ModelConfig:
     n = Numbers(checkpoint, family.keys, family.defaults)
-    if isinstance(n.get("num_attention_heads", "attention.head_count", None), list):
-        raise UnsupportedModelError("layers with different numbers of heads are not supported")
     heads = n.count("num_attention_heads", "attention.head_count")
     head_dim = n.get("head_dim", "attention.key_length", n.hidden // heads)
     if n.get("v_head_dim", "attention.value_length", head_dim) != head_dim:
@@ -102,10 +100,10 @@ def _config_of(
     width = (expert_size,) if expert_size else ()  # of MLPs where all of them are experts
     fields: dict[str, Any] = {
         "hidden_size": n.hidden,
-        "intermediate_size": n.get("intermediate_size", "feed_forward_length", *width),
+        "intermediate_size": n.of_all("intermediate_size", "feed_forward_length", *width),
         "n_layers": n.get("num_hidden_layers", "block_count"),
         "n_heads": heads,
-        "n_kv_heads": n.get("num_key_value_heads", "attention.head_count_kv", heads),
+        "n_kv_heads": n.of_all("num_key_value_heads", "attention.head_count_kv", heads),
         "head_dim": head_dim,
         "rotary_dim": rotary_dim(n, head_dim),
         "norm_eps": n.get("rms_norm_eps", norm_key(n), *eps),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from webllm_py.checkpoint.checkpoint import Checkpoint
-from webllm_py.errors import CorruptCheckpointError
+from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 
 __all__ = ["Numbers", "check_layers", "sound_values"]
 
@@ -58,9 +58,24 @@ class Numbers:
             )
         return default[0]
 
+    def of_all(self, huggingface: str, gguf: str, *default: Any) -> Any:
+        """A value that all layers have; GGUF files may say it of each, as Granite 4's do.
+
+        Raises:
+            CorruptCheckpointError: as ``get``.
+            UnsupportedModelError: layers have different ones.
+        """
+        value = self.get(huggingface, gguf, *default)
+        if not isinstance(value, list) or not value:
+            return value
+        if value.count(value[0]) < len(value):
+            name = gguf if self.gguf else huggingface
+            raise UnsupportedModelError(f"layers with different values of {name} are not supported")
+        return value[0]
+
     def count(self, huggingface: str, gguf: str, *default: Any) -> int:
         """A positive whole number, which others are made of."""
-        value = self.get(huggingface, gguf, *default)
+        value = self.of_all(huggingface, gguf, *default)
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
             raise CorruptCheckpointError(
                 f"the checkpoint says the {MEANT.get(huggingface, huggingface)} is {value!r}"

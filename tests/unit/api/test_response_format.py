@@ -93,6 +93,9 @@ def test_other_structural_formats() -> None:
     listed = {"type": "tags_with_separator", "tags": [TAG], "separator": ","}
     assert allows(tag(listed), b"<n>1</n>,<n>2</n>") and allows(tag(listed), b"")
     assert allows(tag({"type": "any_text"}), b"anything")
+    # As XGrammar writes out what it was not given.
+    assert allows(tag({"type": "any_text", "excludes": []}), b"anything")
+    assert allows(tag({**NUMBER, "style": "json"}), b"7")
 
 
 @pytest.mark.parametrize(
@@ -105,6 +108,13 @@ def test_other_structural_formats() -> None:
         ({**TAGS, "tags": [{**TAG, "end": 1}]}, ".format.tags[0].end"),
         ({**TAGS, "triggers": [""]}, ".format.triggers[0]"),
         ({**TAGS, "at_least_one": "yes"}, ".format.at_least_one"),
+        ({"type": "any_text", "excludes": ["a"]}, ".format.excludes"),
+        ({**TAGS, "excludes": ["<"]}, ".format.excludes"),
+        (
+            {**TAG, "type": "tag", "content": {"type": "any_text", "excludes": ["a"]}},
+            ".format.content.excludes",
+        ),
+        ({**TAGS, "tags": [{**TAG, "schema": {}}]}, ".format.tags[0].schema"),
     ],
 )
 def test_wrong_structural_tags_name_the_place(format: Any, param: str) -> None:

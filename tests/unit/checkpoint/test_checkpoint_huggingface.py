@@ -139,6 +139,11 @@ TEMPLATES = [{"name": "tool_use", "template": "T"}, {"name": "default", "templat
             "J é",
             {"tool_use": "T"},
         ),
+        (
+            {"chat_template.jinja": "J", "additional_chat_templates/tool_use.jinja": "U"},
+            "J",
+            {"tool_use": "U"},
+        ),
     ],
 )
 async def test_chat_templates(files: dict[str, Any], default: Any, named: Any) -> None:
