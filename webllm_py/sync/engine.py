@@ -77,6 +77,9 @@ class Engine:
         self.completions = Completions(engine.completions, runner)
         self.embeddings = Embeddings(engine.embeddings, runner)
 
+    def __repr__(self) -> str:
+        return f"sync.{self._engine!r}"
+
     def __enter__(self) -> Engine:
         return self
 
