@@ -28,10 +28,11 @@ from webllm_py.runtime.sampling.known_states import KnownStates
 
 __all__ = ["Constrained"]
 
-# Steps in flight at first, and at least: those behind a stall cost as much as others, so that each
-# stall halves them, and each token that was drawn without one is one more. Of steps that are so
-# short that more are in flight, how many seconds of work: a reading is waited for by then.
-FIRST_AHEAD, FEWEST_AHEAD, SECONDS_AHEAD = 8, 2, 0.004
+# Steps in flight at first, at least, and where nothing stalls: those behind a stall cost as much as
+# others, so that each stall halves them, and each token that was drawn without one is one more. Of
+# steps that are so short that more are in flight, how many seconds of work: a reading is waited for
+# by then.
+FIRST_AHEAD, FEWEST_AHEAD, SURE_AHEAD, SECONDS_AHEAD = 8, 2, 32, 0.004
 # Tokens that leave no choice and are drawn all the same, at most: a pass over several takes as long
 # as one step or two, but also a stall. On a CPU a step takes so long that waiting is nothing.
 LONGEST, LONGEST_ON_CPU = 7, 1
@@ -170,7 +171,7 @@ class Constrained:
 
     def _more_ahead(self, count: int) -> int:
         """How many steps may be in flight after so many tokens without a stall."""
-        most = max(FIRST_AHEAD, int(SECONDS_AHEAD / self.run.seconds_a_step))
+        most = max(SURE_AHEAD, int(SECONDS_AHEAD / self.run.seconds_a_step))
         return min(MOST_AHEAD, most, self._most_ahead + count)
 
     async def _stalled_behind(self, length: int) -> None:
