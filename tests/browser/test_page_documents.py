@@ -79,6 +79,7 @@ def test_dropped_documents_are_asked_quoted_and_kept(
     page.one("#cancel").click()
     page.one("#documents-tab").click()  # without a model
     wait_until(lambda: names(page) == ["menu.pdf", "town.md"], 20, "they were kept")
+    assert page.all(".sources summary")[-1].text == "[1] menu.pdf, page 2"
     for _ in range(2):
         count = len(names(page))
         page.one("#document-list button").click()
@@ -105,5 +106,6 @@ def test_numbers_in_an_answer_lead_to_their_sources(page: Page, site: TestSite) 
     links = page.all(".citation")
     assert [link.get_attribute("title") for link in links] == ["[1] a.md", "[2] b.md", "[2] b.md"]
     links[1].click()
-    assert [quote.is_displayed() for quote in page.all(".sources blockquote")] == [False, True]
+    quotes = page.all("main > .column > .sources blockquote")
+    assert [quote.is_displayed() for quote in quotes] == [False, True]
     assert page.driver.switch_to.active_element.text == "[2] b.md"
