@@ -69,7 +69,7 @@ class Engine(FakeEngine):
 async def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     found = Engine()
 
-    async def load(source: Any, *, on_progress: Any) -> Engine:
+    async def load(source: Any, *, device: Any, on_progress: Any) -> Engine:
         return found
 
     monkeypatch.setattr(webllm_py, "load", load)
