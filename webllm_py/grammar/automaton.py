@@ -69,6 +69,17 @@ class Automaton:
         """Whether there was no room for something. From then on nothing is added."""
         return self._records.full
 
+    @property
+    def filled(self) -> float:
+        """Which share of the room is taken."""
+        sizes = self.sizes
+        return max(
+            self._records.filled,
+            len(self._states) / sizes.states,
+            len(self._frames) / sizes.frames,
+            self._terms.count / sizes.terms,
+        )
+
     def changes(self) -> Iterator[tuple[int, array[int]]]:
         """What changed since it was asked before: where, and the words there."""
         return self._records.changes()

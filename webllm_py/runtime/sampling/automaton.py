@@ -38,6 +38,10 @@ class Automaton(Protocol):
     def full(self) -> bool:
         """Whether there was no room for something."""
 
+    @property
+    def filled(self) -> float:
+        """Which share of the room is taken."""
+
     def clear(self) -> None:
         """Forget all."""
 
