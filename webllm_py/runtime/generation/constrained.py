@@ -38,8 +38,8 @@ LONGEST, LONGEST_ON_CPU = 7, 1
 # Seconds for states that are near: while the prompt is computed, behind a stall, and of the time
 # that the steps in flight will take, a share.
 AT_FIRST, AT_A_STALL, SHARE = 0.004, 0.0005, 0.4
-# Stalls in a row without a token, each for want of something else: behind more, there may be no room
-# for all of that.
+# Stalls in a row without a token, each for want of something else: behind more there may be no
+# room for all of that.
 MOST_IN_VAIN = 24
 
 
