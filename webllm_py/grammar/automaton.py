@@ -149,6 +149,10 @@ class Automaton:
         """How many states were."""
         return len(self._following)
 
+    def knows_near(self, number: int, depth: int) -> bool:
+        """Whether surely all is described that is up to so many steps behind a state."""
+        return self._looked_behind.get(number, 0) >= depth
+
     def near(self, number: int, depth: int, is_wanted: Callable[[int], bool]) -> Iterator[None]:
         """Describe a state and what may be behind it, up to so many steps from one to another, the
         nearest ones first; yields behind each.
@@ -156,7 +160,7 @@ class Automaton:
         Args:
             is_wanted: others are not described.
         """
-        if self._looked_behind.get(number, 0) >= depth:
+        if self.knows_near(number, depth):
             return
         seen, level, whole = {number, UNKNOWN}, [number], True
         for _ in range(depth):

@@ -180,8 +180,10 @@ class Constrained:
     async def _stalled_behind(self, length: int) -> None:
         """Tell the GPU of what it lacked behind so many tokens, and of what is near."""
         self._most_ahead = max(FEWEST_AHEAD, self._most_ahead // 2)
-        await self.states.learn(self.constraint.state, AT_A_STALL)
         self._in_vain = 0 if length else self._in_vain + 1
+        if length and self.states.knows_near(self.constraint.state):
+            return  # it was told meanwhile
+        await self.states.learn(self.constraint.state, AT_A_STALL)
         lost = not self.states.gained or self._in_vain > MOST_IN_VAIN
         self._stuck = not length and lost
 

@@ -61,6 +61,10 @@ class KnownStates:
         self.tables.update()
         return time.perf_counter() - begun
 
+    def knows_near(self, state: Any) -> bool:
+        """Whether the GPU knows all that is near a state."""
+        return self.automaton.knows_near(self.automaton.number(state), DEPTH)
+
     async def learn(self, state: Any, seconds: float) -> None:
         """Tell the GPU of what it stalled for, and of what is near a state, for so long."""
         missing = self.tables.missing()
