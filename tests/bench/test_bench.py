@@ -89,13 +89,13 @@ def test_prompts_are_computed_and_contexts_are_not(
     # Two runs, and one to warm up.
     assert cached == [(8, 0)] * 3 + [(40, 0)] * 3 + [(108, 100)] * 3
     decoded = [(length, usage) for length, tokens, usage in requests if tokens == 16]
-    assert len(decoded) == 2 * 2 * 3 + 2 * 3 + 2 * 3
+    assert len(decoded) == 2 * 2 * 3 + 2 * 3 + 3 * 3
     for length, usage in decoded[:12]:
         assert usage.prompt_tokens == length
         assert usage.completion_tokens == 16
         assert usage.prompt_tokens_details.cached_tokens == length - 1
     counts = [usage.completion_tokens for _, usage in decoded[12:]]
-    assert counts == [16] * 3 + [48] * 3 + [16] * 6
+    assert counts == [16] * 3 + [48] * 3 + [16] * 9
 
 
 def test_rates_belong_to_the_requests(
@@ -107,7 +107,8 @@ def test_rates_belong_to_the_requests(
         spread = row["tokens_per_s"]
         assert spread["min"] <= spread["median"] <= spread["max"]
     found = results["constrained"]
-    assert set(found["constrained"]["runs"] + found["free"]["runs"]) <= set(rates)
+    for name, runs in {"constrained": 2, "free": 2, "first": 1, "new": 3}.items():
+        assert set(found[name]["runs"]) <= set(rates) and len(found[name]["runs"]) == runs
     shares = [
         one / other
         for one, other in zip(found["constrained"]["runs"], found["free"]["runs"], strict=True)

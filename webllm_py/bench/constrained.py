@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-__all__ = ["constrained"]
+__all__ = ["Rates", "constrained"]
 
 # A list that outlasts every run: names of limited length, free texts, numbers and fixed words.
 SCHEMA: Mapping[str, Any] = {
@@ -33,23 +34,44 @@ UNDER: Mapping[str, Any] = {
 }
 
 
+@dataclass
+class Rates:
+    """Tokens a second under a schema and without one, run by run.
+
+    Attributes:
+        under, free: of one text, once it was written before; of any text.
+        first: of the first answer under the schema.
+        new: of other texts under it.
+    """
+
+    under: list[float] = field(default_factory=list)
+    free: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    new: list[float] = field(default_factory=list)
+
+    @property
+    def share(self) -> float:
+        """Of any text's rate, in the middle of the runs."""
+        return median(a / b for a, b in zip(self.under, self.free, strict=True))
+
+
 async def constrained(
     rate: Callable[[Mapping[str, Any]], Awaitable[float]], runs: int, long_seconds: float
-) -> tuple[list[float], list[float], float]:
-    """Tokens a second under a schema and without one, so many of each; and the median ratio.
-
-    Fewer, but one at least, once they took so long together.
+) -> Rates:
+    """So many runs of each. Fewer, but one at least, once they took so long together.
 
     Args:
         rate: of decoding with these fields of a request.
     """
-    start = time.perf_counter()
-    under, free = [], []
+    start, found = time.perf_counter(), Rates()
     for run in range(runs + 1):
         if run > 1 and time.perf_counter() - start > long_seconds:
             break
         own, other = await rate(UNDER), await rate(FREE)
-        if run:  # the first makes the vocabulary's tables
-            under.append(own)
-            free.append(other)
-    return under, free, median(a / b for a, b in zip(under, free, strict=True))
+        if run:
+            found.under.append(own)
+            found.free.append(other)
+        else:
+            found.first.append(own)
+        found.new.append(await rate({**UNDER, "seed": FREE["seed"] + 1 + run}))
+    return found

@@ -159,14 +159,14 @@ class Bench(Requests):
         """Under a JSON schema, beside any text, both sampled."""
         self.on_step("decoding under a JSON schema")
         prompt = self.prompt(min(self.options.contexts))
-        under, free, share = await constrained(
-            partial(self.rate, prompt), self.options.runs, self.long_seconds
-        )
+        rates = await constrained(partial(self.rate, prompt), self.options.runs, self.long_seconds)
         return {
             "context": len(prompt),
-            "constrained": spread(under),
-            "free": spread(free),
-            "share": share,
+            "constrained": spread(rates.under),
+            "free": spread(rates.free),
+            "first": spread(rates.first),
+            "new": spread(rates.new),
+            "share": rates.share,
         }
 
     async def tuning(self) -> dict[str, Any] | None:

@@ -96,11 +96,15 @@ def faster_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def constrained_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """Rates under a schema and of any text."""
-    for name, label in (("constrained", "a schema"), ("free", "any text")):
-        rates = found[name]
-        yield line(
-            f"decode, {label}, at {found['context']:,}", rate(rates), bounds(rates, significant)
-        )
+    at = f"at {found['context']:,}"
+    labels = {
+        "constrained": f"decode, a schema, {at}",
+        "free": f"decode, any text, {at}",
+        "first": "a schema, the first answer",
+        "new": "a schema, new texts",
+    }
+    for name, label in labels.items():
+        yield line(label, rate(found[name]), bounds(found[name], significant))
     yield line("a schema / any text", f"{found['share']:.3f}", "run by run in turn")
 
 

@@ -69,6 +69,17 @@ class Automaton:
         """Whether there was no room for something. From then on nothing is added."""
         return self._records.full
 
+    @property
+    def filled(self) -> float:
+        """Which share of the room is taken."""
+        sizes = self.sizes
+        return max(
+            self._records.filled,
+            len(self._states) / sizes.states,
+            len(self._frames) / sizes.frames,
+            self._terms.count / sizes.terms,
+        )
+
     def changes(self) -> Iterator[tuple[int, array[int]]]:
         """What changed since it was asked before: where, and the words there."""
         return self._records.changes()
@@ -138,6 +149,10 @@ class Automaton:
         """How many states were."""
         return len(self._following)
 
+    def knows_near(self, number: int, depth: int) -> bool:
+        """Whether surely all is described that is up to so many steps behind a state."""
+        return self._looked_behind.get(number, 0) >= depth
+
     def near(self, number: int, depth: int, is_wanted: Callable[[int], bool]) -> Iterator[None]:
         """Describe a state and what may be behind it, up to so many steps from one to another, the
         nearest ones first; yields behind each.
@@ -145,7 +160,7 @@ class Automaton:
         Args:
             is_wanted: others are not described.
         """
-        if self._looked_behind.get(number, 0) >= depth:
+        if self.knows_near(number, depth):
             return
         seen, level, whole = {number, UNKNOWN}, [number], True
         for _ in range(depth):

@@ -82,6 +82,11 @@ class Terms:
                 self._numbers[term] = found
         return found
 
+    @property
+    def count(self) -> int:
+        """How many numbers there are."""
+        return len(self._terms)
+
     def term(self, number: int) -> Regular:
         """The term that has a number."""
         found = self._terms[number]

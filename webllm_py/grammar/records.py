@@ -99,6 +99,12 @@ class Records:
         self._maps: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
         self._chains: dict[tuple[int, ...], int] = {}
 
+    @property
+    def filled(self) -> float:
+        """Which share of the room for words is taken."""
+        begin = self.sizes.records_at
+        return (len(self.words) - begin) / (self.sizes.words - begin)
+
     def put(self, words: Sequence[int]) -> int:
         """Where these words are from now on; 0: there is no room."""
         at = len(self.words)

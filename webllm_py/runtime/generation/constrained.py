@@ -39,6 +39,9 @@ LONGEST, LONGEST_ON_CPU = 7, 1
 # Seconds for states that are near: while the prompt is computed, behind a stall, and of the time
 # that the steps in flight will take, a share.
 AT_FIRST, AT_A_STALL, SHARE = 0.004, 0.0005, 0.4
+# Stalls in a row without a token, each for want of something else: behind more there may be no
+# room for all of that.
+MOST_IN_VAIN = 24
 
 
 class Constrained:
@@ -66,6 +69,7 @@ class Constrained:
         self._free_elsewhere = free_elsewhere
         self._most_ahead = FIRST_AHEAD
         self._has_logits = False  # those of the next draw, or they are being computed
+        self._in_vain = 0  # stalls in a row before which nothing was drawn
         self._stuck = False  # the GPU cannot be told of what it lacks
 
     async def tokens(self) -> AsyncGenerator[tuple[int, list[int]], None]:
@@ -113,7 +117,7 @@ class Constrained:
     async def _one(self) -> list[int]:
         """The next token, under a mask that the host gives."""
         run = self.run
-        self._stuck = False
+        self._stuck, self._in_vain = False, 0
         if not self._has_logits:
             run.executor.write_rows([run.row(0)])
             run.device.replay(await run.forward_pass())
@@ -177,8 +181,12 @@ class Constrained:
     async def _stalled_behind(self, length: int) -> None:
         """Tell the GPU of what it lacked behind so many tokens, and of what is near."""
         self._most_ahead = max(FEWEST_AHEAD, self._most_ahead // 2)
+        self._in_vain = 0 if length else self._in_vain + 1
+        if length and self.states.knows_near(self.constraint.state):
+            return  # it was told meanwhile
         await self.states.learn(self.constraint.state, AT_A_STALL)
-        self._stuck = not length and not self.states.gained
+        lost = not self.states.gained or self._in_vain > MOST_IN_VAIN
+        self._stuck = not length and lost
 
     async def _again(self) -> None:
         """Have the logits behind the prompt once more: the GPU stalled before the first draw."""

@@ -38,6 +38,10 @@ class Automaton(Protocol):
     def full(self) -> bool:
         """Whether there was no room for something."""
 
+    @property
+    def filled(self) -> float:
+        """Which share of the room is taken."""
+
     def clear(self) -> None:
         """Forget all."""
 
@@ -56,6 +60,9 @@ class Automaton(Protocol):
 
     def describe(self, number: int) -> Sequence[int]:
         """Make known where bytes lead from a state; the states that follow."""
+
+    def knows_near(self, number: int, depth: int) -> bool:
+        """Whether surely all is described that is up to so many steps behind a state."""
 
     def near(self, number: int, depth: int, is_wanted: Callable[[int], bool]) -> Iterator[None]:
         """Describe a state and what may be behind it, yielding behind each."""

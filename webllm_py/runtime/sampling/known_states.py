@@ -11,6 +11,8 @@ __all__ = ["KnownStates"]
 
 DEPTH = 12
 """How many steps from one state to another a text may be ahead of where it was looked."""
+# How much room what is near may take: what is met must have some, too.
+FILLED = 0.6
 
 
 class KnownStates:
@@ -29,6 +31,8 @@ class KnownStates:
         Args:
             free_elsewhere: whether steps under the grammar end where the text is free.
         """
+        if automaton.filled > FILLED:
+            automaton.clear()
         self.tables.use(automaton)
         self.automaton = automaton
         self._free_elsewhere = free_elsewhere
@@ -48,12 +52,18 @@ class KnownStates:
         """Tell the GPU of what is near a state, for so long; how long it took."""
         begun = time.perf_counter()
         end = begun + seconds
+        if self.automaton.filled > FILLED:
+            return 0.0
         near = self.automaton.near(self.automaton.number(state), DEPTH, self._is_wanted)
         for _ in near:
             if time.perf_counter() > end:
                 break
         self.tables.update()
         return time.perf_counter() - begun
+
+    def knows_near(self, state: Any) -> bool:
+        """Whether the GPU knows all that is near a state."""
+        return self.automaton.knows_near(self.automaton.number(state), DEPTH)
 
     async def learn(self, state: Any, seconds: float) -> None:
         """Tell the GPU of what it stalled for, and of what is near a state, for so long."""
