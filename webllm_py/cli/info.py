@@ -16,6 +16,7 @@ from webllm_py.cli.progress import ProgressLine
 from webllm_py.cli.report import report
 from webllm_py.cli.terminal import Style
 from webllm_py.errors import DeviceError, DeviceLimitError, SourceError, TemplateError
+from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.prebuilt import Prebuilt
 from webllm_py.gpu import Device
 from webllm_py.loading import pocket_model
@@ -49,8 +50,10 @@ async def describe(options: Namespace) -> dict[str, Any]:
     try:
         source = pocket_model() if options.source is None else options.source
         record = find_prebuilt(source)
+        # Much of a prebuilt model is known: nobody waits long for a network that is not there.
+        fetch = FetchOptions(keep=False, tries=2) if record else None
         try:
-            checkpoint = await open_checkpoint(source, vision=options.vision)
+            checkpoint = await open_checkpoint(source, fetch, options.vision)
         except SourceError as error:
             if record is None:
                 raise
