@@ -3,8 +3,9 @@
 //
 // Query: requests   how many requests, and as many aborts
 //        losses     of devices, each in the middle of an answer
-//        loads      of the model, in one worker
+//        loads      in one worker, of what comes from "model" once and is kept then
 //        engines    made and unloaded, each with a worker of its own
+//        model      its address
 //        report     POST to /report/sample, /report/done and /report/error
 //
 // A sample: {phase, count, seconds, js, ...what watch.mjs counts}; `js`: bytes of JavaScript, of the page
@@ -35,6 +36,7 @@ const KINDS = [
 const query = new URLSearchParams(location.search);
 const asked = (name, usual) => Number(query.get(name) ?? usual);
 const requests = asked("requests", 100);
+const model = query.get("model") ?? undefined;
 const began = performance.now();
 
 let watched = null; // the worker of the last engine
@@ -184,8 +186,9 @@ async function run() {
   await phase("losses", losses, (number) => lose(engine, number, whole));
 
   await phase("loads", asked("loads", Math.ceil(requests / 20)), async (number) => {
-    await engine.load(undefined, LOAD);
+    await engine.load(model, LOAD);
     await answer(engine, number, { max_tokens: 3 });
+    if (!(await engine.store.has(model))) throw new Error(`${model} is not kept`);
   });
   let last = engine;
   await phase("engines", asked("engines", Math.ceil(requests / 100)), async (number) => {

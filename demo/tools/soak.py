@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from webllm_py.loading.load import pocket_model
+
 from .headless import run_page
 
 __all__ = ["processes", "soak", "table"]
@@ -55,13 +57,15 @@ def soak(
         on_row(row(samples[-1]))
 
     on_row(head())
+    pocket = pocket_model()
     query = {name: str(count) for name, count in counts.items()} | {"report": ""}
     report = run_page(
         site,
         "bench/soak.html",
-        query,
+        query | {"model": f"/pocket/{pocket.name}"},
         on_step=on_row,
         chromium=chromium,
+        mounts={"pocket": pocket.parent},
         isolated=True,
         on_sample=on_sample,
         flags=FLAGS,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from page import Page, wait_until
 
 __all__ = ["Tabs"]
@@ -17,10 +15,11 @@ START = """
     .then((told) => (window.told = told));
 """
 LOAD = """
-  window.told = window.stage = null;
+  window.told = null;
+  window.loaded = 0;
   const options = { tune: false, fetch: { timeout: 120 } };
   engine
-    .load(arguments[0], { ...options, onProgress: ({ stage }) => (window.stage = stage) })
+    .load(arguments[0], { ...options, onProgress: ({ loaded }) => (window.loaded = loaded) })
     .then(() => "loaded", ({ name, message }) => `${name}: ${message}`)
     .then((told) => (window.told = told));
 """
@@ -76,7 +75,6 @@ class Tabs:
         assert told == what
 
     @property
-    def stage(self) -> str | None:
-        """What the load in front is at."""
-        stage: Any = self.page.js("return window.stage")
-        return stage
+    def loaded(self) -> int:
+        """Bytes of weights that the load in front has brought to the GPU."""
+        return int(self.page.js("return window.loaded"))

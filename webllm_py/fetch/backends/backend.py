@@ -84,7 +84,7 @@ class AwayFile(KeptFile, Protocol):
         last: int,
         expected: Sequence[str] | None,
         wrote: Callable[[int, str], None],
-    ) -> int | None:
+    ) -> list[int]:
         """Fetch the blocks from ``first`` to ``last``, inclusive, and write them.
 
         Args:
@@ -94,7 +94,7 @@ class AwayFile(KeptFile, Protocol):
             wrote: told of each block that is written, with its SHA-256.
 
         Returns:
-            The first block that came with another digest, at which it stopped; None if none did.
+            The blocks that came with another digest.
         """
 
     async def let_go(self, *, whole: bool) -> None:

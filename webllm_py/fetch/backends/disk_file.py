@@ -69,7 +69,7 @@ class DiskFile:
         last: int,
         expected: Sequence[str] | None,
         wrote: Callable[[int, str], None],
-    ) -> int | None:
+    ) -> list[int]:
         """See ``AwayFile``."""
         fetching = source.into(self._open())
         digests = None if expected is None else ",".join(expected)
@@ -79,7 +79,7 @@ class DiskFile:
         except SourceError as error:
             self.broken = bool(getattr(error.__cause__, "store", False))
             raise
-        return wrong if isinstance(wrong, int) else None
+        return [int(index) for index in wrong]
 
     async def sha256_of(self, pieces: AsyncIterable[tuple[int, int]]) -> str:
         """See ``AwayFile``."""

@@ -15,11 +15,12 @@
       this.done = 0; // bytes of `block`
     }
 
-    // Fetch blocks, and call `wrote` for each that is written. Stops at a block that came with another digest than
-    // `expected`, and returns its number.
+    // Fetch blocks, and call `wrote` for each that is written. Returns the numbers of those that came with another
+    // digest than `expected`.
     async run(first, last, expected, wrote) {
       const [end, length] = this.file.range(last);
       this.stream.until = end + length;
+      const wrong = [];
       for (let index = first; index <= last; index++) {
         const [start, length] = this.file.range(index);
         if (this.at !== start + this.done) this.done = 0;
@@ -27,10 +28,10 @@
         this.done = 0;
         const bytes = this.block.subarray(0, length);
         const digest = await this.file.write(index, bytes, expected?.[index - first]);
-        if (digest === undefined) return index;
-        wrote(index, digest);
+        if (digest === undefined) wrong.push(index);
+        else wrote(index, digest);
       }
-      return undefined;
+      return wrong;
     }
 
     async receive(start, length) {

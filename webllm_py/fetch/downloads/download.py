@@ -187,7 +187,9 @@ class Download:
         while missing := [index for index in span if index not in self._kept.blocks]:
             before = source.facts.received
             try:
-                found = await self._kept.fetch(file, source, missing[0], span[-1])
+                # Those that came wrong may lie among others that are there.
+                last = next(i for i in range(missing[0], span[-1] + 1) if i + 1 not in missing)
+                found = await self._kept.fetch(file, source, missing[0], last)
             except SourceError as error:
                 if file.broken:
                     raise
@@ -196,10 +198,10 @@ class Download:
                 await self._failed(source, missing[0], patience, error)
                 continue
             self._ignored = 0
-            if found is not None:
-                wrong[found] += 1
-                if wrong[found] == self._options.tries:
-                    raise self._damaged(found)
+            for index in found:
+                wrong[index] += 1
+                if wrong[index] == self._options.tries:
+                    raise self._damaged(index)
 
     async def _fetch_in_order(self, source: RangeSource) -> None:
         source.until = None

@@ -207,7 +207,7 @@ class Kept:
         """The backend's file, if it fetches, digests and writes without Python."""
         return self._file if isinstance(self._file, AwayFile) else None
 
-    async def fetch(self, file: AwayFile, source: Any, first: int, last: int) -> int | None:
+    async def fetch(self, file: AwayFile, source: Any, first: int, last: int) -> list[int]:
         """Have the backend's file fetch blocks: see ``AwayFile``.
 
         Raises:
