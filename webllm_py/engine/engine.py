@@ -58,7 +58,8 @@ async def load(
 
     Args:
         source: a GGUF file or a Hugging Face folder: a path, a URL, a browser ``File`` or folder,
-            or ``hf:org/name[@revision][:file]``. None: the pocket model that ships.
+            or ``hf:org/name[@revision][:file]``, where a GGUF file's quantization, ``:Q4_K_M``,
+            will do. None: the pocket model that ships.
         context_length: the most tokens of a conversation, prompt and answer. None, or a larger
             number: as many as the model was trained for and the device can hold. Memory is taken
             as a conversation grows, not for all of it at once.

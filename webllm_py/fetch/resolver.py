@@ -17,6 +17,7 @@ from webllm_py.fetch.http.url import HttpFolder, is_file_url, quote_url
 from webllm_py.fetch.hub import cached_snapshot, holds_model, hub_folder, listing_url
 from webllm_py.fetch.options import HUB, FetchOptions
 from webllm_py.fetch.source import ByteSource, Folder
+from webllm_py.fetch.tagged import TaggedFolder, has_tag
 
 if TYPE_CHECKING:
     from webllm_py.fetch.http.browser import FetchFile
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["address_of", "open_beside", "open_url", "resolve"]
 
+HUB_TAG = re.compile(r"\w+")  # a file's name has an end
 HUB_SOURCE = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([^:]+))?(?::(.+))?")
 HUB_PAGE = re.compile(r"/([\w.-]+/[\w.-]+)(?:/(?:tree|blob|resolve)/([^/]+)/?(.*))?/?")
 PREBUILT = re.compile(r"[\w.-]+-MLC(-\w+)?")  # WebLLM's names look so
 LISTING_TRIES = 3  # of the hub's listing: a mirror that has none still has the files
 ACCEPTED = (
     "A model is given as the path of a .gguf file or of a folder, as an http(s) address of either "
-    "(a folder's ends with '/'), as hf:org/name[@revision][:file], by WebLLM's name of it "
-    "(Llama-3.2-1B-Instruct-q4f16_1-MLC), or, in a browser, as a File, Files or a directory handle."
+    "(a folder's ends with '/'), as hf:org/name[@revision][:file] or hf:org/name:Q4_K_M, by "
+    "WebLLM's name of it (Llama-3.2-1B-Instruct-q4f16_1-MLC), or, in a browser, as a File, Files "
+    "or a directory handle."
 )
 
 
@@ -44,8 +47,9 @@ async def resolve(source: Any, options: FetchOptions | None = None) -> ByteSourc
     """Open what ``source`` names; of what is not kept nothing is read yet.
 
     Args:
-        source: a path, an http(s) address, ``hf:org/name[@revision][:file]``, the name of one of
-            WebLLM's prebuilt models, a browser ``File``, a list of them or a directory handle, or a
+        source: a path, an http(s) address, ``hf:org/name[@revision][:file]``, where instead of the
+            file a quantization such as ``Q4_K_M`` will do, the name of one of WebLLM's prebuilt
+            models, a browser ``File``, a list of them or a directory handle, or a
             ``ByteSource`` or ``Folder`` itself. An address is a folder if it ends with ``/`` or has
             no file extension. In the browser any other text that is no existing path is an address
             relative to the page or worker.
@@ -114,12 +118,17 @@ def address_of(source: str) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """A file or folder of a server; ``repository`` and what follows are of the hub's alone."""
+    """A file or folder of a server; ``repository`` and what follows are of the hub's alone.
+
+    Attributes:
+        tag: the quantization of the folder's GGUF file that is meant.
+    """
 
     address: str
     repository: str = ""
     revision: str = ""
     file: str = ""
+    tag: str = ""
 
 
 def _place(text: str) -> _Place | None:
@@ -145,6 +154,11 @@ async def _from_text(text: str, options: FetchOptions) -> ByteSource | Folder:
     place = _place(text)
     if place is None:
         return _from_path(text)
+    found = await _from_place(place, options)
+    return TaggedFolder(found, place.tag) if place.tag and isinstance(found, Folder) else found
+
+
+async def _from_place(place: _Place, options: FetchOptions) -> ByteSource | Folder:
     if place.repository and not in_browser() and not options.refresh:
         snapshot = _cached(place)
         if snapshot is not None:
@@ -194,6 +208,8 @@ def _cached(place: _Place) -> ByteSource | Folder | None:
     path = snapshot / place.file
     if place.file and not place.file.endswith("/"):
         return LocalFile(path) if path.is_file() else None
+    if place.tag and not has_tag((file.name for file in path.iterdir()), place.tag):
+        return None
     return LocalFolder(path, f"hf:{place.repository}") if holds_model(path) else None
 
 
@@ -227,7 +243,10 @@ def _from_hub(text: str) -> _Place:
             f"{text!r} is not of the form hf:org/name[@revision][:file], as in "
             "hf:Qwen/Qwen2.5-0.5B-Instruct or hf:org/name@main:model-q8_0.gguf"
         )
-    return _hub(match[1], match[2] or "main", match[3] or "")
+    repository, revision, file = match[1], match[2] or "main", match[3] or ""
+    if HUB_TAG.fullmatch(file):
+        return replace(_hub(repository, revision, ""), tag=file)
+    return _hub(repository, revision, file)
 
 
 def _hub(repository: str, revision: str, file: str) -> _Place:

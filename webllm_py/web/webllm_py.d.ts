@@ -2,7 +2,7 @@
 // this package has besides them; what is not named here is checked by Python, which refuses a field
 // that it does not know by name.
 
-/** An address, "hf:org/name[@revision][:file]", one of WebLLM's names, or what the user picked. */
+/** An address, "hf:org/name[@revision][:file or quantization]", one of WebLLM's names, or what the user picked. */
 export type ModelSource =
   | string
   | URL

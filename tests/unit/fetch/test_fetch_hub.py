@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,12 +121,41 @@ async def test_the_environments_mirror(
     assert await text_of(await resolve("hf:org/name", chosen), "config.json") == b"a" * 40
 
 
+@pytest.mark.parametrize("keep", [True, False])
+async def test_a_file_by_its_quantization(
+    server: HostileServer, options: FetchOptions, keep: bool
+) -> None:
+    names = [
+        *("m-Q4_K.gguf", "m-Q4_K_M-00001-of-00002.gguf", "m-Q4_K_M-00002-of-00002.gguf"),
+        *("m-Q8_0.gguf", "mmproj-m-f16.gguf", "config.json"),
+    ]
+    listing = {"sha": COMMITS[0], "siblings": [{"rfilename": name} for name in names]}
+    server.files["api/models/org/name/revision/main"] = json.dumps(listing).encode()
+    server.files["org/name/resolve/main/config.json"] = b"{}"
+    options = replace(options, keep=keep)
+    folder = await resolve("hf:org/name:q4_k_m", options)
+    assert isinstance(folder, Folder)
+    assert await folder.list() == sorted({*names[1:3], *names[4:]})
+    assert await folder.exists("config.json")
+    for tag in ("Q5_K_M", "f16", "m"):
+        lacking = await resolve(f"hf:org/name:{tag}", options)
+        assert isinstance(lacking, Folder)
+        if tag == "m":  # the name of all of them, but for what belongs to each
+            assert await lacking.list() == sorted(names)
+            continue
+        with pytest.raises(MissingFileError, match=rf"no \.gguf file of '{tag}'; it has: m-Q4_K"):
+            await lacking.list()
+
+
 async def test_a_mirror_without_a_listing(server: HostileServer, options: FetchOptions) -> None:
     server.files = {"org/name/resolve/main/config.json": b"{}"}
     folder = await resolve("hf:org/name", options)
     assert await text_of(folder, "config.json") == b"{}"
     with pytest.raises(MissingFileError):
         await text_of(folder, "other")
+    tagged = await resolve("hf:org/name:Q8_0", options)
+    with pytest.raises(MissingFileError, match="cannot be listed; give the file's name"):
+        await tagged.list()  # type: ignore[union-attr]
 
 
 async def test_the_hubs_own_cache_comes_first(
@@ -147,6 +177,9 @@ async def test_the_hubs_own_cache_comes_first(
     file = await resolve("hf:org/name:model.safetensors", options)
     assert isinstance(file, LocalFile)
     await file.close()
+    (snapshot / "m.Q8_0.gguf").write_bytes(b"GGUF")
+    tagged = await resolve("hf:org/name:Q8_0", options)
+    assert await text_of(tagged, "m.Q8_0.gguf") == b"GGUF"
     assert server.requests == []
 
 
