@@ -26,7 +26,7 @@ def kept(page: Page) -> list[str]:
 @pytest.fixture
 def pocket(page: Page, site: TestSite) -> Page:
     """The page with its pocket model."""
-    if not page.driver.current_url.startswith(site.url):
+    if page.driver.current_url != site.url:  # an example, or another site
         page.open(site.url)
     elif page.state == "empty":
         page.one("#model-button").click()
