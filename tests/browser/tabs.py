@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from page import Page, wait_until
 
 __all__ = ["Tabs"]
@@ -16,10 +18,10 @@ START = """
 """
 LOAD = """
   window.told = null;
-  window.loaded = 0;
+  window.progress = {};
   const options = { tune: false, fetch: { timeout: 120 } };
   engine
-    .load(arguments[0], { ...options, onProgress: ({ loaded }) => (window.loaded = loaded) })
+    .load(arguments[0], { ...options, onProgress: (told) => (window.progress = told) })
     .then(() => "loaded", ({ name, message }) => `${name}: ${message}`)
     .then((told) => (window.told = told));
 """
@@ -75,6 +77,7 @@ class Tabs:
         assert told == what
 
     @property
-    def loaded(self) -> int:
-        """Bytes of weights that the load in front has brought to the GPU."""
-        return int(self.page.js("return window.loaded"))
+    def progress(self) -> dict[str, Any]:
+        """What the load in front told last, if anything."""
+        told: dict[str, Any] = self.page.js("return window.progress")
+        return told

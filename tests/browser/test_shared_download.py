@@ -54,11 +54,12 @@ def asked(requests: Sequence[tuple[str, str | None]]) -> int:
 
 
 def load_beside(tabs: Tabs, server: StallingServer, url: str) -> None:
-    """The first one begins, then the second one; in both what came is on the GPU, the rest not."""
-    for name in ("first", "second"):
-        tabs.load(name, url)
-        wait_until(lambda: server.sent >= server.most, 60, "the server stalls")
-        wait_until(lambda: tabs.loaded, 60, f"the {name} one has weights")
+    """The first one has on the GPU what came, and the second one the file's head of it."""
+    tabs.load("first", url)
+    wait_until(lambda: server.sent >= server.most, 60, "the server stalls")
+    wait_until(lambda: tabs.progress.get("loaded"), 60, "the first one has weights")
+    tabs.load("second", url)
+    wait_until(lambda: tabs.progress.get("stage") == "weights", 60, "the second one has the head")
 
 
 def test_one_downloads_for_both_and_when_it_is_closed_the_other_goes_on(
