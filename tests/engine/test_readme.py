@@ -103,10 +103,10 @@ async def test_the_client_and_the_router_example_run() -> None:
 async def test_the_store_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a hub of our own."""
     pocket = README.parent / "demo" / "pocket" / "pocket.gguf"
-    listing = {"sha": "a" * 40, "siblings": [{"rfilename": "model.gguf"}]}
+    listing = {"sha": "a" * 40, "siblings": [{"rfilename": "model-Q4_K_M.gguf"}]}
     published = {
         "api/models/org/name/revision/main": json.dumps(listing).encode(),
-        f"org/name/resolve/{'a' * 40}/model.gguf": pocket.read_bytes(),
+        f"org/name/resolve/{'a' * 40}/model-Q4_K_M.gguf": pocket.read_bytes(),
     }
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("WEBLLM_PY_MODELS", str(tmp_path / "models"))
@@ -116,7 +116,7 @@ async def test_the_store_example_runs(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setenv("HF_ENDPOINT", server.url())
         _, printed = await run("Models that stay")
     nbytes = pocket.stat().st_size
-    assert printed == f"https://huggingface.co/org/name/resolve/main/model.gguf {nbytes} True\n"
+    assert printed == f"https://huggingface.co/org/name/resolve/main/#Q4_K_M {nbytes} True\n"
 
 
 async def test_the_resuming_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

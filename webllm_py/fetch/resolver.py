@@ -227,12 +227,14 @@ def _from_path(path: str | bytes) -> ByteSource | Folder:
 
 
 def _from_url(url: str) -> _Place:
-    url = quote_url(url)
+    url, tag = quote_url(url), url.partition("#")[2]
     parts = urlsplit(url)
     page = HUB_PAGE.fullmatch(parts.path)
     if f"{parts.scheme}://{parts.netloc}" == HUB and page is not None:
         # The address of a model's page, or of a file's: what a user copies from the browser.
-        return _hub(page[1], unquote(page[2] or "main"), unquote(page[3] or ""))
+        file = unquote(page[3] or "")
+        tag = "" if file or not HUB_TAG.fullmatch(tag) else tag
+        return _hub(page[1], unquote(page[2] or "main"), file, tag)
     return _Place(url)
 
 
@@ -245,9 +247,12 @@ def _from_hub(text: str) -> _Place:
         )
     repository, revision, file = match[1], match[2] or "main", match[3] or ""
     if HUB_TAG.fullmatch(file):
-        return replace(_hub(repository, revision, ""), tag=file)
+        return _hub(repository, revision, "", file)
     return _hub(repository, revision, file)
 
 
-def _hub(repository: str, revision: str, file: str) -> _Place:
-    return _Place(hub_folder(HUB, repository, revision, file), repository, revision, file)
+def _hub(repository: str, revision: str, file: str, tag: str = "") -> _Place:
+    address = hub_folder(HUB, repository, revision, file)
+    if tag:
+        address += f"#{tag.upper()}"  # in the store each quantization is a model of its own
+    return _Place(address, repository, revision, file, tag)

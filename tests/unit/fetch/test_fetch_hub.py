@@ -137,6 +137,11 @@ async def test_a_file_by_its_quantization(
     assert isinstance(folder, Folder)
     assert await folder.list() == sorted({*names[1:3], *names[4:]})
     assert await folder.exists("config.json")
+    kept = [model.source for model in await options.store.list()]
+    assert kept == ["https://huggingface.co/org/name/resolve/main/#Q4_K_M"] * keep
+    for source in kept:
+        again = await resolve(source, options)
+        assert await again.list() == await folder.list()  # type: ignore[union-attr]
     for tag in ("Q5_K_M", "f16", "m"):
         lacking = await resolve(f"hf:org/name:{tag}", options)
         assert isinstance(lacking, Folder)
