@@ -128,13 +128,14 @@ async def test_there_is_room_for_little(
 
     monkeypatch.setattr(Automaton, "clear", noted)
     monkeypatch.setattr(constrained.Constrained, "_one", counted)
-    for room in (3000, 10):
+    for room in (1500, 10):
+        cleared.clear()
         engine.loaded.token_masks.forget_states()
         sizes = Sizes(words=Sizes().records_at + room)
         monkeypatch.setattr(grammar_automaton, "Sizes", lambda sizes=sizes: sizes)
         assert await text_of(engine, **fields) == text
-        assert len(cleared) > 2
-        assert bool(alone) == (room == 10)
+        assert len(cleared) > 1, "once to begin with"
+        assert alone or room > 10
     engine.loaded.token_masks.forget_states()
     warm = await text_of(engine, prompt="Once" + text, temperature=0, max_tokens=12)
     engine.loaded.executor.cache.pages.clear()

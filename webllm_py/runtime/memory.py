@@ -212,8 +212,8 @@ def fitting_context(
         twice = plan.cache(length) // model.config.n_layers
         fills = plan.context_length >= length
         loading = plan.loaded + plan.staging + HEADERS_BYTES
-        whole = plan.whole + plan.grammar + twice
-        return fills and (most_bytes is None or max(whole, loading) <= most_bytes)
+        # Not what a grammar takes: a model that has no room for that answers without one.
+        return fills and (most_bytes is None or max(plan.whole + twice, loading) <= most_bytes)
 
     least, most = 0, wanted // PAGE
     while least < most:
