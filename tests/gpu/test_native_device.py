@@ -204,7 +204,7 @@ async def test_errors_of_wgpu_are_named(
         device.clear(buffer)
 
 
-async def test_large_staging_buffers_are_not_kept(
+async def test_few_staging_buffers_are_kept_and_no_large_ones(
     device: NativeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
@@ -218,6 +218,9 @@ async def test_large_staging_buffers_are_not_kept(
         await device.read(buffer, 0, 2 * POOLED_BYTES)
     assert made.count(POOLED_BYTES) == 1
     assert made.count(2 * POOLED_BYTES) == 3
+    for size in (4, 252, 8):
+        assert len(await device.read(buffer, 0, size)) == size
+    assert made.count(256) == 1
 
 
 async def test_an_adapter_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

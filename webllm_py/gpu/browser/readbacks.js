@@ -4,6 +4,7 @@
   const LOSS_TIMEOUT = 100; // ms to wait for the reason of a device's loss
   // Up to so many bytes go to Python as a string: a proxy of an array takes 50 us to make and to read.
   const SHORT = 1024;
+  const UNIT = 256; // bytes; staging buffers of a few sizes serve reads of all
 
   return class ReadBacks {
     // `lost`: why the device is lost; empty while it is not.
@@ -23,26 +24,27 @@
       this.fail = fail;
     }
 
-    // A buffer to copy to and then to wait for.
+    // A buffer of at least `size` bytes to copy to and then to wait for.
     staging(size) {
+      const rounded = Math.ceil(size / UNIT) * UNIT;
       const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-      return this.pools.get(size)?.pop() ?? this.device.createBuffer({ size, usage });
+      return this.pools.get(rounded)?.pop() ?? this.device.createBuffer({ size: rounded, usage });
     }
 
-    // Call back when the bytes are there, never before this returns. `keep`: whether the staging buffer is kept
-    // for the next read of its size.
-    tell(number, staging, keep) {
+    // Call back when the first `size` bytes are there, never before this returns. `keep`: whether the staging buffer
+    // is kept for a later read.
+    tell(number, staging, size, keep) {
       const take = (bytes) => this.take(number, bytes.length > SHORT ? bytes : String.fromCharCode.apply(null, bytes));
-      this.wait(staging, keep, take, (error) => this.fail(number, error));
+      this.wait(staging, size, keep, take, (error) => this.fail(number, error));
     }
 
-    bytes(staging, keep) {
-      return new Promise((resolve, reject) => this.wait(staging, keep, resolve, reject));
+    bytes(staging, size, keep) {
+      return new Promise((resolve, reject) => this.wait(staging, size, keep, resolve, reject));
     }
 
-    wait(staging, keep, take, fail) {
+    wait(staging, size, keep, take, fail) {
       const copied = () => {
-        const bytes = new Uint8Array(staging.getMappedRange()).slice();
+        const bytes = new Uint8Array(staging.getMappedRange(0, size)).slice();
         staging.unmap();
         if (keep) this.give(staging);
         else staging.destroy();

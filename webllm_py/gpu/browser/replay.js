@@ -133,13 +133,13 @@
       const copy = (encoder) => encoder.copyBufferToBuffer(this.buffers.get(id), offset, staging, 0, size);
       if (times) this.replay(plan, times, copy);
       else this.submit(copy);
-      this.readBacks.tell(number, staging, keep);
+      this.readBacks.tell(number, staging, size, keep);
     }
 
     read(id, offset, size, keep) {
       const staging = this.readBacks.staging(size);
       this.submit((encoder) => encoder.copyBufferToBuffer(this.buffers.get(id), offset, staging, 0, size));
-      return this.readBacks.bytes(staging, keep);
+      return this.readBacks.bytes(staging, size, keep);
     }
 
     async compile(label, text, access, constantNames, constantValues) {

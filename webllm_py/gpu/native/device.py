@@ -223,7 +223,7 @@ class NativeDevice:
         staging = self._reads.staging(size)
         encoder.copy_buffer_to_buffer(buffer.handle, offset, staging, 0, size)
         self._submit(encoder)
-        return self._reads.wait(staging)
+        return self._reads.wait(staging, size)
 
     def _make_staging(self, size: int) -> Any:
         return self._device.create_buffer(size=size, usage=STAGING)

@@ -15,6 +15,8 @@ from webllm_py.waking import WakingFuture
 __all__ = ["ReadBacks"]
 
 PULSE_SECONDS = 1.0
+UNIT = 256
+"""Bytes: staging buffers of a few sizes serve read-backs of all."""
 
 
 class ReadBacks:
@@ -40,12 +42,13 @@ class ReadBacks:
         self._watched_by: asyncio.AbstractEventLoop | None = None
 
     def staging(self, size: int) -> Any:
-        """A staging buffer of ``size`` bytes to copy to, and then to ``wait`` for."""
-        pool = self._pools[size]
-        return pool.pop() if pool else self._make_staging(size)
+        """A staging buffer of at least ``size`` bytes to copy to, and then to ``wait`` for."""
+        rounded = -(-size // UNIT) * UNIT
+        pool = self._pools[rounded]
+        return pool.pop() if pool else self._make_staging(rounded)
 
-    def wait(self, staging: Any) -> asyncio.Future[bytes]:
-        """The staging buffer's bytes, once the work queued so far is done."""
+    def wait(self, staging: Any, size: int) -> asyncio.Future[bytes]:
+        """The staging buffer's first ``size`` bytes, once the work queued so far is done."""
         loop = asyncio.get_running_loop()
         reading: WakingFuture[bytes] = WakingFuture(loop)
         self._waiting.add(reading)
@@ -54,7 +57,7 @@ class ReadBacks:
 
         def take(_: object) -> None:
             forget(catcher)
-            self._take(staging, reading)
+            self._take(staging, size, reading)
 
         mapping.then(take)
         if self._watched_by is not loop:
@@ -74,11 +77,11 @@ class ReadBacks:
                 staging.destroy()
         self._pools.clear()
 
-    def _take(self, staging: Any, reading: asyncio.Future[bytes]) -> None:
+    def _take(self, staging: Any, size: int, reading: asyncio.Future[bytes]) -> None:
         try:
             self._pulse()
             with self._translating("a read-back"):
-                data = bytes(staging.read_mapped(copy=False))
+                data = bytes(staging.read_mapped(0, size, copy=False))
                 staging.unmap()
         except DeviceError as error:
             self._end(reading, error)
