@@ -90,6 +90,7 @@ def tab(driver: Chrome) -> Page:
 def page(tab: Page, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The tab at desktop size; a picture is kept of a failed test's last moment."""
     tab.resize(DESKTOP)
+    tab.complaints()  # those of tests that have pages of their own
     yield tab
     if request.node.stash.get(FAILED, False):
         tab.screenshot(request.node.name.replace("/", "-"))
