@@ -13,12 +13,15 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from webllm_py.errors import ImageError, SourceError
+from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_url
 from webllm_py.images.image import Image, check_size, decode, from_pillow
 
 __all__ = ["image_parts", "load_images"]
 
 MOST_BYTES = 64 << 20
+TRIES = 3
+"""Of an address: who asks about an image waits for it."""
 DATA = re.compile(r"data:image/[\w.+-]+((?:;[\w.+-]+=[^;,]*)*)(;base64)?,(.*)", re.DOTALL)
 
 
@@ -99,7 +102,7 @@ async def bytes_at(url: str, param: str) -> bytes:
             return base64.b64decode(text, validate=True) if found[2] else unquote_to_bytes(text)
         except ValueError as error:
             raise ImageError(f"the data URL is not valid base64: {error}", param=param) from None
-    source = open_url(url)
+    source = open_url(url, FetchOptions(keep=False, tries=TRIES))
     try:
         return await source.read_all(MOST_BYTES)
     except SourceError as error:
