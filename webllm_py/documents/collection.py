@@ -159,10 +159,12 @@ class Documents:
         """The ``k`` passages that match a question best, the best first; fewer if fewer match.
 
         Raises:
-            RequestError: the question is empty.
+            RequestError: the question is empty, or ``k`` less than 1.
         """
         if not question.strip():
             raise RequestError("the question is empty", param="question")
+        if k < 1:
+            raise RequestError(f"k must be at least 1, not {k}", param="k")
         found = self._lexical.rank(query_words(question))
         if self._embedder is not None:
             vector = await self._embedder.embed_question(question)

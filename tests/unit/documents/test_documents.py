@@ -77,6 +77,16 @@ async def test_what_is_added_is_found_and_stays(tmp_path: Path) -> None:
     assert await models_store(tmp_path).list() == [], "documents are no models"
 
 
+@pytest.mark.parametrize(("question", "k", "named"), [(" ", 5, "question"), ("tea", 0, "k")])
+async def test_what_cannot_be_searched_for(
+    tmp_path: Path, question: str, k: int, named: str
+) -> None:
+    documents = await Documents.open("mine", store=tmp_path)
+    with pytest.raises(RequestError) as raised:
+        await documents.search(question, k)
+    assert raised.value.param == named
+
+
 async def test_replaced_and_removed_documents_are_gone(tmp_path: Path) -> None:
     documents = await Documents.open("notes", store=tmp_path)
     await documents.add("a", "tea and milk")
