@@ -168,7 +168,10 @@ async def test_aborts_at_random_moments(
         )
         async with asyncio.timeout(300 if long else 30):  # those of the machine's others, too
             assert await said(own) == expected, f"after {number}: {works}"
-        assert not own._line.busy and executor.cache.pages.running == 0
+            # A stream that was dropped ends by itself, and is not awaited.
+            while own._line.busy:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        assert executor.cache.pages.running == 0
         held = own.loaded.owner.nbytes - sum(b.size for b in executor.buffers.kv)
         assert (device.n_buffers, held) == buffers, f"after {number}: {works}"
         if number % 50 == 49:
