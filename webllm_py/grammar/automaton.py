@@ -21,8 +21,8 @@ from webllm_py.grammar.described_terms import Spelled, Spellings, Terms
 from webllm_py.grammar.masks import TokenMasks
 from webllm_py.grammar.overlaps import read_when_over
 from webllm_py.grammar.pushdown import Frame, State
-from webllm_py.grammar.records import COMPLETE, MOST_ENDS, STOP, UNKNOWN, Records, Sizes, lowest
-from webllm_py.grammar.term import Regular, refine
+from webllm_py.grammar.records import COMPLETE, MOST_ENDS, STOP, UNKNOWN, Records, Sizes
+from webllm_py.grammar.term import Regular, lowest, refine
 
 __all__ = ["Automaton", "Sizes", "Spelled"]
 

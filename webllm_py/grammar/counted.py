@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from webllm_py.grammar.pushdown import FORCED_LIMIT
 from webllm_py.grammar.regular import InSequence, Repetition, repeat, sequence
-from webllm_py.grammar.term import EMPTY, EPSILON, Regular
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular, lowest
 
 __all__ = ["FEWEST_COUNTED", "Family", "Window", "as_counted", "family_of", "forced_in"]
 
@@ -105,7 +105,7 @@ def family_of(item: Regular, tail: Regular) -> Family | None:
     pending = [item]
     for term in pending:
         for members in term.classes():
-            rest = term.step((members & -members).bit_length() - 1)
+            rest = term.step(lowest(members))
             if rest is EMPTY or rest is EPSILON or rest in parts:
                 continue
             text, is_whole = forced_in(rest)

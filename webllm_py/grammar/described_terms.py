@@ -23,9 +23,8 @@ from webllm_py.grammar.records import (
     OVER,
     RELATIVE,
     Records,
-    lowest,
 )
-from webllm_py.grammar.term import EMPTY, EPSILON, Regular, refine
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular, lowest, refine
 
 __all__ = ["Spelled", "Spellings", "Terms"]
 

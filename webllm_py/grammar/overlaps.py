@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from webllm_py.grammar.boolean import Both
 from webllm_py.grammar.regular import ALL_BYTES, ByteSet, Choice, InSequence, Repetition
-from webllm_py.grammar.term import EMPTY, EPSILON, Regular
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular, lowest
 
 __all__ = ["read_when_over"]
 
@@ -71,7 +71,7 @@ def _searched(term: Regular) -> int:
         if at.nullable:
             found |= at.first()
         for members in at.classes():
-            rest = at.step((members & -members).bit_length() - 1)
+            rest = at.step(lowest(members))
             if rest not in seen:
                 seen.add(rest)
                 pending.append(rest)

@@ -6,6 +6,8 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from webllm_py.grammar.term import lowest
+
 __all__ = [
     "COMPLETE",
     "FALLS",
@@ -20,7 +22,6 @@ __all__ = [
     "UNKNOWN",
     "Records",
     "Sizes",
-    "lowest",
 ]
 
 INSIDE, OVER, RELATIVE, HERE = 1 << 30, 1 << 31, 1 << 29, 1 << 28
@@ -190,8 +191,3 @@ class Records:
 
     def _touch(self, at: int, count: int) -> None:
         self._dirty.update(range(at // PAGE, (at + count) // PAGE + 1))
-
-
-def lowest(members: int) -> int:
-    """The first byte of a set."""
-    return (members & -members).bit_length() - 1

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from webllm_py.grammar.characters import Ranges, utf8
-from webllm_py.grammar.term import EMPTY, EPSILON, Regular
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular, lowest
 from webllm_py.grammar.trie import Trie
 
 __all__ = ["SLICES", "Slice", "bitmap", "slice_of"]
@@ -60,7 +60,6 @@ class Slice:
     def __init__(self, characters: Ranges | None, words: int):
         self.trie = Trie()
         self.words = words
-        self.characters = characters
         self._character = utf8(characters) if characters else EMPTY
         self._by_length: dict[int, list[int]] = {}
         self._up_to: list[int] = []
@@ -89,10 +88,6 @@ class Slice:
     def all(self) -> int:
         """All tokens of the part."""
         return self._up_to[-1]
-
-    def up_to(self, length: int) -> int:
-        """Its tokens of at most so many characters."""
-        return self._up_to[min(length, len(self._up_to) - 1)]
 
     def of_length(self, language: Regular) -> int | None:
         """The tokens allowed by a term that at most counts characters; None for another term."""
@@ -156,7 +151,7 @@ class Slice:
                     common = members & wanted
                     if common:
                         wanted ^= common
-                        byte = (common & -common).bit_length() - 1
+                        byte = lowest(common)
                         pair = (term.step(byte), character.step(byte))
                         if pair not in seen:
                             seen.add(pair)

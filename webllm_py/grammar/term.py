@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from webllm_py.errors import GrammarError
 
-__all__ = ["EMPTY", "EPSILON", "Regular", "refine"]
+__all__ = ["EMPTY", "EPSILON", "Regular", "lowest", "refine"]
 
 SEARCH_LIMIT = 20_000
 """States looked through before a term is given up as too complex to tell whether it is empty."""
@@ -54,13 +54,13 @@ class Regular:
     def _first_step(self, byte: int) -> Regular:
         for members in self.classes():
             if members >> byte & 1:
-                lowest = (members & -members).bit_length() - 1
-                found = self._steps.get(lowest)
+                first = lowest(members)
+                found = self._steps.get(first)
                 if found is None:
-                    found = self._ahead(lowest)
+                    found = self._ahead(first)
                     if found.boolean and not found.alive():
                         found = EMPTY
-                    self._steps[lowest] = found
+                    self._steps[first] = found
                 break
         else:
             found = EMPTY
@@ -84,8 +84,7 @@ class Regular:
         """The set of bytes that may come first, as 256 bits."""
         total = 0
         for members in self.classes():
-            lowest = (members & -members).bit_length() - 1
-            if self.step(lowest) is not EMPTY:
+            if self.step(lowest(members)) is not EMPTY:
                 total |= members
         return total
 
@@ -118,7 +117,7 @@ class Regular:
             if len(parents) > SEARCH_LIMIT:
                 raise GrammarError("a pattern combined with other limits is too complex to check")
             for members in term.classes():
-                target = term._ahead((members & -members).bit_length() - 1)
+                target = term._ahead(lowest(members))
                 if target is not EMPTY and target._alive is not False and target not in parents:
                     parents[target] = term
                     pending.append(target)
@@ -164,3 +163,8 @@ def refine(partitions: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
 EMPTY: Regular = _Empty(False)
 EMPTY._alive = False
 EPSILON: Regular = _Empty(True)
+
+
+def lowest(members: int) -> int:
+    """The first byte of a set that is not empty."""
+    return (members & -members).bit_length() - 1

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterable
 
 from webllm_py.grammar.pushdown import State
-from webllm_py.grammar.term import EMPTY, EPSILON, Regular
+from webllm_py.grammar.term import EMPTY, EPSILON, Regular, lowest
 
 __all__ = ["Trie"]
 
@@ -75,7 +75,7 @@ class Trie:
         exits: list[int] = []
         begins = language.first() & self.first
         while begins:
-            root = self._roots[(begins & -begins).bit_length() - 1]
+            root = self._roots[lowest(begins)]
             self._from_root(root, language, free, bounds, exits)
             begins &= begins - 1
         return bounds, exits
