@@ -21,6 +21,7 @@ from webllm_py.errors import (
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_beside, resolve
 from webllm_py.fetch.source import ByteSource, Folder, base_name, closed_on_error
+from webllm_py.fetch.tagged import is_projector
 
 __all__ = ["open_checkpoint"]
 
@@ -145,7 +146,7 @@ async def _open_folder(folder: Folder) -> Checkpoint:
         return await open_mlc(folder)
     if names is not None:
         ggufs = [name for name in names if name.lower().endswith(".gguf")]
-        projectors = sorted(name for name in ggufs if PROJECTOR in base_name(name).lower())
+        projectors = sorted(filter(is_projector, ggufs))
         models = [n for n in ggufs if n not in projectors and not is_later_part(n)]
         if len(models) == 1:
             checkpoint = await _open_in_folder(folder, models[0])

@@ -208,7 +208,7 @@ def _cached(place: _Place) -> ByteSource | Folder | None:
     path = snapshot / place.file
     if place.file and not place.file.endswith("/"):
         return LocalFile(path) if path.is_file() else None
-    if place.tag and not has_tag((file.name for file in path.iterdir()), place.tag):
+    if place.tag and not any(has_tag(file.name, place.tag) for file in path.iterdir()):
         return None
     return LocalFolder(path, f"hf:{place.repository}") if holds_model(path) else None
 

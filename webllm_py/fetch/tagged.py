@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from webllm_py.errors import MissingFileError
 from webllm_py.fetch.source import ByteSource, Folder, base_name
 
-__all__ = ["TaggedFolder", "has_tag"]
-
-PROJECTOR = "mmproj"
-"""In the names of files that belong to a model of any quantization."""
+__all__ = ["TaggedFolder", "has_tag", "is_projector"]
 
 
 class TaggedFolder:
@@ -48,21 +44,24 @@ class TaggedFolder:
                 f"{self._tag!r}"
             )
         ggufs = [name for name in names if name.lower().endswith(".gguf")]
-        tagged = [name for name in ggufs if has_tag([name], self._tag)]
-        if not tagged:
+        others = [name for name in ggufs if not has_tag(name, self._tag)]
+        if len(others) == len(ggufs):
             found = ", ".join(ggufs) or "none"
             raise MissingFileError(
                 f"{self._folder.name} has no .gguf file of {self._tag!r}; it has: {found}"
             )
-        hidden = {n for n in ggufs if n not in tagged and PROJECTOR not in base_name(n).lower()}
-        return [name for name in names if name not in hidden]
+        return [name for name in names if name not in others or is_projector(name)]
 
 
-def has_tag(names: Iterable[str], tag: str) -> bool:
-    """Whether one of these files is a model's GGUF file of a quantization; one of ``Q4_K_M`` is
-    none of ``Q4_K``."""
-    tagged = re.compile(rf"(?<![a-z0-9_]){re.escape(tag.lower())}(?![a-z0-9_])")
-    models = (base_name(name).lower() for name in names)
-    return any(
-        name.endswith(".gguf") and PROJECTOR not in name and tagged.search(name) for name in models
-    )
+def is_projector(filename: str) -> bool:
+    """Whether a GGUF file's name says that it is llama.cpp's projector, of a model of any
+    quantization."""
+    return "mmproj" in base_name(filename).lower()
+
+
+def has_tag(filename: str, tag: str) -> bool:
+    """Whether a file is a model's GGUF file of a quantization; one of ``Q4_K_M`` is none of
+    ``Q4_K``."""
+    name = base_name(filename).lower()
+    tagged = re.search(rf"(?<![a-z0-9_]){re.escape(tag.lower())}(?![a-z0-9_])", name)
+    return name.endswith(".gguf") and tagged is not None and not is_projector(name)
