@@ -5,27 +5,27 @@
   const MOST_TRIES = 200; // 10 s: whoever has a file open lets go at the end of a load
   const MOST_DISTURBED = 20;
 
-  // Wait until others have closed a file that is to be opened for writing, or removed.
-  async function untilFree(work) {
+  // Do something again while it fails for a reason, `most` times at most.
+  async function again(work, reason, most, pause = async () => {}) {
     for (let tries = 1; ; tries++) {
       try {
         return await work();
       } catch (error) {
-        if (error.name !== "NoModificationAllowedError" || tries === MOST_TRIES) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 1000 * RETRY_SECONDS));
+        if (error.name !== reason || tries === most) throw error;
+        await pause();
       }
     }
   }
 
+  // Wait until others have closed a file that is to be opened for writing, or removed.
+  function untilFree(work) {
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 1000 * RETRY_SECONDS));
+    return again(work, "NoModificationAllowedError", MOST_TRIES, pause);
+  }
+
   // Find a file anew that somebody writes between its being found and its being read.
-  async function undisturbed(work) {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await work();
-      } catch (error) {
-        if (error.name !== "NotReadableError" || tries === MOST_DISTURBED) throw error;
-      }
-    }
+  function undisturbed(work) {
+    return again(work, "NotReadableError", MOST_DISTURBED);
   }
 
   // The value, or undefined where there is no such file or folder.
