@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import webllm_py
 from webllm_py import Engine
+from webllm_py.runtime.generation import in_flight
 
 __all__ = [
     "EOS",
     "PRINTABLE_ONLY",
     "Teacher",
+    "ahead",
     "answer_of",
     "generation_logits",
     "open_files",
@@ -43,6 +46,12 @@ class Teacher:
         forced = np.full_like(logits, -1e9)
         forced[self.tokens[len(self.seen) - 1]] = 0
         return forced
+
+
+def ahead(patch: pytest.MonkeyPatch, seconds: float) -> None:
+    """From now on have decode steps in flight for so long: 1e-4 waits for each, 1e3 for none."""
+    patch.setattr(in_flight, "READ_SECONDS", seconds)
+    patch.setattr(in_flight, "SPARE_SECONDS", min(seconds, in_flight.SPARE_SECONDS))
 
 
 async def generation_logits(engine: Engine, tokens: Sequence[int], prompt: int) -> np.ndarray:

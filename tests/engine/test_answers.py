@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_tools import EOS, PRINTABLE_ONLY, Teacher, said
+from engine_tools import EOS, PRINTABLE_ONLY, Teacher, ahead, said
 
 from webllm_py import Engine, RequestError
 
@@ -114,7 +114,7 @@ class TestEnds:
         self, engine: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Tokens drawn past the end are neither shown nor counted nor kept."""
-        monkeypatch.setattr("webllm_py.runtime.generation.run.AHEAD_SECONDS", 1e3)
+        ahead(monkeypatch, 1e3)
         bias = {**PRINTABLE_ONLY, EOS: 0}
         for seed in range(200):
             fields = {"prompt": "x", "max_tokens": 60, "seed": seed, "logit_bias": bias}
@@ -168,7 +168,7 @@ class TestEnds:
         self, engine: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The steps in flight when the text stopped are rewound: going on gives the same text."""
-        monkeypatch.setattr("webllm_py.runtime.generation.run.AHEAD_SECONDS", 1e3)
+        ahead(monkeypatch, 1e3)
         text = await said(engine, max_tokens=60)
         engine.loaded.executor.cache.pages.clear()
         stop = text[20:24]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from engine_tools import ahead
 from made_models import SMALL, tokens_of
 from model_files import Files
 
@@ -31,7 +32,7 @@ KINDS = [SAMPLED, PENALISED, GREEDY, replace(PENALISED, top_k=0, top_p=1)]
 @pytest.fixture(autouse=True)
 def few_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that begins alone has hardly begun when the next request comes."""
-    monkeypatch.setattr("webllm_py.runtime.generation.run.AHEAD_SECONDS", 1e-4)
+    ahead(monkeypatch, 1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from engine_tools import ahead
 from executor_tools import drawn, drawn_together
 from made_models import SMALL, tokens_of
 from model_files import Files
@@ -127,7 +128,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     monkeypatch.setattr(Speculation, "_prepare", compiled)
     monkeypatch.setattr(speculation, "time", SimpleNamespace(perf_counter=lambda: 0.0))
     # Where guessing begins must not depend on how many steps are in flight by then.
-    monkeypatch.setattr("webllm_py.runtime.generation.run.AHEAD_SECONDS", 1e-4)
+    ahead(monkeypatch, 1e-4)
     return steps
 
 

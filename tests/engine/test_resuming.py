@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_tools import PRINTABLE_ONLY
+from engine_tools import PRINTABLE_ONLY, ahead
 from test_survival import REQUESTS, SOME, TEXT, told
 
 import webllm_py
@@ -57,7 +57,7 @@ def often() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keeping_module, "SECONDS", 0.01)
-        patch.setattr("webllm_py.runtime.generation.run.AHEAD_SECONDS", 1e-4)
+        ahead(patch, 1e-4)
         patch.setattr(Run, "next_read", slowly)
         yield
 

@@ -106,6 +106,7 @@ class Choice:
     def _end_behind(self, unused: int) -> None:
         """The text ended with a token; the ``unused`` ones after it do not count."""
         self.stats.generated -= unused
+        self.stats.unused = unused
         self.finish = "stop"
 
     def _next(self, token: int) -> tuple[str, bool]:

@@ -22,6 +22,7 @@ from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
 from webllm_py.runtime.decoder import ADAPTED, Decoder, plan_name
 from webllm_py.runtime.generation.batch import Batch
+from webllm_py.runtime.generation.in_flight import Pace
 from webllm_py.runtime.kv.cache import CacheSpec
 from webllm_py.runtime.kv.kinds import cache_of
 from webllm_py.runtime.kv.pages import Mix
@@ -51,7 +52,7 @@ class Executor:
 
     Attributes:
         last_row: the row of a prompt's newest chunk that holds its last token.
-        paces: seconds of a decode step as last measured, by the number of answers in it.
+        paces: of decode steps, by the number of answers in them.
         images: the rows of images, in a model that reads images.
     """
 
@@ -94,7 +95,7 @@ class Executor:
         )
         self.decoder = Decoder(self, owner, logits=self.buffers.logits)
         self.fused_keys = fused_keys(config, tuning)
-        self.paces: dict[int, float] = {}
+        self.paces: dict[int, Pace] = {}
         self._plans: dict[tuple[object, str, int], Plan] = {}
         self._behind: asyncio.Future[Any] | None = None
         self.last_row = 0
@@ -106,6 +107,21 @@ class Executor:
         """Whether a sequence can be cut back to fewer tokens. Recurrent states cannot, nor can a
         sliding window, whose dropped tokens do not come back."""
         return not self.model.config.recurrent and not self.sliding
+
+    def finish(self, sequence: CachedSequence, unused: int = 0) -> None:
+        """A sequence is complete: prompts that begin alike may go on from it.
+
+        Args:
+            unused: how many tokens at its end, with the newest that has no keys and values, were
+                drawn in vain.
+        """
+        pages = self.cache.pages
+        if self.device.lost:
+            pages.release(sequence)
+            return
+        if unused > 1 and self.goes_back:
+            pages.truncate(sequence, len(sequence.tokens) + 1 - unused)
+        pages.finish(sequence)
 
     async def prepare(self, asked: Callable[[], None] = lambda: None) -> None:
         """Make the first pages, compile the kernels and record the first plans.

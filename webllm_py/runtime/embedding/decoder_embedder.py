@@ -95,10 +95,7 @@ class DecoderEmbedder:
             vector = array("f")
             vector.frombytes(await device.read(executor.buffers.normed, 0, size))
         finally:
-            if device.lost:
-                cache.pages.release(sequence)
-            else:
-                cache.pages.finish(sequence)
+            executor.finish(sequence)
         vector = vector[: self.hidden_size]
         length = math.sqrt(math.fsum(x * x for x in vector)) if self.normalized else 1.0
         return array("f", [x / length for x in vector]) if length > 0 else vector

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.generation.members import END, Joining, Member, Part
 from webllm_py.runtime.generation.run import Run
 from webllm_py.runtime.generation.shared_steps import SharedSteps
-from webllm_py.runtime.kv.pages import Sequence as CachedSequence
 
 if TYPE_CHECKING:
     from webllm_py.runtime.executor import Executor
@@ -98,7 +97,7 @@ class Batch:
             self._parts.append(Part(member, index, index, sequence, row.token, row.position, left))
         for index, sequence in enumerate(run.sequences):
             if index not in run.active:
-                self.executor.cache.pages.finish(sequence)
+                self.executor.finish(sequence, member.stats[index].unused)
         run.sequences.clear()
         self._start()
         return True
@@ -178,8 +177,9 @@ class Batch:
         joining = [self._joining.member] if self._joining else []
         members = {part.member: None for part in self._parts} | dict.fromkeys(joining)
         if self._joining:
-            self._give_back(self._joining.sequences)
-        self._give_back([part.sequence for part in self._parts])
+            self._joining.finish(self.executor)
+        for part in self._parts:
+            part.finish(self.executor)
         self._parts, self._joining = [], None
         waiting = [*self._waiting] if ending is not END else []
         for member in (*members, *waiting):
@@ -194,19 +194,12 @@ class Batch:
         if self._waiting:
             self._start()
 
-    def _give_back(self, sequences: Sequence[CachedSequence]) -> None:
-        pages = self.executor.cache.pages
-        for sequence in sequences:
-            if self.executor.device.lost:
-                pages.release(sequence)
-            else:
-                pages.finish(sequence)
-
     def _let_go(self) -> None:
         """Take out the answers and members that have ended."""
         over = [part for part in self._parts if part.over]
         self._parts = [part for part in self._parts if not part.over]
-        self._give_back([part.sequence for part in over])
+        for part in over:
+            part.finish(self.executor)
         left = {part.member for part in self._parts}
         for member in {part.member: None for part in over}:
             if member not in left:
@@ -219,7 +212,7 @@ class Batch:
 
     def _fail_joining(self, ending: Any) -> None:
         if self._joining:
-            self._give_back(self._joining.sequences)
+            self._joining.finish(self.executor)
             self._joining.member.leave(ending)
             self._joining = None
 

@@ -14,7 +14,8 @@ from contextlib import aclosing
 from functools import partial
 
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.generation.run import MOST_AHEAD, Run
+from webllm_py.runtime.generation.in_flight import MOST_AHEAD
+from webllm_py.runtime.generation.run import Run
 from webllm_py.runtime.generation.stepwise import (
     Constraint,
     StepTimes,
@@ -142,14 +143,14 @@ class Constrained:
         run.device.replay(await run.decoder.plan("stand"))
         self._times.masks.append(time.perf_counter() - begun)
         if had_logits:
-            run.replay(await run.decoder.plan("sample" if run.newest else "first"))
+            run.in_flight.replay(await run.decoder.plan("sample" if run.newest else "first"))
         stalled, arrived, length = False, 0.0, 0
-        while not stalled and (run.in_flight or run.issued < run.max_tokens):
+        while not stalled and (run.in_flight.waiting or run.issued < run.max_tokens):
             await run.fill(self._most_ahead)
-            if not run.in_flight:
+            if not run.in_flight.waiting:
                 await run.make_room()
                 continue
-            waiting = SHARE * run.waiting * run.seconds_a_step
+            waiting = SHARE * run.in_flight.waiting * run.pace.seconds
             explored = self.states.explore(self.constraint.state, waiting)
             count, ((_, tokens),) = await run.next_read()
             before, arrived = arrived, time.perf_counter()
@@ -162,7 +163,7 @@ class Constrained:
             if not stalled:
                 self._most_ahead = self._more_ahead(len(tokens))
                 if before:
-                    run.paced((arrived - before - explored) / count)
+                    run.pace.took((arrived - before - explored) / count)
             if tokens:
                 yield tokens
             if 0 in run.ended or not run.active:
@@ -175,7 +176,7 @@ class Constrained:
 
     def _more_ahead(self, count: int) -> int:
         """How many steps may be in flight after so many tokens without a stall."""
-        most = max(SURE_AHEAD, int(SECONDS_AHEAD / self.run.seconds_a_step))
+        most = max(SURE_AHEAD, int(SECONDS_AHEAD / self.run.pace.seconds))
         return min(MOST_AHEAD, most, self._most_ahead + count)
 
     async def _stalled_behind(self, length: int) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.generation.in_flight import MOST_AHEAD
 from webllm_py.runtime.generation.members import Member
 from webllm_py.runtime.generation.prefill import retrace
-from webllm_py.runtime.generation.run import MOST_AHEAD, Run
+from webllm_py.runtime.generation.run import Run
 from webllm_py.runtime.generation.stepwise import Constraint, StepTimes, Stepwise, Vocabulary
 from webllm_py.runtime.kv.pages import Mix
 from webllm_py.runtime.kv.pages import Sequence as CachedSequence
@@ -30,6 +31,9 @@ class GenerationStats:
     """What one answer took. Times are ``time.perf_counter`` seconds.
 
     Attributes:
+        generated: how many of its tokens count.
+        unused: how many arrived with the one that ended it, and do not; whoever finds the end says
+            so.
         logprobs: of each token, as they arrive, where they were asked for.
         times: to be filled in too, if wanted.
     """
@@ -37,6 +41,7 @@ class GenerationStats:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated: int = 0
+    unused: int = 0
     began: float = field(default_factory=time.perf_counter)
     first_token: float = 0.0
     last_token: float = 0.0
@@ -153,7 +158,7 @@ async def begun(
             async for piece in pieces:
                 yield piece
     finally:
-        await close(run, scratch)
+        await close(run, member, scratch)
 
 
 def begin_sequence(run: Run, member: Member, steps: Stepwise) -> CachedSequence:
@@ -178,18 +183,14 @@ def begin_sequence(run: Run, member: Member, steps: Stepwise) -> CachedSequence:
     return sequence
 
 
-async def close(run: Run, scratch: BufferOwner) -> None:
+async def close(run: Run, member: Member, scratch: BufferOwner) -> None:
     """Wait for what is in flight, and give back what the run had."""
     executor, decoder = run.executor, run.decoder
     try:
         await run.close()
     finally:
-        pages = executor.cache.pages
-        for sequence in run.sequences:
-            if executor.device.lost:
-                pages.release(sequence)
-            else:
-                pages.finish(sequence)
+        for sequence, stats in zip(run.sequences, member.stats, strict=False):
+            executor.finish(sequence, stats.unused)
         decoder.forget_logprobs()
         if decoder is not executor.decoder:
             executor.drop_plans(decoder)

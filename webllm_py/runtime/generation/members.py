@@ -17,6 +17,7 @@ from webllm_py.runtime.sampling.settings import SamplingSettings
 from webllm_py.streaming import Queue
 
 if TYPE_CHECKING:
+    from webllm_py.runtime.executor import Executor
     from webllm_py.runtime.generation.generate import GenerationStats
 
 __all__ = ["END", "Joining", "Member", "Part"]
@@ -109,6 +110,10 @@ class Part:
         self.left -= len(tokens)
         self.member.pieces.put((self.number, tokens))
 
+    def finish(self, executor: Executor) -> None:
+        """It is complete, and in the cache."""
+        executor.finish(self.sequence, self.member.stats[self.number].unused)
+
 
 class Joining:
     """A member whose prompt is being computed, in the slots that it will have."""
@@ -127,3 +132,8 @@ class Joining:
         self.chunks: AsyncGenerator[CachedSequence, None] = retrace(
             executor, self.sequences[0], prompt, member.said, slots[0]
         )
+
+    def finish(self, executor: Executor) -> None:
+        """It does not join; what was computed is in the cache."""
+        for sequence in self.sequences:
+            executor.finish(sequence)

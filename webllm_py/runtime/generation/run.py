@@ -6,38 +6,28 @@ steps are submitted ahead, and their tokens read back while later steps run.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from array import array
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
 from webllm_py.gpu.device import Plan
 from webllm_py.models.step import Row
 from webllm_py.runtime.decoder import Decoder
+from webllm_py.runtime.generation.in_flight import InFlight, Pace
 from webllm_py.runtime.generation.prefill import prefill
 from webllm_py.runtime.generation.speculation import Speculation
 from webllm_py.runtime.kv.pages import Sequence as CachedSequence
 from webllm_py.runtime.sampling.automaton import STALLED
-from webllm_py.runtime.sampling.sampler import RING
 
 if TYPE_CHECKING:
     from webllm_py.runtime.sampling.logprobs import TokenLogprob
 
-__all__ = ["MOST_AHEAD", "Run"]
+__all__ = ["Run"]
 
-# Seconds, and tokens, of work in flight: enough that the GPU never waits, and few enough that
-# stopping is quick and little past a stop is computed in vain.
-AHEAD_SECONDS = 0.06
-MOST_AHEAD = 64
 # Tokens in flight before the first one is read, and where speculation may begin soon, which has to
 # wait for what is in flight: in a text's first tokens it may.
 FEW_AHEAD = 4
 FIRST_TOKENS = 12
-# Seconds of decoding that one read-back covers: each has a fixed cost, and readers do not notice
-# that tokens this close come together.
-READ_SECONDS = 0.03
 
 
 class Run:
@@ -45,7 +35,6 @@ class Run:
 
     Attributes:
         active: the answers that still need tokens; an answer's number is its slot.
-        issued: how many tokens were drawn, or submitted to be drawn, for each of them.
         base: positions before the first of these tokens; see ``begin_at``.
         limit: how many tokens may be drawn before there is no position left.
         wanted: asked between read-backs whether the answers are to be handed over to a batch.
@@ -71,19 +60,25 @@ class Run:
         self.prompt = prompt
         self.max_tokens = max_tokens
         self.ended = ended
-        self.most_ahead = min(most_ahead, RING // 2)
+        self.most_ahead = most_ahead
         self.active = list(range(decoder.slots))
         self.newest: dict[int, int] = {}
-        self.issued = 0
+        self.pace = self.executor.paces.setdefault(decoder.slots, Pace())
+        self.in_flight = InFlight(decoder, self.pace)
         self.begin_at(len(prompt))
-        # Until it is measured for this number of answers, one step at a time is submitted.
-        self.seconds_a_step = self.executor.paces.get(decoder.slots, AHEAD_SECONDS)
-        self.in_flight: deque[tuple[int, list[Awaitable[bytes]]]] = deque()
         self.logprobs: list[list[TokenLogprob]] = [[] for _ in self.active]
         self.speculation = Speculation(self)
         self.stalled = False
-        self._in_vain: list[Awaitable[bytes]] = []
         self.wanted: Callable[[], bool] = lambda: False
+
+    @property
+    def issued(self) -> int:
+        """How many tokens were drawn, or submitted to be drawn, for each answer."""
+        return self.in_flight.drawn
+
+    @issued.setter
+    def issued(self, count: int) -> None:
+        self.in_flight.drawn = count
 
     def begin_at(self, base: int) -> None:
         """Count the positions of drawn tokens from ``base`` on."""
@@ -95,21 +90,21 @@ class Run:
         ``max_tokens``, or until ``wanted``."""
         if not self.issued:
             self.device.replay(await self.decoder.plan("head"))
-            self.replay(await self.decoder.plan("first", len(self.active)))
+            self.in_flight.replay(await self.decoder.plan("first", len(self.active)))
         guess &= self.decoder.slots == 1 and not self.decoder.logprobs
         arrived = 0.0
-        while self.active and (self.in_flight or self.issued < self.max_tokens):
+        while self.active and (self.in_flight.waiting or self.issued < self.max_tokens):
             early = self.issued < FIRST_TOKENS or self.speculation.near
             # Whatever is submitted before the first token is read delays it.
             few = not self.newest or (guess and early)
             await self.fill(FEW_AHEAD if few else self.most_ahead)
-            if not self.in_flight:
+            if not self.in_flight.waiting:
                 await self.make_room()
                 continue
             count, read = await self.next_read()
             before, arrived = arrived, time.perf_counter()
             if before:
-                self.paced((arrived - before) / count)
+                self.pace.took((arrived - before) / count)
             for index, tokens in read:
                 yield index, tokens
             if guess and await self.speculation.promising(read[0][1]):
@@ -124,17 +119,17 @@ class Run:
             if wanted:
                 return
 
-    def paced(self, seconds: float) -> None:
-        """Note how long a step took."""
-        self.seconds_a_step = (self.seconds_a_step + max(seconds, 1e-5)) / 2
-        self.executor.paces[self.decoder.slots] = self.seconds_a_step
-
     async def fill(self, most: int) -> None:
         """Submit steps until as many are in flight as keep the GPU busy, at most ``most``."""
-        target = max(1, min(most, self.most_ahead, int(AHEAD_SECONDS / self.seconds_a_step)))
-        while self.issued < self.limit and self.waiting < target:
-            # Half of them, so that the GPU has the others while the host reads these.
-            await self.submit(max(1, min(target // 2, int(READ_SECONDS / self.seconds_a_step))))
+        await self.in_flight.fill(min(most, self.most_ahead), self.limit, self._step)
+
+    async def _step(self, count: int) -> tuple[int, Plan]:
+        """The plan of the next steps, and how many of ``count`` have it."""
+        # Steps that are submitted together have the same plan, fused or not.
+        if (left := self.executor.fused_keys - self.keys + 1) > 0:
+            count = min(count, left)
+        await self.reserve(count)
+        return count, await self.decoder.step(len(self.active), self.keys + count - 1)
 
     @property
     def full(self) -> bool:
@@ -150,21 +145,6 @@ class Run:
         self.executor.write_rows([self.row(index) for index in self.active])
 
     @property
-    def waiting(self) -> int:
-        """Steps submitted but not read."""
-        return sum(count for count, _ in self.in_flight)
-
-    async def submit(self, most: int) -> None:
-        """Submit up to ``most`` more steps and the read-back of their tokens."""
-        slot = self.issued % RING
-        count = min(most, self.limit - self.issued, RING - slot)
-        # Steps that are submitted together have the same plan, fused or not.
-        if (left := self.executor.fused_keys - self.keys + 1) > 0:
-            count = min(count, left)
-        await self.reserve(count)
-        self.replay(await self.decoder.step(len(self.active), self.keys + count - 1), count)
-
-    @property
     def keys(self) -> int:
         """How many keys the row of the newest token attends to."""
         return self.base + self.issued
@@ -174,7 +154,7 @@ class Run:
         may be in flight."""
         # The first tokens of all answers are drawn from one row of logits.
         draw = "sample" if self.newest else "first"
-        self.replay(await self.decoder.plan(draw, len(self.active)))
+        self.in_flight.replay(await self.decoder.plan(draw, len(self.active)))
         if self.issued < self.limit:
             self.device.replay_in_parts(await self.forward_pass())
 
@@ -198,43 +178,20 @@ class Run:
         for index in self.active:
             await self.executor.cache.reserve(self.sequences[index], length, index)
 
-    def replay(self, plan: Plan, times: int = 1) -> None:
-        """Submit steps and the read-back of their tokens."""
-        row = 4 * self.decoder.slots
-        offset = row * (self.issued % RING)
-        ring = self.decoder.sampler.ring
-        readings = [self.device.replay_and_read(plan, times, ring, offset, row * times)]
-        if self.decoder.logprobs:
-            readings.append(self.decoder.logprobs.read(self.issued, times))
-        self.in_flight.append((times, readings))
-        self.issued += times
-
     async def next_read(self) -> tuple[int, list[tuple[int, list[int]]]]:
         """Wait for the oldest steps in flight: how many they are, and each answer's tokens."""
-        count, readings = self.in_flight[0]
-        data = [await reading for reading in readings]
-        self.in_flight.popleft()
-        while self._in_vain:
-            await self._in_vain.pop()
-        words = array("I", data[0])
+        steps, words, logprobs = await self.in_flight.next_read()
         self.stalled = STALLED in words
         if self.stalled:
             del words[words.index(STALLED) :]
-            self._drop(count - len(words))
+            self.in_flight.drop(steps - len(words))
         tokens = [(i, list(words[i :: self.decoder.slots])) for i in self.active]
         for index, drawn in tokens:
             self.keep(index, drawn)
             if self.decoder.logprobs:
-                found = self.decoder.logprobs.of_slot(data[1], index, drawn)
+                found = self.decoder.logprobs.of_slot(logprobs, index, drawn)
                 self.logprobs[index] += found
-        return count, tokens
-
-    def _drop(self, lost: int) -> None:
-        """The last ``lost`` of the steps that were read drew nothing, nor do those in flight."""
-        self.issued -= lost + self.waiting
-        # They must be awaited before later ones.
-        self._in_vain += [reading for _, several in self.in_flight for reading in several]
-        self.in_flight.clear()
+        return steps, tokens
 
     def keep(self, index: int, drawn: list[int]) -> None:
         """Note an answer's tokens.
@@ -273,7 +230,7 @@ class Run:
     async def regroup(self) -> AsyncIterator[tuple[int, list[int]]]:
         """Go on without the answers that have ended; the tokens of the others in flight."""
         self.active = [index for index in self.active if index not in self.ended]
-        while self.active and self.in_flight:
+        while self.active and self.in_flight.waiting:
             _, read = await self.next_read()
             for index, tokens in read:
                 if index not in self.ended:
@@ -311,7 +268,4 @@ class Run:
     async def close(self) -> None:
         """Wait for what is in flight, and ignore it."""
         await self.speculation.close()
-        readings = [reading for _, several in self.in_flight for reading in several]
-        await asyncio.gather(*readings, *self._in_vain, return_exceptions=True)
-        self.in_flight.clear()
-        self._in_vain.clear()
+        await self.in_flight.drain()

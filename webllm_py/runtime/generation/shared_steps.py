@@ -4,41 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import time
-from array import array
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 
 from webllm_py.errors import GPUOutOfMemoryError
 from webllm_py.gpu.device import Plan
 from webllm_py.runtime.decoder import Decoder
+from webllm_py.runtime.generation.in_flight import MOST_AHEAD, InFlight, Pace
 from webllm_py.runtime.generation.members import Part
-from webllm_py.runtime.generation.run import AHEAD_SECONDS, MOST_AHEAD, READ_SECONDS
-from webllm_py.runtime.sampling.sampler import RING
 
 __all__ = ["SharedSteps"]
 
 
-class SharedSteps:
-    """Steps of a decoder.
+class PartFailedError(Exception):
+    """An answer failed, and not the others."""
 
-    Attributes:
-        drawn: where in the ring the next step's tokens go.
+
+class SharedSteps:
+    """Steps of a decoder, for the answers of a batch.
+
+    Args:
+        drawn: how many tokens its ring has already.
     """
 
     def __init__(self, decoder: Decoder, drawn: int = 0):
         self.decoder = decoder
         self.executor = decoder.executor
-        self.drawn = drawn % RING
-        self._in_flight: deque[tuple[int, Awaitable[bytes]]] = deque()
-        self._seconds_a_step = AHEAD_SECONDS  # until measured, one step at a time
+        self._in_flight = InFlight(decoder, Pace(), drawn)
+
+    @property
+    def drawn(self) -> int:
+        """Where in the ring the next step's tokens go."""
+        return self._in_flight.drawn
 
     async def first(self, slots: Sequence[int], *, adapted: bool) -> list[int]:
         """The first token of answers to one prompt, whose last hidden state is there, in slots."""
         device, self.decoder.adapted = self.executor.device, adapted
         device.replay(await self.decoder.plan("head"))
-        self._replay(await self.decoder.plan("first", len(slots)))
-        words = await self._next_words()
-        return [words[slot] for slot in slots]
+        self._in_flight.replay(await self.decoder.plan("first", len(slots)))
+        read = await self._in_flight.next_read()
+        return [read.tokens[slot] for slot in slots]
 
     async def take(self, parts: Sequence[Part], most: int, ends: Callable[[], bool]) -> None:
         """Take at most ``most`` steps of all the parts, until ``ends`` says so, asked between
@@ -51,71 +57,41 @@ class SharedSteps:
                 part.member.fail(error)
                 return
         self.executor.write_rows([part.row(self.drawn) for part in parts])
-        most = min(most, *(self.executor.context_length - part.position for part in parts))
+        longest = max(part.position for part in parts)
+        end = self.drawn + min(most, self.executor.context_length - longest)
         arrived = 0.0
         while True:
             if not ends():
-                most -= await self._fill(parts, most)
-            if not self._in_flight:
+                with suppress(PartFailedError):
+                    await self._in_flight.fill(MOST_AHEAD, end, partial(self._step, parts))
+            if not self._in_flight.waiting:
                 return
-            count = self._in_flight[0][0]
-            words = await self._next_words()
+            steps, words, _ = await self._in_flight.next_read()
             before, arrived = arrived, time.perf_counter()
             if before:
-                measured = max((arrived - before) / count, 1e-5)
-                self._seconds_a_step = (self._seconds_a_step + measured) / 2
+                self._in_flight.pace.took((arrived - before) / steps)
             for part in parts:
-                part.take(list(words[part.slot :: self.decoder.slots]))
+                if not part.over:
+                    part.take(list(words[part.slot :: self.decoder.slots]))
             await asyncio.sleep(0)  # those who get tokens may see a stop in them
 
     async def drain(self) -> None:
         """Wait for what is in flight, whatever becomes of it."""
-        readings = [reading for _, reading in self._in_flight]
-        self._in_flight.clear()
-        await asyncio.gather(*readings, return_exceptions=True)
+        await self._in_flight.drain()
 
-    async def _fill(self, parts: Sequence[Part], most: int) -> int:
-        """Submit steps until as many are in flight as keep the GPU busy; how many."""
-        target = max(1, min(MOST_AHEAD, int(AHEAD_SECONDS / self._seconds_a_step)))
-        at_once = max(1, min(target // 2, int(READ_SECONDS / self._seconds_a_step)))
-        submitted = 0
-        while submitted < most and self._waiting < target:
-            count = min(at_once, most - submitted, RING - self.drawn)
-            if not await self._submit(parts, count):
-                break
-            submitted += count
-        return submitted
+    async def _step(self, parts: Sequence[Part], count: int) -> tuple[int, Plan]:
+        """The plan of ``count`` more steps.
 
-    @property
-    def _waiting(self) -> int:
-        """Steps submitted but not read."""
-        return sum(count for count, _ in self._in_flight)
-
-    async def _submit(self, parts: Sequence[Part], count: int) -> bool:
-        """Submit ``count`` steps; False: a part has no memory to go on, and is over."""
-        executor, ahead = self.executor, self._waiting + count
+        Raises:
+            PartFailedError: a part has no memory to go on, and is over.
+        """
+        executor, ahead = self.executor, self._in_flight.waiting + count
         for part in parts:
             try:
                 await executor.cache.reserve(part.sequence, part.position + ahead, part.slot)
             except GPUOutOfMemoryError as error:
                 part.member.fail(error)
-                return False
+                raise PartFailedError from error
         keys = max(part.position for part in parts) + ahead + 1
         self.decoder.adapted = any(part.sequence.adapters for part in parts)
-        self._replay(await self.decoder.step(len(parts), keys), count)
-        return True
-
-    def _replay(self, plan: Plan, count: int = 1) -> None:
-        """Submit steps and the read-back of their tokens."""
-        row, ring = 4 * self.decoder.slots, self.decoder.sampler.ring
-        reading = self.executor.device.replay_and_read(
-            plan, count, ring, row * self.drawn, row * count
-        )
-        self._in_flight.append((count, reading))
-        self.drawn = (self.drawn + count) % RING
-
-    async def _next_words(self) -> array[int]:
-        """The ring's rows of the oldest steps in flight."""
-        words = array("I", await self._in_flight[0][1])
-        self._in_flight.popleft()
-        return words
+        return count, await self.decoder.step(len(parts), keys)

@@ -111,7 +111,7 @@ class Speculation:
         After a step whose guesses were all right, another is submitted before it is read.
         """
         run = self.run
-        while run.in_flight:
+        while run.in_flight.waiting:
             _, read = await run.next_read()
             for token in read[0][1]:
                 self.lookup.add(token)
@@ -130,7 +130,7 @@ class Speculation:
             yield accepted
             if len(accepted) > guesses:
                 ahead = 2
-            elif time.perf_counter() - began < tokens * run.seconds_a_step:
+            elif time.perf_counter() - began < tokens * run.pace.seconds:
                 ahead = 1
             else:
                 ahead = 0
