@@ -54,7 +54,7 @@ def test_plans_go_on_with_larger_buffers(python: Any) -> None:
         device.write(kv, 0, bytes(range(16)))
         for source, target in ((0, 1), (1, 3)):
             if target * 16 >= kv.size:
-                await owner.enlarge(kv, 64, 32)
+                await owner.enlarge([kv], 64, 32)
             device.write(step, 8, struct.pack("<2I", source, target))
             device.replay(plan)
         pages = (await device.read(kv, 0, 64)).hex()

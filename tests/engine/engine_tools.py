@@ -50,7 +50,8 @@ class Teacher:
 
 def ahead(patch: pytest.MonkeyPatch, seconds: float) -> None:
     """From now on have decode steps in flight for so long: 1e-4 waits for each, 1e3 for none."""
-    patch.setattr(in_flight, "READ_SECONDS", seconds)
+    for of_reads in ("READ_SECONDS", "QUICK_READ_SECONDS"):
+        patch.setattr(in_flight, of_reads, seconds)
     patch.setattr(in_flight, "SPARE_SECONDS", min(seconds, in_flight.SPARE_SECONDS))
 
 

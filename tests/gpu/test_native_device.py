@@ -85,7 +85,7 @@ async def test_plans_go_on_with_larger_buffers(device: NativeDevice) -> None:
     device.write(kv, 0, page)
     for source, target in ((0, 1), (1, 3)):
         if target * 16 >= kv.size:
-            await owner.enlarge(kv, 64, 32)
+            await owner.enlarge([kv], 64, 32)
         device.write(step, 8, struct.pack("<2I", source, target))
         device.replay(plan)
     assert await device.read(kv, 0, 64) == page * 2 + bytes(16) + page

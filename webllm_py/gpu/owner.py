@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from webllm_py.gpu.device import Buffer, Device
 
 __all__ = ["BufferOwner"]
+
+# Bytes that are there twice, at most, while buffers become larger; more where one alone is.
+TWICE = 64 << 20
 
 
 class BufferOwner:
@@ -28,24 +33,34 @@ class BufferOwner:
         self.most_bytes = max(self.most_bytes, self.nbytes)
         return buffer
 
-    async def enlarge(self, buffer: Buffer, size: int, kept: int) -> None:
-        """Give one of them at least ``size`` bytes: its first ``kept``, and zeros. Plans that are
-        recorded go on with it.
+    async def enlarge(self, buffers: Sequence[Buffer], size: int, kept: int) -> None:
+        """Give each of them at least ``size`` bytes: its first ``kept``, and zeros. Plans that are
+        recorded go on with them.
 
         Raises:
-            DeviceLimitError, GPUOutOfMemoryError: there is no room; it is as it was before.
+            DeviceLimitError, GPUOutOfMemoryError: there is no room. Some may be larger by then, the
+                others are as they were before.
         """
-        larger = self.create(buffer.label, size)
+        at_once = max(1, TWICE // size)  # each check waits for the device
+        for first in range(0, len(buffers), at_once):
+            await self._enlarge(buffers[first : first + at_once], size, kept)
+
+    async def _enlarge(self, buffers: Sequence[Buffer], size: int, kept: int) -> None:
+        larger: list[Buffer] = []
         try:
+            for buffer in buffers:
+                larger.append(self.create(buffer.label, size))
             await self.device.check()
-            if kept:
-                self.device.copy(buffer, larger, kept)
+            for before, after in zip(buffers, larger, strict=True):
+                if kept:
+                    self.device.copy(before, after, kept)
         except BaseException:
-            self.free(larger)
+            self.free(*larger)
             raise
-        del self._buffers[larger]
-        self.nbytes -= buffer.size
-        self.device.replace(buffer, larger)
+        for before, after in zip(buffers, larger, strict=True):
+            del self._buffers[after]
+            self.nbytes -= before.size
+            self.device.replace(before, after)
 
     def free(self, *buffers: Buffer) -> None:
         """Free buffers that it owns."""

@@ -78,12 +78,12 @@
       this.buffers.delete(id);
     }
 
-    // A buffer becomes another one, in what is recorded as well.
+    // A buffer becomes another one, in what is recorded as well: a plan's bind groups are made again when it is used.
     replaceBuffer(id, other) {
       this.buffers.get(id).destroy();
       this.buffers.set(id, this.buffers.get(other));
       this.buffers.delete(other);
-      for (const step of [...this.plans.values()].flat()) if (step.bound.some(([, bufferId]) => bufferId === id)) this.bind(step);
+      for (const plan of this.plans.values()) plan.replaced.add(id);
     }
 
     // `data`: a Uint8Array, or a Python object with the buffer protocol. Any length.
@@ -170,11 +170,20 @@
       }
       view.release();
       const id = this.nextId++;
-      this.plans.set(id, steps);
+      this.plans.set(id, { steps, replaced: new Set() });
       return id;
     }
 
     // With the buffers as they are.
+    stepsOf(id) {
+      const { steps, replaced } = this.plans.get(id);
+      if (replaced.size) {
+        for (const step of steps) if (step.bound.some(([, bufferId]) => replaced.has(bufferId))) this.bind(step);
+        replaced.clear();
+      }
+      return steps;
+    }
+
     bind(step) {
       const entries = step.bound.map(([binding, id]) => ({ binding, resource: { buffer: this.buffers.get(id) } }));
       step.group = this.device.createBindGroup({ layout: this.shaders.layout(step.access), entries });
@@ -188,7 +197,7 @@
     // `last`: encodes more into the last submit.
     replay(id, times, last) {
       this.throwIfLost();
-      const steps = this.plans.get(id);
+      const steps = this.stepsOf(id);
       for (let left = times; left > 0; left -= REPLAYS_PER_SUBMIT) {
         this.submitSteps(steps, Math.min(REPLAYS_PER_SUBMIT, left), left > REPLAYS_PER_SUBMIT ? undefined : last);
       }
@@ -198,7 +207,7 @@
     // afterwards: a long submit delays those who wait for one.
     replayInParts(id) {
       this.throwIfLost();
-      const steps = this.plans.get(id);
+      const steps = this.stepsOf(id);
       const size = Math.ceil(steps.length / PARTS);
       for (let first = 0; first < steps.length; first += size) this.submitSteps(steps.slice(first, first + size), 1);
     }
@@ -221,12 +230,12 @@
 
     // Each dispatch, `repeats` times over, in a pass of its own.
     profile(id, repeats) {
-      return this.timed(this.plans.get(id).map((step) => [step]), repeats);
+      return this.timed(this.stepsOf(id).map((step) => [step]), repeats);
     }
 
     // Each plan in a pass of its own.
     timePlans(ids) {
-      return this.timed(ids.map((id) => this.plans.get(id)), 1);
+      return this.timed(ids.map((id) => this.stepsOf(id)), 1);
     }
 
     // The times before and after each pass, two uint64 of ns a pass.

@@ -52,7 +52,7 @@ class NativeDevice:
         self._device = device
         self._queue = device.queue
         self._live: set[Buffer] = set()
-        self._plans: set[Plan] = set()
+        self._plans: dict[Plan, set[Buffer]] = {}  # with buffers that are others now
         self._shaders = Shaders(device, self.variant)
         self._pipelines = Pipelines[Any](self._compile)
         self._errors = ErrorTranslator(lambda: self.allocated)
@@ -116,11 +116,8 @@ class NativeDevice:
         self._live.discard(other)
         buffer.handle.destroy()
         buffer.handle, buffer.size = other.handle, other.size
-        for plan in self._plans:
-            for i, dispatch in enumerate(plan.dispatches):
-                if buffer in dispatch.buffers.values():
-                    pipeline, _, groups = plan.handle[i]
-                    plan.handle[i] = (pipeline, self._shaders.bind(dispatch), groups)
+        for replaced in self._plans.values():
+            replaced.add(buffer)
 
     def free(self, buffer: Buffer) -> None:
         if buffer in self._live:
@@ -135,11 +132,22 @@ class NativeDevice:
             with self._errors.translating(f"the plan '{label}'"):
                 steps = [(made[d.kernel], self._shaders.bind(d), d.groups) for d in dispatches]
         plan = Plan(label, tuple(dispatches), steps)
-        self._plans.add(plan)
+        self._plans[plan] = set()
         return plan
 
+    def _steps(self, plan: Plan) -> list[Step]:
+        """A plan's steps, with the buffers as they are."""
+        steps: list[Step] = plan.handle
+        if replaced := self._plans.get(plan):
+            for i, dispatch in enumerate(plan.dispatches):
+                if not replaced.isdisjoint(dispatch.buffers.values()):
+                    pipeline, _, groups = steps[i]
+                    steps[i] = (pipeline, self._shaders.bind(dispatch), groups)
+            replaced.clear()
+        return steps
+
     def drop(self, plan: Plan) -> None:
-        self._plans.discard(plan)
+        self._plans.pop(plan, None)
         plan.handle.clear()
 
     def replay(self, plan: Plan, times: int = 1) -> None:
@@ -160,11 +168,11 @@ class NativeDevice:
         self.replay(plan)  # parts would gain nothing: while Python runs, no read-back is told
 
     async def profile(self, plan: Plan, repeats: int = 1) -> list[float]:
-        seconds = await self._timed([[step] for step in plan.handle], repeats)
+        seconds = await self._timed([[step] for step in self._steps(plan)], repeats)
         return [of_all / repeats for of_all in seconds]
 
     async def time_plans(self, plans: Sequence[Plan]) -> list[float]:
-        return await self._timed([plan.handle for plan in plans])
+        return await self._timed([self._steps(plan) for plan in plans])
 
     async def _timed(self, passes: Sequence[Sequence[Step]], repeats: int = 1) -> list[float]:
         with self._errors.translating("timing kernels"):
@@ -205,10 +213,11 @@ class NativeDevice:
         return await asyncio.to_thread(self._shaders.compile, kernel)
 
     def _encoded(self, plan: Plan, times: int) -> Any:
+        steps = self._steps(plan)
         encoder = self._device.create_command_encoder()
         compute = encoder.begin_compute_pass()
         for _ in range(times):
-            encode_steps(compute, plan.handle)
+            encode_steps(compute, steps)
         compute.end()
         return encoder
 

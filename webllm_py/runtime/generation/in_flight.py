@@ -21,9 +21,10 @@ from webllm_py.runtime.sampling.sampler import RING
 
 __all__ = ["MOST_AHEAD", "InFlight", "Pace", "Read"]
 
-# Seconds of decoding that one read-back covers, as long as a reader does not notice that tokens
-# come together; and of what is in flight behind it. Both are computed in vain past a stop.
-READ_SECONDS = 0.05
+# Seconds of decoding that one read-back covers: so few that a reader does not notice that tokens
+# come together, and more where they come quicker than anyone reads (seconds a token).
+READ_SECONDS, QUICK_READ_SECONDS, QUICK = 0.03, 0.065, 0.005
+# Seconds of work in flight behind it. All of it is computed in vain past a stop.
 SPARE_SECONDS = 0.012
 MOST_AHEAD = 128
 
@@ -44,7 +45,8 @@ class Pace:
 
     def ahead(self, most: int) -> int:
         """Steps to have in flight, at most ``most``."""
-        return max(1, min(most, int((READ_SECONDS + SPARE_SECONDS) / self.seconds)))
+        read = QUICK_READ_SECONDS if self.seconds < QUICK else READ_SECONDS
+        return max(1, min(most, int((read + SPARE_SECONDS) / self.seconds)))
 
     def spare(self, ahead: int) -> int:
         """Those of them that are not read back yet."""
@@ -97,10 +99,13 @@ class InFlight:
             plan: of more steps, given how many are wanted: how many of them have it, and the plan.
         """
         ahead = self.pace.ahead(most)
+        spare = 0
         if not self._reading:
-            spare = self.pace.spare(ahead) if end - self.drawn > ahead - self.unread else 0
+            if end - self.drawn > ahead - self.unread:
+                spare = self.pace.spare(ahead)
             await self._submit(ahead - spare - self.unread, end, plan, read=True)
-        await self._submit(ahead - self.waiting, end, plan, read=False)
+        # Where fewer were to be in flight before, more are for a while.
+        await self._submit(max(spare, ahead - self.waiting), end, plan, read=False)
 
     async def _submit(
         self,

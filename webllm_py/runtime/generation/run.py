@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
-# Tokens in flight before the first one is read, and where speculation may begin soon, which has to
-# wait for what is in flight: in a text's first tokens it may.
+# Tokens in flight before the first one is read, or more that take no longer than so many seconds;
+# and where speculation may begin soon, which has to wait for what is in flight: in a text's first
+# tokens it may.
 FEW_AHEAD = 4
+FEW_SECONDS = 0.006
 FIRST_TOKENS = 12
 
 
@@ -94,10 +96,9 @@ class Run:
         guess &= self.decoder.slots == 1 and not self.decoder.logprobs
         arrived = 0.0
         while self.active and (self.in_flight.waiting or self.issued < self.max_tokens):
-            early = self.issued < FIRST_TOKENS or self.speculation.near
             # Whatever is submitted before the first token is read delays it.
-            few = not self.newest or (guess and early)
-            await self.fill(FEW_AHEAD if few else self.most_ahead)
+            few = not self.newest or (guess and self.guessing_soon)
+            await self.fill(self.few if few else self.most_ahead)
             if not self.in_flight.waiting:
                 await self.make_room()
                 continue
@@ -118,6 +119,16 @@ class Run:
                 arrived = 0.0
             if wanted:
                 return
+
+    @property
+    def few(self) -> int:
+        """Steps that may be in flight where others should not have to wait for them."""
+        return max(FEW_AHEAD, int(FEW_SECONDS / self.pace.seconds))
+
+    @property
+    def guessing_soon(self) -> bool:
+        """Whether speculation may begin with one of the next tokens."""
+        return self.issued < FIRST_TOKENS or self.speculation.near
 
     async def fill(self, most: int) -> None:
         """Submit steps until as many are in flight as keep the GPU busy, at most ``most``."""

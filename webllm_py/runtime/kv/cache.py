@@ -194,15 +194,12 @@ class KVCache:
         self.device.replay(self._copy_plans[name])
 
     async def _grow(self, pages: int) -> None:
-        """Give every layer room for ``pages`` pages, keeping what is there.
-
-        One layer after the other, so that only one is there twice. When one fails, those before it
-        have more room than is used.
-        """
+        """Give every layer room for ``pages`` pages, keeping what is there. When that fails, some
+        may have more room than is used."""
         pages = min(pages, self.pages.max_pages)
-        for i in self.paged:
-            kept = self.pages.capacity * self.page_bytes
-            await self.owner.enlarge(self.buffers[i], pages * self.page_bytes, kept)
+        layers = [self.buffers[i] for i in self.paged]
+        kept = self.pages.capacity * self.page_bytes
+        await self.owner.enlarge(layers, pages * self.page_bytes, kept)
         self.pages.grow_to(pages)
 
     def drop_plans(self) -> None:

@@ -116,7 +116,7 @@ class HybridCache(KVCache):
         """A free state: one of a pool of at most ``capacity``, or else the oldest mark's."""
         state = self.states.take()
         if state is None and self.states.capacity < min(capacity, self.states.most):
-            # By half, if that may be: plans have to be recorded anew.
+            # By half, if that may be: what is there has to be copied.
             grown = max(self.states.capacity + 1, self.states.capacity * 3 // 2)
             with suppress(GPUOutOfMemoryError):  # a mark makes room
                 await self._grow_states(min(grown, capacity, self.states.most))
@@ -127,8 +127,8 @@ class HybridCache(KVCache):
 
     async def _grow_states(self, capacity: int) -> None:
         kept = self.states.capacity * self.state_bytes
-        for i in self.kept_states:
-            await self.owner.enlarge(self.buffers[i], capacity * self.state_bytes, kept)
+        layers = [self.buffers[i] for i in self.kept_states]
+        await self.owner.enlarge(layers, capacity * self.state_bytes, kept)
         self.states.grow_to(capacity)
 
     @property

@@ -129,5 +129,5 @@ class ImageRows:
     async def _grow(self, rows: int) -> None:
         capacity = max((place.stop for place in self._places.values()), default=0) + rows
         kept = self.table.size if self.capacity else 0
-        await self.owner.enlarge(self.table, 4 * self.width * capacity, kept)
+        await self.owner.enlarge([self.table], 4 * self.width * capacity, kept)
         self.capacity = capacity
