@@ -29,6 +29,7 @@ from webllm_py.notebook.answer import EVERY_SECONDS
 from webllm_py.notebook.magic import LLMMagic, awaited
 from webllm_py.runtime.weights.progress import LoadProgress
 from webllm_py.streaming import Stream
+from webllm_py.tracebacks import callers_own
 
 
 def chunk(*deltas: ChoiceDelta, reason: FinishReason | None = None) -> ChatCompletionChunk:
@@ -199,3 +200,14 @@ def test_an_error_shows_the_caller_s_lines_alone(shell: InteractiveShell) -> Non
     assert "checks.py" not in short
     assert "checks.py" in shown_error(shell, code, "Verbose")
     assert "in hook" in shown_error(shell, HOOK, "Context")
+
+
+def test_an_error_of_a_caller_s_function_shows_the_caller_s_lines_alone(
+    shell: InteractiveShell,
+) -> None:
+    shell.user_ns.update(as_called=callers_own)
+    code = "def watch(logits):\n    return logits[9]\n\nas_called(watch)([])"
+    short = shown_error(shell, code, "Context")
+    assert "in watch" in short and "IndexError: list index out of range" in short
+    assert "tracebacks.py" not in short
+    assert "tracebacks.py" in shown_error(shell, code, "Verbose")
