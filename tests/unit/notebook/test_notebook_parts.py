@@ -69,6 +69,18 @@ async def test_an_answer_grows_in_its_place(shell: InteractiveShell) -> None:
     assert len({output.transient["display_id"] for output in captured.outputs}) == 1
 
 
+async def test_ipython_in_a_terminal_gets_the_text(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = [chunk(ChoiceDelta(content=text)) for text in ("", "**a", "\x1b[2Jb**")]
+    await show(Stream(pieces(*parts, chunk(ChoiceDelta(), reason="stop"))))
+    assert capsys.readouterr().out == "**a[2Jb**\n"
+    await show(Stream(pieces(chunk(ChoiceDelta(content="a"), ChoiceDelta(content="b")))))
+    assert capsys.readouterr().out.startswith("\n**Choice 0**\n\na")
+    with pytest.raises(TypeError, match="show takes a stream"):
+        await show(5)  # type: ignore[arg-type]
+
+
 async def test_calls_choices_and_thoughts_are_put_together(shell: InteractiveShell) -> None:
     stream = pieces(
         chunk(ChoiceDelta(reasoning_content="One\ntw"), ChoiceDelta(content="a")),
