@@ -1,12 +1,18 @@
-"""What IPython shows of this package's own errors: the caller's lines, and what was wrong."""
+"""What IPython shows of this package's own errors, and of those of functions that its caller gave:
+the caller's lines, and what was wrong."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["shortened"]
+__all__ = ["callers_own", "shortened"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PACKAGE = str(Path(__file__).parent)
 
@@ -35,3 +41,17 @@ def of_callers(traceback: TracebackType | None) -> TracebackType | None:
     if traceback.tb_frame.f_code.co_filename.startswith(PACKAGE):
         return inner
     return TracebackType(inner, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)
+
+
+def callers_own(function: Callable[P, T]) -> Callable[P, T]:
+    """A function that the caller gave, whose errors are shown like this package's."""
+
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            error._render_traceback_ = partial(shortened, error)  # type: ignore[attr-defined]
+            raise
+
+    called.__name__ = getattr(function, "__name__", repr(function))
+    return called

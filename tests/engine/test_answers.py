@@ -265,12 +265,13 @@ class TestProcessors:
         before = await said(engine)
         for options in ({}, {"stream": True}):
             calls.clear()
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(ZeroDivisionError) as caught:
                 reply = await engine.completions.create(
                     prompt="x", logits_processors=[fails_at_the_third], **options
                 )
                 async for _ in reply:
                     pass
+            assert hasattr(caught.value, "_render_traceback_")  # a notebook shows its lines alone
         assert await said(engine) == before
 
     async def test_several_work_in_order(self, engine: Engine) -> None:

@@ -104,8 +104,9 @@ async def test_rewind(own: Engine) -> None:
     await answer(own, TOKENS, 1)
     pages = own.loaded.executor.cache.pages
     used = pages.used
-    with pytest.raises(RequestError, match="from 0 to 75"):
-        await own.rewind(76)
+    for wrong in (76, -1, 1.5, None):
+        with pytest.raises(RequestError, match=f"from 0 to 75, not {wrong}"):
+            await own.rewind(wrong)
     assert await own.rewind(40) == TOKENS[:35]
     assert pages.used == used - 1
     assert (await answer(own, TOKENS, 1))[1] == 35

@@ -242,6 +242,8 @@ class TestLoad:
             {"tune": "always"},
             {"device": "fastest"},
             {"device": 5},
+            {"on_progress": "bar"},
+            {"fetch": True},
         ],
     )
     async def test_wrong_arguments(self, small_model: Path, options: dict[str, Any]) -> None:

@@ -181,12 +181,15 @@ async def test_wrong_steering(exact: Engine, steering: Any, param: str) -> None:
         (lambda e: e.inspect([1], output_attentions=True, layers=[2]), "layers"),
         (lambda e: e.inspect([1], hooks={"0": print}), "hooks"),
         (lambda e: e.inspect([1], hooks={0: lambda *_: [1.0]}), "hooks"),
+        (lambda e: e.inspect([1], hooks={0: lambda *_: "rows"}), "hooks"),
+        (lambda e: e.inspect([1], hooks={0: "rows"}), "hooks"),
         (lambda e: e.inspect([]), "ids"),
         (lambda e: e.logit_lens([1, 2], positions=[-1]), "positions"),
         (lambda e: e.logit_lens([1, 2], layers=[4]), "layers"),
         (lambda e: e.steer({2: [0.0] * HIDDEN}).__aenter__(), "vectors"),
         (lambda e: e.steer({0: [0.0]}).__aenter__(), "vectors"),
         (lambda e: e.steer({0: "a"}).__aenter__(), "vectors"),
+        (lambda e: e.steer({0: [float("nan")] * HIDDEN}).__aenter__(), "vectors"),
     ],
 )
 async def test_refused_by_name(exact: Engine, call: Any, param: str) -> None:

@@ -36,6 +36,8 @@ def fail(param: str, problem: str, *, code: str = "invalid_value") -> NoReturn:
 
 def wrong_type(param: str, expected: str, value: Any) -> NoReturn:
     """Refuse a value of another type than ``expected`` ("a string")."""
+    if value is None and not param.endswith("]"):
+        fail(param, "is missing.", code="missing_required_parameter")
     fail(param, f"must be {expected}, not {_type_name(value)}.", code="invalid_type")
 
 
@@ -145,12 +147,13 @@ _TYPE_NAMES = {
     str: "a string",
     bool: "true or false",
     int: "a whole number",
-    float: "a number",
     type(None): "null",
 }
 
 
 def _type_name(value: Any) -> str:
+    if isinstance(value, float):
+        return _shown(value)
     return _TYPE_NAMES.get(type(value), type(value).__name__)
 
 

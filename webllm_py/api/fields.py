@@ -111,6 +111,8 @@ UNSUPPORTED = frozenset(
 )
 _ASKS_FOR_NOTHING: Mapping[str, Any] = {"modalities": ["text"]}
 _INSTEAD: Mapping[str, str] = {
+    "function_call": "is not supported: 'tool_choice' has taken its place.",
+    "functions": "are not supported: 'tools' have taken their place.",
     "hooks": "are not for requests: engine.inspect(text, hooks=...) takes them.",
 }
 

@@ -99,7 +99,7 @@ def timeout(present: Mapping[str, Any]) -> float | None:
     """Seconds; None for as long as it takes."""
     if "timeout" not in present:
         return None
-    return decimal(present["timeout"], "timeout", low=1e-3, high=1e9)
+    return decimal(present["timeout"], "timeout", low=1e-3, high=10**9)
 
 
 def resumable(present: Mapping[str, Any]) -> bool | str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from webllm_py.cli.arguments import parse_arguments
-from webllm_py.cli.terminal import Style
 from webllm_py.errors import WebLLMError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 __all__ = ["main"]
 
@@ -29,13 +30,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; None takes the process's own.
     """
     prepare_streams()
-    options = parse_arguments(arguments)
     try:
-        return run(options)
+        # Here rather than above, so that Ctrl-C while they are imported is no traceback either.
+        from webllm_py.cli.arguments import parse_arguments
+
+        options = parse_arguments(arguments)
+        return told(options)
     except KeyboardInterrupt:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # whatever was being written, the shell begins a line
         return INTERRUPTED
+
+
+def told(options: Namespace) -> int:
+    """Run the command, and tell of its error in one line."""
+    try:
+        return run(options)
     except BrokenPipeError:  # whoever read the output has gone, as `head` does
         silence_stdout()
         return FAILED
@@ -45,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError):  # of writing: the package names its own
             silence_stdout()
         text = "standard input is not UTF-8" if isinstance(error, UnicodeError) else error
+        from webllm_py.cli.terminal import Style
+
         print(f"{Style.of(sys.stderr).red('error:')} {text}", file=sys.stderr)
         return FAILED
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, _ArgumentGroup
 
-from webllm_py.models.kv_cache import KV_FORMATS
-
 __all__ = [
     "add_adapters",
     "add_gpu",
@@ -74,7 +72,10 @@ def add_model(parser: ArgumentParser) -> None:
         "--quantize", choices=("q4", "q8"), help="turn float weights into 4 or 8 bits"
     )
     group.add_argument(
-        "--kv-dtype", choices=KV_FORMATS, default="f16", help="type of the KV cache (default: f16)"
+        "--kv-dtype",
+        choices=("f16", "f32", "q8"),
+        default="f16",
+        help="type of the KV cache (default: f16)",
     )
     group.add_argument(
         "--vision", metavar="FILE", help="llama.cpp's projector (mmproj) of a GGUF model that sees"

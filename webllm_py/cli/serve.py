@@ -11,6 +11,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from webllm_py.cli.opening import open_engine
@@ -18,14 +19,16 @@ from webllm_py.cli.terminal import Style
 from webllm_py.engine import Engine
 from webllm_py.errors import AddressError
 from webllm_py.optional import optional_module
-from webllm_py.serving import ASGIApp, PublicImages, Service
+from webllm_py.serving import ASGIApp, PublicImages, Service, checked_key
 from webllm_py.serving.images import only_data_urls
 from webllm_py.units import count
 
 __all__ = ["serve"]
 
-# Answers under way when Ctrl-C comes have so long to end, in seconds.
+# Answers under way when Ctrl-C comes have so long to end, in seconds; and so long for what there is
+# of them to be sent.
 GRACE = 3
+SENDING = 2
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -34,6 +37,7 @@ def serve(options: Namespace) -> int:
     # What would fail is told before the model is loaded.
     needed("starlette")
     uvicorn = needed("uvicorn")
+    options.api_key = api_key_of(options)
     with listening(options.host, options.port) as listener:
         asyncio.run(run(options, listener, uvicorn))
     return 0
@@ -42,6 +46,18 @@ def serve(options: Namespace) -> int:
 def needed(name: str) -> Any:
     """A module of the [serve] extra."""
     return optional_module(name, "webllm-py serve", "'webllm-py[serve]'")
+
+
+def api_key_of(options: Namespace) -> str | None:
+    """What clients must send; None for nothing.
+
+    Raises:
+        ServerError: it cannot be sent, or ``--api-key`` is empty, as a variable that is not set is.
+    """
+    key = options.api_key
+    if key is None:
+        key = os.environ.get("WEBLLM_PY_API_KEY") or None
+    return None if key is None else checked_key(key)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -69,24 +85,54 @@ def listening(host: str, port: int) -> socket.socket:
 async def run(options: Namespace, listener: socket.socket, uvicorn: Any) -> None:
     """Load, and answer until a signal ends it."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(is_error)
     first, *others = options.sources or [None]
     async with open_engine(options, first, others) as engine:
-        api_key = options.api_key or os.environ.get("WEBLLM_PY_API_KEY")
-        images = PublicImages() if options.fetch_images else only_data_urls
-        service = Service(engine, api_key=api_key, most_waiting=options.most_waiting, images=images)
+        service = Service(
+            engine,
+            api_key=options.api_key,
+            most_waiting=options.most_waiting,
+            images=PublicImages() if options.fetch_images else only_data_urls,
+        )
         config = uvicorn.Config(
             guarded(ASGIApp(service), options),
             log_config=None,
             log_level="warning",
             access_log=False,
             lifespan="off",
-            timeout_graceful_shutdown=GRACE,
+            timeout_graceful_shutdown=GRACE + SENDING,
         )
-        server = uvicorn.Server(config)
-        # uvicorn's own way raises the signal again at the end, which would cut unloading short.
-        server.capture_signals = lambda: signals(server.handle_exit)
         announce(engine, listener, options)
+        await until_signal(uvicorn.Server(config), listener, engine)
+
+
+async def until_signal(server: Any, listener: socket.socket, engine: Engine) -> None:
+    """Answer until Ctrl-C or a polite kill. What is under way then has a while to end, and is
+    interrupted rather than cut off: a stream's reader sees an end."""
+    loop, signalled = asyncio.get_running_loop(), asyncio.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.handle_exit(number, frame)
+        loop.call_soon_threadsafe(signalled.set)
+
+    async def interrupt() -> None:
+        await signalled.wait()
+        await asyncio.sleep(GRACE)
+        await engine.unload()
+
+    # uvicorn's own way raises the signal again at the end, which would cut unloading short.
+    server.capture_signals = lambda: signals(end)
+    interrupting = asyncio.create_task(interrupt())
+    try:
         await server.serve(sockets=[listener])
+    finally:
+        interrupting.cancel()
+        await asyncio.gather(interrupting, return_exceptions=True)
+
+
+def is_error(record: logging.LogRecord) -> bool:
+    """Whether something went wrong: not where a reply was cut off because the server ends."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def guarded(app: Any, options: Namespace) -> Any:

@@ -19,6 +19,7 @@ from webllm_py.documents.splitting import PAGE_END, Span, split
 from webllm_py.documents.vectors import Embedder, cosines
 from webllm_py.documents.words import count_tokens, query_words, words
 from webllm_py.errors import DocumentError, RequestError
+from webllm_py.units import counted
 
 if TYPE_CHECKING:
     from webllm_py.engine import Engine
@@ -48,6 +49,9 @@ class Documents:
         self._lexical: BM25[Key] = BM25()
         self._embedder: Embedder | None = None
         self._writing = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"Documents({self.name!r}, {counted(len(self._documents), 'document')})"
 
     @classmethod
     async def open(
@@ -125,6 +129,7 @@ class Documents:
         Raises:
             DocumentError: there is no text in it, or it is of another kind.
             MissingPackageError: it is a PDF, and pypdf is not there.
+            TypeError: the content is neither text nor bytes.
         """
         text = await text_of(name, content)
         async with self._writing:
@@ -159,12 +164,14 @@ class Documents:
         """The ``k`` passages that match a question best, the best first; fewer if fewer match.
 
         Raises:
-            RequestError: the question is empty, or ``k`` less than 1.
+            RequestError: the question is no text or empty, or ``k`` no number from 1.
         """
+        if not isinstance(question, str):
+            raise RequestError("the question must be a string", param="question")
         if not question.strip():
             raise RequestError("the question is empty", param="question")
-        if k < 1:
-            raise RequestError(f"k must be at least 1, not {k}", param="k")
+        if not (hasattr(k, "__index__") and k >= 1):
+            raise RequestError(f"k must be a whole number of at least 1, not {k!r}", param="k")
         found = self._lexical.rank(query_words(question))
         if self._embedder is not None:
             vector = await self._embedder.embed_question(question)
@@ -200,8 +207,12 @@ class Documents:
         Raises:
             DocumentError: no document has anything about the question.
             ContextLengthError: the question and one source are longer than the context.
+            RequestError: ``fields`` has messages: they are made here.
             WebLLMError: what the search and the engine raise.
         """
+        if "messages" in fields:
+            problem = "'messages' are made from the question and what is found; leave them out"
+            raise RequestError(problem, param="messages")
         passages = await self.search(question, k)
         if not passages:
             raise DocumentError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import re
 import sys
 from typing import Any
@@ -14,6 +15,7 @@ from webllm_py.optional import optional_module
 
 __all__ = ["text_of"]
 
+SILENT = logging.NullHandler()
 BROKEN_WORD = re.compile(r"(?<=[^\W\d_])-\n(?=[a-zà-öø-ÿ])")
 BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -24,9 +26,15 @@ async def text_of(name: str, content: str | bytes) -> str:
     Raises:
         DocumentError: it has none, or is of another kind.
         MissingPackageError: it is a PDF, and pypdf is not installed.
+        TypeError: it is neither text nor bytes.
     """
     if isinstance(content, str):
         text = content
+    elif not isinstance(content, bytes | bytearray):
+        raise TypeError(
+            f"the content of {name} must be its text or a file's bytes (Path.read_bytes()), not "
+            f"{type(content).__name__}"
+        )
     elif b"%PDF-" in content[:1024]:
         text = await pdf_text(name, content)
     else:
@@ -54,13 +62,15 @@ def decoded(name: str, content: bytes) -> str:
 async def pdf_text(name: str, content: bytes) -> str:
     """The text of a PDF's pages."""
     pypdf = await pdf_module()
+    logging.getLogger("pypdf").addHandler(SILENT)  # it logs what an error then says
     try:
         pages = []
         for page in pypdf.PdfReader(io.BytesIO(content)).pages:
             pages.append(page.extract_text())
             await asyncio.sleep(0)  # a page takes a while, and others want to go on
     except Exception as error:  # what a damaged file brings about is of many kinds
-        raise DocumentError(f"{name} cannot be read as a PDF: {error or error!r}") from error
+        problem = str(error) or type(error).__name__
+        raise DocumentError(f"{name} cannot be read as a PDF: {problem}") from error
     if not any(page.strip() for page in pages):
         raise DocumentError(
             f"{name} has no text in its {len(pages)} pages, only pictures of it as scans have: "

@@ -95,8 +95,9 @@ class KeptConversations:
         async with self._line.join():
             executor = self.loaded.executor
             tokens = newest(executor).tokens
-            if not 0 <= n <= len(tokens):
-                raise RequestError(f"n must be from 0 to {len(tokens)}, not {n}", param="n")
+            if not (hasattr(n, "__index__") and 0 <= n <= len(tokens)):
+                problem = f"n must be a whole number from 0 to {len(tokens)}, not {n!r}"
+                raise RequestError(problem, param="n")
             return executor.cache.pages.rewind(n)
 
 

@@ -14,6 +14,7 @@ from webllm_py.engine.inspected import arrays_of, attending, check_size, longest
 from webllm_py.errors import ContextLengthError, RequestError
 from webllm_py.runtime.inspection.logits import all_logits
 from webllm_py.runtime.kv.pages import Mix
+from webllm_py.tracebacks import callers_own
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class OpenBox:
             hidden_states=output_hidden_states,
             logits=output_logits,
             attentions=seen,
-            hooks={layer: called_with_rows((hooks or {})[layer]) for layer in called},
+            hooks={layer: called_with_rows(layer, (hooks or {})[layer]) for layer in called},
         )
         shapes = wanted.shapes(config, len(tokens))
         check_size(shapes.values(), "ids", FEWER)
@@ -261,18 +262,29 @@ def whole_numbers(given: Iterable[int] | None, end: int, param: str) -> list[int
     return found
 
 
-def called_with_rows(hook: Hook) -> Callable[[int, range, array[float]], array[float]]:
-    """Wrap a user's hook in a function of flat rows, as the pass calls it."""
+def called_with_rows(layer: int, hook: Hook) -> Callable[[int, range, array[float]], array[float]]:
+    """Wrap a user's hook in a function of flat rows, as the pass calls it.
+
+    Raises:
+        RequestError: it is no function; or, when called, returns anything but its rows.
+    """
+    if not callable(hook):
+        raise RequestError(f"the hook of layer {layer} is no function", param="hooks")
+    hook = callers_own(hook)
 
     def call(layer: int, positions: range, rows: array[float]) -> array[float]:
         data = bytearray(rows.tobytes())
         width = len(rows) // len(positions)
         changed = hook(layer, positions, shaped(data, len(positions), width))
-        found = array("f", bytes(data)) if changed is None else floats(changed)
+        try:
+            found = array("f", bytes(data)) if changed is None else floats(changed)
+            returned = f"{len(found)} numbers"
+        except (TypeError, ValueError, OverflowError):
+            found, returned = array("f"), f"a {type(changed).__name__}"
         if len(found) != len(rows):
             raise RequestError(
-                f"the hook of layer {layer} returned {len(found)} numbers in the place of "
-                f"{len(positions)} rows of {width}",
+                f"the hook of layer {layer} returned {returned} in the place of {len(positions)} "
+                f"rows of {width}",
                 param="hooks",
             )
         return found

@@ -6,6 +6,7 @@ import asyncio
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.arrays import floats
@@ -110,14 +111,15 @@ def row_of(values: Any, length: int) -> array[float]:
     """A steering vector.
 
     Raises:
-        RequestError: it has another length, or is none.
+        RequestError: it has another length, is none, or has numbers that are not finite.
     """
     try:
         found = floats(values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = array("f")
-    if len(found) != length:
+    if len(found) != length or not all(map(isfinite, found)):
         raise RequestError(
-            f"a steering vector must be {length} numbers, the model's hidden size", param="vectors"
+            f"a steering vector must be {length} finite numbers, the model's hidden size",
+            param="vectors",
         )
     return found

@@ -27,6 +27,7 @@ __all__ = ["address_of", "open_beside", "open_url", "resolve"]
 
 HUB_TAG = re.compile(r"\w+")  # a file's name has an end
 HUB_SOURCE = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([^:]+))?(?::(.+))?")
+HUB_NAME = re.compile(r"[\w-][\w.-]*/(?!.*\.[a-z]\w+$)[\w.-]+(?:[@:].+)?")  # without its "hf:"
 HUB_PAGE = re.compile(r"/([\w.-]+/[\w.-]+)(?:/(?:tree|blob|resolve)/([^/]+)/?(.*))?/?")
 PREBUILT = re.compile(r"[\w.-]+-MLC(-\w+)?")  # WebLLM's names look so
 LISTING_TRIES = 3  # of the hub's listing: a mirror that has none still has the files
@@ -221,9 +222,14 @@ def _from_path(path: str | bytes) -> ByteSource | Folder:
             return LocalFolder(place)
         if place.is_file():
             return LocalFile(place)
+    except PermissionError as error:
+        raise SourceError(f"{text[:200]} cannot be looked at: {error.strerror}") from error
     except (OSError, ValueError, RuntimeError):  # too long a name, a null character, no home
         pass
-    raise SourceError(f"there is no file or folder {text[:200]!r}. {ACCEPTED}")
+    # Not with !r, which doubles the backslashes of Windows.
+    shown = f"'{text[:200]}'" if text.isprintable() else f"{text[:200]!r}"
+    meant = f"Did you mean 'hf:{text}'? " if HUB_NAME.fullmatch(text) else ""
+    raise SourceError(f"there is no file or folder {shown}. {meant}{ACCEPTED}")
 
 
 def _from_url(url: str) -> _Place:

@@ -40,6 +40,10 @@ class LoadOptions:
             isinstance(length, bool) or not hasattr(length, "__index__") or length < 1
         ):
             raise ValueError(f"context_length must be a positive whole number, not {length!r}")
+        if not (self.on_progress is None or callable(self.on_progress)):
+            raise ValueError(f"on_progress must be a function, not {self.on_progress!r}")
+        if not isinstance(self.fetch, FetchOptions | None):
+            raise ValueError(f"fetch must be webllm_py.FetchOptions(...), not {self.fetch!r}")
         said = self.quantize
         kinds = said.values() if isinstance(said, Mapping) else (said,)
         if not all(kind in (None, "q4", "q8") for kind in kinds):

@@ -1,4 +1,5 @@
-"""A streamed answer below a notebook's cell, as Markdown, while it is written."""
+"""A streamed answer below a notebook's cell, as Markdown, while it is written. IPython in a
+terminal, which cannot change what it wrote, gets its text."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from webllm_py.api.responses import (
     FunctionCall,
     ToolCall,
 )
+from webllm_py.cli.terminal import printable
 from webllm_py.streaming import Stream
 
 __all__ = ["Whole", "show"]
@@ -32,19 +34,64 @@ async def show(stream: Stream[ChatCompletionChunk]) -> ChatCompletion:
 
     Returns:
         The whole answer, as ``create`` without ``stream`` returns it.
-    """
-    from IPython.display import display
 
-    whole, shown = Whole(), 0.0
-    handle: Any = display({"text/plain": ""}, raw=True, display_id=True)
+    Raises:
+        TypeError: it is no stream.
+    """
+    if not hasattr(stream, "__anext__"):
+        kind = type(stream).__name__
+        raise TypeError(f"show takes a stream, of create(..., stream=True), not {kind}")
+    whole, place = Whole(), Lines() if in_terminal() else Output()
     async with stream:
         async for chunk in stream:
             whole.add(chunk)
-            if time.monotonic() > shown + EVERY_SECONDS:
-                handle.update(whole.completion)
-                shown = time.monotonic()
-    handle.update(whole.completion)
+            place.grow(chunk, whole.completion)
+    place.end(whole.completion)
     return whole.completion
+
+
+def in_terminal() -> bool:
+    """Whether what is displayed is printed, with its updates one below the other."""
+    from IPython import get_ipython
+    from IPython.core.displaypub import DisplayPublisher
+
+    shell: Any = get_ipython()
+    return shell is None or type(shell.display_pub) is DisplayPublisher
+
+
+class Output:
+    """An output below a cell, replaced as the answer grows."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._handle: Any = display({"text/plain": ""}, raw=True, display_id=True)
+        self._shown = 0.0
+
+    def grow(self, chunk: ChatCompletionChunk, answer: ChatCompletion) -> None:
+        """Show what there is, if it is time to."""
+        if time.monotonic() > self._shown + EVERY_SECONDS:
+            self.end(answer)
+            self._shown = time.monotonic()
+
+    def end(self, answer: ChatCompletion) -> None:
+        """Show all of it."""
+        self._handle.update(answer)
+
+
+class Lines:
+    """Lines of a terminal, which end where the answer does."""
+
+    def grow(self, chunk: ChatCompletionChunk, answer: ChatCompletion) -> None:
+        """Write what is new, if there is one answer only."""
+        for piece in chunk.choices if len(answer.choices) == 1 else ():
+            text = (piece.delta.reasoning_content or "") + (piece.delta.content or "")
+            print(printable(text), end="", flush=True)
+
+    def end(self, answer: ChatCompletion) -> None:
+        """End the line; of several answers, or of calls, write what a notebook shows."""
+        whole = len(answer.choices) > 1 or answer.choices[0].message.tool_calls
+        print("\n" + printable(answer._repr_markdown_()) if whole else "")
 
 
 class Whole:

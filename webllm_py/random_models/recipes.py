@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from webllm_py.checkpoint.checkpoint import FORMATS as TENSOR_FORMATS
-
 __all__ = ["FORMATS", "format_of"]
 
 # What matrices can be made in, and llama.cpp's recipe that most published files follow.
@@ -32,6 +30,9 @@ def format_of(recipe: str, tensor: str, columns: int, layers: int, *, tied: bool
         recipe: one of ``FORMATS``.
         tensor: its name, without ``.weight``.
     """
+    # Not with this module: the command line lists its recipes, and is to be there at once.
+    from webllm_py.checkpoint.checkpoint import FORMATS as TENSOR_FORMATS
+
     format = recipe.upper()
     if recipe == "q4_k_m":
         format = "Q6_K" if has_more_bits(tensor, layers, tied=tied) else "Q4_K"

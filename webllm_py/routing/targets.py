@@ -19,6 +19,7 @@ from webllm_py.errors import (
     WebLLMError,
 )
 from webllm_py.optional import optional_module
+from webllm_py.serving.messages import checked_key
 
 __all__ = ["Local", "Remote", "Target", "target_of"]
 
@@ -145,7 +146,7 @@ class Remote(Timed):
         self._model, self._timeout = model, timeout
         self._headers = {"content-type": "application/json"}
         if api_key:
-            self._headers["authorization"] = f"Bearer {api_key}"
+            self._headers["authorization"] = f"Bearer {checked_key(api_key)}"
 
     async def answer(
         self, path: str, fields: Mapping[str, Any]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from webllm_py.errors import RequestError
+from webllm_py.errors import RequestError, ServerError
 
-__all__ = ["Body", "Reply", "Request"]
+__all__ = ["Body", "Reply", "Request", "checked_key"]
 
 
 @dataclass(frozen=True)
@@ -65,3 +66,19 @@ class Reply:
         """A reply that is plain dicts and lists."""
         body = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
         return cls(status, "application/json", body, headers)
+
+
+def checked_key(key: str) -> str:
+    """An API key as it is, if every client can send it: other characters go through HTTP's headers
+    in several encodings or not at all, and blanks at its ends are cut off.
+
+    Raises:
+        ServerError: it cannot be sent, or is empty.
+    """
+    if not re.fullmatch(r"[!-~]+", key):
+        problem = "has others" if key else "is empty"
+        raise ServerError(
+            "an API key is made of ASCII's letters, digits and marks, without blanks and line "
+            f"ends; this one {problem}"
+        )
+    return key

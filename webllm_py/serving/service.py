@@ -13,7 +13,7 @@ from webllm_py.errors import DeviceLostError, QueueFullError, SlowReaderError
 from webllm_py.serving.errors import GONE, HTTPError, error_reply, status_of
 from webllm_py.serving.events import Backlog, Events
 from webllm_py.serving.images import only_data_urls
-from webllm_py.serving.messages import Reply, Request
+from webllm_py.serving.messages import Reply, Request, checked_key
 from webllm_py.serving.metrics import CONTENT_TYPE, Metrics
 from webllm_py.serving.streams import Reader, Streams
 from webllm_py.serving.tokens import detokenized, tokenized
@@ -92,6 +92,9 @@ class Service:
         images: handles images that a chat request names by address: ``only_data_urls`` refuses
             them, ``PublicImages()`` fetches them. None leaves them to the engine, which fetches
             from anywhere: for clients that could do that themselves.
+
+    Raises:
+        ServerError: an API key that not every client can send.
     """
 
     def __init__(
@@ -106,7 +109,7 @@ class Service:
         self.engine = engine
         self.metrics = Metrics()
         self.backlog = Backlog()
-        self._api_key = api_key
+        self._api_key = None if api_key is None else checked_key(api_key)
         self._most_waiting = most_waiting
         self._streams = streams
         self._images = images

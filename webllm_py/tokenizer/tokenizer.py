@@ -118,7 +118,10 @@ class Tokenizer:
 
         Raises:
             TokenizerError: the text has a lone surrogate, or a part that no token stands for.
+            TypeError: it is no text.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"the text to encode must be a string, not {type(text).__name__}")
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -138,7 +141,10 @@ class Tokenizer:
 
         Raises:
             TokenizerError: an id is not in the vocabulary.
+            TypeError: they are no ids.
         """
+        if isinstance(ids, str | bytes):
+            raise TypeError(f"what is decoded are token ids, not {type(ids).__name__}")
         decoder = self.decoder(skip_special=skip_special)
         return decoder.push_all(ids) + decoder.flush()
 

@@ -139,20 +139,34 @@ def test_wrong_values_name_their_field(fields: dict[str, Any], param: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "problem"),
     [
-        ("audio", {"voice": "x"}),
-        ("modalities", ["text", "audio"]),
-        ("functions", []),
-        ("function_call", "auto"),
-        ("web_search_options", {}),
-        ("modalities", np.array(["text"])),
+        ("audio", {"voice": "x"}, "not supported yet"),
+        ("modalities", ["text", "audio"], "not supported yet"),
+        ("functions", [], "not supported: 'tools' have taken their place"),
+        ("function_call", "auto", "not supported: 'tool_choice' has taken its place"),
+        ("web_search_options", {}, "not supported yet"),
+        ("modalities", np.array(["text"]), "not supported yet"),
     ],
 )
-def test_what_is_not_done_yet_says_so(name: str, value: Any) -> None:
+def test_what_is_not_done_says_so(name: str, value: Any, problem: str) -> None:
     error = refused({"messages": [USER], name: value})
     assert error.param == name
-    assert "not supported yet" in str(error)
+    assert problem in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"max_tokens": 5.0}, "'max_tokens' must be a whole number, not 5.0."),
+        ({"tools": [{"type": "function"}]}, "'tools[0].function' is missing."),
+        ({"tool_choice": {"name": "add"}}, "'tool_choice.type' is missing."),
+        ({"response_format": {}}, "'response_format.type' is missing."),
+        ({"stop": [None]}, "'stop[0]' must be a string, not null."),
+    ],
+)
+def test_what_is_wrong_is_shown(fields: dict[str, Any], problem: str) -> None:
+    assert str(refused({"messages": [USER], **fields})) == problem
 
 
 @pytest.mark.parametrize(

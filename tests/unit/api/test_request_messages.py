@@ -168,7 +168,7 @@ def test_an_image_of_python_is_handed_on() -> None:
         (
             {"role": "assistant", "tool_calls": [{"type": "function"}]},
             ".tool_calls[0].function",
-            "an object",
+            "is missing",
         ),
         (
             {"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "f"}}]},
@@ -210,7 +210,7 @@ def test_tools_are_copied_in_openais_form() -> None:
     [
         ("f", "", "an object"),
         ({"type": "web_search"}, ".type", "not supported yet"),
-        ({"type": "function"}, ".function", "an object"),
+        ({"type": "function"}, ".function", "is missing"),
         ({"type": "function", "function": {}}, ".function.name", "missing"),
         ({"type": "function", "function": {"name": ""}}, ".function.name", "empty"),
         (

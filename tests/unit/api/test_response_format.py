@@ -127,7 +127,7 @@ def test_wrong_structural_tags_name_the_place(format: Any, param: str) -> None:
     ("value", "param", "code"),
     [
         ("json", "response_format", "invalid_type"),
-        ({}, "response_format.type", "invalid_type"),
+        ({}, "response_format.type", "missing_required_parameter"),
         ({"type": "xml"}, "response_format.type", "invalid_value"),
         ({"type": "json_schema"}, "response_format.json_schema", "missing_required_parameter"),
         (

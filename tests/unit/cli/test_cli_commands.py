@@ -13,7 +13,9 @@ from pseudo_terminal import Terminal
 
 import webllm_py
 from webllm_py.cli import main
+from webllm_py.cli.arguments import parse_arguments
 from webllm_py.errors import NoAdapterError, WebLLMError
+from webllm_py.models.kv_cache import KV_FORMATS
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "checkpoints"
 CLI = ("-m", "webllm_py.cli")
@@ -42,17 +44,42 @@ def run(*words: str, text: str = "") -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(command, input=text.encode(), capture_output=True, timeout=300)
 
 
-def test_help_and_version_import_no_engine(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_and_version_import_no_engine() -> None:
     code = (
         "import sys\n"
         "from webllm_py.cli import main\n"
+        "early = {'argparse', 'webllm_py.cli.arguments'} & {*sys.modules}\n"
         "try:\n    main(sys.argv[1:])\n"
-        "except SystemExit as end:\n    print(end.code, 'webllm_py.engine' in sys.modules)"
+        "except SystemExit as end:\n"
+        "    slow = {'asyncio', 'numpy', 'webllm_py.engine', 'webllm_py.models'} & {*sys.modules}\n"
+        "    print(end.code, early, slow)"
     )
-    for words in (["--help"], ["bench", "--help"], ["--version"]):
+    for words in (["bench", "--help"], ["--version"]):
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-        assert done.stdout.endswith("\n0 False\n"), done
+        assert done.stdout.endswith("\n0 set() set()\n"), done
     assert f"webllm-py {webllm_py.__version__}\n" in done.stdout
+
+
+@pytest.mark.parametrize("module", ["arguments", "info"])
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(module: str) -> None:
+    code = (
+        "import sys\n"
+        "from webllm_py.cli import main\n"
+        "class Pressed:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == 'webllm_py.cli.{module}': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Pressed())\n"
+        "sys.exit(main(['info']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_the_words_for_a_cache_are_those_of_load() -> None:
+    # Written out there: the models' modules take a while to import.
+    for dtype in KV_FORMATS:
+        assert parse_arguments(["chat", "--kv-dtype", dtype]).kv_dtype == dtype
+    assert parse_arguments(["chat"]).kv_dtype in KV_FORMATS
 
 
 @pytest.mark.parametrize(

@@ -74,12 +74,16 @@ async def test_what_is_added_is_found_and_stays(tmp_path: Path) -> None:
     assert HOURS[found.start : found.end] == found.text == again.text("hours.md")[9:33]
     assert (found.headings, found.title) == (("Hours",), "hours.md, Hours")
     assert await (await Documents.open("other", store=tmp_path)).search("library") == []
+    assert repr(again) == "Documents('notes', 1 document)"
     assert await models_store(tmp_path).list() == [], "documents are no models"
 
 
-@pytest.mark.parametrize(("question", "k", "named"), [(" ", 5, "question"), ("tea", 0, "k")])
+@pytest.mark.parametrize(
+    ("question", "k", "named"),
+    [(" ", 5, "question"), (None, 5, "question"), ("tea", 0, "k"), ("tea", 1.5, "k")],
+)
 async def test_what_cannot_be_searched_for(
-    tmp_path: Path, question: str, k: int, named: str
+    tmp_path: Path, question: Any, k: Any, named: str
 ) -> None:
     documents = await Documents.open("mine", store=tmp_path)
     with pytest.raises(RequestError) as raised:
@@ -147,6 +151,8 @@ async def test_sources_are_numbered_and_named(tmp_path: Path) -> None:
         await documents.ask(model, "Elephants?")
     with pytest.raises(RequestError, match="empty"):
         await documents.ask(model, "  ")
+    with pytest.raises(RequestError, match="'messages' are made from the question"):
+        await documents.ask(model, "The library?", messages=[])
 
 
 async def test_as_many_sources_as_the_context_holds(tmp_path: Path) -> None:
@@ -177,14 +183,23 @@ def test_citations_are_read() -> None:
         (" \n", "is empty"),
         (b"\x89PNG\r\n\x1a\n\0\0", "no text in UTF-8"),
         (b"caf\xe9", "no text in UTF-8"),
-        (b"%PDF-1.7 damaged", "cannot be read as a PDF"),
+        (b"%PDF-1.7 damaged", "cannot be read as a PDF: [A-Z][a-z ]+$"),
     ],
 )
-async def test_what_has_no_text_is_refused(content: str | bytes, problem: str) -> None:
+async def test_what_has_no_text_is_refused(
+    content: str | bytes, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     if content == b"%PDF-1.7 damaged":
         pytest.importorskip("pypdf")
     with pytest.raises(DocumentError, match=problem):
         await text_of("it", content)
+    assert capsys.readouterr() == ("", "")
+
+
+async def test_a_path_is_no_content(tmp_path: Path) -> None:
+    documents = await Documents.open("notes", store=tmp_path)
+    with pytest.raises(TypeError, match=r"Path.read_bytes\(\)\), not (Posix|Windows)Path"):
+        await documents.add("it", tmp_path / "it.md")  # type: ignore[arg-type]
 
 
 async def test_pdfs_are_read_page_by_page(tmp_path: Path) -> None:

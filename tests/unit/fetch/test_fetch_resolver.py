@@ -105,6 +105,23 @@ async def test_malformed_hub_sources(source: str) -> None:
         await resolve(source)
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        (r"C:\models\m.gguf", r"'C:\models\m.gguf'. A model"),
+        ("a\0b", r"'a\x00b'. A model"),
+        ("org/Name-2.5", "'org/Name-2.5'. Did you mean 'hf:org/Name-2.5'? A model"),
+        ("org/name:Q4_K_M", "'org/name:Q4_K_M'. Did you mean 'hf:org/name:Q4_K_M'? A model"),
+        ("models/m.gguf", "'models/m.gguf'. A model"),
+        ("../models/m", "'../models/m'. A model"),
+    ],
+)
+async def test_what_is_not_there(source: str, shown: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        await resolve(source)
+    assert str(caught.value).startswith(f"there is no file or folder {shown}")
+
+
 async def test_malformed_address() -> None:
     with pytest.raises(SourceError, match="not a valid address"):
         await resolve("http://[::1/f")

@@ -29,6 +29,7 @@ from webllm_py.notebook.answer import EVERY_SECONDS
 from webllm_py.notebook.magic import LLMMagic, awaited
 from webllm_py.runtime.weights.progress import LoadProgress
 from webllm_py.streaming import Stream
+from webllm_py.tracebacks import callers_own
 
 
 def chunk(*deltas: ChoiceDelta, reason: FinishReason | None = None) -> ChatCompletionChunk:
@@ -66,6 +67,18 @@ async def test_an_answer_grows_in_its_place(shell: InteractiveShell) -> None:
     ]
     assert [output.update for output in captured.outputs] == [False, *5 * [True]]
     assert len({output.transient["display_id"] for output in captured.outputs}) == 1
+
+
+async def test_ipython_in_a_terminal_gets_the_text(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = [chunk(ChoiceDelta(content=text)) for text in ("", "**a", "\x1b[2Jb**")]
+    await show(Stream(pieces(*parts, chunk(ChoiceDelta(), reason="stop"))))
+    assert capsys.readouterr().out == "**a[2Jb**\n"
+    await show(Stream(pieces(chunk(ChoiceDelta(content="a"), ChoiceDelta(content="b")))))
+    assert capsys.readouterr().out.startswith("\n**Choice 0**\n\na")
+    with pytest.raises(TypeError, match="show takes a stream"):
+        await show(5)  # type: ignore[arg-type]
 
 
 async def test_calls_choices_and_thoughts_are_put_together(shell: InteractiveShell) -> None:
@@ -199,3 +212,14 @@ def test_an_error_shows_the_caller_s_lines_alone(shell: InteractiveShell) -> Non
     assert "checks.py" not in short
     assert "checks.py" in shown_error(shell, code, "Verbose")
     assert "in hook" in shown_error(shell, HOOK, "Context")
+
+
+def test_an_error_of_a_caller_s_function_shows_the_caller_s_lines_alone(
+    shell: InteractiveShell,
+) -> None:
+    shell.user_ns.update(as_called=callers_own)
+    code = "def watch(logits):\n    return logits[9]\n\nas_called(watch)([])"
+    short = shown_error(shell, code, "Context")
+    assert "in watch" in short and "IndexError: list index out of range" in short
+    assert "tracebacks.py" not in short
+    assert "tracebacks.py" in shown_error(shell, code, "Verbose")

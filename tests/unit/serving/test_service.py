@@ -10,6 +10,8 @@ import pytest
 from fake_engine import FakeEngine
 
 import webllm_py
+from webllm_py.errors import ServerError
+from webllm_py.routing.targets import Remote
 from webllm_py.serving import Reply, Request, Service
 
 CHAT = {"messages": [{"role": "user", "content": "Hello!"}]}
@@ -230,8 +232,8 @@ async def test_what_no_endpoint_takes(
 
 
 async def test_an_api_key(engine: FakeEngine) -> None:
-    service = Service(engine, api_key="kéy")
-    for given in (None, "Bearer no", "Bearer ", "Basic kéy"):
+    service = Service(engine, api_key="k-y")
+    for given in (None, "Bearer no", "Bearer ", "Basic k-y", "Bearer k-ÿ"):
         headers = {"authorization": given} if given else {}
         reply = await post(service, "/v1/chat/completions", CHAT, **headers)
         assert (reply.status, json_of(reply)["error"]["code"]) == (401, "invalid_api_key")
@@ -239,7 +241,16 @@ async def test_an_api_key(engine: FakeEngine) -> None:
     assert (await get(service, "/metrics")).status == 401
     assert (await get(service, "/health")).status == 200
     for scheme in ("Bearer", "bearer"):  # of which case says nothing (RFC 9110, 11.1)
-        assert (await get(service, "/v1/models", authorization=f"{scheme} kéy")).status == 200
+        assert (await get(service, "/v1/models", authorization=f"{scheme} k-y")).status == 200
+
+
+def test_a_key_that_clients_send_in_several_ways_or_not_at_all(engine: FakeEngine) -> None:
+    for key in ("", "kéy", "a key", "key\n"):
+        with pytest.raises(ServerError, match="an API key is made of ASCII"):
+            Service(engine, api_key=key)
+        if key:
+            with pytest.raises(ServerError, match="this one has others"):
+                Remote("http://127.0.0.1/v1", api_key=key)
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/models", "/metrics"])

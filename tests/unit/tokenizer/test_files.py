@@ -210,6 +210,16 @@ def test_a_lone_surrogate_is_refused() -> None:
         tokenizer.encode("ab\ud83d")
 
 
+def test_what_is_no_text_or_no_ids() -> None:
+    tokenizer = from_files(definitions.as_file(definitions.byte_level_json()))
+    for text in (None, b"ab", 5):
+        with pytest.raises(TypeError, match="must be a string, not"):
+            tokenizer.encode(text)  # type: ignore[arg-type]
+    for ids in ("ab", b"ab"):
+        with pytest.raises(TypeError, match="token ids, not"):
+            tokenizer.decode(ids)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "names", [(), ("config.json",), ("vocab.json",), ("merges.txt",), ("vocab.bpe",)]
 )

@@ -21,6 +21,7 @@ from webllm_py.errors import RequestError
 from webllm_py.runtime.generation.run import Run
 from webllm_py.runtime.sampling.automaton import Automaton
 from webllm_py.runtime.sampling.settings import LogitsProcessor, SamplingSettings
+from webllm_py.tracebacks import callers_own
 
 if TYPE_CHECKING:
     from webllm_py.runtime.sampling.repeats import TextRules
@@ -131,7 +132,7 @@ class Stepwise:
         self.constraints = constraints
         self.vocabulary = vocabulary
         self.rules = rules_of(settings, [*run.prompt, *said], vocabulary, run.decoder.slots)
-        self._processors = settings.logits_processors
+        self._processors = [*map(callers_own, settings.logits_processors)]
         self._vocab = run.executor.model.config.vocab_size
         self._least = settings.min_tokens
         # Whether each token must be drawn: processors and log-probabilities are about its logits.
