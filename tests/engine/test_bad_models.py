@@ -59,7 +59,7 @@ class TestFolders:
             ({"model_type": None}, UnsupportedModelError, "names no model_type"),
             ({"hidden_act": "relu2"}, UnsupportedModelError, "activation 'relu2'"),
             ({"quantization_config": {"quant_method": "gptq"}}, UnsupportedModelError, "'gptq'"),
-            ({"rope_scaling": {"type": "dynamic"}}, UnsupportedModelError, "'dynamic'"),
+            ({"rope_scaling": {"type": "ntk"}}, UnsupportedModelError, "'ntk'"),
             ({"rope_scaling": {"type": "yarn"}}, CorruptCheckpointError, "factor = None"),
             ({"rope_scaling": "linear"}, CorruptCheckpointError, "rope_scaling = 'linear'"),
             ({"rope_scaling": {"type": "linear"}}, CorruptCheckpointError, "factor = None"),

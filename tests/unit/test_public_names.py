@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from inspect import signature
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +49,18 @@ def test_scripts_have_every_method_of_the_engine() -> None:
         ours, theirs = getattr(sync.Engine, name), getattr(webllm_py.Engine, name)
         if callable(ours):
             assert signature(ours).parameters == signature(theirs).parameters
+
+
+def test_a_load_is_told_the_same_everywhere() -> None:
+    """Of a model beside another, and in JavaScript."""
+    options = signature(webllm_py.load).parameters
+    beside = signature(webllm_py.Engine.add_model).parameters
+    assert {**options, **beside}.keys() - {"self", "name"} == options.keys()
+    assert options.keys() - beside.keys() == {"device"}
+    web = Path(webllm_py.__file__).parent / "web"
+    table = (web / "js" / "plain.js").read_text("utf-8").partition("};")[0]
+    names = dict(re.findall(r'(\w+): "(\w+)",', table))
+    assert {*names.values(), "source", "on_progress"} == options.keys()
+    declared = (web / "webllm_py.d.ts").read_text("utf-8")
+    fields = declared.partition("interface LoadOptions {")[2].partition("\n}")[0]
+    assert {*re.findall(r"^  (\w+)\?:", fields, re.MULTILINE)} == {*names, "onProgress", "signal"}

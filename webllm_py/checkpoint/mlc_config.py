@@ -79,6 +79,7 @@ def model_config(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         del made["rope_scaling"]  # Gemma 3's is 0
     window = _window(config, made, "sliding_window_size")
     context = _window(config, made, "context_window_size")
+    made.setdefault("sliding_window", None)
     if window:
         made["sliding_window"] = window
         context = context or WINDOWS * window

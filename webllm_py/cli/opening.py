@@ -10,11 +10,16 @@ from typing import Any
 
 from webllm_py.cli.progress import ProgressLine
 from webllm_py.engine import Engine, load
+from webllm_py.errors import WebLLMError
 from webllm_py.gpu import Device, open_device
 
 __all__ = ["adapter_fields", "open_engine", "open_gpu", "sampling_fields"]
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "seed")
+
+
+class OptionsError(WebLLMError):
+    """Options that contradict each other."""
 
 
 @asynccontextmanager
@@ -33,6 +38,8 @@ async def open_engine(
         "kv_dtype": options.kv_dtype,
         "tune": options.tune,
         "vision": options.vision,
+        "sliding_window_size": options.sliding_window,
+        "attention_sink_size": options.attention_sinks,
     }
     progress = ProgressLine(sys.stderr)
     device = None
@@ -46,6 +53,8 @@ async def open_engine(
                 on_progress=progress,
                 **loading,
             )
+        except ValueError as error:
+            raise OptionsError(str(error)) from None
         finally:
             progress.clear()
         async with engine:

@@ -69,6 +69,18 @@ def add_model(parser: ArgumentParser) -> None:
         help="tokens that prompt and answer may have (default: what the model was trained for)",
     )
     group.add_argument(
+        "--sliding-window",
+        type=count,
+        metavar="N",
+        help="instead of --context: go on past N tokens, of which the oldest then drop out",
+    )
+    group.add_argument(
+        "--attention-sinks",
+        type=int,
+        metavar="N",
+        help="how many of the first tokens stay in a sliding window (default: 4)",
+    )
+    group.add_argument(
         "--quantize", choices=("q4", "q8"), help="turn float weights into 4 or 8 bits"
     )
     group.add_argument(

@@ -63,6 +63,8 @@ class SeveralModels:
         tune: bool | None = None,
         fetch: FetchOptions | None = None,
         vision: Any = None,
+        sliding_window_size: int | None = None,
+        attention_sink_size: int | None = None,
     ) -> Self:
         """Load another language model or embedder beside the first, on the same device::
 
@@ -89,7 +91,16 @@ class SeveralModels:
         if name is not None and name in self.models:
             raise ValueError(f"this engine has a model {name!r} already; give another name")
         options = LoadOptions(
-            source, context_length, on_progress, quantize, kv_dtype, tune, fetch, vision
+            source,
+            context_length,
+            on_progress,
+            quantize,
+            kv_dtype,
+            tune,
+            fetch,
+            vision,
+            sliding_window_size,
+            attention_sink_size,
         )
         loaded = await load_model(options, self._device)
         engine = type(self)(options, loaded, self._device)

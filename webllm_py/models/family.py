@@ -25,6 +25,9 @@ ACTIVATIONS: Mapping[str, Activation] = {
 }
 
 
+SHARE = "partial_rotary_factor"
+
+
 def nothing(numbers: Numbers) -> Mapping[str, Any]:
     """A family whose numbers are llama's."""
     return {}
@@ -93,7 +96,7 @@ def _config_of(
     scaling = (
         scaling_from_gguf(n.architecture, n.metadata)
         if n.gguf
-        else scaling_from_huggingface(rope or n.get("rope_scaling", "", None), n.metadata)
+        else scaling_from_huggingface(rope, n.metadata)
     )
     eps, context = ((), ()) if n.gguf else ((1e-6,), (2048,))
     expert_size = n.get("moe_intermediate_size", "expert_feed_forward_length", None)
@@ -134,9 +137,11 @@ def norm_key(n: Numbers) -> str:
 
 
 def rotary_dim(n: Numbers, head_dim: int) -> int:
-    """Elements of a head that are rotated."""
+    """Elements of a head that are rotated. transformers heeds a part in some families alone: those
+    that have a default of it."""
     if n.gguf:
         return int(n.get("", "rope.dimension_count", head_dim))
+    if SHARE not in n.defaults:
+        return head_dim
     rope, _ = n.ropes
-    share = rope.get("partial_rotary_factor", n.get("partial_rotary_factor", "", 1))
-    return int(head_dim * share)
+    return int(head_dim * rope.get(SHARE, n.get(SHARE, "", 1)))

@@ -49,7 +49,10 @@ class Numbers:
             return value
         if not self.gguf and huggingface in self.defaults:
             found = self.defaults[huggingface]
-            return found(self) if callable(found) else found
+            if callable(found):
+                return found(self)
+            if name not in self.metadata:  # null is no default: it says that there is none
+                return found
         if not default:
             raise CorruptCheckpointError(
                 f"the GGUF file lacks the key {self.architecture}.{gguf}"
@@ -102,21 +105,32 @@ class Numbers:
     def ropes(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """config.json's ``rope_parameters``, of full and of sliding attention.
 
-        transformers 5 gathers there what were single keys; families with two kinds of attention
-        have one such dictionary for each.
+        transformers 5 gathers there what were single keys, beside ``rope_scaling``; families with
+        two kinds of attention have one such dictionary for each.
         """
-        rope = {} if self.gguf else self.metadata.get("rope_parameters") or {}
+        rope = {} if self.gguf else self.metadata.get("rope_parameters")
+        rope = rope or self.get("rope_scaling", "", None) or {}
+        if not isinstance(rope, Mapping):
+            raise CorruptCheckpointError(f"config.json has rope_scaling = {rope!r}")
         if "full_attention" in rope or "sliding_attention" in rope:
             return rope.get("full_attention") or {}, rope.get("sliding_attention") or {}
         return rope, {}
 
+    @property
+    def told_sliding(self) -> list[bool] | None:
+        """Which layers have a sliding window, where the file says it of each."""
+        pattern = self.get("", "attention.sliding_window_pattern", None) if self.gguf else None
+        types = pattern if self.gguf else self.metadata.get("layer_types")
+        if not isinstance(types, list):
+            return None
+        return [kind in (True, "sliding_attention") for kind in types]
+
     def sliding(self, every: int) -> list[bool]:
         """Which layers have a sliding window: those that the file says, else all but the last of
         so many as it says, or of ``every``."""
+        if told := self.told_sliding:
+            return told
         pattern = self.get("sliding_window_pattern", "attention.sliding_window_pattern", every)
-        types = pattern if self.gguf else self.metadata.get("layer_types")
-        if isinstance(types, list):
-            return [kind in (True, "sliding_attention") for kind in types]
         return [bool((i + 1) % pattern) for i in range(self.layers)]
 
 

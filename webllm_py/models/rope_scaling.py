@@ -58,16 +58,15 @@ def positive(source: Mapping[str, Any], key: str, *default: float) -> float:
     return float(value)
 
 
-def scaling_from_huggingface(scaling: Any, config: Mapping[str, Any]) -> RopeScaling | None:
+def scaling_from_huggingface(
+    scaling: Mapping[str, Any], config: Mapping[str, Any]
+) -> RopeScaling | None:
     """From config.json's ``rope_scaling`` (or transformers 5's ``rope_parameters``), and what the
-    rest of it says of contexts."""
-    if scaling is None:
-        return None
-    if not isinstance(scaling, Mapping):
-        raise CorruptCheckpointError(f"config.json has rope_scaling = {scaling!r}")
+    rest of it says of contexts. ``dynamic`` scales nothing within the context of the training,
+    which is the longest here."""
     kind = scaling.get("rope_type", scaling.get("type", "default"))
     match kind:
-        case "default":
+        case "default" | "dynamic":
             return None
         case "linear":
             return RopeScaling("linear", positive(scaling, "factor"))

@@ -57,6 +57,12 @@ export interface LoadOptions {
   /** Try kernels' shapes on this GPU: true as long as it takes, false not at all. */
   tune?: boolean;
   fetch?: FetchOptions;
+  /** The address of llama.cpp's projector file of a GGUF model that sees. */
+  vision?: string | URL;
+  /** Instead of contextLength: a conversation may be longer, and its oldest tokens drop out. */
+  slidingWindowSize?: number;
+  /** How many of a conversation's first tokens never drop out (4). */
+  attentionSinkSize?: number;
   onProgress?: (progress: Progress) => void;
   /** Aborting it undoes the load, which is rejected with the signal's reason. */
   signal?: AbortSignal;

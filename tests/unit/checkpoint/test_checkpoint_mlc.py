@@ -22,7 +22,7 @@ async def test_what_the_files_say(name: str, lists: bool) -> None:
     assert (checkpoint.kind, checkpoint.name, checkpoint.architecture) == ("mlc", "tiny", "llama")
     config = checkpoint.metadata
     assert (config["rope_theta"], config["max_position_embeddings"]) == (5e5, 256)
-    assert "sliding_window" not in config and config["hidden_size"] == 64
+    assert config["sliding_window"] is None and config["hidden_size"] == 64
     assert json.loads(checkpoint.files["generation_config.json"]) == {
         "temperature": 0.6,
         "top_p": 0.9,

@@ -112,6 +112,7 @@ def test_wrong_words_end_with_2(words: list[str], capsys: pytest.CaptureFixture[
         ),
         (["info", "nowhere.gguf"], "there is no file or folder 'nowhere.gguf'"),
         (["complete", "nowhere.gguf", "--prompt", "x", "--top-p", "2"], "'top_p' must be from 0"),
+        (["complete", "--attention-sinks", "3", "--prompt", "x"], "attention_sink_size is of a"),
         (["bench", "nowhere.gguf", "--shape", "tiny"], "give either a SOURCE or a --shape"),
         (["bench", "--format", "q8_0"], "--format and --keep are for random weights"),
         (["bench", "nowhere.gguf", "--tokens", "1"], "tokens must be at least 2"),

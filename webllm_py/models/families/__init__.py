@@ -14,14 +14,12 @@ __all__ = ["ENCODERS", "FAMILIES", "family_of"]
 # Further names of what a file is for: a file's own name is config.json's model_type, and mostly
 # GGUF's general.architecture as well.
 ALIASES: Mapping[str, str] = {
-    "mistral": "llama",
     "mistral3": "ministral3",
     "qwen3moe": "qwen3_moe",
     "qwen35": "qwen3_5_text",
     "qwen35moe": "qwen3_5_moe_text",
     "gemma3_text": "gemma3",
     "phi3_v": "phi3",
-    "olmo3": "olmo2",
     "gpt-oss": "gpt_oss",
     "phi2": "phi",
     "gptneox": "gpt_neox",

@@ -27,5 +27,5 @@ FAMILY = Family(
     differences,
     in_mlc=False,
     names={**gemma2.NAMES, **qwen3.NAMES},
-    defaults={"rms_norm_eps": 1e-5},
+    defaults={"rms_norm_eps": 1e-5, "sliding_window": 4096},
 )

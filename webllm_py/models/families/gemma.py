@@ -12,12 +12,14 @@ __all__ = ["FAMILY", "differences"]
 
 
 def differences(n: Numbers) -> Mapping[str, Any]:
-    """What all generations share. Older config.json files say "gelu" and mean its tanh form."""
-    return {
+    """What all generations share. The first one's older config.json files say "gelu" and mean its
+    tanh form."""
+    found: dict[str, Any] = {
         "embedding_scale": n.hidden**0.5,
         "norm_plus": 1.0 if n.as_transformers else 0.0,
-        "activation": "gelu_tanh",
     }
+    tanh = n.gguf or n.architecture == "gemma"
+    return {**found, "activation": "gelu_tanh"} if tanh else found
 
 
-FAMILY = Family(differences)
+FAMILY = Family(differences, defaults={"head_dim": 256, "max_position_embeddings": 8192})

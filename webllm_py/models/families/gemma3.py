@@ -30,6 +30,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     return {
         **gemma2.differences(n),
         "qk_norm": "head",
+        "attention_softcap": 0.0,
         "attention_scale": gemma2.scale(n, LARGEST),
         "rope_theta": theta,
         "local_rope_theta": local_theta,
@@ -40,9 +41,11 @@ def differences(n: Numbers) -> Mapping[str, Any]:
 FAMILY = Family(
     differences,
     names={**gemma2.NAMES, **qwen3.NAMES},
+    keys=gemma2.KEYS,
     # Left out where the model is a part of one that sees.
     defaults={
         "num_attention_heads": 8,
+        "hidden_act": "gelu_pytorch_tanh",
         "num_key_value_heads": 4,
         "head_dim": 256,
         "max_position_embeddings": 131072,

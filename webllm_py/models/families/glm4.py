@@ -25,6 +25,12 @@ FAMILY = Family(
         "model.layers.{}.post_mlp_layernorm": "blk.{}.post_ffw_norm",
         "model.layers.{}.mlp.gate_up_proj": "blk.{}.ffn_up",
     },
-    defaults={"head_dim": 128, "partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-7},
+    defaults={
+        "num_key_value_heads": 2,
+        "head_dim": 128,
+        "max_position_embeddings": 131072,
+        "partial_rotary_factor": 0.5,
+        "rms_norm_eps": 1.5625e-7,
+    },
     adjacent_in=("huggingface", "gguf"),
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.config import LayerKind
 from webllm_py.models.family import Family
 from webllm_py.models.numbers import Numbers
@@ -15,11 +16,14 @@ __all__ = ["FAMILY"]
 
 def differences(n: Numbers) -> Mapping[str, Any]:
     """No layer rotates."""
+    if not n.gguf and n.get("scale_attn_by_inverse_layer_idx", "", False):
+        raise UnsupportedModelError("scores that are divided by the layer's number are not run")
     return {
         "norm": "layer",
         "gated": False,
-        "activation": "gelu_tanh",
+        **({"activation": "gelu_tanh"} if n.gguf else {}),
         "learned_positions": True,
+        "attention_scale": 0.0 if n.get("scale_attn_weights", "", True) else 1.0,
         "layer_kinds": (LayerKind(rope="none"),) * n.layers,
     }
 
@@ -50,5 +54,10 @@ FAMILY = Family(
         "rms_norm_eps": "layer_norm_epsilon",
         "hidden_act": "activation_function",
     },
-    defaults={"intermediate_size": lambda n: 4 * n.hidden},
+    defaults={
+        "intermediate_size": lambda n: 4 * n.hidden,
+        "hidden_act": "gelu_new",
+        "max_position_embeddings": 1024,
+        "rms_norm_eps": 1e-5,
+    },
 )

@@ -41,5 +41,5 @@ FAMILY = Family(
         "rope_theta": "rotary_emb_base",
     },
     by_head=True,
-    defaults={"hidden_act": "gelu", "partial_rotary_factor": 0.25},
+    defaults={"hidden_act": "gelu", "partial_rotary_factor": 0.25, "rms_norm_eps": 1e-5},
 )

@@ -48,6 +48,19 @@ FAMILY = Family(
         "model.layers.{}.mlp.experts.down_proj": "blk.{}.ffn_down_exps.weight",
         "model.layers.{}.mlp.experts.down_proj_bias": "blk.{}.ffn_down_exps.bias",
     },
-    defaults={"head_dim": 64, "num_experts_per_tok": 4},
+    defaults={
+        "num_key_value_heads": 8,
+        "head_dim": 64,
+        "num_experts_per_tok": 4,
+        "max_position_embeddings": 131072,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 150000.0,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 32.0,
+            "original_max_position_embeddings": 4096,
+            "truncate": False,
+        },
+    },
     transposed=("ffn_gate_up_exps", "ffn_down_exps"),
 )

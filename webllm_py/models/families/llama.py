@@ -1,6 +1,6 @@
-"""LLaMA (arXiv 2302.13971), Llama 2 (2307.09288), Llama 3 (2407.21783), Mistral (2310.06825).
+"""LLaMA (arXiv 2302.13971), Llama 2 (2307.09288), Llama 3 (2407.21783).
 
-GGUF has Mistral as "llama", whose q and k rows its converter reorders.
+GGUF has Mistral as "llama" too. Its converter reorders rows of q and k.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ __all__ = ["FAMILY", "differences"]
 
 def differences(n: Numbers) -> Mapping[str, Any]:
     """Mistral's window is that of every layer."""
-    found: dict[str, Any] = {}
     window = n.get("sliding_window", "attention.sliding_window", 0)
-    if window and (n.gguf or n.architecture == "mistral"):
-        found["layer_kinds"] = (LayerKind(window),) * n.layers
-    return found
+    windowed = window and (n.gguf or n.architecture != "llama")
+    return {"layer_kinds": (LayerKind(window),) * n.layers} if windowed else {}
 
 
 FAMILY = Family(differences, adjacent_in=("gguf",))

@@ -19,4 +19,21 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     return {**llama.differences(n), "query_growth": growth}
 
 
-FAMILY = Family(differences, adjacent_in=("gguf",))
+FAMILY = Family(
+    differences,
+    defaults={
+        "num_key_value_heads": 8,
+        "max_position_embeddings": 262144,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 1e6,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 16.0,
+            "original_max_position_embeddings": 16384,
+            "mscale": 1.0,
+            "mscale_all_dim": 1.0,
+            "llama_4_scaling_beta": 0.1,
+        },
+    },
+    adjacent_in=("gguf",),
+)

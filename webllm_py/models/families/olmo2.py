@@ -35,4 +35,8 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     return found
 
 
-FAMILY = Family(differences, names={**gemma2.NAMES, **qwen3.NAMES})
+FAMILY = Family(
+    differences,
+    names={**gemma2.NAMES, **qwen3.NAMES},
+    defaults={"rms_norm_eps": 1e-5},
+)

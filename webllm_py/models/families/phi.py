@@ -14,7 +14,8 @@ __all__ = ["FAMILY"]
 
 def differences(n: Numbers) -> Mapping[str, Any]:
     """One norm serves both halves of a layer."""
-    return {"norm": "layer", "parallel": True, "gated": False, "activation": "gelu_tanh"}
+    found = {"norm": "layer", "parallel": True, "gated": False}
+    return {**found, "activation": "gelu_tanh"} if n.gguf else found
 
 
 FAMILY = Family(
@@ -26,5 +27,5 @@ FAMILY = Family(
         "model.layers.{}.mlp.fc2": "blk.{}.ffn_down",
     },
     keys={"rms_norm_eps": "layer_norm_eps"},
-    defaults={"partial_rotary_factor": 0.5},
+    defaults={"hidden_act": "gelu_new", "partial_rotary_factor": 0.5, "rms_norm_eps": 1e-5},
 )

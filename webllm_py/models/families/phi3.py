@@ -33,4 +33,9 @@ FAMILY = Family(
         "model.layers.{}.mlp.gate_up_proj": "blk.{}.ffn_up",
         **PHI3_V,
     },
+    defaults={
+        "max_position_embeddings": 4096,
+        "partial_rotary_factor": 1.0,
+        "rms_norm_eps": 1e-5,
+    },
 )

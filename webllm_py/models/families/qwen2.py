@@ -13,11 +13,12 @@ __all__ = ["FAMILY", "differences"]
 
 
 def differences(n: Numbers) -> Mapping[str, Any]:
-    """Layers from ``max_window_layers`` on may have a window."""
+    """Layers from ``max_window_layers`` on may have a window, or those that config.json says."""
     if n.gguf or not n.get("use_sliding_window", "", False):
         return {}
     window, full = n.get("sliding_window", "", 4096), n.get("max_window_layers", "", 28)
-    return {"layer_kinds": tuple(LayerKind(window if i >= full else 0) for i in range(n.layers))}
+    sliding = n.told_sliding or [i >= full for i in range(n.layers)]
+    return {"layer_kinds": tuple(LayerKind(window if s else 0) for s in sliding)}
 
 
-FAMILY = Family(differences)
+FAMILY = Family(differences, defaults={"max_position_embeddings": 32768})

@@ -15,7 +15,7 @@ __all__ = ["FAMILY"]
 
 def differences(n: Numbers) -> Mapping[str, Any]:
     """The shared expert has the width of the others."""
-    size = n.get("moe_intermediate_size", "expert_feed_forward_length", 512)
+    size = n.get("moe_intermediate_size", "expert_feed_forward_length")
     shared = "shared_expert_intermediate_size", "expert_shared_feed_forward_length"
     if n.get(*shared, size) != size:
         raise UnsupportedModelError("a shared expert of another width than the others' is not run")
@@ -44,5 +44,10 @@ FAMILY = Family(
         f"{MLP}.shared_expert.gate_proj": "blk.{}.ffn_gate_shexp",
         f"{MLP}.shared_expert.up_proj": "blk.{}.ffn_up_shexp",
         f"{MLP}.shared_expert.down_proj": "blk.{}.ffn_down_shexp",
+    },
+    defaults={
+        "num_key_value_heads": 2,
+        "moe_intermediate_size": 512,
+        "max_position_embeddings": 32768,
     },
 )

@@ -72,4 +72,5 @@ FAMILY = Family(
         "model.layers.{}.linear_attn.A_log": "blk.{}.ssm_a",
         "model.layers.{}.linear_attn.dt_bias": "blk.{}.ssm_dt.bias",
     },
+    defaults={"num_key_value_heads": 4, "max_position_embeddings": 32768},
 )

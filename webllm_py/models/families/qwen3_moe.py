@@ -19,7 +19,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
         **qwen3.differences(n),
         "n_experts": n.get("num_experts", "expert_count", experts),
         "n_experts_used": n.get("num_experts_per_tok", "expert_used_count", 8),
-        "expert_size": n.get("moe_intermediate_size", "expert_feed_forward_length", 768),
+        "expert_size": n.get("moe_intermediate_size", "expert_feed_forward_length"),
         "experts_normalized": n.gguf or bool(n.get("norm_topk_prob", "", False)),
     }
 
@@ -33,5 +33,11 @@ FAMILY = Family(
         "model.layers.{}.mlp.experts.{}.gate_proj": "blk.{}.ffn_gate_exps.{}",
         "model.layers.{}.mlp.experts.{}.up_proj": "blk.{}.ffn_up_exps.{}",
         "model.layers.{}.mlp.experts.{}.down_proj": "blk.{}.ffn_down_exps.{}",
+    },
+    defaults={
+        "num_key_value_heads": 4,
+        "intermediate_size": 6144,
+        "moe_intermediate_size": 768,
+        "max_position_embeddings": 32768,
     },
 )

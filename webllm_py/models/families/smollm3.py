@@ -23,4 +23,13 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     return {"layer_kinds": kinds}
 
 
-FAMILY = Family(differences, in_mlc=False, adjacent_in=("gguf",))
+FAMILY = Family(
+    differences,
+    in_mlc=False,
+    defaults={
+        "num_key_value_heads": 4,
+        "max_position_embeddings": 32768,
+        "rope_theta": 2e6,
+    },
+    adjacent_in=("gguf",),
+)

@@ -25,5 +25,9 @@ FAMILY = Family(
         "model.layers.{}.self_attn.k_layernorm.norms.{}.weight": "blk.{}.attn_k_norm.{}.weight",
     },
     keys={"rms_norm_eps": "layer_norm_eps"},
-    defaults={"partial_rotary_factor": 0.25},
+    defaults={
+        "max_position_embeddings": 4096,
+        "partial_rotary_factor": 0.25,
+        "rms_norm_eps": 1e-5,
+    },
 )

@@ -16,7 +16,8 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     """Every layer has the window, of which GGUF does not tell."""
     window = n.get("sliding_window", "attention.sliding_window", 0)
     kinds = (LayerKind(window),) * n.layers if window else ()
-    return {"norm": "layer", "gated": False, "activation": "gelu_tanh", "layer_kinds": kinds}
+    found = {"norm": "layer", "gated": False, "layer_kinds": kinds}
+    return {**found, "activation": "gelu_tanh"} if n.gguf else found
 
 
 FAMILY = Family(
@@ -27,5 +28,10 @@ FAMILY = Family(
         "model.layers.{}.mlp.c_proj": "blk.{}.ffn_down",
     },
     keys={"rms_norm_eps": "norm_epsilon"},
-    defaults={"rms_norm_eps": 1e-5},
+    defaults={
+        "num_key_value_heads": 2,
+        "hidden_act": "gelu_pytorch_tanh",
+        "max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-5,
+    },
 )

@@ -8,6 +8,9 @@ const LOAD_OPTIONS = {
   kvDtype: "kv_dtype",
   tune: "tune",
   fetch: "fetch",
+  vision: "vision",
+  slidingWindowSize: "sliding_window_size",
+  attentionSinkSize: "attention_sink_size",
 };
 /** The same of a model beside another, whose device it shares. */
 export const OPTIONS_BESIDE = (({ device, ...rest }) => rest)(LOAD_OPTIONS);
@@ -43,7 +46,8 @@ export function pythonNames(options, names = LOAD_OPTIONS) {
     }
   }
   const given = Object.entries(options).filter(([, value]) => value != null);
-  return Object.fromEntries(given.map(([name, value]) => [names[name], value]));
+  const plain = (value) => (value instanceof URL ? value.href : value);
+  return Object.fromEntries(given.map(([name, value]) => [names[name], plain(value)]));
 }
 
 /** A report of a load by the names of webllm_py.d.ts. */

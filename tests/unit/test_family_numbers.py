@@ -1,0 +1,123 @@
+"""Numbers that config.json leaves out are those of transformers' own config classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import pytest
+
+from webllm_py.checkpoint.checkpoint import FORMATS, Checkpoint, TensorInfo
+from webllm_py.checkpoint.mlc_config import model_config
+from webllm_py.errors import CorruptCheckpointError
+from webllm_py.models.config import ModelConfig
+from webllm_py.models.families import family_of
+from webllm_py.models.family import config_of
+
+DEFAULTS = json.loads((Path(__file__).parents[1] / "fixtures" / "defaults.json").read_text())
+Kind: TypeAlias = Literal["gguf", "huggingface", "mlc"]
+# Whose own defaults are mixtures with Mamba layers.
+SAID: dict[str, Any] = {
+    "granitemoehybrid": {"layer_types": ["attention"] * 32, "num_local_experts": 0}
+}
+# Without these no default of another's is of use: an error says so.
+SIZES = {
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "n_embd",
+    "n_head",
+    "n_layer",
+}
+
+
+def config_from(numbers: dict[str, Any], kind: Kind = "huggingface") -> ModelConfig:
+    """Of a checkpoint that says no more than these."""
+    tensor = TensorInfo("t", (8, 8), FORMATS["F32"], None, 0, 0)  # type: ignore[arg-type]
+    tensors = {"token_embd.weight": tensor, **{str(i): tensor for i in range(99)}}
+    name = numbers["model_type"]
+    return config_of(Checkpoint(kind, "", name, numbers, tensors), tensors, family_of(name))
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_what_is_left_out(name: str) -> None:
+    """One number after the other."""
+    said = SAID.get(name, {})
+    whole = DEFAULTS[name] | said
+    expected = config_from(whole)
+    for key in whole.keys() - said.keys() - {"model_type"}:
+        rest = {other: value for other, value in whole.items() if other != key}
+        try:
+            assert config_from(rest) == expected, key
+        except CorruptCheckpointError as error:
+            assert key in SIZES and f"lacks {key}" in str(error)
+
+
+@pytest.mark.parametrize("name", ["mistral", "exaone4", "olmo3"])
+def test_no_window(name: str) -> None:
+    """null says that there is none; the default is one."""
+    assert window_of(DEFAULTS[name]) == 4096
+    assert window_of(DEFAULTS[name] | {"sliding_window": None}) == 0
+
+
+def window_of(numbers: dict[str, Any]) -> int:
+    """The first layer's."""
+    return config_from(numbers).kind(0).window
+
+
+def test_no_window_of_mlc() -> None:
+    """Whose folders say theirs elsewhere."""
+    numbers = {name: n for name, n in DEFAULTS["mistral"].items() if name != "sliding_window"}
+    config = {
+        "model_type": "mistral",
+        "model_config": numbers,
+        "sliding_window_size": -1,
+        "context_window_size": 32768,
+    }
+    assert config_from(model_config(config, "a folder"), "mlc").layer_kinds == ()
+
+
+def test_no_softcaps() -> None:
+    """Of Gemma 2, as some that were made of it have it; those of its first GGUF files go without
+    saying."""
+    none = {"attn_logit_softcapping": None, "final_logit_softcapping": None}
+    config = config_from(DEFAULTS["gemma2"] | none)
+    assert (config.attention_softcap, config.output_softcap) == (0, 0)
+    numbers = {
+        "embedding_length": 64,
+        "feed_forward_length": 64,
+        "block_count": 2,
+        "attention.head_count": 2,
+        "attention.layer_norm_rms_epsilon": 1e-6,
+        "context_length": 512,
+    }
+    for name, caps in {"gemma2": (50, 30), "gemma3": (0, 0)}.items():
+        said = {f"{name}.{key}": value for key, value in numbers.items()}
+        config = config_from({"model_type": name, **said}, "gguf")
+        assert (config.attention_softcap, config.output_softcap) == caps
+
+
+def test_windows_by_layer() -> None:
+    """Of Qwen2, which config.json counts, or lists."""
+    numbers = DEFAULTS["qwen2"] | {"num_hidden_layers": 3, "sliding_window": 24}
+    numbers |= {"use_sliding_window": True, "max_window_layers": 1}
+    counted = config_from(numbers).layer_kinds
+    assert [kind.window for kind in counted] == [0, 24, 24]
+    types = ["sliding_attention", "full_attention", "sliding_attention"]
+    listed = config_from(numbers | {"layer_types": types}).layer_kinds
+    assert [kind.window for kind in listed] == [24, 0, 24]
+
+
+def test_a_part_of_each_head() -> None:
+    """Which transformers rotates in some families alone."""
+    half = {"rope_parameters": {"rope_theta": 10000.0, "partial_rotary_factor": 0.5}}
+    assert config_from(DEFAULTS["llama"] | half).rotary_dim == 128
+    assert config_from(DEFAULTS["phi3"] | half).rotary_dim == 48
+
+
+def test_dynamic_scaling() -> None:
+    """Which begins where contexts end."""
+    scaled = {"rope_parameters": {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}}
+    assert config_from(DEFAULTS["llama"] | scaled) == config_from(DEFAULTS["llama"])
