@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from webllm_py.gpu.device import Buffer, Dispatch
@@ -15,6 +15,7 @@ __all__ = ["DOT4_FORMATS", "Gemm", "Linear", "scales_at"]
 
 DOT4_FORMATS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1")
 """What kernels/dot4 reads."""
+WORKGROUP_BYTES = 16 << 10  # what every device has
 Gemm: TypeAlias = Literal["plain", "dot4", "matrices"]
 """How chunks of rows are multiplied: in float32, in 8 bits, by subgroup matrices of float16."""
 
@@ -53,8 +54,28 @@ class Linear:
         """For one row, in the tuning's shape or another."""
         shape = shape or self.shape
         groups = -(-self.part.rows // (4 * shape.quads * shape.groups))
-        made = self.kernel("gemv", K=self.matrix.columns, **shape.constants)
+        if shape.tile:
+            made = self.rounding.kernel("gemv_dot4", K=self.matrix.columns, **shape.constants)
+        else:
+            made = self.kernel("gemv", K=self.matrix.columns, **shape.constants)
         return self.spread(made, groups, 1)
+
+    @property
+    def shapes_rounding(self) -> list[GemvShape]:
+        """Shapes for one row in 8 bits, where there is a reader and workgroup memory for that."""
+        if self.part.format not in DOT4_FORMATS or self.words["finish"] != "linear/finish":
+            return []
+        room = WORKGROUP_BYTES
+        if self.words["source"] == "source/splits":
+            room -= 8 * int(self.constants["HEADS"] * self.constants["SPLITS"])
+        shapes = self.tuning.gemv_rounding(self.part.rows, self.matrix.units)
+        return [shape for shape in shapes if shape.nbytes <= room]
+
+    @property
+    def rounding(self) -> Linear:
+        """It, with the reader of gemv_dot4.wgsl, and without what only adapters need."""
+        words = {name: word for name, word in self.words.items() if name not in ("low", "ahead")}
+        return replace(self, words=words | {"quant": f"dot4/{self.part.format}"})
 
     @property
     def shape(self) -> GemvShape:
