@@ -14,6 +14,7 @@ from test_fidelity import load, measured
 import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
+from webllm_py.models import linear
 from webllm_py.runtime.tuning import rounding, tuner
 from webllm_py.runtime.tuning.problems import problems_of
 
@@ -82,3 +83,18 @@ async def test_where_it_is_not_right(device: Device, offered: pytest.MonkeyPatch
 async def test_where_float32_is_asked_for(device: Device, offered: pytest.MonkeyPatch) -> None:
     async with await webllm_py.load(device=device, tune=True, kv_dtype="f32") as engine:
         assert "8 bits" not in engine.info["kernels"]
+
+
+async def test_what_is_as_large_is_rounded_too(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load has no time to try every matrix. Adapters have no kernel that rounds."""
+    monkeypatch.setattr(linear, "LARGE", 1)
+    async with await webllm_py.load(device=device, tune=False) as engine:
+        executor = engine.loaded.executor
+        first, *_ = problems_of(executor, rounding=True)
+        await executor.retune(replace(executor.tuning, chosen={first.name: first.shapes[1]}))
+        step = executor.graph(1).tuning
+        assert step.rounds and not executor.graph(1, kv_format="f32").tuning.rounds
+        names = {d.kernel.name for d in executor.forward(1)}
+        assert "gemv_dot4" in names and "gemv" not in names

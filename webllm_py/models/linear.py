@@ -16,6 +16,7 @@ __all__ = ["DOT4_FORMATS", "Gemm", "Linear", "scales_at"]
 DOT4_FORMATS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1")
 """What kernels/dot4 reads."""
 WORKGROUP_BYTES = 16 << 10  # what every device has
+LARGE = 8 << 20  # weights whose arithmetic takes longer than what else a dispatch costs
 Gemm: TypeAlias = Literal["plain", "dot4", "matrices"]
 """How chunks of rows are multiplied: in float32, in 8 bits, by subgroup matrices of float16."""
 
@@ -79,8 +80,13 @@ class Linear:
 
     @property
     def shape(self) -> GemvShape:
-        """The tuning's for one row."""
-        return self.tuning.gemv(self.part.rows, self.matrix.units, self.problem)
+        """The tuning's for one row. Where a matrix was found to be faster in 8 bits, so are those
+        that are as large and were not tried."""
+        tuning, name, rows = self.tuning, self.problem, self.part.rows
+        if name not in tuning.chosen and tuning.rounds and rows * self.matrix.columns >= LARGE:
+            shape, *_ = [*self.shapes_rounding, tuning.gemv(rows, self.matrix.units)]
+            return shape
+        return tuning.gemv(rows, self.matrix.units, name)
 
     @property
     def problem(self) -> str:
