@@ -208,7 +208,7 @@ def test_webllm_s_names(run: Run, long_model: str) -> None:
       const counted = { ...asked, stream_options: { include_usage: true } };
       const usage = [];
       for await (const chunk of await engine.chatCompletion(counted)) {
-        if (!chunk.choices.length) usage.push(chunk.usage);
+        if (!chunk.choices.length) usage.push([chunk.model, chunk.usage]);
       }
       texts.push(await engine.getMessage("pocket"));
       let finish;
@@ -246,15 +246,16 @@ def test_webllm_s_names(run: Run, long_model: str) -> None:
     assert whole == streamed == message and found["tokens"] == 100 and answer == CAPITAL
     assert found["stats"].startswith("prefill: ") and found["stats"].endswith(" tokens/sec")
     assert found["forgotten"] == ["", "prefill: 0.0000 tokens/sec, decoding: 0.0000 tokens/sec"]
-    [usage] = found["usage"]
-    assert usage["extra"]["decode_tokens_per_s"] > 0 and found["finish"] == "abort"
+    [[model, usage]] = found["usage"]
+    assert (model, found["model"], found["finish"]) == ("pocket", "long", "abort")
+    assert usage["extra"]["decode_tokens_per_s"] > 0
     assert found["names"] == [
         "UnclearModelToUseError", "SpecifiedModelNotFoundError", "ModelNotFoundError",
         "ReloadModelIdNotUniqueError", "ReloadArgumentSizeUnmatchedError",
         "UnsupportedFieldsError", "WindowSizeConfigurationError", "SourceError", "AbortError",
         "EngineNotLoadedError",
     ]  # fmt: skip
-    assert found["model"] == "long" and found["kept"] == [False, True]
+    assert found["kept"] == [False, True]
     assert found["device"][0] == "string" and found["device"][1] > 0
     assert found["last"]["progress"] > 0 and found["last"]["text"]
     assert found["ids"] == [*prebuilt_models()]

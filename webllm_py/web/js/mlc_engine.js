@@ -22,7 +22,7 @@ export class MLCEngine {
   #onProgress;
   #logLevel;
   #engine = null;
-  #models = new Map(); // by model_id: {name, fields, message, usage}
+  #models = new Map(); // by model_id: {id, name, fields, message, usage}
   #loading = new AbortController();
 
   constructor({ appConfig, initProgressCallback, logitProcessorRegistry, logLevel = "WARN" } = {}) {
@@ -87,7 +87,7 @@ export class MLCEngine {
       const { name } = i
         ? await engine.addModel(source, { name: id, onProgress, signal, ...load })
         : await engine.load(source, { onProgress, signal, ...load });
-      this.#models.set(id, { name, fields, message: "", usage: null });
+      this.#models.set(id, { id, name, fields, message: "", usage: null });
     }
   }
 
@@ -110,7 +110,7 @@ export class MLCEngine {
 
   async embedding(fields) {
     const { engine, model } = this.#chosen(fields.model);
-    return engine.embeddings.create({ ...fields, model: model.name });
+    return renamed(await engine.embeddings.create({ ...fields, model: model.name }), model);
   }
 
   /** What the last answer says so far. */
@@ -121,7 +121,7 @@ export class MLCEngine {
   /** How fast the last answer was. */
   async runtimeStatsText(modelId) {
     const { prefill_tokens_per_s: prefill, decode_tokens_per_s: decode } =
-      this.#chosen(modelId).model.usage?.extra ?? {};
+      this.#chosen(modelId).model.usage?.timings ?? {};
     return `prefill: ${(prefill ?? 0).toFixed(4)} tokens/sec, decoding: ${(decode ?? 0).toFixed(4)} tokens/sec`;
   }
 
@@ -175,7 +175,7 @@ export class MLCEngine {
     const fields = { ...model.fields, ...given, model: model.name };
     model.message = "";
     if (given.stream !== true) {
-      const reply = withExtra(await create(fields));
+      const reply = renamed(await create(fields), model);
       model.message = textOf(reply.choices[0]) ?? "";
       model.usage = reply.usage;
       return reply;
@@ -201,14 +201,14 @@ async function* watched(stream, model, wantsUsage, textOf) {
   for await (const chunk of stream) {
     const [first] = chunk.choices;
     if (first?.index === 0) model.message += textOf(first) ?? "";
-    if (chunk.usage) model.usage = withExtra(chunk).usage;
-    if (first || wantsUsage) yield chunk;
+    if (chunk.usage) model.usage = chunk.usage;
+    if (first || wantsUsage) yield renamed(chunk, model);
   }
 }
 
-/** WebLLM has times in `usage.extra`, whether they are asked for or not. */
-function withExtra(reply) {
+/** Under the name that the page has for the model, and with times where WebLLM has them. */
+function renamed(reply, { id }) {
   const { usage } = reply;
-  if (usage) usage.extra ??= { ...usage.timings };
-  return reply;
+  if (usage?.timings) usage.extra ??= { ...usage.timings };
+  return Object.assign(reply, { model: id });
 }
