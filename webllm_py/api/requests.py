@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,7 @@ class GenerationRequest:
         include_usage: whether a stream ends with a piece that holds the usage.
         sampling: how tokens are chosen.
         grammar: what a choice's text must be; None for any text.
+        grammar_seconds: what compiling it took; next to nothing where it was compiled before.
         logprobs: how many alternatives of each token are wanted beside its log-probability; None
             for neither.
         latency_breakdown: whether the usage says how long each token took.
@@ -92,6 +94,7 @@ class GenerationRequest:
     include_usage: bool = False
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     grammar: Grammar | None = None
+    grammar_seconds: float | None = field(default=None, compare=False)
     logprobs: int | None = None
     latency_breakdown: bool = False
     steering: Mapping[int, array[float]] | None = None
@@ -270,6 +273,9 @@ def parse_completion_request(
 
 def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> dict[str, Any]:
     stream = bool(switch(present, "stream", False))
+    began = time.perf_counter()
+    compiled = grammar(present)
+    seconds = time.perf_counter() - began
     return {
         "model": text(present["model"], "model") if "model" in present else None,
         "n": integer(present.get("n", 1), "n", low=1, high=MAX_CHOICES),
@@ -280,7 +286,8 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "stream": stream,
         "include_usage": include_usage(present, stream),
         "sampling": parse_sampling(present, defaults),
-        "grammar": grammar(present),
+        "grammar": compiled,
+        "grammar_seconds": seconds if compiled else None,
         "steering": _steering(present),
         "adapters": adapter_choice(present),
         "timeout": timeout(present),
