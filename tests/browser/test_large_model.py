@@ -1,4 +1,4 @@
-"""Weights never enter Python's memory: a 180 MB model barely grows the wasm heap."""
+"""Weights never enter Python's memory: a 128 MB model barely grows the wasm heap."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from webllm_py.checkpoint.gguf_format import ValueType
 from webllm_py.checkpoint.gguf_writer import GGUFWriter
 
 NEW_PAGE = True  # whose heap has not grown
-WIDTH, HIDDEN, LAYERS, HEADS, KV_HEADS, VOCABULARY = 2048, 8192, 3, 32, 8, 300
+WIDTH, HIDDEN, LAYERS, HEADS, KV_HEADS, VOCABULARY = 2048, 8192, 2, 32, 8, 300
 MEGABYTE = 1 << 20
-SIZE = 180 * MEGABYTE
+SIZE = 120 * MEGABYTE
 MOST_GROWTH = 64 * MEGABYTE  # whatever the size
 
 
