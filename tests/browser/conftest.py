@@ -2,7 +2,8 @@
 
 Browser start-up dominates, so one Chromium serves all tests of the page, and pytest-pyodide's own
 serves all tests that run Python. So do its pages: a module of tests gets a new one where it says
-NEW_PAGE, or where the module before it left none.
+NEW_PAGE, or where the module before it left none. What goes on in one page stands together in
+``IN_ONE_PAGE``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,21 @@ from selenium.webdriver import Chrome
 from served import DIST, HERE, OUT, SHARED, TestSite
 
 FAILED = pytest.StashKey[bool]()
+# Modules whose tests go on in the page that the module before them left, behind all others.
+IN_ONE_PAGE = (
+    *("test_in_pyodide", "test_in_pyodide_device", "test_families_in_pyodide"),
+    *("test_fetch_browser", "test_store_browser", "test_survival_browser"),
+    *("test_large_model", "test_read_ahead"),
+    *("test_page", "test_page_models", "test_page_documents"),
+    *("test_page_start", "test_page_conversation", "test_page_images", "test_page_jobs"),
+    *("test_page_loading", "test_page_with_double"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A new page starts Python, and compiles a model's kernels, again: 5 s of the processor."""
+    places = {name: place for place, name in enumerate(IN_ONE_PAGE)}
+    items.sort(key=lambda item: places.get(item.path.stem, -1))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -108,6 +124,19 @@ def example(tab: Page, site: TestSite) -> Iterator[Page]:
         wait_until(tab.one("#ask").is_enabled, 200, "the model is loaded")
     yield tab
     tab.complaints()  # the browser tells of every status that is an error
+
+
+@pytest.fixture
+def pocket(page: Page, site: TestSite) -> Page:
+    """The page as it ships with its pocket model, from one module of its tests to the next."""
+    if page.driver.current_url != site.url:  # an example, or another site
+        page.open(site.url)
+    elif page.state == "empty":
+        page.one("#model-button").click()
+        page.one("#pick-pocket").click()
+        wait_until(lambda: page.state != "empty", 10, "it is loaded")
+    page.wait_for("ready", seconds=100)
+    return page
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from demo.tools.serve import SiteHandler, SiteServer  # noqa: E402
 DIST = ROOT / "demo" / "dist"
 OUT = ROOT / "tests" / "out"
 SHARED = ROOT.parent / "shared" / "data"
+POCKET = ROOT / "demo" / "pocket" / "pocket.gguf"
 
 
 def run_python(selenium: Any, code: str, values: Mapping[str, object]) -> Any:

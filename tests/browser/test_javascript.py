@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from javascript import CAPITAL, run_javascript
 from page import Page, wait_until
-from served import TestSite
+from served import POCKET, TestSite
 
 from webllm_py.fetch.prebuilt import prebuilt_models
 from webllm_py.random_models.gguf import write_random_model
@@ -136,9 +136,11 @@ def test_the_page_stays_responsive_while_4000_tokens_are_read(
 
 
 def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
-    run: Run, long_model: str
+    run: Run, site: TestSite
 ) -> None:
-    """What is kept goes to one file, and comes from there."""
+    """What is kept goes to one file, and comes from there. It is a copy of the first one, whose
+    kernels are compiled."""
+    site.folders["/made/"] = POCKET.parent
     found = run(
         """
       const seen = [];
@@ -169,7 +171,7 @@ def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
       return [name, model, Object.keys(models), Object.values(seen.at(-1))[0], kept,
         wrong.map(({ name, code }) => code ?? name), await engine.resume()];
     """,
-        long_model,
+        f"/made/{POCKET.name}",
     )
     name, model, models, nbytes, kept, wrong, nothing = found
     assert (name, model, models[1:]) == ("second", "second", ["second"])

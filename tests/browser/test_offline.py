@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from page import Page, wait_until
-from served import TestSite
+from served import POCKET, TestSite
 
 KEPT = """
     const names = (await caches.keys()).filter((name) => name.startsWith("webllm_py site "));
@@ -14,9 +14,11 @@ KEPT = """
 """
 
 
-def test_the_page_and_a_kept_model_without_a_network(tab: Page, dist: Path, shared: Path) -> None:
+def test_the_page_and_a_kept_model_without_a_network(tab: Page, dist: Path) -> None:
+    """The kept one is a copy of the pocket model, whose kernels are compiled."""
     site = TestSite(dist)
-    model = f"{site.url}shared/checkpoints/stories260K/stories260K.gguf"
+    site.folders["/kept/"] = POCKET.parent
+    model = f"{site.url}kept/{POCKET.name}"
     try:
         tab.open(f"{site.url}?model={model}")
         tab.wait_for("ready", seconds=180)
@@ -34,5 +36,5 @@ def test_the_page_and_a_kept_model_without_a_network(tab: Page, dist: Path, shar
     tab.load_address(model)
     wait_until(lambda: tab.state == "loading", 20, "the load begins")
     tab.wait_for("ready", seconds=180)
-    assert "stories260K" in tab.text("#model-name")
+    assert tab.text("#model-name") == POCKET.name
     tab.driver.get_log("browser")  # of what could not be had

@@ -45,11 +45,10 @@ def names(page: Page) -> list[str]:
     return list(page.js(f"return {listed}.map((e) => e.textContent)"))
 
 
-def test_dropped_documents_are_asked_quoted_and_kept(
-    page: Page, site: TestSite, tmp_path: Path
-) -> None:
-    page.open(site.url)
-    page.wait_for("ready")
+def test_dropped_documents_are_asked_quoted_and_kept(pocket: Page, tmp_path: Path) -> None:
+    page = pocket
+    page.one("#new-chat").click()
+    page.js("document.querySelector('#reset-settings').click()")
     page.js("document.querySelector('#chat-tab').focus()")
     page.type(Keys.ARROW_RIGHT)
     assert not page.shown("#welcome") and not page.one("#send").is_enabled()

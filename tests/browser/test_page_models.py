@@ -1,18 +1,15 @@
-"""Models that the browser keeps: listed in the dialog, loaded again, removed; with a tiny model."""
+"""Models that the browser keeps: listed in the dialog, loaded again, removed; with a copy of the
+pocket model, whose kernels are compiled."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
 from pathlib import Path
 from socket import socket
 
-import pytest
 from page import PHONE, Page, wait_until
 from selenium.webdriver.common.keys import Keys
-from served import TestSite
-
-from webllm_py.random_models.gguf import write_random_model
-from webllm_py.random_models.shapes import SHAPES
+from served import POCKET, TestSite
 
 NAMES = "return [...document.querySelectorAll('#kept-list .name')].map((e) => e.textContent)"
 
@@ -21,19 +18,6 @@ def kept(page: Page) -> list[str]:
     """The names in the dialog, which is opened."""
     page.one("#model-button").click()
     return list(page.js(NAMES))
-
-
-@pytest.fixture
-def pocket(page: Page, site: TestSite) -> Page:
-    """The page with its pocket model."""
-    if page.driver.current_url != site.url:  # an example, or another site
-        page.open(site.url)
-    elif page.state == "empty":
-        page.one("#model-button").click()
-        page.one("#pick-pocket").click()
-        wait_until(lambda: page.state != "empty", 10, "it is loaded")
-    page.wait_for("ready", seconds=100)
-    return page
 
 
 def test_why_it_takes_so_long_is_said(pocket: Page) -> None:
@@ -61,8 +45,7 @@ def test_a_model_that_was_loaded_is_kept_listed_and_removed(
     pocket: Page, site: TestSite, tmp_path: Path
 ) -> None:
     page = pocket
-    sizes = {"layers": 1, "hidden": 64, "ffn": 64, "heads": 2, "kv_heads": 1}
-    write_random_model(tmp_path / "made.gguf", "made", replace(SHAPES["tiny"], **sizes), "q8_0")
+    shutil.copy(POCKET, tmp_path / "made.gguf")
     site.folders["/kept/"] = tmp_path
     assert "made.gguf" not in kept(page)
     page.type(Keys.ESCAPE)
