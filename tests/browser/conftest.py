@@ -132,21 +132,25 @@ def pocket(page: Page, site: TestSite) -> Page:
     if page.driver.current_url != site.url:  # an example, or another site
         page.open(site.url)
     elif page.state == "empty":
-        page.one("#model-button").click()
-        page.one("#pick-pocket").click()
-        wait_until(lambda: page.state != "empty", 10, "it is loaded")
+        pick_pocket(page)
     page.wait_for("ready", seconds=100)
     return page
+
+
+def pick_pocket(page: Page) -> None:
+    page.one("#model-button").click()
+    page.one("#pick-pocket").click()
+    wait_until(lambda: page.state != "empty", 10, "it is loaded")
 
 
 @pytest.fixture
 def ready(page: Page, double_site: TestSite) -> Page:
     """A new chat with the double's pocket model."""
-    if not page.driver.current_url.startswith(double_site.url) or page.state != "ready":
+    here = page.driver.current_url.startswith(double_site.url)
+    if not here or page.state not in ("ready", "empty"):
         page.open(double_site.url)  # costs a second
-    elif page.text("#model-name") != "Pocket model":
-        page.one("#model-button").click()
-        page.one("#pick-pocket").click()
+    elif page.state == "empty" or page.text("#model-name") != "Pocket model":
+        pick_pocket(page)
     page.wait_for("ready")
     page.one("#new-chat").click()
     page.take_draft()
