@@ -34,7 +34,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 async def run(heading: str) -> tuple[dict[str, Any], str]:
     """Run the first example below a heading; what it has named, and printed."""
-    _, _, below = README.read_text("utf-8").partition(f"\n## {heading}\n")
+    _, _, below = README.read_text("utf-8").partition(f"# {heading}\n")
     code = below.split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     printed = io.StringIO()
@@ -44,6 +44,12 @@ async def run(heading: str) -> tuple[dict[str, Any], str]:
         if inspect.isawaitable(result):
             await result
     return names, printed.getvalue()
+
+
+async def test_the_first_example_runs() -> None:
+    names, printed = await run("webllm_py")
+    await names["engine"].unload()
+    assert printed.rstrip().endswith("Tokyo.")
 
 
 async def test_the_notebook_example_runs() -> None:
