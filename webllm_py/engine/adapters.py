@@ -12,7 +12,7 @@ from webllm_py.loading import LoadedModel
 
 if TYPE_CHECKING:
     from webllm_py.api import AdapterChoice
-    from webllm_py.engine.turns import Line
+    from webllm_py.engine.request_queue import RequestQueue
     from webllm_py.loading.embedder import LoadedEmbedder
     from webllm_py.runtime.executor import Executor
     from webllm_py.runtime.kv.pages import Mix
@@ -25,7 +25,7 @@ class WithAdapters:
     """The part of ``Engine`` that has to do with adapters."""
 
     if TYPE_CHECKING:
-        _line: Line
+        _queue: RequestQueue
 
         @property
         def name(self) -> str: ...
@@ -68,7 +68,7 @@ class WithAdapters:
         try:
             called = adapter.name if name is None else name
             await adapter.checkpoint.make_room()
-            async with self._line.join():
+            async with self._queue.join():
                 if called == self.name or called in self.adapters or not called:
                     raise AdapterError(
                         f"the name {called!r} is taken; give the adapter another one, or unload "
@@ -86,7 +86,7 @@ class WithAdapters:
         Raises:
             RequestError: none of that name is loaded.
         """
-        async with self._line.join():
+        async with self._queue.join():
             executor = self.loaded.executor
             if executor.adapters is None or name not in executor.adapters.loaded:
                 raise missing(name, self.adapters)

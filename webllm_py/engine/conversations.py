@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from webllm_py.errors import RequestError, SourceError
 
 if TYPE_CHECKING:
-    from webllm_py.engine.turns import Line
+    from webllm_py.engine.request_queue import RequestQueue
     from webllm_py.loading import LoadedModel
 
 __all__ = ["KeptConversations"]
@@ -19,7 +19,7 @@ class KeptConversations:
     """The part of ``Engine`` that has to do with its prefix cache."""
 
     if TYPE_CHECKING:
-        _line: Line
+        _queue: RequestQueue
 
         @property
         def loaded(self) -> LoadedModel: ...
@@ -38,7 +38,7 @@ class KeptConversations:
         """
         from webllm_py.runtime.saved_state import save_state
 
-        async with self._line.join():
+        async with self._queue.join():
             model = self.loaded
             data = await save_state(model.executor, model.checkpoint.name)
         if path is not None:
@@ -62,7 +62,7 @@ class KeptConversations:
         from webllm_py.runtime.saved_state import load_state
 
         data = await read_state(state) if isinstance(state, (str, Path)) else bytes(state)
-        async with self._line.join():
+        async with self._queue.join():
             return await load_state(self.loaded.executor, data)
 
     async def fork(self) -> int:
@@ -77,7 +77,7 @@ class KeptConversations:
         """
         from webllm_py.runtime.saved_state import fork_state
 
-        async with self._line.join():
+        async with self._queue.join():
             return await fork_state(self.loaded.executor)
 
     async def rewind(self, n: int) -> list[int]:
@@ -92,7 +92,7 @@ class KeptConversations:
         """
         from webllm_py.runtime.saved_state import newest
 
-        async with self._line.join():
+        async with self._queue.join():
             executor = self.loaded.executor
             tokens = newest(executor).tokens
             if not (hasattr(n, "__index__") and 0 <= n <= len(tokens)):

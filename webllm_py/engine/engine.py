@@ -10,12 +10,12 @@ from webllm_py.engine.adapters import WithAdapters
 from webllm_py.engine.conversations import KeptConversations
 from webllm_py.engine.open_box import OpenBox
 from webllm_py.engine.recovery import UNLOADED, Recovery
+from webllm_py.engine.request_queue import RequestQueue
 from webllm_py.engine.resources import Chat, Completions, Embeddings
 from webllm_py.engine.responding import Responding
 from webllm_py.engine.resuming import Resuming
 from webllm_py.engine.several_models import SeveralModels
 from webllm_py.engine.steering import WithSteering
-from webllm_py.engine.turns import Line
 from webllm_py.errors import (
     ContextLengthError,
     EngineClosedError,
@@ -134,7 +134,7 @@ class Engine(
         self._device = device
         self._model = model
         self._added = {}
-        self._line = Line()
+        self._queue = RequestQueue()
         self.chat = Chat(self)
         self.completions = Completions(self)
         self.embeddings = Embeddings(self)
@@ -207,12 +207,12 @@ class Engine(
     @property
     def waiting(self) -> int:
         """Number of requests that are queued."""
-        return self._line.waiting
+        return self._queue.waiting
 
     @property
     def answering(self) -> int:
         """Number of requests that are being answered."""
-        return self._line.entered
+        return self._queue.entered
 
     async def embed(self, texts: Sequence[Sequence[int]]) -> list[array[float]]:
         """Embed texts, once it is this call's turn.
@@ -227,9 +227,9 @@ class Engine(
             RequestError: the model is no embedder; or ``interrupt`` or ``unload`` was called
                 meanwhile.
         """
-        async with self._line.join() as place:
+        async with self._queue.join() as turn:
             found = await self._surviving(
-                lambda: self.embedder.embed(texts, lambda: place.interrupted)
+                lambda: self.embedder.embed(texts, lambda: turn.interrupted)
             )
         if found is None:
             raise RequestError("interrupted before all texts were embedded", code="interrupted")
@@ -238,7 +238,7 @@ class Engine(
     def interrupt(self) -> None:
         """End the answer under way with the finish reason "abort"; where several are, the one that
         was requested first. The others go on."""
-        self._line.interrupt()
+        self._queue.interrupt()
 
     async def unload(self) -> None:
         """Free everything, models that were added too; an added model frees only itself. Answers
@@ -247,13 +247,13 @@ class Engine(
         if self._main and self._name:
             self._main._added.pop(self._name, None)
         await self._unload_added()
-        self._line.send_away(
+        self._queue.reject_waiting(
             EngineClosedError("the model was unloaded before this request's turn came")
         )
-        self._line.interrupt(every=True)
+        self._queue.interrupt(every=True)
         if self._reviving:
             self._reviving.cancel()
-        async with self._line.join(stays=True):
+        async with self._queue.join(stays=True):
             if self._reviving:
                 await asyncio.gather(self._reviving, return_exceptions=True)
             model, self._model = self._model, None

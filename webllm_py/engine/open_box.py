@@ -18,7 +18,7 @@ from webllm_py.tracebacks import callers_own
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
-    from webllm_py.engine.turns import Line
+    from webllm_py.engine.request_queue import RequestQueue
     from webllm_py.loading import LoadedModel
     from webllm_py.runtime.inspection.inspector import Found, Wanted
 
@@ -62,7 +62,7 @@ class OpenBox:
     """The part of ``Engine`` that looks inside the model."""
 
     if TYPE_CHECKING:
-        _line: Line
+        _queue: RequestQueue
 
         @property
         def loaded(self) -> LoadedModel: ...
@@ -89,12 +89,12 @@ class OpenBox:
         tokens = self.check_ids(ids, "logits")
         vocab = self.loaded.executor.model.config.vocab_size
         choice = adapter_choice({"adapters": adapters})
-        async with self._line.join() as place:
+        async with self._queue.join() as turn:
             data = await self._surviving(
                 lambda: all_logits(
                     self.loaded.executor,
                     tokens,
-                    interrupted=lambda: place.interrupted,
+                    interrupted=lambda: turn.interrupted,
                     adapters=self._mix(choice),
                 )
             )
@@ -235,9 +235,9 @@ class OpenBox:
 
         async def passed() -> Found | None:
             executor, mix = self.loaded.executor, self._mix(choice)
-            return await inspect(executor, tokens, wanted, lambda: place.interrupted, mix)
+            return await inspect(executor, tokens, wanted, lambda: turn.interrupted, mix)
 
-        async with self._line.join() as place:
+        async with self._queue.join() as turn:
             # Not again with hooks, which may have counted what they saw before the loss.
             found = await (passed() if wanted.hooks else self._surviving(passed))
         if found is None:

@@ -15,7 +15,7 @@ from webllm_py.loading import LoadedModel, LoadOptions, load_model
 from webllm_py.runtime.executor import Executor
 
 if TYPE_CHECKING:
-    from webllm_py.engine.turns import Line
+    from webllm_py.engine.request_queue import RequestQueue
     from webllm_py.gpu import Device
     from webllm_py.loading import SharedDevice
     from webllm_py.loading.embedder import LoadedEmbedder
@@ -32,7 +32,7 @@ class Recovery:
     """The part of ``Engine`` that holds its model, and loads it again on a new device."""
 
     if TYPE_CHECKING:
-        _line: Line
+        _queue: RequestQueue
         _options: LoadOptions
         _device: SharedDevice
 
@@ -71,7 +71,7 @@ class Recovery:
             DeviceLostError: the device was not opened by ``load`` but given to it.
             WebLLMError: as ``load`` does; then it can be tried again.
         """
-        async with self._line.join(stays=True):
+        async with self._queue.join(stays=True):
             if self._unloaded:
                 raise EngineClosedError(UNLOADED)
             await self._load_again(self._options)

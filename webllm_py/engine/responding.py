@@ -18,7 +18,7 @@ from webllm_py.streaming import Stream
 if TYPE_CHECKING:
     from array import array
 
-    from webllm_py.engine.turns import Line
+    from webllm_py.engine.request_queue import RequestQueue
     from webllm_py.fetch.store.kept_answers import KeptAnswer
     from webllm_py.gpu import Device
     from webllm_py.loading import LoadedModel
@@ -30,7 +30,7 @@ class Responding:
     """The part of ``Engine`` that answers requests."""
 
     if TYPE_CHECKING:
-        _line: Line
+        _queue: RequestQueue
 
         @property
         def loaded(self) -> LoadedModel: ...
@@ -50,11 +50,11 @@ class Responding:
         """
         request = asked.request
         self._mix(request.adapters, request.model)  # raises at once if an adapter is not loaded
-        place, submitted = self._line.join(shares=request.shares), time.perf_counter()
+        turn, submitted = self._queue.join(shares=request.shares), time.perf_counter()
 
         @asynccontextmanager
-        async def turn() -> AsyncIterator[Answer]:
-            async with time_limit(request.timeout), place, self.steered(request.steering):
+        async def answering() -> AsyncIterator[Answer]:
+            async with time_limit(request.timeout), turn, self.steered(request.steering):
                 model = self.loaded
                 images = [image for prompt in asked.prompts for image in prompt.images]
                 with ExitStack() as held:
@@ -74,7 +74,7 @@ class Responding:
                         masks=model.token_masks if request.grammar else None,
                         adapters=lambda: self._mix(request.adapters, request.model),
                         submitted=submitted,
-                        interrupted=lambda: place.interrupted,
+                        interrupted=lambda: turn.interrupted,
                         revived=revived,
                         known=known,
                     )
@@ -82,13 +82,13 @@ class Responding:
                         yield answer
 
         async def pieces() -> AsyncIterator[Any]:
-            async with turn() as answer:
+            async with answering() as answer:
                 async for piece in answer.pieces():
                     yield piece
 
         if request.stream:
-            return Stream(pieces(), at_end=place.leave)
-        async with turn() as answer:
+            return Stream(pieces(), at_end=turn.leave)
+        async with answering() as answer:
             return await answer.whole()
 
 

@@ -15,7 +15,7 @@ from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
 from webllm_py.together import uninterrupted
 
 if TYPE_CHECKING:
-    from webllm_py.engine.turns import Line
+    from webllm_py.engine.request_queue import RequestQueue
     from webllm_py.loading import LoadedModel
 
 __all__ = ["WithSteering"]
@@ -27,7 +27,7 @@ class WithSteering:
     """The part of ``Engine`` that steers."""
 
     if TYPE_CHECKING:
-        _line: Line
+        _queue: RequestQueue
 
         @property
         def loaded(self) -> LoadedModel: ...
@@ -70,7 +70,7 @@ class WithSteering:
 
     async def _steer(self, change: Callable[[Steering], Steering]) -> None:
         """Change the vectors, once it is this call's turn."""
-        async with self._line.join():
+        async with self._queue.join():
             self._steering = change(self._steering)
             await self._surviving(lambda: self._add(self._steering))
 
