@@ -223,62 +223,6 @@ class Graph(Recording):
             Y_STRIDE=padded(self.config.intermediate_size),
         )
 
-    def route(self, norm: str, router: str) -> None:
-        """normed = the norm of the hidden rows; route = the experts that each goes to, and groups
-        = the rows that go to the same one."""
-        config, buffers = self.config, self.buffers
-        self.norm(norm, buffers.hidden, buffers.normed)
-        scores = {"y": buffers.scores}
-        self.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.all_experts)
-        made = kernel(
-            "route",
-            EXPERTS=config.n_experts,
-            TOP=config.n_experts_used,
-            NORMALIZED=config.experts_normalized,
-            SHARED=config.shared_expert,
-        )
-        bound = {"scores": buffers.scores, "route": buffers.route}
-        self.dispatches.append(Dispatch(made, bound, (1, self.rows, 1), router))
-        if groups := self.expert_groups:
-            threads = self.tuning.reduce_threads
-            sorting = groups.dispatch(buffers.route, buffers.step, buffers.groups, threads)
-            self.dispatches.append(sorting)
-
-    def gated_experts(self, name: str) -> None:
-        """gated = activated(gate) * up of the normed rows, for each of a row's experts."""
-        buffers, stride = self.buffers, padded(self.config.expert_size)
-        words = {"epilogue": "epilogue/glu", **self.activation}
-        constants = {}
-        if self.config.glu_limit:
-            words = {"epilogue": "epilogue/clamped_glu"}
-            constants = {"LIMIT": self.config.glu_limit}
-        self.expert_linear(name, buffers.normed, buffers.gated, words, stride, constants)
-
-    def add_experts(self, name: str) -> None:
-        """hidden += the weighted projections of what ``gated_experts`` left."""
-        config, buffers, stride = self.config, self.buffers, padded(self.config.hidden_size)
-        if not self.expert_groups:
-            words, scale = {"epilogue": "epilogue/residual"}, self.residual_scale
-            answered = buffers.gated, buffers.hidden
-            self.expert_linear(name, *answered, words, stride, scale, pairs=True)
-            return
-        words = {"epilogue": "epilogue/store"}
-        self.expert_linear(name, buffers.gated, buffers.answers, words, stride, pairs=True)
-        made = kernel(
-            "add_experts",
-            UNITS=stride // 4,
-            TOP=config.experts_a_row,
-            RESIDUAL_SCALE=config.residual_scale,
-        )
-        bound = {
-            "answers": buffers.answers,
-            "route": buffers.route,
-            "step": buffers.step,
-            "hidden": buffers.hidden,
-        }
-        groups = (-(-stride // 256), self.rows, 1)
-        self.dispatches.append(Dispatch(made, bound, groups, name))
-
     def steer(self, layer: int) -> None:
         """hidden += what is added after the layer, if anything is."""
         if layer in self.buffers.steering:

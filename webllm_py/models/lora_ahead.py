@@ -1,4 +1,4 @@
-"""Adapters' first halves that are made ahead: by the dispatch whose result they multiply."""
+"""The first half (shrink) of adapters, made ahead: by the dispatch whose result it multiplies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from webllm_py.models.lora import LowRank
 from webllm_py.models.step import MOST_ADAPTERS, ROWS_AT, SLOT_WORD, StepLayout
 from webllm_py.models.weights import Matrix
 
-__all__ = ["MOST_PARTS", "Ahead", "scale_constants"]
+__all__ = ["MOST_PARTS", "ShrinkAhead", "scale_constants"]
 
 MOST_PARTS = 1024
 MOST_QUADS = 64  # of ranks that kernels/lora/parts.wgsl has room for in workgroup memory
@@ -20,8 +20,8 @@ COLUMNS = {"residual": 4, "store": 4, "activate": 4, "gate": 4, "glu": 2}
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """What a matrix's adapters need of a row, to be made by the dispatch before; see
+class ShrinkAhead:
+    """The shrink of a matrix's adapters, of a row, to be made by the dispatch before; see
     kernels/lora/ahead.wgsl.
 
     Attributes:
