@@ -7,12 +7,12 @@ from typing import Any
 
 from webllm_py.models.families import qwen3
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Which layers have experts is found by their tensors. transformers 5 renamed their number."""
     experts = n.get("num_local_experts", "expert_count", 128)
     return {

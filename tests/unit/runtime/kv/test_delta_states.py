@@ -18,7 +18,7 @@ from fake_device import FakeDevice
 from webllm_py.errors import GPUOutOfMemoryError
 from webllm_py.gpu.device import Buffer
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models.config import DeltaNumbers, LayerKind, ModelConfig
+from webllm_py.models.config import DeltaConfig, LayerKind, ModelConfig
 from webllm_py.models.step import PAGE, SLOTS, StepLayout
 from webllm_py.runtime.kv.cache import CacheSpec
 from webllm_py.runtime.kv.hybrid import HybridCache, last_mark
@@ -40,7 +40,7 @@ CONFIG = ModelConfig(
     rope_scaling=None,
     adjacent_pairs=False,
     layer_kinds=(LayerKind(delta=True), LayerKind()),
-    delta=DeltaNumbers(k_heads=1, v_heads=1, k_dim=16, v_dim=4),
+    delta=DeltaConfig(k_heads=1, v_heads=1, k_dim=16, v_dim=4),
 )
 CHUNK = 48
 
