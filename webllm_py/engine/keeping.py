@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from webllm_py.chat.plain import NotPlainError, to_plain
+from webllm_py.concurrency import uninterrupted
 from webllm_py.engine.answers import Answer, Asked
 from webllm_py.errors import DeviceError, DeviceLostError, RequestError, SourceError
 from webllm_py.fetch.store.kept_answers import AnswersStore, KeptAnswer
 from webllm_py.runtime.saved_state import fingerprint
-from webllm_py.together import uninterrupted
 
 __all__ = ["keeping"]
 

@@ -10,9 +10,9 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.arrays import floats
+from webllm_py.concurrency import uninterrupted
 from webllm_py.engine.open_box import whole_numbers
 from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
-from webllm_py.together import uninterrupted
 
 if TYPE_CHECKING:
     from webllm_py.engine.request_queue import RequestQueue

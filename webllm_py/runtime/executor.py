@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from webllm_py.concurrency import side_by_side
 from webllm_py.gpu.device import Device, Dispatch, Plan
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
@@ -28,7 +29,6 @@ from webllm_py.runtime.kv.kinds import cache_of
 from webllm_py.runtime.kv.pages import Mix
 from webllm_py.runtime.kv.pages import Sequence as CachedSequence
 from webllm_py.runtime.work_buffers import work_buffers
-from webllm_py.together import side_by_side
 
 if TYPE_CHECKING:
     from webllm_py.runtime.lora.adapters import Adapters

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from webllm_py.concurrency import run_all
 from webllm_py.errors import CorruptCheckpointError, SourceError
 from webllm_py.fetch.backends.backend import WorkerFile
 from webllm_py.fetch.downloads.cached_file import CachedFile
 from webllm_py.fetch.http.url import FileFacts
 from webllm_py.fetch.options import FetchOptions, Patience
 from webllm_py.fetch.source import Chunk, join_chunks
-from webllm_py.together import together
 
 __all__ = ["Download", "RangeSource"]
 
@@ -95,7 +95,7 @@ class Download:
         """
         if self._cached.ranges:
             count = min(self._options.parallel, len(self._cached.missing()))
-            await together(*(self._with_source(self._fetch_spans) for _ in range(count)))
+            await run_all(*(self._with_source(self._fetch_spans) for _ in range(count)))
         if self._cached.missing():
             await self._with_source(self._fetch_in_order)
 
