@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from webllm_py.engine.recovery import Recovery
 from webllm_py.errors import AdapterError, RequestError
 from webllm_py.fetch.options import FetchOptions
-from webllm_py.loading import LoadedModel
+from webllm_py.loading import LoadedModel, LoadOptions, SharedDevice
 
 if TYPE_CHECKING:
     from webllm_py.api import AdapterChoice
-    from webllm_py.engine.request_queue import RequestQueue
     from webllm_py.loading.embedder import LoadedEmbedder
     from webllm_py.runtime.executor import Executor
     from webllm_py.runtime.kv.pages import Mix
@@ -21,20 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["WithAdapters"]
 
 
-class WithAdapters:
+class WithAdapters(Recovery):
     """The part of ``Engine`` that has to do with adapters."""
 
-    if TYPE_CHECKING:
-        _queue: RequestQueue
-
-        @property
-        def name(self) -> str: ...
-        @property
-        def any_loaded(self) -> LoadedModel | LoadedEmbedder: ...
-        @property
-        def loaded(self) -> LoadedModel: ...
-
-    def __init__(self) -> None:
+    def __init__(
+        self, options: LoadOptions, model: LoadedModel | LoadedEmbedder, device: SharedDevice
+    ):
+        super().__init__(options, model, device)
         self._adapter_sources: dict[str, tuple[Any, FetchOptions | None]] = {}
 
     @property
@@ -93,14 +86,16 @@ class WithAdapters:
             await executor.adapters.remove(name)
             self._adapter_sources.pop(name, None)
 
-    async def _load_adapters_again(self, model: LoadedModel) -> None:
-        """Load the adapters again, beside a model that was loaded again."""
+    async def _restore(self) -> None:
+        await super()._restore()
+        if not self._adapter_sources:
+            return
         from webllm_py.checkpoint.adapter import open_adapter
 
         for name, (source, fetch) in self._adapter_sources.items():
             adapter = await open_adapter(source, fetch or FetchOptions())
             try:
-                await added(model.executor, name, adapter)
+                await added(self.loaded.executor, name, adapter)
             finally:
                 await adapter.close()
 

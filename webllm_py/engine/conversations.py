@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from webllm_py.engine.core import EngineCore
 from webllm_py.errors import RequestError, SourceError
-
-if TYPE_CHECKING:
-    from webllm_py.engine.request_queue import RequestQueue
-    from webllm_py.loading import LoadedModel
 
 __all__ = ["KeptConversations"]
 
 
-class KeptConversations:
+class KeptConversations(EngineCore):
     """The part of ``Engine`` that has to do with its prefix cache."""
-
-    if TYPE_CHECKING:
-        _queue: RequestQueue
-
-        @property
-        def loaded(self) -> LoadedModel: ...
 
     async def save_state(self, path: str | Path | None = None) -> bytes:
         """Serialize the conversation that ended last: its tokens, keys and values. After

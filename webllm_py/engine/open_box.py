@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from webllm_py.api import AdapterChoice, adapter_choice
+from webllm_py.api import adapter_choice
 from webllm_py.arrays import floats, shaped
+from webllm_py.engine.adapters import WithAdapters
 from webllm_py.engine.inspected import arrays_of, attending, check_size, longest_inspected
 from webllm_py.errors import ContextLengthError, RequestError
 from webllm_py.runtime.inspection.logits import all_logits
-from webllm_py.runtime.kv.pages import Mix
 from webllm_py.tracebacks import callers_own
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
-    from webllm_py.engine.request_queue import RequestQueue
-    from webllm_py.loading import LoadedModel
     from webllm_py.runtime.inspection.inspector import Found, Wanted
 
 __all__ = ["Hook", "Inspection", "OpenBox"]
@@ -58,16 +56,8 @@ class Inspection:
         return f"Inspection({len(self.tokens)} tokens{''.join(shapes)})"
 
 
-class OpenBox:
+class OpenBox(WithAdapters):
     """The part of ``Engine`` that looks inside the model."""
-
-    if TYPE_CHECKING:
-        _queue: RequestQueue
-
-        @property
-        def loaded(self) -> LoadedModel: ...
-        def _mix(self, choice: AdapterChoice | None, model: str | None = None) -> Mix: ...
-        async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
 
     async def logits(
         self, ids: Sequence[int] | str, *, adapters: Mapping[str, float] | Sequence[str] = ()

@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from math import isfinite
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from webllm_py.arrays import floats
 from webllm_py.concurrency import uninterrupted
 from webllm_py.engine.open_box import whole_numbers
+from webllm_py.engine.recovery import Recovery
 from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
-
-if TYPE_CHECKING:
-    from webllm_py.engine.request_queue import RequestQueue
-    from webllm_py.loading import LoadedModel
 
 __all__ = ["WithSteering"]
 
 Steering: TypeAlias = tuple[Mapping[int, "array[float]"], ...]
 
 
-class WithSteering:
+class WithSteering(Recovery):
     """The part of ``Engine`` that steers."""
-
-    if TYPE_CHECKING:
-        _queue: RequestQueue
-
-        @property
-        def loaded(self) -> LoadedModel: ...
-        async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
 
     _steering: Steering = ()
 
@@ -63,8 +53,8 @@ class WithSteering:
             rest = self._steer(lambda all: tuple(one for one in all if one is not added))
             await asyncio.shield(asyncio.ensure_future(rest))
 
-    async def _steer_again(self) -> None:
-        """Steer a model that was loaded again as it was before."""
+    async def _restore(self) -> None:
+        await super()._restore()
         if self._steering:
             await self._add(self._steering)
 
