@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.engine.recovery import Recovery
+from webllm_py.engine.recovery import RecoveryMixin
 from webllm_py.errors import AdapterError, RequestError
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.loading import LoadedModel, LoadOptions, SharedDevice
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from webllm_py.runtime.kv.pages import Mix
     from webllm_py.runtime.lora.adapters import LoadedAdapter
 
-__all__ = ["WithAdapters"]
+__all__ = ["AdaptersMixin"]
 
 
-class WithAdapters(Recovery):
+class AdaptersMixin(RecoveryMixin):
     """The part of ``Engine`` that has to do with adapters."""
 
     def __init__(

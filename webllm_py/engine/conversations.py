@@ -8,10 +8,10 @@ from pathlib import Path
 from webllm_py.engine.core import EngineCore
 from webllm_py.errors import RequestError, SourceError
 
-__all__ = ["KeptConversations"]
+__all__ = ["ConversationsMixin"]
 
 
-class KeptConversations(EngineCore):
+class ConversationsMixin(EngineCore):
     """The part of ``Engine`` that has to do with its prefix cache."""
 
     async def save_state(self, path: str | Path | None = None) -> bytes:

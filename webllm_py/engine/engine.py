@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.engine.conversations import KeptConversations
+from webllm_py.engine.conversations import ConversationsMixin
 from webllm_py.engine.core import UNLOADED
-from webllm_py.engine.open_box import OpenBox
+from webllm_py.engine.open_box import OpenBoxMixin
 from webllm_py.engine.resources import Chat, Completions, Embeddings
-from webllm_py.engine.resuming import Resuming
+from webllm_py.engine.resuming import ResumingMixin
 from webllm_py.errors import (
     ContextLengthError,
     RequestError,
@@ -98,7 +98,7 @@ async def load(
         raise
 
 
-class Engine(Resuming, OpenBox, KeptConversations):
+class Engine(ResumingMixin, OpenBoxMixin, ConversationsMixin):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from webllm_py.api import adapter_choice
 from webllm_py.arrays import floats, shaped
-from webllm_py.engine.adapters import WithAdapters
+from webllm_py.engine.adapters import AdaptersMixin
 from webllm_py.engine.inspected import arrays_of, attending, check_size, longest_inspected
 from webllm_py.errors import ContextLengthError, RequestError
 from webllm_py.runtime.inspection.logits import all_logits
@@ -20,7 +20,7 @@ from webllm_py.units import counted
 if TYPE_CHECKING:
     from webllm_py.runtime.inspection.inspector import Found, Wanted
 
-__all__ = ["Hook", "Inspection", "OpenBox"]
+__all__ = ["Hook", "Inspection", "OpenBoxMixin"]
 
 Hook: TypeAlias = Callable[[int, range, Any], Any]
 """Called with a layer, positions and hidden rows (positions, hidden). Returns the rows to go on
@@ -56,7 +56,7 @@ class Inspection:
         return f"Inspection({len(self.tokens)} tokens{''.join(shapes)})"
 
 
-class OpenBox(WithAdapters):
+class OpenBoxMixin(AdaptersMixin):
     """The part of ``Engine`` that looks inside the model."""
 
     async def logits(

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from webllm_py.gpu import Device
     from webllm_py.loading.embedder import LoadedEmbedder
 
-__all__ = ["Recovery"]
+__all__ = ["RecoveryMixin"]
 
 ResultT = TypeVar("ResultT")
 logger = logging.getLogger(__name__)
 
 
-class Recovery(EngineCore):
+class RecoveryMixin(EngineCore):
     """The part of ``Engine`` that loads its model again on a new device, and frees it."""
 
     _reviving: asyncio.Task[None] | None = None

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.engine.adapters import WithAdapters
+from webllm_py.engine.adapters import AdaptersMixin
 from webllm_py.engine.answers import Answer
 from webllm_py.engine.prompts import PreparedRequest
-from webllm_py.engine.steering import WithSteering
+from webllm_py.engine.steering import SteeringMixin
 from webllm_py.errors import RequestTimeoutError
 from webllm_py.runtime.executor import Executor
 from webllm_py.streaming import Stream
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from webllm_py.fetch.store.kept_answers import KeptAnswer
     from webllm_py.gpu import Device
 
-__all__ = ["Responding"]
+__all__ = ["RespondingMixin"]
 
 
-class Responding(WithSteering, WithAdapters):
+class RespondingMixin(SteeringMixin, AdaptersMixin):
     """The part of ``Engine`` that answers requests."""
 
     async def respond(self, prepared: PreparedRequest, known: KeptAnswer | None = None) -> Any:

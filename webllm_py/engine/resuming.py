@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.engine.responding import Responding
-from webllm_py.engine.several_models import SeveralModels
+from webllm_py.engine.responding import RespondingMixin
+from webllm_py.engine.several_models import SeveralModelsMixin
 from webllm_py.errors import StateError
 
 if TYPE_CHECKING:
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from webllm_py.fetch.store.kept_answers import AnswersStore, KeptAnswer, Unfinished
     from webllm_py.streaming import Stream
 
-__all__ = ["Resuming"]
+__all__ = ["ResumingMixin"]
 
 
-class Resuming(Responding, SeveralModels):
+class ResumingMixin(RespondingMixin, SeveralModelsMixin):
     """The part of ``Engine`` that finishes answers that were cut off."""
 
     chat: Chat

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from webllm_py.engine.adapters import WithAdapters
+from webllm_py.engine.adapters import AdaptersMixin
 from webllm_py.engine.core import UNLOADED
 from webllm_py.errors import EngineClosedError, RequestError
 from webllm_py.loading import LoadOptions, load_model
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from webllm_py.runtime.weights.progress import ProgressCallback
     from webllm_py.runtime.weights.storage import Quantize
 
-__all__ = ["SeveralModels"]
+__all__ = ["SeveralModelsMixin"]
 
 
-class SeveralModels(WithAdapters):
+class SeveralModelsMixin(AdaptersMixin):
     """The part of ``Engine`` that has other models beside its own."""
 
     def __init__(

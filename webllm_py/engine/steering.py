@@ -12,15 +12,15 @@ from typing import Any, TypeAlias
 from webllm_py.arrays import floats
 from webllm_py.concurrency import uninterrupted
 from webllm_py.engine.open_box import whole_numbers
-from webllm_py.engine.recovery import Recovery
+from webllm_py.engine.recovery import RecoveryMixin
 from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
 
-__all__ = ["WithSteering"]
+__all__ = ["SteeringMixin"]
 
 Steering: TypeAlias = tuple[Mapping[int, "array[float]"], ...]
 
 
-class WithSteering(Recovery):
+class SteeringMixin(RecoveryMixin):
     """The part of ``Engine`` that steers."""
 
     _steering: Steering = ()
