@@ -98,12 +98,14 @@ class DeltaNet:
         bound |= {"x": g.buffers.mixed, "states": self.states(g)}
         self.dispatch(g, made, bound, (d.v_heads, g.rows, 1))
 
-    def kernel(self, g: Graph, name: str, words: Mapping[str, str], **constants: float) -> Kernel:
+    def kernel(
+        self, g: Graph, name: str, snippets: Mapping[str, str], **constants: float
+    ) -> Kernel:
         """One of its kernels, with the constants that all of them have."""
         d = self.sizes
         return kernel(
             name,
-            snippets={"states": "delta/states", **words},
+            snippets={"states": "delta/states", **snippets},
             K_HEADS=d.k_heads,
             V_HEADS=d.v_heads,
             K_DIM=d.k_dim,

@@ -79,24 +79,24 @@ class Experts:
 
     def gated(self, g: Graph, groups: ExpertGroups | None) -> None:
         """gated = activated(gate) * up of the normed rows, for each of a row's experts."""
-        words, constants = {"epilogue": "epilogue/glu", **g.activation}, {}
+        snippets, constants = {"epilogue": "epilogue/glu", **g.activation}, {}
         if self.config.glu_limit:
-            words = {"epilogue": "epilogue/clamped_glu"}
+            snippets = {"epilogue": "epilogue/clamped_glu"}
             constants = {"LIMIT": self.config.glu_limit}
         rows = g.buffers.normed, g.buffers.gated
         stride = padded(self.config.expert_size)
-        self.linear(g, groups, "gate_up_exps", *rows, words, stride, constants)
+        self.linear(g, groups, "gate_up_exps", *rows, snippets, stride, constants)
 
     def add_answers(self, g: Graph, groups: ExpertGroups | None) -> None:
         """hidden += the weighted projections of what ``gated`` left."""
         buffers, stride = g.buffers, padded(self.config.hidden_size)
         if groups is None:
-            words, rows = {"epilogue": "epilogue/residual"}, (buffers.gated, buffers.hidden)
+            snippets, rows = {"epilogue": "epilogue/residual"}, (buffers.gated, buffers.hidden)
             scale = g.residual_scale
-            self.linear(g, groups, "down_exps", *rows, words, stride, scale, pairs=True)
+            self.linear(g, groups, "down_exps", *rows, snippets, stride, scale, pairs=True)
             return
-        words, rows = {"epilogue": "epilogue/store"}, (buffers.gated, buffers.answers)
-        self.linear(g, groups, "down_exps", *rows, words, stride, {}, pairs=True)
+        snippets, rows = {"epilogue": "epilogue/store"}, (buffers.gated, buffers.answers)
+        self.linear(g, groups, "down_exps", *rows, snippets, stride, {}, pairs=True)
         made = kernel(
             "add_experts",
             UNITS=stride // 4,
@@ -119,7 +119,7 @@ class Experts:
         matrix_name: str,
         source: Buffer,
         target: Buffer,
-        words: Mapping[str, str],
+        snippets: Mapping[str, str],
         stride: int,
         constants: Mapping[str, float],
         *,
@@ -128,7 +128,7 @@ class Experts:
         """A matrix of all experts times rows.
 
         Args:
-            words, constants: the kernel's snippets and overrides.
+            snippets, constants: the kernel's, as ``gpu.kernels.kernel`` takes them.
             stride: elements of a row of the result.
             pairs: whether each row belongs to a pair of a token and one of its experts. Where rows
                 are sorted, the result then has a row for each pair; else the weighted sum of a
@@ -140,7 +140,7 @@ class Experts:
         bound = {"x": source, "y": target, "vectors": vectors}
         constants = {"BIAS": vector is not None, **constants}
         for part in slices:
-            layer = ExpertLinear(matrix, part, bound, words, constants, g.tuning, stride)
+            layer = ExpertLinear(matrix, part, bound, snippets, constants, g.tuning, stride)
             if groups:
                 made = layer.gemm(groups, g.buffers.groups, pairs=pairs)
             else:

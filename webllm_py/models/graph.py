@@ -13,7 +13,7 @@ from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.activations import padded
 from webllm_py.models.attention import Attention
-from webllm_py.models.kv_cache import quantize_rows, writer_words
+from webllm_py.models.kv_cache import quantize_rows, writer_snippets
 from webllm_py.models.recording import Recording
 from webllm_py.models.rope import FINE
 
@@ -55,7 +55,7 @@ class Graph(Recording):
             "q_out": buffers.q,
             "kv": buffers.kv_rows if quantized else buffers.kv[layer],
         }
-        words = writer_words(self.kv_format)
+        snippets = writer_snippets(self.kv_format)
         constants: dict[str, float] = {
             "HEADS": config.n_heads,
             "ROTARY": 0 if rope == "none" else config.rotary_dim,
@@ -69,10 +69,10 @@ class Graph(Recording):
             }
         x = {"x": buffers.hidden}
         if config.qk_norm is None:
-            self.linear(name, x, "rope_append", targets, snippets=words, **constants)
+            self.linear(name, x, "rope_append", targets, snippets=snippets, **constants)
         else:
             self.linear(name, x, "store", {"y": buffers.qkv}, Y_STRIDE=config.qkv_rows)
-            self.norm_heads(f"{name}_norm", targets, words, constants)
+            self.norm_heads(f"{name}_norm", targets, snippets, constants)
         if quantized:
             moved = {"rows": buffers.kv_rows, "step": buffers.step, "kv": buffers.kv[layer]}
             self.dispatches.append(quantize_rows(self.rows, moved, self.page_constants()))
@@ -81,7 +81,7 @@ class Graph(Recording):
         self,
         name: str,
         targets: Mapping[str, Buffer],
-        words: Mapping[str, str],
+        snippets: Mapping[str, str],
         constants: Mapping[str, float],
     ) -> None:
         """What rope_append does, of q, k and v whose q and k are normed first."""
@@ -92,7 +92,7 @@ class Graph(Recording):
             Dispatch(
                 kernel(
                     "head_norm",
-                    snippets={**words, "epilogue": "epilogue/rope_append"},
+                    snippets={**snippets, "epilogue": "epilogue/rope_append"},
                     EPS=config.norm_eps,
                     WHOLE=whole,
                     OWN=config.qk_norm == "own",

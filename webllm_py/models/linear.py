@@ -30,7 +30,7 @@ class Linear:
 
     Attributes:
         buffers: every binding's.
-        words: the kernel's snippets; see kernels/gemv.wgsl.
+        snippets: the kernel's; see kernels/gemv.wgsl.
         constants: of the norm, the bias and the epilogue.
         across: most workgroups along x.
     """
@@ -38,7 +38,7 @@ class Linear:
     matrix: Matrix
     part: Slice
     buffers: Mapping[str, Buffer]
-    words: Mapping[str, str]
+    snippets: Mapping[str, str]
     constants: Mapping[str, float]
     tuning: Tuning
     across: int
@@ -65,8 +65,8 @@ class Linear:
     def problem(self) -> str:
         """What the speed of a GEMV depends on: "gemv q4_0 row 9728x896 glu norm"."""
         size = f"{self.part.rows}x{self.matrix.columns}"
-        epilogue = self.words["epilogue"].removeprefix("epilogue/")
-        source = self.words.get("source", "").removeprefix("source/")
+        epilogue = self.snippets["epilogue"].removeprefix("epilogue/")
+        source = self.snippets.get("source", "").removeprefix("source/")
         more = [word.lower() for word in ("NORM", "BIAS") if self.constants.get(word)]
         return " ".join(("gemv", self.part.format, source, size, epilogue, *more))
 
@@ -102,7 +102,7 @@ class Linear:
         """One of the linear kernels, with the constants that all of them have."""
         sizes = {"UNITS": self.matrix.units, "N": self.matrix.rows}
         held = {"ROW0": self.part.row0, "SLICE": self.part.rows}
-        return kernel(name, snippets=self.words, **sizes, **held, **shape, **self.constants)
+        return kernel(name, snippets=self.snippets, **sizes, **held, **shape, **self.constants)
 
     def spread(self, kernel: Kernel, groups: int, deep: int) -> Dispatch:
         """A dispatch of ``groups`` workgroups along x, or along x and y where x has too few."""

@@ -48,11 +48,11 @@ class ShrinkAhead:
 
     def wide(self, before: Dispatch) -> int:
         """How many vec4 of the row a workgroup makes; 0: that does not go."""
-        sizes, words = dict(before.kernel.overrides), dict(before.kernel.snippets)
+        sizes, snippets = dict(before.kernel.overrides), dict(before.kernel.snippets)
         if before.kernel.name == "attention_combine":
             columns = sizes["HEAD_DIM"]
         elif before.kernel.name == "gemv" and sizes["SLICE"] == sizes["N"]:
-            each = COLUMNS.get(words["epilogue"].removeprefix("epilogue/"), 0)
+            each = COLUMNS.get(snippets["epilogue"].removeprefix("epilogue/"), 0)
             columns = sizes["GROUPS"] * sizes["QUADS"] * each
         else:
             return 0
@@ -60,7 +60,7 @@ class ShrinkAhead:
 
     def made_by(self, before: Dispatch) -> Dispatch:
         """The dispatch ``before``, changed to make the first half as well."""
-        words = {"step": "lora/step_there" if "step" in before.buffers else "lora/step_own"}
+        snippets = {"step": "lora/step_there" if "step" in before.buffers else "lora/step_own"}
         constants: dict[str, float] = {
             "AHEAD_AT": self.low.at,
             "AHEAD_QUADS": self.low.quads,
@@ -69,13 +69,13 @@ class ShrinkAhead:
             **scale_constants(self.layout),
         }
         if before.kernel.name == "attention_split":
-            words |= {"ahead": "lora/ahead_heads"}
+            snippets |= {"ahead": "lora/ahead_heads"}
         else:
-            words |= {"ahead": "lora/ahead_row"}
+            snippets |= {"ahead": "lora/ahead_row"}
             constants |= {"AHEAD_WIDE": self.wide(before), "AHEAD_NORM": self.norm}
         made = kernel(
             before.kernel.name,
-            snippets={**dict(before.kernel.snippets), **words},
+            snippets={**dict(before.kernel.snippets), **snippets},
             **{**dict(before.kernel.overrides), **constants},
         )
         buffers = {**before.buffers, "next": self.low.buffer, "step": self.step}

@@ -116,9 +116,13 @@ class Recording:
         in_kernel = normed and self.few and self.config.norm == "rms"
         dot4 = self.gemm == "dot4" and all(part.format in DOT4_FORMATS for part in slices)
         low = self.adapters.get(name)
-        words = {"epilogue": f"epilogue/{epilogue}", "finish": "linear/finish", **(snippets or {})}
+        used = {
+            "epilogue": f"epilogue/{epilogue}",
+            "finish": "linear/finish",
+            **(snippets or {}),
+        }
         if self.rows == 1:
-            words = {**SINGLE_ROW, **words}
+            used = {**SINGLE_ROW, **used}
         if dot4:
             if low:
                 self.shrink(low, matrix, sources["x"], norm=normed, divide=normed)
@@ -127,11 +131,11 @@ class Recording:
             sources = {"x": self.normed(name, sources["x"])}
         if low:
             vectors = low.buffer
-            words |= {"finish": "linear/finish_lora"}
+            used |= {"finish": "linear/finish_lora"}
             constants |= {"LORA_AT": low.at, "LORA_QUADS": low.quads}
             row = sources.get("x", self.buffers.partial)
             if parts := self.make_ahead(name, row, norm=in_kernel):
-                words |= {"low": "lora/parts"}
+                used |= {"low": "lora/parts"}
                 constants |= {"LORA_PARTS": parts}
             elif not dot4:
                 self.shrink(low, matrix, row, norm=in_kernel)
@@ -140,14 +144,14 @@ class Recording:
         if in_kernel:
             constants |= {"NORM": True, "EPS": self.config.norm_eps}
         bound = {**sources, "vectors": vectors, **targets}
-        self.multiply(matrix, slices, bound, words, constants, dot4=dot4)
+        self.multiply(matrix, slices, bound, used, constants, dot4=dot4)
 
     def multiply(
         self,
         matrix: Matrix,
         slices: Sequence[Slice],
         bound: Mapping[str, Buffer],
-        words: Mapping[str, str],
+        snippets: Mapping[str, str],
         constants: Mapping[str, float],
         *,
         dot4: bool,
@@ -156,16 +160,14 @@ class Recording:
 
         Args:
             bound: every binding's buffer but those of the weights.
-            words, constants: the kernel's snippets and overrides.
+            snippets, constants: the kernel's, as ``gpu.kernels.kernel`` takes them.
             dot4: whether rows are in 8 bits.
         """
         across = self.device.limits.max_compute_workgroups_per_dimension
         for part in slices:
-            reader = {"quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
+            used = {**snippets, "quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
             buffers = {**bound, **part.buffers}
-            layer = Linear(
-                matrix, part, buffers, {**words, **reader}, constants, self.tuning, across
-            )
+            layer = Linear(matrix, part, buffers, used, constants, self.tuning, across)
             self.linears.append(layer)
             self.dispatches.append(self.multiplication(layer, dot4=dot4))
 
