@@ -85,19 +85,19 @@ class ObjectShape:
         self.least = 0
         self.most: int | None = None
         for fact in facts:
-            if isinstance(fact, Properties):
-                self.properties.append(fact)
-            elif isinstance(fact, SomeProperty):
-                if fact not in self.some:
+            match fact:
+                case Properties():
+                    self.properties.append(fact)
+                case SomeProperty() if fact not in self.some:
                     self.some.append(fact)
-            elif isinstance(fact, Required):
-                self.required.update(dict.fromkeys(fact.names))
-            elif isinstance(fact, Forbidden):
-                self.forbidden.add(fact.name)
-            elif isinstance(fact, Names):
-                self.keys.append(names(fact.claim))
-            elif isinstance(fact, PropertyLimits):
-                self.least, self.most = _narrowed(self.least, self.most, fact.least, fact.most)
+                case Required():
+                    self.required.update(dict.fromkeys(fact.names))
+                case Forbidden():
+                    self.forbidden.add(fact.name)
+                case Names():
+                    self.keys.append(names(fact.claim))
+                case PropertyLimits():
+                    self.least, self.most = _narrowed(self.least, self.most, fact.least, fact.most)
 
     def named(self) -> list[str]:
         """The names that facts mention, in the order of the schema."""
