@@ -4,51 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from webllm_py.concurrency import run_all
 from webllm_py.errors import CorruptCheckpointError, SourceError
 from webllm_py.fetch.backends.backend import WorkerFile
 from webllm_py.fetch.downloads.cached_file import CachedFile
-from webllm_py.fetch.http.url import FileFacts
+from webllm_py.fetch.downloads.range_source import RangeSource
 from webllm_py.fetch.options import FetchOptions, Patience
 from webllm_py.fetch.source import Chunk, join_chunks
 
-__all__ = ["Download", "RangeSource"]
+__all__ = ["Download"]
 
 # Blocks that one request asks for: few enough for progress in the order of the file, and enough
 # that a request's round trip does not count.
 SPAN_BLOCKS = 16
 # Replies in a row that ignored the range that was asked for, after which none is asked for.
 MOST_IGNORED = 5
-
-
-class RangeSource(Protocol):
-    """What downloads are made with: ``HttpFile`` and ``FetchFile``."""
-
-    until: int | None
-
-    @property
-    def facts(self) -> FileFacts:
-        """What is known of the file."""
-
-    def assume(self, facts: FileFacts) -> None:
-        """Refuse replies that say otherwise."""
-
-    async def size(self) -> int | None:
-        """Length in bytes; None if the server does not tell."""
-
-    async def read_chunk(self, offset: int, length: int) -> Chunk:
-        """Exactly ``length`` bytes from ``offset``."""
-
-    async def read_all(self, limit: int) -> bytes:
-        """The whole file, of at most ``limit`` bytes."""
-
-    async def read_some(self, offset: int, length: int) -> Chunk:
-        """At most ``length`` bytes from ``offset``: what came before a failure."""
-
-    async def close(self) -> None:
-        """Abort what is under way."""
 
 
 class Download:

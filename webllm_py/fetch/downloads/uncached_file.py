@@ -8,7 +8,7 @@ from webllm_py.errors import CorruptCheckpointError
 from webllm_py.fetch.downloads.block_reader import BlockReader
 from webllm_py.fetch.downloads.cached_file import CachedFile
 from webllm_py.fetch.downloads.digest import StreamDigest
-from webllm_py.fetch.downloads.download import RangeSource
+from webllm_py.fetch.downloads.range_source import RangeSource
 from webllm_py.fetch.source import Chunk, part_of
 
 __all__ = ["UncachedFile"]

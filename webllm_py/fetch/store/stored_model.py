@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch.backends.backend import HeldLock
 from webllm_py.fetch.backends.records import BLOCK_BYTES, FileRecord, ModelRecord, model_id
-from webllm_py.fetch.downloads.download import RangeSource
+from webllm_py.fetch.downloads.range_source import RangeSource
 from webllm_py.fetch.downloads.stored_file import Digests, StoredFile
 from webllm_py.fetch.downloads.write_behind import HeldBytes
 from webllm_py.fetch.http.url import LISTING_LIMIT, HttpFolder, ask_for, join_url
