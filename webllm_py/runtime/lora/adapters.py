@@ -200,7 +200,7 @@ class Adapters:
             raise
         finally:
             loader.free()
-        executor.drop_adapted()
+        executor.plans.drop_adapted()
         executor.owner.free(*(self.matrices[name].buffer for name in changed & set(self.matrices)))
         self.matrices, self._placed, self._layouts = matrices, placed, layouts
         for name, layout in layouts.items():
