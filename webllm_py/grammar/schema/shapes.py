@@ -43,12 +43,13 @@ class ArrayShape:
         self.least = 0
         self.most: int | None = None
         for fact in facts:
-            if isinstance(fact, Items):
-                self.items.append(fact)
-            elif isinstance(fact, SomeItem) and fact.claim not in self.some:
-                self.some.append(fact.claim)
-            elif isinstance(fact, ItemLimits):
-                self.least, self.most = _narrowed(self.least, self.most, fact.least, fact.most)
+            match fact:
+                case Items():
+                    self.items.append(fact)
+                case SomeItem() if fact.claim not in self.some:
+                    self.some.append(fact.claim)
+                case ItemLimits():
+                    self.least, self.most = _narrowed(self.least, self.most, fact.least, fact.most)
 
     def at(self, place: int) -> Goal:
         claims = (x.prefix[place] if place < len(x.prefix) else x.rest for x in self.items)
