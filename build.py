@@ -124,7 +124,7 @@ def build_site(parts: Distribution, steps: Steps) -> Path:
     """The six steps from nothing to ``demo/dist``."""
     build_parts(parts, steps)
     assembly = Assembly(parts)
-    with steps.step("What examples use from npm"):
+    with steps.step("The npm packages"):
         assembly.fetch_npm(steps)
     with steps.step("Wheels from PyPI"):
         assembly.fetch_wheels(steps)

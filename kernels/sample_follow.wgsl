@@ -1,13 +1,15 @@
-// Goes where the drawn token leads in the automaton of a grammar, and finds what may be drawn there.
+// Goes where drawn tokens lead in the automaton of grammars, and finds what may be drawn there.
 //
 // Purpose   the last of the kernels of a step under a grammar: the next draw has the mask of the state
 //           that this one leads to, whatever the host knows of it yet. A token is read byte by byte, the
 //           drawn one and all that may come next. Where a byte leads to what is not known, and that
 //           matters, the step has no rows any more: all steps submitted behind it change nothing, until
-//           the host has written what was not known, and the row again
-// Bindings  0 step      see epilogue/rope_append.wgsl: the row of the drawn token
-//           1 ring      see sample_select.wgsl: the next token is STALLED where the step ends here
-//           2 masks     see sample_prepare.wgsl: of the slot 0
+//           the host has written what was not known, and the rows again. Whichever row lacks something,
+//           all of them wait
+// Bindings  0 step      see epilogue/rope_append.wgsl: the rows of the drawn tokens
+//           1 ring      see sample_select.wgsl: a slot's next token is STALLED where its row ends the
+//                       step here; those of the others tell nothing then
+//           2 masks     see sample_prepare.wgsl
 //           3 automaton [STATES] where a state's record begins, 0: it is not known;
 //                       [TERMS] the same of terms: such a state is STATES + TERMS * frame + term;
 //                       from FRAMES_AT a pair a frame: the state behind a term that is over, and where
@@ -17,18 +19,19 @@
 //                       how many kinds; what is behind a byte of each kind: a state, or of a term
 //                       INSIDE and the term that is left, or INSIDE, RELATIVE and how far that is from
 //                       this one, HERE for none, or OVER; 0: the byte is refused;
-//                       spellings: 0 for none, STOP, or where two words are: what is behind it, as of
-//                       a byte, and where its tokens begin, behind which LAST is;
+//                       spellings: 0 for none, STOP, or where three words are: what is behind it, as of
+//                       a byte; where its tokens begin, behind which LAST is; and how many they are,
+//                       with more than LONGEST the host goes on from there;
 //                       lists: how many pairs; pairs: a term that leaves no choice up to its end, and
 //                       its spelling
 //           4 texts     where each token's bytes begin, VOCAB + 1 words; then these
-//           5 place     for draws with an even and an odd number: the state before it, and which token
-//                       of a spelling comes next, 0 for none; then [MISSING] states that were missing,
-//                       0 for none
-// Dispatch  ceil(VOCAB / THREADS) workgroups
-// Assumes   one row, of the slot 0
+//           5 place     [SLOTS] for draws with an even and an odd number: the state before it, and which
+//                       token of a spelling that leads there comes next, 0 for none; then before how
+//                       many draws a text does not end if it can go on; then [MISSING] states that were
+//                       missing, 0 for none
+// Dispatch  (ceil(VOCAB / THREADS), rows) workgroups; rows past step's do nothing
 //
-// With STAND no token was drawn: the state is where the text goes on.
+// With STAND no tokens were drawn: the texts go on where they stand.
 
 ${enables}
 
@@ -41,6 +44,7 @@ override STATES: u32;
 override TERMS: u32;
 override FRAMES_AT: u32;
 override ENDS_AT: u32;
+override LONGEST: u32;
 override STAND: bool = false;
 
 @group(0) @binding(0) var<storage, read_write> step: array<u32>;
@@ -73,16 +77,19 @@ var<workgroup> at: u32;       // the state
 var<workgroup> spelled: u32;  // which token of a spelling comes next, 0 for none
 var<workgroup> live: u32;
 
+var<private> row: u32;   // where the row begins in step, and its slot: set first of all
+var<private> slot: u32;
+
 // Workgroups that begin behind this find no row, and do nothing: what they would do is not needed.
-fn stall(slot: u32) {
+fn stall() {
   step[0] = 0u;
-  ring[step[STEP_ROWS + 3u] % RING * RING_SLOTS + slot] = STALLED;
+  ring[step[row + 3u] % RING * RING_SLOTS + slot] = STALLED;
 }
 
 // A state has to be known: many are told of, as threads come to them.
-fn miss(state: u32, slot: u32) {
-  atomicStore(&place[4u + state % MISSING], state);
-  stall(slot);
+fn miss(state: u32) {
+  atomicStore(&place[4u * SLOTS + 1u + state % MISSING], state);
+  stall();
 }
 
 fn frame_of(state: u32) -> u32 {
@@ -147,13 +154,17 @@ fn behind_token(begin: u32, token: u32) -> vec2<u32> {
   return found;
 }
 
-// REFUSED where the text may not end in a state, else a state; or as ``behind``.
-fn complete(begin: u32) -> vec2<u32> {
+// REFUSED where the text may not end in a state, or, where it is `early`, can go on; else a state; or as
+// ``behind``.
+fn complete(begin: u32, early: bool) -> vec2<u32> {
   var state = begin;
   for (var depth = 0u; depth < DEEPEST; depth++) {
     let record = record_of(state);
     if (record == 0u) {
       return vec2(UNKNOWN, state);
+    }
+    if (early && automaton[record + 3u] > 1u) {  // one of the kinds is that of refused bytes
+      return vec2(REFUSED, state);
     }
     if (state < STATES) {
       return vec2(select(REFUSED, state, (automaton[record] & COMPLETE) != 0u), state);
@@ -180,12 +191,12 @@ fn ends(token: u32) -> bool {
 }
 
 // A token ends in a state, where a spelling may begin.
-fn arrive(state: u32, slot: u32) {
+fn arrive(state: u32) {
   at = state;
   spelled = 0u;
   let record = record_of(state);
   if (record == 0u) {
-    miss(state, slot);
+    miss(state);
     live = 0u;
     return;
   }
@@ -198,14 +209,14 @@ fn arrive(state: u32, slot: u32) {
       i++;
     }
     if (i == count) {
-      miss(state, slot);
+      miss(state);
       live = 0u;
       return;
     }
     spelling = automaton[list + 2u + 2u * i];
   }
-  if (spelling == STOP) {
-    stall(slot);
+  if (spelling == STOP || (spelling != 0u && automaton[spelling + 2u] > LONGEST)) {
+    stall();
     live = 0u;
   } else if (spelling != 0u) {
     let word = automaton[spelling];
@@ -220,33 +231,35 @@ fn arrive(state: u32, slot: u32) {
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32,
         @builtin(workgroup_id) group: vec3<u32>) {
-  let slot = step[STEP_ROWS + 2u];
-  let next = 2u * (step[STEP_ROWS + 3u] & 1u);
+  row = STEP_ROWS + 4u * group.y;
+  slot = step[row + 2u];
+  let drawn = step[row + 3u];
+  let now = 4u * slot + 2u * (drawn & 1u);
   if (thread < WORDS) {
     atomicStore(&allowed[thread], 0u);
   }
   if (thread == 0u) {
-    live = min(step[0], 1u);
+    live = select(0u, 1u, group.y < step[0]);
     if (live != 0u) {
-      let before = select(2u - next, next, STAND);
+      let before = select(now ^ 2u, now, STAND);
       let state = atomicLoad(&place[before]);
       let spelling = atomicLoad(&place[before + 1u]);
-      if (STAND) {
-        arrive(state, slot);
-      } else if (spelling != 0u) {
+      if (spelling != 0u) {
         at = state;
-        spelled = spelling + 1u;
+        spelled = spelling + select(1u, 0u, STAND);
         if (automaton[spelled] == LAST) {
-          arrive(state, slot);
+          arrive(state);
         }
+      } else if (STAND) {
+        arrive(state);
       } else {
-        let token = step[STEP_ROWS];
+        let token = step[row];
         let found = behind_token(state, token);
         if (found.x <= UNKNOWN || texts[token] == texts[token + 1u]) {  // or it ends the text
-          stall(slot);
+          stall();
           live = 0u;
         } else {
-          arrive(found.x, slot);
+          arrive(found.x);
         }
       }
     }
@@ -258,10 +271,10 @@ fn main(@builtin(local_invocation_index) thread: u32,
     if (texts[token] != texts[token + 1u]) {
       found = behind_token(at, token);
     } else if (ends(token)) {
-      found = complete(at);
+      found = complete(at, drawn < atomicLoad(&place[4u * SLOTS]));
     }
     if (found.x == UNKNOWN) {
-      miss(found.y, slot);
+      miss(found.y);
     } else if (found.x != REFUSED) {
       atomicOr(&allowed[thread / 32u], 1u << (thread % 32u));
     }
@@ -269,13 +282,14 @@ fn main(@builtin(local_invocation_index) thread: u32,
   workgroupBarrier();
   if (live != 0u) {
     let word = group.x * WORDS + thread;
+    let mask = SLOTS + (VOCAB + 31u) / 32u * slot;
     if (spelled == 0u && thread < WORDS && 32u * word < VOCAB) {
-      masks[SLOTS + word] = atomicLoad(&allowed[thread]);
+      masks[mask + word] = atomicLoad(&allowed[thread]);
     }
     if (thread == 0u && group.x == 0u) {
-      atomicStore(&place[next], at);
-      atomicStore(&place[next + 1u], spelled);
-      masks[slot] = SLOTS;
+      atomicStore(&place[now], at);
+      atomicStore(&place[now + 1u], spelled);
+      masks[slot] = mask;
       if (spelled != 0u) {
         masks[slot] = ONLY | automaton[spelled];
       }

@@ -33,8 +33,9 @@ class StoppedError(Exception):
 class Followed:
     """Reads words that may grow, but not change otherwise."""
 
-    def __init__(self, words: Sequence[int], sizes: Sizes):
+    def __init__(self, words: Sequence[int], sizes: Sizes, longest: int = LAST):
         self.words = words
+        self.longest = longest
         self.sizes = sizes
         self._behind: dict[tuple[int, int], int] = {}
 
@@ -87,12 +88,14 @@ class Followed:
             state = self.behind(state, byte)
         return state
 
-    def complete(self, state: int) -> bool:
-        """Whether the text may end in a state."""
+    def complete(self, state: int, *, early: bool = False) -> bool:
+        """Whether the text may end in a state; where it is early, and cannot go on."""
         record = self._record(state)
+        if early and self.words[record + 3] > 1:
+            return False
         if state < self.sizes.states:
             return bool(self.words[record] & COMPLETE)
-        return bool(self.words[record] & FALLS) and self.complete(self._outside(state))
+        return bool(self.words[record] & FALLS) and self.complete(self._outside(state), early=early)
 
     def ends(self) -> Sequence[int]:
         at = self.sizes.ends_at
@@ -113,7 +116,9 @@ class Followed:
             raise StoppedError
         if not spelling:
             return state, 0
-        target, chain = self.words[spelling : spelling + 2]
+        target, chain, count = self.words[spelling : spelling + 3]
+        if count > self.longest:
+            raise StoppedError
         if target & INSIDE:
             target = state - self._place(state)[1] + (target & ~INSIDE)
         return target, chain
@@ -133,23 +138,23 @@ class Followed:
             raise StoppedError
         return self.arrive(behind)
 
-    def allowed(self, state: int, tokens: Sequence[bytes]) -> set[int]:
-        """The tokens that may come next."""
-        ends = {*self.ends()}
-        return {
-            token
-            for token, text in enumerate(tokens)
-            if (self.behind_text(state, text) if text else token in ends and self.complete(state))
-        }
+    def allows(self, state: int, token: int, text: bytes, *, early: bool = False) -> bool:
+        """Whether a token may come next."""
+        if text:
+            return bool(self.behind_text(state, text))
+        return token in self.ends() and self.complete(state, early=early)
 
-    def missing(self, state: int, tokens: Sequence[bytes]) -> set[int]:
+    def allowed(self, state: int, tokens: Sequence[bytes], *, early: bool = False) -> set[int]:
+        """The tokens that may come next."""
+        texts = enumerate(tokens)
+        return {token for token, text in texts if self.allows(state, token, text, early=early)}
+
+    def missing(self, state: int, tokens: Sequence[bytes], *, early: bool = False) -> set[int]:
         """The states that it takes to tell."""
         found = set()
         for token, text in enumerate(tokens):
             try:
-                self.behind_text(state, text) if text else token in self.ends() and self.complete(
-                    state
-                )
+                self.allows(state, token, text, early=early)
             except MissingError as error:
                 found.add(error.state)
         return found

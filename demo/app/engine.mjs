@@ -1,6 +1,7 @@
 // The page's engine: one job at a time, each of which becomes a promise of how that ended.
 
-import { StorageFullError, createEngine } from "../pyodide/webllm_py.js";
+import { StorageFullError } from "../pyodide/webllm_py.js";
+import { onProgress, starting } from "./start.mjs";
 
 const STREAMED = { stream: true, stream_options: { include_usage: true } };
 
@@ -82,9 +83,8 @@ export class Engine extends EventTarget {
   }
 
   async #start() {
-    if (!navigator.gpu) throw Object.assign(new Error("navigator.gpu is not there."), { name: "NoWebGPU" });
-    const onProgress = (progress) => this.#tell("progress", progress);
-    this.#engine = await createEngine({ model: null, onProgress });
+    onProgress((progress) => this.#tell("progress", progress));
+    this.#engine = await starting;
     this.#tell("started", await this.#engine.started);
     return this.#engine;
   }

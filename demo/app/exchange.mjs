@@ -170,12 +170,12 @@ export class Exchange {
       this.#thinking.className = "thought";
       this.#thinking.open = true;
       const [summary, text] = ["summary", "div"].map((tag) => document.createElement(tag));
-      summary.textContent = "Thinking";
       text.dir = "auto";
       this.#thinking.append(summary, text);
       this.#answered.body.before(this.#thinking);
     }
-    const text = this.#thinking.lastElementChild;
+    const [summary, text] = this.#thinking.children;
+    summary.textContent = this.answer || !("busy" in this.#answered.element.dataset) ? "Thoughts" : "Thinking";
     if (text.textContent !== this.thought) text.textContent = this.thought;
     if (this.answer && !this.#isAnswering) this.#thinking.open = false;
     this.#isAnswering = Boolean(this.answer);

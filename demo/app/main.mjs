@@ -87,6 +87,7 @@ function show() {
   const ask = canAsk();
   status.state = state;
   picker.enabled = state !== "failed";
+  composer.ask(invitation(), { takesImages: views.shown === "chat" });
   composer.show({ canStop: state === "answering", canSend: ask, sees });
   views.enabled = state !== "answering" && !conversation.waiting && !conversation.edited;
   $("#new-chat").disabled = conversation.isEmpty;
@@ -116,9 +117,12 @@ function canAsk() {
 function look(view) {
   conversation = conversations[view];
   for (const [name, each] of Object.entries(conversations)) each.isShown = name === view;
-  const isChat = view === "chat";
-  composer.ask(isChat ? "Ask something" : "Ask your documents", { takesImages: isChat });
   show();
+}
+
+function invitation() {
+  if (views.shown === "chat") return "Ask something";
+  return documents.isEmpty ? "Add a document, then ask" : "Ask your documents";
 }
 
 // --- models
@@ -187,7 +191,7 @@ function notLoaded(next, end) {
 function showModel(info, name) {
   sees = Boolean(info?.vision);
   $("#model-name").textContent = name;
-  picker.info = info;
+  picker.show(info, good);
   status.info = info;
   documents.info = info;
 }
@@ -238,7 +242,7 @@ async function answer(exchange) {
 function answered(exchange, end) {
   if (end.type === "done") {
     status.answered(end);
-    picker.info = end.info;
+    picker.show(end.info, good);
   }
   announceShown(exchange.told);
   Object.assign(document.body.dataset, {

@@ -68,16 +68,17 @@ export class ModelPicker {
     this.#button.disabled = !enabled;
   }
 
-  /** What the loaded model is; null while there is none. */
-  set info(info) {
+  /** What the loaded model is, and what was picked for it; `info` is null while there is none. */
+  show(info, model) {
     $("#model-summary").textContent = info ? summary(info) : "No model is loaded.";
+    $("#pick-pocket").ariaCurrent = info && model.source === POCKET.source ? "true" : null;
   }
 }
 
 function summary(info) {
   return [
     info.name,
-    info.architecture,
+    info.architecture !== info.name && info.architecture,
     info.quantization,
     `${format.parameters(info.parameters)} parameters`,
     `${format.tokens(info.context_length)} of context`,

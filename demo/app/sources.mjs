@@ -28,7 +28,7 @@ export class Sources {
     const walker = document.createTreeWalker(body, NodeFilter.SHOW_TEXT);
     const texts = [];
     while (walker.nextNode()) {
-      if (!walker.currentNode.parentElement.closest("pre, code, a")) texts.push(walker.currentNode);
+      if (!walker.currentNode.parentElement.closest("pre, code, a, .math")) texts.push(walker.currentNode);
     }
     for (const text of texts) text.replaceWith(...this.#linked(text.data));
   }

@@ -5,6 +5,7 @@
     demo/dist/
         index.html style/ app/ quickstart.ipynb examples/
         site.json       which wheels the page's packages are, and which is ours
+        markdown-it/ temml/ what the page shows answers with: Markdown, mathematics
         pyscript/ openai/   PyScript and OpenAI's client, for examples
         pyodide/        Pyodide's core files, all wheels, and a lock file that lists only these
             webllm_py.js and its parts (webllm_py/web), for pages in JavaScript
@@ -33,9 +34,18 @@ __all__ = ["Assembly"]
 _THIRD_PARTY = ("jinja2", "micropip", "packaging")
 # Beside what Pyodide's lock file knows: fetched by a page when a PDF is dropped there.
 PYPDF = {"pypdf": "7.1.1"}
-# For examples, from npm:
-PYSCRIPT = "0.7.31"
-OPENAI = "6.49.0"
+# From npm. (marked is a third of markdown-it's size, but hostile text overflows its stack.)
+_NPM = {
+    "markdown-it": "15.0.3",
+    "temml": "0.13.5",
+    "@pyscript/core": "0.7.31",
+    "openai": "6.49.0",
+}
+# What the page loads of these.
+_PAGE_MODULES = {
+    "markdown-it": ("dist/browser/markdown-it.esm.min.mjs",),
+    "temml": ("dist/temml.mjs", "dist/Temml-Local.css", "dist/Temml.woff2"),
+}
 _PAGE = (
     *("index.html", "icon.svg", "service.js", "quickstart.ipynb"),
     *("app", "bench", "examples", "style"),
@@ -53,10 +63,9 @@ class Assembly:
         self.wheels: list[Path] = []
 
     def fetch_npm(self, steps: Steps) -> None:
-        """The npm packages that examples use, unpacked."""
-        environment = self.parts.environment
-        fetch_package(environment, steps, "@pyscript/core", PYSCRIPT, self._pyscript())
-        fetch_package(environment, steps, "openai", OPENAI, self._openai())
+        """The npm packages that the page and examples use, unpacked."""
+        for package, version in _NPM.items():
+            fetch_package(self.parts.environment, steps, package, version, self._npm(package))
 
     def fetch_wheels(self, steps: Steps) -> None:
         """The wheels that ours needs, in the versions that Pyodide's lock file names."""
@@ -75,11 +84,15 @@ class Assembly:
             else:
                 shutil.copy2(source, self.dist / name)
         shutil.copytree(
-            self._pyscript() / "dist",
+            self._npm("@pyscript/core") / "dist",
             self.dist / "pyscript",
             ignore=shutil.ignore_patterns("*.map", "xterm*", "codemirror*"),
         )
-        copy_modules(self._openai(), self.dist / "openai")
+        copy_modules(self._npm("openai"), self.dist / "openai")
+        for package, files in _PAGE_MODULES.items():
+            (self.dist / package).mkdir()
+            for name in (*files, "LICENSE"):
+                shutil.copy2(self._npm(package) / name, self.dist / package)
         site = {
             "pyodide": PYODIDE,
             "wheels": [wheel.name for wheel in self._page_wheels()],
@@ -114,8 +127,8 @@ class Assembly:
     def _write_offline_list(self) -> None:
         """What the chat page needs, for app/offline.mjs, and a digest of all of it."""
         needed = [self.dist / "index.html", self.dist / "icon.svg", self.dist / "site.json"]
-        for folder in (self.dist / "app", self.dist / "style", self.pyodide):
-            paths = (path for path in folder.rglob("*") if path.is_file())
+        for folder in ("app", "style", *_PAGE_MODULES, "pyodide"):
+            paths = (path for path in (self.dist / folder).rglob("*") if path.is_file())
             needed += [path for path in paths if is_fetched(path.name)]
         digest = hashlib.sha256()
         for path in sorted(needed):
@@ -124,11 +137,9 @@ class Assembly:
         listed = {"version": digest.hexdigest()[:16], "files": files}
         (self.dist / "offline.json").write_text(json.dumps(listed))
 
-    def _pyscript(self) -> Path:
-        return self.parts.cache / f"pyscript-{PYSCRIPT}"
-
-    def _openai(self) -> Path:
-        return self.parts.cache / f"openai-{OPENAI}"
+    def _npm(self, package: str) -> Path:
+        folder = package.removeprefix("@").replace("/", "-")
+        return self.parts.cache / f"{folder}-{_NPM[package]}"
 
     def _page_wheels(self) -> list[Path]:
         not_at_start = ("micropip-", "packaging-", "pypdf-")

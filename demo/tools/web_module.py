@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 
+from webllm_py.fetch.options import HUB
+from webllm_py.fetch.prebuilt import prebuilt_models
+
 from . import web_errors
 
-__all__ = ["write_extension", "write_module"]
+__all__ = ["prebuilt_records", "write_extension", "write_module"]
+
+# WebLLM's ModelType, of families that do not only write.
+TYPES = {"bert": 1, "phi3_v": 2}
 
 
 def write_module(package: Path, folder: Path) -> None:
@@ -26,9 +33,28 @@ def write_module(package: Path, folder: Path) -> None:
         "scripts.js": _as_functions(package, scripts),
         "error_classes.js": web_errors.javascript(),
         "error_classes.d.ts": web_errors.typescript(),
+        "prebuilt.js": prebuilt_records(),
     }
     for name, text in made.items():
         (folder / "js" / name).write_text(text, encoding="utf-8")
+
+
+def prebuilt_records() -> str:
+    """WebLLM's records of its models, as it has them in JavaScript."""
+    records = [
+        {
+            "model": f"{HUB}/{model.repository}",
+            "model_id": model.id,
+            "model_lib": "",
+            "vram_required_MB": model.memory >> 20,
+            "low_resource_required": model.low_resource,
+            "overrides": {"context_window_size": model.context},
+            **({"model_type": TYPES[model.family]} if model.family in TYPES else {}),
+        }
+        for model in prebuilt_models().values()
+    ]
+    made = "// Made by demo/tools/web_module.py of webllm_py/fetch/prebuilt.py."
+    return f"{made}\nexport default {json.dumps(records, indent=1)};\n"
 
 
 def write_extension(extension: Path, pyodide: Path) -> None:

@@ -12,6 +12,12 @@ fn load_unit(unit: u32) -> Stored {
   return Stored(quants[unit], scales[unit / 4u]);
 }
 
+const ZERO_POINT = i32(ZEROS & 0xffu);
+
+fn raw_words(stored: Stored) -> array<vec4<u32>, 2> {
+  return array(stored.words & vec4(0x0f0f0f0fu), (stored.words >> vec4(4u)) & vec4(0x0f0f0f0fu));
+}
+
 // Nibbles less ZEROS, four a word; no byte borrows from the next.
 fn less_zeros(nibbles: vec4<u32>) -> vec4<u32> {
   return ((nibbles | vec4(0x80808080u)) - vec4(ZEROS)) ^ vec4(0x80808080u);

@@ -3,6 +3,7 @@
 // All of these readers:
 // load_unit(unit)      a unit as it is stored, and the scales of its block
 // signed_words(stored) its 8 columns: a word a row of the quad, columns 0-3, then 4-7; int8 each
+// raw_words(stored)    the same plus ZERO_POINT each: less to do
 // scales_of(stored)    what 1 stands for in each row of the quad
 //
 // What is loaded is to be decoded later: until then nobody waits for it.

@@ -18,6 +18,12 @@ fn scales_of(stored: Stored) -> vec4<f32> {
   return vec4(unpack2x16float(stored.scales.x), unpack2x16float(stored.scales.y));
 }
 
+const ZERO_POINT = 0;
+
+fn raw_words(stored: Stored) -> array<vec4<u32>, 2> {
+  return signed_words(stored);
+}
+
 // Bytes are kept plus 128.
 fn signed_words(stored: Stored) -> array<vec4<u32>, 2> {
   return array(stored.low ^ vec4(0x80808080u), stored.high ^ vec4(0x80808080u));

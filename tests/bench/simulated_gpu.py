@@ -2,6 +2,7 @@
 
     python tests/bench/simulated_gpu.py                          # each set of texts, run by run
     python tests/bench/simulated_gpu.py free1 list1 list1 free1
+    python tests/bench/simulated_gpu.py list1/logprobs list1/min_tokens list1+list2+list3
     python tests/bench/simulated_gpu.py --pyodide step=1e-3      # in node, as in a browser
 
 The engine is the real one, with the pocket model; time is the processor's of its Python, what each
@@ -39,7 +40,7 @@ from webllm_py.bench.constrained import FREE, UNDER  # noqa: E402
 from webllm_py.gpu.device import Buffer, Plan  # noqa: E402
 from webllm_py.grammar.automaton import Sizes  # noqa: E402
 from webllm_py.models.step import ROWS_AT, SLOTS  # noqa: E402
-from webllm_py.runtime.sampling.automaton import PLACE, STALLED  # noqa: E402
+from webllm_py.runtime.sampling.automaton import A_PLACE, PLACES, STALLED  # noqa: E402
 from webllm_py.runtime.sampling.sampler import RING  # noqa: E402
 
 TEXTS = Path(__file__).parent / "simulated_texts.json"
@@ -57,6 +58,13 @@ SECONDS: Mapping[str, float] = {
 ONLY = 1 << 31
 MISSING = 28
 TOKENS = 128
+OF_A_DRAW = "sample_", "logprob_"
+"""How the kernels are called of a plan that only draws."""
+ASKED: Mapping[str, Mapping[str, Any]] = {
+    "": {},
+    "logprobs": {"logprobs": 5},
+    "min_tokens": {"min_tokens": TOKENS},
+}
 cpu: Callable[[], float]
 if sys.platform == "emscripten":
     import js
@@ -106,22 +114,22 @@ class Loop(asyncio.BaseEventLoop):
 
 
 class SimulatedGpu(FakeDevice):
-    """Draws the tokens of ``text``; of one sequence.
+    """Draws the tokens of ``texts``, of each slot one.
 
     Attributes:
-        checked: whether its masks must have them.
+        checked: whether their masks must have them.
         counts: draws, stalls, steps behind these, and read-backs.
     """
 
     def __init__(self, clock: Clock, seconds: Mapping[str, float]):
         super().__init__()
         self.clock, self.seconds = clock, seconds
-        self.text: Sequence[int] = ()
+        self.texts: Sequence[Sequence[int]] = ()
         self.checked = False
         self.counts = Counter[str]()
         self._free_at = 0.0
         self._kernels: dict[Plan, dict[str, Any]] = {}
-        self._masks: dict[int, tuple[bytearray, MissingError | None]] = {}
+        self._masks: dict[tuple[int, bool], bytearray] = {}
 
     def write(self, buffer: Buffer, offset: int, data: Any) -> None:
         with self.clock.stopped():
@@ -143,7 +151,7 @@ class SimulatedGpu(FakeDevice):
         with self.clock.stopped():
             if plan not in self._kernels:
                 self._kernels[plan] = {d.kernel.name: d for d in plan.dispatches}
-            worked = sum(self._run(self._kernels[plan]) for _ in range(times))
+            worked = sum(self._run(plan.label, self._kernels[plan]) for _ in range(times))
         self.clock.added += self.seconds["submit"] * times
         begun = max(self._free_at, self.clock.now() + self.seconds["begin"])
         self._free_at = begun + worked
@@ -151,92 +159,118 @@ class SimulatedGpu(FakeDevice):
     def _words(self, buffer: Buffer) -> memoryview:
         return memoryview(self.live[buffer]).cast("I")
 
-    def _run(self, kernels: Mapping[str, Any]) -> float:
+    def _run(self, label: str, kernels: Mapping[str, Any]) -> float:
         """Run a plan; how long the GPU takes."""
-        follow = kernels.get("sample_follow")
+        follow, seconds = kernels.get("sample_follow"), self.seconds
         if "sample_select" not in kernels:
             if follow:
                 self._follow(follow, stand=True)
-            return self.seconds["pass" if not follow else "draw"]
-        step = self._words(kernels["sample_select"].buffers["step"])
+                return seconds["draw"]
+            return seconds["step"] - seconds["draw"] if "logits" in label else seconds["pass"]
+        select = kernels["sample_select"]
+        step = self._words(select.buffers["step"])
         if not step[0]:
             self.counts["in vain"] += 1
-            return self.seconds["stalled"]
+            return seconds["stalled"]
         self.counts["draws"] += 1
-        slot, drawn = step[ROWS_AT + 2], step[ROWS_AT + 3]
-        token = self.text[drawn] if drawn < len(self.text) else 0
-        if self.checked and drawn < len(self.text):
-            masks = self._words(kernels["sample_prepare"].buffers["masks"])
-            rule = masks[slot]
-            allowed = rule == ONLY | token
-            if not rule & ONLY:
-                allowed = bool(masks[rule + token // 32] >> token % 32 & 1)
-            assert allowed, f"token {drawn} of the text, {token}, is not in its mask"
-        ring = self._words(kernels["sample_select"].buffers["ring"])
-        ring[drawn % RING] = step[ROWS_AT] = token
-        step[ROWS_AT + 1] += 1
-        step[ROWS_AT + 3] += 1
+        ring, slots = self._words(select.buffers["ring"]), self.overrides(select)["SLOTS"]
+        masks = self._words(kernels["sample_prepare"].buffers["masks"])
+        for row in range(ROWS_AT, ROWS_AT + 4 * step[0], 4):
+            slot, drawn = step[row + 2], step[row + 3]
+            token = self._drawn(masks, slot, drawn)
+            ring[drawn % RING * slots + slot] = step[row] = token
+            step[row + 1] += 1
+            step[row + 3] += 1
         if follow:
             self._follow(follow)
-        return self.seconds["step" if len(kernels) > 3 else "draw"]
+        return seconds["draw" if all(map(is_of_a_draw, kernels)) else "step"]
+
+    @staticmethod
+    def overrides(dispatch: Any) -> dict[str, int]:
+        return {name: int(value) for name, value in dispatch.kernel.overrides}
+
+    def _drawn(self, masks: memoryview, slot: int, drawn: int) -> int:
+        """The next token of a slot's text, which its mask must have."""
+        text = self.texts[slot]
+        if drawn >= len(text):
+            return 0
+        token, rule = text[drawn], masks[slot]
+        allowed = rule == ONLY | token
+        if not rule & ONLY:
+            allowed = bool(masks[rule + token // 32] >> token % 32 & 1)
+        assert allowed or not self.checked, f"token {drawn} of {slot}, {token}, is not in its mask"
+        return token
 
     def _follow(self, follow: Any, *, stand: bool = False) -> None:
         """See kernels/sample_follow.wgsl."""
         step = self._words(follow.buffers["step"])
-        if not step[0]:
-            return
+        rows = range(ROWS_AT, ROWS_AT + 4 * step[0], 4)
+        stalled = [not self._follow_row(follow, step[row : row + 4], stand) for row in rows]
+        if any(stalled):
+            self.counts["stalls"] += 1
+            step[0] = 0
+
+    def _follow_row(self, follow: Any, row: memoryview, stand: bool) -> bool:
+        """Whether it is known where the row's token leads."""
+        sizes = self.overrides(follow)
         place, masks = (self._words(follow.buffers[name]) for name in ("place", "masks"))
         texts = self._words(follow.buffers["texts"])
-        vocab = int(dict(follow.kernel.overrides)["VOCAB"])
+        vocab = sizes["VOCAB"]
         data = bytes(texts[vocab + 1 :])
 
         def text_of(token: int) -> bytes:
             return data[texts[token] : texts[token + 1]]
 
         words = self._words(follow.buffers["automaton"])
-        reader = Followed(words, Sizes())
-        token, slot = step[ROWS_AT], step[ROWS_AT + 2]
-        now = 2 * (step[ROWS_AT + 3] & 1)
+        reader = Followed(words, Sizes(), sizes["LONGEST"])
+        token, _, slot, drawn = row
+        now = A_PLACE * slot + 2 * (drawn & 1)
+        before = now if stand else now ^ 2
+        found = place[before], place[before + 1]
+        begin = SLOTS + -(-vocab // 32) * slot
         try:
-            if stand:
-                found = reader.arrive(place[now])
-            else:
-                before = (place[2 - now], place[3 - now])
-                found = reader.follow(before, token, text_of(token))
+            if not stand:
+                found = reader.follow(found, token, text_of(token))
+            elif not found[1]:
+                found = reader.arrive(found[0])
             place[now], place[now + 1] = found
             only = reader.only(found)
-            masks[slot] = SLOTS if only is None else ONLY | only
+            masks[slot] = begin if only is None else ONLY | only
             if only is None:
-                self._allow(reader, found[0], masks, [text_of(i) for i in range(vocab)], place)
+                early = drawn < place[PLACES - 1]
+                if (found[0], early) not in self._masks:
+                    every = [text_of(i) for i in range(vocab)]
+                    self._find_mask(reader, found[0], every, place, early=early)
+                allowed = self._masks[found[0], early]
+                masks[begin : begin + len(allowed) // 4] = memoryview(allowed).cast("I")
         except (MissingError, StoppedError) as error:
-            self.counts["stalls"] += 1
-            if isinstance(error, MissingError) and not place[PLACE + error.state % MISSING]:
-                place[PLACE + error.state % MISSING] = error.state
-            step[0] = 0
-            self._words(follow.buffers["ring"])[step[ROWS_AT + 3] % RING] = STALLED
+            if isinstance(error, MissingError) and not place[PLACES + error.state % MISSING]:
+                place[PLACES + error.state % MISSING] = error.state
+            ring = self._words(follow.buffers["ring"])
+            ring[drawn % RING * sizes["RING_SLOTS"] + slot] = STALLED
+            return False
+        return True
 
-    def _allow(
-        self, reader: Followed, state: int, masks: memoryview, texts: list[bytes], place: memoryview
+    def _find_mask(
+        self, reader: Followed, state: int, texts: list[bytes], place: memoryview, *, early: bool
     ) -> None:
         """Find the mask of a state."""
-        allowed, missing = self._masks.get(state) or (bytearray(4 * -(-len(texts) // 32)), None)
-        if state not in self._masks:
-            for token, text in enumerate(texts):
-                try:
-                    if (
-                        reader.behind_text(state, text)
-                        if text
-                        else (token in reader.ends() and reader.complete(state))
-                    ):
-                        allowed[token // 8] |= 1 << token % 8
-                except MissingError as error:
-                    place[PLACE + error.state % MISSING] = error.state
-                    missing = error
+        allowed, missing = bytearray(4 * -(-len(texts) // 32)), None
+        for token, text in enumerate(texts):
+            try:
+                if reader.allows(state, token, text, early=early):
+                    allowed[token // 8] |= 1 << token % 8
+            except MissingError as error:
+                place[PLACES + error.state % MISSING] = error.state
+                missing = error
         if missing:
             self.counts["no mask"] += 1
             raise missing
-        self._masks[state] = allowed, None
-        masks[SLOTS : SLOTS + len(allowed) // 4] = memoryview(allowed).cast("I")
+        self._masks[state, early] = allowed
+
+
+def is_of_a_draw(name: str) -> bool:
+    return name.startswith(OF_A_DRAW)
 
 
 class Simulation:
@@ -266,21 +300,27 @@ class Simulation:
         gc.enable()
 
     def rate(self, name: str) -> float:
-        """Tokens a second of one text."""
+        """Tokens a second of a text, or of several together, ``list1+list2``; behind a slash what
+        else is asked for, of ``ASKED``."""
         return self._loop.run_until_complete(self._rate(name))
 
     async def _rate(self, name: str) -> float:
-        self.device.text, self.device.checked = (
-            self.kept["texts"][name],
-            not name.startswith("free"),
-        )
-        self.device.counts.clear()
+        texts, _, asked = name.partition("/")
+        names, device = texts.split("+"), self.device
+        device.texts = [self.kept["texts"][each] for each in names]
+        device.checked = not name.startswith("free")
+        device.counts.clear()
+        fields = {
+            "ignore_eos": True,
+            "n": len(names),
+            **self._fields(names[0].rstrip("0123456789")),
+        }
         stream = await self.engine.completions.create(
             prompt=self.kept["prompt"],
-            max_tokens=min(TOKENS, len(self.device.text)),
+            max_tokens=min(TOKENS, *map(len, device.texts)),
             stream=True,
             stream_options={"include_usage": True},
-            **{"ignore_eos": True, **self._fields(name.rstrip("0123456789"))},
+            **{**fields, **ASKED[asked]},
         )
         usage = None
         async for piece in stream:

@@ -28,6 +28,19 @@ def test_an_answer_that_was_given_before(simulation: Simulation, name: str) -> N
     assert max(again) > SHARE * simulation.rate("free1")
 
 
+@pytest.mark.parametrize(
+    "name", ["list1/logprobs", "list1/min_tokens", "list1+list2+list3", "object1+object3/logprobs"]
+)
+def test_several_answers_and_what_is_asked_of_each_token(simulation: Simulation, name: str) -> None:
+    """They wait for no token, either."""
+    simulation.rate(name)
+    again = [simulation.rate(name) for _ in range(2)]
+    ends = name.startswith("object")
+    assert simulation.device.counts["stalls"] <= ends
+    texts = name.count("+") + 1
+    assert max(again) > SHARE * texts * simulation.rate("free1")
+
+
 @pytest.mark.parametrize(("first", "new"), [("plain1", "plain2"), ("object1", "object4")])
 def test_first_answers_and_new_texts_hardly_wait(
     simulation: Simulation, first: str, new: str

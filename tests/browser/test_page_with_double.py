@@ -19,6 +19,7 @@ def test_answers_and_tells_how_fast(ready: Page) -> None:
         "title"
     )
     assert "12 MB on test double · f32, subgroups of 4 or more" in ready.text("#model-summary")
+    assert ready.all("#pick-pocket[aria-current]")
     assert ready.text("#status-speed dd").endswith("tok/s")
     assert ready.js("return document.body.dataset.cachedTokens") == "12"
 

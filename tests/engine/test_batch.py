@@ -42,7 +42,7 @@ async def exact(files: Files, plain_device: Device) -> AsyncIterator[Engine]:
         files.huggingface(SMALL), device=plain_device, kv_dtype="f32"
     ) as engine:
         masks = engine.loaded.token_masks
-        automaton = masks.automaton(lambda forced: (), 1)
+        automaton = masks.automaton(lambda forced: ())
         await states_of(engine.loaded.executor, automaton)  # whose tables are made once
         masks.forget_states()
         yield engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from webllm_py import Engine
@@ -62,6 +63,25 @@ async def text_of(engine: Engine, **fields: Any) -> str:
     return str(reply.choices[0].text)
 
 
+async def answers_of(engine: Engine, **fields: Any) -> list[tuple[str, str, list[str], Any]]:
+    """Texts, how they end, and tokens with what can be compared of their log-probabilities."""
+    fields = {"prompt": "Once", "max_tokens": 50, "logprobs": 2, **fields}
+    reply = await engine.completions.create(**fields)
+    found = []
+    for choice in reply.choices:
+        scores = choice.logprobs
+        tops = [top.values() for top in scores.top_logprobs]
+        values = [[own, *top] for own, top in zip(scores.token_logprobs, tops, strict=True)]
+        found.append((choice.text, choice.finish_reason, scores.tokens, np.array(values)))
+    return found
+
+
+def check_same(found: list[Any], expected: list[Any]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert one[:3] == other[:3]
+        np.testing.assert_allclose(one[3], other[3], atol=2e-2)
+
+
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("form", FORMATS)
 async def test_the_text_is_that_of_single_steps(
@@ -85,6 +105,83 @@ async def test_the_text_is_that_of_single_steps(
     assert sum(reads) <= stalls
     monkeypatch.setattr(Stepwise, "needed", True)
     assert await text_of(engine, **fields) == first
+
+
+TOGETHER: dict[str, dict[str, Any]] = {
+    "log-probabilities": {"temperature": 1.3, "seed": 7},
+    "several": {"temperature": 1.3, "seed": 8, "n": 3},
+    "several, cut": {"temperature": 1.2, "seed": 9, "n": 3, "top_k": 30, "frequency_penalty": 1},
+}
+
+
+@pytest.mark.parametrize("settings", TOGETHER)
+@pytest.mark.parametrize("form", ["schema", "gbnf"])
+async def test_so_it_is_with_log_probabilities_and_of_several_answers(
+    engine: Engine,
+    form: str,
+    settings: str,
+    reads: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Token by token, also those that leave no choice."""
+    fields = {"response_format": FORMATS[form], **TOGETHER[settings]}
+    engine.loaded.token_masks.forget_states()
+    first = await answers_of(engine, **fields)
+    assert sum(map(bool, first[0][2])) > 20
+    reads.clear()
+    check_same(await answers_of(engine, **fields), first)
+    assert sum(reads) <= 2 * len(first), "only behind the end"
+    assert await text_of(engine, **fields, max_tokens=50) == first[0][0]
+    monkeypatch.setattr(Stepwise, "needed", True)
+    check_same(await answers_of(engine, **fields), first)
+
+
+async def test_where_one_of_several_stops_the_others_go_on(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever they are, within a text that leaves no choice too."""
+    within, stand = set[int](), KnownStates.stand
+
+    def noted(self: KnownStates, places: Any, least: int) -> None:
+        within.update(spelled for _, spelled in places.values())
+        stand(self, places, least)
+
+    monkeypatch.setattr(KnownStates, "stand", noted)
+    form = {"type": "regex", "regex": '([a-z]{1,9}, which is "one of them"; ){3}'}
+    fields = {"response_format": form, "temperature": 1.3, "seed": 8, "n": 3}
+    whole = await answers_of(engine, **fields)
+    text = whole[1][0]
+    for size in (2, 5, text.index("; ") + 3, text.index("; ") + 4):
+        cut = await answers_of(engine, **fields, stop=text[size : size + 3])
+        assert cut[1][0] == text[:size]
+        check_same([cut[0], cut[2]], [whole[0], whole[2]])
+    assert max(within) > 0
+
+
+@pytest.mark.parametrize("n", [1, 2])
+async def test_a_text_does_not_end_early(
+    engine: Engine, n: int, reads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But where it cannot go on."""
+    bias = {str(token): 100 for token in engine.tokenizer.end_ids}
+    fields = {"temperature": 1.2, "seed": 5, "min_tokens": 18, "n": n, "logit_bias": bias}
+    forms = {"regex": "[a-z ]{2,300}"}, {"regex": "[a-z]{3} [0-9]{3}"}
+    texts = []
+    for again in range(2):
+        for form in forms:
+            reads.clear()
+            reply = await engine.completions.create(
+                prompt="Once", response_format={"type": "regex", **form}, max_tokens=60, **fields
+            )
+            texts.append([choice.text for choice in reply.choices])
+            assert {choice.finish_reason for choice in reply.choices} == {"stop"}
+            if form is forms[0]:
+                assert reply.usage.completion_tokens == 19 * n
+                assert again or len(reads) < 18
+            else:
+                assert {len(text) for text in texts[-1]} == {7}
+        monkeypatch.setattr(Stepwise, "needed", True)
+    assert texts[:2] == texts[2:]
 
 
 async def test_what_leaves_no_choice_is_drawn_or_computed_together(
@@ -122,9 +219,9 @@ async def test_there_is_room_for_little(
         cleared.append(self)
         clear(self)
 
-    async def counted(self: constrained.Constrained) -> list[int]:
+    def counted(self: constrained.Constrained) -> Any:
         alone.append(self)
-        return await one(self)
+        return one(self)
 
     monkeypatch.setattr(Automaton, "clear", noted)
     monkeypatch.setattr(constrained.Constrained, "_one", counted)

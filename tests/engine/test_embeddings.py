@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -17,6 +18,7 @@ from made_embedders import (
 
 import webllm_py
 from webllm_py import ContextLengthError, Engine, RequestError
+from webllm_py.cli import main
 from webllm_py.gpu import Device
 
 MEAN = EMBEDDERS["bert-2x40"]
@@ -46,6 +48,14 @@ async def test_the_response_has_openai_s_shape(embedder: Engine) -> None:
         assert len(entry.embedding) == MEAN.hidden
     json.dumps(reply.to_dict())
     assert (await embedder.embeddings.create(input="a", model="mine")).model == "mine"
+
+
+async def test_the_command_does_not_chat_with_it(
+    embedder_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await asyncio.to_thread(main, ["chat", str(embedder_folder), "--no-tune"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "" and "made-embedder is a text embedder: it writes nothing" in shown.err
 
 
 async def test_base64_holds_the_same_numbers(embedder: Engine) -> None:

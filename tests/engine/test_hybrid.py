@@ -132,7 +132,8 @@ async def test_requests_decoded_together(own: Engine) -> None:
 
 
 async def test_grammars_and_rules(own: Engine) -> None:
-    """Text that is certain goes through the model at once; answers are made one by one."""
+    """Text that is certain goes through the model at once; under rules answers are made one by
+    one, under a grammar together, wherever one of them ends."""
     asked = {
         "prompt": TOKENS[:50],
         "max_tokens": 20,
@@ -145,6 +146,13 @@ async def test_grammars_and_rules(own: Engine) -> None:
     cold = await own.completions.create(**asked)
     assert [c.text for c in warm.choices] == [c.text for c in cold.choices]
     assert len({c.text for c in warm.choices}) == 2
+    asked |= {"seed": 5, "response_format": {"type": "regex", "regex": "[a-m]{1,12}[n-z]"}}
+    both = [c.text for c in (await own.completions.create(**asked)).choices]
+    alone = [
+        (await own.completions.create(**{**asked, "n": 1, "seed": seed})).choices[0].text
+        for seed in (5, 6)
+    ]
+    assert both == alone and len({*map(len, both)}) == 2
     rules = {"prompt": TOKENS[:50], "max_tokens": 20, "seed": 4, "no_repeat_ngram_size": 2}
     both = await own.completions.create(**rules, n=2)
     assert both.choices[0].text == (await own.completions.create(**rules)).choices[0].text

@@ -76,6 +76,18 @@ class TestUnload:
         await answer
         await engine.unload()
 
+    async def test_each_call_has_an_event_loop_of_its_own(self, small_model: Path) -> None:
+        """As a script has it that calls ``asyncio.run`` for each."""
+
+        def script() -> tuple[int, ...]:
+            engine = asyncio.run(webllm_py.load(small_model, tune=False))
+            own = engine.loaded.owner.device
+            assert asyncio.run(said(engine)) == asyncio.run(said(engine))
+            asyncio.run(engine.unload())
+            return own.n_buffers, own.allocated
+
+        assert await asyncio.to_thread(script) == (0, 0)
+
     async def test_afterwards_every_call_says_so(self, small_model: Path, device: Device) -> None:
         engine = await webllm_py.load(small_model, device=device)
         await engine.unload()

@@ -94,7 +94,7 @@ async def test_forced_text_is_not_drawn(engine: Engine, monkeypatch: pytest.Monk
     assert text[:15] == text[18:33] == known and len(text) == 37
     assert reply.usage.completion_tokens == 38 - (reply.choices[0].finish_reason != "stop")
     monkeypatch.setattr(
-        "webllm_py.runtime.generation.constrained.spelled", lambda vocabulary, forced: []
+        "webllm_py.runtime.generation.constraints.certain", lambda vocabulary, forced: []
     )
     engine.loaded.token_masks.forget_states()
     slow = await engine.completions.create(**fields)

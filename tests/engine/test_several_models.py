@@ -89,6 +89,8 @@ async def test_names_and_removal(both: Engine, small_model: Path, device: Device
     assert (await again.completions.create(prompt="x", max_tokens=1)).model == "small-2"
     with pytest.raises(ValueError, match="has a model 'other'"):
         await both.add_model(small_model, name="other")
+    with pytest.raises(ValueError, match="must be a string, not 5"):
+        await both.add_model(small_model, name=5)  # type: ignore[arg-type]
     with pytest.raises(webllm_py.SourceError):
         await both.add_model(small_model.with_name("nowhere.gguf"))
     await again.unload()

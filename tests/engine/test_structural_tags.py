@@ -90,3 +90,20 @@ async def test_a_tag_that_has_to_begin(engine: Engine, backs: list[int]) -> None
     form["format"] |= {"at_least_one": True, "stop_after_first": True}
     text = await said(engine, response_format=form, logit_bias={**PRINTABLE_ONLY, 35: 20})
     assert re.fullmatch(r"[^#]*#[0-9]{2},", text)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+async def test_log_probabilities_and_several_answers(
+    engine: Engine, backs: list[int], n: int
+) -> None:
+    """They are masked all the way, and the texts are the same."""
+    fields: dict[str, Any] = {"temperature": 1.2, "response_format": tags("e"), "max_tokens": 60}
+    alone = [await said(engine, **fields, seed=8 + index) for index in range(n)]
+    assert backs
+    backs.clear()
+    reply = await engine.completions.create(
+        prompt=TEXT, logit_bias=PRINTABLE_ONLY, **fields, seed=8, n=n, logprobs=1
+    )
+    assert [choice.text for choice in reply.choices] == alone
+    assert [choice.logprobs.tokens for choice in reply.choices] == [[*text] for text in alone]
+    assert not backs

@@ -123,10 +123,11 @@ async def test_how_long_each_token_took(engine: Engine) -> None:
     assert sum(times.totalTime) <= extra.e2e_latency_s
     assert 0 < len(times.grammarBitmaskTime) <= 12
     assert extra.grammar_per_token_s == pytest.approx(sum(times.grammarBitmaskTime) / 12)
+    assert 0 <= extra.grammar_init_s < extra.e2e_latency_s
     assert (times.sampleTime, times.logitProcessorTime) == ([], [])
     reply = await engine.completions.create(
         **fields, n=2, enable_latency_breakdown=True, logits_processors=[lambda logits: logits]
     )
     times = reply.usage["extra"]["latencyBreakdown"]
     assert len(times["totalTime"]) == len(times["logitProcessorTime"]) == 24
-    assert not times["grammarBitmaskTime"]
+    assert not times["grammarBitmaskTime"] and "grammar_init_s" not in reply.usage["extra"]

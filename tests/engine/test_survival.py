@@ -63,6 +63,14 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "ignore_eos": False,
         "response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}},
     },
+    "several under a grammar": {
+        "seed": 14,
+        "n": 2,
+        "logprobs": 2,
+        "min_tokens": 20,
+        "ignore_eos": False,
+        "response_format": {"type": "regex", "regex": '([a-z]{1,9} is "what was said"; )*'},
+    },
 }
 
 

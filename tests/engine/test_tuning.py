@@ -60,7 +60,7 @@ async def test_a_load_that_tunes(
 ) -> None:
     """Of one problem, however slow the machine is."""
     assert problems_of(pocket.loaded.executor)[0].name.startswith("gemv")
-    monkeypatch.setattr(tuner, "problems_of", lambda executor: problems_of(executor)[:1])
+    monkeypatch.setattr(tuner, "problems_of", lambda executor, **_: problems_of(executor)[:1])
     buffers = device.n_buffers
     async with await webllm_py.load(small_model, device=device, tune=False) as engine:
         assert (engine.info["tuning"], engine.info["tuned_shapes"]) == ("off", {})

@@ -1,4 +1,4 @@
-"""Activations in 8 bits: numpy's word on them, their buffer, and the GEMM that reads it."""
+"""Activations in 8 bits: numpy's word on them, their buffer, and the kernels that multiply them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from webllm_py.gpu.kernels import Kernel, kernel
 BLOCK = 32
 
 
-def quantized(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def quantized(x: np.ndarray, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
     """(rows, columns) in whole blocks -> int8 of that shape, and scales (rows, blocks)."""
-    blocks = x.reshape(len(x), -1, BLOCK)
+    blocks = x.reshape(len(x), -1, block)
     greatest = np.abs(blocks).max(2, keepdims=True)
     steps = np.divide(np.float32(127), greatest, out=np.zeros_like(greatest), where=greatest > 0)
     codes = np.round(blocks * steps).astype(np.int8)
@@ -61,5 +61,29 @@ def dot4(
         WIDE=wide,
         SHARE=share,
         THREADS=share * splits,
+        **constants,
+    )
+
+
+def dot4_row(
+    fmt: str, columns: int, shape: tuple[int, int, int, int, int], **constants: float
+) -> Kernel:
+    """The kernel for one row, in a shape of lanes, groups, quads, unroll and tile."""
+    lanes, groups, quads, unroll, tile = shape
+    return kernel(
+        "gemv_dot4",
+        snippets={
+            "quant": f"dot4/{fmt}",
+            "epilogue": "epilogue/store",
+            "finish": "linear/finish",
+            "source": "source/row",
+        },
+        UNITS=columns // 8,
+        LANES=lanes,
+        GROUPS=groups,
+        QUADS=quads,
+        UNROLL=unroll,
+        TILE=tile,
+        THREADS=lanes * groups,
         **constants,
     )

@@ -1,10 +1,10 @@
-"""Activations in 8 bits, and the GEMM that multiplies them, against numpy."""
+"""Activations in 8 bits, and the GEMM and the GEMV that multiply them, against numpy."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from eight_bits import BLOCK, buffer_of, dot4, halves, quantized
+from eight_bits import BLOCK, buffer_of, dot4, dot4_row, halves, quantized
 from formats import laid_out
 from runners import Runner, of_native
 
@@ -89,6 +89,63 @@ async def test_gemm_stores_with_bias(
     seen = codes * np.repeat(scales, BLOCK, axis=1)
     expected = seen.astype(np.float64) @ weight.T.astype(np.float64) + bias
     np.testing.assert_allclose(out["y"], expected, rtol=0, atol=k * 4e-7)
+
+
+# Rows, columns; then lanes, groups, quads, unroll, and units in workgroup memory.
+ROW_CASES = [
+    ("q4_0", 5, 32, (4, 8, 2, 1, 4)),
+    ("q8_0", 67, 172, (8, 4, 1, 4, 32)),
+    ("q4_0", 130, 896, (16, 2, 2, 2, 64)),
+    ("q8_0", 40, 1312, (32, 4, 1, 1, 96)),
+    ("q4_0", 40, 1312, (16, 8, 2, 4, 192)),
+]
+
+
+@pytest.mark.parametrize(("fmt", "n", "k", "shape"), of_native(ROW_CASES, ROW_CASES[1:3]), ids=str)
+@pytest.mark.parametrize("normed", [False, True])
+async def test_gemv_stores_with_norm_and_bias(
+    runner: Runner,
+    fmt: str,
+    n: int,
+    k: int,
+    shape: tuple[int, int, int, int, int],
+    normed: bool,
+    rng: np.random.Generator,
+) -> None:
+    """A row in several tiles, the last one not full: rounded by units of 8, a unit of zeros."""
+    weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
+    x = np.zeros((1, weight.shape[1]), np.float32)
+    norm = np.zeros_like(x)
+    x[0, :k] = rng.standard_normal(k) * 3
+    norm[0, :k] = rng.standard_normal(k)
+    x[0, 8:16] = 0
+    bias = rng.standard_normal(n).astype(np.float32)
+    vectors = np.concatenate([norm[0], bias, np.zeros(-n % 4, np.float32)])
+    out = await runner.run(
+        dot4_row(
+            fmt,
+            x.shape[1],
+            shape,
+            K=k,
+            N=n,
+            SLICE=n,
+            NORM=normed,
+            EPS=1e-5,
+            BIAS=True,
+            BIAS_AT=x.shape[1] // 4,
+            Y_STRIDE=n,
+        ),
+        {"x": x, "vectors": vectors, "y": np.zeros(n, np.float32), **arrays},
+        (-(-n // (4 * shape[1] * shape[2])),),
+    )
+    codes, scales = quantized(x * norm if normed else x, 8)
+    seen = (codes * np.repeat(scales, 8, axis=1)).astype(np.float64)
+    expected = weight.astype(np.float64) @ seen[0]
+    if normed:
+        expected /= np.sqrt((x.astype(np.float64) ** 2).sum() / k + 1e-5)
+    # A number between two steps may be rounded either way.
+    step = np.abs(weight).max() * scales.max() if normed else 0
+    np.testing.assert_allclose(out["y"], expected + bias, rtol=0, atol=k * 2e-6 + step)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

@@ -108,6 +108,10 @@ def test_windows_by_layer() -> None:
     types = ["sliding_attention", "full_attention", "sliding_attention"]
     listed = config_from(numbers | {"layer_types": types}).layer_kinds
     assert [kind.window for kind in listed] == [24, 0, 24]
+    mixture = DEFAULTS["qwen3_moe"] | numbers | {"model_type": "qwen3_moe"}
+    assert {kind.window for kind in config_from(mixture).layer_kinds} == {24}
+    for said in (numbers, mixture):
+        assert config_from(said | {"sliding_window": None}).kind(2).window == 0
 
 
 def test_a_part_of_each_head() -> None:

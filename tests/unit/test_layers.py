@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -16,7 +17,8 @@ NATIVE_ONLY = ("gpu/native/",)
 WITHOUT_GPU = ("tokenizer", "grammar", "chat", "checkpoint", "api", "fetch")
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Absolute names of the modules that a file imports, also inside functions."""
     here = ("webllm_py", *path.relative_to(PACKAGE).parts[:-1])
     names: set[str] = set()
@@ -28,7 +30,7 @@ def imported(path: Path) -> set[str]:
             module = ".".join(filter(None, (base, node.module)))
             names.add(module)
             names.update(f"{module}.{alias.name}" for alias in node.names)
-    return names
+    return frozenset(names)
 
 
 def importing(name: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,9 @@ def parse_completion_request(
 
 def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> dict[str, Any]:
     stream = bool(switch(present, "stream", False))
+    began = time.perf_counter()
+    compiled = grammar(present)
+    seconds = time.perf_counter() - began
     return {
         "model": text(present["model"], "model") if "model" in present else None,
         "n": integer(present.get("n", 1), "n", low=1, high=MAX_CHOICES),
@@ -107,7 +111,8 @@ def _generation(present: Mapping[str, Any], defaults: Mapping[str, Any] | None) 
         "stream": stream,
         "include_usage": include_usage(present, stream),
         "sampling": parse_sampling(present, defaults),
-        "grammar": grammar(present),
+        "grammar": compiled,
+        "grammar_seconds": seconds if compiled else None,
         "steering": _steering(present),
         "adapters": adapter_choice(present),
         "timeout": timeout(present),

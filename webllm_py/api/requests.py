@@ -40,6 +40,7 @@ class GenerationRequest:
         include_usage: whether a stream ends with a piece that holds the usage.
         sampling: how tokens are chosen.
         grammar: what a choice's text must be; None for any text.
+        grammar_seconds: what compiling it took; next to nothing where it was compiled before.
         logprobs: how many alternatives of each token are wanted beside its log-probability; None
             for neither.
         latency_breakdown: whether the usage says how long each token took.
@@ -64,6 +65,7 @@ class GenerationRequest:
     include_usage: bool = False
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     grammar: Grammar | None = None
+    grammar_seconds: float | None = field(default=None, compare=False)
     logprobs: int | None = None
     latency_breakdown: bool = False
     steering: Mapping[int, array[float]] | None = None

@@ -83,8 +83,14 @@ class LatencyBreakdown(Record):
 
 @dataclass(frozen=True, eq=False)
 class Extra(Timings):
-    """WebLLM's ``usage.extra``, which a request with ``enable_latency_breakdown`` gets."""
+    """WebLLM's ``usage.extra``, which a request with ``enable_latency_breakdown`` gets.
 
+    Attributes:
+        grammar_init_s: of compiling the grammar.
+        grammar_per_token_s: of masks, by tokens.
+    """
+
+    grammar_init_s: float | None = field(default=None, metadata=OPTIONAL)
     grammar_per_token_s: float | None = field(default=None, metadata=OPTIONAL)
     latencyBreakdown: LatencyBreakdown | None = None  # noqa: N815
 
@@ -96,8 +102,15 @@ class Extra(Timings):
         masks: Sequence[float],
         processors: Sequence[float],
         tokens: Sequence[float],
+        grammar: float | None = None,
     ) -> Extra:
-        """The timings, with seconds of each mask, of each step's processors and of each token."""
+        """The timings, with seconds of each mask, of each step's processors, of each token and of
+        compiling the grammar."""
         times = LatencyBreakdown([*processors], [], [], [], [*tokens], [*masks])
         per_token = sum(masks) / len(tokens) if masks and tokens else None
-        return cls(**timings, grammar_per_token_s=per_token, latencyBreakdown=times)
+        return cls(
+            **timings,
+            grammar_init_s=grammar,
+            grammar_per_token_s=per_token,
+            latencyBreakdown=times,
+        )

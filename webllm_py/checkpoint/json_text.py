@@ -17,7 +17,8 @@ def parse_object(data: bytes, name: str) -> dict[str, Any]:
         CorruptCheckpointError: not UTF-8, not JSON, no object, or an object with a key twice.
     """
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_unique_keys)
+        # Some editors put a byte-order mark in front.
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique_keys)
     except RecursionError:
         raise CorruptCheckpointError(f"{name} is JSON nested too deep.") from None
     except ValueError as error:  # of JSON, of UTF-8, of a number with too many digits, of a key

@@ -32,7 +32,8 @@ Formatter = partial(RawDescriptionHelpFormatter, max_help_position=30, width=96)
 
 SOURCES = """\
 SOURCE is a .gguf file, a Hugging Face folder (config.json, safetensors, tokenizer files) or an
-MLC folder: a path, an http(s) address, hf:org/name[@revision][:file], or WebLLM's name of a model.
+MLC folder: a path, an http(s) address, hf:org/name[@revision][:file] or hf:org/name:Q4_K_M, or
+WebLLM's name of a model.
 """
 EXAMPLES = """\
 examples:

@@ -43,6 +43,7 @@ def chat(options: Namespace) -> int:
     with asyncio.Runner() as runner:
         try:
             engine = runner.run(stack.enter_async_context(open_engine(options)))
+            _ = engine.loaded  # raises where the model writes nothing
             fields |= adapter_fields(engine)
             conversation = Chat(engine, runner, fields, options.system)
             conversation.run()

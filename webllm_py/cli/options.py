@@ -64,7 +64,9 @@ def add_model(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("how the model is loaded")
     group.add_argument(
         "--context",
+        "--context-length",  # what errors call it, which name load's argument
         type=count,
+        dest="context",
         metavar="N",
         help="tokens that prompt and answer may have (default: what the model was trained for)",
     )

@@ -205,8 +205,8 @@ class Answer:
         """A prompt's choices, as many at a time as are decoded together."""
         request, tokenizer = self.request, self.tokenizer
         together = 1
-        # A choice that ends has the others' last step repeated, which must be possible.
-        stepwise = request.grammar is not None or request.sampling.has_rules
+        # A choice that ends under rules has the others' last step repeated, which must be possible.
+        stepwise = request.sampling.has_rules
         alone = request.sampling.logits_processors or (stepwise and not self.executor.goes_back)
         if not alone:
             together = self.executor.together(len(prompt.tokens), max(1, self._limit(prompt)))

@@ -74,8 +74,10 @@ class SeveralModelsMixin(AdaptersMixin):
 
         Raises:
             WebLLMError: as ``load`` does.
-            ValueError: the name is taken.
+            ValueError: the name is taken, or is no string.
         """
+        if not isinstance(name, str | None):
+            raise ValueError(f"the name of a model must be a string, not {name!r}")
         if name is not None and name in self.models:
             raise ValueError(f"this engine has a model {name!r} already; give another name")
         options = LoadOptions(

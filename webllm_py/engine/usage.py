@@ -39,11 +39,13 @@ def usage_of(
         drawn,
         cached_tokens=sum(one.cached_tokens for one in stats[:: request.drawn]),
         timings=timings,
-        extra=breakdown(timings, stats) if request.latency_breakdown else None,
+        extra=breakdown(request, timings, stats) if request.latency_breakdown else None,
     )
 
 
-def breakdown(timings: Timings, stats: Sequence[GenerationStats]) -> Extra:
+def breakdown(
+    request: GenerationRequest, timings: Timings, stats: Sequence[GenerationStats]
+) -> Extra:
     """The timings and what each token took, one choice's after the other's."""
     times = [one.times for one in stats if one.times]
     return Extra.of(
@@ -51,4 +53,5 @@ def breakdown(timings: Timings, stats: Sequence[GenerationStats]) -> Extra:
         masks=[seconds for one in times for seconds in one.masks],
         processors=[seconds for one in times for seconds in one.processors],
         tokens=[seconds for one in times for seconds in one.tokens],
+        grammar=request.grammar_seconds,
     )

@@ -36,9 +36,11 @@ class TaggedFolder:
 
         Raises:
             MissingFileError: no GGUF file has the tag, or the folder cannot be listed.
+            SourceError: nothing of the folder can be had.
         """
         names = await self._folder.list()
         if names is None:
+            await self.exists("config.json")  # no network, no access: that is the reason then
             raise MissingFileError(
                 f"what {self._folder.name} holds cannot be listed; give the file's name instead of "
                 f"{self._tag!r}"

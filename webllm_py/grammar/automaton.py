@@ -33,22 +33,18 @@ class Automaton:
     Args:
         masks: of the vocabulary.
         spelled: tells of text that leaves no choice.
-        longest: spellings of more tokens are not part of this: they stay with the caller.
     """
 
-    def __init__(
-        self, masks: TokenMasks, spelled: Spelled, longest: int, sizes: Sizes | None = None
-    ):
+    def __init__(self, masks: TokenMasks, spelled: Spelled, sizes: Sizes | None = None):
         self.tokens: Sequence[bytes] = masks.tokens
         self.ends: Sequence[int] = masks.ends[:MOST_ENDS]
         self.sizes = sizes or Sizes()
         self._spelled = spelled
-        self._longest = longest
         self.clear()
 
     def clear(self) -> None:
         """Forget all states and numbers."""
-        self._records = Records(self.sizes, self.ends, self._longest)
+        self._records = Records(self.sizes, self.ends)
         self._spellings = Spellings(self.tokens, self._spelled)
         self._terms = Terms(self._records, self._spellings)
         self._numbers: dict[State, int] = {}
@@ -134,12 +130,19 @@ class Automaton:
         state = self._states[number] if number < self.sizes.states else None
         return state is not None and state.is_free
 
-    def certain(self, state: State) -> Sequence[int]:
-        """The tokens that spell what must come next, if they are too many for this."""
-        spelling = self._spelling(state)
-        return spelling if len(spelling) > self._longest else ()
+    def place(self, state: State, spelled: int = 0) -> tuple[int, int]:
+        """Where a text stands that has so many tokens of a state's spelling: the number of the
+        state, or of the one behind the spelling, and where the next token of that is."""
+        if not spelled:
+            return self.number(state), 0
+        tokens = self.spelling(state)
+        after = state.behind(self._spellings.text(tokens))
+        assert after is not None
+        number, chain = self.number(after), self._records.chain(tokens)
+        return (number, chain + spelled) if chain else (UNKNOWN, 0)
 
-    def _spelling(self, state: State) -> Sequence[int]:
+    def spelling(self, state: State) -> Sequence[int]:
+        """The tokens that spell what must come next, where they are the only ones to come."""
         if state.complete or state.first().bit_count() != 1:
             return ()
         return self._spellings.of(state.forced())
@@ -230,7 +233,7 @@ class Automaton:
 
     def _put_spelling(self, state: State) -> tuple[int, Sequence[int]]:
         """Where the spelling of what must come next is, and the state behind it."""
-        tokens = self._spelling(state)
+        tokens = self.spelling(state)
         after = state.behind(self._spellings.text(tokens)) if tokens else None
         if after is None:
             return 0, ()

@@ -101,12 +101,12 @@ class TokenMasks:
         assert self._slices is not None
         return self._slices
 
-    def automaton(self, spelled: Spelled, longest: int) -> Automaton:
+    def automaton(self, spelled: Spelled) -> Automaton:
         """What is known of states and tokens together, of all grammars; see ``Automaton``."""
         if self._automaton is None:
             from webllm_py.grammar.automaton import Automaton  # not before it is needed
 
-            self._automaton = Automaton(self, spelled, longest)
+            self._automaton = Automaton(self, spelled)
         return self._automaton
 
     def forget_states(self) -> None:

@@ -56,7 +56,7 @@ class Matcher:
         return self._states[-1]
 
     @property
-    def automaton(self) -> Callable[[Spelled, int], Automaton]:
+    def automaton(self) -> Callable[[Spelled], Automaton]:
         """See ``TokenMasks.automaton``."""
         return self.masks.automaton
 

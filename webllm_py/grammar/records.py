@@ -83,19 +83,17 @@ class Records:
 
     Args:
         ends: the tokens that end a text.
-        longest: spellings of more tokens stay with the host.
 
     Attributes:
         full: whether there was no room for something. From then on nothing is added.
     """
 
-    def __init__(self, sizes: Sizes, ends: Sequence[int], longest: int):
+    def __init__(self, sizes: Sizes, ends: Sequence[int]):
         self.sizes = sizes
         self.words = array("I", bytes(4 * sizes.records_at))
         self.words[sizes.ends_at] = len(ends)
         self.words[sizes.ends_at + 1 : sizes.ends_at + 1 + len(ends)] = array("I", ends)
         self.full = False
-        self._longest = longest
         self._dirty = set(range(-(-sizes.records_at // PAGE)))
         self._maps: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
         self._chains: dict[tuple[int, ...], int] = {}
@@ -158,13 +156,15 @@ class Records:
 
     def put_spelling(self, tokens: Sequence[int], behind: int) -> int:
         """The only tokens that may come, and what is behind them."""
-        if len(tokens) > self._longest:
-            return STOP
+        return self.put([behind, self.chain(tokens), len(tokens)])
+
+    def chain(self, tokens: Sequence[int]) -> int:
+        """Where the tokens of a spelling begin; 0: there is no room."""
         key = tuple(tokens)
-        chain = self._chains.get(key)
-        if chain is None:
-            chain = self._chains[key] = self.put([*tokens, LAST])
-        return self.put([behind, chain])
+        found = self._chains.get(key, 0)
+        if not found:
+            found = self._chains[key] = self.put([*tokens, LAST])
+        return found
 
     def record(self, index: int) -> tuple[int, Sequence[int]] | None:
         """The flags of a record and what is behind bytes; None where there is none."""

@@ -22,7 +22,7 @@ __all__ = ["image_parts", "load_images"]
 MOST_BYTES = 64 << 20
 TRIES = 3
 """Of an address: who asks about an image waits for it."""
-DATA = re.compile(r"data:image/[\w.+-]+((?:;[\w.+-]+=[^;,]*)*)(;base64)?,(.*)", re.DOTALL)
+DATA = re.compile(r"data:image/[\w.+-]+((?:;[\w.+-]+=[^;,]*)*)(;base64)?,(.*)", re.DOTALL | re.I)
 
 
 def image_parts(messages: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -91,15 +91,26 @@ def from_array(source: Any, param: str) -> Image:
     return Image(width, height, bytes(pixels), digest)
 
 
+def from_base64(text: bytes) -> bytes:
+    """What base64 stands for, as browsers read it in URLs: with line ends, with or without padding
+    (https://infra.spec.whatwg.org/#forgiving-base64-decode).
+
+    Raises:
+        ValueError: it is no base64.
+    """
+    text = text.translate(None, b"\t\n\f\r ")
+    return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+
+
 async def bytes_at(url: str, param: str) -> bytes:
     """The bytes of a data URL, or of what is at an address."""
-    if url.startswith("data:"):
+    if url[:5].lower() == "data:":
         found = DATA.fullmatch(url)
         if not found:
             raise ImageError("the URL is no data:image/...;base64,... URL", param=param)
         try:
-            text = found[3]
-            return base64.b64decode(text, validate=True) if found[2] else unquote_to_bytes(text)
+            data = unquote_to_bytes(found[3])
+            return from_base64(data) if found[2] else data
         except ValueError as error:
             raise ImageError(f"the data URL is not valid base64: {error}", param=param) from None
     source = open_url(url, FetchOptions(keep=False, tries=TRIES))

@@ -37,6 +37,14 @@ PROMPTS: Mapping[Gemm, str] = {
 }
 
 
+def rounded(executor: Executor) -> str:
+    """What is said of how an executor multiplies."""
+    if executor.tuning.rounds:
+        both = executor.gemm == "dot4"
+        return ", all in 8 bits" if both else PROMPTS[executor.gemm] + ", decoding in 8 bits"
+    return PROMPTS[executor.gemm]
+
+
 @dataclass(frozen=True)
 class Loaded:
     """What every model has that is ready to run.
@@ -165,7 +173,7 @@ class LoadedModel(Loaded):
             **common,
             "vision": images.encoder.model.config.architecture if images else None,
             "kv_dtype": executor.kv_format,
-            "kernels": common["kernels"] + PROMPTS[executor.gemm],
+            "kernels": common["kernels"] + rounded(executor),
             "tuning": str(self.tuning or "off"),
             "tuned_shapes": {name: list(shape) for name, shape in executor.tuning.chosen.items()},
         }

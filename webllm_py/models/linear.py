@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from webllm_py.gpu.device import Buffer, Dispatch
@@ -15,6 +15,8 @@ __all__ = ["DOT4_FORMATS", "Gemm", "Linear", "scales_at"]
 
 DOT4_FORMATS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1")
 """What kernels/dot4 reads."""
+WORKGROUP_BYTES = 16 << 10  # what every device has
+LARGE = 8 << 20  # weights whose arithmetic takes longer than what else a dispatch costs
 Gemm: TypeAlias = Literal["plain", "dot4", "matrices"]
 """How chunks of rows are multiplied: in float32, in 8 bits, by subgroup matrices of float16."""
 
@@ -53,13 +55,40 @@ class Linear:
         """For one row, in the tuning's shape or another."""
         shape = shape or self.shape
         groups = -(-self.part.rows // (4 * shape.quads * shape.groups))
-        made = self.kernel("gemv", K=self.matrix.columns, **shape.constants)
+        if shape.tile:
+            made = self.rounding.kernel("gemv_dot4", K=self.matrix.columns, **shape.constants)
+        else:
+            made = self.kernel("gemv", K=self.matrix.columns, **shape.constants)
         return self.spread(made, groups, 1)
 
     @property
+    def shapes_rounding(self) -> list[GemvShape]:
+        """Shapes for one row in 8 bits, where there is a reader and workgroup memory for that."""
+        if self.part.format not in DOT4_FORMATS or self.snippets["finish"] != "linear/finish":
+            return []
+        room = WORKGROUP_BYTES
+        if self.snippets["source"] == "source/splits":
+            room -= 8 * int(self.constants["HEADS"] * self.constants["SPLITS"])
+        shapes = self.tuning.gemv_rounding(self.part.rows, self.matrix.units)
+        return [shape for shape in shapes if shape.nbytes <= room]
+
+    @property
+    def rounding(self) -> Linear:
+        """It, with the reader of gemv_dot4.wgsl, and without what only adapters need."""
+        snippets = {
+            name: word for name, word in self.snippets.items() if name not in ("low", "ahead")
+        }
+        return replace(self, snippets=snippets | {"quant": f"dot4/{self.part.format}"})
+
+    @property
     def shape(self) -> GemvShape:
-        """The tuning's for one row."""
-        return self.tuning.gemv(self.part.rows, self.matrix.units, self.problem)
+        """The tuning's for one row. Where a matrix was found to be faster in 8 bits, so are those
+        that are as large and were not tried."""
+        tuning, name, rows = self.tuning, self.problem, self.part.rows
+        if name not in tuning.chosen and tuning.rounds and rows * self.matrix.columns >= LARGE:
+            shape, *_ = [*self.shapes_rounding, tuning.gemv(rows, self.matrix.units)]
+            return shape
+        return tuning.gemv(rows, self.matrix.units, name)
 
     @property
     def problem(self) -> str:

@@ -60,7 +60,9 @@ class Recording:
         self.buffers = buffers
         self.layout = layout
         self.device = device
-        self.tuning = tuning
+        # Passes that are to be exact keep keys and values in float32. Adapters have no kernel that
+        # rounds a row.
+        self.tuning = tuning.exact if kv_format == "f32" or adapters else tuning
         self.kv_format = kv_format
         self.few = rows <= tuning.few_rows
         self.fused = fused

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from webllm_py.gpu.device import Device
 from webllm_py.models.step import SLOTS
 
 __all__ = ["AttentionShape", "GemvShape", "Tuning", "tuning_for"]
+
+
+ROUNDED = 512  # most units of a row in 8 bits that a workgroup keeps at a time
 
 
 class AttentionShape(NamedTuple):
@@ -43,12 +46,15 @@ class GemvShape(NamedTuple):
         groups: row groups a workgroup.
         quads: quads of rows a row group, 1 or 2.
         unroll: units of 8 columns that a thread loads at a time: 1, 2 or 4.
+        tile: the row is rounded to 8 bits (kernels/gemv_dot4.wgsl), so many units at a time; 0: it
+            is not.
     """
 
     lanes: int
     groups: int
     quads: int = 1
     unroll: int = 1
+    tile: int = 0
 
     @property
     def threads(self) -> int:
@@ -56,15 +62,21 @@ class GemvShape(NamedTuple):
         return self.lanes * self.groups
 
     @property
+    def nbytes(self) -> int:
+        """Of workgroup memory that kernels/gemv_dot4.wgsl takes."""
+        return 16 * (self.tile + self.threads) + 4 * self.groups
+
+    @property
     def constants(self) -> dict[str, int]:
-        """The override constants of kernels/gemv.wgsl."""
-        return {
+        """The override constants of kernels/gemv.wgsl, or gemv_dot4.wgsl."""
+        constants = {
             "LANES": self.lanes,
             "GROUPS": self.groups,
             "QUADS": self.quads,
             "UNROLL": self.unroll,
             "THREADS": self.threads,
         }
+        return constants | {"TILE": self.tile} if self.tile else constants
 
     def near(self, units: int, most_threads: int) -> list[GemvShape]:
         """Similar shapes that may be faster for rows of ``units`` units, likely ones first."""
@@ -88,7 +100,7 @@ class GemvShape(NamedTuple):
 
 @dataclass(frozen=True)
 class Tuning:
-    """Choices that change speed, never what is computed.
+    """Choices that change speed, never what is computed but for what a GEMV's shape rounds.
 
     Attributes:
         gemv_lanes: most threads along a row of a GEMV; short rows take fewer.
@@ -162,6 +174,38 @@ class Tuning:
         while lanes < min(units, most):
             lanes *= 2
         return GemvShape(lanes, max(1, self.gemv_threads // lanes))
+
+    def gemv_rounding(self, rows: int, units: int) -> list[GemvShape]:
+        """Shapes for the same with the row rounded to 8 bits, which may be faster; likely ones
+        first."""
+        if rows // 4 >= self.many_quads:
+            tried = [(16, 256, 2), (32, 128, 2)]
+        elif units >= self.long_units:
+            tried = [(64, 256, 1), (128, 256, 1)]
+        else:
+            tried = [(32, 128, 1), (64, 256, 1)]
+        shapes = []
+        for lanes, threads, quads in tried:
+            unroll = 4 if 4 * lanes < 2 * units else 1
+            step = lanes * unroll
+            tile = min(ROUNDED, -(-units // step) * step)
+            shapes.append(GemvShape(lanes, threads // lanes, quads, unroll, tile))
+        return shapes
+
+    @property
+    def exact(self) -> Tuning:
+        """It, without what rounds activations to 8 bits."""
+        chosen = {
+            name: shape
+            for name, shape in self.chosen.items()
+            if not (name.startswith("gemv") and GemvShape(*shape).tile)
+        }
+        return replace(self, chosen=chosen)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether any of the shapes rounds activations."""
+        return self.exact.chosen != self.chosen
 
     def gemv_rows(self, rows: int, columns: int, units: int) -> dict[str, int]:
         """The shape for a few rows of x and a matrix of ``columns`` rows of ``units`` units.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,9 @@ class Decoder:
 
     Attributes:
         logprobs: finds the log-probabilities of drawn tokens; None where nobody asked for them.
-        automaton: a grammar's states on the GPU, which the draws of the only sequence follow; None
-            where masks come from the host.
+        automaton: the states of grammars on the GPU, which draws follow; None where masks come from
+            the host.
+        longest: where spellings of more tokens begin, steps that follow it end.
         adapted: whether some of the sequences have adapters.
     """
 
@@ -40,6 +42,7 @@ class Decoder:
         self.slots = slots
         self.logprobs: Logprobs | None = None
         self.automaton: AutomatonTables | None = None
+        self.longest = 0
         self.adapted = False
         vocab = executor.model.config.vocab_size
         self.sampler = Sampler(executor.device, owner, vocab, executor.tuning, slots)
@@ -91,10 +94,23 @@ class Decoder:
             return ()
         return buffers.normed, buffers.gated
 
+    @contextmanager
+    def following(self, automaton: AutomatonTables, longest: int) -> Iterator[None]:
+        """While this lasts, draws follow an automaton; see the attributes."""
+        self.automaton, self.longest = automaton, longest
+        try:
+            yield
+        finally:
+            self.automaton = None
+
     @property
     def _owner(self) -> object:
         """What plans are recorded for."""
-        return self.logprobs or self.automaton or self
+        return self.logprobs or self
+
+    def _named(self, name: str) -> str:
+        """The name of a plan that may follow an automaton."""
+        return f"{name} behind {self.longest}" if self.automaton else name
 
     async def plan(self, name: str, rows: int = 1) -> Plan:
         """A recorded plan.
@@ -107,7 +123,7 @@ class Decoder:
         rows = self.executor.bucket(rows)
         make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
         named = plan_name(name, self.adapted and name == "head")
-        return await self.executor.plans.get(self._owner, named, rows, make)
+        return await self.executor.plans.get(self._owner, self._named(named), rows, make)
 
     async def step(self, rows: int, keys: int) -> Plan:
         """The plan of a decode step: a forward pass, and a draw from each row's logits.
@@ -118,7 +134,7 @@ class Decoder:
         rows = self.executor.bucket(rows)
         make = partial(self._step, rows, self._fused(rows, keys))
         name = plan_name("fused step" if self._fused(rows, keys) else "step", self.adapted)
-        return await self.executor.plans.get(self._owner, name, rows, make)
+        return await self.executor.plans.get(self._owner, self._named(name), rows, make)
 
     async def logits(self, rows: int, keys: int) -> Plan:
         """The plan of a decode step without its draws: a forward pass up to the logits."""
@@ -143,17 +159,21 @@ class Decoder:
         return self._draw(rows)
 
     def _stand(self, rows: int) -> Sequence[Dispatch]:
-        assert self.automaton
-        return [self.automaton.follow(self.executor.buffers.step, stand=True)]
+        return self._follow(rows, stand=True)
 
     def _draw(self, rows: int, *, shared: bool = False) -> Sequence[Dispatch]:
         step, drawing, behind = self.executor.buffers.step, self.drawing, list[Dispatch]()
         if self.logprobs:
             behind = self.logprobs.dispatches(drawing.logits, step, rows, shared=shared)
         if self.automaton:
-            behind = [self.automaton.follow(step)]
+            behind += self._follow(rows)  # last: a step that ends there has no rows any more
         masks = self.automaton.masks if self.automaton else None
         return [*self.sampler.draw(drawing, step, rows, masks=masks, shared=shared), *behind]
+
+    def _follow(self, rows: int, *, stand: bool = False) -> Sequence[Dispatch]:
+        assert self.automaton
+        step = self.executor.buffers.step
+        return [self.automaton.follow(self.sampler, step, rows, self.longest, stand=stand)]
 
     def _logits(self, rows: int, fused: bool) -> Sequence[Dispatch]:
         return self.executor.forward(

@@ -159,9 +159,10 @@ class Executor:
     async def close(self) -> None:
         """End the answers under way, and forget the plans."""
         await self.batch.close()
-        if self._behind:
-            self._behind.cancel()
-            await asyncio.gather(self._behind, return_exceptions=True)
+        behind = self._behind
+        if behind and not (behind.done() or behind.get_loop().is_closed()):
+            behind.cancel()
+            await asyncio.gather(behind, return_exceptions=True)
         self.plans.drop()
         self.cache.drop_plans()
         if self.images:

@@ -38,7 +38,7 @@ class Session:
         {kind: "create", resource, fields}      ends with the reply, or after the pieces of a stream
         {kind: "documents", collection, action, ...}   ``DocumentActions``; head of "ask": sources
         {kind: "http", method, path, headers, body}   head: {status, headers}; pieces of the body
-        {kind: "store", action, source}         of kept models; see ``_store``
+        {kind: "store", action, source, place}  of kept models; see ``_store``
         {kind: "engine", action, ...}           of models, adapters, answers; see ``EngineActions``
         {kind: "info"}
         {kind: "unload"}
@@ -153,9 +153,11 @@ class Session:
 
         return await EngineActions(self._ready).do(job, **fields)
 
-    async def _store(self, job: Job, action: str, given: Any, source: str = "") -> Any:
+    async def _store(
+        self, job: Job, action: str, given: Any, source: str = "", place: str | None = None
+    ) -> Any:
         """Waits for no model. ``given``: what is exported to, or imported."""
-        store = webllm_py.models_store()
+        store = webllm_py.models_store(place)
         match action:
             case "list":
                 return [asdict(model) for model in await store.list()]

@@ -30,7 +30,12 @@ export interface Progress {
   text: string;
 }
 
+/** Where models are kept: the origin-private file system, the Cache API, IndexedDB, or nowhere. */
+export type StorePlace = "opfs" | "cache" | "indexeddb" | "memory";
+
 export interface FetchOptions {
+  /** The first of these that the browser offers, if it is left out. */
+  store?: StorePlace;
   /** Keep what is downloaded in the browser's storage (true), and read from there what is in it. */
   keep?: boolean;
   /** Ask the server again for a model that is kept. */
@@ -105,6 +110,8 @@ export class Engine {
   };
   /** The models that were downloaded, and are kept in this browser. */
   readonly store: Store;
+  /** Those that `fetch: { store: place }` kept. */
+  storeIn(place: StorePlace): Store;
   /** When Python is up. Times are of the parts of its start, in ms since 1970. */
   readonly started: Promise<{ fromSnapshot: boolean; times: Record<string, number> }>;
 

@@ -180,6 +180,13 @@ async def test_bad_text_files(files: dict[str, bytes], message: str) -> None:
         await opened(files | {"model.safetensors": safetensors_bytes(TENSORS)})
 
 
+async def test_a_byte_order_mark_in_front_of_a_config() -> None:
+    for mark in (b"", b"\xef\xbb\xbf"):
+        files = {"config.json": mark + b"[]", "model.safetensors": safetensors_bytes(TENSORS)}
+        with pytest.raises(CorruptCheckpointError, match="is JSON, but no object"):
+            await opened(files)
+
+
 # What is refused
 
 

@@ -39,6 +39,7 @@ class EchoEngine:
     def __init__(self, vision: str | None = None) -> None:
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self.create))
         self.info = {**INFO, "vision": vision}
+        self.loaded = True
         self.adapters: dict[str, Any] = {}
         self.requests: list[dict[str, Any]] = []
         self.recovered = 0

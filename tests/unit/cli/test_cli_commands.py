@@ -75,6 +75,11 @@ def test_ctrl_c_while_modules_are_imported_is_no_traceback(module: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+def test_a_context_goes_by_load_s_name_too() -> None:
+    for option in ("--context", "--context-length"):
+        assert parse_arguments(["chat", option, "64"]).context == 64
+
+
 def test_the_words_for_a_cache_are_those_of_load() -> None:
     # Written out there: the models' modules take a while to import.
     for dtype in KV_FORMATS:

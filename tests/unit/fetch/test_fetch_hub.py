@@ -136,7 +136,7 @@ async def test_a_file_by_its_quantization(
     folder = await resolve("hf:org/name:q4_k_m", options)
     assert isinstance(folder, Folder)
     assert await folder.list() == sorted({*names[1:3], *names[4:]})
-    assert await folder.exists("config.json")
+    assert await text_of(folder, "config.json")
     kept = [model.source for model in await options.store.list()]
     assert kept == ["https://huggingface.co/org/name/resolve/main/#Q4_K_M"] * keep
     for source in kept:
@@ -161,6 +161,27 @@ async def test_a_mirror_without_a_listing(server: HostileServer, options: FetchO
     tagged = await resolve("hf:org/name:Q8_0", options)
     with pytest.raises(MissingFileError, match="cannot be listed; give the file's name"):
         await tagged.list()  # type: ignore[union-attr]
+
+
+async def test_what_cannot_be_had_is_no_model_of_the_store(
+    server: HostileServer, options: FetchOptions
+) -> None:
+    server.files = {}
+    with pytest.raises(MissingFileError):
+        await resolve("hf:org/name:m.gguf", options)
+    file = await resolve(server.url("m.gguf"), options)
+    assert isinstance(file, ByteSource)
+    with pytest.raises(SourceError, match="404"):
+        await file.read_all(9)
+    await file.close()
+    folder = await resolve(server.url("folder/"), options)
+    with pytest.raises(MissingFileError):
+        await text_of(folder, "config.json")
+    nobody = replace(options, endpoint="http://127.0.0.1:9", tries=1)
+    tagged = await resolve("hf:org/name:Q8_0", nobody)
+    with pytest.raises(SourceError, match="no connection"):
+        await tagged.list()  # type: ignore[union-attr]
+    assert await options.store.list() == []
 
 
 async def test_the_hubs_own_cache_comes_first(

@@ -17,6 +17,7 @@ from webllm_py.grammar.automaton import Automaton, Sizes
 from webllm_py.grammar.compose import Named
 from webllm_py.grammar.free import free_text
 from webllm_py.grammar.pushdown import Series, Terminal
+from webllm_py.grammar.records import LAST
 from webllm_py.grammar.regex import regex
 from webllm_py.grammar.words import literal
 
@@ -69,7 +70,7 @@ def told(automaton: Automaton, ask: Callable[[Followed], Found]) -> Found:
 
 @pytest.fixture(scope="module")
 def automaton() -> Automaton:
-    return Automaton(MASKS, never, 0)
+    return Automaton(MASKS, never)
 
 
 def check_a_text(automaton: Automaton, grammar: Grammar, chosen: random.Random, most: int) -> None:
@@ -118,7 +119,7 @@ def test_real_schemas(
 @pytest.mark.parametrize("name", ["list", "names", "lengths"])
 def test_what_is_near_is_known(name: str) -> None:
     """Nothing is missing for the masks of the next tokens."""
-    automaton = Automaton(MASKS, never, 0)
+    automaton = Automaton(MASKS, never)
     state = EXAMPLES[name]().start()
     for token in (b"{", b'"', b"name", b'"'):
         for _ in automaton.near(automaton.number(state), 12, lambda number: True):
@@ -132,7 +133,7 @@ def test_what_is_near_is_known(name: str) -> None:
 def test_text_without_a_choice_is_spelled(parts: list[str]) -> None:
     """Up to its last token, whether it ends with a term or not."""
     grammar = Grammar(Series([Named(regex(part)) for part in parts]))
-    automaton = Automaton(MASKS, by_bytes, longest=4)
+    automaton = Automaton(MASKS, by_bytes)
     start, token = grammar.start(), BYTES + ord("x")
     follow = partial(Followed.follow, place=(automaton.number(start), 0), token=token, text=b"x")
     place, written = told(automaton, follow), b""
@@ -144,12 +145,37 @@ def test_text_without_a_choice_is_spelled(parts: list[str]) -> None:
     found = told(automaton, partial(Followed.allowed, state=place[0], tokens=TOKENS))
     after = start.behind(b"xabc")
     assert after and found == allowed(MASKS.mask(after))
-    few = Automaton(MASKS, by_bytes, longest=2)
     with pytest.raises(StoppedError):  # the host takes over
-        follow = partial(Followed.follow, place=(few.number(start), 0), token=token, text=b"x")
-        told(few, follow)
+        Followed(automaton.words, automaton.sizes, longest=2).follow(
+            (automaton.number(start), 0), token, b"x"
+        )
     behind = start.behind(b"x")
-    assert behind and few.certain(behind) == by_bytes(b"abcd")
+    assert behind and automaton.spelling(behind) == by_bytes(b"abcd")
+    number, at = automaton.place(behind, 1)
+    assert (number, automaton.words[at]) == (place[0], BYTES + ord("b"))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_spellings_are_where_the_host_has_them(name: str) -> None:
+    """It has to know where in one a text stands."""
+    automaton, grammar = Automaton(MASKS, by_bytes), EXAMPLES[name]()
+    for seed in range(2):
+        matcher, chosen = Matcher(grammar, MASKS), random.Random(f"{name}{seed}")
+        for _ in range(20):
+            place = automaton.place(matcher.state)
+            number, at = told(automaton, partial(Followed.arrive, state=place[0]))
+            coming = automaton.spelling(matcher.state)
+            if coming:
+                end = at + len(coming)
+                assert [*automaton.words[at : end + 1]] == [*coming, LAST]
+                assert automaton.place(matcher.state, 1) == (number, at + 1)
+            else:
+                assert (number, at) == (place[0], 0)
+            tokens = coming or [chosen.choice(sorted(allowed(matcher.mask())))]
+            if not all(map(matcher.accept, tokens)) or matcher.is_ended:
+                break
+            if not matcher.state.first():
+                break
 
 
 def test_there_is_room_for_so_much() -> None:
@@ -157,7 +183,7 @@ def test_there_is_room_for_so_much() -> None:
     state = EXAMPLES["list"]().start()
     whole = allowed(MASKS.mask(state))
     for room in (10, 200, 800, 3000):
-        automaton = Automaton(MASKS, never, 0, Sizes(Sizes().records_at + room))
+        automaton = Automaton(MASKS, never, Sizes(Sizes().records_at + room))
         number = automaton.number(state)
         for _ in automaton.near(number, 20, lambda number: True):
             pass
@@ -167,7 +193,7 @@ def test_there_is_room_for_so_much() -> None:
             assert words.allowed(number, TOKENS) == whole
         automaton.clear()
         assert not automaton.full and automaton.number(state) == number
-    few = Automaton(MASKS, never, 0, Sizes(states=4, terms=8, frames=2))
+    few = Automaton(MASKS, never, Sizes(states=4, terms=8, frames=2))
     for _ in few.near(few.number(state), 20, lambda number: True):
         pass
     assert few.full

@@ -215,6 +215,8 @@ async def test_models_that_are_kept_are_listed_and_deleted(
     assert (kept["source"], kept["used"], kept["nbytes"]) == (address, 3.0, 0)
     room = (await Asked(session, kind="store", action="room").last())["end"]
     assert room["used"] >= 0 and room["free"] > 0
+    elsewhere = str(tmp_path / "elsewhere")
+    assert await Asked(session, kind="store", action="list", place=elsewhere).last() == {"end": []}
     deleted = Asked(session, kind="store", action="delete", source=address)
     assert await deleted.last() == {"end": None}
     assert await Asked(session, kind="store", action="list").last() == {"end": []}

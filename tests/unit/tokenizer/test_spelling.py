@@ -5,7 +5,7 @@ from __future__ import annotations
 import definitions
 import pytest
 
-from webllm_py.runtime.generation.stepwise import spelling
+from webllm_py.runtime.generation.constraints import spelling
 from webllm_py.tokenizer import from_gguf
 
 

@@ -58,7 +58,7 @@ class ModelsStore:
         self.backend = backend
 
     async def list(self) -> list[KeptModel]:
-        """All models, the last used first."""
+        """All models that something is there of, the last used first."""
         found = [await self._model(id) for id in await self.backend.models()]
         return sorted((model for model in found if model), key=lambda m: m.used, reverse=True)
 
@@ -229,7 +229,7 @@ class ModelsStore:
                 nbytes += file.size or 0
             elif file.size is not None:
                 nbytes += await self._begun(id, file)
-        return KeptModel(record.source, nbytes, complete and bool(files), record.used, files)
+        return KeptModel(record.source, nbytes, complete, record.used, files) if files else None
 
     async def _begun(self, id: str, file: FileRecord) -> int:
         async with open_cached(self.backend, id, file) as cached:

@@ -9,16 +9,17 @@ from webllm_py.models.config import LayerKind
 from webllm_py.models.family import Family
 from webllm_py.models.hyperparameters import HyperParameters
 
-__all__ = ["FAMILY", "differences"]
+__all__ = ["DEFAULTS", "FAMILY", "differences"]
 
 
 def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Layers from ``max_window_layers`` on may have a window, or those that config.json says."""
     if n.gguf or not n.get("use_sliding_window", "", False):
         return {}
-    window, full = n.get("sliding_window", "", 4096), n.get("max_window_layers", "", 28)
+    window, full = n.get("sliding_window", "", 0), n.get("max_window_layers", "", 28)
     sliding = n.told_sliding or [i >= full for i in range(n.layers)]
     return {"layer_kinds": tuple(LayerKind(window if s else 0) for s in sliding)}
 
 
-FAMILY = Family(differences, defaults={"max_position_embeddings": 32768})
+DEFAULTS = {"max_position_embeddings": 32768, "sliding_window": 4096}
+FAMILY = Family(differences, defaults=DEFAULTS)

@@ -24,4 +24,4 @@ def differences(n: HyperParameters) -> Mapping[str, Any]:
     return {**qwen2.differences(n), **norm}
 
 
-FAMILY = Family(differences, names=NAMES, defaults={"max_position_embeddings": 32768})
+FAMILY = Family(differences, names=NAMES, defaults=qwen2.DEFAULTS)

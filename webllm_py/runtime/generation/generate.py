@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.generation.constraints import Constraint, Vocabulary
 from webllm_py.runtime.generation.in_flight import MOST_AHEAD
 from webllm_py.runtime.generation.members import Member
 from webllm_py.runtime.generation.prefill import retrace
 from webllm_py.runtime.generation.run import Run
-from webllm_py.runtime.generation.stepwise import Constraint, StepTimes, Stepwise, Vocabulary
+from webllm_py.runtime.generation.stepwise import StepTimes, Stepwise
 from webllm_py.runtime.kv.pages import Mix
 from webllm_py.runtime.kv.pages import Sequence as CachedSequence
 from webllm_py.runtime.sampling.settings import SamplingSettings
@@ -169,7 +170,7 @@ def begin_sequence(run: Run, member: Member, steps: Stepwise) -> CachedSequence:
             settings,
             member.prompt,
             slot,
-            masked=bool(steps.constraints),
+            masked=bool(steps.places),
             biased=bool(steps.rules),
             ends=vocabulary.end_ids if vocabulary else (),
             said=member.said,
@@ -219,23 +220,22 @@ def alone(
 ) -> AsyncGenerator[tuple[int, list[int]], None]:
     """The tokens of a run that shares its steps with none, with as few waits for the GPU as what
     has a say in them allows."""
-    for token in said if steps.constraints else ():
-        steps.constraints[0].accept(token)
+    for token in said if steps.places else ():
+        steps.places[0].accept(token)
     if steps.needed:
         return steps.tokens()
-    if not steps.constraints:
+    if not steps.places:
         return run.ahead(guess=guess)
     # not before they are needed
     from webllm_py.runtime.generation.constrained import Constrained
     from webllm_py.runtime.generation.verified import verified
 
-    (constraint,) = steps.constraints
-    goes_back = settings.memoryless and run.executor.goes_back
-    constrained = Constrained(
-        run, constraint, steps.vocabulary, steps.times, free_elsewhere=goes_back
-    )
+    each_token = bool(run.decoder.slots > 1 or run.decoder.logprobs)
+    goes_back = settings.memoryless and run.executor.goes_back and not each_token
+    constrained = Constrained(run, steps.masks, each_token=each_token, free_elsewhere=goes_back)
     if goes_back:
-        return verified(run, constraint, constrained.tokens, guess=guess, cut=settings.cuts)
+        (place,) = steps.places
+        return verified(run, place, constrained.tokens, guess=guess, cut=settings.cuts)
     return constrained.tokens()
 
 

@@ -7,6 +7,7 @@ steps are submitted ahead, and their tokens read back while later steps run.
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,8 @@ class Run:
         wanted: asked between read-backs whether the answers are to be handed over to a batch.
         newest: the last token that was read for each answer; it may have no keys and values yet.
         logprobs: of each answer's tokens, where the decoder finds them.
-        stalled: whether the steps that were just read ended in a state of the grammar that the GPU
-            did not know.
+        stalled: whether the steps that were just read ended where the GPU did not know a state of
+            an answer's grammar.
     """
 
     def __init__(
@@ -192,13 +193,15 @@ class Run:
     async def next_read(self) -> tuple[int, list[tuple[int, list[int]]]]:
         """Wait for the oldest steps in flight: how many they are, and each answer's tokens."""
         steps, words, logprobs = await self.in_flight.next_read()
-        self.stalled = STALLED in words
+        whole = before_a_stall(words, self.decoder.slots, self.active)
+        self.stalled = whole < steps
         if self.stalled:
-            del words[words.index(STALLED) :]
-            self.in_flight.drop(steps - len(words))
+            del words[whole * self.decoder.slots :]
+            self.in_flight.drop(steps - whole)
         tokens = [(i, list(words[i :: self.decoder.slots])) for i in self.active]
         for index, drawn in tokens:
-            self.keep(index, drawn)
+            if index not in self.ended:
+                self.keep(index, drawn)
             if self.decoder.logprobs:
                 found = self.decoder.logprobs.of_slot(logprobs, index, drawn)
                 self.logprobs[index] += found
@@ -280,3 +283,11 @@ class Run:
         """Wait for what is in flight, and ignore it."""
         await self.speculation.close()
         await self.in_flight.drain()
+
+
+def before_a_stall(words: array[int], slots: int, active: Sequence[int]) -> int:
+    """Up to where each of the slots in use has drawn tokens: (count, slots) words."""
+    if STALLED in words:
+        found = [words[slot::slots] for slot in active]
+        return min(each.index(STALLED) if STALLED in each else len(each) for each in found)
+    return len(words) // slots

@@ -2,84 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import codecs
 import time
 from array import array
-from collections.abc import (
-    AsyncGenerator,
-    Callable,
-    Collection,
-    Container,
-    Iterator,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, Container, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from webllm_py.errors import RequestError
+from webllm_py.runtime.generation.constraints import Constraint, Place, Vocabulary
+from webllm_py.runtime.generation.masks import HostMasks
 from webllm_py.runtime.generation.run import Run
-from webllm_py.runtime.sampling.automaton import Automaton
 from webllm_py.runtime.sampling.settings import LogitsProcessor, SamplingSettings
 from webllm_py.tracebacks import callers_own
 
 if TYPE_CHECKING:
     from webllm_py.runtime.sampling.repeats import TextRules
 
-__all__ = ["Constraint", "StepTimes", "Stepwise", "Vocabulary", "in_slices", "spelled"]
-
-
-# A pass over one row or two takes as long as a step or two, which have been begun already.
-FEWEST = 2
-# That Python works on without a look at what else is to be done.
-SLICE_SECONDS = 0.02
-
-
-class Constraint(Protocol):
-    """What the text must be, as ``webllm_py.grammar.Matcher`` knows it."""
-
-    @property
-    def is_free(self) -> bool:
-        """Whether hardly a token is refused, and the text may end."""
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether a token that ends the text was accepted."""
-
-    @property
-    def state(self) -> Any:
-        """Where the text stands."""
-
-    @property
-    def automaton(self) -> Callable[[Callable[[bytes], Sequence[int]], int], Automaton]:
-        """What knows of states and tokens together; of the tokens that spell bytes which must come
-        next, and how many of them are too many for it."""
-
-    def preparing(self) -> Iterator[None]:
-        """Make what the first mask needs, in pieces of a few milliseconds."""
-
-    def mask(self) -> bytes:
-        """A bitmap of the tokens that may come next; see ``Sampler.mask``."""
-
-    def accept(self, token: int) -> bool:
-        """Take note of a token; False, and nothing happens, where it is not allowed."""
-
-    def forced(self) -> bytes:
-        """The bytes that must come next, whatever is chosen later."""
-
-
-class Vocabulary(Protocol):
-    """What is known of tokens, as ``webllm_py.tokenizer.Tokenizer`` knows it."""
-
-    @property
-    def end_ids(self) -> Collection[int]:
-        """Tokens that end a text."""
-
-    def token_bytes(self, id: int) -> bytes:
-        """The bytes a token stands for."""
-
-    def encode(self, text: str, *, parse_special: bool) -> list[int]:
-        """The tokens of a text."""
+__all__ = ["StepTimes", "Stepwise"]
 
 
 @dataclass
@@ -113,8 +52,9 @@ class Stepwise:
         times: to be filled in.
 
     Attributes:
+        places: where each answer's text stands under its constraint.
+        masks: those of the answers' draws.
         rules: of each answer, what the settings say about repetitions, if they do.
-        times: what is to be filled in.
     """
 
     def __init__(
@@ -129,21 +69,22 @@ class Stepwise:
         self.run = run
         self.times = times or StepTimes()
         self.sampler = run.decoder.sampler
-        self.constraints = constraints
         self.vocabulary = vocabulary
+        self.places = [Place(constraint, vocabulary) for constraint in constraints]
+        ends = vocabulary.end_ids if vocabulary else ()
+        least, seconds = settings.min_tokens, self.times.masks
+        self.masks = HostMasks(self.sampler, self.places, ends, least, seconds)
         self.rules = rules_of(settings, [*run.prompt, *said], vocabulary, run.decoder.slots)
         self._processors = [*map(callers_own, settings.logits_processors)]
         self._vocab = run.executor.model.config.vocab_size
-        self._least = settings.min_tokens
         # Whether each token must be drawn: processors and log-probabilities are about its logits.
         several = run.decoder.slots > 1
         self._each_token = bool(self._processors or run.decoder.logprobs or several)
 
     @property
     def needed(self) -> bool:
-        """Whether Python has a say in each token: a constraint may have it beforehand."""
-        masked = self.constraints and (self._each_token or self._least)
-        return bool(self._processors or self.rules or masked)
+        """Whether Python has a say in each token: a constraint has it beforehand."""
+        return bool(self._processors or self.rules)
 
     async def tokens(self) -> AsyncGenerator[tuple[int, list[int]], None]:
         """Answers and their tokens, one at a time or as many as are certain.
@@ -152,8 +93,7 @@ class Stepwise:
         """
         run, device = self.run, self.run.device
         device.replay(await run.decoder.plan("head"))
-        for constraint in self.constraints[:1]:  # all know the same vocabulary
-            await in_slices(constraint.preparing())
+        await self.masks.prepare()
         while run.active and run.issued < run.max_tokens:
             if certain := self._certain():
                 await run.put(certain)
@@ -187,30 +127,20 @@ class Stepwise:
 
     def _accept(self, index: int, tokens: list[int]) -> None:
         for token in tokens:
-            if self.constraints:
-                self.constraints[index].accept(token)
+            if self.places:
+                self.places[index].accept(token)
             if self.rules:
                 self.rules[index].accept(token)
 
     def _mask(self, index: int) -> bool:
         """Say what an answer may go on with; whether there is anything."""
-        if not self.constraints:
-            return True
-        begun = time.perf_counter()
-        allowed = self.constraints[index].mask()
-        self.times.masks.append(time.perf_counter() - begun)
-        if self.run.issued < self._least and self.vocabulary:
-            going_on = both(allowed, self.sampler.all_but(self.vocabulary.end_ids))
-            allowed = going_on if allows_any(going_on) else allowed
-        self.sampler.mask(allowed, index)
-        return allows_any(allowed)
+        return not self.places or self.masks.put(index, self.run.issued)
 
     def _certain(self) -> list[int]:
         """Tokens that spell what must come next."""
-        if not self.constraints or self._each_token:
+        if not self.places or self._each_token:
             return []
-        tokens = spelled(self.vocabulary, self.constraints[0].forced())
-        return tokens[: self.run.max_tokens - self.run.issued]
+        return [*self.places[0].coming[: self.run.max_tokens - self.run.issued]]
 
     async def _process(self) -> None:
         """Let the processors change the logits."""
@@ -226,15 +156,6 @@ class Stepwise:
         self.times.processors.append(time.perf_counter() - begun)
 
 
-async def in_slices(pieces: Iterator[None]) -> None:
-    """Work through these; whatever else waits on this event loop has its turn now and then."""
-    begun = time.perf_counter()
-    for _ in pieces:
-        if time.perf_counter() - begun > SLICE_SECONDS:
-            await asyncio.sleep(0)
-            begun = time.perf_counter()
-
-
 def rules_of(
     settings: SamplingSettings, text: list[int], vocabulary: Vocabulary | None, answers: int
 ) -> list[TextRules]:
@@ -245,45 +166,6 @@ def rules_of(
     from webllm_py.runtime.sampling.repeats import TextRules
 
     return [TextRules(settings, text, vocabulary) for _ in range(answers)]
-
-
-def spelled(vocabulary: Vocabulary | None, forced: bytes) -> list[int]:
-    """Tokens that spell bytes which must come next, where these are more than a few. The last of
-    them is left out: it may become another, longer one with what follows."""
-    text = whole_characters(forced)
-    tokens = spelling(vocabulary, text)[:-1] if vocabulary and text else []
-    return tokens if len(tokens) >= FEWEST else []
-
-
-def spelling(vocabulary: Vocabulary, text: str) -> list[int]:
-    """The tokens that spell just this text behind another; none where the tokenizer changes it."""
-    # SentencePiece begins a text with a space, which behind a line break it does not.
-    for before in ("", "\n"):
-        tokens, skipped = vocabulary.encode(before + text, parse_special=False), b""
-        while tokens and len(skipped.strip(b" ")) < len(before):
-            skipped += vocabulary.token_bytes(tokens.pop(0))
-        if b"".join(map(vocabulary.token_bytes, tokens)) == text.encode():
-            return tokens
-    return []
-
-
-def allows_any(mask: bytes) -> bool:
-    """Whether a mask has a bit."""
-    return mask.count(0) < len(mask)  # ``any`` makes an int of each byte up to the first
-
-
-def both(one: bytes, other: bytes) -> bytes:
-    """The bits that are set in both."""
-    bits = int.from_bytes(one, "little") & int.from_bytes(other, "little")
-    return bits.to_bytes(len(one), "little")
-
-
-def whole_characters(data: bytes) -> str:
-    """The text of these bytes up to the last whole character; nothing if they begin within one."""
-    try:
-        return codecs.utf_8_decode(data, "strict", False)[0]
-    except UnicodeDecodeError:
-        return ""
 
 
 def float_array(data: bytes) -> Any:

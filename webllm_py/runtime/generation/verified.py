@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from webllm_py.models.step import Row
+from webllm_py.runtime.generation.constraints import Place
 from webllm_py.runtime.generation.run import Run
 from webllm_py.runtime.generation.speculation import Speculation
-from webllm_py.runtime.generation.stepwise import Constraint
 
 __all__ = ["verified"]
 
@@ -35,7 +35,7 @@ class Verified:
     def __init__(
         self,
         run: Run,
-        constraint: Constraint,
+        constraint: Place,
         constrained: Callable[[], Pieces],
         *,
         guess: bool,
@@ -99,7 +99,7 @@ class Verified:
 
 
 def verified(
-    run: Run, constraint: Constraint, constrained: Callable[[], Pieces], *, guess: bool, cut: bool
+    run: Run, constraint: Place, constrained: Callable[[], Pieces], *, guess: bool, cut: bool
 ) -> Pieces:
     """Tokens of a run's only answer; see ``Verified``."""
     return Verified(run, constraint, constrained, guess=guess, cut=cut).tokens()

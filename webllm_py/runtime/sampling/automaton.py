@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -16,12 +16,14 @@ from webllm_py.runtime.sampling.sampler import RING, Sampler
 __all__ = ["MISSING", "STALLED", "Automaton", "AutomatonTables", "tables_bytes"]
 
 STALLED = (1 << 32) - 1
-"""In the place of a drawn token: the state before it is not known, and nothing was drawn."""
+"""In the place of a drawn token: a state before it is not known, and nothing was drawn."""
 WORDS = 1 << 19
 """Of all that is known of states."""
 MISSING = 28
 """States that a stalled GPU tells of."""
-PLACE = 4
+A_PLACE = 4
+PLACES = A_PLACE * SLOTS + 1
+"""Words about where texts stand, and of how many tokens they have at least."""
 TEXT_BYTES = 8
 """Of a token, as large vocabularies have them; what theirs are is not known before."""
 THREADS = 256
@@ -51,8 +53,11 @@ class Automaton(Protocol):
     def is_free(self, number: int) -> bool:
         """Whether the text is free in a state."""
 
-    def certain(self, state: Any) -> Sequence[int]:
-        """Tokens that go through the model together."""
+    def spelling(self, state: Any) -> Sequence[int]:
+        """The tokens that spell what must come next."""
+
+    def place(self, state: Any, spelled: int = 0) -> tuple[int, int]:
+        """Where a text stands that has so many tokens of the spelling there, as the GPU has it."""
 
     @property
     def described(self) -> int:
@@ -75,9 +80,10 @@ class Automaton(Protocol):
 
 
 class AutomatonTables:
-    """What is known of states, and tokens' bytes; see kernels/sample_follow.wgsl.
+    """What is known of states, tokens' bytes and texts' places; see kernels/sample_follow.wgsl.
 
     Args:
+        sampler: of the vocabulary.
         automaton: what is to be known of first.
 
     Attributes:
@@ -89,11 +95,9 @@ class AutomatonTables:
         self._automaton = automaton
         self._sizes = automaton.sizes
         self._vocab = sampler.vocab_size
-        self._ring = sampler.ring
-        self._ring_slots = sampler.slots
-        self.masks = owner.create("mask of a state", 4 * SLOTS + sampler.mask_bytes)
+        self.masks = owner.create("masks of states", (4 + sampler.mask_bytes) * SLOTS)
         self._words = owner.create("automaton", 4 * WORDS)
-        self._place = owner.create("place in an automaton", 4 * (PLACE + MISSING))
+        self._place = owner.create("places in an automaton", 4 * (PLACES + MISSING))
         texts = joined(automaton.tokens, automaton.ends, self._vocab)
         self._texts = owner.create("tokens' bytes", len(texts))
         device.write(self._texts, 0, texts)
@@ -111,25 +115,36 @@ class AutomatonTables:
         for at, words in self._automaton.changes():
             self.device.write(self._words, 4 * at, words.tobytes())
 
-    def stand(self, number: int) -> None:
-        """Let the text be in a state."""
-        words = array("I", [number, 0] * 2 + [0] * MISSING)
+    def stand(self, places: Mapping[int, tuple[int, int]], least: int) -> None:
+        """Let the texts of slots be in these states, and where in a spelling, 0 for none.
+
+        Args:
+            least: before so many draws a text does not end if it can go on.
+        """
+        words = array("I", bytes(4 * (PLACES + MISSING)))
+        for slot, place in places.items():
+            words[A_PLACE * slot : A_PLACE * (slot + 1)] = array("I", 2 * place)
+        words[PLACES - 1] = least
         self.device.write(self._place, 0, words.tobytes())
 
     def missing(self) -> Awaitable[list[int]]:
         """The states for want of which the GPU has stalled; some of them where they are many."""
-        reading = self.device.read(self._place, 4 * PLACE, 4 * MISSING)
+        reading = self.device.read(self._place, 4 * PLACES, 4 * MISSING)
 
         async def read() -> list[int]:
             return [number for number in array("I", await reading) if number]
 
         return read()
 
-    def follow(self, step: Buffer, *, stand: bool = False) -> Dispatch:
-        """Go where the token that was just drawn leads, and find what may come there.
+    def follow(
+        self, sampler: Sampler, step: Buffer, rows: int, longest: int, *, stand: bool = False
+    ) -> Dispatch:
+        """Go where each row's token that was just drawn leads, and find what may come there.
 
         Args:
-            stand: there is none, and the text goes on where it stands.
+            sampler: has drawn it.
+            longest: where spellings of more tokens begin, the steps end.
+            stand: there are none, and the texts go on where they stand.
         """
         sizes = self._sizes
         return Dispatch(
@@ -138,30 +153,31 @@ class AutomatonTables:
                 VOCAB=self._vocab,
                 STEP_ROWS=ROWS_AT,
                 RING=RING,
-                RING_SLOTS=self._ring_slots,
+                RING_SLOTS=sampler.slots,
                 SLOTS=SLOTS,
                 STATES=sizes.states,
                 TERMS=sizes.terms,
                 FRAMES_AT=sizes.frames_at,
                 ENDS_AT=sizes.ends_at,
+                LONGEST=longest,
                 STAND=stand,
             ),
             {
                 "step": step,
-                "ring": self._ring,
+                "ring": sampler.ring,
                 "masks": self.masks,
                 "automaton": self._words,
                 "texts": self._texts,
                 "place": self._place,
             },
-            (-(-self._vocab // THREADS), 1, 1),
+            (-(-self._vocab // THREADS), rows, 1),
         )
 
 
 def tables_bytes(sampler: Sampler) -> int:
     """What ``AutomatonTables`` will take, about."""
     texts = (4 + TEXT_BYTES) * sampler.vocab_size
-    return 4 * WORDS + sampler.mask_bytes + texts
+    return 4 * WORDS + SLOTS * sampler.mask_bytes + texts
 
 
 def joined(tokens: Sequence[bytes], ends: Sequence[int], count: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webllm_py.runtime.sampling.automaton import Automaton, AutomatonTables
@@ -16,7 +17,7 @@ FILLED = 0.6
 
 
 class KnownStates:
-    """Tells the GPU of the states that a text comes near to, as time allows.
+    """Tells the GPU of the states that texts come near to, as time allows.
 
     Args:
         tables: hold what the GPU knows.
@@ -26,7 +27,7 @@ class KnownStates:
         self.tables = tables
 
     def begin(self, automaton: Automaton, *, free_elsewhere: bool) -> None:
-        """A text begins, or goes on.
+        """Texts begin, or go on.
 
         Args:
             free_elsewhere: whether steps under the grammar end where the text is free.
@@ -37,38 +38,46 @@ class KnownStates:
         self.automaton = automaton
         self._free_elsewhere = free_elsewhere
 
-    def stand(self, state: Any) -> None:
-        """Let the GPU be in a state, with no step in flight."""
+    def stand(self, places: Mapping[int, tuple[Any, int]], least: int) -> None:
+        """Let the GPU know where texts stand, with no step in flight.
+
+        Args:
+            places: of slots: a state, and how many tokens of the spelling there the text has.
+            least: before so many draws a text does not end if it can go on.
+        """
         automaton = self.automaton
         if automaton.full:
             automaton.clear()
-        number = automaton.number(state)
-        automaton.describe(number)
+        found = {slot: automaton.place(*place) for slot, place in places.items()}
+        for number, _ in found.values():
+            automaton.describe(number)
         self.tables.update()
-        self.tables.stand(number)
+        self.tables.stand(found, least)
         self._described = automaton.described
 
-    def explore(self, state: Any, seconds: float) -> float:
-        """Tell the GPU of what is near a state, for so long; how long it took."""
+    def explore(self, states: Sequence[Any], seconds: float) -> float:
+        """Tell the GPU of what is near states, for so long; how long it took."""
         begun = time.perf_counter()
-        end = begun + seconds
         if self.automaton.filled > FILLED:
             return 0.0
-        near = self.automaton.near(self.automaton.number(state), DEPTH, self._is_wanted)
-        for _ in near:
-            if time.perf_counter() > end:
-                break
+        for done, state in enumerate(states, start=1):
+            end = begun + seconds * done / len(states)
+            near = self.automaton.near(self.automaton.number(state), DEPTH, self._is_wanted)
+            for _ in near:
+                if time.perf_counter() > end:
+                    break
         self.tables.update()
         return time.perf_counter() - begun
 
-    def knows_near(self, state: Any) -> bool:
-        """Whether the GPU knows all that is near a state."""
-        return self.automaton.knows_near(self.automaton.number(state), DEPTH)
+    def knows_near(self, states: Sequence[Any]) -> bool:
+        """Whether the GPU knows all that is near states."""
+        automaton = self.automaton
+        return all(automaton.knows_near(automaton.number(state), DEPTH) for state in states)
 
-    async def learn(self, state: Any, seconds: float) -> None:
-        """Tell the GPU of what it stalled for, and of what is near a state, for so long."""
+    async def learn(self, states: Sequence[Any], seconds: float) -> None:
+        """Tell the GPU of what it stalled for, and of what is near states, for so long."""
         missing = self.tables.missing()
-        self.explore(state, seconds)  # meanwhile
+        self.explore(states, seconds)  # meanwhile
         for number in await missing:
             self.automaton.describe(number)
         self.tables.update()

@@ -11,7 +11,7 @@ from webllm_py.models.image_rows import without_images
 from webllm_py.runtime.sampling.settings import Dry, SamplingSettings
 
 if TYPE_CHECKING:
-    from webllm_py.runtime.generation.stepwise import Vocabulary
+    from webllm_py.runtime.generation.constraints import Vocabulary
 
 __all__ = ["DryRule", "NoRepeatedNgrams", "TextRules"]
 

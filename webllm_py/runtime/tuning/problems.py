@@ -46,13 +46,19 @@ class Problem:
     dispatches: Callable[[tuple[int, ...], float], tuple[list[Dispatch], float]]
 
 
-def problems_of(executor: Executor) -> list[Problem]:
-    """All of a model's, those that take the most time first; attention, slow to compile, last."""
+def problems_of(executor: Executor, *, rounding: bool = False) -> list[Problem]:
+    """All of a model's, those that take the most time first; attention, slow to compile, last.
+
+    Args:
+        rounding: whether shapes may round activations to 8 bits.
+    """
     long = passed(executor, fused=False)
     found = gemv_problems(long.linears)
     if executor.fused_keys:
         found = gemv_problems(passed(executor, fused=True).linears) | found
-    problems = [gemv_problem(executor, name, linears) for name, linears in found.items()]
+    problems = [
+        gemv_problem(executor, name, linears, rounding=rounding) for name, linears in found.items()
+    ]
     problems.sort(key=lambda problem: -problem.layers * problem.nbytes)
     return [*problems, attention_problem(executor, long.attentions)]
 
@@ -75,7 +81,9 @@ def gemv_problems(linears: Sequence[Linear]) -> dict[str, list[Linear]]:
     return groups
 
 
-def gemv_problem(executor: Executor, name: str, linears: Sequence[Linear]) -> Problem:
+def gemv_problem(
+    executor: Executor, name: str, linears: Sequence[Linear], *, rounding: bool
+) -> Problem:
     """The same matrix of every layer, or slice of it."""
     first = linears[0]
     most = executor.device.limits.max_compute_invocations_per_workgroup
@@ -85,7 +93,11 @@ def gemv_problem(executor: Executor, name: str, linears: Sequence[Linear]) -> Pr
         len(linears),
         sum(buffer.size for buffer in first.part.buffers.values()),
         4 * default.groups / first.part.rows,
-        [default, *default.near(first.matrix.units, most)],
+        [
+            default,
+            *(first.shapes_rounding if rounding else ()),
+            *default.near(first.matrix.units, most),
+        ],
         partial(gemv_dispatches, linears),
     )
 

@@ -23,13 +23,25 @@ class Trial:
     Args:
         plan: what to run for it.
         layers: how many that runs.
+        price: what its times are multiplied with, for what it costs besides.
     """
 
-    def __init__(self, shape: tuple[int, ...], plan: Any = None, layers: float = 1.0):
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        plan: Any = None,
+        layers: float = 1.0,
+        price: float = 1.0,
+    ):
         self.shape = shape
         self.plan = plan
         self.layers = layers
+        self.price = price
         self.samples: list[float] = []
+
+    def took(self, seconds: float) -> None:
+        """Note how long a run of the plan took."""
+        self.samples.append(self.price * seconds / self.layers)
 
     def estimate(self, tick: float) -> tuple[float, float]:
         """Mean and standard error, without the samples that something else made long.

@@ -18,6 +18,7 @@ from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
 from webllm_py.runtime.tuning.problems import Problem, clear_pages, problems_of, write_step
 from webllm_py.runtime.tuning.race import LEAST_SAMPLES, Race, Trial
+from webllm_py.runtime.tuning.rounding import ROUNDING, offers_rounding, rounds, rounds_right
 from webllm_py.runtime.tuning.stopwatch import Stopwatch
 
 __all__ = ["Tuner", "TuningReport"]
@@ -91,6 +92,7 @@ class Tuner:
         self.problems: list[Problem] = []
         self._compiled: dict[str, list[tuple[int, ...]]] = {}
         self._compiling: asyncio.Task[None] | None = None
+        self._right: bool | None = None  # what rounds; not known yet
 
     async def prepare(self, kept: Choices, asked: Callable[[], None] = lambda: None) -> None:
         """Prepare the executor with what earlier loads found, and begin to compile what is to be
@@ -103,11 +105,13 @@ class Tuner:
         await self.executor.prepare(asked)
         if self.budget and len(chosen) < self.report.problems:
             # The cache has other buffers since.
-            self.problems = [p for p in problems_of(self.executor) if p.name not in chosen]
+            rounding = offers_rounding(self.executor)
+            problems = problems_of(self.executor, rounding=rounding)
+            self.problems = [problem for problem in problems if problem.name not in chosen]
             self._compiling = asyncio.ensure_future(self._compile())
 
     def _taken(self, kept: Choices) -> Choices:
-        problems = problems_of(self.executor)
+        problems = problems_of(self.executor, rounding=offers_rounding(self.executor))
         # As long as they are among this version's.
         chosen = {p.name: kept[p.name] for p in problems if kept.get(p.name) in p.shapes}
         self.executor.tuning = replace(self.executor.tuning, chosen=chosen)
@@ -174,10 +178,23 @@ class Tuner:
                 return
             at_once = max(1, min(2 * at_once, MOST_AT_ONCE, int(AT_ONCE_SECONDS / each)))
 
+    async def _leave_out_wrong(self) -> None:
+        """Try none of the shapes that round, where one of them does not round as it should."""
+        for problem in self.problems:
+            shapes = self._compiled.get(problem.name, [])
+            rounding = [shape for shape in shapes if rounds(problem, shape)]
+            if not rounding:
+                continue
+            if self._right is None:
+                self._right = await rounds_right(self.executor)
+            if not self._right:
+                self._compiled[problem.name] = [s for s in shapes if s not in rounding]
+
     async def _fastest(self, deadline: float) -> Choices:
         """The shapes to take, of the problems that could be measured until then."""
         await self.close()
         device = self.executor.device
+        await self._leave_out_wrong()
         write_step(self.executor)
         await device.idle()
         problems = [
@@ -193,7 +210,7 @@ class Tuner:
         async def trial_of(problem: Problem, shape: tuple[int, ...], layers: float) -> Trial:
             dispatches, run = problem.dispatches(shape, layers)
             plans.append(await device.record(f"tuning {problem.name}", dispatches))
-            return Trial(shape, plans[-1], run)
+            return Trial(shape, plans[-1], run, ROUNDING if rounds(problem, shape) else 1)
 
         try:
             first = [await trial_of(problem, problem.shapes[0], 1) for problem in problems]
@@ -257,7 +274,7 @@ async def run_races(races: Sequence[Race], stopwatch: Stopwatch, deadline: float
         start = time.perf_counter()
         seconds = await stopwatch.seconds([trial.plan for trial in trials])
         for trial, taken in zip(trials, seconds, strict=True):
-            trial.samples.append(taken / trial.layers)
+            trial.took(taken)
         for race in races:
             race.narrow(stopwatch.tick)
         a_round = (time.perf_counter() - start) / rounds

@@ -39,13 +39,7 @@ export class Engine {
     this.chat = { completions: { create: create("chat.completions") } };
     this.completions = { create: create("completions") };
     this.embeddings = { create: create("embeddings") };
-    const ofStore = (action) => async (source, given) =>
-      this.#begin({ kind: "store", action, source }, undefined, cloneable(given)).ended;
-    this.store = {
-      ...Object.fromEntries(["list", "room", "delete", "has", "size"].map((name) => [name, ofStore(name)])),
-      exportTo: ofStore("export"),
-      importFrom: async (given) => ofStore("import")("", given),
-    };
+    this.store = this.storeIn(null);
     this.started = this.#start(onProgress);
     this.started.catch(() => {}); // whoever awaits it is told
   }
@@ -100,6 +94,17 @@ export class Engine {
   /** Delete one of them. */
   async forget(name) {
     return this.#beside({ action: "forget", name }).ended;
+  }
+
+  /** The models that are kept in another place than the best one of this browser. */
+  storeIn(place) {
+    const action = (name) => async (source, given) =>
+      this.#begin({ kind: "store", action: name, source, place }, undefined, cloneable(given)).ended;
+    return {
+      ...Object.fromEntries(["list", "room", "delete", "has", "size"].map((name) => [name, action(name)])),
+      exportTo: action("export"),
+      importFrom: async (given) => action("import")("", given),
+    };
   }
 
   /** Load the same model again on a new GPU device, after DeviceLostError; its info. */

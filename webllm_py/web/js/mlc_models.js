@@ -1,0 +1,90 @@
+// WebLLM's lists of models, its options of one, and what of them is kept in the browser.
+
+import { createEngine } from "./engine.js";
+import { ModelNotFoundError, UnsupportedFieldsError, WindowSizeConfigurationError } from "./mlc_errors.js";
+import prebuilt from "./prebuilt.js";
+
+export const ModelType = Object.freeze({ LLM: 0, embedding: 1, VLM: 2, 0: "LLM", 1: "embedding", 2: "VLM" });
+export const prebuiltAppConfig = { model_list: prebuilt, cacheBackend: "opfs" };
+/** All that chat: calls are written and read in the form of each model's own template. */
+export const functionCallingModelIds = prebuilt
+  .filter(({ model_type }) => model_type !== ModelType.embedding)
+  .map(({ model_id }) => model_id);
+/** No libraries are fetched: records may name them all the same. */
+export const modelVersion = "";
+export const modelLibURLPrefix = "";
+
+const PLACES = { cache: "cache", indexeddb: "indexeddb", opfs: "opfs" };
+const SAMPLING = ["temperature", "top_p", "repetition_penalty", "frequency_penalty", "presence_penalty"];
+const WINDOWS = ["context_window_size", "sliding_window_size", "attention_sink_size"];
+const WITHOUT_EFFECT = ["prefill_chunk_size", "max_history_size"];
+
+/** The record of a model. */
+export function recordOf(modelId, appConfig = prebuiltAppConfig) {
+  const record = appConfig.model_list.find(({ model_id }) => model_id === modelId);
+  if (record) return record;
+  throw new ModelNotFoundError(`appConfig.model_list has no model_id "${modelId}".`);
+}
+
+/** Options of a load, and fields that requests have by default, from a record and WebLLM's ChatOptions. */
+export function optionsOf(record, chatOptions, appConfig) {
+  if (record.integrity) {
+    throw new UnsupportedFieldsError(
+      "integrity: files are compared with the MD5 of MLC's own index and the hub's SHA-256, not with these.",
+    );
+  }
+  const given = { ...record.overrides, ...chatOptions };
+  const known = [...SAMPLING, ...WINDOWS, ...WITHOUT_EFFECT];
+  const others = Object.keys(given).filter((name) => !known.includes(name));
+  if (others.length) {
+    throw new UnsupportedFieldsError(
+      `${others.join(", ")}: of ChatOptions there are ${known.join(", ")}; all else is as the model's files say.`,
+    );
+  }
+  const [context, window, sinks] = WINDOWS.map((name) => (given[name] >= 0 ? given[name] : null));
+  if (context && window) {
+    throw new WindowSizeConfigurationError(
+      "context_window_size and sliding_window_size are both positive: set one of them to -1.",
+    );
+  }
+  const store = PLACES[appConfig.cacheBackend] ?? (appConfig.useIndexedDBCache ? "indexeddb" : null);
+  const load = window
+    ? { slidingWindowSize: window, attentionSinkSize: sinks }
+    : { contextLength: context || null };
+  const said = SAMPLING.filter((name) => given[name] != null).map((name) => [name, given[name]]);
+  return { load: { ...load, ...(store && { fetch: { store } }) }, fields: Object.fromEntries(said), store };
+}
+
+/** Engines that have models. */
+export const running = new Set();
+let waiting = null; // an engine that has none, for who needs one next
+
+/** An engine without a model. */
+export function freshEngine(onProgress, signal) {
+  const engine = waiting ?? createEngine({ model: null, onProgress, signal });
+  waiting = null;
+  return engine;
+}
+
+async function stored(modelId, appConfig, act) {
+  const record = recordOf(modelId, appConfig);
+  const { store } = optionsOf({ ...record, integrity: null }, {}, appConfig);
+  const [busy] = running;
+  const engine = busy ?? (await (waiting ??= createEngine({ model: null })));
+  return act(store ? engine.storeIn(store) : engine.store, record.model);
+}
+
+/** Whether a model is kept whole. */
+export function hasModelInCache(modelId, appConfig = prebuiltAppConfig) {
+  return stored(modelId, appConfig, (store, source) => store.has(source));
+}
+
+/** Delete what is kept of a model; a model is kept as one. */
+export function deleteModelAllInfoInCache(modelId, appConfig = prebuiltAppConfig) {
+  return stored(modelId, appConfig, (store, source) => store.delete(source));
+}
+
+export const deleteModelInCache = deleteModelAllInfoInCache;
+/** Done with the model: there is nothing else of it. */
+export async function deleteChatConfigInCache() {}
+export async function deleteModelWasmInCache() {}
