@@ -104,7 +104,7 @@ async def test_a_context_that_is_too_short(engine: Engine, server: Server, strea
     long = {**FIELDS, "prompt": [65] * 600, "stream": stream}
     nobody = Remote("http://127.0.0.1:9/v1", name="nobody")
     with pytest.raises(
-        webllm_py.ServerError, match=r"here: this model's context holds .*nobody: nob"
+        webllm_py.ServerError, match=r"here: this model's context holds .*; nobody gave no answer"
     ):
         answer = await Router([Local(engine, name="here"), nobody]).completions.create(**long)
         await anext(answer)

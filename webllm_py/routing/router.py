@@ -81,7 +81,8 @@ class Router:
             except WebLLMError as error:
                 if begun or not may_do_elsewhere(error):
                     raise
-                reasons.append(f"{target.name}: {error}")
+                named = str(error).startswith(target.name)  # as a remote one's errors are
+                reasons.append(str(error) if named else f"{target.name}: {error}")
         if not reasons:
             raise ServerError("no target is private, and the request must not leave this machine")
         raise ServerError("no target answered. " + "; ".join(reasons))

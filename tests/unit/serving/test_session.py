@@ -13,7 +13,7 @@ from fake_engine import FakeEngine
 
 import webllm_py
 from webllm_py import errors
-from webllm_py.fetch.backends.records import ModelRecord, model_id
+from webllm_py.fetch.backends.records import FileRecord, ModelRecord, model_id
 from webllm_py.web.job import WINDOW, Job
 from webllm_py.web.session import Session
 
@@ -208,7 +208,9 @@ async def test_models_that_are_kept_are_listed_and_deleted(
     monkeypatch.setenv("WEBLLM_PY_MODELS", str(tmp_path))
     address = "https://example.org/made.gguf"
     record = ModelRecord(address, used=3.0).to_json()
-    await webllm_py.models_store().backend.write_record(model_id(address), "", record)
+    backend, file = webllm_py.models_store().backend, FileRecord("made.gguf", address)
+    await backend.write_record(model_id(address), "", record)
+    await backend.write_record(model_id(address), file.name, file.to_json())
     session = Session()
     await session._turn.acquire()
     [kept] = (await Asked(session, kind="store", action="list").last())["end"]
