@@ -10,11 +10,9 @@ python build.py bench    measure the engine, natively and in Chromium
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import subprocess
 import sys
-import webbrowser
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036 - a plain sentence instead of a traceback
@@ -27,9 +25,10 @@ from demo.tools.checks import run_in_front, run_side_by_side
 from demo.tools.distribution import PYODIDE, Distribution
 from demo.tools.environment import Environment
 from demo.tools.lite import FIRST_PAGE, LiteSite
+from demo.tools.offer import offer
 from demo.tools.pack import check_folder, write_pack
 from demo.tools.peers import PEERS
-from demo.tools.serve import LAST_PORT, SiteServer, port_number
+from demo.tools.serve import port_number
 from demo.tools.steps import StepFailedError, Steps
 from webllm_py.cli.arguments import Formatter, add_bench
 
@@ -148,33 +147,6 @@ def build_lite_site(parts: Distribution, steps: Steps) -> Path:
     return site.dist
 
 
-def offer(dist: Path, arguments: argparse.Namespace, page: str = "") -> int:
-    """Serve a built site and open its first page, as far as that is wanted."""
-    if arguments.no_serve:
-        print(f"\nBuilt {dist}. Any static server will do; no special headers are needed.")
-    else:
-        serve(dist, arguments.port, page, open_browser=not arguments.no_open)
-    return 0
-
-
-def serve(dist: Path, port: int, page: str, *, open_browser: bool) -> None:
-    """Serve the site until Ctrl+C, and open it where there is a browser to open it in."""
-    with _server(dist, port) as server:
-        url = server.url + page
-        print(f"\nThe page is at {url}   (Ctrl+C stops)", flush=True)
-        if open_browser and not (_has_display() and webbrowser.open(url)):
-            number = server.server_address[1]
-            print(
-                "There is no browser here. On the machine in front of you, run\n"
-                f"    ssh -N -L {number}:localhost:{number} USER@THIS-MACHINE\n"
-                f"and open {url} there. (Not by this machine's address:\n"
-                "browsers offer WebGPU only on localhost and over https.)",
-                flush=True,
-            )
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
-
-
 def test(arguments: list[str]) -> int:
     """``build.py test [pytest arguments]``."""
     environment = Environment(ROOT)
@@ -278,23 +250,6 @@ def fetch_peer(name: str | None, environment: Environment, steps: Steps) -> None
     if name is not None:
         with steps.step(f"{name} {PEERS[name].version} from npm"):
             PEERS[name].fetch(environment, steps)
-
-
-def _server(dist: Path, port: int) -> SiteServer:
-    last = min(port + 9, LAST_PORT)
-    for candidate in (*range(port, last + 1), 0):
-        try:
-            return SiteServer(dist, candidate)
-        except OSError:
-            continue
-    raise StepFailedError(f"No port is free, neither {port} to {last} nor any other.")
-
-
-def _has_display() -> bool:
-    """Whether a graphical browser could open (a terminal browser could not run the page)."""
-    if sys.platform in ("darwin", "win32"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ __all__ = ["WakingFuture"]
 ResultT = TypeVar("ResultT")
 
 
-class Wake(NamedTuple):
+class Waiter(NamedTuple):
     """A callback to call when a future is done; ``task`` is the task that waits for it."""
 
     future: asyncio.Future[Any]
@@ -27,7 +27,7 @@ class Wake(NamedTuple):
 
 
 # By the task whose step is being run: what is called in the same turn, after that step.
-BEHIND: dict[asyncio.Task[Any], deque[Wake]] = {}
+BEHIND: dict[asyncio.Task[Any], deque[Waiter]] = {}
 
 
 class WakingFuture(asyncio.Future[ResultT]):
@@ -42,7 +42,7 @@ class WakingFuture(asyncio.Future[ResultT]):
 
     def __init__(self, loop: asyncio.AbstractEventLoop):
         super().__init__(loop=loop)
-        self._waiting: list[Wake] = []
+        self._waiting: list[Waiter] = []
 
     def add_done_callback(
         self, callback: Callable[[Any], object], /, *, context: Context | None = None
@@ -51,10 +51,10 @@ class WakingFuture(asyncio.Future[ResultT]):
             super().add_done_callback(callback, context=context)
             return
         task = asyncio.current_task(self.get_loop())
-        self._waiting.append(Wake(self, callback, context or copy_context(), task))
+        self._waiting.append(Waiter(self, callback, context or copy_context(), task))
 
     def remove_done_callback(self, callback: Callable[[Any], object], /) -> int:
-        kept = [wake for wake in self._waiting if wake.callback != callback]
+        kept = [one for one in self._waiting if one.callback != callback]
         removed = len(self._waiting) - len(kept)
         self._waiting = kept
         return removed + super().remove_done_callback(callback)
@@ -75,28 +75,28 @@ class WakingFuture(asyncio.Future[ResultT]):
     def _wake(self) -> None:
         if not self._waiting:
             return
-        wakes, self._waiting = deque(self._waiting), []
+        waiters, self._waiting = deque(self._waiting), []
         loop = self.get_loop()
         setter = asyncio.current_task(loop)
         if setter in BEHIND:
-            BEHIND[setter] += wakes
+            BEHIND[setter] += waiters
         else:
-            loop.call_soon(wake_all, wakes)
+            loop.call_soon(wake_all, waiters)
 
 
-def wake_all(wakes: deque[Wake]) -> None:
+def wake_all(waiters: deque[Waiter]) -> None:
     """Run in a turn of the loop: wake the first, and what its step wakes. The others have turns of
     their own, since Pyodide may suspend this one in the middle."""
-    while wakes:
-        one = wakes.popleft()
-        if wakes:
-            one.future.get_loop().call_soon(wake_all, wakes)
-        wakes = wake(one)
+    while waiters:
+        one = waiters.popleft()
+        if waiters:
+            one.future.get_loop().call_soon(wake_all, waiters)
+        waiters = wake(one)
 
 
-def wake(one: Wake) -> deque[Wake]:
-    """Call one callback, which runs the next step of its task; the wakes that this step causes."""
-    behind = deque[Wake]()
+def wake(one: Waiter) -> deque[Waiter]:
+    """Call one callback, which runs the next step of its task; the waiters that this step wakes."""
+    behind = deque[Waiter]()
     if one.task is None:
         one.context.run(one.callback, one.future)
         return behind

@@ -167,7 +167,6 @@ def bench_peer(
     *,
     chromium: Path | None = None,
     subgroups: bool = True,
-    check: Mapping[str, Any] = CHECK,
 ) -> dict[str, Any]:
     """Run the peer's page; its last message, as ``compare`` reads it, or "message" with what went
     wrong.
@@ -176,7 +175,6 @@ def bench_peer(
         source: the model, as ``model_for`` gives it.
         package: the peer's packages from npm, unpacked.
         subgroups: False keeps the peer from them, where its page can.
-        check: what to answer beside, where ``Peer.checked``.
     """
     if not package.is_dir():
         return {"message": f"{package} is not there: `build.py bench --peer {peer.name}` makes it"}
@@ -185,7 +183,7 @@ def bench_peer(
         "model": str(address),
         "bench": json.dumps(asdict(asked)),
         "context": str(asked.longest + SPARE_POSITIONS),
-        "check": json.dumps(dict(check)),
+        "check": json.dumps(dict(CHECK)),
         "subgroups": json.dumps(subgroups),
     }
     return run_page(

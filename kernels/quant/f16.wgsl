@@ -1,9 +1,6 @@
 // Reader of float16 weights. See quant/f32.wgsl for what a reader does.
-// A unit is 4 vec4 of words: columns 2j and 2j + 1 of each row share a word of the j-th.
 
-@group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
-
-${quant/plain}
+${quant/halves}
 
 fn even_column(words: vec4<u32>) -> vec4<f32> {
   return vec4(unpack2x16float(words.x).x, unpack2x16float(words.y).x,
@@ -13,14 +10,4 @@ fn even_column(words: vec4<u32>) -> vec4<f32> {
 fn odd_column(words: vec4<u32>) -> vec4<f32> {
   return vec4(unpack2x16float(words.x).y, unpack2x16float(words.y).y,
               unpack2x16float(words.z).y, unpack2x16float(words.w).y);
-}
-
-fn unit_columns(unit: u32) -> array<vec4<f32>, 8> {
-  let at = unit * 4u;
-  let a = quants[at];
-  let b = quants[at + 1u];
-  let c = quants[at + 2u];
-  let d = quants[at + 3u];
-  return array(even_column(a), odd_column(a), even_column(b), odd_column(b),
-               even_column(c), odd_column(c), even_column(d), odd_column(d));
 }

@@ -169,7 +169,7 @@ async def test_aborts_at_random_moments(
         async with asyncio.timeout(300 if long else 30):  # those of the machine's others, too
             assert await said(own) == expected, f"after {number}: {works}"
             # A stream that was dropped ends by itself, and is not awaited.
-            while own._line.busy:  # noqa: ASYNC110
+            while own.waiting or own.answering:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert executor.cache.pages.running == 0
         held = own.loaded.owner.nbytes - sum(b.size for b in executor.buffers.kv)

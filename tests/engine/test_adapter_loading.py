@@ -34,7 +34,7 @@ async def test_memory_and_plans(
     async with await webllm_py.load(files.huggingface(SMALL), device=device, tune=False) as engine:
         executor = engine.loaded.executor
         await said(engine)
-        plans = dict(executor._plans)
+        plans = dict(executor.plans.recorded)
         await engine.load_adapter(adapters["small-plain"], name="first")
         await engine.unload_adapter("first")
         empty = device.n_buffers, device.allocated
@@ -54,7 +54,7 @@ async def test_memory_and_plans(
                 assert (device.n_buffers, device.allocated) == between
             await engine.unload_adapter(order[1])
             assert (device.n_buffers, device.allocated) == empty
-        assert dict(executor._plans) == plans
+        assert dict(executor.plans.recorded) == plans
         await engine.load_adapter(adapters["small-plain"], name="a")
         counts = [len(executor.forward(1, adapted=wanted)) for wanted in (False, True)]
         assert counts[1] - counts[0] == 4 * SMALL.layers

@@ -69,7 +69,7 @@ async def test_completions(
         await engine.completions.create(**fields, stream=stream)
     assert caught.value.param is not None and caught.value.param.startswith(param)
     assert caught.value.to_openai()["error"]["type"] == "invalid_request_error"
-    assert not engine._line.busy
+    assert engine.waiting == engine.answering == 0
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ async def test_as_a_gpu_runs_it(
     folder = write_family_folder(tmp_path / name, recorded, model.weights(recorded.shapes))
     async with await webllm_py.load(folder, device=device, kv_dtype=kv_dtype) as engine:
         seen = await generation_logits(engine, model.tokens(0), PREFILLED)
-        kernels = {kernel.name for kernel in engine.loaded.executor.kernels}
+        kernels = {kernel.name for kernel in engine.loaded.executor.plans.kernels}
     assert recorded.expected[0].error(seen, first=PREFILLED - 1) < tolerance
     if name == "gpt-oss":
         assert {"gemm", "expert_gemv"} <= kernels, "an expert's rows are multiplied together"

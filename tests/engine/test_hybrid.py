@@ -44,12 +44,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 async def engine(folder: Path, plain_device: Device) -> AsyncIterator[Engine]:
-    """All of float32, short chunks, and room for few marks."""
+    """All of float32, short chunks, and room for few snapshots."""
     tuning_for = decoder.tuning_for
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoder, "tuning_for", lambda d: replace(tuning_for(d), chunk=CHUNK))
         patch.setattr(executor, "LONG_PROMPTS", ())
-        patch.setattr(hybrid, "MOST_MARKS", 8)
+        patch.setattr(hybrid, "MOST_SNAPSHOTS", 8)
         loaded = await webllm_py.load(folder, device=plain_device, kv_dtype="f32")
     async with loaded:
         yield loaded
@@ -188,7 +188,7 @@ async def test_marks_make_room(own: Engine) -> None:
     """For others, oldest first; none for good."""
     cache = own.loaded.executor.cache
     assert isinstance(cache, HybridCache)
-    most = max(cache.states.capacity, cache.most_marks + 1)
+    most = max(cache.states.capacity, cache.most_snapshots + 1)
     for i in range(6):
         await drawn(own, [i, *TOKENS[:100]], GREEDY, count=2)
     assert cache.states.capacity <= most < 6 * 3

@@ -126,7 +126,7 @@ async def test_steering(exact: Engine) -> None:
     plain, text = await exact.logits(TOKENS), await said(exact)
     async with exact.steer({1: np.zeros(HIDDEN)}):
         assert await said(exact) == text
-        assert "steer" in {kernel.name for kernel in executor.kernels}
+        assert "steer" in {kernel.name for kernel in executor.plans.kernels}
     async with exact.steer({0: vectors[0]}), exact.steer({1: list(vectors[1])}):
         both = await exact.logits(TOKENS)
         seen = await generation_logits(exact, TOKENS, 40)
@@ -139,7 +139,7 @@ async def test_steering(exact: Engine) -> None:
     assert reply.usage.prompt_tokens_details.cached_tokens == 0
     assert await said(exact) == text and np.array_equal(await exact.logits(TOKENS), plain)
     assert not executor.buffers.steering
-    assert "steer" not in {kernel.name for kernel in executor.kernels}
+    assert "steer" not in {kernel.name for kernel in executor.plans.kernels}
 
 
 async def test_a_request_that_is_steered(exact: Engine) -> None:

@@ -34,7 +34,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 async def run(heading: str) -> tuple[dict[str, Any], str]:
     """Run the first example below a heading; what it has named, and printed."""
-    _, _, below = README.read_text("utf-8").partition(f"\n## {heading}\n")
+    _, _, below = README.read_text("utf-8").partition(f"# {heading}\n")
     code = below.split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     printed = io.StringIO()
@@ -44,6 +44,12 @@ async def run(heading: str) -> tuple[dict[str, Any], str]:
         if inspect.isawaitable(result):
             await result
     return names, printed.getvalue()
+
+
+async def test_the_first_example_runs() -> None:
+    names, printed = await run("webllm_py")
+    await names["engine"].unload()
+    assert printed.rstrip().endswith("Tokyo.")
 
 
 async def test_the_notebook_example_runs() -> None:
@@ -144,7 +150,8 @@ def test_what_it_links_to_is_there() -> None:
     text = README.read_text("utf-8")
     links = re.findall(r"\]\(([^):]+)\)", text)
     headings = {
-        f"#{name.lower().replace(' ', '-')}" for name in re.findall(r"^#+ (.+)$", text, re.M)
+        "#" + re.sub(r"[^\w -]", "", name.lower()).replace(" ", "-")
+        for name in re.findall(r"^#+ (.+)$", text, re.M)
     }
     assert len(links) >= 4
     assert [x for x in links if x not in headings and not (README.parent / x).exists()] == []

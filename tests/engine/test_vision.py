@@ -31,7 +31,7 @@ from webllm_py import ContextLengthError, Engine, ImageError
 from webllm_py.engine.prompts import see_images
 from webllm_py.errors import CorruptCheckpointError, NotAModelError, UnsupportedModelError
 from webllm_py.gpu import Device
-from webllm_py.runtime.vision.pictures import Pictures
+from webllm_py.runtime.vision.preprocessor import ImagePreprocessor
 
 ANSWER = b"A cat."
 
@@ -141,14 +141,14 @@ async def test_pixels(engine: Engine, expected: dict[str, np.ndarray]) -> None:
     assert images
     encoder, found = images.encoder, list[np.ndarray]()
     for prepared in await see_images(engine.loaded, [with_details(m) for m in messages]):
-        pictures = Pictures(encoder.device, encoder.config, await encoder.prepare())
-        await pictures.make(prepared)
-        sizes = [await pixels_of(pictures, number) for number in range(len(pictures.sizes))]
+        preprocessor = ImagePreprocessor(encoder.device, encoder.config, await encoder.prepare())
+        await preprocessor.make(prepared)
+        sizes = [await pixels_of(preprocessor, number) for number in range(len(preprocessor.sizes))]
         found += [
             sizes[tile.image][tile.top : tile.top + 32, tile.left : tile.left + 32]
             for tile in prepared.layout.tiles
         ]
-        pictures.close()
+        preprocessor.close()
     tiles = np.array(found).transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(tiles, expected["idefics3 two pixels"])
 
@@ -160,10 +160,10 @@ def with_details(message: dict[str, Any]) -> dict[str, Any]:
     return {**message, "content": [{"detail": "auto", **part} for part in message["content"]]}
 
 
-async def pixels_of(pictures: Pictures, number: int) -> np.ndarray:
+async def pixels_of(preprocessor: ImagePreprocessor, number: int) -> np.ndarray:
     """uint8 (height, width, 3)."""
-    (width, height), buffer = pictures.sizes[number], pictures._pixels[number]
-    data = await pictures.device.read(buffer, 0, 4 * width * height)
+    (width, height), buffer = preprocessor.sizes[number], preprocessor.pixels[number]
+    data = await preprocessor.device.read(buffer, 0, 4 * width * height)
     return np.frombuffer(data, np.uint8).reshape(height, width, 4)[..., :3]
 
 
@@ -219,16 +219,16 @@ async def test_an_image_that_is_given_up(engine: Engine, monkeypatch: pytest.Mon
     """Between two of its tiles: nothing is left of it, and it can be asked about again."""
     messages = [{"role": "user", "content": [{"type": "image", "image": image_of("x", 50, 50)}]}]
     first, _, _ = await logits_of(engine, conversations(SEEING[engine.name])["tiles"])
-    device, patches, tiles = engine.loaded.executor.device, Pictures.patches, list[Any]()
+    device, patches, tiles = engine.loaded.executor.device, ImagePreprocessor.patches, list[Any]()
 
-    def stop(pictures: Pictures, tile: Any) -> None:
+    def stop(preprocessor: ImagePreprocessor, tile: Any) -> None:
         tiles.append(tile)
-        patches(pictures, tile)
+        patches(preprocessor, tile)
         engine.interrupt()
 
     before = device.n_buffers
     with monkeypatch.context() as patched:
-        patched.setattr(Pictures, "patches", stop)
+        patched.setattr(ImagePreprocessor, "patches", stop)
         reply = await engine.chat.completions.create(messages=messages, max_tokens=3)
     assert reply.choices[0].finish_reason == "abort" and len(tiles) == 1
     assert device.n_buffers == before

@@ -10,13 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from webllm_py.api.adapters import AdapterChoice, adapter_choice
 from webllm_py.api.logprobs import ScoredToken, Scores
-from webllm_py.api.requests import (
-    ChatRequest,
-    CompletionRequest,
-    GenerationRequest,
-    parse_chat_request,
-    parse_completion_request,
-)
+from webllm_py.api.parsing import parse_chat_request, parse_completion_request
+from webllm_py.api.requests import ChatRequest, CompletionRequest, GenerationRequest
 from webllm_py.api.responses import (
     ChatCompletion,
     ChatCompletionChunk,

@@ -37,7 +37,7 @@ from webllm_py.api.responses import (
     new_id,
     now,
 )
-from webllm_py.chat.pieces import Kind, Parser, Plain, Reply
+from webllm_py.chat.pieces import ContentParser, Kind, Parser, Reply
 
 __all__ = ["ChatResponses", "CompletionResponses", "Finished", "Identity", "Responses"]
 
@@ -90,7 +90,7 @@ class ChatResponses:
     """
 
     def __init__(
-        self, model: str, parser: Callable[[], Parser] = Plain, identity: Identity = None
+        self, model: str, parser: Callable[[], Parser] = ContentParser, identity: Identity = None
     ) -> None:
         self.id, self.created = identity or (new_id("chatcmpl"), now())
         self._model = model

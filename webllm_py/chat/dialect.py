@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.chat.harmony import HARMONY, Harmony
-from webllm_py.chat.pieces import Parser, Plain
+from webllm_py.chat.pieces import ContentParser, Parser
 from webllm_py.chat.prompt import PromptBuilder
 from webllm_py.chat.reasoning import ReasoningParser, find_marks
 from webllm_py.chat.rules import CallRules
@@ -120,7 +120,7 @@ class Dialect:
         syntax = self.syntax
         if isinstance(syntax, Harmony):
             return syntax.parser(rules.schemas)
-        parser = syntax.parser(rules.schemas) if rules.functions else Plain()
+        parser = syntax.parser(rules.schemas) if rules.functions else ContentParser()
         if self.reasoning:
             opened = self.reasoning.opened_by(prompt)
             return ReasoningParser(self.reasoning, opened, parser)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-__all__ = ["Kind", "Parser", "Piece", "Plain", "Reply", "held_back"]
+__all__ = ["ContentParser", "Kind", "Parser", "Piece", "Reply", "held_back"]
 
 Kind: TypeAlias = Literal["content", "reasoning", "name", "arguments"]
 
@@ -29,7 +29,7 @@ class Parser(Protocol):
         """What was held back, once no more text comes."""
 
 
-class Plain:
+class ContentParser:
     """Reads answers that are nothing but content."""
 
     def push(self, text: str) -> list[Piece]:

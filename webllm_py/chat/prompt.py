@@ -10,7 +10,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, NoReturn
 
-from webllm_py.chat.habits import CallForm, TemplateHabits
+from webllm_py.chat.capabilities import CallForm, TemplateCapabilities
 from webllm_py.chat.plain import MAX_DEPTH
 from webllm_py.chat.reasoning import Marks
 from webllm_py.chat.template import Template
@@ -37,7 +37,7 @@ THINKING = "message.thinking"  # what gpt-oss's template calls the reasoning
 class PromptBuilder:
     """Renders the conversations of requests with one template.
 
-    Messages are brought into the form that the template expects (``TemplateHabits``):
+    Messages are brought into the form that the template expects (``TemplateCapabilities``):
 
     - text parts are joined with a newline, or a text is made a part;
     - arguments of tool calls become objects; text that is no JSON object stays text;
@@ -63,7 +63,7 @@ class PromptBuilder:
         placeholder: str = "",
     ) -> None:
         self.template = template
-        self._habits = TemplateHabits(template)
+        self._capabilities = TemplateCapabilities(template)
         self._syntax = syntax
         self._reasoning = reasoning
         self._placeholder = placeholder
@@ -118,7 +118,7 @@ class PromptBuilder:
         *,
         continues: bool,
     ) -> str:
-        messages = with_results(with_single_calls(messages, self._habits), self._habits)
+        messages = with_results(with_single_calls(messages, self._capabilities), self._capabilities)
 
         def rendered(messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = ()) -> str:
             prepared = [self._prepared(each, f"messages[{i}]") for i, each in enumerate(messages)]
@@ -137,7 +137,7 @@ class PromptBuilder:
             for form in (tools, [completed(tool) for tool in tools]):
                 with suppress(TemplateError):
                     return rendered(messages, form)
-        return rendered(with_tools(messages, tools, self._habits, self._syntax))
+        return rendered(with_tools(messages, tools, self._capabilities, self._syntax))
 
     def _check_known(self, variables: Mapping[str, Any]) -> None:
         for name in variables:
@@ -149,19 +149,19 @@ class PromptBuilder:
 
     def _prepared(self, message: Mapping[str, Any], param: str) -> Json:
         prepared = dict(message)
-        if prepared["role"] == "developer" and not self._habits.developer:
+        if prepared["role"] == "developer" and not self._capabilities.developer:
             prepared["role"] = "system"
-        if prepared["role"] == "system" and self._habits.drops_system:
+        if prepared["role"] == "system" and self._capabilities.drops_system:
             _refuse(f"{param}.role", "write the instructions into the first user message instead")
         if prepared["role"] == "assistant":
             self._prepare_answer(prepared)
-        if "tool_call_id" in prepared and self._habits.short_ids:
+        if "tool_call_id" in prepared and self._capabilities.short_ids:
             prepared["tool_call_id"] = _short(prepared["tool_call_id"])
         if self._placeholder:
             prepared["content"] = _with_images(prepared["content"], self._placeholder)
         elif _has_image(prepared["content"]):
             prepared["content"] = joined(prepared["content"])
-        prepared["content"] = _content(prepared["content"], self._habits.text_parts)
+        prepared["content"] = _content(prepared["content"], self._capabilities.text_parts)
         return prepared
 
     def _prepare_answer(self, message: Json) -> None:
@@ -170,14 +170,14 @@ class PromptBuilder:
             if thought:
                 message.setdefault("reasoning_content", thought)
         if "tool_calls" in message:
-            form = self._habits.call_form
+            form = self._capabilities.call_form
             if form is None:
                 calls = [call["function"] for call in message.pop("tool_calls")]
                 text = self._syntax.written([(c["name"], c["arguments"]) for c in calls])
                 before = joined(message["content"] or "")
                 message["content"] = f"{before}\n{text}" if before else text
             else:
-                _use_call_form(message, form, self._habits.short_ids)
+                _use_call_form(message, form, self._capabilities.short_ids)
         both = message["content"] and "tool_calls" in message  # of which gpt-oss's takes one
         if "reasoning_content" in message and THINKING in self.template.source and not both:
             message["thinking"] = message["reasoning_content"]
@@ -185,7 +185,7 @@ class PromptBuilder:
     @cached_property
     def _keeps_reasoning(self) -> bool:
         marks = self._reasoning
-        return marks is not None and self._habits.keeps(marks.opening, marks.closing)
+        return marks is not None and self._capabilities.keeps(marks.opening, marks.closing)
 
 
 def _marked(content: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any, Protocol, TypeAlias
 
-from webllm_py.chat.habits import TemplateHabits
+from webllm_py.chat.capabilities import TemplateCapabilities
 
 __all__ = ["CallWriter", "completed", "joined", "with_results", "with_single_calls", "with_tools"]
 
@@ -25,14 +25,16 @@ class CallWriter(Protocol):
         """Calls as the model writes them."""
 
 
-def with_single_calls(messages: Messages, habits: TemplateHabits) -> list[Mapping[str, Any]]:
+def with_single_calls(
+    messages: Messages, capabilities: TemplateCapabilities
+) -> list[Mapping[str, Any]]:
     """The conversation with one call a message, its results behind it, where the template
     shows no more (Llama 3, gpt-oss)."""
     waiting, found = list(messages), list[Mapping[str, Any]]()
     while waiting:
         message = waiting.pop(0)
         calls = message.get("tool_calls", ())
-        if len(calls) < 2 or habits.several_calls:
+        if len(calls) < 2 or capabilities.several_calls:
             found.append(message)
             continue
         for call in calls:
@@ -45,13 +47,13 @@ def with_single_calls(messages: Messages, habits: TemplateHabits) -> list[Mappin
     return found
 
 
-def with_results(messages: Messages, habits: TemplateHabits) -> list[Mapping[str, Any]]:
+def with_results(messages: Messages, capabilities: TemplateCapabilities) -> list[Mapping[str, Any]]:
     """The conversation with results of tools as the user's words where the template does not
     show the role ``tool``; results in a row are one message."""
     found: list[Mapping[str, Any]] = []
     written = False
     for message in messages:
-        result = message["role"] == "tool" and not habits.shows_tool_results
+        result = message["role"] == "tool" and not capabilities.shows_tool_results
         if result:
             text = f"<tool_response>\n{joined(message['content'])}\n</tool_response>"
             if written:
@@ -63,19 +65,19 @@ def with_results(messages: Messages, habits: TemplateHabits) -> list[Mapping[str
 
 
 def with_tools(
-    messages: Messages, tools: Messages, habits: TemplateHabits, syntax: CallWriter
+    messages: Messages, tools: Messages, capabilities: TemplateCapabilities, syntax: CallWriter
 ) -> list[Mapping[str, Any]]:
     """The conversation with the tools in a message."""
     first, *rest = messages
     system = first["role"] in ("system", "developer")
-    if habits.system_tools:
+    if capabilities.system_tools:
         described = json.dumps([tool["function"] for tool in tools], ensure_ascii=False)
         given = first if system else {"role": "system", "content": ""}
         return [{**given, "tools": described}, *(rest if system else messages)]
     text = instructions(tools, syntax)
     if system:
         return [{**first, "content": f"{joined(first['content'])}\n\n{text}"}, *rest]
-    if habits.shows_system:
+    if capabilities.shows_system:
         return [{"role": "system", "content": text}, *messages]
     return [{**first, "content": f"{text}\n\n{joined(first['content'])}"}, *rest]
 

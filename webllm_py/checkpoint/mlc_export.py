@@ -6,7 +6,7 @@ For the families that kept llama's names; what mlc_llm does for them (python/mlc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -123,14 +123,11 @@ def chat_config(
     config: Mapping[str, Any],
     *,
     conversation: Mapping[str, Any] | None = None,
-    generation: Mapping[str, Any] | None = None,
-    tokenizer_files: Sequence[str] = TOKENIZER_FILES,
 ) -> dict[str, Any]:
     """mlc-chat-config.json for a model's config.json.
 
     Args:
         conversation: ``conv_template``.
-        generation: generation_config.json: sampling settings and ids.
     """
     numbers = {key: config[key] for key in NUMBERS if config.get(key) is not None}
     rope = config.get("rope_parameters") or {}
@@ -155,7 +152,6 @@ def chat_config(
         "vocab_size": config["vocab_size"],
         **windows,
         **ids,
-        **(generation or {}),
-        "tokenizer_files": list(tokenizer_files),
+        "tokenizer_files": list(TOKENIZER_FILES),
         **({"conv_template": dict(conversation)} if conversation else {}),
     }

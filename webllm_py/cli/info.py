@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from webllm_py.chat.habits import TemplateHabits
+from webllm_py.chat.capabilities import TemplateCapabilities
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.cli.opening import open_gpu
 from webllm_py.cli.prebuilt import describe_prebuilt, find_prebuilt
@@ -173,7 +173,7 @@ def describe_template(checkpoint: Checkpoint, tokenizer: Tokenizer) -> dict[str,
         return {"from_checkpoint": True, "error": str(error)}
     return {
         "from_checkpoint": bool(checkpoint.chat_template or checkpoint.conversation),
-        "system": not TemplateHabits(template).drops_system,
+        "system": not TemplateCapabilities(template).drops_system,
         "tools": "tools" in for_tools.variables,
     }
 

@@ -10,7 +10,7 @@
     print(*[passage.title for passage in answer.sources], sep="\\n")
 
 ``splitting`` makes passages, ``bm25`` and ``vectors`` rank them, ``fusion`` joins the rankings,
-``asking`` writes the prompt, ``shelf`` keeps everything in the models' store.
+``asking`` writes the prompt, ``storage`` keeps everything in the models' store.
 """
 
 from webllm_py.documents.asking import DocumentAnswer, DocumentStream, PromptForm

@@ -14,8 +14,8 @@ from webllm_py.documents.bm25 import BM25
 from webllm_py.documents.fusion import fused
 from webllm_py.documents.passage import DocumentInfo, Passage
 from webllm_py.documents.reading import text_of
-from webllm_py.documents.shelf import Shelf, Stored
 from webllm_py.documents.splitting import PAGE_END, Span, split
+from webllm_py.documents.storage import DocumentStore, StoredDocument
 from webllm_py.documents.vectors import Embedder, cosines
 from webllm_py.documents.words import count_tokens, query_words, words
 from webllm_py.errors import DocumentError, RequestError
@@ -40,12 +40,12 @@ class Documents:
     SourceError.
     """
 
-    def __init__(self, name: str, shelf: Shelf, passage_tokens: int, overlap_tokens: int):
+    def __init__(self, name: str, store: DocumentStore, passage_tokens: int, overlap_tokens: int):
         """Use ``open``."""
         self.name = name
-        self._shelf = shelf
+        self._store = store
         self._sizes = passage_tokens, overlap_tokens
-        self._documents: dict[str, Stored] = {}
+        self._documents: dict[str, StoredDocument] = {}
         self._lexical: BM25[Key] = BM25()
         self._embedder: Embedder | None = None
         self._writing = asyncio.Lock()
@@ -80,8 +80,8 @@ class Documents:
         """
         if not 0 <= overlap_tokens < passage_tokens:
             raise ValueError("overlap_tokens must be from 0 to below passage_tokens")
-        documents = cls(name, Shelf(name, store), passage_tokens, overlap_tokens)
-        async for document in documents._shelf.read():
+        documents = cls(name, DocumentStore(name, store), passage_tokens, overlap_tokens)
+        async for document in documents._store.read():
             documents._put(document)
             await asyncio.sleep(0)  # indexing takes a while, and others want to go on
         if embedder is not None:
@@ -133,7 +133,7 @@ class Documents:
         """
         text = await text_of(name, content)
         async with self._writing:
-            document = self._split(Stored(name, text, (), "", None, array("f")))
+            document = self._split(StoredDocument(name, text, (), "", None, array("f")))
             await self._keep(document, on_progress, 0, len(document.spans))
             return self._info(self._documents[name])
 
@@ -145,7 +145,7 @@ class Documents:
         """
         async with self._writing:
             self._known(name)
-            await self._shelf.remove(name)
+            await self._store.remove(name)
             self._forget(name)
 
     def list(self) -> list[DocumentInfo]:
@@ -227,7 +227,7 @@ class Documents:
         counted = self._embedder.id if self._embedder else "words"
         return "{} {}/{}".format(counted, *self._sizes)
 
-    def _split(self, document: Stored) -> Stored:
+    def _split(self, document: StoredDocument) -> StoredDocument:
         size, overlap = self._sizes
         count = count_tokens
         if self._embedder is not None:
@@ -238,7 +238,7 @@ class Documents:
         )
 
     async def _keep(
-        self, document: Stored, on_progress: OnProgress | None, before: int, total: int
+        self, document: StoredDocument, on_progress: OnProgress | None, before: int, total: int
     ) -> None:
         """Embed a document, if there is an embedder, and store it."""
         embedder = self._embedder
@@ -248,10 +248,10 @@ class Documents:
                 lambda done: on_progress and on_progress(before + done, total),
             )
             document = replace(document, embedder=embedder.id, vectors=vectors)
-        await self._shelf.write(document)
+        await self._store.write(document)
         self._put(document)
 
-    def _put(self, document: Stored) -> None:
+    def _put(self, document: StoredDocument) -> None:
         self._forget(document.name)
         self._documents[document.name] = document
         for number, span in enumerate(document.spans):
@@ -275,7 +275,7 @@ class Documents:
         ]
         return sorted(found, key=lambda item: -item[1])
 
-    def _is_current(self, document: Stored) -> bool:
+    def _is_current(self, document: StoredDocument) -> bool:
         """Whether its vectors are those of the embedder in use."""
         embedder = self._embedder
         return embedder is not None and document.embedder == embedder.id
@@ -289,12 +289,12 @@ class Documents:
         quoted = text[span.start : span.end]
         return Passage(name, quoted, span.start, span.headings, page, score)
 
-    def _info(self, document: Stored) -> DocumentInfo:
+    def _info(self, document: StoredDocument) -> DocumentInfo:
         return DocumentInfo(
             document.name, len(document.text), len(document.spans), self._is_current(document)
         )
 
-    def _known(self, name: str) -> Stored:
+    def _known(self, name: str) -> StoredDocument:
         if name not in self._documents:
             raise DocumentError(f"{self.name} has no document {name!r}")
         return self._documents[name]

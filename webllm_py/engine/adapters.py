@@ -6,35 +6,28 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from webllm_py.engine.recovery import RecoveryMixin
 from webllm_py.errors import AdapterError, RequestError
 from webllm_py.fetch.options import FetchOptions
-from webllm_py.loading import LoadedModel
+from webllm_py.loading import LoadedModel, LoadOptions, SharedDevice
 
 if TYPE_CHECKING:
     from webllm_py.api import AdapterChoice
-    from webllm_py.engine.turns import Line
     from webllm_py.loading.embedder import LoadedEmbedder
     from webllm_py.runtime.executor import Executor
     from webllm_py.runtime.kv.pages import Mix
     from webllm_py.runtime.lora.adapters import LoadedAdapter
 
-__all__ = ["WithAdapters"]
+__all__ = ["AdaptersMixin"]
 
 
-class WithAdapters:
+class AdaptersMixin(RecoveryMixin):
     """The part of ``Engine`` that has to do with adapters."""
 
-    if TYPE_CHECKING:
-        _line: Line
-
-        @property
-        def name(self) -> str: ...
-        @property
-        def any_loaded(self) -> LoadedModel | LoadedEmbedder: ...
-        @property
-        def loaded(self) -> LoadedModel: ...
-
-    def __init__(self) -> None:
+    def __init__(
+        self, options: LoadOptions, model: LoadedModel | LoadedEmbedder, device: SharedDevice
+    ):
+        super().__init__(options, model, device)
         self._adapter_sources: dict[str, tuple[Any, FetchOptions | None]] = {}
 
     @property
@@ -68,7 +61,7 @@ class WithAdapters:
         try:
             called = adapter.name if name is None else name
             await adapter.checkpoint.make_room()
-            async with self._line.join():
+            async with self._queue.join():
                 if called == self.name or called in self.adapters or not called:
                     raise AdapterError(
                         f"the name {called!r} is taken; give the adapter another one, or unload "
@@ -86,21 +79,23 @@ class WithAdapters:
         Raises:
             RequestError: none of that name is loaded.
         """
-        async with self._line.join():
+        async with self._queue.join():
             executor = self.loaded.executor
             if executor.adapters is None or name not in executor.adapters.loaded:
                 raise missing(name, self.adapters)
             await executor.adapters.remove(name)
             self._adapter_sources.pop(name, None)
 
-    async def _load_adapters_again(self, model: LoadedModel) -> None:
-        """Load the adapters again, beside a model that was loaded again."""
+    async def _restore(self) -> None:
+        await super()._restore()
+        if not self._adapter_sources:
+            return
         from webllm_py.checkpoint.adapter import open_adapter
 
         for name, (source, fetch) in self._adapter_sources.items():
             adapter = await open_adapter(source, fetch or FetchOptions())
             try:
-                await added(model.executor, name, adapter)
+                await added(self.loaded.executor, name, adapter)
             finally:
                 await adapter.close()
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from webllm_py.api import (
     Finished,
     FinishReason,
-    GenerationRequest,
-    Responses,
     ScoredToken,
     Scores,
     StopFilter,
@@ -21,7 +19,7 @@ from webllm_py.api import (
 from webllm_py.api.inspected import NOT_INSPECTED, Inspected
 from webllm_py.engine.choice import Choice, Placed
 from webllm_py.engine.generation import Generation, Revived
-from webllm_py.engine.prompts import Prompt
+from webllm_py.engine.prompts import PreparedRequest, Prompt
 from webllm_py.engine.usage import usage_of
 from webllm_py.errors import ContextLengthError
 from webllm_py.runtime.executor import Executor
@@ -35,28 +33,11 @@ if TYPE_CHECKING:
     from webllm_py.fetch.store.kept_answers import KeptAnswer, Said
     from webllm_py.grammar import TokenMasks
 
-__all__ = ["Answer", "Asked"]
+__all__ = ["Answer"]
 
 
 # Most tokens of an answer whose conversation may outgrow its context.
 ENDLESS = 1 << 24
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request that was checked, with its prompts.
-
-    Attributes:
-        kind: "chat" or "completion".
-        fields: the request as it came.
-        responses: builds its responses.
-    """
-
-    kind: str
-    fields: Mapping[str, Any]
-    request: GenerationRequest
-    prompts: Sequence[Prompt]
-    responses: Responses[Any, Any]
 
 
 class Answer:
@@ -78,7 +59,7 @@ class Answer:
         self,
         executor: Executor,
         tokenizer: Tokenizer,
-        asked: Asked,
+        prepared: PreparedRequest,
         *,
         masks: TokenMasks | None = None,
         adapters: Callable[[], Mix] = lambda: (),
@@ -87,14 +68,14 @@ class Answer:
         revived: Revived,
         known: KeptAnswer | None = None,
     ):
-        request = asked.request
+        request = prepared.request
         self.generation = Generation(
             executor, tokenizer, request, masks, adapters, interrupted, revived
         )
         self.tokenizer = tokenizer
         self.request = request
-        self.prompts = asked.prompts
-        self.responses = asked.responses
+        self.prompts = prepared.prompts
+        self.responses = prepared.responses
         self.submitted = submitted
         self.interrupted = interrupted
         self.choices: list[Choice] = []
@@ -132,13 +113,8 @@ class Answer:
                         yield piece
                 async with aclosing(self._texts(choices, prompt)) as texts:
                     async for choice, text in texts:
-                        scores = self._scores(choice)
-                        if text or scores:
-                            for piece in self.responses.text(choice.index, text, scores):
-                                yield piece
-                        if choice.finish and not self.request.inspects:
-                            for piece in self.responses.finish(choice.index, choice.finish):
-                                yield piece
+                        for piece in self._pieces_of(choice, text):
+                            yield piece
                 for choice in choices if self.request.inspects else ():  # when no steps are left
                     seen = await self._inspected(choice, prompt)
                     finish = choice.finish or "length"
@@ -146,6 +122,14 @@ class Answer:
                         yield piece
         if self.request.include_usage:
             yield self.responses.usage(self.usage())
+
+    def _pieces_of(self, choice: Choice, text: str) -> Iterator[Any]:
+        """The pieces of a choice's new text, and of its end."""
+        scores = self._scores(choice)
+        if text or scores:
+            yield from self.responses.text(choice.index, text, scores)
+        if choice.finish and not self.request.inspects:
+            yield from self.responses.finish(choice.index, choice.finish)
 
     async def whole(self) -> Any:
         """The answer as one response."""

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from webllm_py.engine.core import EngineCore
 from webllm_py.errors import RequestError, SourceError
 
-if TYPE_CHECKING:
-    from webllm_py.engine.turns import Line
-    from webllm_py.loading import LoadedModel
-
-__all__ = ["KeptConversations"]
+__all__ = ["ConversationsMixin"]
 
 
-class KeptConversations:
+class ConversationsMixin(EngineCore):
     """The part of ``Engine`` that has to do with its prefix cache."""
-
-    if TYPE_CHECKING:
-        _line: Line
-
-        @property
-        def loaded(self) -> LoadedModel: ...
 
     async def save_state(self, path: str | Path | None = None) -> bytes:
         """Serialize the conversation that ended last: its tokens, keys and values. After
@@ -38,7 +28,7 @@ class KeptConversations:
         """
         from webllm_py.runtime.saved_state import save_state
 
-        async with self._line.join():
+        async with self._queue.join():
             model = self.loaded
             data = await save_state(model.executor, model.checkpoint.name)
         if path is not None:
@@ -62,7 +52,7 @@ class KeptConversations:
         from webllm_py.runtime.saved_state import load_state
 
         data = await read_state(state) if isinstance(state, (str, Path)) else bytes(state)
-        async with self._line.join():
+        async with self._queue.join():
             return await load_state(self.loaded.executor, data)
 
     async def fork(self) -> int:
@@ -77,7 +67,7 @@ class KeptConversations:
         """
         from webllm_py.runtime.saved_state import fork_state
 
-        async with self._line.join():
+        async with self._queue.join():
             return await fork_state(self.loaded.executor)
 
     async def rewind(self, n: int) -> list[int]:
@@ -92,7 +82,7 @@ class KeptConversations:
         """
         from webllm_py.runtime.saved_state import newest
 
-        async with self._line.join():
+        async with self._queue.join():
             executor = self.loaded.executor
             tokens = newest(executor).tokens
             if not (hasattr(n, "__index__") and 0 <= n <= len(tokens)):

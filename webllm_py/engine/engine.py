@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.engine.adapters import WithAdapters
-from webllm_py.engine.conversations import KeptConversations
-from webllm_py.engine.open_box import OpenBox
-from webllm_py.engine.recovery import UNLOADED, Recovery
+from webllm_py.engine.conversations import ConversationsMixin
+from webllm_py.engine.core import UNLOADED
+from webllm_py.engine.open_box import OpenBoxMixin
 from webllm_py.engine.resources import Chat, Completions, Embeddings
-from webllm_py.engine.responding import Responding
-from webllm_py.engine.resuming import Resuming
-from webllm_py.engine.several_models import SeveralModels
-from webllm_py.engine.steering import WithSteering
-from webllm_py.engine.turns import Line
+from webllm_py.engine.resuming import ResumingMixin
 from webllm_py.errors import (
     ContextLengthError,
-    EngineClosedError,
     RequestError,
 )
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.loading import LoadedModel, LoadOptions, SharedDevice, load_model
-from webllm_py.models import ENCODERS
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.runtime.weights.progress import ProgressCallback
 from webllm_py.runtime.weights.storage import Quantize
-from webllm_py.tokenizer import Tokenizer
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
     from array import array
 
     from webllm_py.loading.embedder import LoadedEmbedder
-    from webllm_py.runtime.embedding.embeds import Embeds
 
 __all__ = ["UNLOADED", "Engine", "load"]
 
@@ -108,16 +98,7 @@ async def load(
         raise
 
 
-class Engine(
-    Recovery,
-    Responding,
-    Resuming,
-    SeveralModels,
-    OpenBox,
-    WithSteering,
-    KeptConversations,
-    WithAdapters,
-):
+class Engine(ResumingMixin, OpenBoxMixin, ConversationsMixin):
     """A loaded model. Made by ``webllm_py.load``.
 
     ``engine.chat.completions.create``, ``engine.completions.create`` and, of a text embedder,
@@ -129,12 +110,7 @@ class Engine(
     def __init__(
         self, options: LoadOptions, model: LoadedModel | LoadedEmbedder, device: SharedDevice
     ):
-        WithAdapters.__init__(self)
-        self._options = options
-        self._device = device
-        self._model = model
-        self._added = {}
-        self._line = Line()
+        super().__init__(options, model, device)
         self.chat = Chat(self)
         self.completions = Completions(self)
         self.embeddings = Embeddings(self)
@@ -152,54 +128,6 @@ class Engine(
         await self.unload()
 
     @property
-    def loaded(self) -> LoadedModel:
-        """The parts of a loaded language model.
-
-        Raises:
-            EngineClosedError: it was unloaded, or could not be recovered.
-            RequestError: it is a text embedder.
-        """
-        model = self.any_loaded
-        if not isinstance(model, LoadedModel):
-            raise RequestError(
-                f"{self.name} is a text embedder: it writes nothing. Call engine.embeddings.create "
-                "of it, or load a model that writes",
-                param="model",
-                code="model_not_supported",
-            )
-        return model
-
-    @property
-    def embedder(self) -> Embeds:
-        """What embeds texts.
-
-        Raises:
-            EngineClosedError: it was unloaded, or could not be recovered.
-            RequestError: the model is no embedder.
-            UnsupportedModelError: it is one that this version does not run.
-        """
-        embedder = self.any_loaded.embedder
-        if embedder is None:
-            raise RequestError(
-                f"{self.name} writes text and was not trained to embed it. Load a text embedder "
-                f"(architectures {', '.join(ENCODERS)}: MiniLM, BGE, E5, Arctic-Embed; or one that "
-                "says how it pools, as Qwen3-Embedding does)",
-                param="model",
-                code="model_not_supported",
-            )
-        return embedder
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer: ``encode(text)`` and ``decode(ids)``."""
-        return self.any_loaded.tokenizer
-
-    @property
-    def name(self) -> str:
-        """The model's name, as responses give it."""
-        return self._name or self.any_loaded.checkpoint.name
-
-    @property
     def info(self) -> dict[str, Any]:
         """What runs where: name, architecture, quantization, sizes, memory (bytes), adapter."""
         return {**self.any_loaded.describe(), "name": self.name}
@@ -207,12 +135,12 @@ class Engine(
     @property
     def waiting(self) -> int:
         """Number of requests that are queued."""
-        return self._line.waiting
+        return self._queue.waiting
 
     @property
     def answering(self) -> int:
         """Number of requests that are being answered."""
-        return self._line.entered
+        return self._queue.entered
 
     async def embed(self, texts: Sequence[Sequence[int]]) -> list[array[float]]:
         """Embed texts, once it is this call's turn.
@@ -227,9 +155,9 @@ class Engine(
             RequestError: the model is no embedder; or ``interrupt`` or ``unload`` was called
                 meanwhile.
         """
-        async with self._line.join() as place:
+        async with self._queue.join() as turn:
             found = await self._surviving(
-                lambda: self.embedder.embed(texts, lambda: place.interrupted)
+                lambda: self.embedder.embed(texts, lambda: turn.interrupted)
             )
         if found is None:
             raise RequestError("interrupted before all texts were embedded", code="interrupted")
@@ -238,29 +166,7 @@ class Engine(
     def interrupt(self) -> None:
         """End the answer under way with the finish reason "abort"; where several are, the one that
         was requested first. The others go on."""
-        self._line.interrupt()
-
-    async def unload(self) -> None:
-        """Free everything, models that were added too; an added model frees only itself. Answers
-        under way are interrupted; queued requests get an ``EngineClosedError``."""
-        self._unloaded = True
-        if self._main and self._name:
-            self._main._added.pop(self._name, None)
-        await self._unload_added()
-        self._line.send_away(
-            EngineClosedError("the model was unloaded before this request's turn came")
-        )
-        self._line.interrupt(every=True)
-        if self._reviving:
-            self._reviving.cancel()
-        async with self._line.join(stays=True):
-            if self._reviving:
-                await asyncio.gather(self._reviving, return_exceptions=True)
-            model, self._model = self._model, None
-            if model:
-                await model.close()
-            if self._main is None:
-                self._device.leave()
+        self._queue.interrupt()
 
     def check_length(self, tokens: Sequence[int], param: str) -> None:
         """Refuse a prompt that leaves no room in the context for a token of answer.

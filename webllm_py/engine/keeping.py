@@ -9,13 +9,17 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from webllm_py.chat.plain import NotPlainError, to_plain
-from webllm_py.engine.answers import Answer, Asked
+from webllm_py.concurrency import uninterrupted
+from webllm_py.engine.answers import Answer
+from webllm_py.engine.prompts import PreparedRequest
 from webllm_py.errors import DeviceError, DeviceLostError, RequestError, SourceError
+from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.store.kept_answers import AnswersStore, KeptAnswer
+from webllm_py.fetch.store.models_store import models_store
+from webllm_py.loading import LoadOptions
 from webllm_py.runtime.saved_state import fingerprint
-from webllm_py.together import uninterrupted
 
-__all__ = ["keeping"]
+__all__ = ["answers_store", "keeping"]
 
 SECONDS = 0.4
 """Between two times that what was said is kept: what is lost of it is said again, the same."""
@@ -23,15 +27,26 @@ SECONDS = 0.4
 logger = logging.getLogger(__name__)
 
 
+def answers_store(options: LoadOptions) -> AnswersStore:
+    """Where answers are kept: beside the models."""
+    fetch = options.fetch or FetchOptions()
+    return AnswersStore(models_store(fetch.store).backend)
+
+
 @asynccontextmanager
 async def keeping(
-    store: AnswersStore, asked: Asked, answer: Answer, known: KeptAnswer | None, *, model: str
+    store: AnswersStore,
+    prepared: PreparedRequest,
+    answer: Answer,
+    known: KeptAnswer | None,
+    *,
+    model: str,
 ) -> AsyncIterator[None]:
     """While this lasts, keep what the answer says. It is forgotten in the end, unless the GPU
     is the reason."""
-    wanted = asked.request.resumable
-    name = wanted if isinstance(wanted, str) else asked.responses.id
-    kept = await store.begin(name, head_of(asked, answer, model), known)
+    wanted = prepared.request.resumable
+    name = wanted if isinstance(wanted, str) else prepared.responses.id
+    kept = await store.begin(name, head_of(prepared, answer, model), known)
     if kept is None:
         raise RequestError(
             f"an answer {name!r} is under way; give this one another name", param="resumable"
@@ -54,13 +69,13 @@ async def ended(kept: KeptAnswer, writing: asyncio.Future[None], *, over: bool) 
         await (kept.remove() if over else kept.release())
 
 
-def head_of(asked: Asked, answer: Answer, model: str) -> dict[str, Any]:
+def head_of(prepared: PreparedRequest, answer: Answer, model: str) -> dict[str, Any]:
     """What an answer can be begun again from.
 
     Raises:
         RequestError: a field that cannot be kept.
     """
-    fields = {**asked.fields}
+    fields = {**prepared.fields}
     if isinstance(bias := fields.get("logit_bias"), Mapping):
         fields["logit_bias"] = {str(token): value for token, value in bias.items()}
     prompt: Any = fields.get("prompt")
@@ -74,10 +89,10 @@ def head_of(asked: Asked, answer: Answer, model: str) -> dict[str, Any]:
         )
     return {
         "model": model,
-        "kind": asked.kind,
+        "kind": prepared.kind,
         "fields": fields,
-        "identity": [asked.responses.id, asked.responses.created],
-        "prompts": [[*prompt.tokens] for prompt in asked.prompts],
+        "identity": [prepared.responses.id, prepared.responses.created],
+        "prompts": [[*prompt.tokens] for prompt in prepared.prompts],
         "seed": answer.seed,
     }
 

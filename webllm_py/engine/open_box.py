@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from webllm_py.api import AdapterChoice, adapter_choice
+from webllm_py.api import adapter_choice
 from webllm_py.arrays import floats, shaped
+from webllm_py.engine.adapters import AdaptersMixin
 from webllm_py.engine.inspected import arrays_of, attending, check_size, longest_inspected
 from webllm_py.errors import ContextLengthError, RequestError
 from webllm_py.runtime.inspection.logits import all_logits
-from webllm_py.runtime.kv.pages import Mix
 from webllm_py.tracebacks import callers_own
 from webllm_py.units import counted
 
 if TYPE_CHECKING:
-    from webllm_py.engine.turns import Line
-    from webllm_py.loading import LoadedModel
     from webllm_py.runtime.inspection.inspector import Found, Wanted
 
-__all__ = ["Hook", "Inspection", "OpenBox"]
+__all__ = ["Hook", "Inspection", "OpenBoxMixin"]
 
 Hook: TypeAlias = Callable[[int, range, Any], Any]
 """Called with a layer, positions and hidden rows (positions, hidden). Returns the rows to go on
@@ -58,16 +56,8 @@ class Inspection:
         return f"Inspection({len(self.tokens)} tokens{''.join(shapes)})"
 
 
-class OpenBox:
+class OpenBoxMixin(AdaptersMixin):
     """The part of ``Engine`` that looks inside the model."""
-
-    if TYPE_CHECKING:
-        _line: Line
-
-        @property
-        def loaded(self) -> LoadedModel: ...
-        def _mix(self, choice: AdapterChoice | None, model: str | None = None) -> Mix: ...
-        async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
 
     async def logits(
         self, ids: Sequence[int] | str, *, adapters: Mapping[str, float] | Sequence[str] = ()
@@ -89,12 +79,12 @@ class OpenBox:
         tokens = self.check_ids(ids, "logits")
         vocab = self.loaded.executor.model.config.vocab_size
         choice = adapter_choice({"adapters": adapters})
-        async with self._line.join() as place:
+        async with self._queue.join() as turn:
             data = await self._surviving(
                 lambda: all_logits(
                     self.loaded.executor,
                     tokens,
-                    interrupted=lambda: place.interrupted,
+                    interrupted=lambda: turn.interrupted,
                     adapters=self._mix(choice),
                 )
             )
@@ -235,9 +225,9 @@ class OpenBox:
 
         async def passed() -> Found | None:
             executor, mix = self.loaded.executor, self._mix(choice)
-            return await inspect(executor, tokens, wanted, lambda: place.interrupted, mix)
+            return await inspect(executor, tokens, wanted, lambda: turn.interrupted, mix)
 
-        async with self._line.join() as place:
+        async with self._queue.join() as turn:
             # Not again with hooks, which may have counted what they saw before the loss.
             found = await (passed() if wanted.hooks else self._surviving(passed))
         if found is None:

@@ -1,4 +1,4 @@
-"""From requests to the token ids of their prompts."""
+"""Requests with their prompts: from fields to token ids."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.api import CompletionRequest
+from webllm_py.api import CompletionRequest, GenerationRequest, Responses
 from webllm_py.errors import ContextLengthError, ImageError, RequestError
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.units import counted
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from webllm_py.images.prepared import PreparedImage
     from webllm_py.loading import LoadedModel
 
-__all__ = ["Prompt", "completion_prompt", "see_images", "text_tokens", "tokens_of"]
+__all__ = [
+    "PreparedRequest",
+    "Prompt",
+    "completion_prompt",
+    "see_images",
+    "text_tokens",
+    "tokens_of",
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,23 @@ class Prompt:
     echoed: range = range(0)
     ends: frozenset[int] = frozenset()
     images: Sequence[PreparedImage] = ()
+
+
+@dataclass(frozen=True)
+class PreparedRequest:
+    """A request that was checked, with its prompts.
+
+    Attributes:
+        kind: "chat" or "completion".
+        fields: the request as it came.
+        responses: builds its responses.
+    """
+
+    kind: str
+    fields: Mapping[str, Any]
+    request: GenerationRequest
+    prompts: Sequence[Prompt]
+    responses: Responses[Any, Any]
 
 
 async def see_images(

@@ -9,57 +9,26 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from webllm_py.engine.core import UNLOADED, EngineCore
 from webllm_py.engine.generation import MOST_LOSSES
 from webllm_py.errors import DeviceLostError, EngineClosedError, WebLLMError
 from webllm_py.loading import LoadedModel, LoadOptions, load_model
 from webllm_py.runtime.executor import Executor
 
 if TYPE_CHECKING:
-    from webllm_py.engine.turns import Line
     from webllm_py.gpu import Device
-    from webllm_py.loading import SharedDevice
     from webllm_py.loading.embedder import LoadedEmbedder
 
-__all__ = ["UNLOADED", "Recovery"]
+__all__ = ["RecoveryMixin"]
 
 ResultT = TypeVar("ResultT")
-UNLOADED = "this engine was unloaded; load the model again"
-
 logger = logging.getLogger(__name__)
 
 
-class Recovery:
-    """The part of ``Engine`` that holds its model, and loads it again on a new device."""
+class RecoveryMixin(EngineCore):
+    """The part of ``Engine`` that loads its model again on a new device, and frees it."""
 
-    if TYPE_CHECKING:
-        _line: Line
-        _options: LoadOptions
-        _device: SharedDevice
-
-        async def _steer_again(self) -> None: ...
-        async def _load_adapters_again(self, model: LoadedModel) -> None: ...
-
-    _model: LoadedModel | LoadedEmbedder | None = None
-    _unloaded = False
     _reviving: asyncio.Task[None] | None = None
-
-    @property
-    def any_loaded(self) -> LoadedModel | LoadedEmbedder:
-        """The parts of the loaded model, a language model or an embedder.
-
-        Raises:
-            EngineClosedError: it was unloaded, or could not be recovered.
-        """
-        if self._model is None:
-            raise EngineClosedError(
-                UNLOADED if self._unloaded else "recovering this engine failed; try it again"
-            )
-        return self._model
-
-    @property
-    def writes(self) -> bool:
-        """Whether its model generates text; an encoder does not."""
-        return isinstance(self.any_loaded, LoadedModel)
 
     async def recover(self) -> None:
         """Load the model again, on a new device if the old one is lost.
@@ -71,10 +40,27 @@ class Recovery:
             DeviceLostError: the device was not opened by ``load`` but given to it.
             WebLLMError: as ``load`` does; then it can be tried again.
         """
-        async with self._line.join(stays=True):
+        async with self._queue.join(stays=True):
             if self._unloaded:
                 raise EngineClosedError(UNLOADED)
             await self._load_again(self._options)
+
+    async def unload(self) -> None:
+        """Free the model. Answers under way are interrupted; queued requests get an
+        ``EngineClosedError``."""
+        self._unloaded = True
+        self._queue.reject_waiting(
+            EngineClosedError("the model was unloaded before this request's turn came")
+        )
+        self._queue.interrupt(every=True)
+        if self._reviving:
+            self._reviving.cancel()
+        async with self._queue.join(stays=True):
+            if self._reviving:
+                await asyncio.gather(self._reviving, return_exceptions=True)
+            model, self._model = self._model, None
+            if model:
+                await model.close()
 
     async def _load_again(self, options: LoadOptions) -> None:
         """Close the model and load it again. No request may be using it, unless its device is
@@ -84,9 +70,7 @@ class Recovery:
             if model:
                 await model.close()
             self._model = await load_model(options, self._device)
-            if isinstance(self._model, LoadedModel):
-                await self._load_adapters_again(self._model)
-            await self._steer_again()
+            await self._restore()
         except BaseException:
             self._model = None
             raise

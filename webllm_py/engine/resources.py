@@ -17,9 +17,9 @@ from webllm_py.api import (
     parse_completion_request,
 )
 from webllm_py.api.stream import Identity
-from webllm_py.engine.answers import Asked
 from webllm_py.engine.inspected import check_inspected
 from webllm_py.engine.prompts import (
+    PreparedRequest,
     Prompt,
     completion_prompt,
     see_images,
@@ -68,7 +68,7 @@ class Host(Protocol):
     def chosen(self, name: Any) -> Host:
         """The one of several models that a request names."""
 
-    async def respond(self, asked: Asked) -> Any:
+    async def respond(self, prepared: PreparedRequest) -> Any:
         """Answer a request in its turn."""
 
 
@@ -117,10 +117,12 @@ class ChatCompletions:
             RequestTimeoutError: it took longer than ``timeout`` seconds; a stream raises it too.
         """
         engine = self._engine.chosen(fields.get("model"))
-        asked = await ChatCompletions(engine).asked(fields)
-        return await engine.respond(asked)  # type: ignore[no-any-return]
+        prepared = await ChatCompletions(engine).prepare(fields)
+        return await engine.respond(prepared)  # type: ignore[no-any-return]
 
-    async def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
+    async def prepare(
+        self, fields: Mapping[str, Any], identity: Identity = None
+    ) -> PreparedRequest:
         """A request, checked and turned into a prompt; raises what ``create`` does.
 
         Args:
@@ -156,7 +158,7 @@ class ChatCompletions:
         continues, shown = request.continue_final_message, frozenset(model.controls)
         prompt = Prompt(tokens, continues=continues, shown=shown, images=images)
         check_inspected(request, model.executor, [prompt])
-        return Asked(
+        return PreparedRequest(
             "chat",
             fields,
             request,
@@ -181,11 +183,13 @@ class Completions:
         Returns and raises as ``chat.completions.create`` does.
         """
         engine = self._engine.chosen(fields.get("model"))
-        asked = await Completions(engine).asked(fields)
-        return await engine.respond(asked)  # type: ignore[no-any-return]
+        prepared = await Completions(engine).prepare(fields)
+        return await engine.respond(prepared)  # type: ignore[no-any-return]
 
-    async def asked(self, fields: Mapping[str, Any], identity: Identity = None) -> Asked:
-        """See ``ChatCompletions.asked``."""
+    async def prepare(
+        self, fields: Mapping[str, Any], identity: Identity = None
+    ) -> PreparedRequest:
+        """See ``ChatCompletions.prepare``."""
         engine = self._engine
         model = engine.loaded
         request = parse_completion_request(fields, defaults=model.sampling)
@@ -199,7 +203,7 @@ class Completions:
             prompts.append(prompt)
         check_inspected(request, model.executor, prompts)
         responses = CompletionResponses(request.model or engine.name, identity)
-        return Asked("completion", fields, request, prompts, responses)
+        return PreparedRequest("completion", fields, request, prompts, responses)
 
 
 class Embeddings:

@@ -4,59 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.api import AdapterChoice
-from webllm_py.engine.answers import Answer, Asked
+from webllm_py.engine.adapters import AdaptersMixin
+from webllm_py.engine.answers import Answer
+from webllm_py.engine.prompts import PreparedRequest
+from webllm_py.engine.steering import SteeringMixin
 from webllm_py.errors import RequestTimeoutError
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.kv.pages import Mix
 from webllm_py.streaming import Stream
 
 if TYPE_CHECKING:
-    from array import array
-
-    from webllm_py.engine.turns import Line
     from webllm_py.fetch.store.kept_answers import KeptAnswer
     from webllm_py.gpu import Device
-    from webllm_py.loading import LoadedModel
 
-__all__ = ["Responding"]
+__all__ = ["RespondingMixin"]
 
 
-class Responding:
+class RespondingMixin(SteeringMixin, AdaptersMixin):
     """The part of ``Engine`` that answers requests."""
 
-    if TYPE_CHECKING:
-        _line: Line
-
-        @property
-        def loaded(self) -> LoadedModel: ...
-        @asynccontextmanager
-        def steered(self, vectors: Mapping[int, array[float]] | None) -> AsyncIterator[None]: ...
-        def _mix(self, choice: AdapterChoice | None, model: str | None = None) -> Mix: ...
-        async def _executor_after(self, lost: Device) -> Executor: ...
-        def _kept(
-            self, asked: Asked, answer: Answer, known: KeptAnswer | None
-        ) -> AbstractAsyncContextManager[None]: ...
-
-    async def respond(self, asked: Asked, known: KeptAnswer | None = None) -> Any:
+    async def respond(self, prepared: PreparedRequest, known: KeptAnswer | None = None) -> Any:
         """Answer a request in its turn: a whole response, or a stream of pieces.
 
         Args:
             known: what another process stored of this answer, if it was begun.
         """
-        request = asked.request
+        request = prepared.request
         self._mix(request.adapters, request.model)  # raises at once if an adapter is not loaded
-        place, submitted = self._line.join(shares=request.shares), time.perf_counter()
+        turn, submitted = self._queue.join(shares=request.shares), time.perf_counter()
 
         @asynccontextmanager
-        async def turn() -> AsyncIterator[Answer]:
-            async with time_limit(request.timeout), place, self.steered(request.steering):
+        async def answering() -> AsyncIterator[Answer]:
+            async with time_limit(request.timeout), turn, self.steered(request.steering):
                 model = self.loaded
-                images = [image for prompt in asked.prompts for image in prompt.images]
+                images = [image for prompt in prepared.prompts for image in prompt.images]
                 with ExitStack() as held:
 
                     def hold(executor: Executor) -> Executor:
@@ -70,26 +54,37 @@ class Responding:
                     answer = Answer(
                         hold(model.executor),
                         model.tokenizer,
-                        asked,
+                        prepared,
                         masks=model.token_masks if request.grammar else None,
                         adapters=lambda: self._mix(request.adapters, request.model),
                         submitted=submitted,
-                        interrupted=lambda: place.interrupted,
+                        interrupted=lambda: turn.interrupted,
                         revived=revived,
                         known=known,
                     )
-                    async with self._kept(asked, answer, known):
+                    async with self._kept(prepared, answer, known):
                         yield answer
 
         async def pieces() -> AsyncIterator[Any]:
-            async with turn() as answer:
+            async with answering() as answer:
                 async for piece in answer.pieces():
                     yield piece
 
         if request.stream:
-            return Stream(pieces(), at_end=place.leave)
-        async with turn() as answer:
+            return Stream(pieces(), at_end=turn.leave)
+        async with answering() as answer:
             return await answer.whole()
+
+    def _kept(
+        self, prepared: PreparedRequest, answer: Answer, known: KeptAnswer | None
+    ) -> AbstractAsyncContextManager[None]:
+        """Keep the answer's tokens while it is given, if the request is resumable."""
+        if not prepared.request.resumable:
+            return nullcontext()
+        from webllm_py.engine.keeping import answers_store, keeping  # not before it is needed
+
+        store = answers_store(self._options)
+        return keeping(store, prepared, answer, known, model=self.name)
 
 
 @asynccontextmanager

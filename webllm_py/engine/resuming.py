@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from webllm_py.engine.answers import Answer, Asked
+from webllm_py.engine.responding import RespondingMixin
+from webllm_py.engine.several_models import SeveralModelsMixin
 from webllm_py.errors import StateError
-from webllm_py.fetch.options import FetchOptions
 
 if TYPE_CHECKING:
     from webllm_py.engine.resources import Chat, Completions
     from webllm_py.fetch.store.kept_answers import AnswersStore, KeptAnswer, Unfinished
-    from webllm_py.loading import LoadedModel, LoadOptions
     from webllm_py.streaming import Stream
 
-__all__ = ["Resuming"]
+__all__ = ["ResumingMixin"]
 
 
-class Resuming:
-    """The part of ``Engine`` that keeps answers and finishes those that were cut off."""
+class ResumingMixin(RespondingMixin, SeveralModelsMixin):
+    """The part of ``Engine`` that finishes answers that were cut off."""
 
-    if TYPE_CHECKING:
-        _options: LoadOptions
-        chat: Chat
-        completions: Completions
-
-        @property
-        def loaded(self) -> LoadedModel: ...
-        @property
-        def name(self) -> str: ...
-        @property
-        def writes(self) -> bool: ...
-        @property
-        def models(self) -> Mapping[str, Self]: ...
-        async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
-        async def respond(self, asked: Asked, known: KeptAnswer | None = None) -> Any: ...
+    chat: Chat
+    completions: Completions
 
     async def unfinished(self) -> list[Unfinished]:
         """Answers to requests with ``resumable`` that were cut off when their process or tab ended,
@@ -92,33 +76,20 @@ class Resuming:
 
     @property
     def _answers(self) -> AnswersStore:
-        # Not before they are needed: a page starts Python from a snapshot.
-        from webllm_py.fetch.store.kept_answers import AnswersStore
-        from webllm_py.fetch.store.models_store import models_store
+        from webllm_py.engine.keeping import answers_store  # a page starts Python from a snapshot
 
-        fetch = self._options.fetch or FetchOptions()
-        return AnswersStore(models_store(fetch.store).backend)
+        return answers_store(self._options)
 
     async def _finish(self, answer: KeptAnswer) -> Stream[Any]:
         head = answer.head
         chats = head["kind"] == "chat"
-        asked = await (self.chat.completions if chats else self.completions).asked(
+        prepared = await (self.chat.completions if chats else self.completions).prepare(
             {**head["fields"], "stream": True}, tuple(head["identity"])
         )
         prompts = [
             replace(prompt, tokens=tokens)
-            for prompt, tokens in zip(asked.prompts, head["prompts"], strict=True)
+            for prompt, tokens in zip(prepared.prompts, head["prompts"], strict=True)
         ]
         return await self.respond(  # type: ignore[no-any-return]
-            replace(asked, prompts=prompts), answer
+            replace(prepared, prompts=prompts), answer
         )
-
-    def _kept(
-        self, asked: Asked, answer: Answer, known: KeptAnswer | None
-    ) -> AbstractAsyncContextManager[None]:
-        """Keep the answer's tokens while it is given, if the request is resumable."""
-        if not asked.request.resumable:
-            return nullcontext()
-        from webllm_py.engine.keeping import keeping
-
-        return keeping(self._answers, asked, answer, known, model=self.name)

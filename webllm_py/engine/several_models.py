@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from webllm_py.engine.recovery import UNLOADED
+from webllm_py.engine.adapters import AdaptersMixin
+from webllm_py.engine.core import UNLOADED
 from webllm_py.errors import EngineClosedError, RequestError
 from webllm_py.loading import LoadOptions, load_model
 
@@ -18,31 +19,18 @@ if TYPE_CHECKING:
     from webllm_py.runtime.weights.progress import ProgressCallback
     from webllm_py.runtime.weights.storage import Quantize
 
-__all__ = ["SeveralModels"]
+__all__ = ["SeveralModelsMixin"]
 
 
-class SeveralModels:
+class SeveralModelsMixin(AdaptersMixin):
     """The part of ``Engine`` that has other models beside its own."""
 
-    if TYPE_CHECKING:
-        _device: SharedDevice
-        _unloaded: bool
-
-        def __init__(
-            self,
-            options: LoadOptions,
-            model: LoadedModel | LoadedEmbedder,
-            device: SharedDevice,
-        ): ...
-        @property
-        def name(self) -> str: ...
-        @property
-        def adapters(self) -> Mapping[str, Any]: ...
-        async def unload(self) -> None: ...
-
-    _added: dict[str, Self]
-    _main: Self | None = None
-    _name: str | None = None
+    def __init__(
+        self, options: LoadOptions, model: LoadedModel | LoadedEmbedder, device: SharedDevice
+    ):
+        super().__init__(options, model, device)
+        self._added: dict[str, Self] = {}
+        self._main: Self | None = None
 
     @property
     def models(self) -> Mapping[str, Self]:
@@ -134,9 +122,17 @@ class SeveralModels:
             )
         return models[name]
 
-    async def _unload_added(self) -> None:
+    async def unload(self) -> None:
+        """Free everything, models that were added too; an added model frees only itself. Answers
+        under way are interrupted; queued requests get an ``EngineClosedError``."""
+        self._unloaded = True
+        if self._main and self._name:
+            self._main._added.pop(self._name, None)
         for engine in [*self._added.values()]:
             await engine.unload()
+        await super().unload()
+        if self._main is None:
+            self._device.leave()
 
 
 def free_name(wanted: str, taken: Mapping[str, Any]) -> str:

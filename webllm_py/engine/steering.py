@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from math import isfinite
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from webllm_py.arrays import floats
+from webllm_py.concurrency import uninterrupted
 from webllm_py.engine.open_box import whole_numbers
+from webllm_py.engine.recovery import RecoveryMixin
 from webllm_py.errors import DeviceLostError, EngineClosedError, RequestError
-from webllm_py.together import uninterrupted
 
-if TYPE_CHECKING:
-    from webllm_py.engine.turns import Line
-    from webllm_py.loading import LoadedModel
-
-__all__ = ["WithSteering"]
+__all__ = ["SteeringMixin"]
 
 Steering: TypeAlias = tuple[Mapping[int, "array[float]"], ...]
 
 
-class WithSteering:
+class SteeringMixin(RecoveryMixin):
     """The part of ``Engine`` that steers."""
-
-    if TYPE_CHECKING:
-        _line: Line
-
-        @property
-        def loaded(self) -> LoadedModel: ...
-        async def _surviving(self, work: Callable[[], Awaitable[Any]]) -> Any: ...
 
     _steering: Steering = ()
 
@@ -63,14 +53,14 @@ class WithSteering:
             rest = self._steer(lambda all: tuple(one for one in all if one is not added))
             await asyncio.shield(asyncio.ensure_future(rest))
 
-    async def _steer_again(self) -> None:
-        """Steer a model that was loaded again as it was before."""
+    async def _restore(self) -> None:
+        await super()._restore()
         if self._steering:
             await self._add(self._steering)
 
     async def _steer(self, change: Callable[[Steering], Steering]) -> None:
         """Change the vectors, once it is this call's turn."""
-        async with self._line.join():
+        async with self._queue.join():
             self._steering = change(self._steering)
             await self._surviving(lambda: self._add(self._steering))
 

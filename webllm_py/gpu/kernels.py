@@ -137,18 +137,10 @@ def compose(kernel: Kernel, variant: Variant) -> Shader:
     used: set[str] = set()
     text = read_source(kernel.name)
     while identifiers := set(Words(text).get_identifiers()):
-        values = {}
-        for word in identifiers:
-            if word in snippets:
-                values[word] = read_source(snippets[word])
-            elif word in words:
-                values[word] = words[word]
-            elif "/" in word:
-                values[word] = read_source(word)
-            else:
-                raise ValueError(f"kernel {kernel.name}: nothing given for the word ${{{word}}}")
+        text = Words(text).substitute(
+            {word: replacement(kernel, word, snippets, words) for word in identifiers}
+        )
         used |= identifiers
-        text = Words(text).substitute(values)
     if unused := set(snippets) - used:
         raise ValueError(f"kernel {kernel.name} does not use {sorted(unused)}")
     bindings = tuple(
@@ -158,6 +150,19 @@ def compose(kernel: Kernel, variant: Variant) -> Shader:
     if len({b.index for b in bindings}) < len(bindings):
         raise ValueError(f"kernel {kernel.name}: two bindings share a number")
     return Shader(text, bindings, checked_overrides(kernel, text, variant))
+
+
+def replacement(
+    kernel: Kernel, word: str, snippets: Mapping[str, str], words: Mapping[str, str]
+) -> str:
+    """The text that stands for a word: the kernel's snippet, the device's, or a file's."""
+    if word in snippets:
+        return read_source(snippets[word])
+    if word in words:
+        return words[word]
+    if "/" in word:
+        return read_source(word)
+    raise ValueError(f"kernel {kernel.name}: nothing given for the word ${{{word}}}")
 
 
 def checked_overrides(kernel: Kernel, text: str, variant: Variant) -> dict[str, float]:

@@ -33,7 +33,7 @@ __all__ = ["load_model", "pocket_model"]
 
 MOST_CHANGES = 2  # of a file on its server, after each of which it is loaded anew
 
-BringIn: TypeAlias = Callable[
+LoadFunction: TypeAlias = Callable[
     [BufferOwner, LoadOptions, ProgressReporter], Awaitable["LoadedModel | LoadedEmbedder"]
 ]
 
@@ -82,11 +82,11 @@ async def try_to_load(options: LoadOptions, shared: SharedDevice) -> LoadedModel
         fetch = watched(options.fetch or FetchOptions(), report)
         checkpoint = await open_checkpoint(source, fetch, options.vision)
         await checkpoint.make_room()
-        bring_in = way_to_load(checkpoint)
+        load = loader_for(checkpoint)
         device = await opening
         report.times.end("header")
         owner = BufferOwner(device)
-        loaded = await bring_in(owner, options, report)
+        loaded = await load(owner, options, report)
         report.times.end("total")
         report.stage("ready", "Ready")
         await asyncio.sleep(0)  # the last moment at which a cancellation still frees everything
@@ -112,7 +112,7 @@ def watched(fetch: FetchOptions, report: ProgressReporter) -> FetchOptions:
     return replace(fetch, on_retry=retrying)
 
 
-def way_to_load(checkpoint: Checkpoint) -> BringIn:
+def loader_for(checkpoint: Checkpoint) -> LoadFunction:
     """What loads a checkpoint's model, by its architecture.
 
     Raises:

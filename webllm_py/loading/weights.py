@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from webllm_py.checkpoint import Checkpoint
+from webllm_py.concurrency import run_all
 from webllm_py.loading.texts import tokenizer_of
 from webllm_py.runtime.weights.loader import Loader
 from webllm_py.runtime.weights.progress import ProgressReporter
-from webllm_py.together import together
 from webllm_py.tokenizer import Tokenizer
 
 __all__ = ["load_weights"]
@@ -59,6 +59,6 @@ async def load_weights(
             asked.set()
 
     # In this order: the kernels that place the first bytes are needed first.
-    await together(loader.compile(), compile_kernels(), place())
+    await run_all(loader.compile(), compile_kernels(), place())
     times.seconds["waited"] = loader.waited
     return read[0]

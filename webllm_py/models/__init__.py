@@ -15,11 +15,11 @@ __all__ = ["ENCODERS", "model_for"]
 
 
 def model_for(checkpoint: Checkpoint) -> Transformer:
-    """The declaration of a checkpoint's model, its tensors checked against its numbers.
+    """The declaration of a checkpoint's model, its tensors checked against its config.
 
     Raises:
         UnsupportedModelError: an architecture that this version does not run.
-        CorruptCheckpointError: numbers or tensors that contradict each other.
+        CorruptCheckpointError: hyper-parameters or tensors that contradict each other.
     """
     family = family_of(checkpoint.architecture)
     if checkpoint.kind == "mlc" and not family.in_mlc:

@@ -26,7 +26,7 @@ class Activations:
     some layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
     weights are written to be looked at, if they are. ``images``: map and table of rows that come
     from images, in a chunk that has some (runtime/vision/images.py). ``mixed``: (rows,
-    DeltaNumbers.rows), what a delta net projects to; ``convolved``: (rows, DeltaNumbers.channels);
+    DeltaConfig.rows), what a delta net projects to; ``convolved``: (rows, DeltaConfig.channels);
     ``delta_blocks``: kernels/delta/blocks.wgsl. Delta nets have their states in ``kv``.
     """
 

@@ -9,7 +9,7 @@ from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.activations import Activations, padded
 from webllm_py.models.config import ModelConfig
-from webllm_py.models.kv_cache import KVFormat, reader_words
+from webllm_py.models.kv_cache import KVFormat, reader_snippets
 from webllm_py.models.step import ROWS_AT
 from webllm_py.models.tuning import AttentionShape, Tuning
 
@@ -135,15 +135,15 @@ class Attention:
         return self.config.kind(self.layer).window
 
     def reader(
-        self, name: str, words: Mapping[str, str] | None = None, /, **constants: float
+        self, name: str, snippets: Mapping[str, str] | None = None, /, **constants: float
     ) -> Kernel:
         """One of the kernels that read keys and values, with the constants that both have."""
         config = self.config
         return kernel(
             name,
             snippets={
-                **reader_words(self.kv_format),
-                **(words or {}),
+                **reader_snippets(self.kv_format),
+                **(snippets or {}),
                 "sinks": "attention/sinks" if self.sinks else "attention/no_sinks",
             },
             HEADS=config.n_heads,

@@ -40,11 +40,11 @@ UNUSED = re.compile(r"(pooler|cls|lm_head|classifier)\.|embeddings\.(position_id
 
 
 def encoder_for(checkpoint: Checkpoint) -> Bert:
-    """The declaration of a checkpoint's encoder, its tensors checked against its numbers.
+    """The declaration of a checkpoint's encoder, its tensors checked against its config.
 
     Raises:
         UnsupportedModelError: an option that this version does not run.
-        CorruptCheckpointError: numbers or tensors that contradict each other.
+        CorruptCheckpointError: hyper-parameters or tensors that contradict each other.
     """
     tensors = dict(checkpoint.tensors)
     if checkpoint.kind != "gguf":

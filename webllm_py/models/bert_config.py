@@ -1,4 +1,4 @@
-"""A text encoder's numbers, and how its rows become one vector, from whatever file it came in."""
+"""A text encoder's hyper-parameters, and how its rows become one vector, from any kind of file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.models.encoder_layers import MOST_HEAD_DIM
-from webllm_py.models.numbers import Numbers, check_layers, sound_values
+from webllm_py.models.hyperparameters import HyperParameters, check_layers, sound_values
 from webllm_py.models.pooling import Pooling, pooling_of
 
 __all__ = ["BertConfig", "bert_config_of"]
@@ -107,7 +107,7 @@ def _config_of(checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo]) -> Ber
             ("n_types", "token_types.weight"),
         )
     }
-    n = Numbers(checkpoint)
+    n = HyperParameters(checkpoint)
     # Where nothing is said: what Sentence-BERT found best.
     pooling, normalize = pooling_of(checkpoint) or ("mean", True)
     return BertConfig(
@@ -131,7 +131,7 @@ def rows_of(tensors: Mapping[str, TensorInfo], name: str) -> int:
     return tensors[name].shape[0]
 
 
-def first_position(n: Numbers) -> int:
+def first_position(n: HyperParameters) -> int:
     """The row of the first position that config.json asks for; its other options are checked."""
     for key, known in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
         if n.get(key, "", known) != known:

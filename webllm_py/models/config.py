@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.models.rope_scaling import RopeScaling
 
-__all__ = ["CONV", "DELTA_BLOCK", "Activation", "DeltaNumbers", "LayerKind", "ModelConfig"]
+__all__ = ["CONV", "DELTA_BLOCK", "Activation", "DeltaConfig", "LayerKind", "ModelConfig"]
 
 Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh"]
 """A file of kernels/activation."""
@@ -37,7 +37,7 @@ DELTA_BLOCK = 32
 
 
 @dataclass(frozen=True)
-class DeltaNumbers:
+class DeltaConfig:
     """Sizes of gated delta nets (arXiv 2412.06464).
 
     Attributes:
@@ -182,7 +182,7 @@ class ModelConfig:
     attention_softcap: float = 0.0
     output_softcap: float = 0.0
     output_gate: bool = False
-    delta: DeltaNumbers | None = None
+    delta: DeltaConfig | None = None
 
     def __post_init__(self) -> None:
         for name in COUNTS:

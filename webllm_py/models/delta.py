@@ -11,7 +11,7 @@ from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.activations import padded
-from webllm_py.models.config import CONV, DELTA_BLOCK, DeltaNumbers, ModelConfig
+from webllm_py.models.config import CONV, DELTA_BLOCK, DeltaConfig, ModelConfig
 from webllm_py.models.graph import Graph
 from webllm_py.models.step import ROWS_AT, SLOTS
 from webllm_py.models.tensors import Tensors, norm_parts
@@ -35,8 +35,8 @@ class DeltaNet:
     index: int
 
     @property
-    def sizes(self) -> DeltaNumbers:
-        """Its numbers."""
+    def sizes(self) -> DeltaConfig:
+        """Its hyper-parameters."""
         assert self.config.delta
         return self.config.delta
 
@@ -98,12 +98,14 @@ class DeltaNet:
         bound |= {"x": g.buffers.mixed, "states": self.states(g)}
         self.dispatch(g, made, bound, (d.v_heads, g.rows, 1))
 
-    def kernel(self, g: Graph, name: str, words: Mapping[str, str], **constants: float) -> Kernel:
+    def kernel(
+        self, g: Graph, name: str, snippets: Mapping[str, str], **constants: float
+    ) -> Kernel:
         """One of its kernels, with the constants that all of them have."""
         d = self.sizes
         return kernel(
             name,
-            snippets={"states": "delta/states", **words},
+            snippets={"states": "delta/states", **snippets},
             K_HEADS=d.k_heads,
             V_HEADS=d.v_heads,
             K_DIM=d.k_dim,

@@ -167,8 +167,8 @@ class Layers:
     def widen(self, name: str, activation: str) -> None:
         """inner = the activated projection of the summed rows."""
         width = padded(self.shape.intermediate_size)
-        words = {"activation": f"activation/{activation}"}
-        self.linear(name, self.buffers.summed, "activate", self.buffers.inner, width, words)
+        snippets = {"activation": f"activation/{activation}"}
+        self.linear(name, self.buffers.summed, "activate", self.buffers.inner, width, snippets)
 
     def add_linear(self, name: str, source: Buffer, target: Buffer) -> None:
         """target += the projection of ``source``."""
@@ -191,12 +191,12 @@ class Layers:
             constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}
         across = self.device.limits.max_compute_workgroups_per_dimension
         for part in slices:
-            words = {
+            snippets = {
                 "epilogue": f"epilogue/{epilogue}",
                 "finish": "linear/finish",
                 "quant": f"quant/{part.format}",
                 **(more or {}),
             }
             bound = {"x": source, "vectors": vectors, "y": target, **part.buffers}
-            layer = Linear(matrix, part, bound, words, constants, self.tuning, across)
+            layer = Linear(matrix, part, bound, snippets, constants, self.tuning, across)
             self.dispatches.append(layer.gemm(self.rows))

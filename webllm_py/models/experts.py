@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
+from webllm_py.gpu.device import Buffer, Dispatch
+from webllm_py.gpu.kernels import kernel
+from webllm_py.models.activations import padded
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
+from webllm_py.models.mixture import ExpertGroups, ExpertLinear, answers_bytes, expert_groups
 from webllm_py.models.tensors import Tensors, norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
 
@@ -40,9 +45,108 @@ class Experts:
 
     def forward(self, g: Graph) -> None:
         """hidden += the weighted answers of the experts that each row goes to."""
-        g.route(self.norm, self.router)
-        g.gated_experts(f"{self.name}.gate_up_exps")
-        g.add_experts(f"{self.name}.down_exps")
+        groups = self.groups(g)
+        self.route(g, groups)
+        self.gated(g, groups)
+        self.add_answers(g, groups)
+
+    def groups(self, g: Graph) -> ExpertGroups | None:
+        """How rows are sorted by their experts; None where they are not."""
+        groups = expert_groups(self.config, g.tuning, g.rows, g.layout.max_rows)
+        fits = groups and answers_bytes(self.config, groups) <= g.buffers.answers.size
+        return groups if fits else None
+
+    def route(self, g: Graph, groups: ExpertGroups | None) -> None:
+        """normed = the norm of the hidden rows; route = the experts that each goes to, and groups
+        = the rows that go to the same one."""
+        config, buffers, router = self.config, g.buffers, self.router
+        g.norm(self.norm, buffers.hidden, buffers.normed)
+        scores = {"y": buffers.scores}
+        g.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.all_experts)
+        made = kernel(
+            "route",
+            EXPERTS=config.n_experts,
+            TOP=config.n_experts_used,
+            NORMALIZED=config.experts_normalized,
+            SHARED=config.shared_expert,
+        )
+        bound = {"scores": buffers.scores, "route": buffers.route}
+        g.dispatches.append(Dispatch(made, bound, (1, g.rows, 1), router))
+        if groups:
+            threads = g.tuning.reduce_threads
+            sorting = groups.dispatch(buffers.route, buffers.step, buffers.groups, threads)
+            g.dispatches.append(sorting)
+
+    def gated(self, g: Graph, groups: ExpertGroups | None) -> None:
+        """gated = activated(gate) * up of the normed rows, for each of a row's experts."""
+        snippets, constants = {"epilogue": "epilogue/glu", **g.activation}, {}
+        if self.config.glu_limit:
+            snippets = {"epilogue": "epilogue/clamped_glu"}
+            constants = {"LIMIT": self.config.glu_limit}
+        rows = g.buffers.normed, g.buffers.gated
+        stride = padded(self.config.expert_size)
+        self.linear(g, groups, "gate_up_exps", *rows, snippets, stride, constants)
+
+    def add_answers(self, g: Graph, groups: ExpertGroups | None) -> None:
+        """hidden += the weighted projections of what ``gated`` left."""
+        buffers, stride = g.buffers, padded(self.config.hidden_size)
+        if groups is None:
+            snippets, rows = {"epilogue": "epilogue/residual"}, (buffers.gated, buffers.hidden)
+            scale = g.residual_scale
+            self.linear(g, groups, "down_exps", *rows, snippets, stride, scale, pairs=True)
+            return
+        snippets, rows = {"epilogue": "epilogue/store"}, (buffers.gated, buffers.answers)
+        self.linear(g, groups, "down_exps", *rows, snippets, stride, {}, pairs=True)
+        made = kernel(
+            "add_experts",
+            UNITS=stride // 4,
+            TOP=self.config.experts_a_row,
+            RESIDUAL_SCALE=self.config.residual_scale,
+        )
+        bound = {
+            "answers": buffers.answers,
+            "route": buffers.route,
+            "step": buffers.step,
+            "hidden": buffers.hidden,
+        }
+        spread = (-(-stride // 256), g.rows, 1)
+        g.dispatches.append(Dispatch(made, bound, spread, f"{self.name}.down_exps"))
+
+    def linear(
+        self,
+        g: Graph,
+        groups: ExpertGroups | None,
+        matrix_name: str,
+        source: Buffer,
+        target: Buffer,
+        snippets: Mapping[str, str],
+        stride: int,
+        constants: Mapping[str, float],
+        *,
+        pairs: bool = False,
+    ) -> None:
+        """A matrix of all experts times rows.
+
+        Args:
+            snippets, constants: the kernel's, as ``gpu.kernels.kernel`` takes them.
+            stride: elements of a row of the result.
+            pairs: whether each row belongs to a pair of a token and one of its experts. Where rows
+                are sorted, the result then has a row for each pair; else the weighted sum of a
+                token's pairs.
+        """
+        name = f"{self.name}.{matrix_name}"
+        matrix, slices = g.weights.matrices[name]
+        vector, vectors = g.weights.vectors.get(name, (None, g.buffers.zeros))
+        bound = {"x": source, "y": target, "vectors": vectors}
+        constants = {"BIAS": vector is not None, **constants}
+        for part in slices:
+            layer = ExpertLinear(matrix, part, bound, snippets, constants, g.tuning, stride)
+            if groups:
+                made = layer.gemm(groups, g.buffers.groups, pairs=pairs)
+            else:
+                top = self.config.experts_a_row
+                made = layer.gemv(g.rows, top, g.buffers.route, together=pairs)
+            g.dispatches.append(made)
 
     def matrices(self) -> list[Matrix]:
         """The router; gate and up of the experts, row by row; down. A shared expert's rows are the

@@ -9,7 +9,7 @@ from typing import Any
 from webllm_py.checkpoint.checkpoint import Checkpoint, TensorInfo
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.models.config import Activation, ModelConfig
-from webllm_py.models.numbers import Numbers, check_layers, sound_values
+from webllm_py.models.hyperparameters import HyperParameters, check_layers, sound_values
 from webllm_py.models.rope_scaling import scaling_from_gguf, scaling_from_huggingface
 
 __all__ = ["Family", "config_of"]
@@ -28,8 +28,8 @@ ACTIVATIONS: Mapping[str, Activation] = {
 SHARE = "partial_rotary_factor"
 
 
-def nothing(numbers: Numbers) -> Mapping[str, Any]:
-    """A family whose numbers are llama's."""
+def nothing(n: HyperParameters) -> Mapping[str, Any]:
+    """A family whose hyper-parameters are llama's."""
     return {}
 
 
@@ -41,8 +41,8 @@ class Family:
         differences: fields of ``ModelConfig`` that are not as ``config_of`` finds them for all.
         names: Hugging Face's tensor names as GGUF has them, where ``models/names.py`` does not say
             it or says something else.
-        keys: names of config.json's numbers that differ from most families'.
-        defaults: what config.json's numbers are where it does not say it, by most families' names;
+        keys: names of config.json's keys that differ from most families'.
+        defaults: what config.json's values are where it does not say it, by most families' names;
             or what finds it from the others.
         in_mlc: whether MLC's folders of the family are read.
         transposed: tensors of a layer that safetensors hold the other way round.
@@ -51,7 +51,7 @@ class Family:
         by_head: whether Hugging Face's q, k and v are one tensor, these three of a head together.
     """
 
-    differences: Callable[[Numbers], Mapping[str, Any]] = nothing
+    differences: Callable[[HyperParameters], Mapping[str, Any]] = nothing
     names: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -87,7 +87,7 @@ def config_of(
 def _config_of(
     checkpoint: Checkpoint, tensors: Mapping[str, TensorInfo], family: Family
 ) -> ModelConfig:
-    n = Numbers(checkpoint, family.keys, family.defaults)
+    n = HyperParameters(checkpoint, family.keys, family.defaults)
     heads = n.count("num_attention_heads", "attention.head_count")
     head_dim = n.get("head_dim", "attention.key_length", n.hidden // heads)
     if n.get("v_head_dim", "attention.value_length", head_dim) != head_dim:
@@ -130,13 +130,13 @@ def activation(name: Any) -> Activation:
     return ACTIVATIONS[name]
 
 
-def norm_key(n: Numbers) -> str:
+def norm_key(n: HyperParameters) -> str:
     """GGUF's key of the norms' epsilon."""
     layer = "attention.layer_norm_epsilon"
     return layer if n.get("", layer, None) else "attention.layer_norm_rms_epsilon"
 
 
-def rotary_dim(n: Numbers, head_dim: int) -> int:
+def rotary_dim(n: HyperParameters, head_dim: int) -> int:
     """Elements of a head that are rotated. transformers heeds a part in some families alone: those
     that have a default of it."""
     if n.gguf:

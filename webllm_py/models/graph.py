@@ -13,7 +13,7 @@ from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.activations import padded
 from webllm_py.models.attention import Attention
-from webllm_py.models.kv_cache import quantize_rows, writer_words
+from webllm_py.models.kv_cache import quantize_rows, writer_snippets
 from webllm_py.models.recording import Recording
 from webllm_py.models.rope import FINE
 
@@ -55,7 +55,7 @@ class Graph(Recording):
             "q_out": buffers.q,
             "kv": buffers.kv_rows if quantized else buffers.kv[layer],
         }
-        words = writer_words(self.kv_format)
+        snippets = writer_snippets(self.kv_format)
         constants: dict[str, float] = {
             "HEADS": config.n_heads,
             "ROTARY": 0 if rope == "none" else config.rotary_dim,
@@ -69,10 +69,10 @@ class Graph(Recording):
             }
         x = {"x": buffers.hidden}
         if config.qk_norm is None:
-            self.linear(name, x, "rope_append", targets, snippets=words, **constants)
+            self.linear(name, x, "rope_append", targets, snippets=snippets, **constants)
         else:
             self.linear(name, x, "store", {"y": buffers.qkv}, Y_STRIDE=config.qkv_rows)
-            self.norm_heads(f"{name}_norm", targets, words, constants)
+            self.norm_heads(f"{name}_norm", targets, snippets, constants)
         if quantized:
             moved = {"rows": buffers.kv_rows, "step": buffers.step, "kv": buffers.kv[layer]}
             self.dispatches.append(quantize_rows(self.rows, moved, self.page_constants()))
@@ -81,7 +81,7 @@ class Graph(Recording):
         self,
         name: str,
         targets: Mapping[str, Buffer],
-        words: Mapping[str, str],
+        snippets: Mapping[str, str],
         constants: Mapping[str, float],
     ) -> None:
         """What rope_append does, of q, k and v whose q and k are normed first."""
@@ -92,7 +92,7 @@ class Graph(Recording):
             Dispatch(
                 kernel(
                     "head_norm",
-                    snippets={**words, "epilogue": "epilogue/rope_append"},
+                    snippets={**snippets, "epilogue": "epilogue/rope_append"},
                     EPS=config.norm_eps,
                     WHOLE=whole,
                     OWN=config.qk_norm == "own",
@@ -222,62 +222,6 @@ class Graph(Recording):
             snippets=self.activation,
             Y_STRIDE=padded(self.config.intermediate_size),
         )
-
-    def route(self, norm: str, router: str) -> None:
-        """normed = the norm of the hidden rows; route = the experts that each goes to, and groups
-        = the rows that go to the same one."""
-        config, buffers = self.config, self.buffers
-        self.norm(norm, buffers.hidden, buffers.normed)
-        scores = {"y": buffers.scores}
-        self.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.all_experts)
-        made = kernel(
-            "route",
-            EXPERTS=config.n_experts,
-            TOP=config.n_experts_used,
-            NORMALIZED=config.experts_normalized,
-            SHARED=config.shared_expert,
-        )
-        bound = {"scores": buffers.scores, "route": buffers.route}
-        self.dispatches.append(Dispatch(made, bound, (1, self.rows, 1), router))
-        if groups := self.expert_groups:
-            threads = self.tuning.reduce_threads
-            sorting = groups.dispatch(buffers.route, buffers.step, buffers.groups, threads)
-            self.dispatches.append(sorting)
-
-    def gated_experts(self, name: str) -> None:
-        """gated = activated(gate) * up of the normed rows, for each of a row's experts."""
-        buffers, stride = self.buffers, padded(self.config.expert_size)
-        words = {"epilogue": "epilogue/glu", **self.activation}
-        constants = {}
-        if self.config.glu_limit:
-            words = {"epilogue": "epilogue/clamped_glu"}
-            constants = {"LIMIT": self.config.glu_limit}
-        self.expert_linear(name, buffers.normed, buffers.gated, words, stride, constants)
-
-    def add_experts(self, name: str) -> None:
-        """hidden += the weighted projections of what ``gated_experts`` left."""
-        config, buffers, stride = self.config, self.buffers, padded(self.config.hidden_size)
-        if not self.expert_groups:
-            words, scale = {"epilogue": "epilogue/residual"}, self.residual_scale
-            answered = buffers.gated, buffers.hidden
-            self.expert_linear(name, *answered, words, stride, scale, pairs=True)
-            return
-        words = {"epilogue": "epilogue/store"}
-        self.expert_linear(name, buffers.gated, buffers.answers, words, stride, pairs=True)
-        made = kernel(
-            "add_experts",
-            UNITS=stride // 4,
-            TOP=config.experts_a_row,
-            RESIDUAL_SCALE=config.residual_scale,
-        )
-        bound = {
-            "answers": buffers.answers,
-            "route": buffers.route,
-            "step": buffers.step,
-            "hidden": buffers.hidden,
-        }
-        groups = (-(-stride // 256), self.rows, 1)
-        self.dispatches.append(Dispatch(made, bound, groups, name))
 
     def steer(self, layer: int) -> None:
         """hidden += what is added after the layer, if anything is."""

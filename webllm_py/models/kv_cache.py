@@ -1,4 +1,4 @@
-"""How the KV cache keeps keys and values, by format: its size, and the kernels' words for it.
+"""How the KV cache keeps keys and values, by format: its size, and the kernels' snippets for it.
 
 "f16" and "f32" are written by the projection itself. The scale of an 8-bit block is not known
 before its last element is, so for "q8" the projection leaves rows, and one more dispatch takes them
@@ -22,9 +22,9 @@ __all__ = [
     "longest_context",
     "page_bytes",
     "quantize_rows",
-    "reader_words",
+    "reader_snippets",
     "row_bytes",
-    "writer_words",
+    "writer_snippets",
 ]
 
 KVFormat: TypeAlias = Literal["f16", "f32", "q8"]
@@ -70,13 +70,13 @@ def row_bytes(config: ModelConfig, kv_format: KVFormat) -> int:
     return 2 * 4 * config.n_kv_heads * config.head_dim if kv_format == "q8" else 0
 
 
-def reader_words(kv_format: KVFormat) -> dict[str, str]:
+def reader_snippets(kv_format: KVFormat) -> dict[str, str]:
     """Snippets of the attention kernels."""
     scales = {"q8": "kv/q8"} if kv_format == "q8" else {}
     return {"pages": "kv/pages", "kv_read": f"kv/read_{kv_format}", **scales}
 
 
-def writer_words(kv_format: KVFormat) -> dict[str, str]:
+def writer_snippets(kv_format: KVFormat) -> dict[str, str]:
     """Snippets of the epilogue rope_append."""
     if kv_format == "q8":
         return {"pages": "kv/pages", "append": "kv/write_rows"}
@@ -91,9 +91,9 @@ def quantize_rows(rows: int, buffers: Mapping[str, Buffer], pages: Mapping[str, 
         pages: the constants of kernels/kv/pages.wgsl.
     """
     width = pages["KV_HEADS"] * pages["HEAD_DIM"]
-    words = {"pages": "kv/pages", "q8": "kv/q8"}
+    snippets = {"pages": "kv/pages", "q8": "kv/q8"}
     return Dispatch(
-        kernel("kv_quantize", snippets=words, **pages),
+        kernel("kv_quantize", snippets=snippets, **pages),
         buffers,
         (-(-width // QUANTIZED_AT_ONCE), rows, 1),
     )

@@ -32,7 +32,7 @@ class Linear:
 
     Attributes:
         buffers: every binding's.
-        words: the kernel's snippets; see kernels/gemv.wgsl.
+        snippets: the kernel's; see kernels/gemv.wgsl.
         constants: of the norm, the bias and the epilogue.
         across: most workgroups along x.
     """
@@ -40,7 +40,7 @@ class Linear:
     matrix: Matrix
     part: Slice
     buffers: Mapping[str, Buffer]
-    words: Mapping[str, str]
+    snippets: Mapping[str, str]
     constants: Mapping[str, float]
     tuning: Tuning
     across: int
@@ -64,10 +64,10 @@ class Linear:
     @property
     def shapes_rounding(self) -> list[GemvShape]:
         """Shapes for one row in 8 bits, where there is a reader and workgroup memory for that."""
-        if self.part.format not in DOT4_FORMATS or self.words["finish"] != "linear/finish":
+        if self.part.format not in DOT4_FORMATS or self.snippets["finish"] != "linear/finish":
             return []
         room = WORKGROUP_BYTES
-        if self.words["source"] == "source/splits":
+        if self.snippets["source"] == "source/splits":
             room -= 8 * int(self.constants["HEADS"] * self.constants["SPLITS"])
         shapes = self.tuning.gemv_rounding(self.part.rows, self.matrix.units)
         return [shape for shape in shapes if shape.nbytes <= room]
@@ -75,8 +75,10 @@ class Linear:
     @property
     def rounding(self) -> Linear:
         """It, with the reader of gemv_dot4.wgsl, and without what only adapters need."""
-        words = {name: word for name, word in self.words.items() if name not in ("low", "ahead")}
-        return replace(self, words=words | {"quant": f"dot4/{self.part.format}"})
+        snippets = {
+            name: word for name, word in self.snippets.items() if name not in ("low", "ahead")
+        }
+        return replace(self, snippets=snippets | {"quant": f"dot4/{self.part.format}"})
 
     @property
     def shape(self) -> GemvShape:
@@ -92,8 +94,8 @@ class Linear:
     def problem(self) -> str:
         """What the speed of a GEMV depends on: "gemv q4_0 row 9728x896 glu norm"."""
         size = f"{self.part.rows}x{self.matrix.columns}"
-        epilogue = self.words["epilogue"].removeprefix("epilogue/")
-        source = self.words.get("source", "").removeprefix("source/")
+        epilogue = self.snippets["epilogue"].removeprefix("epilogue/")
+        source = self.snippets.get("source", "").removeprefix("source/")
         more = [word.lower() for word in ("NORM", "BIAS") if self.constants.get(word)]
         return " ".join(("gemv", self.part.format, source, size, epilogue, *more))
 
@@ -129,7 +131,7 @@ class Linear:
         """One of the linear kernels, with the constants that all of them have."""
         sizes = {"UNITS": self.matrix.units, "N": self.matrix.rows}
         held = {"ROW0": self.part.row0, "SLICE": self.part.rows}
-        return kernel(name, snippets=self.words, **sizes, **held, **shape, **self.constants)
+        return kernel(name, snippets=self.snippets, **sizes, **held, **shape, **self.constants)
 
     def spread(self, kernel: Kernel, groups: int, deep: int) -> Dispatch:
         """A dispatch of ``groups`` workgroups along x, or along x and y where x has too few."""

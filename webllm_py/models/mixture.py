@@ -93,14 +93,14 @@ class ExpertLinear:
 
     Attributes:
         buffers: every binding's but that of what says where rows go.
-        words: the kernels' snippets, without what ends them.
+        snippets: the kernels', without what ends them.
         stride: elements of a row of the result.
     """
 
     matrix: Matrix
     part: Slice
     buffers: Mapping[str, Buffer]
-    words: Mapping[str, str]
+    snippets: Mapping[str, str]
     constants: Mapping[str, float]
     tuning: Tuning
     stride: int
@@ -139,7 +139,7 @@ class ExpertLinear:
         matrix, part = self.matrix, self.part
         made = kernel(
             name,
-            snippets={"finish": finish, "quant": f"quant/{part.format}", **self.words},
+            snippets={"finish": finish, "quant": f"quant/{part.format}", **self.snippets},
             N=matrix.rows,
             ROW0=part.row0,
             SLICE=part.rows,

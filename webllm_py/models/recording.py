@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.activations import Activations, padded
-from webllm_py.models.ahead import Ahead, scale_constants
 from webllm_py.models.attention import Attention
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.linear import DOT4_FORMATS, Gemm, Linear, scales_at
 from webllm_py.models.lora import LowRank
-from webllm_py.models.mixture import ExpertGroups, ExpertLinear, answers_bytes, expert_groups
+from webllm_py.models.lora_ahead import ShrinkAhead, scale_constants
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.models.tuning import Tuning
-from webllm_py.models.weights import Matrix, Weights
+from webllm_py.models.weights import Matrix, Slice, Weights
 
 __all__ = ["Recording"]
+
+# What a row's kernel reads and does beside the product; see kernels/gemv.wgsl.
+SINGLE_ROW = {"source": "source/row", "low": "lora/not_parts", "ahead": "lora/not_ahead"}
 
 
 class Recording:
@@ -116,39 +118,58 @@ class Recording:
         in_kernel = normed and self.few and self.config.norm == "rms"
         dot4 = self.gemm == "dot4" and all(part.format in DOT4_FORMATS for part in slices)
         low = self.adapters.get(name)
+        used = {
+            "epilogue": f"epilogue/{epilogue}",
+            "finish": "linear/finish",
+            **(snippets or {}),
+        }
+        if self.rows == 1:
+            used = {**SINGLE_ROW, **used}
         if dot4:
             if low:
                 self.shrink(low, matrix, sources["x"], norm=normed, divide=normed)
             sources = {"x": self.quantize(matrix, sources["x"], vectors, normed=normed)}
         elif normed and not in_kernel:
-            # ``normed`` shares its memory with attention's result, which a parallel MLP must leave.
-            parallel = self.config.parallel
-            target = self.buffers.projected if parallel else self.buffers.normed
-            self.norm(name, sources["x"], target)
-            sources = {"x": target}
-        words = {"epilogue": f"epilogue/{epilogue}", "finish": "linear/finish"}
-        if self.rows == 1:
-            words |= {"source": "source/row", "low": "lora/not_parts", "ahead": "lora/not_ahead"}
+            sources = {"x": self.normed(name, sources["x"])}
         if low:
             vectors = low.buffer
-            words |= {"finish": "linear/finish_lora"}
+            used |= {"finish": "linear/finish_lora"}
             constants |= {"LORA_AT": low.at, "LORA_QUADS": low.quads}
             row = sources.get("x", self.buffers.partial)
             if parts := self.make_ahead(name, row, norm=in_kernel):
-                words |= {"low": "lora/parts"}
+                used |= {"low": "lora/parts"}
                 constants |= {"LORA_PARTS": parts}
             elif not dot4:
                 self.shrink(low, matrix, row, norm=in_kernel)
-        words |= snippets or {}
         if vector and vector.biases:
             constants |= {"BIAS": True, "BIAS_AT": vector.bias_at // 4}
         if in_kernel:
             constants |= {"NORM": True, "EPS": self.config.norm_eps}
+        bound = {**sources, "vectors": vectors, **targets}
+        self.multiply(matrix, slices, bound, used, constants, dot4=dot4)
+
+    def multiply(
+        self,
+        matrix: Matrix,
+        slices: Sequence[Slice],
+        bound: Mapping[str, Buffer],
+        snippets: Mapping[str, str],
+        constants: Mapping[str, float],
+        *,
+        dot4: bool,
+    ) -> None:
+        """The dispatches of a matrix, one a slice.
+
+        Args:
+            bound: every binding's buffer but those of the weights.
+            snippets, constants: the kernel's, as ``gpu.kernels.kernel`` takes them.
+            dot4: whether rows are in 8 bits.
+        """
         across = self.device.limits.max_compute_workgroups_per_dimension
         for part in slices:
-            buffers = {**sources, "vectors": vectors, **part.buffers, **targets}
-            reader = {"quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
-            layer = Linear(matrix, part, buffers, words | reader, constants, self.tuning, across)
+            used = {**snippets, "quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
+            buffers = {**bound, **part.buffers}
+            layer = Linear(matrix, part, buffers, used, constants, self.tuning, across)
             self.linears.append(layer)
             self.dispatches.append(self.multiplication(layer, dot4=dot4))
 
@@ -173,14 +194,14 @@ class Recording:
         self.dispatches[-1] = ahead.made_by(before)
         return ahead.parts(before)
 
-    def ahead(self, name: str, source: Buffer, *, norm: bool) -> Ahead | None:
+    def ahead(self, name: str, source: Buffer, *, norm: bool) -> ShrinkAhead | None:
         """What the dispatch before would make of a matrix's adapters; None if it cannot, or if its
         parts are too many to be added up in every workgroup of the matrix's dispatch."""
         low = self.adapters.get(name)
         if low is None or self.rows > 1 or not self.dispatches:
             return None
         matrix, slices = self.weights.matrices[name]
-        ahead = Ahead(low, matrix, source, self.buffers.step, self.layout, norm)
+        ahead = ShrinkAhead(low, matrix, source, self.buffers.step, self.layout, norm)
         groups = 0
         for part in slices:
             shape = self.tuning.gemv(part.rows, matrix.units)
@@ -215,46 +236,6 @@ class Recording:
         groups = (low.quads, -(-self.rows // rows), 1)
         self.dispatches.append(Dispatch(made, bound, groups, f"{matrix.name} adapters"))
 
-    @property
-    def expert_groups(self) -> ExpertGroups | None:
-        """How rows are sorted by their experts; None where they are not."""
-        groups = expert_groups(self.config, self.tuning, self.rows, self.layout.max_rows)
-        fits = groups and answers_bytes(self.config, groups) <= self.buffers.answers.size
-        return groups if fits else None
-
-    def expert_linear(
-        self,
-        name: str,
-        source: Buffer,
-        target: Buffer,
-        words: Mapping[str, str],
-        stride: int,
-        constants: Mapping[str, float] | None = None,
-        *,
-        pairs: bool = False,
-    ) -> None:
-        """A matrix of all experts times rows.
-
-        Args:
-            words, constants: the kernel's snippets and overrides.
-            stride: elements of a row of the result.
-            pairs: whether each row belongs to a pair of a token and one of its experts. Where rows
-                are sorted, the result then has a row for each pair; else the weighted sum of a
-                token's pairs.
-        """
-        matrix, slices = self.weights.matrices[name]
-        vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
-        groups, top = self.expert_groups, self.config.experts_a_row
-        bound = {"x": source, "y": target, "vectors": vectors}
-        constants = {"BIAS": vector is not None, **(constants or {})}
-        for part in slices:
-            layer = ExpertLinear(matrix, part, bound, words, constants, self.tuning, stride)
-            if groups:
-                made = layer.gemm(groups, self.buffers.groups, pairs=pairs)
-            else:
-                made = layer.gemv(self.rows, top, self.buffers.route, together=pairs)
-            self.dispatches.append(made)
-
     def quantize(self, matrix: Matrix, source: Buffer, vectors: Buffer, *, normed: bool) -> Buffer:
         """Quantize rows of ``source`` to 8 bits, normed first with ``normed``; their buffer."""
         buffers = self.buffers
@@ -276,6 +257,13 @@ class Recording:
                 (1, self.rows // 4, 1),
             )
         )
+        return target
+
+    def normed(self, name: str, source: Buffer) -> Buffer:
+        """Norm rows for a linear layer; their buffer."""
+        # ``normed`` shares its memory with attention's result, which a parallel MLP must leave.
+        target = self.buffers.projected if self.config.parallel else self.buffers.normed
+        self.norm(name, source, target)
         return target
 
     def norm(self, name: str, source: Buffer, target: Buffer, *, add: bool = False) -> None:

@@ -41,13 +41,11 @@ class Shape:
         return self.architecture in ("qwen35", "qwen3moe")
 
 
-def qwen35(
-    layers: int, hidden: int, ffn: int, heads: int, delta_heads: int, *, tied: bool = True
-) -> Shape:
+def qwen35(layers: int, hidden: int, ffn: int, heads: int, delta_heads: int) -> Shape:
     """A model of the Qwen3.5 series."""
     return Shape(
         architecture="qwen35", layers=layers, hidden=hidden, ffn=ffn, heads=heads,
-        kv_heads=heads // 4, head_dim=256, vocab=248320, tied=tied, rope_theta=1e7,
+        kv_heads=heads // 4, head_dim=256, vocab=248320, tied=True, rope_theta=1e7,
         context=262144, delta_heads=delta_heads,
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from webllm_py.gpu.device import Buffer, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
+from webllm_py.runtime.plan_cache import plan_name
 from webllm_py.runtime.sampling.sampler import RING, Sampler
 
 if TYPE_CHECKING:
@@ -17,14 +18,7 @@ if TYPE_CHECKING:
     from webllm_py.runtime.sampling.automaton import AutomatonTables
     from webllm_py.runtime.sampling.logprobs import Logprobs
 
-__all__ = ["ADAPTED", "Decoder", "Verifier", "plan_name"]
-
-ADAPTED = "adapted "
-
-
-def plan_name(name: str, adapted: bool) -> str:
-    """A plan's name, which differs with adapters."""
-    return ADAPTED + name if adapted else name
+__all__ = ["Decoder", "Verifier"]
 
 
 class Decoder:
@@ -82,7 +76,7 @@ class Decoder:
     def forget_logprobs(self) -> None:
         """Find log-probabilities no more."""
         if self.logprobs:
-            self.executor.drop_plans(self.logprobs)
+            self.executor.plans.drop(self.logprobs)
             self.logprobs = None
 
     @property
@@ -129,7 +123,7 @@ class Decoder:
         rows = self.executor.bucket(rows)
         make: Callable[[], Sequence[Dispatch]] = partial(getattr(self, f"_{name}"), rows)
         named = plan_name(name, self.adapted and name == "head")
-        return await self.executor.plan(self._owner, self._named(named), rows, make)
+        return await self.executor.plans.get(self._owner, self._named(named), rows, make)
 
     async def step(self, rows: int, keys: int) -> Plan:
         """The plan of a decode step: a forward pass, and a draw from each row's logits.
@@ -140,14 +134,14 @@ class Decoder:
         rows = self.executor.bucket(rows)
         make = partial(self._step, rows, self._fused(rows, keys))
         name = plan_name("fused step" if self._fused(rows, keys) else "step", self.adapted)
-        return await self.executor.plan(self._owner, self._named(name), rows, make)
+        return await self.executor.plans.get(self._owner, self._named(name), rows, make)
 
     async def logits(self, rows: int, keys: int) -> Plan:
         """The plan of a decode step without its draws: a forward pass up to the logits."""
         rows = self.executor.bucket(rows)
         make = partial(self._logits, rows, self._fused(rows, keys))
         name = plan_name("fused logits" if self._fused(rows, keys) else "logits", self.adapted)
-        return await self.executor.plan(self, name, rows, make)
+        return await self.executor.plans.get(self, name, rows, make)
 
     def _fused(self, rows: int, keys: int) -> bool:
         return rows == 1 and keys <= self.executor.fused_keys
@@ -208,7 +202,7 @@ class Verifier:
     async def plan(self) -> Plan:
         """The step's plan."""
         name = plan_name("verify", self.decoder.adapted)
-        return await self.decoder.executor.plan(self, name, self.rows, self.dispatches)
+        return await self.decoder.executor.plans.get(self, name, self.rows, self.dispatches)
 
     def dispatches(self) -> list[Dispatch]:
         """The step."""

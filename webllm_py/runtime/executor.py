@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from webllm_py.concurrency import side_by_side
 from webllm_py.gpu.device import Device, Dispatch, Plan
-from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.attention import fused_keys
 from webllm_py.models.graph import Graph
@@ -20,15 +20,15 @@ from webllm_py.models.step import PAGE, SLOTS, Row, StepLayout
 from webllm_py.models.transformer import Transformer
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
-from webllm_py.runtime.decoder import ADAPTED, Decoder, plan_name
+from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.generation.batch import Batch
 from webllm_py.runtime.generation.in_flight import Pace
 from webllm_py.runtime.kv.cache import CacheSpec
 from webllm_py.runtime.kv.kinds import cache_of
 from webllm_py.runtime.kv.pages import Mix
 from webllm_py.runtime.kv.pages import Sequence as CachedSequence
+from webllm_py.runtime.plan_cache import PlanCache, plan_name
 from webllm_py.runtime.work_buffers import work_buffers
-from webllm_py.together import side_by_side
 
 if TYPE_CHECKING:
     from webllm_py.runtime.lora.adapters import Adapters
@@ -96,7 +96,7 @@ class Executor:
         self.decoder = Decoder(self, owner, logits=self.buffers.logits)
         self.fused_keys = fused_keys(config, tuning)
         self.paces: dict[int, Pace] = {}
-        self._plans: dict[tuple[object, str, int], Plan] = {}
+        self.plans = PlanCache(device)
         self._behind: asyncio.Future[Any] | None = None
         self.last_row = 0
         self.images: ImageRows | None = None
@@ -137,7 +137,7 @@ class Executor:
     async def retune(self, tuning: Tuning) -> None:
         """Go on with kernels of other shapes. The sizes of buffers stay as they were."""
         self.tuning = tuning
-        self.drop_plans()
+        self.plans.drop()
         await self.record_usual()
 
     async def record_usual(self, asked: Callable[[], None] = lambda: None) -> None:
@@ -163,7 +163,7 @@ class Executor:
         if behind and not (behind.done() or behind.get_loop().is_closed()):
             behind.cancel()
             await asyncio.gather(behind, return_exceptions=True)
-        self.drop_plans()
+        self.plans.drop()
         self.cache.drop_plans()
         if self.images:
             self.images.encoder.drop_plans()
@@ -207,24 +207,6 @@ class Executor:
         rows = [Row(token, position, slot, drawn) for slot in slots]
         self.write_rows(rows, self.last_row)
 
-    async def plan(
-        self, owner: object, name: str, rows: int, make: Callable[[], Sequence[Dispatch]]
-    ) -> Plan:
-        """A plan, recorded at the first call and kept until it is dropped.
-
-        Args:
-            owner, name, rows: what it is kept by.
-            make: its dispatches.
-        """
-        key = (owner, name, rows)
-        if key not in self._plans:
-            plan = await self.device.record(name, make())
-            if key in self._plans:
-                self.device.drop(plan)  # somebody else's was recorded meanwhile
-            else:
-                self._plans[key] = plan
-        return self._plans[key]
-
     async def forward_plan(
         self,
         rows: int,
@@ -247,12 +229,7 @@ class Executor:
             make = partial(make, images=(images.map, images.table))
         name = "forward images" if images else "fused forward" if fused else "forward"
         name = plan_name(name, adapted)
-        return await self.plan(self, name, rows, make)
-
-    @property
-    def kernels(self) -> set[Kernel]:
-        """The kernels of all recorded plans."""
-        return {dispatch.kernel for plan in self._plans.values() for dispatch in plan.dispatches}
+        return await self.plans.get(self, name, rows, make)
 
     def forward(self, rows: int, *, head: bool = True, **others: Any) -> list[Dispatch]:
         """The dispatches of a forward pass over ``rows`` rows; ``head``: up to their logits."""
@@ -300,16 +277,6 @@ class Executor:
         else:
             unit = 32 if rows <= 64 else 64
         return -(-rows // unit) * unit
-
-    def drop_plans(self, owner: object | None = None) -> None:
-        """Forget the recorded plans, all of them or one owner's."""
-        for key in [key for key in self._plans if owner in (None, key[0])]:
-            self.device.drop(self._plans.pop(key))
-
-    def drop_adapted(self) -> None:
-        """Forget the plans that adapters are part of."""
-        for key in [key for key in self._plans if key[1].startswith(ADAPTED)]:
-            self.device.drop(self._plans.pop(key))
 
     def use_adapters(self, slots: Sequence[int], mix: Mix, *, alone: bool = False) -> None:
         """From now on compute the answers in these slots with these adapters, at these scales.

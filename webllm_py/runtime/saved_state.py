@@ -78,7 +78,7 @@ async def save_state(executor: Executor, name: str) -> bytes:
         for first, count in runs(sequence.pages):
             body += await executor.device.read(cache.buffers[layer], first * size, count * size)
     if isinstance(cache, HybridCache):
-        body += await cache.read_state(sequence.marks[-1].state)
+        body += await cache.read_state(sequence.snapshots[-1].state)
     header = {
         "version": VERSION,
         "model": name,
@@ -134,7 +134,7 @@ async def load_state(executor: Executor, data: bytes) -> int:
         if isinstance(cache, HybridCache):
             assert sequence.state is not None
             cache.fill_state(sequence.state, view[len(view) - states :])
-            await cache.mark(sequence)
+            await cache.snapshot(sequence)
         await executor.device.check()
     except BaseException:
         cache.pages.release(sequence)
@@ -144,7 +144,7 @@ async def load_state(executor: Executor, data: bytes) -> int:
 
 
 async def brought_to_its_end(executor: Executor, sequence: CachedSequence) -> CachedSequence:
-    """A finished sequence with a mark behind its last token, computed from an earlier one.
+    """A finished sequence with a snapshot behind its last token, computed from an earlier one.
 
     Raises:
         GPUOutOfMemoryError: no memory for the state.
@@ -159,7 +159,7 @@ async def brought_to_its_end(executor: Executor, sequence: CachedSequence) -> Ca
                 pass
         else:
             await cache.reserve(again, len(tokens))  # which gives it its state
-        if not await cache.mark(again):
+        if not await cache.snapshot(again):
             raise GPUOutOfMemoryError("no memory for a copy of the conversation's state")
     finally:
         cache.pages.finish(again)

@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.optional import optional_module
+from webllm_py.serving.engine import ServedEngine
 from webllm_py.serving.messages import Reply, Request
-from webllm_py.serving.service import Served, Service
+from webllm_py.serving.service import Service
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -18,7 +19,7 @@ __all__ = ["openai_client"]
 BASE_URL = "http://in-process/v1"
 
 
-def openai_client(engine: Served, **options: Any) -> AsyncOpenAI:
+def openai_client(engine: ServedEngine, **options: Any) -> AsyncOpenAI:
     """``openai.AsyncOpenAI`` whose requests this engine answers, for libraries that take one.
 
     Streams, errors and cancellation are those of a server. Timeouts are not looked at, and what

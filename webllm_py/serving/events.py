@@ -25,13 +25,13 @@ MOST_UNREAD_BY_ALL = 64 << 20
 class Backlog:
     """Counts bytes of streams that their clients have not read yet.
 
-    Args:
+    Attributes:
         most: most bytes of one stream.
         most_by_all: most bytes of all streams together.
     """
 
-    def __init__(self, most: int = MOST_UNREAD, most_by_all: int = MOST_UNREAD_BY_ALL):
-        self.most, self.most_by_all = most, most_by_all
+    def __init__(self) -> None:
+        self.most, self.most_by_all = MOST_UNREAD, MOST_UNREAD_BY_ALL
         self.size = 0
 
     def check(self, own: int) -> None:

@@ -7,9 +7,10 @@ import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from webllm_py.errors import DeviceLostError, QueueFullError, SlowReaderError
+from webllm_py.serving.engine import ServedEngine
 from webllm_py.serving.errors import GONE, HTTPError, error_reply, status_of
 from webllm_py.serving.events import Backlog, Events
 from webllm_py.serving.images import only_data_urls
@@ -18,7 +19,7 @@ from webllm_py.serving.metrics import CONTENT_TYPE, Metrics
 from webllm_py.serving.streams import Reader, Streams
 from webllm_py.serving.tokens import detokenized, tokenized
 
-__all__ = ["MOST_WAITING", "Served", "Service"]
+__all__ = ["MOST_WAITING", "Service"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,45 +36,6 @@ ELSEWHERE = {
     "/completion": "llama.cpp's own endpoint is not done: ask /v1/completions",
 }
 """Endpoints that other servers have, and what to use here instead."""
-
-
-class Served(Protocol):
-    """The engine that answers. Types are ``Any`` where they are those of OpenAI's client."""
-
-    @property
-    def name(self) -> str:
-        """Its model's name."""
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """What runs where."""
-
-    @property
-    def adapters(self) -> Mapping[str, Any]:
-        """The LoRA adapters of the model, by name."""
-
-    @property
-    def waiting(self) -> int:
-        """Number of requests that are queued."""
-
-    @property
-    def answering(self) -> int:
-        """Number of requests that are being answered."""
-
-    @property
-    def tokenizer(self) -> Any:
-        """Its model's tokenizer."""
-
-    @property
-    def models(self) -> Mapping[str, Any]:
-        """All models by name, each as an engine; its own first."""
-
-    chat: Any
-    completions: Any
-    embeddings: Any
-
-    async def recover(self) -> None:
-        """Start again after the device was lost."""
 
 
 class Service:
@@ -99,7 +61,7 @@ class Service:
 
     def __init__(
         self,
-        engine: Served,
+        engine: ServedEngine,
         *,
         api_key: str | None = None,
         most_waiting: int = MOST_WAITING,

@@ -45,24 +45,29 @@ def read_decoder(spec: Json) -> Decoder:
     replacements: list[tuple[str, str]] = []
     for member in _decoder_members(spec):
         kind = field(member, "type", str, "tokenizer.json: decoder")
-        if kind == "ByteLevel":
-            byte_level = True
-        elif kind == "ByteFallback":
-            byte_fallback = True
-        elif kind == "Replace":
-            pattern = field(member, "pattern", dict, "decoder Replace")
-            old = field(pattern, "String", str, "decoder Replace")
-            replacements.append((old, field(member, "content", str, "decoder Replace")))
-        elif kind == "Metaspace":
-            replacements.append((metaspace_sign(member), " "))
-            drop_leading_space |= prepend_scheme(member) != "never"
-        elif kind == "Strip":
-            drop_leading_space |= _strips_one_space(member)
-        elif kind == "WordPiece":
-            continuation = optional(member, "prefix", str, CONTINUATION, "decoder WordPiece")
-            drop_leading_space = True
-        elif kind != "Fuse":
-            raise UnsupportedModelError(f"the decoder {kind!r} of tokenizer.json is not supported")
+        match kind:
+            case "ByteLevel":
+                byte_level = True
+            case "ByteFallback":
+                byte_fallback = True
+            case "Replace":
+                pattern = field(member, "pattern", dict, "decoder Replace")
+                old = field(pattern, "String", str, "decoder Replace")
+                replacements.append((old, field(member, "content", str, "decoder Replace")))
+            case "Metaspace":
+                replacements.append((metaspace_sign(member), " "))
+                drop_leading_space |= prepend_scheme(member) != "never"
+            case "Strip":
+                drop_leading_space |= _strips_one_space(member)
+            case "WordPiece":
+                continuation = optional(member, "prefix", str, CONTINUATION, "decoder WordPiece")
+                drop_leading_space = True
+            case "Fuse":
+                pass
+            case _:
+                raise UnsupportedModelError(
+                    f"the decoder {kind!r} of tokenizer.json is not supported"
+                )
     replaced = tuple(replacements)
     return Decoder(byte_level, byte_fallback, replaced, drop_leading_space, continuation)
 

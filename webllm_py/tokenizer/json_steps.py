@@ -128,10 +128,8 @@ def read_pre_tokenizer(spec: Json) -> tuple[list[PreTokenizer], bool]:
     return steps, False
 
 
-def _split_on(
-    pattern: str, behavior: Behavior = "Isolated", *, invert: bool = False
-) -> list[PreTokenizer]:
-    return [Split(compile_pattern(pattern), behavior, invert)]
+def _split_on(pattern: str, behavior: Behavior = "Isolated") -> list[PreTokenizer]:
+    return [Split(compile_pattern(pattern), behavior)]
 
 
 def _pre_tokenizer_sequence(spec: Json) -> list[PreTokenizer]:

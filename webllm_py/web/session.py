@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import webllm_py
 from webllm_py.errors import EngineClosedError
-from webllm_py.web.given import load_options, plain_info, plain_progress, source_of
+from webllm_py.web.conversions import load_options, plain_info, plain_progress, source_of
 from webllm_py.web.job import Job
 
 if TYPE_CHECKING:
     from webllm_py.loading import SharedDevice
     from webllm_py.serving import Service
-    from webllm_py.web.shelves import Shelves
+    from webllm_py.web.document_actions import DocumentActions
 
 __all__ = ["Session"]
 
@@ -36,10 +36,10 @@ class Session:
         {kind: "load", options}                 ends with the model's info; pieces tell of progress
         {kind: "recover"}                       the same, on a new GPU device
         {kind: "create", resource, fields}      ends with the reply, or after the pieces of a stream
-        {kind: "documents", collection, action, ...}   see ``Shelves``; of "ask" head: the sources
+        {kind: "documents", collection, action, ...}   ``DocumentActions``; head of "ask": sources
         {kind: "http", method, path, headers, body}   head: {status, headers}; pieces of the body
         {kind: "store", action, source, place}  of kept models; see ``_store``
-        {kind: "engine", action, ...}           of models, adapters, answers; see ``Beside``
+        {kind: "engine", action, ...}           of models, adapters, answers; see ``EngineActions``
         {kind: "info"}
         {kind: "unload"}
     """
@@ -48,7 +48,7 @@ class Session:
         self._engine: Any = None
         self._device: SharedDevice | None = None
         self._service: Service | None = None
-        self._shelves: Shelves | None = None
+        self._document_actions: DocumentActions | None = None
         self._turn = asyncio.Lock()  # of what changes the engine
         self._unloading: asyncio.Future[None] | None = None
         self._loading: Job | None = None
@@ -69,7 +69,7 @@ class Session:
             "documents": partial(self._documents, given=given),
             "http": self._http,
             "store": partial(self._store, given=given),
-            "engine": partial(self._beside, given=given),
+            "engine": partial(self._engine_action, given=given),
             "info": self._info,
             "unload": self._unload,
         }
@@ -142,16 +142,16 @@ class Session:
         return None
 
     async def _documents(self, job: Job, **fields: Any) -> Any:
-        from webllm_py.web.shelves import Shelves
+        from webllm_py.web.document_actions import DocumentActions
 
-        if self._shelves is None:
-            self._shelves = Shelves(self._ready)
-        return await self._shelves.do(job, **fields)
+        if self._document_actions is None:
+            self._document_actions = DocumentActions(self._ready)
+        return await self._document_actions.do(job, **fields)
 
-    async def _beside(self, job: Job, **fields: Any) -> Any:
-        from webllm_py.web.beside import Beside
+    async def _engine_action(self, job: Job, **fields: Any) -> Any:
+        from webllm_py.web.engine_actions import EngineActions
 
-        return await Beside(self._ready).do(job, **fields)
+        return await EngineActions(self._ready).do(job, **fields)
 
     async def _store(
         self, job: Job, action: str, given: Any, source: str = "", place: str | None = None

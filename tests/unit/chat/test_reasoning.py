@@ -7,7 +7,7 @@ import pytest
 from webllm_py.chat import CallRules, ChatTemplate
 from webllm_py.chat.dialect import Dialect
 from webllm_py.chat.harmony import HarmonyParser
-from webllm_py.chat.pieces import Parser, Plain, Reply
+from webllm_py.chat.pieces import ContentParser, Parser, Reply
 from webllm_py.chat.reasoning import MARKS, ReasoningParser, find_marks
 from webllm_py.chat.tools.syntax import HERMES
 
@@ -37,7 +37,7 @@ def read(parser: Parser, text: str, size: int) -> Reply:
     ],
 )
 def test_think(opened: bool | None, text: str, reasoning: str, content: str, size: int) -> None:
-    reply = read(ReasoningParser(THINK, opened, Plain()), text, size)
+    reply = read(ReasoningParser(THINK, opened, ContentParser()), text, size)
     assert (reply.reasoning, reply.content) == (reasoning, content)
 
 

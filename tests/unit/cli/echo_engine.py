@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from webllm_py.api import ChatResponses, Timings, Usage
-from webllm_py.chat.pieces import Plain
+from webllm_py.chat.pieces import ContentParser
 from webllm_py.chat.reasoning import MARKS, ReasoningParser
 from webllm_py.errors import ContextLengthError, DeviceLostError, EngineClosedError
 from webllm_py.streaming import Stream
@@ -65,7 +65,7 @@ class EchoEngine:
         return Stream(self.pieces(text, len(fields["messages"])))
 
     async def pieces(self, text: str, messages: int) -> AsyncIterator[Any]:
-        responses = ChatResponses("echo", lambda: ReasoningParser(MARKS[0], None, Plain()))
+        responses = ChatResponses("echo", lambda: ReasoningParser(MARKS[0], None, ContentParser()))
         words = ["", "\n You", " said:", *(f" {word}" for word in text.split(" "))]
         words += {
             "for ever": [" on"] * 100_000,

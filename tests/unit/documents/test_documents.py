@@ -21,8 +21,8 @@ from webllm_py import (
 )
 from webllm_py.documents.asking import CITING, READING, cited, form_for, room_for
 from webllm_py.documents.reading import text_of
-from webllm_py.documents.shelf import Stored
 from webllm_py.documents.splitting import Span
+from webllm_py.documents.storage import StoredDocument
 from webllm_py.fetch.store.models_store import models_store
 
 HOURS = "# Hours\n\nThe library opens at 11.\n\n# Food\n\nSoup is served at noon.\n"
@@ -126,12 +126,12 @@ async def test_an_embedder_finds_what_shares_no_word(tmp_path: Path) -> None:
 
 def test_a_record_comes_back_as_it_was() -> None:
     spans = (Span(0, 2, ("A", "B")), Span(1, 3))
-    stored = Stored(
+    stored = StoredDocument(
         "n\u00e4me", "t\u00e9xt", spans, "words 9/1", "it", array("f", [0.1, -1e-30, 2.5])
     )
-    assert Stored.from_json(stored.to_json()) == stored
+    assert StoredDocument.from_json(stored.to_json()) == stored
     for damaged in (None, "", "[]", stored.to_json()[:-9], json.dumps({"version": 2})):
-        assert Stored.from_json(damaged) is None
+        assert StoredDocument.from_json(damaged) is None
 
 
 async def test_sources_are_numbered_and_named(tmp_path: Path) -> None:

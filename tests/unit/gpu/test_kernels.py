@@ -105,7 +105,7 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
         for rows in (2, 16, 64, executor.chunk):
             for executor.gemm in GEMMS:
                 await executor.forward_plan(rows)
-                executor.drop_plans(executor)
+                executor.plans.drop(executor)
         together = Decoder(executor, owner, SLOTS)
         await together.plan("first", SLOTS)
         await together.step(SLOTS, 4096)

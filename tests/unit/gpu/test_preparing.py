@@ -53,16 +53,16 @@ async def test_kernels_are_asked_for_before_they_are_ready() -> None:
     early = set(device.asked)
     device.ready.set()
     await preparing
-    assert early == device.asked == executor.kernels
+    assert early == device.asked == executor.plans.kernels
 
 
 async def test_long_prompts_come_behind() -> None:
     executor = await prepared(SlowCompiler())
-    short = set(executor._plans)
+    short = set(executor.plans.recorded)
     executor.prepare_behind()
     assert executor._behind
     await executor._behind
-    added = set(executor._plans) - short
+    added = set(executor.plans.recorded) - short
     assert {rows for _, _, rows in added} == {min(n, executor.chunk) for n in LONG_PROMPTS}
 
 
@@ -76,7 +76,7 @@ async def test_closing_ends_what_goes_on_behind() -> None:
         await executor.close()
     device.ready.set()
     await asyncio.sleep(0)
-    assert not executor._plans
+    assert not executor.plans.recorded
 
 
 async def test_what_fails_behind_is_left_to_the_request_that_needs_it() -> None:

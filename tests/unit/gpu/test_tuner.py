@@ -161,7 +161,7 @@ async def test_what_is_not_compiled_in_time_is_not_tried(
     executor = await executor_on(device)
     tuner = Tuner(executor, None)
     await tuner.prepare(await kept_choices(device))
-    compiled |= executor.kernels
+    compiled |= executor.plans.kernels
     room = len(compiled) + 8
     monkeypatch.setattr(device, "compile", compile_some)
     await asyncio.wait_for(tuner.finish(), 5)

@@ -12,8 +12,8 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
+from webllm_py.api import parse_chat_request
 from webllm_py.api.logprobs import ChoiceLogprobs, TokenLogprobs
-from webllm_py.api.requests import parse_chat_request
 from webllm_py.api.responses import (
     ChatCompletionChunk,
     ChoiceDelta,

@@ -13,7 +13,15 @@ from typing import Any, Protocol, runtime_checkable
 
 from webllm_py.fetch.source import Chunk, bytes_of
 
-__all__ = ["AwayFile", "Backend", "Held", "KeptFile", "MemoryBackend", "Room", "block_range"]
+__all__ = [
+    "Backend",
+    "BackendFile",
+    "HeldLock",
+    "MemoryBackend",
+    "Room",
+    "WorkerFile",
+    "block_range",
+]
 
 
 @dataclass(frozen=True)
@@ -31,14 +39,14 @@ class Room:
     persistent: bool = True
 
 
-class Held(Protocol):
+class HeldLock(Protocol):
     """A lock that is held."""
 
     async def release(self) -> None:
         """Release it."""
 
 
-class KeptFile(Protocol):
+class BackendFile(Protocol):
     """An open file of a backend. Each of its calls may raise SourceError."""
 
     async def blocks(self) -> dict[int, bytes]:
@@ -68,8 +76,8 @@ class KeptFile(Protocol):
 
 
 @runtime_checkable
-class AwayFile(KeptFile, Protocol):
-    """A ``KeptFile`` that writes, digests and fetches outside of Python's thread.
+class WorkerFile(BackendFile, Protocol):
+    """A ``BackendFile`` that writes, digests and fetches outside of Python's thread.
 
     Attributes:
         broken: whether a block that was fetched could not be written.
@@ -135,7 +143,7 @@ class Backend(Protocol):
 
     async def open(
         self, model: str, file: str, size: int, block_bytes: int, *, complete: bool = False
-    ) -> KeptFile:
+    ) -> BackendFile:
         """Open a file of ``size`` bytes, a new one or one that was begun before.
 
         Args:
@@ -151,7 +159,7 @@ class Backend(Protocol):
     async def persist(self) -> bool:
         """Ask the browser not to evict it; whether it agreed."""
 
-    async def lock(self, name: str, *, shared: bool = False) -> Held | None:
+    async def lock(self, name: str, *, shared: bool = False) -> HeldLock | None:
         """A lock on a name among all that use this backend; None if somebody else has it."""
 
 
@@ -166,7 +174,7 @@ class NameLocks:
 
     counts: dict[str, int] = field(default_factory=dict)
 
-    def take(self, name: str, shared: bool) -> Held | None:
+    def take(self, name: str, shared: bool) -> HeldLock | None:
         """See ``Backend.lock``."""
         count = self.counts.get(name, 0)
         if count < 0 or (count > 0 and not shared):
@@ -183,7 +191,7 @@ class NameLock:
         self._held = True
 
     async def release(self) -> None:
-        """See ``Held``."""
+        """See ``HeldLock``."""
         if self._held:
             self._held = False
             counts = self._locks.counts
@@ -243,7 +251,7 @@ class MemoryBackend:
         """See ``Backend``."""
         return False
 
-    async def lock(self, name: str, *, shared: bool = False) -> Held | None:
+    async def lock(self, name: str, *, shared: bool = False) -> HeldLock | None:
         """See ``Backend``."""
         return self._locks.take(name, shared)
 
@@ -256,11 +264,11 @@ class MemoryFile:
         self._block_bytes = block_bytes
 
     async def blocks(self) -> dict[int, bytes]:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         return {index: digest for index, (_, digest) in self._blocks.items()}
 
     async def read(self, offset: int, length: int) -> Chunk:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         first, last = offset // self._block_bytes, (offset + length - 1) // self._block_bytes
         if length == 0:
             return memoryview(b"")
@@ -269,22 +277,22 @@ class MemoryFile:
         return memoryview(data)[start : start + length]
 
     async def write(self, index: int, chunk: Chunk) -> bytes:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         data = bytes_of(chunk)
         digest = hashlib.sha256(data).digest()
         self._blocks[index] = data, digest
         return digest
 
     async def sha256(self, index: int) -> bytes:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         return hashlib.sha256(self._blocks[index][0]).digest()
 
     async def drop(self, index: int) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         self._blocks.pop(index, None)
 
     async def flush(self) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
 
     async def close(self) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""

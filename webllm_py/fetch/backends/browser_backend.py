@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from webllm_py.errors import SourceError
-from webllm_py.fetch.backends.backend import Held, KeptFile, Room
+from webllm_py.fetch.backends.backend import BackendFile, HeldLock, Room
 from webllm_py.fetch.backends.disk_file import DiskFile
 from webllm_py.fetch.browser import load_script, named_errors, to_array
 from webllm_py.fetch.files.tar import TarTarget
@@ -107,7 +107,7 @@ class BrowserBackend:
 
     async def open(
         self, model: str, file: str, size: int, block_bytes: int, *, complete: bool = False
-    ) -> KeptFile:
+    ) -> BackendFile:
         """See ``Backend``."""
         place = (self._place, model, file, min(size, MAX_SAFE), block_bytes)
         if self.name == "opfs":
@@ -133,7 +133,7 @@ class BrowserBackend:
         with self._errors():
             return bool(await script().persist())
 
-    async def lock(self, name: str, *, shared: bool = False) -> Held | None:
+    async def lock(self, name: str, *, shared: bool = False) -> HeldLock | None:
         """See ``Backend``."""
         with self._errors():
             held = await script().lock(f"{self.name} {name}", shared)
@@ -152,7 +152,7 @@ class BrowserLock:
         self._held = held
 
     async def release(self) -> None:
-        """See ``Held``."""
+        """See ``HeldLock``."""
         await self._held.release()
 
 
@@ -164,38 +164,38 @@ class BrowserFile:
         self._size, self._block_bytes = size, block_bytes
 
     async def blocks(self) -> dict[int, bytes]:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         with named_errors(self._name):
             found = await script().blocks(*self._at, self._size, self._block_bytes)
             return {int(index): bytes.fromhex(digest) for index, digest in found.to_py().items()}
 
     async def read(self, offset: int, length: int) -> Chunk:
-        """See ``KeptFile``; a JavaScript ``Uint8Array``."""
+        """See ``BackendFile``; a JavaScript ``Uint8Array``."""
         with named_errors(self._name):
             return await script().read(*self._at, offset, length, self._block_bytes)
 
     async def write(self, index: int, chunk: Chunk) -> bytes:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         with named_errors(self._name):
             known = None if script().hashes else to_array(sha256(bytes_of(chunk)).digest())
             return bytes.fromhex(await script().writeBlock(*self._at, index, chunk, known))
 
     async def sha256(self, index: int) -> bytes:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         with named_errors(self._name):
             found = await script().blockDigest(*self._at, index)
         return bytes.fromhex(found) if script().hashes else sha256(bytes_of(found)).digest()
 
     async def drop(self, index: int) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         with named_errors(self._name):
             await script().removeBlock(*self._at, index)
 
     async def flush(self) -> None:
-        """See ``KeptFile``: the browser sees to it."""
+        """See ``BackendFile``: the browser sees to it."""
 
     async def close(self) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
 
     @property
     def _name(self) -> str:

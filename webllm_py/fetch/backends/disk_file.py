@@ -13,7 +13,7 @@ __all__ = ["DiskFile"]
 
 
 class DiskFile:
-    """One of them, as an ``AwayFile``.
+    """One of them, as a ``WorkerFile``.
 
     Args:
         name: for messages.
@@ -27,36 +27,36 @@ class DiskFile:
         self._closed = False
 
     async def blocks(self) -> dict[int, bytes]:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         found = (await self._call("blocks")).to_py()
         return {int(index): bytes.fromhex(digest) for index, digest in found.items()}
 
     async def read(self, offset: int, length: int) -> Chunk:
-        """See ``KeptFile``; a JavaScript ``Uint8Array``."""
+        """See ``BackendFile``; a JavaScript ``Uint8Array``."""
         return await self._call("read", offset, length)
 
     async def write(self, index: int, chunk: Chunk) -> bytes:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         return bytes.fromhex(await self._call("write", index, to_array(chunk)))
 
     async def sha256(self, index: int) -> bytes:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         return bytes.fromhex(await self._call("digest", index))
 
     async def drop(self, index: int) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         await self._call("drop", index)
 
     async def flush(self) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         await self._call("flush")
 
     async def let_go(self, *, whole: bool) -> None:
-        """See ``AwayFile``."""
+        """See ``WorkerFile``."""
         await self._call("letGo", whole)
 
     async def close(self) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         if not self._closed:
             self._closed = True
             with named_errors(self._name):
@@ -70,7 +70,7 @@ class DiskFile:
         expected: Sequence[str] | None,
         wrote: Callable[[int, str], None],
     ) -> list[int]:
-        """See ``AwayFile``."""
+        """See ``WorkerFile``."""
         fetching = source.into(self._open())
         digests = None if expected is None else ",".join(expected)
         try:
@@ -82,7 +82,7 @@ class DiskFile:
         return [int(index) for index in wrong]
 
     async def sha256_of(self, pieces: AsyncIterable[tuple[int, int]]) -> str:
-        """See ``AwayFile``."""
+        """See ``WorkerFile``."""
         digesting = self._open().digesting()
         try:
             async for offset, length in pieces:
@@ -94,7 +94,7 @@ class DiskFile:
             digesting.close()
 
     def release(self, chunk: Chunk) -> None:
-        """See ``AwayFile``."""
+        """See ``WorkerFile``."""
         if not self._closed:
             self._disk.release(chunk)
 

@@ -23,7 +23,7 @@ from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from webllm_py.errors import SourceError
-from webllm_py.fetch.backends.backend import Held, Room, block_range
+from webllm_py.fetch.backends.backend import HeldLock, Room, block_range
 from webllm_py.fetch.files.disk import (
     in_thread,
     named_errors,
@@ -111,7 +111,7 @@ class FolderBackend:
         """See ``Backend``."""
         return True
 
-    async def lock(self, name: str, *, shared: bool = False) -> Held | None:
+    async def lock(self, name: str, *, shared: bool = False) -> HeldLock | None:
         """See ``Backend``."""
         path = self.folder / "locks" / quote(name, safe="")[:200]
         with named_errors(path):
@@ -141,7 +141,7 @@ class FolderFile:
         self._lock = threading.Lock()  # seek and write belong together
 
     async def blocks(self) -> dict[int, bytes]:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
 
         def look() -> dict[int, bytes]:
             self._digests.seek(0)
@@ -159,13 +159,13 @@ class FolderFile:
         return self._locked(look)
 
     async def read(self, offset: int, length: int) -> Chunk:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         if length < THREAD_FROM:
             return self._locked(lambda: self._read(offset, length))
         return await in_thread(lambda: self._locked(lambda: self._read(offset, length)))
 
     async def write(self, index: int, chunk: Chunk) -> bytes:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
 
         def put() -> bytes:
             digest = hashlib.sha256(chunk).digest()
@@ -182,7 +182,7 @@ class FolderFile:
         return await in_thread(put)
 
     async def sha256(self, index: int) -> bytes:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         start, length = block_range(index, self._size, self._block_bytes)
 
         def look() -> bytes:
@@ -191,11 +191,11 @@ class FolderFile:
         return await in_thread(look)
 
     async def drop(self, index: int) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         self._locked(lambda: self._note(index, NONE))
 
     async def flush(self) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
 
         def sync() -> None:
             for file in (self._data, self._digests):
@@ -204,7 +204,7 @@ class FolderFile:
         await in_thread(lambda: self._locked(sync))
 
     async def close(self) -> None:
-        """See ``KeptFile``."""
+        """See ``BackendFile``."""
         with self._lock:
             self._data.close()
             self._digests.close()

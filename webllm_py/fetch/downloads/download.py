@@ -4,51 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
+from webllm_py.concurrency import run_all
 from webllm_py.errors import CorruptCheckpointError, SourceError
-from webllm_py.fetch.backends.backend import AwayFile
-from webllm_py.fetch.downloads.kept import Kept
-from webllm_py.fetch.http.url import FileFacts
+from webllm_py.fetch.backends.backend import WorkerFile
+from webllm_py.fetch.downloads.cached_file import CachedFile
+from webllm_py.fetch.downloads.range_source import RangeSource
 from webllm_py.fetch.options import FetchOptions, Patience
 from webllm_py.fetch.source import Chunk, join_chunks
-from webllm_py.together import together
 
-__all__ = ["Download", "RangeSource"]
+__all__ = ["Download"]
 
 # Blocks that one request asks for: few enough for progress in the order of the file, and enough
 # that a request's round trip does not count.
 SPAN_BLOCKS = 16
 # Replies in a row that ignored the range that was asked for, after which none is asked for.
 MOST_IGNORED = 5
-
-
-class RangeSource(Protocol):
-    """What downloads are made with: ``HttpFile`` and ``FetchFile``."""
-
-    until: int | None
-
-    @property
-    def facts(self) -> FileFacts:
-        """What is known of the file."""
-
-    def assume(self, facts: FileFacts) -> None:
-        """Refuse replies that say otherwise."""
-
-    async def size(self) -> int | None:
-        """Length in bytes; None if the server does not tell."""
-
-    async def read_chunk(self, offset: int, length: int) -> Chunk:
-        """Exactly ``length`` bytes from ``offset``."""
-
-    async def read_all(self, limit: int) -> bytes:
-        """The whole file, of at most ``limit`` bytes."""
-
-    async def read_some(self, offset: int, length: int) -> Chunk:
-        """At most ``length`` bytes from ``offset``: what came before a failure."""
-
-    async def close(self) -> None:
-        """Abort what is under way."""
 
 
 class Download:
@@ -58,8 +30,10 @@ class Download:
         received: bytes that came, those that had come before among them.
     """
 
-    def __init__(self, kept: Kept, options: FetchOptions, open_source: Callable[[], RangeSource]):
-        self._kept = kept
+    def __init__(
+        self, cached: CachedFile, options: FetchOptions, open_source: Callable[[], RangeSource]
+    ):
+        self._cached = cached
         self._options = options
         self._open_source = open_source
         self._open: RangeSource | None = None  # a reply that goes on where ``learn`` stopped
@@ -79,7 +53,7 @@ class Download:
         except BaseException:
             await self._done(source)
             raise
-        if self._kept.ranges or not self._kept.missing():
+        if self._cached.ranges or not self._cached.missing():
             await self._done(source)
         else:
             self._open = source
@@ -91,10 +65,10 @@ class Download:
             ChangedFileError: the server has another file now.
             SourceError: it cannot be had.
         """
-        if self._kept.ranges:
-            count = min(self._options.parallel, len(self._kept.missing()))
-            await together(*(self._with_source(self._fetch_spans) for _ in range(count)))
-        if self._kept.missing():
+        if self._cached.ranges:
+            count = min(self._options.parallel, len(self._cached.missing()))
+            await run_all(*(self._with_source(self._fetch_spans) for _ in range(count)))
+        if self._cached.missing():
             await self._with_source(self._fetch_in_order)
 
     async def close(self) -> None:
@@ -122,20 +96,20 @@ class Download:
 
         async def fetch(source: RangeSource) -> None:
             source.until = None
-            if self._kept.ranges:
-                start, length = self._kept.range(index)
+            if self._cached.ranges:
+                start, length = self._cached.range(index)
                 source.until = start + length
             await self._fetch(source, index)
 
         await self._with_source(fetch)
-        await self._kept.settle()
-        return self._kept.blocks[index]
+        await self._cached.settle()
+        return self._cached.blocks[index]
 
     async def _with_source(self, work: Callable[[RangeSource], Coroutine[Any, Any, None]]) -> None:
         source, self._open = self._open, None
         if source is None:
             source = self._open_source()
-            source.assume(self._kept.facts)
+            source.assume(self._cached.facts)
         try:
             await work(source)
         finally:
@@ -146,18 +120,18 @@ class Download:
         await source.close()
 
     async def _learn(self, source: RangeSource) -> None:
-        block_bytes = self._kept.block_bytes
+        block_bytes = self._cached.block_bytes
         source.until = block_bytes
         part = await self._some(source, 0, block_bytes, Patience(self._options))
         facts = source.facts
-        await self._kept.begin(facts, ranges=facts.ranges and facts.size is not None)
+        await self._cached.begin(facts, ranges=facts.ranges and facts.size is not None)
         if facts.size is None:  # it is only known at its end, where there is no going on later
             await self._fetch_to_end(source, part)
         elif facts.size:
             try:
                 await self._fetch(source, 0, part)
             except RangesIgnoredError:
-                self._kept.ranges = False
+                self._cached.ranges = False
                 source.until = None
                 await self._fetch(source, 0)
 
@@ -165,11 +139,11 @@ class Download:
         """Take the first blocks that are missing and not taken by another, until there are none."""
         while span := self._take():
             try:
-                start, length = self._kept.range(span[-1])
+                start, length = self._cached.range(span[-1])
                 source.until = start + length
-                file = self._kept.away
+                file = self._cached.worker_file
                 if file is not None:
-                    await self._fetch_away(file, source, span)
+                    await self._fetch_in_worker(file, source, span)
                     continue
                 for index in span:
                     await self._fetch(source, index)
@@ -180,16 +154,18 @@ class Download:
             finally:
                 self._taken.difference_update(span)
 
-    async def _fetch_away(self, file: AwayFile, source: RangeSource, span: list[int]) -> None:
+    async def _fetch_in_worker(
+        self, file: WorkerFile, source: RangeSource, span: list[int]
+    ) -> None:
         """Blocks that follow one another, without Python."""
         patience = Patience(self._options)
         wrong: Counter[int] = Counter()
-        while missing := [index for index in span if index not in self._kept.blocks]:
+        while missing := [index for index in span if index not in self._cached.blocks]:
             before = source.facts.received
             try:
                 # Those that came wrong may lie among others that are there.
                 last = next(i for i in range(missing[0], span[-1] + 1) if i + 1 not in missing)
-                found = await self._kept.fetch(file, source, missing[0], last)
+                found = await self._cached.fetch(file, source, missing[0], last)
             except SourceError as error:
                 if file.broken:
                     raise
@@ -205,11 +181,11 @@ class Download:
 
     async def _fetch_in_order(self, source: RangeSource) -> None:
         source.until = None
-        for index in self._kept.missing():
+        for index in self._cached.missing():
             await self._fetch(source, index)
 
     async def _fetch_to_end(self, source: RangeSource, part: Chunk) -> None:
-        block_bytes, patience, index = self._kept.block_bytes, Patience(self._options), 0
+        block_bytes, patience, index = self._cached.block_bytes, Patience(self._options), 0
         source.until = None
         while len(part):
             parts, done = [part], len(part)
@@ -219,38 +195,40 @@ class Download:
                 )
                 parts.append(part)
                 done += len(part)
-            await self._kept.write(index, join_chunks(parts))
+            await self._cached.write(index, join_chunks(parts))
             index += 1
             if done < block_bytes:
                 break
             part = await self._some(source, index * block_bytes, block_bytes, patience)
-        await self._kept.end(index * block_bytes if not index else (index - 1) * block_bytes + done)
+        await self._cached.end(
+            index * block_bytes if not index else (index - 1) * block_bytes + done
+        )
 
     async def _fetch(self, source: RangeSource, index: int, part: Chunk = b"") -> None:
         """One block, of which ``part`` has come already."""
         for _ in range(self._options.tries):
             chunk = await self._whole(source, index, part)
-            if await self._kept.digests.match(index, chunk, self._kept.count):
-                await self._kept.write(index, chunk)
+            if await self._cached.digests.match(index, chunk, self._cached.count):
+                await self._cached.write(index, chunk)
                 return
             part = b""
         raise self._damaged(index)
 
     def _damaged(self, index: int) -> CorruptCheckpointError:
-        start, length = self._kept.range(index)
+        start, length = self._cached.range(index)
         return CorruptCheckpointError(
-            f"{self._kept.url} is damaged on its server: bytes {start} to {start + length} have "
+            f"{self._cached.url} is damaged on its server: bytes {start} to {start + length} have "
             "another SHA-256 than when the model was exported. Take it from elsewhere."
         )
 
     async def _whole(self, source: RangeSource, index: int, part: Chunk) -> Chunk:
-        start, length = self._kept.range(index)
+        start, length = self._cached.range(index)
         patience = Patience(self._options)
         parts, done = ([part], len(part)) if len(part) else ([], 0)
         while done < length:
             part = await self._some(source, start + done, length - done, patience)
             if len(part) == 0:
-                raise SourceError(f"{self._kept.url} ended at byte {start + done}")
+                raise SourceError(f"{self._cached.url} ended at byte {start + done}")
             parts.append(part)
             done += len(part)
         return join_chunks(parts)
@@ -279,11 +257,11 @@ class Download:
         await patience.wait(error)
 
     def _take(self) -> list[int]:
-        free = [index for index in self._kept.missing() if index not in self._taken]
+        free = [index for index in self._cached.missing() if index not in self._taken]
         if not free or self._ignored >= MOST_IGNORED:
             return []
         # From where it is being read on; towards the end, each gets its share.
-        at = next((i for i, index in enumerate(free) if index >= self._kept.wanted), 0)
+        at = next((i for i, index in enumerate(free) if index >= self._cached.wanted), 0)
         most = max(1, min(SPAN_BLOCKS, len(free) // self._options.parallel))
         span = [free[at]]
         while len(span) < most and span[-1] + 1 in free[at : at + most]:

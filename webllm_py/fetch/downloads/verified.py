@@ -122,8 +122,8 @@ class VerifiedFile:
 
     async def missing_bytes(self) -> int:
         """See ``VerifiedSource``."""
-        kept = await self.keeper.stored_bytes(self.filename) if self.keeper else 0
-        return self._nbytes - kept
+        cached = await self.keeper.stored_bytes(self.filename) if self.keeper else 0
+        return self._nbytes - cached
 
     async def pause(self) -> None:
         """See ``ByteSource``."""

@@ -21,7 +21,7 @@ class FileLock:
         self._file, self._path = file, path
 
     async def release(self) -> None:
-        """See ``Held``."""
+        """See ``HeldLock``."""
         if self._path:
             with contextlib.suppress(OSError):  # Windows removes no open file
                 self._path.unlink()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from webllm_py.errors import CorruptCheckpointError, SourceError
 from webllm_py.fetch.backends.backend import Backend
 from webllm_py.fetch.backends.records import BLOCK_BYTES, FileRecord, ModelRecord, model_id
+from webllm_py.fetch.downloads.block_reader import BlockReader
+from webllm_py.fetch.downloads.cached_file import CachedFile, open_cached
 from webllm_py.fetch.downloads.digest import StreamDigest
-from webllm_py.fetch.downloads.kept import Kept, open_kept
-from webllm_py.fetch.downloads.reader import KeptReader
 from webllm_py.fetch.files.targets import Target
 from webllm_py.fetch.http.url import FileFacts
 from webllm_py.fetch.source import ByteSource, Folder
@@ -53,8 +53,8 @@ async def export_model(backend: Backend, model: str, target: Target) -> None:
     await sink.write(text)
     await sink.close()
     for file in whole:
-        async with open_kept(backend, model, file) as kept:
-            reader = KeptReader(kept)
+        async with open_cached(backend, model, file) as cached:
+            reader = BlockReader(cached)
             size = file.size or 0
             sink = await target.create(file.name, size)
             for start in range(0, size, BLOCK_BYTES):
@@ -67,12 +67,12 @@ async def _with_digests(
     backend: Backend, model: str, file: FileRecord
 ) -> tuple[FileRecord, builtins.list[bytes]]:
     """The record with the whole file's digest, and those of its blocks."""
-    async with open_kept(backend, model, file) as kept:
-        reader = KeptReader(kept)
-        blocks = await kept.file.blocks()
+    async with open_cached(backend, model, file) as cached:
+        reader = BlockReader(cached)
+        blocks = await cached.file.blocks()
         digest = StreamDigest("sha256")
-        for index in range(kept.count if file.sha256 is None else 0):
-            await digest.add(await reader.read(*kept.range(index)))
+        for index in range(cached.count if file.sha256 is None else 0):
+            await digest.add(await reader.read(*cached.range(index)))
         whole = file if file.sha256 else replace(file, sha256=digest.hexdigest())
         return whole, [blocks[index] for index in sorted(blocks)]
 
@@ -103,11 +103,11 @@ async def import_model(store: ModelsStore, folder: Folder) -> ModelRecord:
 
 async def _import_file(backend: Backend, model: str, folder: Folder, file: FileRecord) -> None:
     source = await folder.open(file.name)
-    kept = Kept(backend, model, file)
+    cached = CachedFile(backend, model, file)
     try:
-        await _copy(source, kept, file)
+        await _copy(source, cached, file)
     finally:
-        await kept.close_file()
+        await cached.close_file()
         await source.close()
 
 
@@ -119,19 +119,19 @@ async def _manifest(folder: Folder) -> Manifest:
         await source.close()
 
 
-async def _copy(source: ByteSource, kept: Kept, file: FileRecord) -> None:
+async def _copy(source: ByteSource, cached: CachedFile, file: FileRecord) -> None:
     size = file.size or 0
     facts = FileFacts(size, file.etag, file.modified)
-    await kept.begin(facts, ranges=file.ranges)
+    await cached.begin(facts, ranges=file.ranges)
     digest = StreamDigest("sha256")
-    for index in range(kept.count):
-        chunk = await source.read_chunk(*kept.range(index))
-        await kept.write(index, chunk)
+    for index in range(cached.count):
+        chunk = await source.read_chunk(*cached.range(index))
+        await cached.write(index, chunk)
         await digest.add(chunk)
     found = digest.hexdigest()
     if found != file.sha256:
-        await kept.forget()
+        await cached.forget()
         raise CorruptCheckpointError(
             f"{source.name} is damaged: its SHA-256 is {found}, it was exported with {file.sha256}."
         )
-    await kept.finish()
+    await cached.finish()

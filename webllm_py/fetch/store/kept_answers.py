@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from webllm_py.fetch.backends.backend import Backend, Held
+from webllm_py.fetch.backends.backend import Backend, HeldLock
 
 __all__ = ["AnswersStore", "KeptAnswer", "Said", "Unfinished"]
 
@@ -54,7 +54,7 @@ class KeptAnswer:
     name: str
     head: dict[str, Any]
     said: Said = field(default_factory=list)
-    held: Held | None = None
+    held: HeldLock | None = None
     written: int = 0
 
     async def write_head(self) -> None:

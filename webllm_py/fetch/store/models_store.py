@@ -14,7 +14,7 @@ from webllm_py.errors import SourceError, StorageFullError
 from webllm_py.fetch.backends.backend import Backend, MemoryBackend, Room
 from webllm_py.fetch.backends.folder_backend import FolderBackend
 from webllm_py.fetch.backends.records import FileRecord, ModelRecord, model_id
-from webllm_py.fetch.downloads.kept import open_kept
+from webllm_py.fetch.downloads.cached_file import open_cached
 from webllm_py.fetch.source import Folder
 from webllm_py.fetch.store.stored_model import use_lock
 from webllm_py.fetch.store.texts import user_cache_folder
@@ -105,8 +105,8 @@ class ModelsStore:
             record = FileRecord.from_json(await self.backend.read_record(id, name))
             if record is None or record.size is None:
                 continue
-            async with open_kept(self.backend, id, record) as kept:
-                if await kept.check_blocks():
+            async with open_cached(self.backend, id, record) as cached:
+                if await cached.check_blocks():
                     damaged.append(name)
         return damaged
 
@@ -232,8 +232,8 @@ class ModelsStore:
         return KeptModel(record.source, nbytes, complete, record.used, files) if files else None
 
     async def _begun(self, id: str, file: FileRecord) -> int:
-        async with open_kept(self.backend, id, file) as kept:
-            return (file.size or 0) - kept.missing_bytes()
+        async with open_cached(self.backend, id, file) as cached:
+            return (file.size or 0) - cached.missing_bytes()
 
     @staticmethod
     def _address(source: str) -> str:

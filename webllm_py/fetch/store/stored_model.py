@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from webllm_py.errors import MissingFileError, SourceError
-from webllm_py.fetch.backends.backend import Held
+from webllm_py.fetch.backends.backend import HeldLock
 from webllm_py.fetch.backends.records import BLOCK_BYTES, FileRecord, ModelRecord, model_id
-from webllm_py.fetch.downloads.download import RangeSource
-from webllm_py.fetch.downloads.stored import Digests, StoredFile
+from webllm_py.fetch.downloads.range_source import RangeSource
+from webllm_py.fetch.downloads.stored_file import Digests, StoredFile
 from webllm_py.fetch.downloads.write_behind import HeldBytes
 from webllm_py.fetch.http.url import LISTING_LIMIT, HttpFolder, ask_for, join_url
 from webllm_py.fetch.hub import Listing, hub_folder, listing_url
@@ -54,7 +54,7 @@ class StoredModel:
         self.held_bytes = HeldBytes()
         self._open_ranges = open_ranges
         self._open_files = 0
-        self._held: Held | None = None
+        self._held: HeldLock | None = None
         self._recalled = False
         self._entering = asyncio.Lock()
 

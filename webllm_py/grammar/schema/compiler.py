@@ -28,9 +28,9 @@ ALTERNATIVES_LIMIT = 512
 Goal = frozenset[Claim]
 
 
-def json_grammar(space: str = FLEXIBLE_SPACE) -> Grammar:
+def json_grammar() -> Grammar:
     """Any JSON object, as OpenAI's ``json_object`` promises."""
-    return schema_grammar({"type": "object"}, space=space)
+    return schema_grammar({"type": "object"})
 
 
 def schema_grammar(schema: Any, *, space: str = FLEXIBLE_SPACE, any_order: bool = True) -> Grammar:

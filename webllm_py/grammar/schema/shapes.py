@@ -43,12 +43,13 @@ class ArrayShape:
         self.least = 0
         self.most: int | None = None
         for fact in facts:
-            if isinstance(fact, Items):
-                self.items.append(fact)
-            elif isinstance(fact, SomeItem) and fact.claim not in self.some:
-                self.some.append(fact.claim)
-            elif isinstance(fact, ItemLimits):
-                self.least, self.most = _narrowed(self.least, self.most, fact.least, fact.most)
+            match fact:
+                case Items():
+                    self.items.append(fact)
+                case SomeItem() if fact.claim not in self.some:
+                    self.some.append(fact.claim)
+                case ItemLimits():
+                    self.least, self.most = _narrowed(self.least, self.most, fact.least, fact.most)
 
     def at(self, place: int) -> Goal:
         claims = (x.prefix[place] if place < len(x.prefix) else x.rest for x in self.items)
@@ -85,19 +86,19 @@ class ObjectShape:
         self.least = 0
         self.most: int | None = None
         for fact in facts:
-            if isinstance(fact, Properties):
-                self.properties.append(fact)
-            elif isinstance(fact, SomeProperty):
-                if fact not in self.some:
+            match fact:
+                case Properties():
+                    self.properties.append(fact)
+                case SomeProperty() if fact not in self.some:
                     self.some.append(fact)
-            elif isinstance(fact, Required):
-                self.required.update(dict.fromkeys(fact.names))
-            elif isinstance(fact, Forbidden):
-                self.forbidden.add(fact.name)
-            elif isinstance(fact, Names):
-                self.keys.append(names(fact.claim))
-            elif isinstance(fact, PropertyLimits):
-                self.least, self.most = _narrowed(self.least, self.most, fact.least, fact.most)
+                case Required():
+                    self.required.update(dict.fromkeys(fact.names))
+                case Forbidden():
+                    self.forbidden.add(fact.name)
+                case Names():
+                    self.keys.append(names(fact.claim))
+                case PropertyLimits():
+                    self.least, self.most = _narrowed(self.least, self.most, fact.least, fact.most)
 
     def named(self) -> list[str]:
         """The names that facts mention, in the order of the schema."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY", "differences"]
 
@@ -15,7 +15,7 @@ LARGEST = 64
 """Layers of Command R+."""
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """The largest has norms of heads, of which GGUF does not tell. The first ones' contexts are
     longer than config.json's number of positions."""
     normed = n.layers >= LARGEST if n.gguf else n.get("use_qk_norm", "", False)

@@ -9,12 +9,12 @@ from typing import Any
 from webllm_py.models.config import LayerKind
 from webllm_py.models.families import cohere
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Nothing is normed by head."""
     window = n.get("sliding_window", "attention.sliding_window", 4096) or 0
     sliding, full = LayerKind(window), LayerKind(rope="none")

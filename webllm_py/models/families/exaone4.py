@@ -9,12 +9,12 @@ from typing import Any
 from webllm_py.models.config import LayerKind
 from webllm_py.models.families import gemma2, qwen3
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Without a window, every layer rotates."""
     found: dict[str, Any] = {"pre_norm": False, "post_norm": True, "qk_norm": "head"}
     if window := n.get("sliding_window", "attention.sliding_window", 0):

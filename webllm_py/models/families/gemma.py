@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY", "differences"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """What all generations share. The first one's older config.json files say "gelu" and mean its
     tanh form."""
     found: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Any
 from webllm_py.models.config import LayerKind
 from webllm_py.models.families import gemma
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY", "KEYS", "NAMES", "differences", "scale"]
 
@@ -25,7 +25,7 @@ SOFTCAPS = 50.0, 30.0
 """Of scores and of logits."""
 
 
-def scale(n: Numbers, largest: int) -> float:
+def scale(n: HyperParameters, largest: int) -> float:
     """The scale of scores. GGUF lacks it: all but the largest model divide by sqrt(head_dim)."""
     if not n.gguf:
         return float(n.get("query_pre_attn_scalar", "", 256) ** -0.5)
@@ -34,7 +34,7 @@ def scale(n: Numbers, largest: int) -> float:
     return 0.0
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """A window in the first layer, none in the second, and so on."""
     window = n.get("sliding_window", "attention.sliding_window", 4096) or 0
     head_dim = n.get("head_dim", "attention.key_length", 256)

@@ -10,7 +10,7 @@ from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.config import LayerKind
 from webllm_py.models.families import gemma2, qwen3
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
@@ -18,7 +18,7 @@ LARGEST = 62
 """Layers of Gemma 3 27B."""
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Rope scaling is of the layers without a window."""
     if not n.gguf and n.get("use_bidirectional_attention", "", False):
         raise UnsupportedModelError("attention in both directions is not supported")

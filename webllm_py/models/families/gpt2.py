@@ -9,12 +9,12 @@ from typing import Any
 from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.config import LayerKind
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """No layer rotates."""
     if not n.gguf and n.get("scale_attn_by_inverse_layer_idx", "", False):
         raise UnsupportedModelError("scores that are divided by the layer's number are not run")

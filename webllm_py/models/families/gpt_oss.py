@@ -10,13 +10,13 @@ from typing import Any
 from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.config import LayerKind
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 from webllm_py.models.rope_scaling import scaling_from_gguf
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """GGUF does not say that YaRN blends between fractions of pairs, nor how gates are clamped."""
     if n.get("swiglu_alpha", "", 1.702) != 1.702:
         raise UnsupportedModelError("gates of another swiglu_alpha than 1.702 are not supported")

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY", "differences"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Both kinds of files have what logits are divided by."""
     scale = n.get("attention_multiplier", "attention.scale", 0.0 if n.gguf else 1.0)
     return {

@@ -10,12 +10,12 @@ from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.config import LayerKind
 from webllm_py.models.families import granite
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Some rotate nothing."""
     if set(n.get("layer_types", "", ["mamba"])) - {"attention", "full_attention"}:
         raise UnsupportedModelError("Granite 4's Mamba layers (its models with an H) are not run")

@@ -10,12 +10,12 @@ from typing import Any
 
 from webllm_py.models.config import LayerKind
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY", "differences"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Mistral's window is that of every layer."""
     window = n.get("sliding_window", "attention.sliding_window", 0)
     windowed = window and (n.gguf or n.architecture != "llama")

@@ -7,12 +7,12 @@ from typing import Any
 
 from webllm_py.models.families import llama
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Its config.json has the growth among the numbers of its rope."""
     rope, _ = n.ropes
     growth = n.get("", "attention.temperature_scale", rope.get("llama_4_scaling_beta") or 0.0)

@@ -13,13 +13,13 @@ from typing import Any
 from webllm_py.models.config import LayerKind
 from webllm_py.models.families import gemma2, qwen3
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 from webllm_py.models.rope_scaling import scaling_from_gguf
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Where norms are, and windows."""
     found: dict[str, Any] = {"pre_norm": False, "post_norm": True, "qk_norm": "whole"}
     if window := n.get("sliding_window", "attention.sliding_window", 0):

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """One norm serves both halves of a layer."""
     found = {"norm": "layer", "parallel": True, "gated": False}
     return {**found, "activation": "gelu_tanh"} if n.gguf else found

@@ -8,13 +8,13 @@ from typing import Any
 
 from webllm_py.models.config import LayerKind
 from webllm_py.models.family import Family
+from webllm_py.models.hyperparameters import HyperParameters
 from webllm_py.models.names import MLC_NAMES
-from webllm_py.models.numbers import Numbers
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Every layer has the window."""
     window = n.get("sliding_window", "attention.sliding_window", 0)
     return {"layer_kinds": (LayerKind(window),) * n.layers if window else ()}

@@ -7,12 +7,12 @@ from typing import Any
 
 from webllm_py.models.config import LayerKind
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["DEFAULTS", "FAMILY", "differences"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Layers from ``max_window_layers`` on may have a window, or those that config.json says."""
     if n.gguf or not n.get("use_sliding_window", "", False):
         return {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from webllm_py.models.families import qwen2
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY", "NAMES", "differences"]
 
@@ -17,7 +17,7 @@ NAMES = {
 }
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Heads need not be hidden / heads long."""
     head_dim = n.get("head_dim", "attention.key_length", 128)
     norm = {"qk_norm": "head", "head_dim": head_dim, "rotary_dim": head_dim}

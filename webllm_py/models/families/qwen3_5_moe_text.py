@@ -8,12 +8,12 @@ from typing import Any
 from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.families import qwen3_5_text
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """The shared expert has the width of the others."""
     size = n.get("moe_intermediate_size", "expert_feed_forward_length")
     shared = "shared_expert_intermediate_size", "expert_shared_feed_forward_length"

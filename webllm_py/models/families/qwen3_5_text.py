@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from webllm_py.errors import UnsupportedModelError
-from webllm_py.models.config import CONV, DeltaNumbers, LayerKind
+from webllm_py.models.config import CONV, DeltaConfig, LayerKind
 from webllm_py.models.families import qwen3
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
@@ -17,7 +17,7 @@ ROTATED = 0.25
 """The part of a head, where config.json does not say it."""
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """GGUF's converter repeats key heads where others group value heads, and stores the decay."""
     conv = n.get("linear_conv_kernel_dim", "ssm.conv_kernel", CONV)
     if conv != CONV:
@@ -34,7 +34,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
         "norm_plus": 1.0 if n.as_transformers else 0.0,
         "output_gate": True,
         "layer_kinds": tuple(LayerKind(delta=delta) for delta in delta_layers(n)),
-        "delta": DeltaNumbers(
+        "delta": DeltaConfig(
             k_heads=n.count("linear_num_key_heads", "ssm.group_count", 16),
             v_heads=v_heads,
             k_dim=n.count("linear_key_head_dim", "ssm.state_size", 128),
@@ -47,7 +47,7 @@ def differences(n: Numbers) -> Mapping[str, Any]:
     }
 
 
-def delta_layers(n: Numbers) -> list[bool]:
+def delta_layers(n: HyperParameters) -> list[bool]:
     """Which layers are delta nets: those that config.json says, else all but the last of every
     four."""
     types = None if n.gguf else n.metadata.get("layer_types")

@@ -8,12 +8,12 @@ from typing import Any
 from webllm_py.models.config import LayerKind
 from webllm_py.models.families import qwen2, qwen3
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Which layers have experts is found by their tensors; where there is a window, all have it.
     transformers 5 renamed the experts' number."""
     experts = n.get("num_local_experts", "expert_count", 128)

@@ -8,12 +8,12 @@ from typing import Any
 from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.config import LayerKind
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """config.json says which layers rotate; GGUF does not."""
     if not n.gguf and n.get("use_sliding_window", "", False):
         raise UnsupportedModelError("sliding windows of smollm3 are not supported")

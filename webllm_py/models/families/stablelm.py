@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """The largest has MLPs beside attention, and norms of heads, of which GGUF does not tell."""
     parallel = bool(n.get("use_parallel_residual", "use_parallel_residual", False))
     normed = parallel if n.gguf else n.get("qk_layernorm", "", False)

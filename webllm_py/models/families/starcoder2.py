@@ -7,12 +7,12 @@ from typing import Any
 
 from webllm_py.models.config import LayerKind
 from webllm_py.models.family import Family
-from webllm_py.models.numbers import Numbers
+from webllm_py.models.hyperparameters import HyperParameters
 
 __all__ = ["FAMILY"]
 
 
-def differences(n: Numbers) -> Mapping[str, Any]:
+def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Every layer has the window, of which GGUF does not tell."""
     window = n.get("sliding_window", "attention.sliding_window", 0)
     kinds = (LayerKind(window),) * n.layers if window else ()

@@ -15,14 +15,14 @@ __all__ = ["VisionModel", "vision_for"]
 
 
 def vision_for(part: VisionPart, text_hidden: int) -> VisionModel:
-    """The declaration of a checkpoint's seeing part, its tensors checked against its numbers.
+    """The declaration of a checkpoint's seeing part, its tensors checked against its config.
 
     Args:
         text_hidden: elements of the text part's rows between layers.
 
     Raises:
         UnsupportedModelError: an option that this version does not run.
-        CorruptCheckpointError: numbers or tensors that contradict each other.
+        CorruptCheckpointError: hyper-parameters or tensors that contradict each other.
     """
     if part.kind == "gguf":
         projector = part.metadata.get("clip.projector_type")

@@ -1,4 +1,4 @@
-"""A vision tower's numbers."""
+"""A vision tower's hyper-parameters."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class DecoderEmbedder:
                 if interrupted():
                     return None
             executor.go_on(sequence)
-            device.replay(await executor.plan(self, "embed", 1, self._last))
+            device.replay(await executor.plans.get(self, "embed", 1, self._last))
             size = 4 * padded(self.hidden_size)
             vector = array("f")
             vector.frombytes(await device.read(executor.buffers.normed, 0, size))

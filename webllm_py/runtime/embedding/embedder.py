@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+from webllm_py.concurrency import side_by_side
 from webllm_py.gpu.device import Buffer, Device, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
@@ -19,7 +20,6 @@ from webllm_py.models.encoder import (
 from webllm_py.models.step import StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Weights
-from webllm_py.together import side_by_side
 
 __all__ = ["Embedder"]
 

@@ -187,7 +187,7 @@ class Batch:
         for member in waiting:
             self._waiting.remove(member)
         if self._steps.decoder is not self.executor.decoder:
-            self.executor.drop_plans(self._steps.decoder)
+            self.executor.plans.drop(self._steps.decoder)
         self._steps = SharedSteps(self.executor.decoder)
         self._scratch.free_all()
         self._task = None

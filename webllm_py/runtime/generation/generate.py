@@ -194,7 +194,7 @@ async def close(run: Run, member: Member, scratch: BufferOwner) -> None:
             executor.finish(sequence, stats.unused)
         decoder.forget_logprobs()
         if decoder is not executor.decoder:
-            executor.drop_plans(decoder)
+            executor.plans.drop(decoder)
         scratch.free_all()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from webllm_py.models.seen import is_seen
+from webllm_py.models.image_rows import is_image_row
 
 __all__ = ["Lookup"]
 
@@ -51,7 +51,7 @@ class Lookup:
                 # A run that goes on up to here repeats itself.
                 beyond = at - len(self.tokens)
                 guess = self.tokens[at] if beyond < 0 else guessed[beyond]
-                if is_seen(guess):
+                if is_image_row(guess):
                     break
                 guessed.append(guess)
         return guessed

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from webllm_py.models.seen import NO_TOKEN, is_seen
+from webllm_py.models.image_rows import NO_TOKEN, is_image_row
 from webllm_py.models.step import Row, consecutive
 from webllm_py.runtime.kv.pages import Sequence as CachedSequence
 
@@ -33,7 +33,7 @@ async def prefill(
         await executor.cache.make_room(sequence, slot)
         part = tokens[start : start + executor.chunk]
         part = part[: executor.cache.at_once(len(sequence.tokens), end)]
-        images = executor.images if executor.images and any(map(is_seen, part)) else None
+        images = executor.images if executor.images and any(map(is_image_row, part)) else None
         if images:
             async with aclosing(images.make(part)) as tiles:
                 async for _ in tiles:

@@ -92,7 +92,7 @@ class Speculation:
                 await asyncio.gather(self._compiling, return_exceptions=True)
         finally:  # who is cancelled for the second time does not wait
             if self._verifier:
-                self.run.executor.drop_plans(self._verifier)
+                self.run.executor.plans.drop(self._verifier)
             self._owner.free_all()
 
     @property

@@ -22,7 +22,7 @@ async def steer(executor: Executor, vectors: Mapping[int, array[float]]) -> None
     Raises:
         GPUOutOfMemoryError: no memory for a vector; then none is added.
     """
-    executor.drop_plans()
+    executor.plans.drop()
     executor.cache.pages.clear()
     executor.owner.free(*executor.buffers.steering.values())
     executor.buffers = replace(executor.buffers, steering={})

@@ -9,32 +9,34 @@ from webllm_py.errors import GPUOutOfMemoryError
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.step import PAGE
 from webllm_py.runtime.kv.cache import CacheSpec, KVCache
-from webllm_py.runtime.kv.delta_states import HybridPages, States
-from webllm_py.runtime.kv.pages import Mark
+from webllm_py.runtime.kv.delta_states import HybridPages, StatePool
 from webllm_py.runtime.kv.pages import Sequence as CachedSequence
+from webllm_py.runtime.kv.pages import StateSnapshot
 
 __all__ = ["HybridCache"]
 
 FIRST_STATES = 2
-# Marks are kept up to this, but no fewer and no more than so many.
-MARK_BYTES = 192 << 20
-FEWEST_MARKS, MOST_MARKS = 2, 16
-# Templates write the last tokens of a prompt otherwise once an answer follows: a mark is before.
+# Snapshots are kept up to this, but no fewer and no more than so many.
+SNAPSHOT_BYTES = 192 << 20
+FEWEST_SNAPSHOTS, MOST_SNAPSHOTS = 2, 16
+# Templates write a prompt's last tokens otherwise once an answer follows: snapshots are before.
 BEFORE_END = 8
 
 
 class HybridCache(KVCache):
-    """See ``KVCache``; ``runtime.kv.delta_states`` says what states and marks are."""
+    """See ``KVCache``; ``runtime.kv.delta_states`` says what states and snapshots are."""
 
     def __init__(self, spec: CacheSpec):
         super().__init__(spec)
         config = spec.config
         assert config.delta
         self.state_bytes = config.delta.state_bytes
-        self.states = States(spec.device.limits.most_bound // self.state_bytes)
+        self.states = StatePool(spec.device.limits.most_bound // self.state_bytes)
         self.pages: HybridPages = HybridPages(self.pages.max_pages, self.states)
         self.kept_states = [i for i in range(config.n_layers) if i not in self.paged]
-        self.most_marks = min(max(MARK_BYTES // self.whole_state_bytes, FEWEST_MARKS), MOST_MARKS)
+        self.most_snapshots = min(
+            max(SNAPSHOT_BYTES // self.whole_state_bytes, FEWEST_SNAPSHOTS), MOST_SNAPSHOTS
+        )
         self.states.grow_to(FIRST_STATES)
 
     @staticmethod
@@ -55,7 +57,7 @@ class HybridCache(KVCache):
         await super().reserve(sequence, length, slot)
 
     async def fork(self, sequence: CachedSequence, slot: int) -> CachedSequence:
-        """See the base class. A sequence under way has a state to copy, a finished one marks."""
+        """See the base class. A sequence has a state to copy, a finished one snapshots."""
         fork = await super().fork(sequence, slot)
         if sequence.state is not None:
             try:
@@ -66,36 +68,36 @@ class HybridCache(KVCache):
         return fork
 
     def at_once(self, length: int, end: int) -> int:
-        """Up to the mark near the end, then the rest."""
-        mark = last_mark(end)
-        return (mark if length < mark else end) - length
+        """Up to the snapshot near the end, then the rest."""
+        snapshot = last_snapshot(end)
+        return (snapshot if length < snapshot else end) - length
 
     async def computed(self, sequence: CachedSequence, end: int, slot: int = 0) -> None:
-        """Mark the ends of chunks that later prompts may have in common."""
+        """StateSnapshot the ends of chunks that later prompts may have in common."""
         length = len(sequence.tokens)
-        if length % PAGE == 0 and length <= last_mark(end):
-            await self.mark(sequence)
+        if length % PAGE == 0 and length <= last_snapshot(end):
+            await self.snapshot(sequence)
 
-    async def mark(self, sequence: CachedSequence) -> bool:
+    async def snapshot(self, sequence: CachedSequence) -> bool:
         """Keep what the sequence's state is behind its last token; whether there is memory."""
         assert sequence.state is not None
-        self.drop_marks_at(sequence, len(sequence.tokens))
-        state = await self._free_state(self.states.taken + self.most_marks)
+        self.drop_snapshots_at(sequence, len(sequence.tokens))
+        state = await self._free_state(self.states.taken + self.most_snapshots)
         if state is None:
             return False
-        mark = Mark(len(sequence.tokens), state)
-        self.states.share(mark)
-        sequence.marks.append(mark)
+        snapshot = StateSnapshot(len(sequence.tokens), state)
+        self.states.share(snapshot)
+        sequence.snapshots.append(snapshot)
         await self.copy_state(sequence.state, state)
         return True
 
-    def drop_marks_at(self, sequence: CachedSequence, position: int) -> None:
-        """Forget what a mark there was, if there is one, and those whose states are gone."""
-        alive = self.states.alive(sequence.marks)
-        sequence.marks[:] = [mark for mark in alive if mark.position != position]
-        for mark in alive:
-            if mark.position == position:
-                self.states.let_go(mark)
+    def drop_snapshots_at(self, sequence: CachedSequence, position: int) -> None:
+        """Forget what a snapshot there was, if there is one, and those whose states are gone."""
+        alive = self.states.alive(sequence.snapshots)
+        sequence.snapshots[:] = [snapshot for snapshot in alive if snapshot.position != position]
+        for snapshot in alive:
+            if snapshot.position == position:
+                self.states.let_go(snapshot)
 
     async def _give_state(
         self, sequence: CachedSequence, slot: int, source: int | None = None
@@ -113,12 +115,12 @@ class HybridCache(KVCache):
         self.write_state(state, slot)
 
     async def _free_state(self, capacity: int) -> int | None:
-        """A free state: one of a pool of at most ``capacity``, or else the oldest mark's."""
+        """A free state: one of a pool of at most ``capacity``, or else the oldest snapshot's."""
         state = self.states.take()
         if state is None and self.states.capacity < min(capacity, self.states.most):
             # By half, if that may be: what is there has to be copied.
             grown = max(self.states.capacity + 1, self.states.capacity * 3 // 2)
-            with suppress(GPUOutOfMemoryError):  # a mark makes room
+            with suppress(GPUOutOfMemoryError):  # a snapshot makes room
                 await self._grow_states(min(grown, capacity, self.states.most))
             state = self.states.take()
         if state is None and self.states.forget_oldest():
@@ -133,8 +135,8 @@ class HybridCache(KVCache):
 
     @property
     def later_bytes(self) -> int:
-        """Bytes of the states of marks that are made later than the first states."""
-        return (1 + self.most_marks - FIRST_STATES) * self.whole_state_bytes
+        """Bytes of the states of snapshots that are made later than the first states."""
+        return (1 + self.most_snapshots - FIRST_STATES) * self.whole_state_bytes
 
     @property
     def whole_state_bytes(self) -> int:
@@ -163,6 +165,6 @@ class HybridCache(KVCache):
         await self._copy("copy state", self.kept_states, self.state_bytes, source, target)
 
 
-def last_mark(end: int) -> int:
+def last_snapshot(end: int) -> int:
     """Where the state of a prompt that ends there is marked for the last time; 0 for nowhere."""
     return max(0, end - BEFORE_END) // PAGE * PAGE

@@ -12,14 +12,14 @@ from typing import TypeAlias
 
 from webllm_py.models.step import PAGE
 
-__all__ = ["Mark", "Mix", "PageTable", "Sequence", "common_prefix"]
+__all__ = ["Mix", "PageTable", "Sequence", "StateSnapshot", "common_prefix"]
 
 Mix: TypeAlias = tuple[tuple[int, float], ...]
 """Adapters' numbers, each once and in order, and their scales; empty without any."""
 
 
 @dataclass(eq=False)
-class Mark:
+class StateSnapshot:
     """The state of a model's delta nets after ``position`` tokens: see kv/delta_states.py.
 
     Attributes:
@@ -40,7 +40,7 @@ class Sequence:
     Attributes:
         adapters: those that the keys and values came about with; with others they would be others.
         state: its own, of a model that has some, while it is under way.
-        marks: earlier states of it; ``resumed`` is one that its own is still to be copied from.
+        snapshots: earlier states of it; ``resumed`` is one that its own is still to be copied from.
         dropped: tokens that were read, and whose pages are no more: see kv/sliding.py.
     """
 
@@ -48,8 +48,8 @@ class Sequence:
     pages: list[int] = field(default_factory=list)
     adapters: Mix = ()
     state: int | None = None
-    marks: list[Mark] = field(default_factory=list)
-    resumed: Mark | None = None
+    snapshots: list[StateSnapshot] = field(default_factory=list)
+    resumed: StateSnapshot | None = None
     dropped: list[int] = field(default_factory=list)
 
     @property

@@ -15,8 +15,8 @@ from webllm_py.checkpoint.adapter import Adapter
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import AdapterError
 from webllm_py.gpu.device import Buffer
-from webllm_py.models.ahead import MOST_PARTS
 from webllm_py.models.lora import LowRank, segments_of
+from webllm_py.models.lora_ahead import MOST_PARTS
 from webllm_py.models.step import MOST_ADAPTERS, SLOTS
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.kv.pages import Mix
@@ -200,7 +200,7 @@ class Adapters:
             raise
         finally:
             loader.free()
-        executor.drop_adapted()
+        executor.plans.drop_adapted()
         executor.owner.free(*(self.matrices[name].buffer for name in changed & set(self.matrices)))
         self.matrices, self._placed, self._layouts = matrices, placed, layouts
         for name, layout in layouts.items():

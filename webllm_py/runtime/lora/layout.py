@@ -45,7 +45,7 @@ class Layout:
 
     Args:
         at: vec4 of the matrix's norm and biases, which come first.
-        rows: of x that there is to be room for, or parts of a row (models/ahead.py).
+        rows: of x that there is to be room for, or parts of a row (models/lora_ahead.py).
     """
 
     matrix: Matrix

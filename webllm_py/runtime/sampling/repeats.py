@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from webllm_py.models.seen import words_only
+from webllm_py.models.image_rows import without_images
 from webllm_py.runtime.sampling.settings import Dry, SamplingSettings
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class TextRules:
             assert vocabulary is not None
             self._rules.append(DryRule(settings.dry, vocabulary.token_bytes))
         self._biases: dict[int, float] = {}
-        for token in words_only(prompt):
+        for token in without_images(prompt):
             self.accept(token)
 
     def accept(self, token: int) -> None:

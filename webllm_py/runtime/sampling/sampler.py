@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from webllm_py.gpu.device import Buffer, Device, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models.seen import words_only
+from webllm_py.models.image_rows import without_images
 from webllm_py.models.step import ROWS_AT, SLOTS
 from webllm_py.models.tuning import Tuning
 from webllm_py.runtime.sampling.settings import SamplingSettings
@@ -125,7 +125,7 @@ class Sampler:
         ):
             flags |= PENALTIES
             counts = array("I", bytes(4 * self.vocab_size))
-            for token in words_only(prompt):
+            for token in without_images(prompt):
                 counts[token] = IN_PROMPT
             for token in said:
                 counts[token] += 1

@@ -143,7 +143,7 @@ class GemmTrial:
             tuning = executor.tuning
             few = tuning.dot4_rows if gemm == "dot4" else tuning.matrices_rows
             executor.tuning = replace(tuning, few_rows=min(few, tuning.few_rows))
-            executor.drop_plans(executor)
+            executor.plans.drop(executor)
 
     def layer(self, gemm: Gemm) -> Sequence[Dispatch]:
         """The matrix times the normed hidden rows, one way or another."""

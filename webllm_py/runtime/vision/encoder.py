@@ -15,7 +15,7 @@ from webllm_py.models.tuning import Tuning
 from webllm_py.models.vision.graph import VisionBuffers, VisionGraph, patch_columns
 from webllm_py.models.vision.tower import VisionModel
 from webllm_py.models.weights import Weights
-from webllm_py.runtime.vision.pictures import Pictures
+from webllm_py.runtime.vision.preprocessor import ImagePreprocessor
 
 __all__ = ["VisionEncoder"]
 
@@ -117,12 +117,12 @@ class VisionEncoder:
         place = await self.placing(buffers, table)
         layout, model, patches = prepared.layout, self.model, self.config.patches
         joints = model.joints(layout)
-        pictures = Pictures(self.device, self.config, buffers)
+        preprocessor = ImagePreprocessor(self.device, self.config, buffers)
         try:
-            await pictures.make(prepared)
+            await preprocessor.make(prepared)
             done = 0
             for number, tile in enumerate(layout.tiles):
-                pictures.patches(tile)
+                preprocessor.patches(tile)
                 slot = number % model.tiles
                 kept = [(self.config.first_patch + i, slot * patches + i) for i in range(patches)]
                 self.device.write(buffers.kept, 0, map_words(kept))
@@ -137,7 +137,7 @@ class VisionEncoder:
                 yield
                 await self.device.idle()
         finally:
-            pictures.close()
+            preprocessor.close()
 
     def join(
         self,

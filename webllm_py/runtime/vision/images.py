@@ -15,8 +15,8 @@ from webllm_py.errors import StateError
 from webllm_py.gpu.device import Buffer
 from webllm_py.images.prepared import PreparedImage
 from webllm_py.models.activations import padded
+from webllm_py.models.image_rows import image_key, image_row, is_image_row
 from webllm_py.models.move_rows import map_bytes, map_words
-from webllm_py.models.seen import is_seen, key_of, row_of
 from webllm_py.runtime.vision.encoder import VisionEncoder
 from webllm_py.runtime.weights.loader import Loader, place_weights
 
@@ -82,7 +82,7 @@ class ImageRows:
             StateError: a row's image is not there any more.
             DeviceLimitError, GPUOutOfMemoryError: no room for them.
         """
-        needed = dict.fromkeys(key_of(token) for token in tokens if is_seen(token))
+        needed = dict.fromkeys(image_key(token) for token in tokens if is_image_row(token))
         for key in needed:
             if key in self._places:
                 self._places[key] = self._places.pop(key)  # the most recently needed
@@ -101,9 +101,9 @@ class ImageRows:
     def put(self, tokens: Sequence[int]) -> None:
         """Say which rows of the table are a chunk's."""
         rows = [
-            (self._places[key_of(token)][row_of(token)], row)
+            (self._places[image_key(token)][image_row(token)], row)
             for row, token in enumerate(tokens)
-            if is_seen(token)
+            if is_image_row(token)
         ]
         self.device.write(self.map, 0, map_words(rows))
 

@@ -57,10 +57,10 @@ def repacks(matrix: Matrix, plan: SlicePlan, part: Part) -> list[Repack]:
     sizes = STORAGE[plan.format].sizes(plan.rows, 8 * matrix.units)
     own = [name for name in sizes if name == "quants" or not tensor.companions]
     source = tensor.format.name.lower()
-    words = {"format": f"repack/{REPACK.get(source) or REPACK.get(plan.format, plan.format)}"}
+    snippets = {"format": f"repack/{REPACK.get(source) or REPACK.get(plan.format, plan.format)}"}
     if source in FLOAT_FORMATS and source != plan.format:
-        words = {"format": f"repack/quantize_{plan.format}", "source": f"repack/source_{source}"}
-    made = [Repack(tensor, placing(matrix, plan, part, tensor, words), tuple(sorted(own)))]
+        snippets = {"format": f"repack/quantize_{plan.format}", "source": f"repack/source_{source}"}
+    made = [Repack(tensor, placing(matrix, plan, part, tensor, snippets), tuple(sorted(own)))]
     for name, companion in tensor.companions.items():
         made.append(companion_repack(matrix, plan, part, name, companion))
     return made
@@ -75,23 +75,23 @@ def companion_repack(
         made = placing(matrix, plan, part, tensor, {"format": "repack/exponents"})
         return Repack(tensor, made, ("scales",))
     if codes.name.lower() not in GROUPED:
-        words = {"format": f"repack/group_{name}"}
-        made = placing(matrix, plan, part, tensor, words, GROUP=codes.block_size)
+        snippets = {"format": f"repack/group_{name}"}
+        made = placing(matrix, plan, part, tensor, snippets, GROUP=codes.block_size)
         return Repack(tensor, made, ("scales",))
     kept = STORAGE[plan.format].group or BLOCK
     constants = {"GROUP": tensor.format.block_size, "KEPT": kept}
     groups = 0
-    words = {"format": f"repack/affine_{name}"}
+    snippets = {"format": f"repack/affine_{name}"}
     if name == "zeros":
         plus, order = ZEROS[tensor.format.name]
-        words["places"] = f"repack/{order}"
+        snippets["places"] = f"repack/{order}"
         constants |= {"BITS": 32 // tensor.format.block_rows, "PLUS": plus}
     elif name == "tiles":
         source = tensor.format.name.lower()
-        words = {"format": "repack/tile_scales", "source": f"repack/source_{source}"}
+        snippets = {"format": "repack/tile_scales", "source": f"repack/source_{source}"}
         constants["TILE_ROWS"] = tensor.format.block_rows
         groups = matrix.blocks * BLOCK // kept
-    made = placing(matrix, plan, part, tensor, words, **constants)
+    made = placing(matrix, plan, part, tensor, snippets, **constants)
     return Repack(tensor, made, ("scales",), groups)
 
 
@@ -100,7 +100,7 @@ def placing(
     plan: SlicePlan,
     part: Part,
     tensor: TensorInfo,
-    words: Mapping[str, str],
+    snippets: Mapping[str, str],
     **constants: int,
 ) -> Kernel:
     """kernels/repack.wgsl, for a tensor that belongs to a part."""
@@ -120,7 +120,7 @@ def placing(
         }
     return kernel(
         "repack",
-        snippets={**words, "order": f"repack/{order}"},
+        snippets={**snippets, "order": f"repack/{order}"},
         BLOCKS=matrix.blocks,
         K=matrix.columns,
         BASE=(part.base - plan.row0) % 2**32,  # wraps where the part begins before the slice

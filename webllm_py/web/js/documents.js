@@ -1,4 +1,4 @@
-// A collection of documents in the worker: see webllm_py.d.ts, and webllm_py/web/shelves.py.
+// A collection of documents in the worker: see webllm_py.d.ts, and webllm_py/web/document_actions.py.
 
 export class Documents {
   /** `begin(fields, signal, given)` gives a job; `told(job, signal, onProgress)` its end. */

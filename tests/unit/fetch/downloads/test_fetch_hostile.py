@@ -24,7 +24,7 @@ from webllm_py.errors import (
 )
 from webllm_py.fetch.backends.backend import MemoryBackend
 from webllm_py.fetch.backends.folder_backend import FolderBackend
-from webllm_py.fetch.downloads.stored import StoredFile
+from webllm_py.fetch.downloads.stored_file import StoredFile
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_url
 from webllm_py.fetch.store.models_store import ModelsStore
@@ -254,7 +254,7 @@ async def test_who_reads_while_it_changes_is_told_so(
     file = stored(store, server)
     await file.size()
 
-    gone, forget = asyncio.Event(), file.kept.forget
+    gone, forget = asyncio.Event(), file.cached.forget
 
     async def forgotten() -> None:
         await forget()
@@ -264,8 +264,8 @@ async def test_who_reads_while_it_changes_is_told_so(
         await gone.wait()
         raise SourceError("f was closed")
 
-    monkeypatch.setattr(file.kept, "forget", forgotten)
-    monkeypatch.setattr(file.kept.file, "read", late)
+    monkeypatch.setattr(file.cached, "forget", forgotten)
+    monkeypatch.setattr(file.cached.file, "read", late)
     with pytest.raises(ChangedFileError, match="another ETag"):
         await file.read(0, 10)
     await file.close()

@@ -14,7 +14,7 @@ from hostile_server import HostileServer, hostile_server
 
 from webllm_py.errors import ChangedFileError, SourceError, WebLLMError
 from webllm_py.fetch.backends.backend import MemoryBackend
-from webllm_py.fetch.downloads.stored import StoredFile
+from webllm_py.fetch.downloads.stored_file import StoredFile
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_url
 from webllm_py.fetch.store.models_store import ModelsStore

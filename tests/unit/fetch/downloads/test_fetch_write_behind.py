@@ -14,8 +14,8 @@ from webllm_py.errors import CorruptCheckpointError, SourceError, StorageFullErr
 from webllm_py.fetch.backends.backend import MemoryBackend, MemoryFile
 from webllm_py.fetch.backends.records import FileRecord
 from webllm_py.fetch.downloads import write_behind
-from webllm_py.fetch.downloads.kept import Kept
-from webllm_py.fetch.downloads.stored import StoredFile
+from webllm_py.fetch.downloads.cached_file import CachedFile
+from webllm_py.fetch.downloads.stored_file import StoredFile
 from webllm_py.fetch.http.url import FileFacts
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_url
@@ -80,7 +80,7 @@ async def test_what_came_is_read_before_it_is_written(server: HostileServer) -> 
     file = opened(server, backend, SHA256)
     assert await asyncio.wait_for(read(file), 20) == FILE
     assert not await asyncio.wait_for(file.verify(), 20)
-    assert await file.kept.file.blocks() == {}
+    assert await file.cached.file.blocks() == {}
     backend.may_write.set()
     await file.close()
     assert file.keeper.held_bytes.count == 0
@@ -187,18 +187,18 @@ async def test_a_store_that_takes_no_record(
 async def test_who_looks_sees_what_is_written_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a block would be neither fetched nor found."""
     backend, record = SlowBackend(), FileRecord("f", "https://example.org/f", block_bytes=BLOCK)
-    kept = Kept(backend, "model", record)
-    await kept.begin(FileFacts(2 * BLOCK), ranges=True)
-    blocks = kept.file.blocks
+    cached = CachedFile(backend, "model", record)
+    await cached.begin(FileFacts(2 * BLOCK), ranges=True)
+    blocks = cached.file.blocks
 
     async def slowly() -> dict[int, bytes]:
         found = await blocks()
         backend.may_write.set()
-        await kept.settle()
+        await cached.settle()
         return found
 
-    monkeypatch.setattr(kept.file, "blocks", slowly)
-    await kept.write(0, memoryview(FILE[:BLOCK]))
-    await kept.look()
-    assert list(kept.blocks) == [0] and kept.missing() == [1]
-    await kept.close_file()
+    monkeypatch.setattr(cached.file, "blocks", slowly)
+    await cached.write(0, memoryview(FILE[:BLOCK]))
+    await cached.look()
+    assert list(cached.blocks) == [0] and cached.missing() == [1]
+    await cached.close_file()

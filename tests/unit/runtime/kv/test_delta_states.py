@@ -1,5 +1,5 @@
 """States of delta nets against a naive model: every sequence goes on from what its own tokens made,
-whoever else takes, copies, marks or gives back states meanwhile."""
+whoever else takes, copies, snapshots or gives back states meanwhile."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from fake_device import FakeDevice
 from webllm_py.errors import GPUOutOfMemoryError
 from webllm_py.gpu.device import Buffer
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models.config import DeltaNumbers, LayerKind, ModelConfig
+from webllm_py.models.config import DeltaConfig, LayerKind, ModelConfig
 from webllm_py.models.step import PAGE, SLOTS, StepLayout
 from webllm_py.runtime.kv.cache import CacheSpec
-from webllm_py.runtime.kv.hybrid import HybridCache, last_mark
+from webllm_py.runtime.kv.hybrid import HybridCache, last_snapshot
 from webllm_py.runtime.kv.pages import Sequence
 
 CONFIG = ModelConfig(
@@ -40,7 +40,7 @@ CONFIG = ModelConfig(
     rope_scaling=None,
     adjacent_pairs=False,
     layer_kinds=(LayerKind(delta=True), LayerKind()),
-    delta=DeltaNumbers(k_heads=1, v_heads=1, k_dim=16, v_dim=4),
+    delta=DeltaConfig(k_heads=1, v_heads=1, k_dim=16, v_dim=4),
 )
 CHUNK = 48
 
@@ -150,19 +150,19 @@ async def test_random_conversations(seed: int) -> None:
 
 
 def check(cache: Simulated, running: list[Sequence]) -> None:
-    """No state is lost or of two sequences, and marks hold what they say."""
+    """No state is lost or of two sequences, and snapshots hold what they say."""
     states = cache.states
     own = [sequence.state for sequence in running]
-    marked = [mark.state for mark in states._marks]
+    marked = [one.state for one in states._snapshots]
     assert sorted([*states._free, *own, *marked]) == [*range(states.capacity)]
     for sequence in (*cache.pages._finished, *running):
-        for mark in states.alive(sequence.marks):
-            held = struct.unpack_from("<I", cache.memory, mark.state * cache.state_bytes)[0]
-            assert held == digest(sequence.tokens[: mark.position])
+        for snapshot in states.alive(sequence.snapshots):
+            held = struct.unpack_from("<I", cache.memory, snapshot.state * cache.state_bytes)[0]
+            assert held == digest(sequence.tokens[: snapshot.position])
 
 
 def test_where_prompts_are_marked() -> None:
-    assert [last_mark(end) for end in (1, 39, 40, 71, 72)] == [0, 0, 32, 32, 64]
+    assert [last_snapshot(end) for end in (1, 39, 40, 71, 72)] == [0, 0, 32, 32, 64]
 
 
 async def test_no_memory_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ async def test_no_memory_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
     await cache.prepare()
     first = cache.begin([1] * 60)
     await cache.prefill(first, [1] * 60, 0)
-    assert cache.states.alive(first.marks)
+    assert cache.states.alive(first.snapshots)
     create = device.create_buffer
 
     def full(label: str, size: int) -> Buffer:
@@ -183,7 +183,7 @@ async def test_no_memory_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "create_buffer", full)
     second = cache.begin([2] * 9, 1)
     await cache.prefill(second, [2] * 9, 1)
-    assert not cache.states.alive(first.marks)
+    assert not cache.states.alive(first.snapshots)
     third = cache.begin([3] * 9, 2)
     with pytest.raises(GPUOutOfMemoryError, match="another sequence's state"):
         await cache.prefill(third, [3] * 9, 2)

@@ -19,13 +19,13 @@ from webllm_py.fetch.backends.backend import Backend
 from webllm_py.fetch.backends.records import model_id
 from webllm_py.fetch.store.models_store import models_store
 
-__all__ = ["Shelf", "Stored"]
+__all__ = ["DocumentStore", "StoredDocument"]
 
 VERSION = 1
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredDocument:
     """A document with what is searched of it.
 
     Attributes:
@@ -58,7 +58,7 @@ class Stored:
         )
 
     @classmethod
-    def from_json(cls, text: str | None) -> Stored | None:
+    def from_json(cls, text: str | None) -> StoredDocument | None:
         """The document; None if it was cut off, or is of another version."""
         try:
             fields: dict[str, Any] = json.loads(text or "null")
@@ -78,8 +78,8 @@ class Stored:
             return None
 
 
-class Shelf:
-    """The place of a collection's documents.
+class DocumentStore:
+    """Where the documents of a collection are kept.
 
     Args:
         name: of the collection.
@@ -90,14 +90,14 @@ class Shelf:
         self._backend: Backend = models_store(place).backend
         self._id = model_id(f"documents:{name}")
 
-    async def read(self) -> AsyncIterator[Stored]:
+    async def read(self) -> AsyncIterator[StoredDocument]:
         """All documents."""
         for file in await self._backend.files(self._id):
-            document = Stored.from_json(await self._backend.read_record(self._id, file))
+            document = StoredDocument.from_json(await self._backend.read_record(self._id, file))
             if document is not None:
                 yield document
 
-    async def write(self, document: Stored) -> None:
+    async def write(self, document: StoredDocument) -> None:
         """Keep a document in the place of what has its name."""
         await self._backend.write_record(self._id, key(document.name), document.to_json())
 

@@ -14,7 +14,7 @@ from typing import Any
 from webllm_py.chat.template import Template
 from webllm_py.errors import TemplateError
 
-__all__ = ["CallForm", "TemplateHabits"]
+__all__ = ["CallForm", "TemplateCapabilities"]
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ class CallForm:
     argument_text: bool
 
 
-class TemplateHabits:
+class TemplateCapabilities:
     """Each property is found out when it is first asked for, and kept."""
 
     def __init__(self, template: Template) -> None:

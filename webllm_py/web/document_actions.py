@@ -11,15 +11,15 @@ import webllm_py
 from webllm_py.documents import Documents, Embedder, Passage
 from webllm_py.errors import DocumentError
 from webllm_py.fetch.files.picked import from_js
-from webllm_py.web.given import plain_progress, source_of
+from webllm_py.web.conversions import plain_progress, source_of
 from webllm_py.web.job import Job
 
-__all__ = ["Shelves"]
+__all__ = ["DocumentActions"]
 
 MOST_BYTES = 256 << 20  # of one document
 
 
-class Shelves:
+class DocumentActions:
     """The open collections by name, and the embedder that they are searched with.
 
     Args:

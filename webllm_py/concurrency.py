@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-__all__ = ["side_by_side", "together", "uninterrupted"]
+__all__ = ["run_all", "side_by_side", "uninterrupted"]
 
 
-async def together(*works: Coroutine[Any, Any, None]) -> None:
+async def run_all(*works: Coroutine[Any, Any, None]) -> None:
     """Run coroutines concurrently. If one fails, or this is cancelled, all are cancelled."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:

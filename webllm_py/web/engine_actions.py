@@ -9,13 +9,13 @@ from dataclasses import asdict
 from typing import Any
 
 from webllm_py.errors import RequestError
-from webllm_py.web.given import load_options, plain_info, plain_progress, source_of
+from webllm_py.web.conversions import load_options, plain_info, plain_progress, source_of
 from webllm_py.web.job import Job
 
-__all__ = ["Beside"]
+__all__ = ["EngineActions"]
 
 
-class Beside:
+class EngineActions:
     """Jobs of the kind "engine", each an ``action`` of the list below.
 
     Args:

@@ -10,20 +10,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from webllm_py.errors import ChangedFileError, SourceError
-from webllm_py.fetch.backends.backend import AwayFile, Backend, KeptFile, block_range
+from webllm_py.fetch.backends.backend import Backend, BackendFile, WorkerFile, block_range
 from webllm_py.fetch.backends.records import FileRecord
 from webllm_py.fetch.downloads.block_digests import BlockDigests
 from webllm_py.fetch.downloads.write_behind import HeldBytes, WriteBehind
 from webllm_py.fetch.http.url import FileFacts
 from webllm_py.fetch.source import Chunk
 
-__all__ = ["Kept", "open_kept"]
+__all__ = ["CachedFile", "open_cached"]
 
 # A file is opened with this length while its own is not known.
 UNKNOWN = 1 << 60
 
 
-class Kept:
+class CachedFile:
     """A file in a store, complete or not.
 
     Attributes:
@@ -53,7 +53,7 @@ class Kept:
         self.digests = BlockDigests()
         self.replaced = False
         self._expected = record.sha256
-        self._file: KeptFile | None = None
+        self._file: BackendFile | None = None
         self._behind = WriteBehind(self._store, shared or HeldBytes())
         self._pulse = asyncio.Event()
         self._error: BaseException | None = None
@@ -91,7 +91,7 @@ class Kept:
         return FileFacts(record.size, record.etag, record.modified, record.ranges)
 
     @property
-    def file(self) -> KeptFile:
+    def file(self) -> BackendFile:
         """The backend's file."""
         if self._file is None:
             raise SourceError(f"{self.url} was closed")
@@ -203,12 +203,12 @@ class Kept:
         self.pulse()
 
     @property
-    def away(self) -> AwayFile | None:
+    def worker_file(self) -> WorkerFile | None:
         """The backend's file, if it fetches, digests and writes without Python."""
-        return self._file if isinstance(self._file, AwayFile) else None
+        return self._file if isinstance(self._file, WorkerFile) else None
 
-    async def fetch(self, file: AwayFile, source: Any, first: int, last: int) -> list[int]:
-        """Have the backend's file fetch blocks: see ``AwayFile``.
+    async def fetch(self, file: WorkerFile, source: Any, first: int, last: int) -> list[int]:
+        """Have the backend's file fetch blocks: see ``WorkerFile``.
 
         Raises:
             SourceError: they cannot be had, or cannot be kept.
@@ -254,7 +254,7 @@ class Kept:
     @property
     def failed(self) -> bool:
         """Whether the store failed to take what came."""
-        return self._behind.failed or (self.away is not None and self.away.broken)
+        return self._behind.failed or (self.worker_file is not None and self.worker_file.broken)
 
     def __contains__(self, index: int) -> bool:
         """Whether a block came."""
@@ -324,9 +324,9 @@ class Kept:
 
     async def let_go(self) -> None:
         """Another process may write from now on, until this one does so again."""
-        if self.away is not None:
+        if self.worker_file is not None:
             with suppress(SourceError):
-                await self.away.let_go(whole=self.record.complete)
+                await self.worker_file.let_go(whole=self.record.complete)
 
     async def _store(self, index: int, chunk: Chunk) -> None:
         self._note(index, await self.file.write(index, chunk))
@@ -343,11 +343,13 @@ class Kept:
 
 
 @asynccontextmanager
-async def open_kept(backend: Backend, model: str, record: FileRecord) -> AsyncIterator[Kept]:
+async def open_cached(
+    backend: Backend, model: str, record: FileRecord
+) -> AsyncIterator[CachedFile]:
     """A file of the store as it is there, to be read or checked; closed at the end."""
-    kept = Kept(backend, model, record)
+    cached = CachedFile(backend, model, record)
     try:
-        await kept.look()
-        yield kept
+        await cached.look()
+        yield cached
     finally:
-        await kept.close_file()
+        await cached.close_file()

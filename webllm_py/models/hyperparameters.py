@@ -9,10 +9,10 @@ from typing import Any
 from webllm_py.checkpoint.checkpoint import Checkpoint
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 
-__all__ = ["Numbers", "check_layers", "sound_values"]
+__all__ = ["HyperParameters", "check_layers", "sound_values"]
 
 
-class Numbers:
+class HyperParameters:
     """Hyper-parameters by the names of either format.
 
     Args:

@@ -15,21 +15,22 @@ from webllm_py.models.activations import padded
 from webllm_py.models.vision.config import VisionConfig
 from webllm_py.models.vision.graph import VisionBuffers, patch_columns
 
-__all__ = ["Pictures"]
+__all__ = ["ImagePreprocessor"]
 
 
-class Pictures:
-    """The sizes of one image, as long as they are needed.
+class ImagePreprocessor:
+    """One image in the sizes that its layout wants, as long as they are needed.
 
     Attributes:
         sizes: width and height of each: see ``images.layout.Resize``.
+        pixels: each as words of RGBA, row by row.
     """
 
     def __init__(self, device: Device, config: VisionConfig, buffers: VisionBuffers):
         self.device, self.config, self.buffers = device, config, buffers
         self.owner = BufferOwner(device)
         self.sizes: list[tuple[int, int]] = []
-        self._pixels: list[Buffer] = []
+        self.pixels: list[Buffer] = []
         self._plans: dict[tuple[int, bool], Plan] = {}
         self._numbers = count()
 
@@ -40,13 +41,13 @@ class Pictures:
             DeviceLimitError, GPUOutOfMemoryError: it is too large for the device.
         """
         image = prepared.image
-        self._pixels.append(self.picture(image.width, image.height))
+        self.pixels.append(self.picture(image.width, image.height))
         self.sizes.append((image.width, image.height))
         dispatches: list[Dispatch] = []
         for resize in prepared.layout.resizes:
             dispatches += self.resize(resize)
         await self.device.check()
-        self.device.write(self._pixels[0], 0, image.pixels)
+        self.device.write(self.pixels[0], 0, image.pixels)
         if dispatches:
             plan = await self.device.record("resize", dispatches)
             self.device.replay(plan)
@@ -61,7 +62,7 @@ class Pictures:
 
     def resize(self, resize: Resize) -> list[Dispatch]:
         """The rows, then the columns, or the other way round, as far as they change."""
-        (width, height), pixels = self.sizes[resize.source], self._pixels[resize.source]
+        (width, height), pixels = self.sizes[resize.source], self.pixels[resize.source]
         made = []
         for vertical in (True, False) if resize.turned else (False, True):
             before = width, height
@@ -73,7 +74,7 @@ class Pictures:
                 after = width, height
                 dispatch, pixels = self.resample(pixels, before, after, resize.kind)
                 made.append(dispatch)
-        self._pixels.append(pixels)
+        self.pixels.append(pixels)
         self.sizes.append((resize.width, resize.height))
         return made
 
@@ -113,7 +114,7 @@ class Pictures:
                 CUBIC=shrunk,
             ),
             {
-                "pixels": self._pixels[number],
+                "pixels": self.pixels[number],
                 "tile": self.buffers.corner,
                 "y": self.buffers.inner,
             },

@@ -1,4 +1,4 @@
-"""Adapters' first halves that are made ahead: by the dispatch whose result they multiply."""
+"""The first half (shrink) of adapters, made ahead: by the dispatch whose result it multiplies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from webllm_py.models.lora import LowRank
 from webllm_py.models.step import MOST_ADAPTERS, ROWS_AT, SLOT_WORD, StepLayout
 from webllm_py.models.weights import Matrix
 
-__all__ = ["MOST_PARTS", "Ahead", "scale_constants"]
+__all__ = ["MOST_PARTS", "ShrinkAhead", "scale_constants"]
 
 MOST_PARTS = 1024
 MOST_QUADS = 64  # of ranks that kernels/lora/parts.wgsl has room for in workgroup memory
@@ -20,8 +20,8 @@ COLUMNS = {"residual": 4, "store": 4, "activate": 4, "gate": 4, "glu": 2}
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """What a matrix's adapters need of a row, to be made by the dispatch before; see
+class ShrinkAhead:
+    """The shrink of a matrix's adapters, of a row, to be made by the dispatch before; see
     kernels/lora/ahead.wgsl.
 
     Attributes:
@@ -48,11 +48,11 @@ class Ahead:
 
     def wide(self, before: Dispatch) -> int:
         """How many vec4 of the row a workgroup makes; 0: that does not go."""
-        sizes, words = dict(before.kernel.overrides), dict(before.kernel.snippets)
+        sizes, snippets = dict(before.kernel.overrides), dict(before.kernel.snippets)
         if before.kernel.name == "attention_combine":
             columns = sizes["HEAD_DIM"]
         elif before.kernel.name == "gemv" and sizes["SLICE"] == sizes["N"]:
-            each = COLUMNS.get(words["epilogue"].removeprefix("epilogue/"), 0)
+            each = COLUMNS.get(snippets["epilogue"].removeprefix("epilogue/"), 0)
             columns = sizes["GROUPS"] * sizes["QUADS"] * each
         else:
             return 0
@@ -60,7 +60,7 @@ class Ahead:
 
     def made_by(self, before: Dispatch) -> Dispatch:
         """The dispatch ``before``, changed to make the first half as well."""
-        words = {"step": "lora/step_there" if "step" in before.buffers else "lora/step_own"}
+        snippets = {"step": "lora/step_there" if "step" in before.buffers else "lora/step_own"}
         constants: dict[str, float] = {
             "AHEAD_AT": self.low.at,
             "AHEAD_QUADS": self.low.quads,
@@ -69,13 +69,13 @@ class Ahead:
             **scale_constants(self.layout),
         }
         if before.kernel.name == "attention_split":
-            words |= {"ahead": "lora/ahead_heads"}
+            snippets |= {"ahead": "lora/ahead_heads"}
         else:
-            words |= {"ahead": "lora/ahead_row"}
+            snippets |= {"ahead": "lora/ahead_row"}
             constants |= {"AHEAD_WIDE": self.wide(before), "AHEAD_NORM": self.norm}
         made = kernel(
             before.kernel.name,
-            snippets={**dict(before.kernel.snippets), **words},
+            snippets={**dict(before.kernel.snippets), **snippets},
             **{**dict(before.kernel.overrides), **constants},
         )
         buffers = {**before.buffers, "next": self.low.buffer, "step": self.step}

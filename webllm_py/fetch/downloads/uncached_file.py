@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 
 from webllm_py.errors import CorruptCheckpointError
+from webllm_py.fetch.downloads.block_reader import BlockReader
+from webllm_py.fetch.downloads.cached_file import CachedFile
 from webllm_py.fetch.downloads.digest import StreamDigest
-from webllm_py.fetch.downloads.download import RangeSource
-from webllm_py.fetch.downloads.kept import Kept
-from webllm_py.fetch.downloads.reader import KeptReader
+from webllm_py.fetch.downloads.range_source import RangeSource
 from webllm_py.fetch.source import Chunk, part_of
 
-__all__ = ["UnkeptFile"]
+__all__ = ["UncachedFile"]
 
 
-class UnkeptFile:
+class UncachedFile:
     """A file of which the store holds a part, perhaps none.
 
     Args:
@@ -24,9 +24,9 @@ class UnkeptFile:
             compare it with.
     """
 
-    def __init__(self, kept: Kept, source: RangeSource, digest: StreamDigest | None):
-        self._kept = kept
-        self._reader = KeptReader(kept)
+    def __init__(self, cached: CachedFile, source: RangeSource, digest: StreamDigest | None):
+        self._cached = cached
+        self._reader = BlockReader(cached)
         self._source = source
         self._digest = digest
         self._lock = asyncio.Lock()
@@ -58,7 +58,7 @@ class UnkeptFile:
         found = self._digest.hexdigest() if self._digest is not None else expected
         if found != expected:
             raise CorruptCheckpointError(
-                f"{self._kept.url} is damaged: its SHA256 is {found}, but it must be {expected}. "
+                f"{self._cached.url} is damaged: its SHA256 is {found}, but it must be {expected}. "
                 "Load it again."
             )
 
@@ -72,10 +72,10 @@ class UnkeptFile:
             return
         await digest.idle()
         while digest.length < offset:
-            length = min(self._kept.block_bytes, offset - digest.length)
+            length = min(self._cached.block_bytes, offset - digest.length)
             await digest.add(await self._read(digest.length, length))
 
     async def _read(self, offset: int, length: int) -> Chunk:
-        if self._kept.has(offset, length):
+        if self._cached.has(offset, length):
             return await self._reader.read(offset, length)
         return await self._source.read_chunk(offset, length)
