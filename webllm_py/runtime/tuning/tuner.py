@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from webllm_py.errors import DeviceError, DeviceLostError
+from webllm_py.errors import DeviceError, DeviceLostError, ShaderError
 from webllm_py.gpu.device import Device, Plan
+from webllm_py.gpu.kernels import Kernel
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
 from webllm_py.runtime.tuning.problems import Problem, clear_pages, problems_of, write_step
@@ -102,16 +104,35 @@ class Tuner:
             asked: see ``Executor.prepare``.
         """
         chosen = {} if self.off else self._taken(kept)
-        await self.executor.prepare(asked)
-        if self.budget and len(chosen) < self.report.problems:
+        tries = self.budget and len(chosen) < self.report.problems
+        likely = self._likely(chosen) if tries else []
+        await asyncio.gather(self.executor.prepare(asked), self._compile_beside(likely))
+        if tries:
             # The cache has other buffers since.
-            rounding = offers_rounding(self.executor)
-            problems = problems_of(self.executor, rounding=rounding)
-            self.problems = [problem for problem in problems if problem.name not in chosen]
+            self.problems = [p for p in self._problems() if p.name not in chosen]
             self._compiling = asyncio.ensure_future(self._compile())
 
+    def _problems(self) -> list[Problem]:
+        return problems_of(self.executor, rounding=offers_rounding(self.executor))
+
+    def _likely(self, chosen: Choices) -> list[Kernel]:
+        """The kernels that may gain most, of the largest matrix: a load may have time for no
+        others."""
+        for problem in self._problems():
+            rounding = [shape for shape in problem.shapes if rounds(problem, shape)]
+            if rounding:
+                known = problem.name in chosen
+                tried = [] if known else [problem.dispatches(shape, 0)[0] for shape in rounding]
+                return [dispatch.kernel for dispatches in tried for dispatch in dispatches]
+        return []
+
+    async def _compile_beside(self, kernels: Sequence[Kernel]) -> None:
+        """Compile kernels, if they do, while others are compiled."""
+        with suppress(ShaderError):
+            await self.executor.device.compile(kernels)
+
     def _taken(self, kept: Choices) -> Choices:
-        problems = problems_of(self.executor, rounding=offers_rounding(self.executor))
+        problems = self._problems()
         # As long as they are among this version's.
         chosen = {p.name: kept[p.name] for p in problems if kept.get(p.name) in p.shapes}
         self.executor.tuning = replace(self.executor.tuning, chosen=chosen)
