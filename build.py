@@ -212,7 +212,7 @@ def bench(arguments: argparse.Namespace, words: list[str]) -> int:
         environment.install_project(steps)
     benches: dict[str, list[str]] = {}
     if native:
-        benches["wgpu-py"] = ["webllm_py.cli", "bench", *words_for(words, browser=False)]
+        benches["wgpu-py"] = ["webllm_py", "bench", *words_for(words, browser=False)]
     if chromium:
         with steps.step("Chromium"):
             if arguments.chromium is None:

@@ -18,7 +18,7 @@ from webllm_py.errors import NoAdapterError, WebLLMError
 from webllm_py.models.kv_cache import KV_FORMATS
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "checkpoints"
-CLI = ("-m", "webllm_py.cli")
+CLI = ("-m", "webllm_py")
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_info_without_a_gpu(
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
-    command = f"{sys.executable} -m webllm_py.cli bench --help | head -n 1"
+    command = f"{sys.executable} -m webllm_py bench --help | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.stdout.startswith("usage: webllm-py bench")
     assert done.stderr == ""

@@ -17,7 +17,7 @@ from webllm_py.cli import main
 
 
 def test_it_serves_until_ctrl_c() -> None:
-    command = [sys.executable, "-m", "webllm_py.cli", "serve", "--port", "0", "--no-tune"]
+    command = [sys.executable, "-m", "webllm_py", "serve", "--port", "0", "--no-tune"]
     options = ["--api-key", "secret", "--allow-origin", "https://example.org", "--fetch-images"]
     process = subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""``python -m webllm_py.cli``."""
+"""``python -m webllm_py``."""
 
 import sys
 
