@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from weakref import WeakValueDictionary
 
+from webllm_py.errors import GrammarError
+from webllm_py.grammar.boxes import UNBOUNDED, Box, united
 from webllm_py.grammar.term import EMPTY, EPSILON, Regular, refine
 
 __all__ = [
@@ -26,6 +28,14 @@ __all__ = [
 ]
 
 ALL_BYTES = (1 << 256) - 1
+MOST_OPTIONS = 512
+"""That reading may come to hold at once; what is written as more options is no more of a cost."""
+MOST_UNSORTED = 2048
+"""The same, before those are put together that differ in counts only."""
+MOST_NESTED = 16
+"""Options among which those of an inner choice stay by themselves."""
+MOST_AXES = 12
+"""Parts of a sequence, its first ones, whose counts are told apart from what they count."""
 
 
 class ByteSet(Regular):
@@ -40,6 +50,9 @@ class ByteSet(Regular):
 
     def derivative(self, byte: int) -> Regular:
         return EPSILON if self.members >> byte & 1 else EMPTY
+
+    def first(self) -> int:
+        return self.members
 
 
 class InSequence(Regular):
@@ -57,10 +70,19 @@ class InSequence(Regular):
 
     def derivative(self, byte: int) -> Regular:
         after = sequence(self.head.step(byte), self.tail)
-        return choice(after, self.tail.step(byte)) if self.head.nullable else after
+        if not self.head.nullable:
+            return after
+        return _bounded(choice(after, self.tail.step(byte)), self)
+
+    def first(self) -> int:
+        if self.boolean:
+            return super().first()
+        return self.head.first() | (self.tail.first() if self.head.nullable else 0)
 
 
 class Choice(Regular):
+    """Options that differ in counters only are one where that has the same texts."""
+
     __slots__ = ("options",)
 
     def __init__(self, options: frozenset[Regular]):
@@ -68,10 +90,28 @@ class Choice(Regular):
         self.options = options
 
     def partition(self) -> tuple[int, ...]:
-        return refine([option.classes() for option in self.options])
+        return refine(dict.fromkeys(option.classes() for option in self.options))
 
     def derivative(self, byte: int) -> Regular:
-        return choice(*(option.step(byte) for option in self.options))
+        found, most = 0, MOST_UNSORTED
+        behind: list[Regular] = []
+        for option in self.options:
+            rest = option.step(byte)
+            behind.append(rest)
+            found += len(rest.options) if isinstance(rest, Choice) else 1
+            if found > most:
+                most = max(most, 4 * _written(self))
+                if found > most:
+                    raise _too_ambiguous()
+        return _bounded(choice(*behind), self)
+
+    def first(self) -> int:
+        if self.boolean:
+            return super().first()
+        found = 0
+        for option in self.options:
+            found |= option.first()
+        return found
 
 
 class Repetition(Regular):
@@ -91,6 +131,9 @@ class Repetition(Regular):
         rest = repeat(self.item, max(self.least - 1, 0), most)
         return sequence(self.item.step(byte), rest)
 
+    def first(self) -> int:
+        return super().first() if self.boolean else self.item.first()
+
 
 class _Until(Regular):
     __slots__ = ("after", "found")
@@ -105,6 +148,9 @@ class _Until(Regular):
 
     def derivative(self, byte: int) -> Regular:
         return until(self.found.step(byte), self.after.step(byte))
+
+    def first(self) -> int:
+        return super().first() if self.boolean else self.found.first()
 
 
 _shared: WeakValueDictionary[tuple[object, ...], Regular] = WeakValueDictionary()
@@ -147,6 +193,14 @@ def _pair(head: Regular, tail: Regular) -> Regular:
 
 
 def _linked(head: Regular, tail: Regular) -> Regular:
+    if isinstance(head, Repetition):  # a{1,2}a{3,4} is a{4,6}
+        following = tail.head if isinstance(tail, InSequence) else tail
+        if isinstance(following, Repetition) and following.item is head.item:
+            most = None
+            if head.most is not None and following.most is not None:
+                most = head.most + following.most
+            both = repeat(head.item, head.least + following.least, most)
+            return _linked(both, tail.tail) if isinstance(tail, InSequence) else both
     key = ("sequence", head, tail)
     found = _shared.get(key)
     if found is None:
@@ -164,6 +218,7 @@ def choice(*options: Regular) -> Regular:
         elif option is not EMPTY:
             flat.add(option)
     if len(flat) > 1:
+        flat = _united(_distributed(flat) if len(flat) > MOST_NESTED else flat)
         for option in [x for x in flat if isinstance(x, ByteSet)]:
             members |= option.members
             flat.discard(option)
@@ -184,6 +239,93 @@ def choice(*options: Regular) -> Regular:
     return found
 
 
+def _distributed(options: set[Regular]) -> set[Regular]:
+    """``(a|b)c`` as ``ac`` and ``bc``: sequences that begin with one part of a pattern are then
+    as many as what may be left of it, not as the sets of that."""
+    found: set[Regular] = set()
+    pending = list(options)
+    while pending:
+        option = pending.pop()
+        if isinstance(option, Choice):
+            pending += option.options
+        elif isinstance(option, InSequence) and isinstance(option.head, Choice):
+            pending += [sequence(head, option.tail) for head in option.head.options]
+        else:
+            found.add(option)
+    return found
+
+
+def _united(options: set[Regular]) -> set[Regular]:
+    """Options that differ in counts, as the fewest with the same texts; see ``united``."""
+    alike: dict[tuple[tuple[Regular, ...], Regular], dict[Box, Regular]] = {}
+    for option in options:
+        parts, box, tail = _counters(option)
+        alike.setdefault((parts, tail), {})[box] = option
+    if len(alike) == len(options):
+        return options
+    found: set[Regular] = set()
+    for (parts, tail), known in alike.items():
+        for box in united(known) if len(known) > 1 else known:
+            found.add(known.get(box) or _counted(parts, box, tail))
+    return found
+
+
+def _counters(option: Regular) -> tuple[tuple[Regular, ...], Box, Regular]:
+    """The first parts of a sequence, how often each may come, and the rest."""
+    parts: list[Regular] = []
+    box: list[tuple[int, int]] = []
+    while len(parts) < MOST_AXES and option is not EPSILON:
+        head, option = (
+            (option.head, option.tail) if isinstance(option, InSequence) else (option, EPSILON)
+        )
+        if isinstance(head, Repetition):
+            parts.append(head.item)
+            box.append((head.least, UNBOUNDED if head.most is None else head.most))
+        else:
+            parts.append(head)
+            box.append((1, 1))
+    return tuple(parts), tuple(box), option
+
+
+def _counted(parts: tuple[Regular, ...], box: Box, tail: Regular) -> Regular:
+    counts = [
+        repeat(part, least, None if most == UNBOUNDED else most)
+        for part, (least, most) in zip(parts, box, strict=True)
+    ]
+    return sequence(*counts, tail)
+
+
+def _bounded(found: Regular, source: Regular) -> Regular:
+    """What was found behind ``source``; no more options than are written there are too many."""
+    size = len(found.options) if isinstance(found, Choice) else 1
+    if size > MOST_OPTIONS and size > _written(source):
+        raise _too_ambiguous()
+    return found
+
+
+def _too_ambiguous() -> GrammarError:
+    return GrammarError(
+        f"a pattern is too ambiguous: a text can be read in over {MOST_OPTIONS} ways at once; nest "
+        "fewer counts, as in (a{1,9}b?){1,9}, make them smaller, or put something between what "
+        "repeats that cannot be read as a part of it"
+    )
+
+
+def _written(term: Regular) -> int:
+    """The most options at the beginning of a term that was not read yet."""
+    found = 1
+    while isinstance(term, InSequence):
+        found = max(found, _written(term.head))
+        if not term.head.nullable:
+            return found
+        term = term.tail
+    if isinstance(term, Repetition):
+        return max(found, _written(term.item))
+    if isinstance(term, Choice):
+        return max(found, len(term.options), *map(_written, term.options))
+    return found
+
+
 def repeat(item: Regular, least: int = 0, most: int | None = None) -> Regular:
     """``item`` from ``least`` to ``most`` times; ``None`` is without end."""
     if item.nullable:
@@ -194,11 +336,25 @@ def repeat(item: Regular, least: int = 0, most: int | None = None) -> Regular:
         return EPSILON if least == 0 else EMPTY
     if least == most == 1:
         return item
+    if isinstance(item, Repetition) and _leaves_no_gap(item, least, most):
+        whole = None if most is None or item.most is None else item.most * most
+        return repeat(item.item, item.least * least, whole)
     key = ("repeat", item, least, most)
     found = _shared.get(key)
     if found is None:
         found = _shared[key] = Repetition(item, least, most)
     return found
+
+
+def _leaves_no_gap(item: Repetition, least: int, most: int | None) -> bool:
+    """Whether ``(a{2,3}){least,most}`` is ``a`` so many times: what is left of the counts for so
+    many items, ``[4,6]`` for two, reaches those for one more. For more items they only get wider.
+    """
+    if least == most or item.least <= 1:
+        return True
+    if item.most is None:
+        return least > 0
+    return item.least * (least + 1) <= item.most * least + 1
 
 
 def until(found: Regular, after: Regular) -> Regular:
