@@ -7,7 +7,7 @@ leads and a grammar is unfolded only as far as it is read.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ FORCED_LIMIT = 4096
 """Bytes after which a forced text is cut, for grammars that force one without end."""
 STATES_KEPT = 20_000
 """States that a grammar remembers before it forgets all and starts again."""
+
+MOST_CONFIGURATIONS = 4096
+"""Of one state, and frames that are due at once; more are from counts inside counts."""
 
 
 class Node:
@@ -155,6 +158,7 @@ def closure(due: list[Configuration | Frame]) -> tuple[frozenset[Configuration],
             if item in visited:
                 continue
             visited.add(item)
+            _refuse_too_many(visited)
             if item.node is None:
                 complete = True
             else:
@@ -167,6 +171,14 @@ def closure(due: list[Configuration | Frame]) -> tuple[frozenset[Configuration],
             if language.nullable:
                 due.append(frame)
     return frozenset(found), complete
+
+
+def _refuse_too_many(found: Sized) -> None:
+    if len(found) > MOST_CONFIGURATIONS:
+        raise GrammarError(
+            f"a grammar is too ambiguous: a text can be read in over {MOST_CONFIGURATIONS} ways at "
+            "once; nest fewer counts, make them smaller, or count nothing that may be empty"
+        )
 
 
 class State:
@@ -199,6 +211,7 @@ class State:
             if rest.nullable:
                 behind, ends = frame.reached()
                 found |= behind
+                _refuse_too_many(found)
                 complete = complete or ends
         alive = bool(found) or complete
         state = self.grammar.state(frozenset(found), complete) if alive else None

@@ -10,6 +10,7 @@ from itertools import product
 import pytest
 
 from webllm_py.errors import GrammarError
+from webllm_py.grammar import gbnf
 from webllm_py.grammar.boxes import UNBOUNDED, united
 from webllm_py.grammar.regex import regex
 from webllm_py.grammar.regular import Choice
@@ -151,3 +152,13 @@ def test_many_options_that_are_written_are_not_too_many() -> None:
     assert options(language) == 1000
     *_, behind = steps(language, b"40620")
     assert behind.nullable
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["((x{1,99}){1,99}){1,99}", "((x{1,99} [b]?){1,99} [c]?){1,99}", "(x?){100000}"],
+)
+def test_counts_of_rules_that_are_too_ambiguous_are_refused(root: str) -> None:
+    grammar = gbnf(f'root ::= {root}\nx ::= "a" | "(" x ")"')
+    with pytest.raises(GrammarError, match="too ambiguous"):
+        grammar.start().behind(b"a" * 600)
