@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webllm_py.grammar.pushdown import State
-from webllm_py.grammar.regular import capped
+from webllm_py.grammar.regular import Choice, InSequence, Repetition, choice, repeat, sequence
 from webllm_py.grammar.slices import SLICES, Slice, bitmap, slice_of
 from webllm_py.grammar.term import Regular
 from webllm_py.grammar.trie import Trie
@@ -181,3 +181,19 @@ class TokenMasks:
         if len(tokens) >= DENSE:
             dense, tokens = bitmap(self.words, tokens, dense), []
         return _Part(dense, tokens, exits)
+
+
+def capped(term: Regular, limit: int) -> Regular:
+    """A term that nobody can tell from this one within fewer than ``limit`` bytes.
+
+    Counts are cut to ``limit``. Not for intersections and complements: whether anything is left of
+    those can depend on the exact count.
+    """
+    if isinstance(term, InSequence):
+        return sequence(capped(term.head, limit), term.tail)
+    if isinstance(term, Choice):
+        return choice(*(capped(option, limit) for option in term.options))
+    if isinstance(term, Repetition):
+        most = None if term.most is None else min(term.most, limit)
+        return repeat(term.item, min(term.least, limit), most)
+    return term

@@ -5,8 +5,9 @@ from __future__ import annotations
 from webllm_py.errors import GrammarError
 from webllm_py.grammar.characters import ANY_CHARACTER, Writer, utf8
 from webllm_py.grammar.regex_syntax import Anchor, Characters, Group, Parser, Repeated, Tree
-from webllm_py.grammar.regular import choice, repeat, sequence, until
+from webllm_py.grammar.regular import choice, repeat, sequence
 from webllm_py.grammar.term import EPSILON, Regular
+from webllm_py.grammar.until import until
 
 __all__ = ["regex", "searching"]
 

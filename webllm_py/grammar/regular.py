@@ -20,11 +20,9 @@ __all__ = [
     "InSequence",
     "Repetition",
     "byte_set",
-    "capped",
     "choice",
     "repeat",
     "sequence",
-    "until",
 ]
 
 ALL_BYTES = (1 << 256) - 1
@@ -133,24 +131,6 @@ class Repetition(Regular):
 
     def first(self) -> int:
         return super().first() if self.boolean else self.item.first()
-
-
-class _Until(Regular):
-    __slots__ = ("after", "found")
-
-    def __init__(self, found: Regular, after: Regular):
-        super().__init__(False, found.boolean or after.boolean)
-        self.found = found
-        self.after = after
-
-    def partition(self) -> tuple[int, ...]:
-        return refine([self.found.classes(), self.after.classes()])
-
-    def derivative(self, byte: int) -> Regular:
-        return until(self.found.step(byte), self.after.step(byte))
-
-    def first(self) -> int:
-        return super().first() if self.boolean else self.found.first()
 
 
 _shared: WeakValueDictionary[tuple[object, ...], Regular] = WeakValueDictionary()
@@ -355,37 +335,6 @@ def _leaves_no_gap(item: Repetition, least: int, most: int | None) -> bool:
     if item.most is None:
         return least > 0
     return item.least * (least + 1) <= item.most * least + 1
-
-
-def until(found: Regular, after: Regular) -> Regular:
-    """Texts of ``after`` that begin with one of ``found``; every text of ``found`` is in both.
-
-    As ``sequence(found, after)`` where ``after`` is closed under going on, but what was found once
-    is not looked for again.
-    """
-    if found is EMPTY or found.nullable:
-        return after if found.nullable else EMPTY
-    key = ("until", found, after)
-    shared = _shared.get(key)
-    if shared is None:
-        shared = _shared[key] = _Until(found, after)
-    return shared
-
-
-def capped(term: Regular, limit: int) -> Regular:
-    """A term that nobody can tell from this one within fewer than ``limit`` bytes.
-
-    Counts are cut to ``limit``. Not for intersections and complements: whether anything is left of
-    those can depend on the exact count.
-    """
-    if isinstance(term, InSequence):
-        return sequence(capped(term.head, limit), term.tail)
-    if isinstance(term, Choice):
-        return choice(*(capped(option, limit) for option in term.options))
-    if isinstance(term, Repetition):
-        most = None if term.most is None else min(term.most, limit)
-        return repeat(term.item, min(term.least, limit), most)
-    return term
 
 
 ANYTHING: Regular = Repetition(ByteSet(ALL_BYTES), 0, None)
