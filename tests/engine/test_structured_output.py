@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from engine_tools import EOS
 
 from webllm_py import Engine
+from webllm_py.api.responses import ChatCompletion
+from webllm_py.errors import GrammarError
 
 PERSON = {
     "type": "object",
@@ -131,3 +135,17 @@ async def test_how_long_each_token_took(engine: Engine) -> None:
     times = reply.usage["extra"]["latencyBreakdown"]
     assert len(times["totalTime"]) == len(times["logitProcessorTime"]) == 24
     assert not times["grammarBitmaskTime"] and "grammar_init_s" not in reply.usage["extra"]
+
+
+async def test_a_grammar_that_becomes_too_ambiguous(engine: Engine) -> None:
+    """It fails while its text is written, and no other request with it."""
+    ambiguous = {"type": "grammar", "grammar": 'root ::= x\nx ::= "a" x? x? x?'}
+    failing = engine.chat.completions.create(
+        messages=QUESTION, response_format=ambiguous, max_tokens=60, logit_bias={EOS: -100}
+    )
+    going_on = engine.chat.completions.create(messages=QUESTION, max_tokens=5, ignore_eos=True)
+    error, reply = await asyncio.gather(failing, going_on, return_exceptions=True)
+    assert isinstance(error, GrammarError) and "too ambiguous" in str(error)
+    assert isinstance(reply, ChatCompletion) and reply.usage.completion_tokens == 5
+    again = await engine.chat.completions.create(messages=QUESTION, max_tokens=5, ignore_eos=True)
+    assert again.usage.completion_tokens == 5
