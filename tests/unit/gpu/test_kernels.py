@@ -10,7 +10,7 @@ from fake_device import FakeDevice
 from unloaded_models import SHAPES, model_of
 
 from webllm_py.checkpoint.checkpoint import FORMATS
-from webllm_py.gpu.device import Limits
+from webllm_py.gpu.device import Dispatch, Limits
 from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose, kernel, kernels_folder
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.kv_cache import KV_FORMATS
@@ -81,6 +81,14 @@ def test_every_kernel_file_has_a_header_and_at_most_one_entry_point() -> None:
             assert "Bindings" in header and "Dispatch" in header, path
 
 
+def rounding_of(executor: Executor, *, fused: bool) -> list[Dispatch]:
+    """A decode step's GEMVs in the shapes that round the row to 8 bits."""
+    graph = executor.graph(1, fused=fused)
+    executor.model.forward(graph)
+    executor.model.head(graph)
+    return [linear.gemv(shape) for linear in graph.linears for shape in linear.shapes_rounding]
+
+
 async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) -> set[Kernel]:
     """Every kernel that loading and running the shape uses."""
     limits = Limits(max_buffer_size=1 << 34, max_storage_buffer_binding_size=1 << 34)
@@ -106,6 +114,8 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
             for executor.gemm in GEMMS:
                 await executor.forward_plan(rows)
                 executor.plans.drop(executor)
+        for fused in (False, True):
+            await device.record("rounding", rounding_of(executor, fused=fused))
         together = Decoder(executor, owner, SLOTS)
         await together.plan("first", SLOTS)
         await together.step(SLOTS, 4096)
@@ -128,6 +138,7 @@ SIZES = {
     "atomic<u32>": 4,
     "vec2<u32>": 8,
     "vec4<f32>": 16,
+    "vec4<u32>": 16,
     "Best": 8,
     # of attention_prefill
     "Part": 8 * 16,
