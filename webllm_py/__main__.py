@@ -1,7 +1,8 @@
-"""``python -m webllm_py``."""
+"""``python -m webllm_py``: the command."""
 
 import sys
 
 from webllm_py.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -77,8 +77,11 @@ class KnownStates:
     async def learn(self, states: Sequence[Any], seconds: float) -> None:
         """Tell the GPU of what it stalled for, and of what is near states, for so long."""
         missing = self.tables.missing()
-        self.explore(states, seconds)  # meanwhile
-        for number in await missing:
+        try:
+            self.explore(states, seconds)  # meanwhile
+        finally:  # whatever became of that, what is read has to be awaited
+            numbers = await missing
+        for number in numbers:
             self.automaton.describe(number)
         self.tables.update()
 
