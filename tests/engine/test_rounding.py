@@ -15,6 +15,7 @@ import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
 from webllm_py.models import linear
+from webllm_py.models.tuning import rounds
 from webllm_py.runtime.tuning import rounding, tuner
 from webllm_py.runtime.tuning.problems import problems_of
 
@@ -25,7 +26,7 @@ async def round_all(engine: Engine) -> int:
     """Have every matrix that can be multiplied so; how many problems these are."""
     executor = engine.loaded.executor
     problems = problems_of(executor, rounding=True)
-    chosen = {p.name: p.shapes[1] for p in problems if rounding.rounds(p, p.shapes[1])}
+    chosen = {p.name: p.shapes[1] for p in problems if rounds(p.name, p.shapes[1])}
     await executor.retune(replace(executor.tuning, chosen=chosen))
     return len(chosen)
 

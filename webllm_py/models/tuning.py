@@ -9,7 +9,7 @@ from typing import NamedTuple
 from webllm_py.gpu.device import Device
 from webllm_py.models.step import SLOTS
 
-__all__ = ["AttentionShape", "GemvShape", "Tuning", "tuning_for"]
+__all__ = ["AttentionShape", "GemvShape", "Tuning", "rounds", "tuning_for"]
 
 
 ROUNDED = 512  # most units of a row in 8 bits that a workgroup keeps at a time
@@ -96,6 +96,11 @@ class GemvShape(NamedTuple):
             if 1 <= lanes <= threads <= most_threads and lanes * unroll < 2 * units
         ]
         return [shape for shape in shapes if shape != self]
+
+
+def rounds(problem: str, shape: tuple[int, ...]) -> bool:
+    """Whether the shape of a problem, given by name, rounds activations to 8 bits."""
+    return problem.startswith("gemv") and GemvShape(*shape).tile > 0
 
 
 @dataclass(frozen=True)
@@ -195,17 +200,13 @@ class Tuning:
     @property
     def exact(self) -> Tuning:
         """It, without what rounds activations to 8 bits."""
-        chosen = {
-            name: shape
-            for name, shape in self.chosen.items()
-            if not (name.startswith("gemv") and GemvShape(*shape).tile)
-        }
+        chosen = {name: shape for name, shape in self.chosen.items() if not rounds(name, shape)}
         return replace(self, chosen=chosen)
 
     @property
     def rounds(self) -> bool:
         """Whether any of the shapes rounds activations."""
-        return self.exact.chosen != self.chosen
+        return any(rounds(name, shape) for name, shape in self.chosen.items())
 
     def gemv_rows(self, rows: int, columns: int, units: int) -> dict[str, int]:
         """The shape for a few rows of x and a matrix of ``columns`` rows of ``units`` units.

@@ -11,12 +11,10 @@ from array import array
 
 from webllm_py.models.activations import padded
 from webllm_py.models.step import Row
-from webllm_py.models.tuning import GemvShape
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.gemm_trial import MATRIX, MOST_DEVIATION, deviation, offers_dot4
-from webllm_py.runtime.tuning.problems import Problem
 
-__all__ = ["ROUNDING", "offers_rounding", "rounds", "rounds_right"]
+__all__ = ["ROUNDING", "offers_rounding", "rounds_right"]
 
 # What the times of a shape that rounds are multiplied with before they are compared.
 ROUNDING = 1.1
@@ -26,11 +24,6 @@ def offers_rounding(executor: Executor) -> bool:
     """Whether the device has the dot products, and nobody asked for float32."""
     known = MATRIX in executor.weights.matrices
     return known and executor.kv_format != "f32" and offers_dot4(executor.device)
-
-
-def rounds(problem: Problem, shape: tuple[int, ...]) -> bool:
-    """Whether a problem's shape rounds the row."""
-    return problem.name.startswith("gemv") and GemvShape(*shape).tile > 0
 
 
 async def rounds_right(executor: Executor) -> bool:

@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from webllm_py.errors import DeviceError, DeviceLostError, ShaderError
 from webllm_py.gpu.device import Device, Plan
 from webllm_py.gpu.kernels import Kernel
+from webllm_py.models.tuning import rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
 from webllm_py.runtime.tuning.problems import Problem, clear_pages, problems_of, write_step
 from webllm_py.runtime.tuning.race import LEAST_SAMPLES, Race, Trial
-from webllm_py.runtime.tuning.rounding import ROUNDING, offers_rounding, rounds, rounds_right
+from webllm_py.runtime.tuning.rounding import ROUNDING, offers_rounding, rounds_right
 from webllm_py.runtime.tuning.stopwatch import Stopwatch
 
 __all__ = ["Tuner", "TuningReport"]
@@ -103,9 +104,10 @@ class Tuner:
         Args:
             asked: see ``Executor.prepare``.
         """
-        chosen = {} if self.off else self._taken(kept)
-        tries = self.budget and len(chosen) < self.report.problems
-        likely = self._likely(chosen) if tries else []
+        problems = [] if self.off else self._problems()
+        chosen = self._taken(problems, kept)
+        tries = self.budget and len(chosen) < len(problems)
+        likely = likely_kernels(problems, chosen) if tries else []
         await asyncio.gather(self.executor.prepare(asked), self._compile_beside(likely))
         if tries:
             # The cache has other buffers since.
@@ -115,24 +117,12 @@ class Tuner:
     def _problems(self) -> list[Problem]:
         return problems_of(self.executor, rounding=offers_rounding(self.executor))
 
-    def _likely(self, chosen: Choices) -> list[Kernel]:
-        """The kernels that may gain most, of the largest matrix: a load may have time for no
-        others."""
-        for problem in self._problems():
-            rounding = [shape for shape in problem.shapes if rounds(problem, shape)]
-            if rounding:
-                known = problem.name in chosen
-                tried = [] if known else [problem.dispatches(shape, 0)[0] for shape in rounding]
-                return [dispatch.kernel for dispatches in tried for dispatch in dispatches]
-        return []
-
     async def _compile_beside(self, kernels: Sequence[Kernel]) -> None:
         """Compile kernels, if they do, while others are compiled."""
         with suppress(ShaderError):
             await self.executor.device.compile(kernels)
 
-    def _taken(self, kept: Choices) -> Choices:
-        problems = self._problems()
+    def _taken(self, problems: Sequence[Problem], kept: Choices) -> Choices:
         # As long as they are among this version's.
         chosen = {p.name: kept[p.name] for p in problems if kept.get(p.name) in p.shapes}
         self.executor.tuning = replace(self.executor.tuning, chosen=chosen)
@@ -203,7 +193,7 @@ class Tuner:
         """Try none of the shapes that round, where one of them does not round as it should."""
         for problem in self.problems:
             shapes = self._compiled.get(problem.name, [])
-            rounding = [shape for shape in shapes if rounds(problem, shape)]
+            rounding = [shape for shape in shapes if rounds(problem.name, shape)]
             if not rounding:
                 continue
             if self._right is None:
@@ -231,7 +221,7 @@ class Tuner:
         async def trial_of(problem: Problem, shape: tuple[int, ...], layers: float) -> Trial:
             dispatches, run = problem.dispatches(shape, layers)
             plans.append(await device.record(f"tuning {problem.name}", dispatches))
-            return Trial(shape, plans[-1], run, ROUNDING if rounds(problem, shape) else 1)
+            return Trial(shape, plans[-1], run, ROUNDING if rounds(problem.name, shape) else 1)
 
         try:
             first = [await trial_of(problem, problem.shapes[0], 1) for problem in problems]
@@ -250,6 +240,16 @@ class Tuner:
             clear_pages(self.executor)
         shapes_found = {race.name: race.winner(stopwatch.tick) for race in races}
         return {name: shape for name, shape in shapes_found.items() if shape}
+
+
+def likely_kernels(problems: Sequence[Problem], chosen: Choices) -> list[Kernel]:
+    """The kernels that may gain most, of the largest matrix: a load may have time for no others."""
+    for problem in problems:
+        rounding = [shape for shape in problem.shapes if rounds(problem.name, shape)]
+        if rounding:
+            tried = [] if problem.name in chosen else rounding
+            return [d.kernel for shape in tried for d in problem.dispatches(shape, 0)[0]]
+    return []
 
 
 def budget_for(device: Device, asked: bool | None) -> float:
