@@ -137,7 +137,7 @@ class Constrained:
         if not had_logits:
             await self._write_rows()
             run.device.replay(await run.forward_pass())
-        await self._draw()
+        await run.draw()
         _, read = await run.next_read()
         for index, tokens in read:
             yield index, self._accept(index, tokens)
@@ -149,13 +149,6 @@ class Constrained:
             await run.make_room()  # which writes them
         else:
             run.executor.write_rows([run.row(index) for index in run.active])
-
-    async def _draw(self) -> None:
-        """Draw a token of each answer from the logits."""
-        run = self.run
-        # Those of a prompt, from which the first tokens are drawn, are one row for all answers.
-        draw = "sample" if run.newest else "first"
-        run.in_flight.replay(await run.decoder.plan(draw, len(run.active)))
 
     async def _following(self) -> AsyncGenerator[tuple[int, list[int]], None]:
         """Tokens that the GPU draws by itself, until it stalls or an answer ends."""
@@ -177,7 +170,7 @@ class Constrained:
         run.device.replay(await decoder.plan("stand", len(run.active)))
         self.masks.seconds.append(time.perf_counter() - begun)
         if had_logits:
-            await self._draw()
+            await run.draw()
         return had_logits
 
     async def _until_stalled(self) -> AsyncGenerator[tuple[int, list[int]], None]:

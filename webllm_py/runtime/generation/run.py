@@ -161,12 +161,15 @@ class Run:
         """How many keys the row of the newest token attends to."""
         return self.base + self.issued
 
-    async def draw_one(self) -> None:
-        """Draw a token of each answer from the logits, and submit the next forward pass. Nothing
-        may be in flight."""
+    async def draw(self) -> None:
+        """Draw a token of each answer from the logits. Nothing may be in flight."""
         # The first tokens of all answers are drawn from one row of logits.
         draw = "sample" if self.newest else "first"
         self.in_flight.replay(await self.decoder.plan(draw, len(self.active)))
+
+    async def draw_one(self) -> None:
+        """``draw``, and submit the next forward pass."""
+        await self.draw()
         if self.issued < self.limit:
             self.device.replay_in_parts(await self.forward_pass())
 
