@@ -12,7 +12,7 @@ from array import array
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from webllm_py.errors import DeviceError
 from webllm_py.gpu.device import Buffer, Plan
@@ -27,6 +27,9 @@ READ_SECONDS, QUICK_READ_SECONDS, QUICK = 0.03, 0.065, 0.005
 # Seconds of work in flight behind it. All of it is computed in vain past a stop.
 SPARE_SECONDS = 0.012
 MOST_AHEAD = 128
+
+NextPlan: TypeAlias = Callable[[int], Awaitable[tuple[int, Plan]]]
+"""Given how many more steps are wanted: how many of them have the same plan, and that plan."""
 
 
 class Pace:
@@ -88,15 +91,13 @@ class InFlight:
         """Steps that were submitted and not read."""
         return self.unread + sum(steps for steps, _ in self._reading)
 
-    async def fill(
-        self, most: int, end: int, plan: Callable[[int], Awaitable[tuple[int, Plan]]]
-    ) -> None:
+    async def fill(self, most: int, end: int, plan: NextPlan) -> None:
         """Submit steps until as many are in flight as keep the GPU busy, and a read-back.
 
         Args:
             most: in flight.
             end: how many tokens may have been drawn after them.
-            plan: of more steps, given how many are wanted: how many of them have it, and the plan.
+            plan: of the next steps.
         """
         ahead = self.pace.ahead(most)
         spare = 0
@@ -107,14 +108,7 @@ class InFlight:
         # Where fewer were to be in flight before, more are for a while.
         await self._submit(max(spare, ahead - self.waiting), end, plan, read=False)
 
-    async def _submit(
-        self,
-        most: int,
-        end: int,
-        plan: Callable[[int], Awaitable[tuple[int, Plan]]],
-        *,
-        read: bool,
-    ) -> None:
+    async def _submit(self, most: int, end: int, plan: NextPlan, *, read: bool) -> None:
         # A read-back does not go around the ring's end.
         room = RING - (self.drawn - self.unread) % RING - self.unread
         count = min(most, end - self.drawn, room)
