@@ -14,9 +14,8 @@
 // which add up at the end. A thread keeps sums of a quad of rows of x, or of two (WIDE), with two
 // quads of rows of the weight. A block's products are summed as integers, exactly, then scaled.
 //
-// Integers are not converted to floats, which GPUs do at a fraction of their speed: added to the bits
-// of 1.5 * 2^23, an integer is the end of a float's mantissa. Those of a block stay below
-// 32 * 127 * 128 < 2^22. What a thread keeps has names, not indices: see gemm.wgsl.
+// Integers become floats as in dot4/units.wgsl: those of a block stay below 32 * 127 * 128 < 2^22.
+// What a thread keeps has names, not indices: see gemm.wgsl.
 
 ${enables}
 
@@ -156,8 +155,7 @@ fn with_columns(p: Products, at: Places, word: u32) -> Products {
   return Products(low, p.high);
 }
 
-const ZERO = vec4(0x4b400000);        // the bits of 1.5 * 2^23
-const OFFSET = vec4(12582912.0);      // that number
+const ZERO = vec4(MAGIC_BITS);
 const NOTHING = Integers(ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO);
 
 fn products(at: Places) -> Products {
@@ -172,7 +170,7 @@ fn products(at: Places) -> Products {
 }
 
 fn number(bits: vec4<i32>) -> vec4<f32> {
-  return bitcast<vec4<f32>>(bits) - OFFSET;
+  return bitcast<vec4<f32>>(bits) - MAGIC;
 }
 
 fn with_products(s: Sums, p: Integers, x: vec4<f32>, a: vec4<f32>, b: vec4<f32>) -> Sums {

@@ -10,9 +10,6 @@
 // Every workgroup rounds the row for itself, TILE units at a time: what a unit of 8 columns holds are
 // whole numbers of 127ths of its greatest. As in gemv.wgsl LANES threads share a row group of QUADS * 4
 // rows; all of the workgroup's share the rounded row.
-//
-// Integers are not converted to floats, which GPUs do at a fraction of their speed: added to the bits
-// of 1.5 * 2^23, an integer is the end of a float's mantissa. A unit's stay below 8 * 127 * 255 < 2^22.
 
 ${enables}
 
@@ -32,20 +29,10 @@ ${epilogue}
 ${finish}
 ${lanes}
 
-const MAGIC = 12582912.0;        // 1.5 * 2^23
-const ONES = 0x01010101u;
-
-// A unit: columns 0-3 and 4-7 as int8, what the sum of products begins with, and the scale's bits.
-var<workgroup> tile: array<vec4<u32>, TILE>;
+var<workgroup> tile: array<vec4<u32>, TILE>;  // units as dot4/units.wgsl rounds them
 var<workgroup> group_squares: array<f32, GROUPS>;
 
 ${source}
-
-// Whole numbers at the end of their mantissas: two's complement in the last byte.
-fn packed(whole: vec4<f32>) -> u32 {
-  let bits = bitcast<vec4<u32>>(whole) & vec4(0xffu);
-  return bits.x | (bits.y << 8u) | (bits.z << 16u) | (bits.w << 24u);
-}
 
 // Rounds a unit into the tile, times the norm's weight if there is one; the sum of its squares before.
 fn round_unit(u: u32, place: u32) -> f32 {
@@ -60,26 +47,8 @@ fn round_unit(u: u32, place: u32) -> f32 {
     low *= vectors[u * 2u];
     high *= vectors[u * 2u + 1u];
   }
-  let most = max(abs(low), abs(high));
-  let greatest = max(max(most.x, most.y), max(most.z, most.w));
-  // Whose inverse is no number counts as nothing.
-  let steps = select(0.0, 127.0 / greatest, greatest > 1e-30);
-  let words = vec2(packed(low * steps + MAGIC), packed(high * steps + MAGIC));
-  let sum = dot4I8Packed(words.x, ONES) + dot4I8Packed(words.y, ONES);
-  let start = bitcast<i32>(MAGIC) - ZERO_POINT * sum;
-  tile[place] = vec4(words, bitcast<u32>(start), bitcast<u32>(greatest / 127.0));
+  tile[place] = rounded(low, high);
   return squares;
-}
-
-fn products(x: vec4<u32>, stored: Stored) -> vec4<f32> {
-  let words = raw_words(stored);
-  let start = bitcast<i32>(x.z);
-  let whole = vec4(
-    start + dot4I8Packed(words[0].x, x.x) + dot4I8Packed(words[1].x, x.y),
-    start + dot4I8Packed(words[0].y, x.x) + dot4I8Packed(words[1].y, x.y),
-    start + dot4I8Packed(words[0].z, x.x) + dot4I8Packed(words[1].z, x.y),
-    start + dot4I8Packed(words[0].w, x.x) + dot4I8Packed(words[1].w, x.y));
-  return (bitcast<vec4<f32>>(whole) - MAGIC) * (bitcast<f32>(x.w) * scales_of(stored));
 }
 
 @compute @workgroup_size(THREADS)
@@ -138,23 +107,23 @@ fn main(@builtin(local_invocation_index) thread: u32,
         }
       }
       let x = tile[i];
-      sums0 += products(x, a0);
+      sums0 += unit_products(x, decoded(a0));
       if (QUADS > 1u) {
-        sums1 += products(x, a1);
+        sums1 += unit_products(x, decoded(a1));
       }
       if (UNROLL > 1u) {
         let y = tile[i + LANES];
-        sums0 += products(y, b0);
+        sums0 += unit_products(y, decoded(b0));
         if (QUADS > 1u) {
-          sums1 += products(y, b1);
+          sums1 += unit_products(y, decoded(b1));
         }
       }
       if (UNROLL > 2u) {
         let y = tile[i + 2u * LANES];
         let z = tile[i + 3u * LANES];
-        sums0 += products(y, c0) + products(z, d0);
+        sums0 += unit_products(y, decoded(c0)) + unit_products(z, decoded(d0));
         if (QUADS > 1u) {
-          sums1 += products(y, c1) + products(z, d1);
+          sums1 += unit_products(y, decoded(c1)) + unit_products(z, decoded(d1));
         }
       }
     }

@@ -3,8 +3,5 @@
 
 const ZEROS = 0x07070707u;
 
+${dot4/scales}
 ${dot4/fours}
-
-fn scales_of(stored: Stored) -> vec4<f32> {
-  return vec4(unpack2x16float(stored.scales.x), unpack2x16float(stored.scales.y));
-}

@@ -3,9 +3,5 @@
 
 const ZEROS = 0x07070707u;
 
+${dot4/scales_bf16}
 ${dot4/fours}
-
-fn scales_of(stored: Stored) -> vec4<f32> {
-  let s = stored.scales;
-  return bitcast<vec4<f32>>(vec4(s.x << 16u, s.x & 0xffff0000u, s.y << 16u, s.y & 0xffff0000u));
-}

@@ -8,17 +8,12 @@ struct Stored {
 }
 
 @group(0) @binding(1) var<storage, read> quants: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> scales: array<vec2<u32>>;
 
 fn load_unit(unit: u32) -> Stored {
   return Stored(quants[unit * 2u], quants[unit * 2u + 1u], scales[unit / 4u]);
 }
 
-fn scales_of(stored: Stored) -> vec4<f32> {
-  return vec4(unpack2x16float(stored.scales.x), unpack2x16float(stored.scales.y));
-}
-
-const ZERO_POINT = 0;
+const ZERO_POINT = 0.0;
 
 fn raw_words(stored: Stored) -> array<vec4<u32>, 2> {
   return signed_words(stored);
@@ -28,3 +23,6 @@ fn raw_words(stored: Stored) -> array<vec4<u32>, 2> {
 fn signed_words(stored: Stored) -> array<vec4<u32>, 2> {
   return array(stored.low ^ vec4(0x80808080u), stored.high ^ vec4(0x80808080u));
 }
+
+${dot4/scales}
+${dot4/scaled}
