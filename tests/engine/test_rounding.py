@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,17 @@ async def test_the_pocket_model_says_the_same(device: Device) -> None:
         usual = await said(engine, max_tokens=24)
         await round_all(engine)
         assert await said(engine, max_tokens=24) == usual
+
+
+async def test_answers_decoded_together(device: Device) -> None:
+    """They round what they round alone, and say the same."""
+    async with await webllm_py.load(device=device, tune=False) as engine:
+        await round_all(engine)
+        names = {d.kernel.name for d in engine.loaded.executor.forward(4)}
+        assert {"round_rows", "gemv_rows_dot4"} <= names and not names & {"gemv_rows", "gemv"}
+        asked = [{"prompt": prompt, "max_tokens": 16} for prompt in ("The sun", "A cat", "My", "1")]
+        alone = [await said(engine, **fields) for fields in asked]
+        assert await asyncio.gather(*(said(engine, **fields) for fields in asked)) == alone
 
 
 @pytest.fixture

@@ -35,6 +35,14 @@ def halves(words: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray, np.n
     return codes, scales.transpose(0, 2, 1).reshape(rows, -1)
 
 
+def units_of(codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """(rows, units, 4): the words that gemv_rows_dot4.wgsl reads; see dot4/units.wgsl."""
+    units = codes.reshape(len(codes), -1, 8)
+    words = np.ascontiguousarray(units).view(np.uint32)
+    kept = np.stack([units.sum(2), scales], axis=2).astype(np.float32)
+    return np.concatenate([words, kept.view(np.uint32)], axis=2)
+
+
 def dot4(
     fmt: str,
     epilogue: str,
@@ -84,6 +92,25 @@ def dot4_row(
         QUADS=quads,
         UNROLL=unroll,
         TILE=tile,
+        THREADS=lanes * groups,
+        **constants,
+    )
+
+
+def dot4_rows(fmt: str, columns: int, shape: tuple[int, int, int], **constants: float) -> Kernel:
+    """The kernel for a few rows, in a shape of rows a workgroup, lanes and groups."""
+    rows, lanes, groups = shape
+    return kernel(
+        "gemv_rows_dot4",
+        snippets={
+            "quant": f"dot4/{fmt}",
+            "epilogue": "epilogue/store",
+            "finish": "linear/finish",
+        },
+        UNITS=columns // 8,
+        ROWS=rows,
+        LANES=lanes,
+        GROUPS=groups,
         THREADS=lanes * groups,
         **constants,
     )

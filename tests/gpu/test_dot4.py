@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from eight_bits import BLOCK, buffer_of, dot4, dot4_row, halves, quantized
+from eight_bits import BLOCK, buffer_of, dot4, dot4_row, dot4_rows, halves, quantized, units_of
 from formats import laid_out
 from runners import Runner, of_native
 
@@ -146,6 +146,79 @@ async def test_gemv_stores_with_norm_and_bias(
     # A number between two steps may be rounded either way.
     step = np.abs(weight).max() * scales.max() if normed else 0
     np.testing.assert_allclose(out["y"], expected + bias, rtol=0, atol=k * 2e-6 + step)
+
+
+@pytest.mark.parametrize(("k", "normed"), [(32, False), (160, True), (1312, True)])
+async def test_rounded_rows(runner: Runner, k: int, normed: bool, rng: np.random.Generator) -> None:
+    """By units of 8, a unit of zeros among them; a norm's factor goes to the scales."""
+    x = rng.standard_normal((3, k)).astype(np.float32) * 3
+    x[1, 8:16] = 0
+    x[2] *= 1e4
+    weight = rng.standard_normal(k).astype(np.float32)
+    x[:, k - 5 :] = weight[k - 5 :] = 0
+    out = await runner.run(
+        kernel(
+            "round_rows",
+            UNITS=k // 8,
+            K=k - 5,
+            NORM=normed,
+            EPS=1e-5,
+            LANES=64,
+            THREADS=64,
+        ),
+        {"x": x, "vectors": weight, "y": np.zeros((3, k // 8, 4), np.uint32)},
+        (-(-k // 8 // 64), 3),
+    )
+    codes, scales = quantized(x * weight if normed else x, 8)
+    if normed:
+        scales /= np.sqrt((x.astype(np.float64) ** 2).sum(1, keepdims=True) / (k - 5) + 1e-5)
+    found = np.ascontiguousarray(out["y"][..., :2]).view(np.int8).reshape(3, k)
+    off = np.abs(found.astype(int) - codes)
+    assert off.max() <= 1 and (off > 0).mean() < 0.01  # between two steps, either is right
+    np.testing.assert_array_equal(out["y"], units_of(found, out["y"][..., 3].view(np.float32)))
+    np.testing.assert_allclose(out["y"][..., 3].view(np.float32), scales, rtol=1e-5)
+
+
+# Rows, those of them in a workgroup, and lanes and groups of its threads.
+FEW_CASES = [
+    ("q4_0", 5, 32, 2, (2, 4, 8)),
+    ("q8_0", 67, 160, 8, (4, 8, 4)),
+    ("q4_0", 130, 896, 8, (8, 16, 4)),
+    ("q8_0", 40, 1312, 16, (8, 32, 2)),
+]
+
+
+@pytest.mark.parametrize(
+    ("fmt", "n", "k", "m", "shape"), of_native(FEW_CASES, FEW_CASES[1:3]), ids=str
+)
+async def test_gemv_rows_stores_with_bias(
+    runner: Runner,
+    fmt: str,
+    n: int,
+    k: int,
+    m: int,
+    shape: tuple[int, int, int],
+    rng: np.random.Generator,
+) -> None:
+    """Integers are exact: what differs is the order of the sum over units."""
+    weight, arrays = laid_out(fmt, rng.standard_normal((n, k), np.float32))
+    x = rng.standard_normal((m, k)).astype(np.float32) * rng.uniform(0.1, 3, (m, 1))
+    codes, scales = quantized(x.astype(np.float32), 8)
+    bias = rng.standard_normal(n).astype(np.float32)
+    rows, _, groups = shape
+    out = await runner.run(
+        dot4_rows(fmt, k, shape, N=n, SLICE=n, BIAS=True, Y_STRIDE=n),
+        {
+            "x": units_of(codes, scales),
+            "vectors": np.concatenate([bias, np.zeros(-n % 4, np.float32)]),
+            "y": np.zeros((m, n), np.float32),
+            **arrays,
+        },
+        (-(-n // (4 * groups)), 1, m // rows),
+    )
+    seen = (codes * np.repeat(scales, 8, axis=1)).astype(np.float64)
+    expected = seen @ weight.T.astype(np.float64) + bias
+    np.testing.assert_allclose(out["y"], expected, rtol=0, atol=k * 2e-6)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

@@ -16,6 +16,7 @@ __all__ = ["DOT4_FORMATS", "Gemm", "Linear", "scales_at"]
 DOT4_FORMATS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1")
 """What kernels/dot4 reads."""
 WORKGROUP_BYTES = 16 << 10  # what every device has
+NORM = ("NORM", "EPS")  # constants of layers that norm their rows
 LARGE = 8 << 20  # weights whose arithmetic takes longer than what else a dispatch costs
 Gemm: TypeAlias = Literal["plain", "dot4", "matrices"]
 """How chunks of rows are multiplied: in float32, in 8 bits, by subgroup matrices of float16."""
@@ -67,7 +68,7 @@ class Linear:
         if self.part.format not in DOT4_FORMATS or self.snippets["finish"] != "linear/finish":
             return []
         room = WORKGROUP_BYTES
-        if self.snippets["source"] == "source/splits":
+        if self.snippets.get("source") == "source/splits":
             room -= 8 * int(self.constants["HEADS"] * self.constants["SPLITS"])
         shapes = self.tuning.gemv_rounding(self.part.rows, self.matrix.units)
         return [shape for shape in shapes if shape.nbytes <= room]
@@ -79,6 +80,11 @@ class Linear:
             name: word for name, word in self.snippets.items() if name not in ("low", "ahead")
         }
         return replace(self, snippets=snippets | {"quant": f"dot4/{self.part.format}"})
+
+    @property
+    def rounds(self) -> bool:
+        """Whether single rows are rounded to 8 bits. So are a few, which get the same results."""
+        return self.shape.tile > 0
 
     @property
     def shape(self) -> GemvShape:
@@ -95,7 +101,7 @@ class Linear:
         """What the speed of a GEMV depends on: "gemv q4_0 row 9728x896 glu norm"."""
         size = f"{self.part.rows}x{self.matrix.columns}"
         epilogue = self.snippets["epilogue"].removeprefix("epilogue/")
-        source = self.snippets.get("source", "").removeprefix("source/")
+        source = self.snippets.get("source", "source/row").removeprefix("source/")
         more = [word.lower() for word in ("NORM", "BIAS") if self.constants.get(word)]
         return " ".join(("gemv", self.part.format, source, size, epilogue, *more))
 
@@ -104,6 +110,33 @@ class Linear:
         shape = self.tuning.gemv_rows(rows, self.part.rows, self.matrix.units)
         made = self.kernel("gemv_rows", K=self.matrix.columns, **shape)
         return self.spread(made, -(-self.part.rows // (4 * shape["GROUPS"])), rows // shape["ROWS"])
+
+    def round_rows(self, rows: int, target: Buffer) -> Dispatch:
+        """Round a few rows, normed first if the layer does that, for ``gemv_rows_dot4``."""
+        threads = min(self.tuning.reduce_threads, 128)
+        norm = {name: self.constants[name] for name in NORM if name in self.constants}
+        made = kernel(
+            "round_rows",
+            snippets={},
+            UNITS=self.matrix.units,
+            K=self.matrix.columns,
+            LANES=threads,
+            THREADS=threads,
+            **norm,
+        )
+        bound = {"x": self.buffers["x"], "vectors": self.buffers["vectors"], "y": target}
+        return Dispatch(made, bound, (-(-self.matrix.units // threads), rows, 1))
+
+    def gemv_rows_dot4(self, rows: int, rounded: Buffer) -> Dispatch:
+        """For a few rows that ``round_rows`` wrote."""
+        shape = self.tuning.gemv_rows(rows, self.part.rows, self.matrix.units)
+        constants = {name: value for name, value in self.constants.items() if name not in NORM}
+        buffers = {**self.buffers, "x": rounded}
+        layer = replace(self.rounding, constants=constants, buffers=buffers)
+        made = layer.kernel("gemv_rows_dot4", **shape)
+        return layer.spread(
+            made, -(-self.part.rows // (4 * shape["GROUPS"])), rows // shape["ROWS"]
+        )
 
     def gemm(self, rows: int) -> Dispatch:
         """For a chunk of rows."""

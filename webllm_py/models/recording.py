@@ -166,12 +166,19 @@ class Recording:
             dot4: whether rows are in 8 bits.
         """
         across = self.device.limits.max_compute_workgroups_per_dimension
+        rounded: Buffer | None = None
         for part in slices:
             used = {**snippets, "quant": f"{'dot4' if dot4 else 'quant'}/{part.format}"}
             buffers = {**bound, **part.buffers}
             layer = Linear(matrix, part, buffers, used, constants, self.tuning, across)
             self.linears.append(layer)
-            self.dispatches.append(self.multiplication(layer, dot4=dot4))
+            if not (self.few and self.rows > 1 and layer.rounds):
+                self.dispatches.append(self.multiplication(layer, dot4=dot4))
+                continue
+            if rounded is None:
+                rounded = self.buffers.partial  # between two layers' attentions nobody needs it
+                self.dispatches.append(layer.round_rows(self.rows, rounded))
+            self.dispatches.append(layer.gemv_rows_dot4(self.rows, rounded))
 
     def multiplication(self, layer: Linear, *, dot4: bool) -> Dispatch:
         """A layer's dispatch for this pass's rows; ``dot4``: they are in 8 bits."""

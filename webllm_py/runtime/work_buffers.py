@@ -51,7 +51,8 @@ def work_buffers(
     answers = answers_bytes(config, groups) if groups else 0
     if answers > owner.device.limits.most_bound:
         answers = 0  # rows are not sorted
-    partial = 4 * config.n_heads * tuning.partials * (config.head_dim + SPLIT_END)
+    splits = 4 * config.n_heads * tuning.partials * (config.head_dim + SPLIT_END)
+    rounded = 2 * min(tuning.few_rows, chunk) * max(hidden, widest)  # kernels/round_rows.wgsl
     return Activations(
         step=step,
         rope={n: make(f"{n} rope table", len(t)) for n, t in rope_tables.items()},
@@ -60,7 +61,7 @@ def work_buffers(
         q=q_or_gated,
         attended=normed_or_attended,
         gated=q_or_gated,
-        partial=make("attention splits", partial),
+        partial=make("attention splits or rounded", max(splits, rounded)),
         logits=make("logits", 4 * config.vocab_size),
         zeros=make("zeros", 16),
         kv_rows=make("kv rows", chunk * row_bytes(config, kv_format)),
