@@ -81,12 +81,20 @@ def test_every_kernel_file_has_a_header_and_at_most_one_entry_point() -> None:
             assert "Bindings" in header and "Dispatch" in header, path
 
 
-def rounding_of(executor: Executor, *, fused: bool) -> list[Dispatch]:
-    """A decode step's GEMVs in the shapes that round the row to 8 bits."""
-    graph = executor.graph(1, fused=fused)
+def rounding_of(executor: Executor, *, rows: int, fused: bool = False) -> list[Dispatch]:
+    """The linear layers of one row or a few, as they round them to 8 bits: one in every shape."""
+    graph = executor.graph(rows, fused=fused)
     executor.model.forward(graph)
     executor.model.head(graph)
-    return [linear.gemv(shape) for linear in graph.linears for shape in linear.shapes_rounding]
+    target = executor.buffers.partial
+    dispatches = []
+    for linear in graph.linears:
+        shapes = linear.shapes_rounding
+        if rows == 1:
+            dispatches += [linear.gemv(shape) for shape in shapes]
+        elif shapes:
+            dispatches += [linear.round_rows(rows, target), linear.gemv_rows_dot4(rows, target)]
+    return dispatches
 
 
 async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) -> set[Kernel]:
@@ -115,7 +123,9 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
                 await executor.forward_plan(rows)
                 executor.plans.drop(executor)
         for fused in (False, True):
-            await device.record("rounding", rounding_of(executor, fused=fused))
+            await device.record("rounding", rounding_of(executor, rows=1, fused=fused))
+        for rows in (2, 8):
+            await device.record("rounding", rounding_of(executor, rows=rows))
         together = Decoder(executor, owner, SLOTS)
         await together.plan("first", SLOTS)
         await together.step(SLOTS, 4096)
