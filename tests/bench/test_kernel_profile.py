@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -75,14 +76,18 @@ async def results(engine: Engine, answers: list[str]) -> dict[str, Any]:
 
 async def test_every_dispatch_is_in_one_row(engine: Engine, results: dict[str, Any]) -> None:
     executor = engine.loaded.executor
-    of_step, of_chunk = await executor.decoder.step(1, 40), await executor.forward_plan(64)
-    *decode, prefill = results["profile"]
+    of_step = (await executor.decoder.step(1, 40)).dispatches
+    of_chunk = (await executor.forward_plan(64)).dispatches
+    of_two = [*executor.forward(2), *of_step[-2:]]  # each draw is two kernels
+    *decode, together, prefill = results["profile"]
     assert [(p["step"], p["context"]) for p in decode] == [("decode", 32), ("decode", 70)]
+    assert (together["step"], together["answers"], together["context"]) == ("together", 2, 32)
     assert (prefill["step"], prefill["tokens"]) == ("prefill", 40)
-    for profile, plan in ((decode[0], of_step), (decode[1], of_step), (prefill, of_chunk)):
+    dispatches = (of_step, of_step, of_two, of_chunk)
+    for profile, those in zip(results["profile"], dispatches, strict=True):
         rows = profile["kernels"]
-        assert sum(row["count"] for row in rows) == len(plan.dispatches) == profile["dispatches"]
-        assert {row["kernel"] for row in rows} == {d.kernel.name for d in plan.dispatches}
+        assert sum(row["count"] for row in rows) == len(those) == profile["dispatches"]
+        assert {row["kernel"] for row in rows} == {d.kernel.name for d in those}
         seconds = [row["gpu_s"] for row in rows]
         assert seconds == sorted(seconds, reverse=True) and seconds[-1] > 0
         assert sum(seconds) == pytest.approx(profile["gpu_s"])
@@ -100,7 +105,9 @@ def test_matrices_by_name_shape_and_format(results: dict[str, Any]) -> None:
         "gate_up": [2 * inner, hidden],
         "ffn_down": [hidden, inner],
     }
-    for profile, kernel in zip(results["profile"], ("gemv", "gemv", "gemm"), strict=True):
+    for profile, kernel in zip(
+        results["profile"], ("gemv", "gemv", "gemv_rows", "gemm"), strict=True
+    ):
         found = {row["matrix"]: row for row in profile["kernels"] if kernel in row["kernel"]}
         for name, rows_and_columns in matrices.items():
             row = found[name]
@@ -150,11 +157,13 @@ def test_answers_stay_as_they_were(results: dict[str, Any], answers: list[str]) 
 
 def test_the_table_names_kernels_and_matrices(results: dict[str, Any]) -> None:
     text = table(results)
-    _, *sections = text.split("\n\ndecode step at ")
-    last, chunk = sections[-1].split("\n\nprefill chunk of ")
+    _, *sections = re.split("\n\ndecode step (?:at|of) ", text)
+    *sections, together = sections
+    together, chunk = together.split("\n\nprefill chunk of ")
     dispatches = results["profile"][0]["dispatches"]
     assert sections[0].startswith(f"32 tokens: {dispatches} dispatches, medians of 2 runs\n")
-    for section, profile in zip((sections[0], last, chunk), results["profile"], strict=True):
+    assert together.startswith("2 answers at 32 tokens: ")
+    for section, profile in zip((*sections, together, chunk), results["profile"], strict=True):
         lines = section.splitlines()[2:]
         for line, row in zip(lines, profile["kernels"], strict=False):
             assert line.startswith(f"{row['kernel']} {row['matrix']}".strip())
@@ -206,7 +215,7 @@ async def test_where_times_are_rounded_kernels_are_repeated(
         return [round(s * repeats * 1e4) / 1e4 / repeats for s in seconds]
 
     monkeypatch.setattr(device, "profile", rounded)
-    (profile,) = await quick_bench(engine).profile((32,), ())
+    profile, _ = await quick_bench(engine).profile((32,), ())
     assert profile["repeats"] > 1
     assert set(asked) == {1, profile["repeats"]}
     first, *_ = profile_lines(profile)

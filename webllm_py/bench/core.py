@@ -21,9 +21,11 @@ from webllm_py.bench.profile import (
     can_profile,
     profile_decode,
     profile_prefill,
+    profile_together,
 )
 from webllm_py.bench.requests import Requests
 from webllm_py.bench.tuned import gain, tuned_and_default
+from webllm_py.models.step import SLOTS
 
 if TYPE_CHECKING:
     from webllm_py.engine import Engine
@@ -241,18 +243,27 @@ class Bench(Requests):
     async def profile(
         self, contexts: Sequence[int], lengths: Sequence[int]
     ) -> list[dict[str, Any]]:
-        """Where the time of a decode step goes, at each context, and that of a prefill chunk."""
+        """Where the time of a decode step goes, at each context, that of a step of several answers
+        at the shortest, and that of a prefill chunk."""
         if not can_profile(self.executor.device):
             self.skipped.append(NO_TIMESTAMPS)
             return []
         found = []
         for context in contexts:
             self.on_step(f"the kernels of a step at {context:,} tokens")
-            prompt = self.prompt(context)
-            await self.request(prompt, 1, GREEDY)
+            prompt = await self.cached_prompt(context)
             found.append(
                 await profile_decode(
                     self.executor, prompt, self.options.tokens, self.repeated, self.bandwidth
+                )
+            )
+        answers = min(self.options.together, SLOTS)
+        if contexts and answers > 1:
+            self.on_step(f"the kernels of a step of {answers} answers")
+            prompt, tokens = await self.cached_prompt(min(contexts)), self.options.tokens
+            found.append(
+                await profile_together(
+                    self.executor, prompt, answers, tokens, self.repeated, self.bandwidth
                 )
             )
         if lengths:
@@ -262,3 +273,9 @@ class Bench(Requests):
                 await profile_prefill(self.executor, prompt, self.repeated, self.bandwidth)
             )
         return found
+
+    async def cached_prompt(self, length: int) -> list[int]:
+        """A prompt that is in the KV cache."""
+        prompt = self.prompt(length)
+        await self.request(prompt, 1, GREEDY)
+        return prompt

@@ -21,7 +21,8 @@ class BenchOptions:
         together: answers to one prompt that are decoded together.
         runs: runs of each measurement; one more, before, warms up. Fewer once they took half a
             minute together.
-        profile: time every kernel of a decode step at each context, and of a prefill chunk.
+        profile: time every kernel of a decode step at each context, of one of several answers, and
+            of a prefill chunk.
     """
 
     prompt_tokens: Sequence[int] = (32, 1024)

@@ -15,10 +15,13 @@ from typing import Any, TypeAlias
 from webllm_py.bench.bandwidth import seconds_each, seconds_of
 from webllm_py.bench.kernel_rows import kernel_rows
 from webllm_py.gpu.device import Device, Plan
-from webllm_py.models.step import consecutive
+from webllm_py.gpu.owner import BufferOwner
+from webllm_py.models.step import Row, consecutive
+from webllm_py.runtime.decoder import Decoder
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
-__all__ = ["NO_TIMESTAMPS", "can_profile", "profile_decode", "profile_prefill"]
+__all__ = ["NO_TIMESTAMPS", "can_profile", "profile_decode", "profile_prefill", "profile_together"]
 
 NO_TIMESTAMPS = (
     "the profile: kernels cannot be timed here, the GPU or the browser offers no timestamp-query"
@@ -83,6 +86,45 @@ async def profile_decode(
     finally:
         executor.cache.pages.finish(sequence)
     return {"step": "decode", "context": context, **found}
+
+
+async def profile_together(
+    executor: Executor,
+    prompt: Sequence[int],
+    answers: int,
+    tokens: int,
+    repeated: Repeated,
+    bandwidth: float,
+) -> dict[str, Any]:
+    """One decode step of several greedy answers to a prompt that is in the cache; see
+    ``profile_decode``."""
+    context, cache = len(prompt), executor.cache
+    owner = BufferOwner(executor.device)
+    sequences = [cache.begin([*prompt, 0])]
+    try:
+        decoder = Decoder(executor, owner, answers)
+        for slot in range(1, answers):
+            sequences.append(await cache.fork(sequences[0], slot))
+        for slot, sequence in enumerate(sequences):
+            decoder.sampler.begin(SamplingSettings(temperature=0), prompt, slot)
+            await cache.reserve(sequence, context + tokens, slot)
+        step = Step(
+            executor.device,
+            await decoder.step(answers, context + tokens),
+            partial(
+                executor.write_rows, [Row(prompt[-1], context, slot) for slot in range(answers)]
+            ),
+            most=tokens,
+            rows=answers,
+            positions=context + answers,
+        )
+        found = await profiled(executor, step, repeated, bandwidth)
+        executor.plans.drop(decoder)
+    finally:
+        for sequence in sequences:
+            cache.pages.finish(sequence)
+        owner.free_all()
+    return {"step": "together", "answers": answers, "context": context, **found}
 
 
 async def profile_prefill(

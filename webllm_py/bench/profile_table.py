@@ -31,6 +31,9 @@ def title(profile: Mapping[str, Any]) -> str:
     """Which step it is."""
     if profile["step"] == "decode":
         return f"decode step at {counted(profile['context'], 'token')}"
+    if profile["step"] == "together":
+        at = counted(profile["context"], "token")
+        return f"decode step of {profile['answers']} answers at {at}"
     return f"prefill chunk of {counted(profile['tokens'], 'token')}"
 
 

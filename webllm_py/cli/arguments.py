@@ -233,7 +233,8 @@ def add_bench(parser: ArgumentParser) -> None:
     what.add_argument(
         "--profile",
         action="store_true",
-        help="also time every kernel of a decode step at each context, and of a prefill chunk",
+        help="also time every kernel: of a decode step at each context, of one of several answers "
+        "at the shortest, and of a prefill chunk",
     )
     what.add_argument("--json", action="store_true", help="print JSON")
     add_model(parser)
