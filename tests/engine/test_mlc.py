@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from blocks import decode
-from engine_tools import PRINTABLE_ONLY, generation_logits
+from engine_tools import PRINTABLE_ONLY, Teacher, generation_logits
 from formats import from_bf16, to_bf16
 from groups import GROUPS
 from made_models import FORMATS, GGUF_NAMES, SMALL, SPECS, Weights, tokens_of, weights_of
@@ -22,7 +22,7 @@ from webllm_py import Engine
 from webllm_py.checkpoint import Checkpoint, open_checkpoint
 from webllm_py.checkpoint.mlc_export import chat_config, exported
 from webllm_py.checkpoint.mlc_writer import MLCWriter
-from webllm_py.errors import CorruptCheckpointError
+from webllm_py.errors import CorruptCheckpointError, TemplateError
 from webllm_py.gpu import Device
 from webllm_py.models.weights import Matrix
 from webllm_py.runtime.weights import loader
@@ -279,3 +279,32 @@ async def test_settings_and_ends_are_the_folder_s_own(tmp_path: Path, device: De
         )
     assert (reply.choices[0].message.content, reply.choices[0].finish_reason) == ("", "stop")
     assert len(completion.choices[0].text) == 5
+
+
+async def test_another_template_than_the_files_own(tmp_path: Path, device: Device) -> None:
+    """Fields of a conversation template stand before the folder's; a Jinja text for all of it."""
+    folder = write_mlc(
+        tmp_path / "model", SMALL, weights_of(SMALL), "q4f16_1", conversation=CONVERSATION
+    )
+    says: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
+    given = {"system_message": "Sing.", "stop_str": ["?"], "stop_token_ids": [33]}
+    async with await webllm_py.load(folder, device=device, chat_template=given) as engine:
+        prompt = engine.loaded.dialect.prompts.build(says)
+        asked = {"messages": says, "max_tokens": 5, "logits_processors": [Teacher(b"ab!cd")]}
+        reply = await engine.chat.completions.create(**asked)
+        asked["logits_processors"] = [Teacher(b"ab?cd")]
+        other = await engine.chat.completions.create(**asked)
+        beside = await engine.add_model(
+            folder, name="beside", chat_template="{{ messages[0].content }}"
+        )
+        assert beside.loaded.dialect.prompts.build(says) == "Hi"
+    assert prompt == (
+        "<|im_start|>system\nSing.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    )
+    for choice in (*reply.choices, *other.choices):
+        assert (choice.message.content, choice.finish_reason) == ("ab", "stop")
+    for wrong, why in (({"seps": []}, "one or two seps"), ("{% if %}", "cannot be used")):
+        with pytest.raises(TemplateError, match=why):
+            await webllm_py.load(folder, device=device, chat_template=wrong)
+    with pytest.raises(ValueError, match="chat_template must be the text of a Jinja template"):
+        await webllm_py.load(folder, device=device, chat_template=5)  # type: ignore[arg-type]

@@ -32,13 +32,14 @@ class ConversationTemplate:
     Attributes:
         source: the object as JSON.
         stop: texts at which an answer ends.
+        ends: tokens that end it.
 
     Raises:
         TemplateError: a field is missing or of another kind.
     """
 
     def __init__(self, template: Mapping[str, Any], token_text: Callable[[int], str]) -> None:
-        self.source = json.dumps(template)
+        self.source = json.dumps(template, default=str)
         self._system = _text(template, "system_template", "{system_message}")
         self._message = _text(template, "system_message", "")
         self._roles = _texts(template, "roles")
@@ -50,6 +51,7 @@ class ConversationTemplate:
         self._strip_thoughts = template.get("strip_reasoning_in_history") is True
         self._prefix = "".join(map(token_text, _list(template, "system_prefix_token_ids", int)))
         self.stop = tuple(filter(None, _list(template, "stop_str", str)))
+        self.ends = frozenset(_list(template, "stop_token_ids", int))
         if len(self._seps) not in (1, 2) or not {"user", "assistant"} <= self._roles.keys():
             raise TemplateError(
                 "The conversation template needs one or two seps, and the roles user and assistant."

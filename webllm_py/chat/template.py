@@ -27,10 +27,12 @@ class Template(Protocol):
     Attributes:
         source: its text.
         stop: texts at which an answer ends.
+        ends: tokens that end it, whatever the tokenizer says.
     """
 
     source: str
     stop: tuple[str, ...]
+    ends: frozenset[int]
 
     @property
     def variables(self) -> frozenset[str]:
@@ -91,6 +93,7 @@ class ChatTemplate:
             )
         self.source = source
         self.stop: tuple[str, ...] = ()
+        self.ends: frozenset[int] = frozenset()
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token, **(special_tokens or {})}
         self._limits = limits or Limits()
         self._environment = ChatEnvironment(

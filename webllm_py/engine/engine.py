@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from webllm_py.engine.conversations import ConversationsMixin
@@ -42,6 +42,7 @@ async def load(
     vision: Any = None,
     sliding_window_size: int | None = None,
     attention_sink_size: int | None = None,
+    chat_template: str | Mapping[str, Any] | None = None,
 ) -> Engine:
     """Load a language model or a text embedder. Cancelling the task that awaits this frees
     everything.
@@ -73,6 +74,9 @@ async def load(
             many tokens, and its oldest ones drop out. Rounded down to whole cache pages of 32.
         attention_sink_size: how many of a conversation's first tokens never drop out (attention
             sinks, arXiv 2309.17453), rounded up to whole pages. None: 4.
+        chat_template: how conversations are written, instead of what the files say: the text of a
+            Jinja template, or MLC's ``conv_template`` as a mapping, which says ``roles``, ``seps``
+            and so on; what it leaves out is as in the files' own ``conv_template``.
 
     Raises:
         WebLLMError: the base of all errors; see ``webllm_py.errors``.
@@ -89,6 +93,7 @@ async def load(
         vision,
         sliding_window_size,
         attention_sink_size,
+        chat_template,
     )
     shared = device if isinstance(device, SharedDevice) else SharedDevice(device)
     try:

@@ -156,7 +156,8 @@ class ChatCompletions:
             request = replace(request, grammar=grammar)
         parser = partial(dialect.parser, text, request.calls)
         continues, shown = request.continue_final_message, frozenset(model.controls)
-        prompt = Prompt(tokens, continues=continues, shown=shown, images=images)
+        ends = dialect.template.ends
+        prompt = Prompt(tokens, continues=continues, shown=shown, ends=ends, images=images)
         check_inspected(request, model.executor, [prompt])
         return PreparedRequest(
             "chat",

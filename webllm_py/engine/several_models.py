@@ -53,6 +53,7 @@ class SeveralModelsMixin(AdaptersMixin):
         vision: Any = None,
         sliding_window_size: int | None = None,
         attention_sink_size: int | None = None,
+        chat_template: str | Mapping[str, Any] | None = None,
     ) -> Self:
         """Load another language model or embedder beside the first, on the same device::
 
@@ -91,6 +92,7 @@ class SeveralModelsMixin(AdaptersMixin):
             vision,
             sliding_window_size,
             attention_sink_size,
+            chat_template,
         )
         loaded = await load_model(options, self._device)
         engine = type(self)(options, loaded, self._device)

@@ -23,6 +23,7 @@ from webllm_py.loading.decoder import load_decoder
 from webllm_py.loading.loaded import LoadedModel
 from webllm_py.loading.options import LoadOptions
 from webllm_py.loading.shared_device import SharedDevice
+from webllm_py.loading.texts import with_template
 from webllm_py.models import ENCODERS, model_for
 from webllm_py.runtime.weights.progress import ProgressReporter
 
@@ -81,12 +82,15 @@ async def try_to_load(options: LoadOptions, shared: SharedDevice) -> LoadedModel
     try:
         fetch = watched(options.fetch or FetchOptions(), report)
         checkpoint = await open_checkpoint(source, fetch, options.vision)
+        checkpoint = with_template(checkpoint, options.chat_template)
         await checkpoint.make_room()
         load = loader_for(checkpoint)
         device = await opening
         report.times.end("header")
         owner = BufferOwner(device)
         loaded = await load(owner, options, report)
+        if options.chat_template is not None and isinstance(loaded, LoadedModel):
+            _ = loaded.dialect  # the caller is told now of what is wrong with a template of theirs
         report.times.end("total")
         report.stage("ready", "Ready")
         await asyncio.sleep(0)  # the last moment at which a cancellation still frees everything

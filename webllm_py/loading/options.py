@@ -28,6 +28,7 @@ class LoadOptions:
     vision: Any = None
     sliding_window_size: int | None = None
     attention_sink_size: int | None = None
+    chat_template: str | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if (self.sliding_window_size, self.attention_sink_size) != (None, None):
@@ -52,5 +53,10 @@ class LoadOptions:
             )
         if self.tune not in (True, False, None):
             raise ValueError(f"tune must be True, False or None, not {self.tune!r}")
+        if not isinstance(self.chat_template, str | Mapping | None):
+            raise ValueError(
+                "chat_template must be the text of a Jinja template or a mapping, MLC's "
+                f"conv_template, not {self.chat_template!r}"
+            )
         if self.kv_dtype not in KV_FORMATS:
             raise ValueError(f"kv_dtype must be 'f16', 'f32' or 'q8', not {self.kv_dtype!r}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from webllm_py.chat import choose_template
@@ -11,7 +13,7 @@ from webllm_py.checkpoint import Checkpoint
 from webllm_py.errors import CorruptCheckpointError
 from webllm_py.tokenizer import Tokenizer, from_files, from_gguf
 
-__all__ = ["TOOL_USE", "json_file", "template_of", "token_text", "tokenizer_of"]
+__all__ = ["TOOL_USE", "json_file", "template_of", "token_text", "tokenizer_of", "with_template"]
 
 TOOL_USE = "tool_use"
 """What transformers calls the template of conversations with tools, where that is another one."""
@@ -35,6 +37,16 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_size: int) -> Tokenizer:
         )
     tokenizer.fit(vocab_size)
     return tokenizer
+
+
+def with_template(checkpoint: Checkpoint, template: str | Mapping[str, Any] | None) -> Checkpoint:
+    """The checkpoint with another chat template than its own: see ``webllm_py.load``."""
+    if template is None:
+        return checkpoint
+    if isinstance(template, str):
+        return replace(checkpoint, chat_template=template, named_templates={})
+    conversation = {**(checkpoint.conversation or {}), **template}
+    return replace(checkpoint, chat_template=None, named_templates={}, conversation=conversation)
 
 
 def template_of(checkpoint: Checkpoint, tokenizer: Tokenizer, *, tools: bool = False) -> Template:

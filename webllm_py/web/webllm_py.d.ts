@@ -68,6 +68,8 @@ export interface LoadOptions {
   slidingWindowSize?: number;
   /** How many of a conversation's first tokens never drop out (4). */
   attentionSinkSize?: number;
+  /** Instead of the files' own: the text of a Jinja template, or MLC's conv_template or parts of it. */
+  chatTemplate?: string | Record<string, unknown>;
   onProgress?: (progress: Progress) => void;
   /** Aborting it undoes the load, which is rejected with the signal's reason. */
   signal?: AbortSignal;

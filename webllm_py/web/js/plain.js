@@ -11,6 +11,7 @@ const LOAD_OPTIONS = {
   vision: "vision",
   slidingWindowSize: "sliding_window_size",
   attentionSinkSize: "attention_sink_size",
+  chatTemplate: "chat_template",
 };
 /** The same of a model beside another, whose device it shares. */
 export const OPTIONS_BESIDE = (({ device, ...rest }) => rest)(LOAD_OPTIONS);
