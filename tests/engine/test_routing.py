@@ -157,8 +157,10 @@ async def test_a_server_that_refuses(
 
 
 async def test_what_is_no_json(engine: Engine, remote: Remote, server: Server) -> None:
-    server.fails = Reply(200, "text/html", b"<html>")
-    assert (await Router([remote, engine]).completions.create(**FIELDS)).served_by == engine.name
+    for body in (b"<html>", b"[]", b"null"):
+        server.fails = Reply(200, "text/html", body)
+        router = Router([remote, engine])
+        assert (await router.completions.create(**FIELDS)).served_by == engine.name
     server.fails = None
     processed = {**FIELDS, "logits_processors": [lambda logits: logits]}
     reply = await Router([remote, engine]).completions.create(**processed)
@@ -183,9 +185,22 @@ async def test_a_stream_that_breaks_is_not_begun_again(
         await anext(stream)
 
 
+async def test_streams_of_other_servers(engine: Engine, remote: Remote, server: Server) -> None:
+    """Their ends and errors are written in other ways too."""
+    for body, answers in (
+        (b'data:{"choices": [], "error": null}\r\n\r\n: still here\n\ndata:[DONE]\n\n', "cloud"),
+        (b'data: {"error": "too busy"}\n\n', engine.name),
+        (b"data: []\n\n", engine.name),
+    ):
+        server.fails = Reply(200, "text/event-stream", body)
+        stream = await Router([remote, engine]).completions.create(stream=True, **FIELDS)
+        assert {piece.served_by async for piece in stream} == {answers}
+
+
 async def test_what_is_private_stays_here(engine: Engine, remote: Remote, server: Server) -> None:
     router = Router([remote, engine])
-    assert (await router.completions.create(private=True, **FIELDS)).served_by == engine.name
+    for said in ({"private": True}, {"extra_body": {"private": True}}):
+        assert (await router.completions.create(**said, **FIELDS)).served_by == engine.name
     long = {**FIELDS, "prompt": [65] * 600}
     with pytest.raises(webllm_py.ServerError, match="context holds"):
         await router.completions.create(private=True, **long)

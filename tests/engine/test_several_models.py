@@ -49,6 +49,7 @@ async def test_requests_choose(both: Engine, engine: Engine, files: Files, devic
     for name, text in ((None, expected), ("small", expected), ("other", others)):
         assert await said(both, model=name) == text
     assert await said(both.models["other"]) == others
+    assert await said(both, extra_body={"model": "other"}) == others
     reply = await both.chat.completions.create(model="other", messages=MESSAGES, max_tokens=3)
     assert reply.model == "other"
     vectors = await both.embeddings.create(model="vectors", input="ab")

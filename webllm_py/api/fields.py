@@ -12,7 +12,7 @@ from typing import Any
 from webllm_py.api.checks import fail, mapping, refuse_unknown
 from webllm_py.chat.plain import NotPlainError, to_plain
 
-__all__ = ["CHAT_FIELDS", "COMPLETION_FIELDS", "EMBEDDING_FIELDS", "request_fields"]
+__all__ = ["CHAT_FIELDS", "COMPLETION_FIELDS", "EMBEDDING_FIELDS", "opened", "request_fields"]
 
 SAMPLING_FIELDS = frozenset(
     {
@@ -136,7 +136,7 @@ def request_fields(
     supported = frozenset(supported)
     elsewhere = frozenset(elsewhere) - supported
     present: dict[str, Any] = {}
-    for name, value in _opened(fields).items():
+    for name, value in opened(fields).items():
         if name in WITHOUT_EFFECT:
             continue
         if name in UNSUPPORTED:
@@ -150,17 +150,21 @@ def request_fields(
     return present
 
 
-def _opened(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """``fields`` with the fields of ``extra_body`` beside the others, as OpenAI's client sends."""
-    opened = mapping(fields, "request")
-    extra = opened.pop("extra_body", None)
+def opened(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``fields`` with the fields of ``extra_body`` beside the others, as OpenAI's client sends.
+
+    Raises:
+        RequestError: a field is given twice.
+    """
+    found = mapping(fields, "request")
+    extra = found.pop("extra_body", None)
     if extra is None:
-        return opened
+        return found
     for name, value in mapping(extra, "extra_body").items():
-        if name in opened:
+        if name in found:
             fail(f"extra_body.{name}", "is given twice: here and outside of extra_body.")
-        opened[name] = value
-    return opened
+        found[name] = value
+    return found
 
 
 def _refuse_unsupported(name: str, value: Any) -> None:

@@ -172,9 +172,11 @@ class Documents:
             raise RequestError("the question is empty", param="question")
         if not (hasattr(k, "__index__") and k >= 1):
             raise RequestError(f"k must be a whole number of at least 1, not {k!r}", param="k")
+        # First what is waited for: documents may come and go meanwhile, and the embedder too.
+        embedder = self._embedder
+        vector = await embedder.embed_question(question) if embedder else None
         found = self._lexical.rank(query_words(question))
-        if self._embedder is not None:
-            vector = await self._embedder.embed_question(question)
+        if vector is not None and embedder is self._embedder:
             found = fused([finds(found), finds(self._near(vector))])
         return [self._passage(key, score) for key, score in found[:k]]
 

@@ -16,6 +16,7 @@ from webllm_py.api import (
     parse_chat_request,
     parse_completion_request,
 )
+from webllm_py.api.fields import opened
 from webllm_py.api.stream import Identity
 from webllm_py.engine.inspected import check_inspected
 from webllm_py.engine.prompts import (
@@ -116,6 +117,7 @@ class ChatCompletions:
             TemplateError: the model's chat template refused the messages.
             RequestTimeoutError: it took longer than ``timeout`` seconds; a stream raises it too.
         """
+        fields = opened(fields)
         engine = self._engine.chosen(fields.get("model"))
         prepared = await ChatCompletions(engine).prepare(fields)
         return await engine.respond(prepared)  # type: ignore[no-any-return]
@@ -183,6 +185,7 @@ class Completions:
 
         Returns and raises as ``chat.completions.create`` does.
         """
+        fields = opened(fields)
         engine = self._engine.chosen(fields.get("model"))
         prepared = await Completions(engine).prepare(fields)
         return await engine.respond(prepared)  # type: ignore[no-any-return]

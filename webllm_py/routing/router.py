@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
+from webllm_py.api.fields import opened
 from webllm_py.errors import ContextLengthError, RequestError, ServerError, WebLLMError
 from webllm_py.routing.replies import Reply
 from webllm_py.routing.targets import Local, Target, target_of
@@ -116,6 +117,7 @@ class Resource:
             ServerError: no target gave one.
             RequestError: the request is wrong.
         """
+        fields = opened(fields)  # what OpenAI's client calls extra may say that it is private
         pieces = self._router.pieces(self._path, fields)
         if fields.get("stream"):
             return Stream(pieces)

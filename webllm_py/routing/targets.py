@@ -162,7 +162,7 @@ class Remote(Timed):
                 if response.status_code >= 400:
                     raise refusal(self.name, response.status_code, await response.aread())
                 if not fields.get("stream"):
-                    whole = json.loads(await response.aread())
+                    whole = json_object(await response.aread())
                     self.took(began)
                     yield whole
                     return
@@ -198,14 +198,29 @@ async def pieces_of(lines: Any, name: str) -> AsyncGenerator[dict[str, Any], Non
         ServerError: the server says that it failed, or ends before the answer does.
     """
     async for line in lines:
-        if line == "data: [DONE]":
+        if not line.startswith("data:"):
+            continue
+        data = line.removeprefix("data:").strip()
+        if data == "[DONE]":
             return
-        if line.startswith("data:"):
-            piece = json.loads(line.removeprefix("data:"))
-            if "error" in piece:
-                raise ServerError(f"{name} failed: {piece['error'].get('message')}")
-            yield piece
+        piece = json_object(data)
+        if error := piece.get("error"):  # some servers send null with each piece
+            message = error.get("message") if isinstance(error, dict) else error
+            raise ServerError(f"{name} failed: {message}")
+        yield piece
     raise ServerError(f"{name} ended its answer in the middle")
+
+
+def json_object(text: str | bytes) -> dict[str, Any]:
+    """What a server says.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"it is no JSON object, but {text[:80]!r}")
+    return found
 
 
 def refusal(name: str, status: int, body: bytes) -> WebLLMError:

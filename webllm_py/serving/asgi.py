@@ -29,8 +29,8 @@ PATIENCE = 60.0
 class ASGIApp:
     """Carries requests to a service, and replies back.
 
-    A client that goes away ends its answer. One that reads slowly waits for nobody and holds up
-    nobody: its answer goes on into memory, at most to its own end.
+    A client that goes away ends its answer. One that reads slowly holds up nobody: its answer goes
+    on into memory, until too much of it is unread (``Backlog``).
 
     Args:
         patience: seconds after which a client that takes nothing at all counts as gone.
@@ -61,6 +61,8 @@ class ASGIApp:
             for task in (answering, leaving):
                 task.cancel()
             await asyncio.gather(answering, leaving, return_exceptions=True)
+        if not answering.cancelled():
+            answering.result()  # raises what went wrong here, for the server to log
 
     async def _respond(self, scope: Mapping[str, Any], body: bytes, send: Send) -> None:
         if len(body) > MOST_BYTES:
@@ -82,12 +84,11 @@ class ASGIApp:
             "status": reply.status,
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
-        if isinstance(reply.body, bytes):
-            await send(start)
-            await send({"type": "http.response.body", "body": reply.body})
-            return
         try:
             await send(start)
+            if isinstance(reply.body, bytes):
+                await send({"type": "http.response.body", "body": reply.body})
+                return
             async for piece in reply.body:
                 async with asyncio.timeout(self._patience):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -97,7 +98,8 @@ class ASGIApp:
         except OSError:
             pass  # the client went away; servers may say so here
         finally:
-            await reply.body.aclose()
+            if not isinstance(reply.body, bytes):
+                await reply.body.aclose()
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

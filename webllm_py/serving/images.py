@@ -243,8 +243,10 @@ def addressed(fields: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str, 
 
 def put(data: bytes, part: dict[str, Any]) -> None:
     """Have a part hold an image itself, in transformers' form (``webllm_py.api.messages``)."""
-    options = {name: value for name, value in part.pop("image_url", {}).items() if name != "url"}
-    part.update({**options, "type": "image", "image": data})
+    if part["type"] == "image_url":
+        options = part.pop("image_url")
+        part.update({name: value for name, value in options.items() if name != "url"})
+    part.update({"type": "image", "image": data})
 
 
 def not_had(problem: str, param: str) -> ImageError:

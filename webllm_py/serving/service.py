@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from webllm_py.api.fields import opened
 from webllm_py.errors import DeviceLostError, QueueFullError, SlowReaderError
 from webllm_py.serving.engine import ServedEngine
 from webllm_py.serving.errors import GONE, HTTPError, error_reply, status_of
@@ -156,7 +157,7 @@ class Service:
         return await self._generate("/completions", self.engine.completions, request)
 
     async def _generate(self, endpoint: str, resource: Any, request: Request) -> Reply:
-        fields = request.fields()
+        fields = opened(request.fields())  # so that nothing stands where it is not looked for
         self._check_queue()
         if self._images is not None:
             await self._images(fields)

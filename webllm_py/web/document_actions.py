@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict
@@ -10,7 +11,6 @@ from typing import Any
 import webllm_py
 from webllm_py.documents import Documents, Embedder, Passage
 from webllm_py.errors import DocumentError
-from webllm_py.fetch.files.picked import from_js
 from webllm_py.web.conversions import plain_progress, source_of
 from webllm_py.web.job import Job
 
@@ -29,12 +29,15 @@ class DocumentActions:
     def __init__(self, ready: Callable[[], Awaitable[Any]]):
         self._ready = ready
         self._open: dict[str, Documents] = {}
-        self._embedder: Any = None  # its engine
+        self._embedder: Embedder | None = None
+        self._engine: Any = None  # the embedder's
+        self._changing = asyncio.Lock()  # what is open, or the embedder
 
     async def do(self, job: Job, collection: str, action: str, given: Any, **fields: Any) -> Any:
         """One of the actions below, on a collection that is opened for it."""
-        if collection not in self._open:
-            self._open[collection] = await Documents.open(collection, self._embedder)
+        async with self._changing:  # or two jobs would each open one, apart from the other's
+            if collection not in self._open:
+                self._open[collection] = await Documents.open(collection, self._embedder)
         documents = self._open[collection]
         actions: dict[str, Callable[..., Awaitable[Any]]] = {
             "add": self._add,
@@ -78,31 +81,34 @@ class DocumentActions:
         self, job: Job, documents: Documents, given: Any, prefixes: list[str] | None = None
     ) -> str | None:
         """Load an embedder in the place of the present one; its name. None: have none."""
-        before, self._embedder = self._embedder, None
-        for each in self._open.values():
-            await each.use(None)
-        if before is not None:
-            await before.unload()
-        if given is None:
-            return None
-        engine = await webllm_py.load(
-            source_of(given), on_progress=lambda report: job.tell(plain_progress(report))
-        )
-        try:
-            embedder = Embedder(engine, *prefixes or ())
-            for each in self._open.values():
-                await each.use(embedder, on_progress=counts(job))
-        except BaseException:
+        async with self._changing:
+            before, self._engine, self._embedder = self._engine, None, None
             for each in self._open.values():
                 await each.use(None)
-            await engine.unload()
-            raise
-        self._embedder = engine
-        return engine.name
+            if before is not None:
+                await before.unload()
+            if given is None:
+                return None
+            engine = await webllm_py.load(
+                source_of(given), on_progress=lambda report: job.tell(plain_progress(report))
+            )
+            try:
+                embedder = Embedder(engine, *prefixes or ())
+                for each in self._open.values():
+                    await each.use(embedder, on_progress=counts(job))
+            except BaseException:
+                for each in self._open.values():
+                    await each.use(None)
+                await engine.unload()
+                raise
+            self._engine, self._embedder = engine, embedder
+            return engine.name
 
 
 async def read(file: Any) -> bytes:
     """The bytes of a browser's ``File``."""
+    from webllm_py.fetch.files.picked import from_js  # which only a browser can import
+
     source = await from_js(file)
     if source is None or not hasattr(source, "read_all"):
         raise DocumentError("a document is added by its text, or as a File or Blob")

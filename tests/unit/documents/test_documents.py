@@ -124,6 +124,32 @@ async def test_an_embedder_finds_what_shares_no_word(tmp_path: Path) -> None:
     assert len(other.asked) == 3, "vectors of two models cannot be compared"
 
 
+@pytest.mark.parametrize("change", ["removed", "another embedder"])
+async def test_a_search_goes_on_when_something_changes_meanwhile(
+    tmp_path: Path, change: str
+) -> None:
+    model = FeelingEmbedder()
+    documents = await Documents.open("notes", model, store=tmp_path)  # type: ignore[arg-type]
+    await documents.add("first", "The sad library opens.")
+    await documents.add("second", "The sad library closes.")
+
+    class OtherEmbedder(FeelingEmbedder):
+        def vector(self, text: str) -> list[float]:
+            return [1.0, 2.0]
+
+    async def create(input: list[str]) -> Any:
+        model.embeddings.create = model._create
+        if change == "removed":
+            await documents.remove("first")
+        else:
+            await documents.use(OtherEmbedder("other"))  # type: ignore[arg-type]
+        return await model._create(input)
+
+    model.embeddings.create = create
+    found = {passage.document for passage in await documents.search("sad library")}
+    assert found == ({"second"} if change == "removed" else {"first", "second"})
+
+
 def test_a_record_comes_back_as_it_was() -> None:
     spans = (Span(0, 2, ("A", "B")), Span(1, 3))
     stored = StoredDocument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -127,6 +127,22 @@ async def test_one_that_vanishes_while_it_sends(engine: FakeEngine) -> None:
     async with client.asking():
         pass
     assert not client.sent and not engine.asked
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_fails_here_is_told_to_the_server(engine: FakeEngine, stream: bool) -> None:
+    """Which logs it; that the client has gone is no failure."""
+    for error in (ValueError("a defect"), ConnectionResetError()):
+
+        async def send(message: Any, error: Exception = error) -> None:
+            raise error
+
+        client = asked(engine, stream=stream)
+        client.send = send  # type: ignore[method-assign]
+        with nullcontext() if isinstance(error, OSError) else pytest.raises(ValueError):
+            async with client.asking():
+                pass
+    assert engine.answering == 0
 
 
 async def test_a_slow_reader_holds_up_nobody(engine: FakeEngine) -> None:

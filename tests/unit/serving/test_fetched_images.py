@@ -118,6 +118,19 @@ async def test_nothing_is_fetched_unless_it_is_asked_for(scheme: str) -> None:
     assert (status, error["param"]) == (400, "messages[0].content[0].image")
 
 
+@pytest.mark.parametrize("images", [None, PublicImages()])
+async def test_extra_body_hides_no_address(images: PublicImages | None) -> None:
+    """A request's fields may stand in there as well: also those of a picture beside the server."""
+    engine = FakeEngine()
+    service = Service(engine, images=images) if images else Service(engine)
+    fields = {"extra_body": json.loads(chat(image_url("http://127.0.0.1/a.png")))}
+    body = json.dumps(fields).encode()
+    reply = await service.answer(Request("POST", "/v1/chat/completions", body))
+    assert (reply.status, engine.asked) == (400, [])
+    assert isinstance(reply.body, bytes)
+    assert json.loads(reply.body)["error"]["param"] == "messages[0].content[0].image_url.url"
+
+
 async def test_data_urls_need_no_fetching() -> None:
     engine = FakeEngine()
     part = image_url("data:image/png;base64,AAAA", detail="low")
@@ -128,12 +141,14 @@ async def test_data_urls_need_no_fetching() -> None:
 async def test_an_image_is_fetched(server: str) -> None:
     engine = FakeEngine()
     service = Service(engine, images=PublicImages(allows=only_here))
-    parts = [image_url(f"{server}/a", detail="low"), image_url(f"{server}/to//b?c")]
+    odd = {"type": "image", "image": f"{server}/d", "image_url": "odd"}  # the engine refuses it
+    parts = [image_url(f"{server}/a", detail="low"), image_url(f"{server}/to//b?c"), odd]
     assert await answered(service, *parts) == (200, None)
-    assert asked == ["/a", "/to//b?c", "/b?c"]
+    assert asked == ["/a", "/to//b?c", "/b?c", "/d"]
     assert engine.asked[0]["messages"][0]["content"] == [
         {"type": "image", "image": PICTURE, "detail": "low"},
         {"type": "image", "image": PICTURE},
+        {**odd, "image": PICTURE},
     ]
 
 

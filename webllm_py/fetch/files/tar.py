@@ -15,6 +15,7 @@ from webllm_py.fetch.source import ByteSource, Chunk
 __all__ = ["TarFolder", "TarTarget", "open_tar"]
 
 TAR_BLOCK = 512
+MAX_EXTRA = 1 << 16  # bytes of the names and lengths before a file
 
 
 class TarTarget:
@@ -130,6 +131,8 @@ async def tar_members(source: ByteSource) -> AsyncIterator[Within]:
             count = 1
             if head[156:157] == b"x":
                 extra = tarfile.TarInfo.frombuf(head[:TAR_BLOCK], "utf-8", "strict").size
+                if not 0 < extra <= MAX_EXTRA:
+                    raise ValueError(f"a header of {extra} bytes")
                 count = 2 + -(-extra // TAR_BLOCK)
                 head = await source.read(at, count * TAR_BLOCK)
             with tarfile.open(fileobj=io.BytesIO(head), mode="r:") as archive:
@@ -139,5 +142,10 @@ async def tar_members(source: ByteSource) -> AsyncIterator[Within]:
         if info is None:
             raise SourceError(f"{source.name} is no tar archive.")
         start = at + count * TAR_BLOCK
+        if not 0 <= info.size <= total - start:  # tar's numbers may be negative
+            raise SourceError(
+                f"{source.name} is incomplete or damaged: it has {total} bytes, and {info.name} in "
+                f"it {info.size} from byte {start} on."
+            )
         yield Within(info.name, source, start, info.size)
         at = start + info.size + -info.size % TAR_BLOCK

@@ -6,6 +6,7 @@ Both hold the model's files by their names, and ``webllm_py.json``, which says w
 from __future__ import annotations
 
 import builtins
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from webllm_py.fetch.files.targets import Target
 from webllm_py.fetch.http.url import FileFacts
 from webllm_py.fetch.source import ByteSource, Folder
 from webllm_py.fetch.store.manifest import MANIFEST, MAX_MANIFEST, Manifest
+from webllm_py.fetch.store.stored_model import in_use
 
 if TYPE_CHECKING:
     from webllm_py.fetch.store.models_store import ModelsStore
@@ -85,19 +87,22 @@ async def import_model(store: ModelsStore, folder: Folder) -> ModelRecord:
         CorruptCheckpointError: a file is not what it was when it was exported.
     """
     manifest = await _manifest(folder)
-    record, files = manifest.model, manifest.files
+    # It is new here, and not what was used longest ago.
+    record, files = replace(manifest.model, used=time.time()), manifest.files
     backend = store.backend
     await store.make_room(sum(file.size or 0 for file in files))
     model = model_id(record.source)
-    there = await backend.read_record(model) is not None
-    await backend.write_record(model, "", record.to_json())
+    held = await in_use(backend, model)
+    there, whole = await backend.read_record(model) is not None, False
     try:
+        await backend.write_record(model, "", record.to_json())
         for file in files:
             await _import_file(backend, model, folder, file)
-    except BaseException:
-        if not there:
-            await backend.delete(model)
-        raise
+        whole = True
+    finally:
+        await held.release()
+        if not (there or whole):
+            await store.delete_unused(model)
     return record
 
 

@@ -6,6 +6,7 @@ one of two records in turn: whenever the process ends, one of them is whole.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import uuid
@@ -63,19 +64,19 @@ class KeptAnswer:
         Raises:
             SourceError: it cannot be written; as all of these.
         """
-        await self.backend.write_record(FOLDER, f"h {self.name}", json.dumps(self.head))
+        await self.backend.write_record(FOLDER, f"h {place_of(self.name)}", json.dumps(self.head))
 
     async def write(self, said: Said) -> None:
         """Keep what was said."""
         self.written += 1
         record = {"of": self.head["key"], "number": self.written, "said": said}
-        name = f"{self.written % 2} {self.name}"
+        name = f"{self.written % 2} {place_of(self.name)}"
         await self.backend.write_record(FOLDER, name, json.dumps(record, separators=(",", ":")))
 
     async def remove(self) -> None:
         """It is over."""
         for part in "h01":
-            await self.backend.delete(FOLDER, f"{part} {self.name}")
+            await self.backend.delete(FOLDER, f"{part} {place_of(self.name)}")
         await self.release()
 
     async def release(self) -> None:
@@ -103,36 +104,39 @@ class AnswersStore:
 
         Nothing is written yet.
         """
-        held = await self.backend.lock(lock_of(name))
+        held = await self.backend.lock(lock_of(place_of(name)))
         if held is None:
             return None
         if known:
             return KeptAnswer(self.backend, name, known.head, held=held, written=known.written)
-        head = {**head, "key": uuid.uuid4().hex, "begun": time.time()}
+        head = {**head, "name": name, "key": uuid.uuid4().hex, "begun": time.time()}
         return KeptAnswer(self.backend, name, head, held=held)
 
     async def unfinished(self) -> list[KeptAnswer]:
         """The answers that nobody is giving any more, the newest first."""
-        names = [name[2:] for name in await self.backend.files(FOLDER) if name[:2] == "h "]
-        found = [await self.find(name) for name in names]
+        places = [name[2:] for name in await self.backend.files(FOLDER) if name[:2] == "h "]
+        found = [await self._at(place) for place in places]
         answers = [answer for answer in found if answer]
         return sorted(answers, key=lambda answer: -answer.head["begun"])
 
     async def find(self, name: str) -> KeptAnswer | None:
         """One of them; None where there is none of this name, or it is under way."""
-        held = await self.backend.lock(lock_of(name))
+        return await self._at(place_of(name))
+
+    async def _at(self, place: str) -> KeptAnswer | None:
+        held = await self.backend.lock(lock_of(place))
         if held is None:
             return None
         try:
-            head = parsed(await self.backend.read_record(FOLDER, f"h {name}"))
+            head = parsed(await self.backend.read_record(FOLDER, f"h {place}"))
             if head is None:
                 return None
-            answer = KeptAnswer(self.backend, name, head)
+            answer = KeptAnswer(self.backend, head["name"], head)
             if head["begun"] + MOST_SECONDS < time.time():
                 await answer.remove()
                 return None
             for part in "01":
-                record = parsed(await self.backend.read_record(FOLDER, f"{part} {name}"))
+                record = parsed(await self.backend.read_record(FOLDER, f"{part} {place}"))
                 if record and record["of"] == head["key"] and record["number"] > answer.written:
                     answer.said, answer.written = record["said"], record["number"]
             return answer
@@ -140,9 +144,14 @@ class AnswersStore:
             await held.release()
 
 
-def lock_of(name: str) -> str:
+def place_of(name: str) -> str:
+    """An answer's name among files, whatever it is called, and however long."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def lock_of(place: str) -> str:
     """The name of the lock that the process has which gives an answer."""
-    return f"answer {name}"
+    return f"answer {place}"
 
 
 def parsed(text: str | None) -> dict[str, Any] | None:

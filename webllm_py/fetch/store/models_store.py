@@ -82,7 +82,7 @@ class ModelsStore:
             SourceError: it is in use.
         """
         id = model_id(self._address(source))
-        if not await self._delete_unused(id):
+        if not await self.delete_unused(id):
             raise SourceError(f"{source} is in use: unload it first, also in other tabs.")
 
     async def room(self) -> Room:
@@ -191,7 +191,7 @@ class ModelsStore:
                 return
             id = model_id(model.source)
             if id not in keep:
-                await self._delete_unused(id)
+                await self.delete_unused(id)
         room = await self.backend.room()
         if room.free is not None and needed > room.free:
             raise StorageFullError(
@@ -203,7 +203,8 @@ class ModelsStore:
                 free=room.free,
             )
 
-    async def _delete_unused(self, id: str) -> bool:
+    async def delete_unused(self, id: str) -> bool:
+        """Delete the model of an id, unless it is in use; whether it was not."""
         held = await self.backend.lock(use_lock(id))
         if held is None:
             return False

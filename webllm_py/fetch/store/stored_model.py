@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from webllm_py.errors import MissingFileError, SourceError
-from webllm_py.fetch.backends.backend import HeldLock
+from webllm_py.fetch.backends.backend import Backend, HeldLock
 from webllm_py.fetch.backends.records import BLOCK_BYTES, FileRecord, ModelRecord, model_id
 from webllm_py.fetch.downloads.range_source import RangeSource
 from webllm_py.fetch.downloads.stored_file import Digests, StoredFile
@@ -26,7 +26,7 @@ from webllm_py.fetch.store.manifest import MANIFEST, MAX_MANIFEST, Manifest
 if TYPE_CHECKING:
     from webllm_py.fetch.store.models_store import ModelsStore
 
-__all__ = ["HubModel", "StoredFolder", "StoredModel", "use_lock"]
+__all__ = ["HubModel", "StoredFolder", "StoredModel", "in_use", "use_lock"]
 
 DELETING_SECONDS = 0.05  # between looks whether somebody has deleted the model
 
@@ -36,6 +36,15 @@ OpenRanges: TypeAlias = Callable[[str, FetchOptions], RangeSource]
 def use_lock(model: str) -> str:
     """The name of the lock that those share who use a model."""
     return f"use {model}"
+
+
+async def in_use(backend: Backend, model: str) -> HeldLock:
+    """Use a model: nobody deletes it until the lock is released."""
+    while True:
+        held = await backend.lock(use_lock(model), shared=True)
+        if held is not None:
+            return held
+        await asyncio.sleep(DELETING_SECONDS)
 
 
 class StoredModel:
@@ -61,10 +70,8 @@ class StoredModel:
     async def enter(self) -> None:
         """Use the model from now on: nobody deletes it."""
         async with self._entering:
-            while self._held is None:
-                self._held = await self.backend.lock(use_lock(self.id), shared=True)
-                if self._held is None:
-                    await asyncio.sleep(DELETING_SECONDS)
+            if self._held is None:
+                self._held = await in_use(self.backend, self.id)
         await self.recall()
 
     async def recall(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile_server import HostileServer, hostile_server
@@ -13,7 +15,12 @@ from webllm_py.errors import CorruptCheckpointError, SourceError, StorageFullErr
 from webllm_py.fetch import Folder, resolve
 from webllm_py.fetch.backends.backend import MemoryBackend
 from webllm_py.fetch.backends.folder_backend import FolderBackend
+from webllm_py.fetch.backends.records import ModelRecord, model_id
+from webllm_py.fetch.files.local import LocalFile
+from webllm_py.fetch.files.tar import TarFolder, open_tar
 from webllm_py.fetch.options import FetchOptions
+from webllm_py.fetch.source import ByteSource
+from webllm_py.fetch.store.export import import_model
 from webllm_py.fetch.store.models_store import ModelsStore
 
 NAMES = ("config.json", "sub/m.bin", "a-very-long-name-" + 120 * "x" + "é.bin", "empty.txt")
@@ -101,6 +108,76 @@ async def test_what_cannot_be_exported_or_imported(store: ModelsStore, tmp_path:
     (tmp_path / "other" / "webllm_py.json").write_text("[]")
     with pytest.raises(SourceError, match=r"webllm_py\.json cannot be read"):
         await store.import_from(tmp_path / "other")
+
+
+class Watched(TarFolder):
+    """Does something before the last of the files is read."""
+
+    def __init__(self, members: Any, act: Callable[[], Awaitable[object]]):
+        super().__init__("watched", members)
+        self._act = act
+
+    async def open(self, filename: str) -> ByteSource:
+        if filename == [*self._members][-1]:
+            await self._act()
+        return await super().open(filename)
+
+
+async def test_what_is_imported_is_not_the_first_to_make_way(
+    store: ModelsStore, server: HostileServer, tmp_path: Path
+) -> None:
+    """Neither meanwhile nor afterwards, however long ago it was exported."""
+    url, exported = server.url("m/"), tmp_path / "model.tar"
+    backend = store.backend
+    record = ModelRecord.from_json(await backend.read_record(model_id(url)))
+    assert record is not None
+    record.used = 1.0
+    await backend.write_record(model_id(url), "", record.to_json())
+    await store.export_to(url, exported)
+    other = ModelsStore(MemoryBackend())
+
+    async def delete() -> None:
+        with pytest.raises(SourceError, match="is in use"):
+            await other.delete(url)
+
+    file = LocalFile(exported)
+    archive = await open_tar(file)
+    await import_model(other, Watched(archive._members, delete))
+    await file.close()
+    (model,) = await other.list()
+    assert model.complete and model.used > time.time() - 60
+
+
+def header(size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """Of a file of that length, which may be negative, as tar writes large numbers."""
+    info = tarfile.TarInfo("a")
+    info.type = kind
+    data = bytearray(info.tobuf(tarfile.USTAR_FORMAT))
+    data[124:136] = (b"\xff" if size < 0 else b"\x80") + size.to_bytes(11, "big", signed=True)
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    return bytes(data)
+
+
+@pytest.mark.parametrize("size", [-512, -1024, 1 << 40])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE])
+async def test_an_archive_with_impossible_lengths(tmp_path: Path, size: int, kind: bytes) -> None:
+    (tmp_path / "model.tar").write_bytes(header(0) + header(size, kind) + bytes(2048))
+
+    class Counted(LocalFile):
+        """Of which few reads are enough."""
+
+        left = 10
+
+        async def read(self, offset: int, length: int) -> bytes:
+            self.left -= 1
+            assert self.left, "it goes round in a circle"
+            return await super().read(offset, length)
+
+    file = Counted(tmp_path / "model.tar")
+    with pytest.raises(SourceError, match=r"damaged|no tar archive"):
+        await open_tar(file)
+    await file.close()
 
 
 async def test_there_must_be_room(

@@ -1,0 +1,32 @@
+"""Answers that are kept while they are given, by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from webllm_py.fetch.backends.folder_backend import FolderBackend
+from webllm_py.fetch.store.kept_answers import AnswersStore
+
+LONG = "Ответ " * 16  # of which files' names hold a part
+
+
+async def test_names_of_any_kind(tmp_path: Path) -> None:
+    """Those that begin alike are under way together, and each is found again with what it said."""
+    names = ["fox", "../fox", "%2F %2", LONG + "1", LONG + "2"]
+    store = AnswersStore(FolderBackend(tmp_path))
+    under_way = []
+    for number, name in enumerate(names):
+        kept = await store.begin(name, {"model": "m"})
+        assert kept is not None and await store.begin(name, {"model": "m"}) is None, name
+        await kept.write_head()
+        await kept.write([([number, number], None, 2)])
+        under_way.append(kept)
+    assert await store.unfinished() == []
+    for kept in under_way:
+        await kept.release()
+    assert {answer.name for answer in await store.unfinished()} == set(names)
+    for number, name in enumerate(names):
+        found = await store.find(name)
+        assert found is not None and found.said == [[[number, number], None, 2]]
+        await found.remove()
+    assert await store.unfinished() == []
