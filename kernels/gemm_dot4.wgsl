@@ -105,11 +105,11 @@ fn store_share(load: Load, block: u32, thread: u32) {
   if (thread < TN * SPLITS) {
     let tile = thread / 4u % SPLITS * (TN / 4u) + quad_of(thread / 4u);
     let word = thread % 4u * 2u;
-    let words = signed_words(load.w);
-    w_tile[tile].words[word] = words[0];
-    w_tile[tile].words[word + 1u] = words[1];
+    let w = decoded(load.w);
+    w_tile[tile].words[word] = less_zeros(w.low);
+    w_tile[tile].words[word + 1u] = less_zeros(w.high);
     if (word == 0u) {
-      w_tile[tile].scales = scales_of(load.w);
+      w_tile[tile].scales = w.scale;
     }
   }
 }

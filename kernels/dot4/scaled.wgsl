@@ -1,7 +1,9 @@
-// The end of a reader whose weights are scale * (code - ZERO_POINT): it has ZERO_POINT, f32,
-// raw_words(stored) and scales_of(stored), a scale a row.
+// The end of a reader whose weights are scale * (code - ZERO_POINT): it has codes as quant/sixes.wgsl,
+// scales as quant/scales.wgsl, and ZEROS, ZERO_POINT in each byte of a word.
 
-${dot4/units}
+${dot4/stored}
+
+const ZERO_POINT = f32(ZEROS & 0xffu);
 
 struct Decoded {
   low: vec4<u32>,
@@ -10,12 +12,20 @@ struct Decoded {
 }
 
 fn decoded(stored: Stored) -> Decoded {
-  let words = raw_words(stored);
-  return Decoded(words[0], words[1], scales_of(stored));
+  let words = words_in(stored.codes, stored.unit);
+  return Decoded(words[0], words[1], scales_in(stored.scales, stored.unit));
 }
 
 // What stands for zero is taken once, off the sum of x, and exactly: these are whole numbers.
 fn unit_products(x: vec4<u32>, w: Decoded) -> vec4<f32> {
   let zero = MAGIC + ZERO_POINT * bitcast<f32>(x.z);
   return (dots_of_unit(x, w.low, w.high) - zero) * (bitcast<f32>(x.w) * w.scale);
+}
+
+// Codes less ZEROS; no byte borrows from the next.
+fn less_zeros(codes: vec4<u32>) -> vec4<u32> {
+  if (ZEROS == 0u) {
+    return codes;
+  }
+  return ((codes | vec4(0x80808080u)) - vec4(ZEROS)) ^ vec4(0x80808080u);
 }

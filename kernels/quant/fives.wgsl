@@ -6,11 +6,25 @@
 ${quant/bytes}
 ${quant/bits}
 
-fn codes_of(unit: u32, zero: f32) -> array<vec4<f32>, 8> {
+struct Codes {
+  nibbles: vec4<u32>,
+  upper: vec4<u32>,
+}
+
+fn load_codes(unit: u32) -> Codes {
   let block = unit / 4u * 5u;
-  let q = quants[block + unit % 4u];
-  let h = shifted_bits(quants[block + 4u], unit);
-  let low = (q & vec4(0x0f0f0f0fu)) | ((h << vec4(4u)) & vec4(0x10101010u));
-  let high = ((q >> vec4(4u)) & vec4(0x0f0f0f0fu)) | ((h << vec4(3u)) & vec4(0x10101010u));
-  return columns_in(low, high, 0x1fu, zero);
+  return Codes(quants[block + unit % 4u], quants[block + 4u]);
+}
+
+// Columns 0-3 in the bytes of a word a row, then columns 4-7.
+fn words_in(codes: Codes, unit: u32) -> array<vec4<u32>, 2> {
+  let q = codes.nibbles;
+  let h = shifted_bits(codes.upper, unit);
+  return array((q & vec4(0x0f0f0f0fu)) | ((h << vec4(4u)) & vec4(0x10101010u)),
+               ((q >> vec4(4u)) & vec4(0x0f0f0f0fu)) | ((h << vec4(3u)) & vec4(0x10101010u)));
+}
+
+fn codes_of(unit: u32, zero: f32) -> array<vec4<f32>, 8> {
+  let words = words_in(load_codes(unit), unit);
+  return columns_in(words[0], words[1], 0x1fu, zero);
 }

@@ -4,10 +4,22 @@
 
 @group(0) @binding(2) var<storage, read> scales: array<vec4<u32>>;
 
-fn scales_of(unit: u32) -> Scales {
+struct StoredScales {
+  all: vec4<u32>,
+  own: vec4<u32>,
+}
+
+fn load_scales(unit: u32) -> StoredScales {
   let at = unit / 32u * 5u;
-  let block = unit / 4u % 8u;
-  let all = unpacked(scales[at]);
-  let own = scales[at + 1u + block / 2u] >> vec4(block % 2u * 16u);
+  return StoredScales(scales[at], scales[at + 1u + unit / 8u % 4u]);
+}
+
+fn scales_in(stored: StoredScales, unit: u32) -> Scales {
+  let all = unpacked(stored.all);
+  let own = stored.own >> vec4(unit / 4u % 2u * 16u);
   return Scales(all.scale * byte0(own, 0xffu, 0.0), all.minimum * -byte1(own, 0xffu, 0.0));
+}
+
+fn scales_of(unit: u32) -> Scales {
+  return scales_in(load_scales(unit), unit);
 }

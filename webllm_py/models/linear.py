@@ -11,10 +11,16 @@ from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.tuning import GemvShape, Tuning
 from webllm_py.models.weights import Matrix, Slice
 
-__all__ = ["DOT4_FORMATS", "Gemm", "Linear", "scales_at"]
+__all__ = ["DOT4_CHUNKS", "DOT4_FORMATS", "Gemm", "Linear", "scales_at"]
 
-DOT4_FORMATS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1")
-"""What kernels/dot4 reads."""
+DOT4_CHUNKS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1", "q5_0")
+"""What gemm_dot4.wgsl multiplies: blocks of 32 columns with one scale, and no minimum, which would
+need sums of x as well."""
+DOT4_FORMATS = (
+    *DOT4_CHUNKS, "q4_1", "q5_1", "q4_k", "q5_k", "q6_k",
+    "affine4_32", "affine4_64", "affine4_128", "affine8_32", "affine8_128",
+)  # fmt: skip
+"""What kernels/dot4 reads, and gemv_dot4.wgsl multiplies."""
 WORKGROUP_BYTES = 16 << 10  # what every device has
 NORM = ("NORM", "EPS")  # constants of layers that norm their rows
 LARGE = 8 << 20  # weights whose arithmetic takes longer than what else a dispatch costs

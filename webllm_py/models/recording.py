@@ -10,7 +10,7 @@ from webllm_py.models.activations import Activations, padded
 from webllm_py.models.attention import Attention
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
-from webllm_py.models.linear import DOT4_FORMATS, Gemm, Linear, scales_at
+from webllm_py.models.linear import DOT4_CHUNKS, Gemm, Linear, scales_at
 from webllm_py.models.lora import LowRank
 from webllm_py.models.lora_ahead import ShrinkAhead, scale_constants
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
@@ -116,7 +116,7 @@ class Recording:
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
         normed = bool(vector and vector.norm)
         in_kernel = normed and self.few and self.config.norm == "rms"
-        dot4 = self.gemm == "dot4" and all(part.format in DOT4_FORMATS for part in slices)
+        dot4 = self.gemm == "dot4" and all(part.format in DOT4_CHUNKS for part in slices)
         low = self.adapters.get(name)
         used = {
             "epilogue": f"epilogue/{epilogue}",

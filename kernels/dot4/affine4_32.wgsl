@@ -1,0 +1,5 @@
+// See dot4/affine4.wgsl: groups of 32 columns.
+
+const GROUP_UNITS = 4u;
+
+${dot4/affine4}
