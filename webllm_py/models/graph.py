@@ -62,6 +62,8 @@ class Graph(Recording):
             "FINE": FINE,
             **self.page_constants(),
         }
+        if config.qkv_clip:
+            constants["CLIP"] = config.qkv_clip
         if config.query_growth and config.rope_scaling:
             constants |= {
                 "GROWTH": config.query_growth,
