@@ -6,6 +6,8 @@
 //       from STEP_PAGES: a page table of MAX_PAGES entries a slot.
 // rope: (cos, sin) of FINE positions 0,1,2,..., then of multiples of FINE; ROTARY / 2 pairs each.
 //       A position's angle is the sum of a coarse and a fine one, so the table stays small and exact.
+// CLIP: the bound that queries, keys and values are clamped to before that; 0 for none (OLMoE's
+// clip_qkv).
 // GROWTH: queries are multiplied with 1 + GROWTH * log(1 + position / ORIGINAL, rounded down), Llama 4's
 // attention temperature.
 // Virtual rows: HEADS * HEAD_DIM of q, then KV_HEADS * HEAD_DIM of k, then as many of v.
@@ -13,6 +15,7 @@
 override HEADS: u32;
 override ROTARY: u32;
 override FINE: u32;
+override CLIP: f32 = 0.0;
 override GROWTH: f32 = 0.0;
 override ORIGINAL: u32 = 1u;
 
@@ -35,11 +38,15 @@ fn rotate(v: vec2<f32>, d: u32, position: u32) -> vec2<f32> {
   return vec2(v.x * c - v.y * s, v.x * s + v.y * c);
 }
 
-fn emit(m: u32, n: u32, v: vec2<f32>) {
+fn emit(m: u32, n: u32, projected: vec2<f32>) {
   if (m >= step[0]) {
     return;  // rows past the chunk's end belong to nobody's page
   }
   let position = position_of(m);
+  var v = projected;
+  if (CLIP > 0.0) {
+    v = clamp(v, vec2(-CLIP), vec2(CLIP));
+  }
   let head = n / HEAD_DIM;
   let d = n % HEAD_DIM;
   if (head < HEADS) {

@@ -46,6 +46,12 @@ QWEN35 = {
     "linear_attn.dt_bias": "ssm_dt.bias",
 }
 MORE_NAMES = {
+    "llama": {
+        "block_sparse_moe.gate": "ffn_gate_inp",
+        "block_sparse_moe.w1_exps": "ffn_gate_exps",
+        "block_sparse_moe.w3_exps": "ffn_up_exps",
+        "block_sparse_moe.w2_exps": "ffn_down_exps",
+    },
     "gemma2": BEHIND,
     "gemma3": BEHIND,
     "olmo2": BEHIND,
@@ -78,7 +84,21 @@ MORE_NAMES = {
         "mlp.c_proj": "ffn_down",
     },
     "qwen3moe": {"mlp.gate": "ffn_gate_inp"},
-    "granite": {"shared_mlp.output_linear": "ffn_down"},
+    "olmoe": {"mlp.gate": "ffn_gate_inp"},
+    "granite": {
+        "shared_mlp.gate": "ffn_gate",
+        "shared_mlp.up": "ffn_up",
+        "shared_mlp.output_linear": "ffn_down",
+    },
+    "granitemoe": {
+        "block_sparse_moe.router.layer": "ffn_gate_inp",
+        "block_sparse_moe.gate": "ffn_gate_exps",
+        "block_sparse_moe.up": "ffn_up_exps",
+        "block_sparse_moe.output_linear": "ffn_down_exps",
+        "shared_mlp.gate": "ffn_gate_shexp",
+        "shared_mlp.up": "ffn_up_shexp",
+        "shared_mlp.output_linear": "ffn_down_shexp",
+    },
     "qwen35": QWEN35,
     "qwen35moe": {
         **QWEN35,
@@ -105,7 +125,7 @@ MORE_NAMES = {
     "phi3": {"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"},
 }
 # Whose q and k rows have the two halves of a head alternate.
-ALTERNATING = ("llama", "mistral3", "smollm3", "granite")
+ALTERNATING = ("llama", "mistral3", "smollm3", "granite", "granitemoe")
 # Whose files tell which layers have a sliding window.
 PATTERNED = ("olmo3", "exaone4")
 LAYER = re.compile(r"(?:model\.layers|gpt_neox\.layers|transformer\.h)\.(\d+)\.(.+)")
@@ -181,10 +201,10 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "final_logit_softcapping": config.get("final_logit_softcapping"),
         "expert_count": config.get("num_local_experts", config.get("num_experts")),
         "expert_used_count": config.get("num_experts_per_tok"),
-        "expert_feed_forward_length": config.get(
-            "moe_intermediate_size", config.get("intermediate_size")
+        "expert_feed_forward_length": expert_size(config),
+        "expert_shared_feed_forward_length": config.get(
+            "shared_expert_intermediate_size", config.get("shared_intermediate_size")
         ),
-        "expert_shared_feed_forward_length": config.get("shared_expert_intermediate_size"),
         "rope.dimension_count": int(head_dim * rope.get("partial_rotary_factor", 1)),
         "rope.freq_base": rope["rope_theta"],
         **gguf_scaling(config, rope),
@@ -198,6 +218,12 @@ def kv_heads(config: Mapping[str, Any]) -> int | list[int] | None:
     if heads and config["model_type"] == "granitemoehybrid":
         return [heads] * config["num_hidden_layers"]
     return heads
+
+
+def expert_size(config: Mapping[str, Any]) -> int | None:
+    """Of the families whose files tell it apart from MLPs' size."""
+    key = "intermediate_size" if config["model_type"] == "gpt_oss" else "moe_intermediate_size"
+    return config.get(key)
 
 
 def sliding(config: Mapping[str, Any]) -> list[bool] | None:
@@ -270,7 +296,7 @@ def gguf_scaling(config: Mapping[str, Any], rope: Mapping[str, Any]) -> dict[str
     return {}
 
 
-EXPERT = re.compile(r"(model\.layers\.\d+\.mlp\.)experts\.(\d+)\.(\w+)(\.weight)")
+EXPERT = re.compile(r"(model\.layers\.\d+\.\w+\.)experts\.(\d+)\.(\w+)(\.weight)")
 HEAD = re.compile(r"(model\.layers\.\d+\.self_attn\.[qk])_layernorm\.norms\.(\d+)(\.weight)")
 
 
@@ -291,9 +317,9 @@ def with_experts_together(weights: Weights) -> Weights:
             for i, half in enumerate(part.split("_")):
                 step = part.count("_") + 1
                 others[f"{stem}{half}_exps.{kind}"] = np.ascontiguousarray(turned[:, i::step])
-        elif "shared_mlp.input_linear" in name:
-            for half, part in zip(("gate", "up"), np.split(weight, 2), strict=True):
-                others[name.replace("shared_mlp.input_linear", f"mlp.{half}_proj")] = part
+        elif ".input_linear" in name:
+            for half, part in zip(("gate", "up"), np.split(weight, 2, -2), strict=True):
+                others[name.replace("input_linear", half)] = np.ascontiguousarray(part)
         elif name.endswith(".sinks"):
             others[f"{name}.weight"] = weight
         else:

@@ -36,6 +36,17 @@ FAMILY_MODELS = {
     for model in (
         FamilyModel("mistral", "mistral", {"sliding_window": 40}, gguf="llama"),
         FamilyModel(
+            "mixtral",
+            "mixtral",
+            {
+                "num_local_experts": 5,
+                "num_experts_per_tok": 2,
+                "intermediate_size": 44,
+                "sliding_window": 40,
+            },
+            gguf="llama",
+        ),
+        FamilyModel(
             "ministral3",
             "ministral3",
             {
@@ -226,6 +237,24 @@ FAMILY_MODELS = {
             gguf="olmo2",
         ),
         FamilyModel(
+            "olmoe",
+            "olmoe",
+            {"num_experts": 7, "num_experts_per_tok": 3, "intermediate_size": 44},
+            gguf="olmoe",
+        ),
+        # GGUF's files do not say either.
+        FamilyModel(
+            "olmoe-clipped",
+            "olmoe",
+            {
+                "num_experts": 7,
+                "num_experts_per_tok": 3,
+                "intermediate_size": 44,
+                "clip_qkv": 0.8,
+                "norm_topk_prob": True,
+            },
+        ),
+        FamilyModel(
             "granite",
             "granite",
             {
@@ -249,6 +278,34 @@ FAMILY_MODELS = {
                 "attention_multiplier": 0.15,
             },
             gguf="granite",
+        ),
+        FamilyModel(
+            "granite-moe",
+            "granitemoe",
+            {
+                "embedding_multiplier": 3.0,
+                "residual_multiplier": 0.4,
+                "attention_multiplier": 0.15,
+                "logits_scaling": 2.0,
+                "num_local_experts": 7,
+                "num_experts_per_tok": 3,
+                "intermediate_size": 44,
+            },
+            gguf="granitemoe",
+        ),
+        # Of whose shared experts one is wider than those that are chosen.
+        FamilyModel(
+            "granite-moe-shared",
+            "granitemoeshared",
+            {
+                "residual_multiplier": 0.4,
+                "attention_multiplier": 0.15,
+                "num_local_experts": 6,
+                "num_experts_per_tok": 2,
+                "intermediate_size": 44,
+                "shared_intermediate_size": 100,
+            },
+            gguf="granitemoe",
         ),
         FamilyModel("glm4", "glm4", {"head_dim": 32}, gguf="glm4"),
         FamilyModel("starcoder2", "starcoder2", gguf="starcoder2"),

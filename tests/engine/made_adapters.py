@@ -110,6 +110,7 @@ ADAPTERS = {
                 ("phi3", 7, ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]),
                 ("phi4-mini", 4, ["qkv_proj", "gate_up_proj"]),
                 ("olmo2", 4, LLAMA),
+                ("granite-moe-shared", 4, ["q_proj", "v_proj", "input_linear", "output_linear"]),
                 ("stablelm", 4, LLAMA),
                 ("phi", 4, ["q_proj", "v_proj", "dense", "fc1", "fc2"]),
                 ("gpt-neox", 4, ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]),

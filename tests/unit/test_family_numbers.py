@@ -33,12 +33,28 @@ SIZES = {
 }
 
 
+GGUF_SIZES = {
+    "embedding_length": 64,
+    "feed_forward_length": 64,
+    "block_count": 2,
+    "attention.head_count": 2,
+    "attention.layer_norm_rms_epsilon": 1e-6,
+    "context_length": 512,
+}
+
+
 def config_from(numbers: dict[str, Any], kind: Kind = "huggingface") -> ModelConfig:
     """Of a checkpoint that says no more than these."""
     tensor = TensorInfo("t", (8, 8), FORMATS["F32"], None, 0, 0)  # type: ignore[arg-type]
     tensors = {"token_embd.weight": tensor, **{str(i): tensor for i in range(99)}}
     name = numbers["model_type"]
     return config_of(Checkpoint(kind, "", name, numbers, tensors), tensors, family_of(name))
+
+
+def gguf_config(name: str, **more: Any) -> ModelConfig:
+    """Of a file that says no more than these."""
+    said = {f"{name}.{key}": value for key, value in (GGUF_SIZES | more).items()}
+    return config_from({"model_type": name, **said}, "gguf")
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -85,17 +101,8 @@ def test_no_softcaps() -> None:
     none = {"attn_logit_softcapping": None, "final_logit_softcapping": None}
     config = config_from(DEFAULTS["gemma2"] | none)
     assert (config.attention_softcap, config.output_softcap) == (0, 0)
-    numbers = {
-        "embedding_length": 64,
-        "feed_forward_length": 64,
-        "block_count": 2,
-        "attention.head_count": 2,
-        "attention.layer_norm_rms_epsilon": 1e-6,
-        "context_length": 512,
-    }
     for name, caps in {"gemma2": (50, 30), "gemma3": (0, 0)}.items():
-        said = {f"{name}.{key}": value for key, value in numbers.items()}
-        config = config_from({"model_type": name, **said}, "gguf")
+        config = gguf_config(name)
         assert (config.attention_softcap, config.output_softcap) == caps
 
 
@@ -119,6 +126,21 @@ def test_a_part_of_each_head() -> None:
     half = {"rope_parameters": {"rope_theta": 10000.0, "partial_rotary_factor": 0.5}}
     assert config_from(DEFAULTS["llama"] | half).rotary_dim == 128
     assert config_from(DEFAULTS["phi3"] | half).rotary_dim == 48
+
+
+def test_clamped_projections() -> None:
+    """OLMoE's, which llama.cpp's converter leaves out."""
+    assert gguf_config("olmoe").qkv_clip == 0
+    assert gguf_config("olmoe", **{"attention.clamp_kqv": 8.0}).qkv_clip == 8
+    assert config_from(DEFAULTS["olmoe"] | {"clip_qkv": 8.0}).qkv_clip == 8
+
+
+def test_llamas_with_experts() -> None:
+    """GGUF has Mixtral as llama."""
+    mixtral = gguf_config("llama", expert_count=8, expert_used_count=2)
+    assert (mixtral.n_experts, mixtral.n_experts_used, mixtral.expert_size) == (8, 2, 64)
+    assert gguf_config("llama", expert_count=0).n_experts == 0
+    assert config_from(DEFAULTS["llama"] | {"num_local_experts": 8}).n_experts == 0
 
 
 def test_dynamic_scaling() -> None:

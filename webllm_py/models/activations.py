@@ -22,8 +22,9 @@ class Activations:
     q, k and v before their heads are normed. ``projected``: (rows, hidden), what is normed before
     it is added to hidden. ``scores``: (rows, experts); ``route``: kernels/route.wgsl; ``groups``:
     kernels/group_experts.wgsl. Of experts, gated holds a row for each that a row goes to, and so
-    does ``answers``, (rows, experts of a row, hidden). ``steering``: what is added to hidden after
-    some layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``), where attention's
+    does ``answers``, (rows, experts of a row, hidden); ``gated_beside``: (rows, beside_size) of the
+    MLP beside them. ``steering``: what is added to hidden after some layers, padded as a row of it.
+    ``weights``: (heads, rows, ``seen_keys``), where attention's
     weights are written to be looked at, if they are. ``images``: map and table of rows that come
     from images, in a chunk that has some (runtime/vision/images.py). ``mixed``: (rows,
     DeltaConfig.rows), what a delta net projects to; ``convolved``: (rows, DeltaConfig.channels);
@@ -47,6 +48,7 @@ class Activations:
     route: Buffer
     groups: Buffer
     answers: Buffer
+    gated_beside: Buffer
     mixed: Buffer
     convolved: Buffer
     delta_blocks: Buffer

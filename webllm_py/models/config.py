@@ -119,6 +119,8 @@ class ModelConfig:
             all of an expert's gates and then its ups.
         shared_expert: whether every token also goes to one expert of the same size, weighted by the
             sigmoid of a score of its own (arXiv 2401.06066).
+        beside_size: intermediate size of an MLP beside the mixture, whose answer to every token is
+            added as it is (Granite's shared experts); 0 for none.
         glu_limit: the bound that gpt-oss clamps experts' gate and up to; 0 for none.
         sinks: whether each head has a learned score that takes part in the softmax without a value
             (gpt-oss).
@@ -126,6 +128,7 @@ class ModelConfig:
         qkv_by_head: whether a joint tensor of q, k and v has these head by head.
         qk_norm: the norm of queries and keys: "head": RMSNorm of each head; "whole": RMSNorm of all
             heads together; "own": LayerNorm of each head, with weights for each.
+        qkv_clip: the bound that queries, keys and values are clamped to before rotation; 0: none.
         pre_norm, post_norm: whether attention and MLP have a norm before them, and after them.
         embedding_scale: factor of the embedding table's rows.
         residual_scale: factor of what attention and MLP add to the residual stream.
@@ -167,11 +170,13 @@ class ModelConfig:
     experts_normalized: bool = True
     experts_alternate: bool = False
     shared_expert: bool = False
+    beside_size: int = 0
     glu_limit: float = 0.0
     sinks: bool = False
     learned_positions: bool = False
     qkv_by_head: bool = False
     qk_norm: Literal["head", "whole", "own"] | None = None
+    qkv_clip: float = 0.0
     pre_norm: bool = True
     post_norm: bool = False
     embedding_scale: float = 1.0
@@ -223,7 +228,8 @@ class ModelConfig:
 
     def check_experts(self) -> None:
         """Refuse mixtures of experts that have no kernels."""
-        for name in ("n_experts", "n_experts_used", "expert_size"):
+        beside = ("beside_size",) if self.beside_size else ()
+        for name in ("n_experts", "n_experts_used", "expert_size", *beside):
             check_count(name, getattr(self, name))
         if self.n_experts_used > min(16, self.n_experts):
             raise UnsupportedModelError(
@@ -293,6 +299,7 @@ NOT_NEGATIVE = (
     "glu_limit",
     "attention_scale",
     "query_growth",
+    "qkv_clip",
     "attention_softcap",
     "output_softcap",
 )

@@ -13,7 +13,8 @@ from webllm_py.models.activations import padded
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.graph import Graph
 from webllm_py.models.mixture import ExpertGroups, ExpertLinear, answers_bytes, expert_groups
-from webllm_py.models.tensors import Tensors, norm_parts
+from webllm_py.models.mlp import MLP, mlp_norm
+from webllm_py.models.tensors import Tensors
 from webllm_py.models.weights import Matrix, Part, Vector
 
 __all__ = ["Experts"]
@@ -44,11 +45,22 @@ class Experts:
         return f"{self.name}.ffn_norm"
 
     def forward(self, g: Graph) -> None:
-        """hidden += the weighted answers of the experts that each row goes to."""
-        groups = self.groups(g)
+        """hidden += the weighted answers of the experts that each row goes to, and that of what all
+        rows go through."""
+        groups, beside = self.groups(g), self.beside
+        if beside:
+            beside.widen(g, g.buffers.gated_beside)
         self.route(g, groups)
         self.gated(g, groups)
         self.add_answers(g, groups)
+        if beside:
+            beside.add(g, g.buffers.gated_beside)
+
+    @property
+    def beside(self) -> MLP | None:
+        """The MLP that all rows go through besides, if there is one."""
+        c = self.config
+        return MLP(c, self.tensors, self.name, c.beside_size, "_shexp") if c.beside_size else None
 
     def groups(self, g: Graph) -> ExpertGroups | None:
         """How rows are sorted by their experts; None where they are not."""
@@ -150,7 +162,7 @@ class Experts:
 
     def matrices(self) -> list[Matrix]:
         """The router; gate and up of the experts, row by row; down. A shared expert's rows are the
-        last ones of each."""
+        last ones of each. Then those of an MLP beside them."""
         c = self.config
         router = Part(self.tensors.shaped(f"{self.router}.weight", c.n_experts, c.hidden_size))
         gate_up = self.gate_up("weight", c.hidden_size)
@@ -163,6 +175,7 @@ class Experts:
             Matrix(self.router, count, hidden, routers),
             Matrix(f"{self.name}.gate_up_exps", count * width, hidden, gate_up, width),
             Matrix(f"{self.name}.down_exps", count * hidden, c.expert_size, down, hidden),
+            *(self.beside.matrices() if self.beside else ()),
         ]
 
     def shared_router(self) -> Part:
@@ -193,13 +206,9 @@ class Experts:
         return self.tensors.shaped(f"{self.name}.{name}_shexp.weight", rows, columns)
 
     def vectors(self) -> list[Vector]:
-        """The norm before it, and biases where a checkpoint has them."""
+        """The norm before it, and biases where a checkpoint has them; those of an MLP beside it."""
         c = self.config
-        stored = self.norm
-        if f"{stored}.weight" not in self.tensors:
-            # gpt-oss's GGUF files call it after what it follows.
-            stored = f"{self.name}.post_attention_norm"
-        made = [Vector(self.norm, c.hidden_size, norm_parts(c, self.tensors, stored))]
+        made = [Vector(self.norm, c.hidden_size, mlp_norm(c, self.tensors, self.name))]
         if f"{self.router}.bias" in self.tensors:
             bias = self.tensors.shaped(f"{self.router}.bias", c.n_experts)
             made.append(Vector(self.router, rows=c.n_experts, biases=(Part(bias),)))
@@ -210,7 +219,7 @@ class Experts:
                 Vector(f"{self.name}.gate_up_exps", rows=rows, biases=gate_up),
                 Vector(f"{self.name}.down_exps", rows=c.n_experts * c.hidden_size, biases=down),
             ]
-        return made
+        return [*made, *(self.beside.vectors() if self.beside else ())]
 
     def gate_up(self, kind: str, *columns: int) -> tuple[Part, ...]:
         """Gate and up of one kind (weight or bias), row by row: they are two tensors, or one, in

@@ -62,6 +62,8 @@ class Graph(Recording):
             "FINE": FINE,
             **self.page_constants(),
         }
+        if config.qkv_clip:
+            constants["CLIP"] = config.qkv_clip
         if config.query_growth and config.rope_scaling:
             constants |= {
                 "GROWTH": config.query_growth,
@@ -194,34 +196,32 @@ class Graph(Recording):
         if behind:
             self.norm(post_norm, buffers.projected, buffers.hidden, add=True)
 
-    def gated_linear(self, name: str) -> None:
-        """gated = activated(gate) * up of the normed hidden rows."""
-        self.linear(
-            name,
-            {"x": self.buffers.hidden},
-            "glu",
-            {"y": self.buffers.gated},
-            snippets=self.activation,
-            Y_STRIDE=padded(self.config.intermediate_size),
-        )
+    def gated_linear(self, name: str, target: Buffer) -> None:
+        """target = activated(gate) * up of the normed hidden rows."""
+        self.widen(name, "glu", target, self.rows_of(name) // 2)
 
-    def gate_linears(self, gate: str, up: str) -> None:
+    def gate_linears(self, gate: str, up: str, target: Buffer) -> None:
         """``gated_linear`` from two matrices."""
-        source, target = {"x": self.buffers.hidden}, {"y": self.buffers.gated}
-        stride = padded(self.config.intermediate_size)
-        self.linear(gate, source, "store", target, Y_STRIDE=stride)
-        self.linear(up, source, "gate", target, snippets=self.activation, Y_STRIDE=stride)
+        source, stride = {"x": self.buffers.hidden}, padded(self.rows_of(gate))
+        self.linear(gate, source, "store", {"y": target}, Y_STRIDE=stride)
+        self.widen(up, "gate", target, self.rows_of(up))
 
-    def activated_linear(self, name: str) -> None:
-        """gated = activated(projection) of the normed hidden rows."""
+    def activated_linear(self, name: str, target: Buffer) -> None:
+        """target = activated(projection) of the normed hidden rows."""
+        self.widen(name, "activate", target, self.rows_of(name))
+
+    def widen(self, name: str, epilogue: str, target: Buffer, size: int) -> None:
+        """target = what an activation's epilogue makes of the normed hidden rows, in rows of
+        ``size``."""
+        source, stride = {"x": self.buffers.hidden}, padded(size)
         self.linear(
-            name,
-            {"x": self.buffers.hidden},
-            "activate",
-            {"y": self.buffers.gated},
-            snippets=self.activation,
-            Y_STRIDE=padded(self.config.intermediate_size),
+            name, source, epilogue, {"y": target}, snippets=self.activation, Y_STRIDE=stride
         )
+
+    def rows_of(self, name: str) -> int:
+        """How many rows a matrix has."""
+        matrix, _ = self.weights.matrices[name]
+        return matrix.rows
 
     def steer(self, layer: int) -> None:
         """hidden += what is added after the layer, if anything is."""

@@ -20,6 +20,7 @@ __all__ = ["LowRank", "RowOrder", "Rows", "Segment", "segments_of"]
 
 # Of a delta net, in the order of the matrix that projects in; and the one that projects out.
 DELTA = ("attn_qkv", "attn_gate", "ssm_alpha", "ssm_beta", "ssm_out")
+BESIDE = "_shexp"  # of the MLP beside a mixture
 STEM = re.compile(r"blk\.(\d+)\.(\w+)")
 
 
@@ -146,9 +147,9 @@ class Placing:
             return [self.delta(layer, kind)]
         if kind in ("attn_q", "attn_k", "attn_v", "attn_qkv"):
             return self.attention(f"{layer}qkv", kind)
-        if kind in ("ffn_gate", "ffn_up"):
+        if kind.removesuffix(BESIDE) in ("ffn_gate", "ffn_up"):
             return self.gate_up(layer, kind)
-        if kind in ("attn_output", "ffn_down"):
+        if kind.removesuffix(BESIDE) in ("attn_output", "ffn_down"):
             return [self.whole(layer + kind)]
         if stem == "output":
             return [self.whole("token_embd" if self.model.tied else "output")]
@@ -230,19 +231,21 @@ class Placing:
 
     def gate_up(self, layer: str, kind: str) -> list[Segment]:
         """Rows of the gate, of what it gates, or of both, one below the other."""
-        rows = self.model.config.intermediate_size
-        both = kind == "ffn_up" and self.pair.b.shape[0] == 2 * rows and self.model.config.gated
+        c, suffix = self.model.config, BESIDE if kind.endswith(BESIDE) else ""
+        kind = kind.removesuffix(suffix)
+        rows = c.beside_size if suffix else c.intermediate_size
+        both = kind == "ffn_up" and self.pair.b.shape[0] == 2 * rows and c.gated
         gate, up = Rows(0, rows), Rows(rows if both else 0, rows)
-        if f"{layer}gate_up" in self.matrices:
-            name = self.checked(f"{layer}gate_up").name
+        if f"{layer}gate_up{suffix}" in self.matrices:
+            name = self.checked(f"{layer}gate_up{suffix}").name
             if both:
                 order = RowOrder((gate, up), alternating=True)
                 return [Segment(name, self.pair, self.fitting(order))]
             spread = 1 if kind == "ffn_gate" else 2
             return [Segment(name, self.pair, self.order(gate), spread=spread)]
         if not both:
-            return [self.whole(layer + kind)]
-        names = self.checked(f"{layer}ffn_gate").name, self.checked(f"{layer}ffn_up").name
+            return [self.whole(f"{layer}{kind}{suffix}")]
+        names = (self.checked(f"{layer}{name}{suffix}").name for name in ("ffn_gate", "ffn_up"))
         return [
             Segment(name, self.pair, self.fitting(RowOrder((part,)), 2 * rows))
             for name, part in zip(names, (gate, up), strict=True)

@@ -9,7 +9,7 @@ from webllm_py.errors import CorruptCheckpointError
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.weights import Part
 
-__all__ = ["Tensors", "norm_parts"]
+__all__ = ["Tensors", "bias_parts", "norm_parts"]
 
 
 class Tensors(Mapping[str, TensorInfo]):
@@ -52,3 +52,10 @@ def norm_parts(config: ModelConfig, tensors: Tensors, name: str) -> tuple[Part, 
     if config.norm == "rms" or f"{name}.bias" not in tensors:
         return parts
     return (*parts, Part(tensors.shaped(f"{name}.bias", config.hidden_size)))
+
+
+def bias_parts(tensors: Tensors, name: str, rows: int) -> tuple[Part, ...]:
+    """A tensor's bias, if it has one."""
+    if f"{name}.bias" not in tensors:
+        return ()
+    return (Part(tensors.shaped(f"{name}.bias", rows)),)

@@ -42,10 +42,12 @@ def work_buffers(
     rows = 4 * chunk
     # Each pair shares a buffer: within a layer the first is read for the last time before the
     # second is written. Rows quantized to 8 bits go to the buffer that they do not come from.
-    inner = eight_bits(padded(config.intermediate_size), chunk)
-    normed_or_attended = make("normed or attended", max(rows * max(hidden, heads, values), inner))
+    inner = padded(max(config.intermediate_size, config.beside_size))
+    normed_or_attended = make(
+        "normed or attended", max(rows * max(hidden, heads, values), eight_bits(inner, chunk))
+    )
     experts = config.experts_a_row * padded(config.expert_size)
-    widest = max(heads, padded(config.intermediate_size), experts, values)
+    widest = max(heads, inner, experts, values)
     q_or_gated = make("q or gated", rows * widest)
     groups = expert_groups(config, tuning, chunk, chunk)
     answers = answers_bytes(config, groups) if groups else 0
@@ -70,6 +72,7 @@ def work_buffers(
         route=make("experts' route", 2 * rows * config.experts_a_row),
         groups=make("experts' rows", groups.nbytes if groups else 0),
         answers=make("experts' answers", answers),
+        gated_beside=make("gated beside experts", rows * padded(config.beside_size)),
         projected=make("projected", rows * hidden if config.post_norm or config.parallel else 0),
         mixed=make("mixed channels", rows * delta.rows if delta else 0),
         convolved=make("convolved channels", rows * delta.channels if delta else 0),

@@ -16,6 +16,7 @@ __all__ = ["ENCODERS", "FAMILIES", "family_of"]
 ALIASES: Mapping[str, str] = {
     "mistral3": "ministral3",
     "qwen3moe": "qwen3_moe",
+    "granitemoeshared": "granitemoe",
     "qwen35": "qwen3_5_text",
     "qwen35moe": "qwen3_5_moe_text",
     "gemma3_text": "gemma3",

@@ -1,6 +1,6 @@
 """LLaMA (arXiv 2302.13971), Llama 2 (2307.09288), Llama 3 (2407.21783).
 
-GGUF has Mistral as "llama" too. Its converter reorders rows of q and k.
+GGUF has Mistral and Mixtral as "llama" too. Its converter reorders rows of q and k.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ __all__ = ["FAMILY", "differences"]
 
 
 def differences(n: HyperParameters) -> Mapping[str, Any]:
-    """Mistral's window is that of every layer."""
+    """Mistral's window is that of every layer; Mixtral has experts in every layer."""
+    found: dict[str, Any] = {}
     window = n.get("sliding_window", "attention.sliding_window", 0)
-    windowed = window and (n.gguf or n.architecture != "llama")
-    return {"layer_kinds": (LayerKind(window),) * n.layers} if windowed else {}
+    if window and (n.gguf or n.architecture != "llama"):
+        found["layer_kinds"] = (LayerKind(window),) * n.layers
+    if n.get("", "expert_count", 0) if n.gguf else n.architecture == "mixtral":
+        found["n_experts"] = n.get("num_local_experts", "expert_count", 8)
+        found["n_experts_used"] = n.get("num_experts_per_tok", "expert_used_count", 2)
+        found["expert_size"] = n.get("intermediate_size", "feed_forward_length")
+    return found
 
 
 FAMILY = Family(differences, adjacent_in=("gguf",))

@@ -148,7 +148,7 @@ class GemmTrial:
     def layer(self, gemm: Gemm) -> Sequence[Dispatch]:
         """The matrix times the normed hidden rows, one way or another."""
         graph = self.executor.graph(self.rows, gemm=gemm)
-        graph.gated_linear(MATRIX)
+        graph.gated_linear(MATRIX, graph.buffers.gated)
         return graph.dispatches
 
     async def times(self, plans: Mapping[Gemm, Plan]) -> list[list[float]]:

@@ -37,7 +37,7 @@ async def rounds_right(executor: Executor) -> bool:
         graph = executor.graph(rows)
         graph.embed("token_embd")
         embeddings = [*graph.dispatches]
-        graph.gated_linear(MATRIX)
+        graph.gated_linear(MATRIX, graph.buffers.gated)
         if not all(linear.shapes_rounding for linear in graph.linears):
             return False
         executor.write_rows([Row(1 + row % 2, row) for row in range(rows)])
