@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import struct
+import zlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -52,16 +55,28 @@ async def test_a_state_moves_to_another_engine(
         assert (await answer(engine, [*TOKENS, 65], 1))[1] == len(TOKENS)
 
 
-async def test_states_that_are_refused(own: Engine, files: Files, device: Device) -> None:
+async def test_states_that_are_refused(
+    own: Engine, files: Files, device: Device, tmp_path: Path
+) -> None:
     with pytest.raises(StateError, match="empty"):
         await own.save_state()
     with pytest.raises(SourceError, match="a browser's own"):
         await own.load_state("opfs:a")
+    with pytest.raises(SourceError, match="nowhere cannot be read: No such file"):
+        await own.load_state(tmp_path / "nowhere")
     await answer(own, TOKENS, 1)
+    with pytest.raises(SourceError, match="cannot be written"):
+        await own.save_state(tmp_path / "no folder" / "state")
     state = await own.save_state()
     damaged = [b"", b"GGUF" + state, state[:-1], state[:30], state[:20]]
     for at in (17, 22, 60, len(state) - 1):  # checksum, length, header, pages
         damaged.append(state[:at] + bytes([state[at] ^ 1]) + state[at + 1 :])
+    rest = state[24 + int.from_bytes(state[20:24], "little") :]
+    header = json.loads(state[24 : len(state) - len(rest)])
+    for wrong in ({}, {**header, "tokens": ["a"]}, {**header, "adapters": [5]}, [], "{"):
+        text = wrong if isinstance(wrong, str) else json.dumps(wrong)
+        body = struct.pack("<I", len(text)) + text.encode() + rest
+        damaged.append(state[:16] + struct.pack("<I", zlib.crc32(body)) + body)
     for data in damaged:
         with pytest.raises(StateError, match=r"no state|damaged"):
             await own.load_state(data)

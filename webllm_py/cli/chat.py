@@ -16,7 +16,7 @@ from webllm_py.api import parse_chat_request
 from webllm_py.cli.answer import Answer, Totals
 from webllm_py.cli.conversation import Command, Conversation, read_message, said
 from webllm_py.cli.opening import adapter_fields, open_engine, sampling_fields
-from webllm_py.cli.terminal import Style
+from webllm_py.cli.terminal import Style, printable
 from webllm_py.engine import Engine
 from webllm_py.errors import ContextLengthError, DeviceLostError, WebLLMError
 from webllm_py.units import count, counted, significant, size
@@ -121,7 +121,7 @@ class Chat:
         """Which model runs where."""
         info = self.engine.info
         model = f"{info['architecture']}, {count(info['parameters'])} parameters"
-        print(f"{self.style.bold(info['name'])} {self.style.dim(f'· {model}')}")
+        print(f"{self.style.bold(printable(info['name']))} {self.style.dim(f'· {model}')}")
         self.note(f"{info['quantization']} on {info['adapter']}")
         if self.engine.adapters:
             self.note(f"with {', '.join(self.engine.adapters)}")
@@ -199,7 +199,7 @@ class Chat:
         """One line, and what to do; a lost device is replaced."""
         self.failed = True
         style = Style.of(sys.stderr)
-        print(f"{style.red('error:')} {error}", file=sys.stderr)
+        print(f"{style.red('error:')} {printable(str(error))}", file=sys.stderr)
         if isinstance(error, ContextLengthError):
             self.note("/clear begins a new conversation")
         if isinstance(error, DeviceLostError):

@@ -55,9 +55,10 @@ def told(options: Namespace) -> int:
         if isinstance(error, OSError):  # of writing: the package names its own
             silence_stdout()
         text = "standard input is not UTF-8" if isinstance(error, UnicodeError) else error
-        from webllm_py.cli.terminal import Style
+        from webllm_py.cli.terminal import Style, printable
 
-        print(f"{Style.of(sys.stderr).red('error:')} {text}", file=sys.stderr)
+        # It may quote a model's file.
+        print(f"{Style.of(sys.stderr).red('error:')} {printable(str(text))}", file=sys.stderr)
         return FAILED
 
 

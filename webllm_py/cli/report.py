@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from webllm_py.cli.prebuilt import prebuilt_rows
-from webllm_py.cli.terminal import Style
+from webllm_py.cli.terminal import Style, printable
 from webllm_py.units import count, counted, size
 
 __all__ = ["report"]
@@ -30,8 +30,8 @@ def report(found: Mapping[str, Any], style: Style) -> str:
     sections.append(("GPU", gpu_rows(found["gpu"])))
     lines: list[str] = []
     for title, rows in sections:
-        lines += ["", style.bold(title)]
-        lines += [f"  {style.dim(label.ljust(LABEL))}{value}" for label, value in rows]
+        lines += ["", style.bold(printable(title))]
+        lines += [f"  {style.dim(label.ljust(LABEL))}{printable(value)}" for label, value in rows]
     return "\n".join(lines[1:])
 
 

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from webllm_py.cli.opening import open_engine
-from webllm_py.cli.terminal import Style
+from webllm_py.cli.terminal import Style, printable
 from webllm_py.engine import Engine
 from webllm_py.errors import AddressError
 from webllm_py.optional import optional_module
@@ -170,7 +170,7 @@ def announce(engine: Engine, listener: socket.socket, options: Namespace) -> Non
         info = each.info
         model = f"{info['architecture']}, {count(info['parameters'])} parameters"
         where = f"· {model}, {info['quantization']} on {info['adapter']}"
-        print(f"{style.bold(name)} {style.dim(where)}")
+        print(f"{style.bold(printable(name))} {style.dim(where)}")
     if engine.adapters:
         print(style.dim(f"adapters: {', '.join(engine.adapters)}"))
     print(f"{style.cyan(f'http://{shown}:{port}/v1')}   (Ctrl+C stops)", flush=True)

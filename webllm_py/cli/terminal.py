@@ -50,7 +50,7 @@ class Style:
 
 
 def printable(text: str) -> str:
-    """A model's text without control characters other than tab and newline."""
+    """Text of a model, or of its files, without control characters other than tab and newline."""
     return text.translate(CONTROLS)
 
 

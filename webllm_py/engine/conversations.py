@@ -7,6 +7,7 @@ from pathlib import Path
 
 from webllm_py.engine.core import EngineCore
 from webllm_py.errors import RequestError, SourceError
+from webllm_py.fetch.files.disk import in_thread
 
 __all__ = ["ConversationsMixin"]
 
@@ -24,7 +25,7 @@ class ConversationsMixin(EngineCore):
 
         Raises:
             StateError: the cache is empty.
-            SourceError: "opfs:" where there is no such file system, or no room in it.
+            SourceError: the file cannot be written; "opfs:" where there is no such file system.
         """
         from webllm_py.runtime.saved_state import save_state
 
@@ -47,7 +48,7 @@ class ConversationsMixin(EngineCore):
         Raises:
             StateError: it is damaged, longer than the context, or of a model with other weights,
                 steering or ``kv_dtype``.
-            SourceError: there is no file of this "opfs:" name.
+            SourceError: there is no such file, or it cannot be read.
         """
         from webllm_py.runtime.saved_state import load_state
 
@@ -98,7 +99,7 @@ async def write_state(path: str | Path, data: bytes) -> None:
     """Write a file, or with "opfs:" one in the browser's own file system."""
     name = private_name(path)
     if name is None:
-        write_file(path, data)
+        await in_thread(lambda: write_file(path, data))
         return
     from webllm_py.fetch.backends import browser_backend
 
@@ -109,7 +110,7 @@ async def read_state(path: str | Path) -> bytes:
     """Read what ``write_state`` wrote."""
     name = private_name(path)
     if name is None:
-        return read_file(path)
+        return await in_thread(lambda: read_file(path))
     from webllm_py.fetch.backends import browser_backend
 
     return await browser_backend.read_state(name)
@@ -131,9 +132,15 @@ def private_name(path: str | Path) -> str | None:
 
 def write_file(path: str | Path, data: bytes) -> None:
     """Write a file."""
-    Path(path).write_bytes(data)
+    try:
+        Path(path).write_bytes(data)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def read_file(path: str | Path) -> bytes:
     """A file's bytes."""
-    return Path(path).read_bytes()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -130,7 +130,7 @@ async def load_state(executor: Executor, data: bytes) -> int:
                 at = (nth * pages + i) * size
                 executor.device.write(cache.buffers[layer], page * size, view[at : at + size])
         sequence.tokens += tokens
-        sequence.dropped += header.get("dropped", ())
+        sequence.dropped += header["dropped"]
         if isinstance(cache, HybridCache):
             assert sequence.state is not None
             cache.fill_state(sequence.state, view[len(view) - states :])
@@ -203,12 +203,41 @@ def parsed(data: bytes) -> tuple[dict[str, Any], bytes]:
     ):
         raise StateError("this state is damaged or cut short; save it again")
     end = start + int.from_bytes(data[start - 4 : start], "little")
-    header: dict[str, Any] = json.loads(data[start:end])
-    if header["version"] != VERSION:
-        raise StateError(
-            f"this state has version {header['version']}, and this webllm_py reads {VERSION}"
-        )
-    return header, data[end:]
+    try:
+        header: Any = json.loads(data[start:end])
+    except (ValueError, RecursionError):
+        header = None
+    match header:
+        case {"version": int(version)} if version != VERSION:
+            raise StateError(
+                f"this state has version {version}, and this webllm_py reads {VERSION}"
+            )
+        case {
+            "model": str(),
+            "fingerprint": str(),
+            "kv_dtype": str(),
+            "tokens": [_, *_] as tokens,
+            "adapters": [*adapters],
+        } if (
+            isinstance(dropped := header.setdefault("dropped", []), list)  # older ones have none
+            and are_ids(tokens + dropped)
+            and all(map(is_scaled, adapters))
+        ):
+            return header, data[end:]
+    raise StateError("this state is damaged: its header says nothing that webllm_py writes")
+
+
+def are_ids(values: Sequence[Any]) -> bool:
+    """Whether these are tokens' ids."""
+    return all(type(value) is int and value >= 0 for value in values)
+
+
+def is_scaled(value: Any) -> bool:
+    """Whether this is an adapter's fingerprint and its scale."""
+    match value:
+        case [str(), int() | float()]:
+            return True
+    return False
 
 
 async def fingerprint(executor: Executor) -> str:

@@ -12,10 +12,13 @@ import pytest
 from pseudo_terminal import Terminal
 
 import webllm_py
+from webllm_py.checkpoint.gguf_writer import GGUFWriter
 from webllm_py.cli import main
 from webllm_py.cli.arguments import parse_arguments
 from webllm_py.errors import NoAdapterError, WebLLMError
 from webllm_py.models.kv_cache import KV_FORMATS
+from webllm_py.random_models.gguf import write_random_model
+from webllm_py.random_models.shapes import SHAPES
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "checkpoints"
 CLI = ("-m", "webllm_py")
@@ -131,6 +134,23 @@ def test_an_error_is_one_line(
     assert shown.out == ""
     assert shown.err.startswith(f"error: {message}")
     assert shown.err.count("\n") == 1
+
+
+def test_a_model_s_file_does_not_command_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever of it is quoted: its name, or in an error what it says that it is."""
+    evil = "\x1b]0;evil\x07\x1b[2J\x9b2J"
+    write_random_model(tmp_path / "model.gguf", f"{evil}model", SHAPES["tiny"], "q4_0")
+    assert main(["info", str(tmp_path / "model.gguf")]) == 0
+    writer = GGUFWriter()
+    writer.add("general.architecture", f"{evil}llama")
+    with (tmp_path / "other.gguf").open("wb") as file:
+        writer.write(file)
+    assert main(["info", str(tmp_path / "other.gguf")]) == 1
+    shown = capsys.readouterr()
+    assert "]0;evil[2J2Jmodel" in shown.out and "llama" in shown.err
+    assert not {"\x1b", "\x07", "\x9b"} & {*shown.out, *shown.err}
 
 
 def test_debug_shows_where_an_error_comes_from() -> None:
