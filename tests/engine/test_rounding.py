@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_tools import said
-from test_fidelity import load, measured
+from engine_tools import generation_logits, said
+from k_quants import write_q4_k_m
+from test_fidelity import Fidelity, divergence, load, measured
 
 import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
+from webllm_py.gpu.device import Dispatch
 from webllm_py.models import linear
-from webllm_py.models.tuning import rounds
+from webllm_py.models.tuning import format_of, rounds
+from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning import rounding, tuner
 from webllm_py.runtime.tuning.problems import problems_of
 
@@ -42,6 +45,68 @@ async def test_fidelity(name: str, checkpoint: Find, device: Device) -> None:
         assert 1e-5 < await measured(engine, name) < 2e-3
         np.testing.assert_array_equal(exact, await engine.logits([5, 6, 7]))
         assert await rounding.rounds_right(engine.loaded.executor)
+
+
+@pytest.fixture
+async def mixture(tmp_path: Path, device: Device) -> AsyncIterator[Engine]:
+    """The pocket model in Q4_K_M."""
+    source = await write_q4_k_m(tmp_path / "pocket.gguf")
+    async with await webllm_py.load(source, device=device, tune=False) as engine:
+        yield engine
+
+
+async def test_fidelity_of_q4_k_m(mixture: Engine) -> None:
+    """How far from itself in floats it is."""
+    known = Fidelity.load("pocket")
+    exact = await mixture.logits(known.ids)
+    await round_all(mixture)
+    assert mixture.loaded.executor.tuning.formats_rounding == {"q4_k", "q6_k", "q8_0"}
+    first = int(known.positions[0])
+    seen = await generation_logits(mixture, known.ids, first + 1)
+    found = divergence(exact[known.positions], seen[known.positions - first])
+    print(f"Q4_K_M: mean KL {found:.1e} nats")
+    assert 1e-5 < found < 2e-3
+
+
+async def test_each_format_is_checked(mixture: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is right in the first layer's matrix says nothing of others: here those of Q6_K, the
+    output's, are off by more than they may be."""
+    executor = mixture.loaded.executor
+    problems = [p for p in problems_of(executor, rounding=True) if p.name.startswith("gemv")]
+
+    async def allowed() -> dict[str, set[bool]]:
+        check, answers = rounding.RoundingCheck(executor), dict[str, set[bool]]()
+        for problem in problems:
+            answer = await check.allows(problem, problem.shapes[1])
+            answers.setdefault(format_of(problem.name), set()).add(answer)
+        return answers
+
+    assert await allowed() == {"q4_k": {True}, "q6_k": {True}, "q8_0": {True}}
+    alike = rounding.alike
+
+    async def off(executor: Executor, plain: Dispatch, other: Dispatch) -> bool | None:
+        wrong = replace(other, buffers={**other.buffers, "scales": other.buffers["quants"]})
+        return await alike(executor, plain, wrong if plain.label == "token_embd" else other)
+
+    monkeypatch.setattr(rounding, "alike", off)
+    assert await allowed() == {"q4_k": {True}, "q6_k": {False}, "q8_0": {True}}
+
+
+async def test_what_was_found_of_a_format_is_said_of_that_alone(
+    mixture: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "LARGE", 1)
+    executor = mixture.loaded.executor
+    first, *_ = problems_of(executor, rounding=True)
+    assert format_of(first.name) == "q4_k"
+    await executor.retune(replace(executor.tuning, chosen={first.name: first.shapes[1]}))
+    kernels = [d.kernel for d in executor.forward(1)]
+    readers = {(k.name, dict(k.snippets)["quant"]) for k in kernels if "gemv" in k.name}
+    assert readers == {
+        ("gemv_dot4", "dot4/q4_k"),
+        ("gemv", "quant/q6_k"),
+        ("gemv", "quant/q8_0"),
+    }
 
 
 async def test_the_pocket_model_says_the_same(device: Device) -> None:

@@ -95,9 +95,10 @@ class Linear:
     @property
     def shape(self) -> GemvShape:
         """The tuning's for one row. Where a matrix was found to be faster in 8 bits, so are those
-        that are as large and were not tried."""
+        of its format that are large and were not tried."""
         tuning, name, rows = self.tuning, self.problem, self.part.rows
-        if name not in tuning.chosen and tuning.rounds and rows * self.matrix.columns >= LARGE:
+        large = rows * self.matrix.columns >= LARGE
+        if large and name not in tuning.chosen and self.part.format in tuning.formats_rounding:
             shape, *_ = [*self.shapes_rounding, tuning.gemv(rows, self.matrix.units)]
             return shape
         return tuning.gemv(rows, self.matrix.units, name)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from webllm_py.gpu.device import Device
 from webllm_py.models.step import SLOTS
 
-__all__ = ["AttentionShape", "GemvShape", "Tuning", "rounds", "tuning_for"]
+__all__ = ["AttentionShape", "GemvShape", "Tuning", "format_of", "rounds", "tuning_for"]
 
 
 ROUNDED = 512  # most units of a row in 8 bits that a workgroup keeps at a time
@@ -101,6 +101,11 @@ class GemvShape(NamedTuple):
 def rounds(problem: str, shape: tuple[int, ...]) -> bool:
     """Whether the shape of a problem, given by name, rounds activations to 8 bits."""
     return problem.startswith("gemv") and GemvShape(*shape).tile > 0
+
+
+def format_of(problem: str) -> str:
+    """The format of a GEMV's weights, out of the name of its problem."""
+    return problem.split()[1]
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,12 @@ class Tuning:
     @property
     def rounds(self) -> bool:
         """Whether any of the shapes rounds activations."""
-        return any(rounds(name, shape) for name, shape in self.chosen.items())
+        return bool(self.formats_rounding)
+
+    @property
+    def formats_rounding(self) -> set[str]:
+        """The formats of the weights of those that do."""
+        return {format_of(name) for name, shape in self.chosen.items() if rounds(name, shape)}
 
     def gemv_rows(self, rows: int, columns: int, units: int) -> dict[str, int]:
         """The shape for a few rows of x and a matrix of ``columns`` rows of ``units`` units.

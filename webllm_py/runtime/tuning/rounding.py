@@ -10,24 +10,69 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from webllm_py.gpu.device import Dispatch
+from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.models.activations import padded
 from webllm_py.models.linear import Linear
 from webllm_py.models.step import Row
+from webllm_py.models.tuning import format_of
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.gemm_trial import MATRIX, MOST_DEVIATION, deviation, offers_dot4
+from webllm_py.runtime.tuning.problems import Problem
 
-__all__ = ["ROUNDING", "offers_rounding", "rounds_right"]
+__all__ = ["ROUNDING", "RoundingCheck", "offers_rounding", "rounds_right"]
 
 # What the times of a shape that rounds are multiplied with before they are compared.
 ROUNDING = 1.1
 FEW = 8  # rows that are checked together
+COMPARED_BYTES = 64 << 10  # of a result
 
 
 def offers_rounding(executor: Executor) -> bool:
     """Whether the device has the dot products, and nobody asked for float32."""
     known = MATRIX in executor.weights.matrices
     return known and executor.kv_format != "f32" and offers_dot4(executor.device)
+
+
+class RoundingCheck:
+    """With which formats rounding is right, found when a problem first asks: that of the first
+    layer's matrix by ``rounds_right``, others by the problem's own matrix."""
+
+    def __init__(self, executor: Executor):
+        self.executor = executor
+        self.right: dict[str, bool] = {}
+
+    async def allows(self, problem: Problem, shape: tuple[int, ...]) -> bool:
+        """Whether a problem's shapes that round, of which one is given, are right."""
+        executor, format = self.executor, format_of(problem.name)
+        if not self.right:
+            _, slices = executor.weights.matrices[MATRIX]
+            right = await rounds_right(executor)
+            self.right = dict.fromkeys([part.format for part in slices], right)
+        if format not in self.right and any(self.right.values()):
+            plain, rounding = (problem.dispatches(s, 1)[0][0] for s in (problem.shapes[0], shape))
+            found = await alike(executor, plain, rounding)
+            if found is not None:
+                self.right[format] = found
+        return self.right.get(format, False)
+
+
+async def alike(executor: Executor, plain: Dispatch, rounding: Dispatch) -> bool | None:
+    """Whether two ways to multiply one row give the same, but for the rounding, of a token's
+    embedding or of what the first layer's MLP makes of it; None where they take another row or
+    give more than rows."""
+    buffers = executor.buffers
+    x, y = plain.buffers.get("x"), plain.buffers.get("y")
+    if y is None or not (x is buffers.hidden or x is buffers.gated):
+        return None
+    executor.write_rows([Row(1, 0)])
+    graph = executor.graph(1)
+    graph.embed("token_embd")
+    if x is buffers.gated:
+        graph.gated_linear(MATRIX)
+    await run(executor, graph.dispatches)
+    nbytes = min(y.size, COMPARED_BYTES)
+    found = [await run(executor, [each], y, nbytes) for each in (plain, rounding)]
+    return deviation(*found) < MOST_DEVIATION["dot4"]
 
 
 async def rounds_right(executor: Executor) -> bool:
@@ -59,11 +104,22 @@ def rounded(executor: Executor, linear: Linear, rows: int) -> list[Dispatch]:
 
 async def results(executor: Executor, dispatches: Sequence[Dispatch], rows: int) -> array[float]:
     """The rows of the MLP's inner activations that dispatches make."""
-    device, gated = executor.device, executor.buffers.gated
-    plan = await device.record("rounding", dispatches)
-    device.clear(gated)
-    device.replay(plan)
     nbytes = 4 * rows * padded(executor.model.config.intermediate_size)
-    found = array("f", await device.read(gated, 0, nbytes))
+    return await run(executor, dispatches, executor.buffers.gated, nbytes)
+
+
+async def run(
+    executor: Executor,
+    dispatches: Sequence[Dispatch],
+    target: Buffer | None = None,
+    nbytes: int = 0,
+) -> array[float]:
+    """What dispatches leave in the first bytes of a buffer, if one is given, of zeros."""
+    device = executor.device
+    plan = await device.record("rounding", dispatches)
+    if target:
+        device.clear(target)
+    device.replay(plan)
+    found = array("f", await device.read(target, 0, nbytes) if target else b"")
     device.drop(plan)
     return found

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from webllm_py.errors import DeviceError, DeviceLostError, ShaderError
 from webllm_py.gpu.device import Device, Plan
 from webllm_py.gpu.kernels import Kernel
-from webllm_py.models.tuning import rounds
+from webllm_py.models.tuning import format_of, rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
 from webllm_py.runtime.tuning.problems import Problem, clear_pages, problems_of, write_step
 from webllm_py.runtime.tuning.race import LEAST_SAMPLES, Race, Trial
-from webllm_py.runtime.tuning.rounding import ROUNDING, offers_rounding, rounds_right
+from webllm_py.runtime.tuning.rounding import ROUNDING, RoundingCheck, offers_rounding
 from webllm_py.runtime.tuning.stopwatch import Stopwatch
 
 __all__ = ["Tuner", "TuningReport"]
@@ -95,7 +95,6 @@ class Tuner:
         self.problems: list[Problem] = []
         self._compiled: dict[str, list[tuple[int, ...]]] = {}
         self._compiling: asyncio.Task[None] | None = None
-        self._right: bool | None = None  # what rounds; not known yet
 
     async def prepare(self, kept: Choices, asked: Callable[[], None] = lambda: None) -> None:
         """Prepare the executor with what earlier loads found, and begin to compile what is to be
@@ -190,15 +189,12 @@ class Tuner:
             at_once = max(1, min(2 * at_once, MOST_AT_ONCE, int(AT_ONCE_SECONDS / each)))
 
     async def _leave_out_wrong(self) -> None:
-        """Try none of the shapes that round, where one of them does not round as it should."""
+        """Try none of the shapes that round, of formats with which they do not as they should."""
+        check = RoundingCheck(self.executor)
         for problem in self.problems:
             shapes = self._compiled.get(problem.name, [])
             rounding = [shape for shape in shapes if rounds(problem.name, shape)]
-            if not rounding:
-                continue
-            if self._right is None:
-                self._right = await rounds_right(self.executor)
-            if not self._right:
+            if rounding and not await check.allows(problem, rounding[0]):
                 self._compiled[problem.name] = [s for s in shapes if s not in rounding]
 
     async def _fastest(self, deadline: float) -> Choices:
@@ -243,13 +239,16 @@ class Tuner:
 
 
 def likely_kernels(problems: Sequence[Problem], chosen: Choices) -> list[Kernel]:
-    """The kernels that may gain most, of the largest matrix: a load may have time for no others."""
+    """The kernels that may gain most, of each format's largest matrix: a load may have time for no
+    others."""
+    likely: dict[str, list[Kernel]] = {}
     for problem in problems:
         rounding = [shape for shape in problem.shapes if rounds(problem.name, shape)]
-        if rounding:
+        if rounding and format_of(problem.name) not in likely:
             tried = [] if problem.name in chosen else rounding
-            return [d.kernel for shape in tried for d in problem.dispatches(shape, 0)[0]]
-    return []
+            kernels = [d.kernel for shape in tried for d in problem.dispatches(shape, 0)[0]]
+            likely[format_of(problem.name)] = kernels
+    return [kernel for kernels in likely.values() for kernel in kernels]
 
 
 def budget_for(device: Device, asked: bool | None) -> float:
