@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ PARAMETERS = {
     "qwen2.5-7b": 7_615_616_512,
     "qwen3.5-0.8b": 752_393_024,
     "qwen3-30b-a3b": 30_532_122_624,
+    "olmoe-1b-7b": 6_919_161_856,
+    "granite-3.1-1b-a400m": 1_334_628_352,
+    "granite-3.1-3b-a800m": 3_298_793_472,
     "llama-3.2-1b": 1_235_814_400,
     "llama-3.2-3b": 3_212_749_824,
     "llama-3.1-8b": 8_030_261_248,
@@ -87,14 +91,20 @@ async def test_a_random_model_is_a_model(name: str, format: str, tmp_path: Path)
     assert not path.with_name("model.gguf.partial").exists()
 
 
-async def test_a_random_mixture_is_a_model(tmp_path: Path) -> None:
-    path, shape = tmp_path / "model.gguf", SHAPES["tiny-experts"]
+@pytest.mark.parametrize(
+    ("architecture", "norm"), [("qwen3moe", "head"), ("olmoe", "whole"), ("granitemoe", None)]
+)
+async def test_a_random_mixture_is_a_model(
+    architecture: str, norm: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    shape = replace(SHAPES["tiny-experts"], architecture=architecture, ffn=96)
     write_random_model(path, "a name", shape, "mxfp4")
     checkpoint = await open_checkpoint(path)
     await checkpoint.close()
     config = model_for(checkpoint).config
     assert (config.n_experts, config.n_experts_used) == (shape.experts, shape.experts_used)
-    assert (config.expert_size, config.qk_norm) == (shape.expert_ffn, "head")
+    assert (config.expert_size, config.qk_norm) == (shape.expert_ffn, norm)
 
 
 def values_of(data: bytes, format: str, columns: int) -> np.ndarray:

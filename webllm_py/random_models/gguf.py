@@ -170,8 +170,9 @@ class Tensors:
             self.matrix(f"{layer}.attn_{part}", rows, shape.hidden)
             if shape.architecture == "qwen2":
                 self.vector(f"{layer}.attn_{part}.bias", rows, 0.0)
-            elif shape.norms_heads and part != "v":
-                self.vector(f"{layer}.attn_{part}_norm.weight", shape.head_dim, 1.0)
+        for part, heads in (("q", shape.heads), ("k", shape.kv_heads)):
+            if length := shape.norm_of(heads):
+                self.vector(f"{layer}.attn_{part}_norm.weight", length, 1.0)
         self.matrix(f"{layer}.attn_output", shape.hidden, queries)
 
     def delta_net(self, layer: str) -> None:

@@ -35,10 +35,11 @@ class Shape:
     experts_used: int = 0
     expert_ffn: int = 0
 
-    @property
-    def norms_heads(self) -> bool:
-        """Whether queries and keys have norms."""
-        return self.architecture in ("qwen35", "qwen3moe")
+    def norm_of(self, heads: int) -> int:
+        """Elements of the norm of so many heads of queries or keys; 0 for none."""
+        if self.architecture == "olmoe":
+            return heads * self.head_dim
+        return self.head_dim if self.architecture in ("qwen35", "qwen3moe") else 0
 
 
 def qwen35(layers: int, hidden: int, ffn: int, heads: int, delta_heads: int) -> Shape:
@@ -72,6 +73,15 @@ def llama3(
     )  # fmt: skip
 
 
+def granitemoe(layers: int, hidden: int, heads: int, experts: int) -> Shape:
+    """A mixture of the Granite 3.1 series."""
+    return Shape(
+        architecture="granitemoe", layers=layers, hidden=hidden, ffn=512, heads=heads, kv_heads=8,
+        head_dim=64, vocab=49155, tied=True, rope_theta=1e7, context=131072, experts=experts,
+        experts_used=8, expert_ffn=512,
+    )  # fmt: skip
+
+
 SHAPES: Mapping[str, Shape] = {
     "tiny": Shape(
         architecture="qwen2", layers=2, hidden=128, ffn=352, heads=4, kv_heads=2, head_dim=32,
@@ -96,12 +106,13 @@ SHAPES: Mapping[str, Shape] = {
         head_dim=128, vocab=151936, tied=False, rope_theta=1e6, context=40960, experts=128,
         experts_used=8, expert_ffn=768,
     ),
-    # Of Granite 3.1's 1B-A400M, but with norms of heads: small enough to be made anywhere.
-    "experts-1b": Shape(
-        architecture="qwen3moe", layers=24, hidden=1024, ffn=2048, heads=16, kv_heads=8,
-        head_dim=64, vocab=49155, tied=True, rope_theta=1e6, context=32768, experts=32,
-        experts_used=8, expert_ffn=512,
+    "olmoe-1b-7b": Shape(
+        architecture="olmoe", layers=16, hidden=2048, ffn=1024, heads=16, kv_heads=16,
+        head_dim=128, vocab=50304, tied=False, rope_theta=1e4, context=4096, experts=64,
+        experts_used=8, expert_ffn=1024,
     ),
+    "granite-3.1-1b-a400m": granitemoe(24, 1024, 16, 32),
+    "granite-3.1-3b-a800m": granitemoe(32, 1536, 24, 40),
     "llama-3.2-1b": llama3(16, 2048, 8192, 32, head_dim=64),
     "llama-3.2-3b": llama3(28, 3072, 8192, 24),
     "llama-3.1-8b": llama3(32, 4096, 14336, 32, tied=False),
