@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
+from webllm_py.errors import CorruptCheckpointError, ImageError, UnsupportedModelError
 from webllm_py.images.layout import Layout
 from webllm_py.images.phi3_v import Phi3VProcessor, phi3_v_processor
 from webllm_py.images.resampling import resize_weights
 from webllm_py.images.smolvlm import SmolVLMProcessor, smolvlm_processor
+from webllm_py.images.source import load_images
 
 SHAPES = [(1, 1), (1, 9000), (9000, 1), (3, 2), (640, 480), (4096, 4097)]
 SMOLVLM = SmolVLMProcessor(longest=2048, tile=512, rows=64)
@@ -77,3 +79,12 @@ def test_what_a_preprocessor_may_not_say(config: dict, error: type, words: str) 
         smolvlm_processor({**known, **config}, 512, 64)
     with pytest.raises(CorruptCheckpointError, match="num_crops = 0"):
         phi3_v_processor({"num_crops": 0}, 336, 12)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (1, 1 << 17, 3), (1 << 17, 1, 3)])
+async def test_images_of_shapes_that_cannot_be_read(shape: tuple[int, int, int]) -> None:
+    """Without a pixel, or so long that the weights of its pixels would take minutes."""
+    part = {"type": "image", "image": np.zeros(shape, np.uint8)}
+    with pytest.raises(ImageError, match="sides of 1 to 65,536") as error:
+        await load_images([("messages[0].content[0]", part)])
+    assert error.value.param == "messages[0].content[0]"

@@ -13,7 +13,7 @@ __all__ = ["PAGE_END", "Span", "split"]
 PAGE_END = "\f"
 Count = Callable[[str], int]
 
-HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*\s*")
+HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)\s*")
 UNDERLINE = re.compile(r" {0,3}(=+|-{2,})\s*")  # below a heading of one line
 FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 
@@ -29,6 +29,7 @@ UNENDED = re.compile(
     r"|vol|vs|z\.b))\.$",
     re.IGNORECASE,
 )
+LONGEST_UNENDED = 8  # characters: a text of nothing else would be searched from its start each time
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class BlockReader:
             self._fence, self._start, self._end = mark[1], begin, at
         elif heading := HEADING.fullmatch(line):
             yield from self._flush(at)
-            yield from self._heading(len(heading[1]), heading[2], (begin, at))
+            yield from self._heading(len(heading[1]), title_of(heading[2]), (begin, at))
         elif growing and (under := UNDERLINE.fullmatch(line)) and is_line(self._paragraph):
             title, place = self._paragraph.strip(), (self._start, at)
             self._end = self._start
@@ -162,6 +163,13 @@ class BlockReader:
         return Block(*place, self._section, tuple(title for _, title in self._trail[:-1]))
 
 
+def title_of(text: str) -> str:
+    """A heading's text without the ``#`` that may close it, behind a space."""
+    title = text.rstrip()
+    closed = title.rstrip("#")
+    return closed.rstrip() if closed[-1:] in ("", " ", "\t") else title
+
+
 def is_line(text: str) -> bool:
     """Whether a paragraph so far is a single line."""
     return len(text.strip().splitlines()) == 1
@@ -190,7 +198,8 @@ def lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where sentences begin and end, without the space around them."""
     for match in END.finditer(text, start, end):
-        if not UNENDED.search(text, start, match.start()):
+        before = max(start, match.start() - LONGEST_UNENDED)
+        if not UNENDED.search(text, before, match.start()):
             yield from trimmed(text, start, match.end())
             start = match.end()
     yield from trimmed(text, start, end)

@@ -17,6 +17,7 @@ from webllm_py.optional import optional_module
 __all__ = ["MOST_PIXELS", "Image", "decode"]
 
 MOST_PIXELS = 1 << 25  # of a decoded image: 128 MiB, which every device binds at once
+MOST_ALONG_A_SIDE = 1 << 16  # Python computes the weights of each when it is resized
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,13 @@ def from_pillow(picture: Any, digest: bytes) -> Image:
 
 
 def check_size(width: int, height: int, param: str) -> None:
-    """Refuse what has too many pixels."""
+    """Refuse what has too many pixels, or none."""
+    if not (1 <= width <= MOST_ALONG_A_SIDE and 1 <= height <= MOST_ALONG_A_SIDE):
+        raise ImageError(
+            f"the image has {width:,} by {height:,} pixels, and sides of 1 to "
+            f"{MOST_ALONG_A_SIDE:,} are read",
+            param=param,
+        )
     if width * height > MOST_PIXELS:
         raise ImageError(
             f"the image has {width:,} by {height:,} pixels, and at most {MOST_PIXELS:,} are read; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from itertools import pairwise
 
 import pytest
@@ -74,6 +75,28 @@ def test_sentences_stay_whole_and_abbreviations_end_none() -> None:
 )
 def test_where_sentences_end(text: str, expected: list[str]) -> None:
     assert [text[start:end] for start, end in sentences(text, 0, len(text))] == expected
+
+
+def test_abbreviations_and_nothing_else_take_no_longer_than_other_texts() -> None:
+    """A list of answers, for one: its searches once began at the text's first letter each."""
+    begun = time.perf_counter()
+    assert len(split("1. A " * 4000, count, size=200, overlap=40)) > 10
+    assert time.perf_counter() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [
+        ("# C#", "C#"),
+        ("## C# ##", "C#"),
+        ("# ##", ""),
+        ("#  The end \t", "The end"),
+        ("# a" + " " * 5000 + "b", "a" + " " * 5000 + "b"),
+    ],
+)
+def test_titles_of_headings(line: str, title: str) -> None:
+    (span,) = split(f"{line}\n\ntext", count, size=200, overlap=0)
+    assert span.headings == (title,)
 
 
 def test_a_passage_ends_with_a_paragraph_where_one_ends_late_enough() -> None:
