@@ -68,7 +68,7 @@ async def alike(executor: Executor, plain: Dispatch, rounding: Dispatch) -> bool
     graph = executor.graph(1)
     graph.embed("token_embd")
     if x is buffers.gated:
-        graph.gated_linear(MATRIX)
+        graph.gated_linear(MATRIX, buffers.gated)
     await run(executor, graph.dispatches)
     nbytes = min(y.size, COMPARED_BYTES)
     found = [await run(executor, [each], y, nbytes) for each in (plain, rounding)]
