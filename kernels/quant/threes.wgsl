@@ -6,11 +6,25 @@
 ${quant/bytes}
 ${quant/bits}
 
-fn codes_of(unit: u32, zero: f32) -> array<vec4<f32>, 8> {
+struct Codes {
+  lower: vec4<u32>,
+  upper: vec4<u32>,
+}
+
+fn load_codes(unit: u32) -> Codes {
   let block = unit / 4u * 3u;
-  let q = shifted_pairs(quants[block + unit % 4u / 2u], unit);
-  let h = shifted_bits(quants[block + 2u], unit);
-  let low = (q & vec4(0x03030303u)) | ((h << vec4(2u)) & vec4(0x04040404u));
-  let high = ((q >> vec4(2u)) & vec4(0x03030303u)) | ((h << vec4(1u)) & vec4(0x04040404u));
-  return columns_in(low, high, 7u, zero);
+  return Codes(quants[block + unit % 4u / 2u], quants[block + 2u]);
+}
+
+// Columns 0-3 in the bytes of a word a row, then columns 4-7.
+fn words_in(codes: Codes, unit: u32) -> array<vec4<u32>, 2> {
+  let q = shifted_pairs(codes.lower, unit);
+  let h = shifted_bits(codes.upper, unit);
+  return array((q & vec4(0x03030303u)) | ((h << vec4(2u)) & vec4(0x04040404u)),
+               ((q >> vec4(2u)) & vec4(0x03030303u)) | ((h << vec4(1u)) & vec4(0x04040404u)));
+}
+
+fn codes_of(unit: u32, zero: f32) -> array<vec4<f32>, 8> {
+  let words = words_in(load_codes(unit), unit);
+  return columns_in(words[0], words[1], 7u, zero);
 }

@@ -17,7 +17,7 @@ DOT4_CHUNKS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1", "q5_0")
 """What gemm_dot4.wgsl multiplies: blocks of 32 columns with one scale, and no minimum, which would
 need sums of x as well."""
 DOT4_FORMATS = (
-    *DOT4_CHUNKS, "q4_1", "q5_1", "q4_k", "q5_k", "q6_k",
+    *DOT4_CHUNKS, "q4_1", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k",
     "affine4_32", "affine4_64", "affine4_128", "affine8_32", "affine8_128",
 )  # fmt: skip
 """What kernels/dot4 reads, and gemv_dot4.wgsl multiplies."""
