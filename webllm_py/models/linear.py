@@ -14,8 +14,8 @@ from webllm_py.models.weights import Matrix, Slice
 __all__ = ["DOT4_CHUNKS", "DOT4_FORMATS", "Gemm", "Linear", "scales_at"]
 
 DOT4_CHUNKS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1", "q5_0")
-"""What gemm_dot4.wgsl multiplies: blocks of 32 columns with one scale, and no minimum, which would
-need sums of x as well."""
+"""What gemm_dot4.wgsl multiplies: it scales the sums of 32 columns once. Minima would need sums of
+x as well, and scales of 16 columns twice the scaling."""
 DOT4_FORMATS = (
     *DOT4_CHUNKS, "q4_1", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k",
     "affine4_32", "affine4_64", "affine4_128", "affine8_32", "affine8_128",
