@@ -21,6 +21,8 @@ DOT4_FORMATS = (
     "affine4_32", "affine4_64", "affine4_128", "affine8_32", "affine8_128",
 )  # fmt: skip
 """What kernels/dot4 reads, and gemv_dot4.wgsl multiplies."""
+WIDE = ("q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "affine8_32", "affine8_128")
+"""Of which a unit is 12 words or more, with what scales it."""
 WORKGROUP_BYTES = 16 << 10  # what every device has
 NORM = ("NORM", "EPS")  # constants of layers that norm their rows
 LARGE = 8 << 20  # weights whose arithmetic takes longer than what else a dispatch costs
@@ -76,7 +78,8 @@ class Linear:
         room = WORKGROUP_BYTES
         if self.snippets.get("source") == "source/splits":
             room -= 8 * int(self.constants["HEADS"] * self.constants["SPLITS"])
-        shapes = self.tuning.gemv_rounding(self.part.rows, self.matrix.units)
+        wide = self.part.format in WIDE
+        shapes = self.tuning.gemv_rounding(self.part.rows, self.matrix.units, wide=wide)
         return [shape for shape in shapes if shape.nbytes <= room]
 
     @property

@@ -185,9 +185,13 @@ class Tuning:
             lanes *= 2
         return GemvShape(lanes, max(1, self.gemv_threads // lanes))
 
-    def gemv_rounding(self, rows: int, units: int) -> list[GemvShape]:
+    def gemv_rounding(self, rows: int, units: int, *, wide: bool) -> list[GemvShape]:
         """Shapes for the same with the row rounded to 8 bits, which may be faster; likely ones
-        first."""
+        first.
+
+        Args:
+            wide: a unit takes 12 registers or more until it is decoded; of others 10 at most.
+        """
         if rows // 4 >= self.many_quads:
             tried = [(16, 256, 2), (32, 128, 2)]
         elif units >= self.long_units:
@@ -197,6 +201,8 @@ class Tuning:
         shapes = []
         for lanes, threads, quads in tried:
             unroll = 4 if 4 * lanes < 2 * units else 1
+            if wide:
+                unroll = min(unroll, 4 // quads)
             step = lanes * unroll
             tile = min(ROUNDED, -(-units // step) * step)
             shapes.append(GemvShape(lanes, threads // lanes, quads, unroll, tile))
