@@ -99,6 +99,14 @@ MORE_NAMES = {
         "shared_mlp.up": "ffn_up_shexp",
         "shared_mlp.output_linear": "ffn_down_shexp",
     },
+    "granite_swa": {
+        "self_attn.sinks": "attn_sinks",
+        "block_sparse_moe.router": "ffn_gate_inp",
+        "block_sparse_moe.experts.gate_up_proj": "ffn_gate_up_exps.weight",
+        "block_sparse_moe.experts.down_proj": "ffn_down_exps.weight",
+        "shared_mlp.input_linear": "ffn_up_shexp",
+        "shared_mlp.output_linear": "ffn_down_shexp",
+    },
     "qwen35": QWEN35,
     "qwen35moe": {
         **QWEN35,
@@ -125,9 +133,9 @@ MORE_NAMES = {
     "phi3": {"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"},
 }
 # Whose q and k rows have the two halves of a head alternate.
-ALTERNATING = ("llama", "mistral3", "smollm3", "granite", "granitemoe")
+ALTERNATING = ("llama", "mistral3", "smollm3", "granite", "granitemoe", "granite_swa")
 # Whose files tell which layers have a sliding window.
-PATTERNED = ("olmo3", "exaone4")
+PATTERNED = ("olmo3", "exaone4", "granite_swa", "granitemoe_swa")
 LAYER = re.compile(r"(?:model\.layers|gpt_neox\.layers|transformer\.h)\.(\d+)\.(.+)")
 
 
@@ -192,6 +200,7 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "use_parallel_residual": config.get("use_parallel_residual"),
         "attention.sliding_window": config.get("sliding_window"),
         "attention.sliding_window_pattern": sliding(config),
+        "attention.rope_pattern": [*map(bool, config.get("layer_rope_theta", ()))] or None,
         "attention.scale": config.get("attention_multiplier"),
         "embedding_scale": config.get("embedding_multiplier"),
         "residual_scale": config.get("residual_multiplier"),
@@ -300,8 +309,9 @@ EXPERT = re.compile(r"(model\.layers\.\d+\.\w+\.)experts\.(\d+)\.(\w+)(\.weight)
 HEAD = re.compile(r"(model\.layers\.\d+\.self_attn\.[qk])_layernorm\.norms\.(\d+)(\.weight)")
 
 
-def with_experts_together(weights: Weights) -> Weights:
-    """The same, but one tensor for what each expert has, and two where gate and up alternate."""
+def with_experts_together(weights: Weights, *, fused: bool) -> Weights:
+    """The same, but one tensor for what each expert has, and two where it has gate and up, if these
+    are not to stay ``fused``."""
     found: dict[str, list[np.ndarray]] = {}
     others = {}
     for name, weight in sorted(weights.items()):
@@ -309,7 +319,7 @@ def with_experts_together(weights: Weights) -> Weights:
             found.setdefault(f"{expert[1]}{expert[3]}_exps{expert[4]}", []).append(weight)
         elif head := HEAD.fullmatch(name):
             found.setdefault(f"{head[1]}_norm{head[3]}", []).append(weight)
-        elif ".experts." in name:
+        elif ".experts." in name and not fused:
             stem, _, inner = name.partition("experts.")
             part, _, kind = inner.partition("_proj")
             kind = "bias" if kind else "weight"
@@ -317,7 +327,7 @@ def with_experts_together(weights: Weights) -> Weights:
             for i, half in enumerate(part.split("_")):
                 step = part.count("_") + 1
                 others[f"{stem}{half}_exps.{kind}"] = np.ascontiguousarray(turned[:, i::step])
-        elif ".input_linear" in name:
+        elif ".input_linear" in name and not fused:
             for half, part in zip(("gate", "up"), np.split(weight, 2, -2), strict=True):
                 others[name.replace("input_linear", half)] = np.ascontiguousarray(part)
         elif name.endswith(".sinks"):
@@ -331,8 +341,8 @@ def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights
     """The tensors as the converter names and changes them, but those that are in MXFP4."""
     weights = {name: weight for name, weight in weights.items() if weight.dtype != np.uint8}
     names = {**NAMES, **MORE_NAMES.get(model.gguf, {})}
-    made = {}
-    for source, weight in with_experts_together(weights).items():
+    made, fused = {}, model.gguf == "granite_swa"
+    for source, weight in with_experts_together(weights, fused=fused).items():
         stem, _, kind = source.rpartition(".")
         if kind not in ("weight", "bias"):
             stem, kind = source, ""

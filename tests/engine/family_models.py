@@ -6,16 +6,11 @@ tensors) and the logits it computed; ``tests/fixtures/make_fixtures.py families`
 
 from __future__ import annotations
 
-from made_families import FamilyModel
+from made_families import UNEVEN, YARN, FamilyModel
+from mixture_models import MIXTURES
 
 __all__ = ["FAMILY_MODELS", "LAST", "LONG_MODELS"]
 
-YARN = {
-    "rope_type": "yarn",
-    "rope_theta": 10000.0,
-    "factor": 4.0,
-    "original_max_position_embeddings": 48,
-}
 LLAMA3 = {
     "rope_type": "llama3",
     "rope_theta": 10000.0,
@@ -25,8 +20,6 @@ LLAMA3 = {
     "original_max_position_embeddings": 64,
 }
 LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0}
-# No whole blocks of 32.
-UNEVEN = {"hidden_size": 92, "intermediate_size": 100}
 PHI = {"num_attention_heads": 3, "num_key_value_heads": 3, "hidden_size": 96}
 PARTIAL = {"hidden_size": 128, "num_key_value_heads": 4, "partial_rotary_factor": 0.5}
 FACTORS = [1.0 + 0.1 * i for i in range(16)]
@@ -35,17 +28,6 @@ FAMILY_MODELS = {
     model.name: model
     for model in (
         FamilyModel("mistral", "mistral", {"sliding_window": 40}, gguf="llama"),
-        FamilyModel(
-            "mixtral",
-            "mixtral",
-            {
-                "num_local_experts": 5,
-                "num_experts_per_tok": 2,
-                "intermediate_size": 44,
-                "sliding_window": 40,
-            },
-            gguf="llama",
-        ),
         FamilyModel(
             "ministral3",
             "ministral3",
@@ -74,18 +56,6 @@ FAMILY_MODELS = {
         FamilyModel("qwen2-yarn", "qwen2", {"rope_parameters": YARN}, gguf="qwen2"),
         FamilyModel("qwen3", "qwen3", {"head_dim": 40, "tie_word_embeddings": True}, gguf="qwen3"),
         FamilyModel(
-            "qwen3-moe",
-            "qwen3_moe",
-            {
-                "head_dim": 40,
-                "num_experts": 7,
-                "num_experts_per_tok": 3,
-                "moe_intermediate_size": 44,
-                "norm_topk_prob": True,
-            },
-            gguf="qwen3moe",
-        ),
-        FamilyModel(
             "qwen3.5",
             "qwen3_5_text",
             {
@@ -99,40 +69,6 @@ FAMILY_MODELS = {
             },
             gguf="qwen35",
             centered=True,
-        ),
-        FamilyModel(
-            "qwen3.5-moe",
-            "qwen3_5_moe_text",
-            {
-                "head_dim": 32,
-                "num_hidden_layers": 4,
-                "layer_types": ["linear_attention", "full_attention"] * 2,
-                "linear_num_key_heads": 2,
-                "linear_num_value_heads": 4,
-                "linear_key_head_dim": 32,
-                "linear_value_head_dim": 16,
-                "num_experts": 6,
-                "num_experts_per_tok": 2,
-                "moe_intermediate_size": 44,
-                "shared_expert_intermediate_size": 44,
-            },
-            gguf="qwen35moe",
-            centered=True,
-        ),
-        FamilyModel(
-            "gpt-oss",
-            "gpt_oss",
-            {
-                **UNEVEN,
-                "head_dim": 32,
-                "intermediate_size": 44,
-                "num_hidden_layers": 4,
-                "num_local_experts": 6,
-                "num_experts_per_tok": 2,
-                "sliding_window": 40,
-                "rope_parameters": {**YARN, "truncate": False},
-            },
-            gguf="gpt-oss",
         ),
         FamilyModel("gemma", "gemma", {"head_dim": 32}, gguf="gemma", centered=True),
         FamilyModel(
@@ -237,24 +173,6 @@ FAMILY_MODELS = {
             gguf="olmo2",
         ),
         FamilyModel(
-            "olmoe",
-            "olmoe",
-            {"num_experts": 7, "num_experts_per_tok": 3, "intermediate_size": 44},
-            gguf="olmoe",
-        ),
-        # GGUF's files do not say either.
-        FamilyModel(
-            "olmoe-clipped",
-            "olmoe",
-            {
-                "num_experts": 7,
-                "num_experts_per_tok": 3,
-                "intermediate_size": 44,
-                "clip_qkv": 0.8,
-                "norm_topk_prob": True,
-            },
-        ),
-        FamilyModel(
             "granite",
             "granite",
             {
@@ -280,32 +198,31 @@ FAMILY_MODELS = {
             gguf="granite",
         ),
         FamilyModel(
-            "granite-moe",
-            "granitemoe",
+            "granite-swa",
+            "granite_swa",
             {
                 "embedding_multiplier": 3.0,
                 "residual_multiplier": 0.4,
                 "attention_multiplier": 0.15,
-                "logits_scaling": 2.0,
-                "num_local_experts": 7,
-                "num_experts_per_tok": 3,
-                "intermediate_size": 44,
+                "num_hidden_layers": 4,
+                "sliding_window": 40,
+                "layer_rope_theta": [0, 1e4, 0, 1e4],
+                "tie_word_embeddings": False,
             },
-            gguf="granitemoe",
+            gguf="granite_swa",
         ),
-        # Of whose shared experts one is wider than those that are chosen.
+        # Two ways to rotate, which GGUF cannot say.
         FamilyModel(
-            "granite-moe-shared",
-            "granitemoeshared",
+            "granite-swa-thetas",
+            "granite_swa",
             {
-                "residual_multiplier": 0.4,
                 "attention_multiplier": 0.15,
-                "num_local_experts": 6,
-                "num_experts_per_tok": 2,
-                "intermediate_size": 44,
-                "shared_intermediate_size": 100,
+                "num_hidden_layers": 3,
+                "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+                "sliding_window": 40,
+                "layer_rope_theta": [5e3, 2e4, 0],
+                "tie_word_embeddings": False,
             },
-            gguf="granitemoe",
         ),
         FamilyModel("glm4", "glm4", {"head_dim": 32}, gguf="glm4"),
         FamilyModel("starcoder2", "starcoder2", gguf="starcoder2"),
@@ -373,6 +290,7 @@ FAMILY_MODELS = {
             "redpajama", "gpt_neox", {"use_parallel_residual": False, **PARTIAL}, gguf="gptneox"
         ),
         FamilyModel("gpt2", "gpt2", {"n_inner": 128, "num_key_value_heads": 4}, gguf="gpt2"),
+        *MIXTURES,
     )
 }
 

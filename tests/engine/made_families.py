@@ -12,7 +12,7 @@ import numpy as np
 from expected import FIXTURES, Expected
 from made_models import Weights, hashes, noise, small_steps
 
-__all__ = ["COLUMNS", "VOCABULARY", "FamilyModel", "Recorded"]
+__all__ = ["COLUMNS", "UNEVEN", "VOCABULARY", "YARN", "FamilyModel", "Recorded"]
 
 VOCABULARY = 263
 COLUMNS = 8
@@ -131,3 +131,11 @@ SIZES = {
     "eos_token_id": 257,
     "pad_token_id": None,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 48,
+}
+# No whole blocks of 32.
+UNEVEN = {"hidden_size": 92, "intermediate_size": 100}

@@ -10,7 +10,7 @@ import pytest
 
 from webllm_py.checkpoint.checkpoint import FORMATS, Checkpoint, TensorInfo
 from webllm_py.checkpoint.mlc_config import model_config
-from webllm_py.errors import CorruptCheckpointError
+from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.families import family_of
 from webllm_py.models.family import config_of
@@ -141,6 +141,24 @@ def test_llamas_with_experts() -> None:
     assert (mixtral.n_experts, mixtral.n_experts_used, mixtral.expert_size) == (8, 2, 64)
     assert gguf_config("llama", expert_count=0).n_experts == 0
     assert config_from(DEFAULTS["llama"] | {"num_local_experts": 8}).n_experts == 0
+
+
+def test_thetas_by_layer() -> None:
+    """Of Granite with windows: no rotation, one, or two."""
+    numbers = DEFAULTS["granite_swa"] | {"num_hidden_layers": 3}
+    plain = config_from(numbers)
+    assert [(kind.window, kind.rope) for kind in plain.layer_kinds] == [
+        (0, "global"),
+        (128, "global"),
+        (128, "global"),
+    ]
+    two = config_from(numbers | {"layer_rope_theta": [0, 2e4, 3e4]})
+    assert [kind.rope for kind in two.layer_kinds] == ["none", "global", "local"]
+    assert (two.rope_theta, two.local_rope_theta) == (2e4, 3e4)
+    none = gguf_config("granite_swa", **{"attention.rope_pattern": [0, 1]})
+    assert [kind.rope for kind in none.layer_kinds] == ["none", "global"]
+    with pytest.raises(UnsupportedModelError, match="rope_theta"):
+        config_from(numbers | {"layer_rope_theta": [1e4, 2e4, 3e4]})
 
 
 def test_dynamic_scaling() -> None:

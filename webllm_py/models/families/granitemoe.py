@@ -28,6 +28,10 @@ FAMILY = Family(
     differences,
     in_mlc=False,
     names={
+        # As published, and as transformers 5 calls them.
+        "model.layers.{}.block_sparse_moe.router": "blk.{}.ffn_gate_inp",
+        "model.layers.{}.block_sparse_moe.experts.gate_up_proj": "blk.{}.ffn_gate_up_exps.weight",
+        "model.layers.{}.block_sparse_moe.experts.down_proj": "blk.{}.ffn_down_exps.weight",
         "model.layers.{}.block_sparse_moe.router.layer": "blk.{}.ffn_gate_inp",
         "model.layers.{}.block_sparse_moe.input_linear": "blk.{}.ffn_gate_up_exps",
         "model.layers.{}.block_sparse_moe.output_linear": "blk.{}.ffn_down_exps",
