@@ -8,6 +8,7 @@
     │   └── StorageFullError        no room to keep a model; says how much is missing
     ├── CheckpointError             the model's files are wrong
     │   ├── CorruptCheckpointError  truncated, damaged or self-contradicting
+    │   │   └── IntegrityError      not the file that the caller knows the digest of
     │   ├── UnsupportedModelError   an architecture, format or option that this version does not run
     │   ├── NotAModelError          a web page, a text, an adapter: something else
     │   ├── SeveralModelsError      a folder that holds more than one; give one of them
@@ -64,6 +65,7 @@ __all__ = [
     "GPUOutOfMemoryError",
     "GrammarError",
     "ImageError",
+    "IntegrityError",
     "MissingFileError",
     "MissingPackageError",
     "NoAdapterError",
@@ -141,6 +143,25 @@ class CheckpointError(WebLLMError):
 
 class CorruptCheckpointError(CheckpointError):
     """A checkpoint is truncated, damaged or contradicts itself."""
+
+
+class IntegrityError(CorruptCheckpointError):
+    """A file is another than the one that ``FetchOptions(integrity=...)`` says.
+
+    Attributes:
+        url: the file's address or path.
+        expected: its digest, as Subresource Integrity writes it.
+        actual: the one that the file has.
+    """
+
+    def __init__(self, url: str, expected: str, actual: str):
+        super().__init__(
+            f"{url} is not the file that was meant: {expected} was expected and {actual} came. It "
+            "was changed or damaged; or what is expected is out of date."
+        )
+        self.url = url
+        self.expected = expected
+        self.actual = actual
 
 
 class UnsupportedModelError(CheckpointError):

@@ -10,17 +10,24 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chromium import new_driver
+from javascript import run_javascript
 from page import DESKTOP, Page, wait_until
 from pytest_pyodide.fixture import selenium_common
 from pytest_pyodide.runner import SeleniumChromeRunner
 from pytest_pyodide.server import DefaultHandler
 from selenium.webdriver import Chrome
 from served import DIST, HERE, OUT, SHARED, TestSite
+
+from webllm_py.random_models.gguf import write_random_model
+from webllm_py.random_models.shapes import SHAPES
 
 FAILED = pytest.StashKey[bool]()
 # Modules whose tests go on in the page that the module before them left, behind all others.
@@ -124,6 +131,23 @@ def example(tab: Page, site: TestSite) -> Iterator[Page]:
         wait_until(tab.one("#ask").is_enabled, 200, "the model is loaded")
     yield tab
     tab.complaints()  # the browser tells of every status that is an error
+
+
+@pytest.fixture
+def run(example: Page) -> Callable[..., Any]:
+    """Run the body of an asynchronous function in the example's JavaScript; what it returns."""
+    return partial(run_javascript, example)
+
+
+@pytest.fixture(scope="module")
+def long_model(tmp_path_factory: pytest.TempPathFactory, site: TestSite) -> Iterator[str]:
+    """The address of a random model with a context of 4,096 tokens, a token a byte."""
+    sizes = {"layers": 1, "hidden": 64, "ffn": 64, "heads": 2, "kv_heads": 1}
+    folder = tmp_path_factory.mktemp("made")
+    write_random_model(folder / "long.gguf", "long", replace(SHAPES["tiny"], **sizes), "q8_0")
+    site.folders["/made/"] = folder
+    yield "/made/long.gguf"
+    del site.folders["/made/"]
 
 
 @pytest.fixture

@@ -3,28 +3,16 @@ stand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from javascript import CAPITAL, run_javascript
+from javascript import CAPITAL
 from page import Page, wait_until
 from served import POCKET, TestSite
 
-from webllm_py.fetch.prebuilt import prebuilt_models
-from webllm_py.random_models.gguf import write_random_model
-from webllm_py.random_models.shapes import SHAPES
-
 Run = Callable[..., Any]
-
-
-@pytest.fixture
-def run(example: Page) -> Run:
-    """Run the body of an asynchronous function in JavaScript; what it returns."""
-    return partial(run_javascript, example)
 
 
 def test_the_example_answers(example: Page) -> None:
@@ -62,10 +50,44 @@ def test_errors_keep_their_class_and_their_fields(run: Run) -> None:
     assert (long["name"], long["code"]) == ("ContextLengthError", "context_length_exceeded")
     embed = run("return told(await failure(engine.embeddings.create({ input: 'x' })));")
     assert embed["code"] == "model_not_supported"
-    sent = run("return told(await failure(chat({ messages, logits_processors: [() => 1] })));")
+    sent = run("return told(await failure(chat({ messages, steering: () => 1 })));")
     assert sent["name"] == "TypeError" and "cannot be sent to Python" in sent["message"]
     option = run("return told(await failure(webllm.createEngine({ contextlength: 1 })));")
     assert 'no option "contextlength"' in option["message"]
+
+
+def test_functions_of_the_page_see_the_logits(run: Run) -> None:
+    """And are told of tokens; what they throw is thrown by the request."""
+    found = run("""
+      const told = [];
+      const shout = Object.assign(
+        async (logits) => logits.map((logit, token) => logit - (token === told.at(-1) ? 100 : 0)),
+        { accept: (token) => told.push(token), reset: () => told.push("begins") },
+      );
+      const asked = { messages, temperature: 0, max_tokens: 4 };
+      const both = [(logits) => logits, shout];
+      const { usage } = await chat({ ...asked, n: 2, logits_processors: both });
+      const mine = new RangeError("mine");
+      const fails = () => { throw mine; };
+      const wrong = [
+        await failure(chat({ ...asked, logits_processors: fails })),
+        await failure(
+          Array.fromAsync(await chat({ ...asked, stream: true, logits_processors: fails })),
+        ),
+        await failure(chat({ ...asked, logits_processors: [() => new Float32Array(3)] })),
+        await failure(chat({ ...asked, logits_processors: [5] })),
+      ];
+      return [told, usage.completion_tokens, wrong.slice(0, 2).map((error) => error === mine),
+        wrong.slice(2).map(({ message }) => message)];
+    """)
+    told, count, mine, messages = found
+    assert len(told) == count + 2 == 10 and told[:5] == told[5:] and told[0] == "begins"
+    assert all(first != second for first, second in pairwise(told))
+    assert mine == [True, True]
+    assert messages == [
+        "logits_processors[0] returned 3 values; it must return the 2048 logits, a Float32Array.",
+        "logits_processors[0] must be a function, not a number.",
+    ]
 
 
 def test_an_answer_ends_by_its_signal_by_leaving_it_and_by_interrupt(run: Run) -> None:
@@ -94,16 +116,6 @@ def test_an_answer_ends_by_its_signal_by_leaving_it_and_by_interrupt(run: Run) -
     assert run("return (await chat({ messages, temperature: 0 })).choices[0].message.content;") == (
         CAPITAL
     )
-
-
-@pytest.fixture
-def long_model(tmp_path: Path, site: TestSite) -> Iterator[str]:
-    """The address of a random model with a context of 4,096 tokens, a token a byte."""
-    sizes = {"layers": 1, "hidden": 64, "ffn": 64, "heads": 2, "kv_heads": 1}
-    write_random_model(tmp_path / "long.gguf", "long", replace(SHAPES["tiny"], **sizes), "q8_0")
-    site.folders["/made/"] = tmp_path
-    yield "/made/long.gguf"
-    del site.folders["/made/"]
 
 
 def test_the_page_stays_responsive_while_4000_tokens_are_read(
@@ -178,89 +190,6 @@ def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
     assert 0 < nbytes < kept[1] and kept == [True, kept[1], False, True, True]
     assert wrong == ["model_not_found", "AdapterError", "TypeError", "StateError"]
     assert nothing is None
-
-
-def test_webllm_s_names(run: Run, long_model: str) -> None:
-    """What a page that was written for WebLLM calls, and what it finds."""
-    found = run(
-        """
-      const mlc = await import("/pyodide/web_llm.js");
-      const overrides = { context_window_size: 128 };
-      const model_list = [{ model_id: "pocket", overrides }, { model_id: "long", model: given }];
-      const appConfig = { model_list, cacheBackend: "indexeddb" };
-      const kept = [await mlc.hasModelInCache("long", appConfig)];
-      const reports = [];
-      const initProgressCallback = (report) => reports.push(report);
-      const window = { context_window_size: -1, sliding_window_size: 96, attention_sink_size: 0 };
-      const chatOpts = [{}, { ...window, temperature: 0 }];
-      const engine = await mlc.CreateMLCEngine(
-        ["pocket", "long"], { appConfig, initProgressCallback }, chatOpts,
-      );
-      kept.push(await mlc.hasModelInCache("long", appConfig));
-      const fields = { prompt: "a", max_tokens: 100, ignore_eos: true, model: "long" };
-      const reply = await engine.completions.create(fields);
-      const texts = [reply.choices[0].text, ""];
-      const stream = await engine.completion({ ...fields, stream: true });
-      for await (const { choices } of stream) texts[1] += choices[0].text;
-      const stats = await engine.runtimeStatsText("long");
-      texts.push(await engine.getMessage("long"));
-      await engine.resetChat(false, "long");
-      const forgotten = [await engine.getMessage("long"), await engine.runtimeStatsText("long")];
-      const asked = { model: "pocket", messages, temperature: 0, stream: true };
-      const counted = { ...asked, stream_options: { include_usage: true } };
-      const usage = [];
-      for await (const chunk of await engine.chatCompletion(counted)) {
-        if (!chunk.choices.length) usage.push([chunk.model, chunk.usage]);
-      }
-      texts.push(await engine.getMessage("pocket"));
-      let finish;
-      const endless = { ...asked, messages: story, ignore_eos: true };
-      for await (const { choices } of await engine.chatCompletion(endless)) {
-        await engine.interruptGenerate();
-        finish = choices[0].finish_reason;
-      }
-      const device = [
-        typeof (await engine.getGPUVendor("long")),
-        await engine.getMaxStorageBufferBindingSize(),
-      ];
-      const wrong = [
-        await failure(engine.chatCompletion({ messages })),
-        await failure(engine.chatCompletion({ messages, model: "one" })),
-        await failure(engine.reload("one")),
-        await failure(engine.reload(["long", "long"])),
-        await failure(engine.reload("long", [{}, {}])),
-        await failure(engine.reload("long", { conv_template: {} })),
-        await failure(engine.reload("pocket", { sliding_window_size: 96 })),
-        await failure(mlc.deleteModelAllInfoInCache("long", appConfig)),
-      ];
-      const ending = failure(engine.reload("long"));
-      await engine.unload();
-      wrong.push(await ending, await failure(engine.chatCompletion(asked)));
-      const ids = mlc.prebuiltAppConfig.model_list.map(({ model_id }) => model_id);
-      const names = wrong.map(({ name }) => name);
-      const [model, tokens] = [reply.model, reply.usage.completion_tokens];
-      return { texts, stats, forgotten, model, tokens, usage, finish, names, kept, device, ids,
-        last: reports.at(-1) };
-    """,
-        long_model,
-    )
-    whole, streamed, message, answer = found["texts"]
-    assert whole == streamed == message and found["tokens"] == 100 and answer == CAPITAL
-    assert found["stats"].startswith("prefill: ") and found["stats"].endswith(" tokens/sec")
-    assert found["forgotten"] == ["", "prefill: 0.0000 tokens/sec, decoding: 0.0000 tokens/sec"]
-    [[model, usage]] = found["usage"]
-    assert (model, found["model"], found["finish"]) == ("pocket", "long", "abort")
-    assert usage["extra"]["decode_tokens_per_s"] > 0
-    assert found["names"] == [
-        "UnclearModelToUseError", "SpecifiedModelNotFoundError", "ModelNotFoundError",
-        "ReloadModelIdNotUniqueError", "ReloadArgumentSizeUnmatchedError",
-        "UnsupportedFieldsError", "WindowSizeConfigurationError", "SourceError", "AbortError",
-        "EngineNotLoadedError",
-    ]  # fmt: skip
-    assert found["kept"] == [False, True]
-    assert found["device"][0] == "string" and found["device"][1] > 0
-    assert found["last"]["progress"] > 0 and found["last"]["text"]
-    assert found["ids"] == [*prebuilt_models()]
 
 
 def test_an_answer_whose_worker_died_is_finished(run: Run) -> None:

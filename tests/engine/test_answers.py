@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -287,6 +288,34 @@ class TestProcessors:
             prompt="x", max_tokens=3, logits_processors=[only(65), only(66)]
         )
         assert reply.choices[0].text == "BBB"
+
+    async def test_one_that_waits_and_is_told_of_tokens(self, engine: Engine) -> None:
+        """Of each choice apart: the last token ends it."""
+
+        class Spells:
+            """Says b"ab" and ends, however often."""
+
+            def __init__(self) -> None:
+                self.told: list[list[int]] = []
+
+            def reset(self) -> None:
+                self.told.append([])
+
+            def accept(self, token: int) -> None:
+                self.told[-1].append(token)
+
+            async def __call__(self, logits: np.ndarray) -> np.ndarray:
+                await asyncio.sleep(0)
+                forced = np.full_like(logits, -1e9)
+                forced[[*b"ab", EOS][len(self.told[-1])]] = 0
+                return forced
+
+        spells = Spells()
+        reply = await engine.completions.create(
+            prompt="x", max_tokens=9, n=2, logits_processors=[spells]
+        )
+        assert [choice.text for choice in reply.choices] == ["ab", "ab"]
+        assert spells.told == [[*b"ab", EOS]] * 2
 
 
 async def test_the_longest_prompt(engine: Engine) -> None:

@@ -72,6 +72,7 @@ CHAT_FIELDS = GENERATION_FIELDS | {
     "messages",
     "parallel_tool_calls",
     "reasoning_effort",
+    "reasoning_format",
     "tool_choice",
     "tools",
 }

@@ -28,7 +28,7 @@ from webllm_py.api.options import (
 )
 from webllm_py.api.requests import ChatRequest, CompletionRequest
 from webllm_py.api.sampling import parse_sampling
-from webllm_py.api.template_fields import enable_thinking, template_kwargs
+from webllm_py.api.template_fields import enable_thinking, reasoning_apart, template_kwargs
 from webllm_py.chat import CallRules
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def parse_chat_request(
         calls=calls,
         enable_thinking=enable_thinking(present, kwargs),
         template_kwargs=kwargs,
+        reasoning_apart=reasoning_apart(present),
         max_tokens=chat_max_tokens(present),
         logprobs=chat_logprobs(present),
         add_generation_prompt=opens,

@@ -130,6 +130,7 @@ class ChatRequest(GenerationRequest):
             ``reasoning_effort``), which it has to know.
         enable_thinking: WebLLM's switch; None leaves it to the model. Models that do not think
             answer as they always do.
+        reasoning_apart: whether what the model thinks comes apart from the content.
         add_generation_prompt: whether the template opens the model's turn.
         continue_final_message: whether the answer goes on with the last message, an assistant's,
             instead.
@@ -140,6 +141,7 @@ class ChatRequest(GenerationRequest):
     calls: CallRules = field(default_factory=CallRules)
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     enable_thinking: bool | None = None
+    reasoning_apart: bool = True
     add_generation_prompt: bool = True
     continue_final_message: bool = False
 

@@ -1,4 +1,4 @@
-"""The fields of a chat request that the model's template acts on."""
+"""The fields of a chat request that are about its model's template, and what it writes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 from webllm_py.api.checks import boolean, fail, json_object, one_of
 from webllm_py.api.options import switch
 
-__all__ = ["enable_thinking", "template_kwargs"]
+__all__ = ["enable_thinking", "reasoning_apart", "template_kwargs"]
 
 REASONING_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+REASONING_FORMATS = ("auto", "deepseek", "none")
 TEMPLATE_ARGUMENTS = ("messages", "tools", "add_generation_prompt")  # filled from other fields
 
 
@@ -25,6 +26,12 @@ def template_kwargs(present: Mapping[str, Any]) -> dict[str, Any]:
         if kwargs.setdefault("reasoning_effort", effort) != effort:
             fail("reasoning_effort", "differs from the one in 'chat_template_kwargs'.")
     return kwargs
+
+
+def reasoning_apart(present: Mapping[str, Any]) -> bool:
+    """``reasoning_format``, as llama.cpp has it: "none" leaves reasoning in the content."""
+    given = present.get("reasoning_format", "auto")
+    return one_of(given, "reasoning_format", REASONING_FORMATS) != "none"
 
 
 def enable_thinking(present: Mapping[str, Any], kwargs: dict[str, Any]) -> bool | None:

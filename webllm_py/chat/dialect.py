@@ -115,13 +115,17 @@ class Dialect:
             found = [*dict.fromkeys([*self._beside.controls, *found])]
         return dict(zip(found, CONTROL_BYTES, strict=False))
 
-    def parser(self, prompt: str, rules: CallRules) -> Parser:
-        """Reads an answer to a prompt."""
+    def parser(self, prompt: str, rules: CallRules, *, apart: bool = True) -> Parser:
+        """Reads an answer to a prompt.
+
+        Args:
+            apart: whether reasoning comes apart from the content; gpt-oss's does anyway.
+        """
         syntax = self.syntax
         if isinstance(syntax, Harmony):
             return syntax.parser(rules.schemas)
         parser = syntax.parser(rules.schemas) if rules.functions else ContentParser()
-        if self.reasoning:
+        if self.reasoning and apart:
             opened = self.reasoning.opened_by(prompt)
             return ReasoningParser(self.reasoning, opened, parser)
         return parser

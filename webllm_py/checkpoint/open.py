@@ -18,6 +18,7 @@ from webllm_py.errors import (
     SeveralModelsError,
     UnsupportedModelError,
 )
+from webllm_py.fetch.downloads.pinned import pinned_file, pinned_folder
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_beside, resolve
 from webllm_py.fetch.source import ByteSource, Folder, base_name, closed_on_error
@@ -57,10 +58,12 @@ async def open_checkpoint(
         UnsupportedModelError: a kind, format or version that is not run; says what to use instead.
     """
     opened = await resolve(source, options)
+    options = options or FetchOptions(keep=False)
     if isinstance(opened, Folder):
-        checkpoint = await _open_folder(opened)
+        checkpoint = await _open_folder(pinned_folder(opened, options))
     else:
-        checkpoint = await _open_file(opened, partial(open_beside, opened))
+        file = pinned_file(opened, base_name(opened.name), options)
+        checkpoint = await _open_file(file, partial(open_beside, opened))
     if vision is None:
         return checkpoint
     async with closed_on_error(checkpoint):

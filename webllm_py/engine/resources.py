@@ -102,7 +102,8 @@ class ChatCompletions:
         ``continue_final_message`` (the answer goes on with the last message, an assistant's),
         ``return_hidden_states``, ``return_attentions`` (of the prompt and the answer, with their
         ``token_ids`` in each choice: ``webllm_py.api.inspected``).
-        Calls of ``tools`` and, as ``reasoning_content``, reasoning come apart from the content.
+        Calls of ``tools`` and, as ``reasoning_content``, reasoning come apart from the content;
+        with ``reasoning_format="none"`` reasoning stays in it, as the model writes it.
         What spells a special token in a message becomes that token, as with Hugging Face's
         templates. With ``resumable`` (true, or a name) the answer is kept while it is given, and
         ``engine.resume`` finishes it if the process or tab ends meanwhile.
@@ -156,7 +157,7 @@ class ChatCompletions:
         if not request.ignore_eos:
             grammar = dialect.grammar(text, request.calls, request.grammar)
             request = replace(request, grammar=grammar)
-        parser = partial(dialect.parser, text, request.calls)
+        parser = partial(dialect.parser, text, request.calls, apart=request.reasoning_apart)
         continues, shown = request.continue_final_message, frozenset(model.controls)
         ends = dialect.template.ends
         prompt = Prompt(tokens, continues=continues, shown=shown, ends=ends, images=images)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from webllm_py.errors import SourceError
 from webllm_py.fetch.source import Chunk, join_chunks
@@ -18,6 +19,7 @@ __all__ = ["HUB", "FetchOptions", "Patience"]
 HUB = "https://huggingface.co"
 Result = TypeVar("Result")
 
+SRI = re.compile(r"sha(256|384|512)-[A-Za-z0-9+/]+={0,2}")
 MOST_SECONDS = 60.0  # of a wait, whatever a server's Retry-After says
 
 
@@ -39,6 +41,10 @@ class FetchOptions:
         tries: how many tries in a row may bring no byte before the error is raised.
         backoff: seconds before the second try; doubled before each further one.
         on_retry: called before each wait for another try, with the error and the seconds.
+        integrity: digests by files' names, "sha256-", "sha384-" or "sha512-" and base64, as
+            Subresource Integrity has them: a file that is read and has another is not used. Those
+            that the hub and MLC's index know are compared anyway.
+        mismatch: what comes of such a file: "error", an IntegrityError, or "warn", a warning.
     """
 
     keep: bool = True
@@ -51,12 +57,22 @@ class FetchOptions:
     tries: int = 6
     backoff: float = 0.5
     on_retry: Callable[[SourceError, float], object] | None = None
+    integrity: Mapping[str, str] = field(default_factory=dict)
+    mismatch: Literal["error", "warn"] = "error"
 
     def __post_init__(self) -> None:
         if self.parallel < 1 or self.tries < 1 or self.timeout <= 0 or self.backoff < 0:
             raise ValueError(
                 "parallel and tries must be at least 1, timeout and backoff not be negative"
             )
+        for name, digest in self.integrity.items():
+            if not isinstance(digest, str) or not SRI.fullmatch(digest):
+                raise ValueError(
+                    f'integrity of {name!r} must be "sha256-", "sha384-" or "sha512-" and the '
+                    f"digest as base64, not {digest!r}"
+                )
+        if self.mismatch not in ("error", "warn"):
+            raise ValueError(f"mismatch must be 'error' or 'warn', not {self.mismatch!r}")
 
     @property
     def hub(self) -> str:

@@ -31,6 +31,7 @@ class EngineActions:
             "models": self._models,
             "add_model": self._add_model,
             "remove_model": self._remove_model,
+            "close_files": self._close_files,
             "load_adapter": self._load_adapter,
             "unload_adapter": self._unload_adapter,
             "unfinished": self._unfinished,
@@ -66,6 +67,10 @@ class EngineActions:
                 code="model_not_found",
             )
         await model.unload()
+
+    async def _close_files(self, job: Job, engine: Any, given: Any) -> None:
+        for model in engine.models.values():
+            await model.any_loaded.checkpoint.close()
 
     async def _load_adapter(
         self,

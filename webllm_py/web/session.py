@@ -35,7 +35,8 @@ class Session:
 
         {kind: "load", options}                 ends with the model's info; pieces tell of progress
         {kind: "recover"}                       the same, on a new GPU device
-        {kind: "create", resource, fields}      ends with the reply, or after the pieces of a stream
+        {kind: "create", resource, fields, processors}   so many logits processors are the page's;
+                                                ends with the reply, or after a stream's pieces
         {kind: "documents", collection, action, ...}   ``DocumentActions``; head of "ask": sources
         {kind: "http", method, path, headers, body}   head: {status, headers}; pieces of the body
         {kind: "store", action, source, place}  of kept models; see ``_store``
@@ -58,14 +59,15 @@ class Session:
 
         Args:
             request: as JSON.
-            given: a model that JSON cannot hold: files, a folder or a handle of the browser.
+            given: what JSON cannot hold: a model's files, a folder or a handle of the browser; or a
+                request's logits processors.
             post: sends a message of the job, see ``Job``.
         """
         fields = json.loads(request)
         works: Mapping[str, Callable[..., Awaitable[Any]]] = {
             "load": partial(self._load, given=given),
             "recover": self._recover,
-            "create": self._create,
+            "create": partial(self._create, given=given),
             "documents": partial(self._documents, given=given),
             "http": self._http,
             "store": partial(self._store, given=given),
@@ -128,10 +130,16 @@ class Session:
         await self._ready()
         return plain_info(self._loaded())
 
-    async def _create(self, job: Job, resource: str, fields: dict[str, Any]) -> Any:
+    async def _create(
+        self, job: Job, resource: str, fields: dict[str, Any], given: Any, processors: int = 0
+    ) -> Any:
         if resource not in RESOURCES:
             raise ValueError(f"there is no {resource}")
         engine = await self._ready()
+        if processors:
+            from webllm_py.web.processors import PageProcessor  # few requests have any
+
+            fields["logits_processors"] = [PageProcessor(given, i) for i in range(processors)]
         answer = await attrgetter(f"{resource}.create")(engine)(**fields)
         if fields.get("stream") is not True:
             return answer.to_dict()

@@ -10,6 +10,7 @@ import type {
   EmbeddingReply,
   ModelSource,
 } from "./webllm_py.js";
+import { ContextLengthError, NoAdapterError, RequestError } from "./webllm_py.js";
 
 export interface InitProgressReport {
   /** From 0 to 1. */
@@ -21,8 +22,27 @@ export interface InitProgressReport {
 export type InitProgressCallback = (report: InitProgressReport) => void;
 export type LogLevel = "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "SILENT";
 
+/** How a conversation is written, as mlc-chat-config.json has it. */
+export interface ConvTemplateConfig {
+  system_template: string;
+  system_message: string;
+  roles: Record<string, string>;
+  role_templates?: Record<string, string>;
+  seps: string[];
+  role_content_sep?: string;
+  role_empty_sep?: string;
+  stop_str: string[];
+  stop_token_ids: number[];
+  system_prefix_token_ids?: number[];
+  add_role_after_system_message?: boolean;
+  [name: string]: unknown;
+}
+
 /** Other fields of WebLLM's are refused: the model's own files say them. -1 is none of a size. */
 export interface ChatOptions {
+  /** Fields that stand before the model's own; those of `conv_config` before both. */
+  conv_template?: Partial<ConvTemplateConfig>;
+  conv_config?: Partial<ConvTemplateConfig>;
   context_window_size?: number;
   sliding_window_size?: number;
   attention_sink_size?: number;
@@ -34,12 +54,34 @@ export interface ChatOptions {
   presence_penalty?: number;
 }
 
+/** Digests as Subresource Integrity writes them: "sha256-", "sha384-" or "sha512-" and base64. */
+export type SRIString = string;
+export type FileIntegrityMap = Record<string, SRIString>;
+
+/** Files that are read must have these digests. */
+export interface ModelIntegrity {
+  /** Of mlc-chat-config.json. */
+  config?: SRIString;
+  /** Libraries are not fetched, so that there is none to compare. */
+  model_lib?: SRIString;
+  /** By files' names. */
+  tokenizer?: FileIntegrityMap;
+  /** The same of weights, which WebLLM does not compare. */
+  params?: FileIntegrityMap;
+  /** An IntegrityError (the default), or a warning on the console. */
+  onFailure?: "error" | "warn";
+}
+
 export interface ModelRecord {
-  /** The address of an MLC folder, or any other model that `createEngine` takes. */
+  /**
+   * The address of an MLC folder, or any other model that `createEngine` takes. Beside a `model_lib`
+   * it is WebLLM's: the files are below "resolve/main/", if it does not say so itself.
+   */
   model: ModelSource;
   model_id: string;
   /** Not fetched. */
   model_lib?: string;
+  integrity?: ModelIntegrity;
   overrides?: ChatOptions;
   vram_required_MB?: number;
   low_resource_required?: boolean;
@@ -54,11 +96,20 @@ export interface AppConfig {
   useIndexedDBCache?: boolean;
 }
 
+export interface LogitProcessor {
+  /** The logits of a step, changed, or others; as many. */
+  processLogits(logits: Float32Array): Float32Array | Promise<Float32Array>;
+  /** Each token that is drawn. */
+  processSampledToken(token: number): void;
+  /** Before an answer that does not go on with the conversation of the last one; by `resetChat` too. */
+  resetState(): void;
+}
+
 export interface MLCEngineConfig {
   appConfig?: AppConfig;
   initProgressCallback?: InitProgressCallback;
-  /** Refused if it has any: logits do not come to the page. */
-  logitProcessorRegistry?: Map<string, unknown>;
+  /** By models' ids; they see each step's logits, which costs a wait a token. */
+  logitProcessorRegistry?: Map<string, LogitProcessor>;
   logLevel?: LogLevel;
 }
 
@@ -79,7 +130,10 @@ export interface MLCEngineInterface {
   completion(fields: CompletionFields & { stream?: false | null }): Promise<Completion>;
   embedding(fields: EmbeddingFields): Promise<EmbeddingReply>;
 
-  /** Load a model, or several, instead of those that are there; another `reload` and `unload` end it. */
+  /**
+   * Load a model, or several, instead of those that are there. Another `reload`, and `unload`, end it:
+   * it resolves then, without a model.
+   */
   reload(modelId: string | string[], chatOpts?: ChatOptions | ChatOptions[]): Promise<void>;
   unload(): Promise<void>;
   interruptGenerate(): Promise<void>;
@@ -87,14 +141,21 @@ export interface MLCEngineInterface {
   resetChat(keepStats?: boolean, modelId?: string): Promise<void>;
   getMessage(modelId?: string): Promise<string>;
   runtimeStatsText(modelId?: string): Promise<string>;
-  getGPUVendor(modelId?: string): Promise<string>;
+  /**
+   * Go on with the tokens of the calls before and these; the token that is drawn behind them, which
+   * the next call has to bring. `resetChat`, and any other request, begin anew.
+   */
+  forwardTokensAndSample(inputIds: number[], isPrefill: boolean, modelId?: string): Promise<number>;
+  getGPUVendor(): Promise<string>;
   getMaxStorageBufferBindingSize(): Promise<number>;
 
   setAppConfig(appConfig: AppConfig): void;
   setInitProgressCallback(callback?: InitProgressCallback): void;
   getInitProgressCallback(): InitProgressCallback | undefined;
+  /** Of all engines; there are few warnings, and nothing else. */
   setLogLevel(level: LogLevel): void;
-  setLogitProcessorRegistry(registry?: Map<string, unknown>): void;
+  /** Counts from the next `reload` on. */
+  setLogitProcessorRegistry(registry?: Map<string, LogitProcessor>): void;
 }
 
 export class MLCEngine implements MLCEngineInterface {
@@ -107,8 +168,12 @@ export function CreateMLCEngine(
   chatOpts?: ChatOptions | ChatOptions[],
 ): Promise<MLCEngine>;
 
-/** Python has a worker of its own, whatever the page's does. */
+/**
+ * Python has a worker of its own, whatever the page's does. Logit processors are those of the engine's
+ * config and those of the worker's handler.
+ */
 export class WebWorkerMLCEngine extends MLCEngine {
+  readonly worker: unknown;
   constructor(worker: unknown, engineConfig?: MLCEngineConfig);
 }
 export function CreateWebWorkerMLCEngine(
@@ -117,8 +182,9 @@ export function CreateWebWorkerMLCEngine(
   engineConfig?: MLCEngineConfig,
   chatOpts?: ChatOptions | ChatOptions[],
 ): Promise<WebWorkerMLCEngine>;
-export class ServiceWorkerMLCEngine extends MLCEngine {
+export class ServiceWorkerMLCEngine extends WebWorkerMLCEngine {
   missedHeartbeat: number;
+  constructor(engineConfig?: MLCEngineConfig);
 }
 export function CreateServiceWorkerMLCEngine(
   modelId: string | string[],
@@ -126,7 +192,7 @@ export function CreateServiceWorkerMLCEngine(
   chatOpts?: ChatOptions | ChatOptions[],
   keepAliveMs?: number,
 ): Promise<ServiceWorkerMLCEngine>;
-export class ExtensionServiceWorkerMLCEngine extends MLCEngine {}
+export class ExtensionServiceWorkerMLCEngine extends ServiceWorkerMLCEngine {}
 export function CreateExtensionServiceWorkerMLCEngine(
   modelId: string | string[],
   engineConfig?: MLCEngineConfig & { extensionId?: string; onDisconnect?: () => void },
@@ -134,15 +200,30 @@ export function CreateExtensionServiceWorkerMLCEngine(
   keepAliveMs?: number,
 ): Promise<ExtensionServiceWorkerMLCEngine>;
 
-/** For scripts of workers, which have nothing left to do. */
-declare class Idle {
+/** For scripts of workers, which have nothing left to do but to process logits. */
+export class WebWorkerMLCEngineHandler {
+  constructor(engine?: MLCEngine);
+  setLogitProcessorRegistry(registry?: Map<string, LogitProcessor>): void;
+  onmessage(event: MessageEvent): void;
+}
+export class ServiceWorkerMLCEngineHandler {
   constructor(...given: unknown[]);
+  /** Refused if it has any: give them to the page's engine. */
+  setLogitProcessorRegistry(registry?: Map<string, LogitProcessor>): void;
   onmessage(event?: unknown): void;
   setPort(port?: unknown): void;
 }
-export class WebWorkerMLCEngineHandler extends Idle {}
-export class ServiceWorkerMLCEngineHandler extends Idle {}
-export class ExtensionServiceWorkerMLCEngineHandler extends Idle {}
+export class ExtensionServiceWorkerMLCEngineHandler extends ServiceWorkerMLCEngineHandler {}
+
+/** Whether a text is a digest as Subresource Integrity writes it. */
+export function isValidSRI(text: string): boolean;
+/** Compare bytes with a digest; an IntegrityError, or a warning, where they are others. */
+export function verifyIntegrity(
+  data: ArrayBuffer,
+  expected: SRIString,
+  url: string,
+  onFailure?: "error" | "warn",
+): Promise<void>;
 
 export function hasModelInCache(modelId: string, appConfig?: AppConfig): Promise<boolean>;
 export function deleteModelAllInfoInCache(modelId: string, appConfig?: AppConfig): Promise<void>;
@@ -150,11 +231,18 @@ export function deleteModelInCache(modelId: string, appConfig?: AppConfig): Prom
 export function deleteChatConfigInCache(modelId: string, appConfig?: AppConfig): Promise<void>;
 export function deleteModelWasmInCache(modelId: string, appConfig?: AppConfig): Promise<void>;
 
-export class EngineNotLoadedError extends Error {}
+/** What of the engine went wrong, by WebLLM's names; all else is told by webllm_py.js's own errors. */
 export class ModelNotFoundError extends Error {}
+export class ModelNotLoadedError extends Error {}
 export class ReloadArgumentSizeUnmatchedError extends Error {}
 export class ReloadModelIdNotUniqueError extends Error {}
 export class SpecifiedModelNotFoundError extends Error {}
 export class UnclearModelToUseError extends Error {}
 export class UnsupportedFieldsError extends Error {}
 export class WindowSizeConfigurationError extends Error {}
+export class WorkerEngineModelNotLoadedError extends Error {}
+export class ContextWindowSizeExceededError extends ContextLengthError {}
+export class EmbeddingUnsupportedModelError extends RequestError {}
+export class IncorrectPipelineLoadedError extends RequestError {}
+export class WebGPUNotAvailableError extends NoAdapterError {}
+export { IntegrityError } from "./webllm_py.js";

@@ -50,6 +50,10 @@ export interface FetchOptions {
   timeout?: number;
   tries?: number;
   backoff?: number;
+  /** Digests by files' names, as Subresource Integrity has them: other files are refused. */
+  integrity?: Record<string, string>;
+  /** What comes of another file: an IntegrityError, or a warning on the console ("error"). */
+  mismatch?: "error" | "warn";
 }
 
 export interface LoadOptions {
@@ -137,6 +141,8 @@ export class Engine {
   removeModel(name: string): Promise<void>;
   /** All of them by the names that requests choose them by, the first one first. */
   models(): Promise<Record<string, ModelInfo & { adapters: string[] }>>;
+  /** Close the files of models that are loaded, so that the store can delete them. */
+  closeFiles(): Promise<void>;
 
   /**
    * Load a LoRA adapter beside a model's weights: PEFT's folder or a GGUF file. Requests ask for it
@@ -355,7 +361,18 @@ export interface SamplingFields {
   adapters?: string[] | Record<string, number> | null;
   return_hidden_states?: boolean | null;
   return_attentions?: boolean | null;
+  /** They see the logits of each step first, in order; a step waits for them. */
+  logits_processors?: LogitsProcessor[] | null;
   [name: string]: unknown;
+}
+
+/** A function that gets the logits of a step, and returns them or others, as many. */
+export interface LogitsProcessor {
+  (logits: Float32Array): Float32Array | Promise<Float32Array>;
+  /** Called with each token that is drawn. */
+  accept?(token: number): void;
+  /** Called before an answer's first token. */
+  reset?(): void;
 }
 
 export type ContentPart =

@@ -70,6 +70,7 @@ def test_every_field_arrives() -> None:
         logits_processors=processor,
         chat_template_kwargs={"date": "today", "deep": [{"a": None}]},
         reasoning_effort="low",
+        reasoning_format="none",
         extra_body={"enable_thinking": False},
     )
     assert request == ChatRequest(
@@ -78,6 +79,7 @@ def test_every_field_arrives() -> None:
         calls=CallRules((TOOL["function"],)),
         template_kwargs={"date": "today", "deep": [{"a": None}], "reasoning_effort": "low"},
         enable_thinking=False,
+        reasoning_apart=False,
         model="pocket",
         n=3,
         max_tokens=7,
@@ -209,7 +211,8 @@ def test_null_is_absent_for_every_optional_field() -> None:
         "model stream stream_options n max_tokens max_completion_tokens temperature top_p top_k "
         "min_p seed stop frequency_penalty presence_penalty repetition_penalty logit_bias tools "
         "tool_choice ignore_eos logits_processors chat_template_kwargs extra_body enable_thinking "
-        "prompt_lookup reasoning_effort logprobs top_logprobs response_format user metadata timeout"
+        "prompt_lookup reasoning_effort reasoning_format logprobs top_logprobs response_format "
+        "user metadata timeout"
     )
     assert parse(**dict.fromkeys(names.split())) == parse()
 

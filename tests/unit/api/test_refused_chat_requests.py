@@ -98,6 +98,7 @@ from webllm_py.errors import RequestError
         ({"best_of": 2}, "best_of"),
         ({"suffix": "x"}, "suffix"),
         ({"reasoning_effort": "huge"}, "reasoning_effort"),
+        ({"reasoning_format": "raw"}, "reasoning_format"),
         (
             {"reasoning_effort": "low", "chat_template_kwargs": {"reasoning_effort": "high"}},
             "reasoning_effort",

@@ -91,6 +91,8 @@ def test_what_the_template_opened_or_closed(
     prompt = dialect.prompts.build([user], enable_thinking=thinking)
     reply = read(dialect.parser(prompt, CallRules()), text, 3)
     assert (reply.reasoning, reply.content) == expected
+    whole = read(dialect.parser(prompt, CallRules(), apart=False), text, 3)
+    assert (whole.reasoning, whole.content) == ("", text)
 
 
 @pytest.mark.parametrize(

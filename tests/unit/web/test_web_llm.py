@@ -32,7 +32,7 @@ def exported(path: Path) -> set[str]:
 
 def test_types_declare_what_is_exported() -> None:
     declared = re.findall(
-        r"^export (?:class|const|function) (\w+)",
+        r"^export (?:(?:class|const|function) |\{ )(\w+)",
         (WEB / "web_llm.d.ts").read_text("utf-8"),
         re.MULTILINE,
     )

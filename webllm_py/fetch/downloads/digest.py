@@ -15,13 +15,13 @@ COPIED_BYTES = 1 << 20  # at once, from JavaScript into Python's memory
 
 
 class StreamDigest:
-    """SHA-256 (FIPS 180-4) or MD5 (RFC 1321) of bytes that come in the order of the file.
+    """SHA-2 (FIPS 180-4) or MD5 (RFC 1321) of bytes that come in the order of the file.
 
     Python's own code does it in a browser too: SubtleCrypto wants all bytes at once. Of what is in
     the origin-private file system, backends/sha256.js does it beside Python.
 
     Attributes:
-        algorithm: "sha256" or "md5".
+        algorithm: "sha256", "sha384", "sha512" or "md5".
         length: bytes so far.
     """
 

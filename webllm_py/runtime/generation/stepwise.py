@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import AsyncGenerator, Container, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from webllm_py.errors import RequestError
 from webllm_py.runtime.generation.constraints import Constraint, Place, Vocabulary
 from webllm_py.runtime.generation.masks import HostMasks
+from webllm_py.runtime.generation.processors import Processors
 from webllm_py.runtime.generation.run import Run
-from webllm_py.runtime.sampling.settings import LogitsProcessor, SamplingSettings
-from webllm_py.tracebacks import callers_own
+from webllm_py.runtime.sampling.settings import SamplingSettings
 
 if TYPE_CHECKING:
     from webllm_py.runtime.sampling.repeats import TextRules
@@ -75,8 +73,9 @@ class Stepwise:
         least, seconds = settings.min_tokens, self.times.masks
         self.masks = HostMasks(self.sampler, self.places, ends, least, seconds)
         self.rules = rules_of(settings, [*run.prompt, *said], vocabulary, run.decoder.slots)
-        self._processors = [*map(callers_own, settings.logits_processors)]
         self._vocab = run.executor.model.config.vocab_size
+        self._processors = Processors(settings.logits_processors, self._vocab)
+        self._continues = bool(said)
         # Whether each token must be drawn: processors and log-probabilities are about its logits.
         several = run.decoder.slots > 1
         self._each_token = bool(self._processors or run.decoder.logprobs or several)
@@ -94,6 +93,8 @@ class Stepwise:
         run, device = self.run, self.run.device
         device.replay(await run.decoder.plan("head"))
         await self.masks.prepare()
+        if not self._continues:
+            self._processors.reset()
         while run.active and run.issued < run.max_tokens:
             if certain := self._certain():
                 await run.put(certain)
@@ -131,6 +132,7 @@ class Stepwise:
                 self.places[index].accept(token)
             if self.rules:
                 self.rules[index].accept(token)
+            self._processors.accept(token)
 
     def _mask(self, index: int) -> bool:
         """Say what an answer may go on with; whether there is anything."""
@@ -149,10 +151,7 @@ class Stepwise:
         data = await device.read(drawn_from, 0, 4 * self._vocab)
         if decoder.logprobs:
             decoder.logprobs.take(data)
-        logits = float_array(data)
-        for processor in self._processors:
-            logits = checked(processor, processor(logits), self._vocab)
-        device.write(drawn_from, 0, logits)
+        device.write(drawn_from, 0, await self._processors.process(data))
         self.times.processors.append(time.perf_counter() - begun)
 
 
@@ -166,41 +165,3 @@ def rules_of(
     from webllm_py.runtime.sampling.repeats import TextRules
 
     return [TextRules(settings, text, vocabulary) for _ in range(answers)]
-
-
-def float_array(data: bytes) -> Any:
-    """A writable float32 array of these bytes: numpy's where it is to be had."""
-    try:
-        import numpy as np
-    except ImportError:
-        values = array("f")
-        values.frombytes(data)
-        return values
-    return np.frombuffer(data, np.float32).copy()
-
-
-def checked(processor: LogitsProcessor, values: Any, vocab: int) -> Any:
-    """What a processor returned, as a float32 array.
-
-    Raises:
-        RequestError: it is no array, or no list, of so many real numbers.
-    """
-    found = f"a {type(values).__name__}"
-    try:
-        if len(values) != vocab:
-            found = f"{len(values)} values"
-        elif isinstance(values, array) and values.typecode == "f":
-            return values
-        elif isinstance(values, list | tuple | array):
-            return array("f", values)
-        elif values.shape == (vocab,) and values.dtype.kind in "fiu":
-            return values.astype("float32", order="C", copy=False)
-        else:
-            found = f"an array of shape {values.shape} and type {values.dtype}"
-    except (TypeError, AttributeError, OverflowError):
-        pass
-    raise RequestError(
-        f"the logits processor {getattr(processor, '__name__', processor)!r} returned {found}; it "
-        f"must return the {vocab} logits",
-        param="logits_processors",
-    )

@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 __all__ = ["Dry", "LogitsProcessor", "SamplingSettings"]
 
 # Gets and returns one float32 array of shape (vocab,): numpy's where numpy can be imported,
-# else an ``array.array("f")``. It may change the array that it got.
+# else an ``array.array("f")``. It may change the array that it got, and may return an awaitable of
+# what it returns. If it has a method ``accept``, that is called with each token that is drawn; if
+# it has ``reset``, that is called before an answer's first one.
 LogitsProcessor: TypeAlias = Callable[[Any], Any]
 
 
@@ -68,8 +70,9 @@ class SamplingSettings:
         no_repeat_ngram_size: a token is not drawn where it would complete an n-gram of this size
             that the prompt or the text so far already has; 0 is off.
         dry: a penalty on continuing a repetition; None is off.
-        logits_processors: Python functions that see the logits first, in order. They cost one
-            wait for the GPU a token, and so do ``no_repeat_ngram_size`` and ``dry``.
+        logits_processors: Python functions that see the logits first, in order, and may be told of
+            tokens, see ``LogitsProcessor``. They cost one wait for the GPU a token, and so do
+            ``no_repeat_ngram_size`` and ``dry``.
     """
 
     temperature: float = 1.0

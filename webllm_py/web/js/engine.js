@@ -5,6 +5,7 @@ import { serve } from "./endpoint.js";
 import { EngineClosedError, NoAdapterError, StartError } from "./error_classes.js";
 import { errorFrom } from "./errors.js";
 import { Job } from "./job.js";
+import { GivenProcessors } from "./processors.js";
 import { checked, cloneable, OPTIONS_BESIDE, pythonNames, renamed } from "./plain.js";
 
 const MADE = Symbol("by createEngine");
@@ -67,6 +68,11 @@ export class Engine {
   /** What runs where, of each model by its name; the first one's first. */
   async models() {
     return this.#beside({ action: "models" }).ended;
+  }
+
+  /** Close the files of the models that are loaded, which are not needed any more but to `recover`. */
+  async closeFiles() {
+    return this.#beside({ action: "close_files" }).ended;
   }
 
   /** Load a LoRA adapter beside a model, the first one unless `model` names another. */
@@ -187,11 +193,11 @@ export class Engine {
   }
 
   /** A job that ends early when the signal is aborted. */
-  #begin(request, signal, model) {
+  #begin(request, signal, model, processors) {
     if (this.#closed) throw this.#closed;
     signal?.throwIfAborted();
     const { port1, port2 } = new MessageChannel();
-    const job = new Job(port1);
+    const job = new Job(port1, processors);
     const cancel = () => job.cancel();
     this.#jobs.add(job);
     signal?.addEventListener("abort", cancel);
@@ -209,8 +215,10 @@ export class Engine {
     this.#worker.postMessage({ type: "job", request, model, base }, [port]);
   }
 
-  async #create(resource, fields = {}, { signal } = {}) {
-    const job = this.#begin({ kind: "create", resource, fields: checked(fields) }, signal);
+  async #create(resource, { logits_processors: given, ...fields } = {}, { signal } = {}) {
+    const processors = given == null ? null : new GivenProcessors(given);
+    const request = { kind: "create", resource, fields: checked(fields), processors: processors?.count };
+    const job = this.#begin(request, signal, undefined, processors);
     const isStreamed = fields.stream === true;
     const answer = await job[isStreamed ? "head" : "ended"].catch(rethrow(signal));
     return isStreamed ? new Stream(job, signal) : answer;

@@ -26,15 +26,20 @@ export class Job {
   #isOver = false;
   #readers = []; // who waits for a piece or the end
   #settle = {};
+  #processors; // GivenProcessors, of a request that has any
 
-  constructor(port) {
+  constructor(port, processors = null) {
     this.#port = port;
+    this.#processors = processors;
     for (const name of ["accepted", "head", "ended"]) {
       const { promise, ...settle } = Promise.withResolvers?.() ?? withResolvers();
       this.#settle[name] = settle;
       this[name] = quiet(promise);
     }
-    port.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    port.onmessage = ({ data }) => {
+      if (typeof data === "string") this.#receive(JSON.parse(data));
+      else processors.receive(data, port);
+    };
   }
 
   /** Nobody wants it any more; `ended` says when it is over. */
@@ -89,6 +94,8 @@ export class Job {
 
   #end(how, value) {
     this.#isOver = true;
+    const { failure } = this.#processors ?? {};
+    if (failure) [how, value] = ["reject", failure];
     if (how === "reject") this.#failure = value;
     this.#settle.ended[how](value);
     this.#settle.head[how](value);

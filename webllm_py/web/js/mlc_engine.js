@@ -1,14 +1,20 @@
 // WebLLM's engine.
 
+import { asWebLLM, fieldsOf, textOf, watched } from "./mlc_answers.js";
 import {
-  EngineNotLoadedError,
+  EmbeddingUnsupportedModelError,
+  IncorrectPipelineLoadedError,
+  ModelNotLoadedError,
   ReloadArgumentSizeUnmatchedError,
   ReloadModelIdNotUniqueError,
+  rethrown,
   SpecifiedModelNotFoundError,
   UnclearModelToUseError,
-  UnsupportedFieldsError,
+  WebGPUNotAvailableError,
 } from "./mlc_errors.js";
-import { freshEngine, optionsOf, prebuiltAppConfig, recordOf, running } from "./mlc_models.js";
+import { setLogLevel, warn } from "./mlc_log.js";
+import { addressOf, freshEngine, optionsOf, prebuiltAppConfig, recordOf, running } from "./mlc_models.js";
+import { goesOnWith, processorOf, REGISTERED, saidIn } from "./mlc_processors.js";
 
 /** Create an engine and load a model, or several. */
 export async function CreateMLCEngine(modelId, engineConfig, chatOpts) {
@@ -18,18 +24,24 @@ export async function CreateMLCEngine(modelId, engineConfig, chatOpts) {
 }
 
 export class MLCEngine {
+  /** What says that no model is loaded; the engines of workers have another. */
+  static NotLoaded = ModelNotLoadedError;
+
+  /** By models' ids. */
+  logitProcessorRegistry;
   #appConfig;
   #onProgress;
-  #logLevel;
   #engine = null;
-  #models = new Map(); // by model_id: {id, name, fields, message, usage}
+  // By model_id: {id, name, source, fields, processor}, and of the last conversation: said, message,
+  // usage, and forwarded, the tokens of forwardTokensAndSample.
+  #models = new Map();
   #loading = new AbortController();
 
-  constructor({ appConfig, initProgressCallback, logitProcessorRegistry, logLevel = "WARN" } = {}) {
+  constructor({ appConfig, initProgressCallback, logitProcessorRegistry, logLevel } = {}) {
     this.setAppConfig(appConfig ?? prebuiltAppConfig);
     this.setInitProgressCallback(initProgressCallback);
     this.setLogitProcessorRegistry(logitProcessorRegistry);
-    this.setLogLevel(logLevel);
+    if (logLevel) this.setLogLevel(logLevel);
     this.chat = { completions: { create: (fields) => this.chatCompletion(fields) } };
     this.completions = { create: (fields) => this.completion(fields) };
     this.embeddings = { create: (fields) => this.embedding(fields) };
@@ -47,17 +59,14 @@ export class MLCEngine {
     return this.#onProgress;
   }
 
-  /** Nothing is logged; what goes wrong is thrown. */
+  /** Of all engines. Warnings are logged; what goes wrong is thrown. */
   setLogLevel(level) {
-    this.#logLevel = level;
+    setLogLevel(level);
   }
 
+  /** Counts from the next `reload` on. */
   setLogitProcessorRegistry(registry) {
-    if (registry?.size) {
-      throw new UnsupportedFieldsError(
-        "logitProcessorRegistry: logits do not come to the page. From Python, requests take logits_processors.",
-      );
-    }
+    this.logitProcessorRegistry = registry;
   }
 
   /** Load a model, or several, instead of those that are there. `unload` and another `reload` end it. */
@@ -72,22 +81,14 @@ export class MLCEngine {
     }
     const models = ids.map((id, i) => {
       const record = recordOf(id, this.#appConfig);
-      return { id, source: record.model, ...optionsOf(record, options[i], this.#appConfig) };
+      return { id, source: addressOf(record), ...optionsOf(record, options[i], this.#appConfig) };
     });
     const { signal } = this.#leave();
-    const began = performance.now();
-    const engine = this.#engine ?? (await freshEngine(this.#reports(began, 0, models.length), signal));
-    if (signal.aborted) {
-      if (engine !== this.#engine) engine.close();
-      throw signal.reason;
-    }
-    running.add((this.#engine = engine)); // its first load unloads what was there
-    for (const [i, { id, source, load, fields }] of models.entries()) {
-      const onProgress = this.#reports(began, i, models.length);
-      const { name } = i
-        ? await engine.addModel(source, { name: id, onProgress, signal, ...load })
-        : await engine.load(source, { onProgress, signal, ...load });
-      this.#models.set(id, { id, name, fields, message: "", usage: null });
+    try {
+      await this.#load(models, signal);
+    } catch (error) {
+      if (!signal.aborted) rethrown()(error);
+      warn(`reload() of ${ids.join(", ")} was ended by unload() or another reload().`); // as WebLLM ends
     }
   }
 
@@ -101,16 +102,21 @@ export class MLCEngine {
   }
 
   chatCompletion(fields) {
-    return this.#answer("chat", fields, (choice) => (choice.message ?? choice.delta)?.content);
+    return this.#answer("chat", fields);
   }
 
   completion(fields) {
-    return this.#answer("completions", fields, (choice) => choice.text);
+    return this.#answer("completions", fields);
   }
 
   async embedding(fields) {
     const { engine, model } = this.#chosen(fields.model);
-    return renamed(await engine.embeddings.create({ ...fields, model: model.name }), model);
+    const began = performance.now();
+    const asked = engine.embeddings.create({ ...fields, model: model.name });
+    const reply = await asked.catch(rethrown(EmbeddingUnsupportedModelError));
+    const seconds = (performance.now() - began) / 1000;
+    reply.usage.extra = { prefill_tokens_per_s: reply.usage.prompt_tokens / seconds };
+    return Object.assign(reply, { model: model.id });
   }
 
   /** What the last answer says so far. */
@@ -125,30 +131,67 @@ export class MLCEngine {
     return `prefill: ${(prefill ?? 0).toFixed(4)} tokens/sec, decoding: ${(decode ?? 0).toFixed(4)} tokens/sec`;
   }
 
-  /** Forget the last answer. Requests hold their whole conversation; what of it is cached is found again. */
+  /** Forget the last conversation. Requests hold all of theirs; what of it is cached is found again. */
   async resetChat(keepStats = false, modelId) {
+    if (!this.#models.size || (modelId != null && !this.#models.has(modelId))) return; // as WebLLM does
     const { model } = this.#chosen(modelId);
-    model.message = "";
-    if (!keepStats) model.usage = null;
+    const { usage } = model;
+    Object.assign(model, forgotten(), keepStats && { usage });
+    model.processor?.resetState();
   }
 
   async interruptGenerate() {
     this.#engine?.interrupt();
   }
 
-  async forwardTokensAndSample() {
-    throw new UnsupportedFieldsError(
-      "forwardTokensAndSample: ask completions.create() for a prompt of token ids and max_tokens 1.",
-    );
+  /**
+   * Go on with the tokens of the calls before, and these; the token that is drawn behind them, which
+   * the next call has to bring. `resetChat`, and any other request, begin anew.
+   */
+  async forwardTokensAndSample(inputIds, isPrefill, modelId) {
+    const { engine, model } = this.#chosen(modelId);
+    const prompt = [...model.forwarded, ...inputIds];
+    let drawn;
+    const processor = processorOf(model.processor, () => true, (token) => (drawn = token));
+    const fields = { ...fieldsOf("completions", {}, model), ignore_eos: true, max_tokens: 1, prompt };
+    const asked = engine.completions.create({ ...fields, logits_processors: [processor] });
+    const { usage } = await asked.catch(rethrown());
+    Object.assign(model, { forwarded: prompt, usage });
+    return drawn;
   }
 
   async getMaxStorageBufferBindingSize() {
-    const adapter = await navigator.gpu?.requestAdapter();
-    return adapter?.limits.maxStorageBufferBindingSize ?? 0;
+    return (await adapter()).limits.maxStorageBufferBindingSize;
   }
 
-  async getGPUVendor(modelId) {
-    return (await this.#chosen(modelId).engine.info()).vendor;
+  async getGPUVendor() {
+    return (await adapter()).info.vendor;
+  }
+
+  /** Logit processors by models' ids; the engines of workers ask these too. */
+  async [REGISTERED]() {
+    return this.logitProcessorRegistry ?? new Map();
+  }
+
+  async #load(models, signal) {
+    const began = performance.now();
+    const asked = this[REGISTERED]();
+    const engine = this.#engine ?? (await freshEngine(this.#reports(began, 0, models.length), signal));
+    if (signal.aborted) {
+      if (engine !== this.#engine) engine.close();
+      throw signal.reason;
+    }
+    running.add((this.#engine = engine)); // its first load unloads what was there
+    let info;
+    for (const [i, { id, source, load, fields }] of models.entries()) {
+      const onProgress = this.#reports(began, i, models.length);
+      const options = { onProgress, signal, ...load };
+      info = await (i ? engine.addModel(source, options) : engine.load(source, options));
+      const processor = (await asked).get(id);
+      this.#models.set(id, { id, name: info.name, source, fields, processor, ...forgotten() });
+    }
+    const text = `Finish loading on WebGPU - ${info.vendor}`; // what pages look for
+    this.#onProgress?.({ progress: 1, timeElapsed: (performance.now() - began) / 1000, text });
   }
 
   /** Answer nothing any more, and end the load under way; what ends the next one. */
@@ -160,7 +203,7 @@ export class MLCEngine {
 
   #chosen(modelId) {
     const ids = [...this.#models.keys()];
-    if (!ids.length) throw new EngineNotLoadedError("No model is loaded: await reload() first.");
+    if (!ids.length) throw new this.constructor.NotLoaded("No model is loaded: await reload() first.");
     if (modelId == null && ids.length > 1) {
       throw new UnclearModelToUseError(`Several models are loaded: say which, of ${ids.join(", ")}.`);
     }
@@ -169,20 +212,27 @@ export class MLCEngine {
     throw new SpecifiedModelNotFoundError(`"${modelId}" is not loaded, only ${ids.join(", ")}.`);
   }
 
-  async #answer(kind, { model: modelId, ...given }, textOf) {
+  async #answer(kind, { model: modelId, ...given }) {
     const { engine, model } = this.#chosen(modelId);
     const { create } = kind === "chat" ? engine.chat.completions : engine.completions;
-    const fields = { ...model.fields, ...given, model: model.name };
-    model.message = "";
+    const fields = fieldsOf(kind, given, model);
+    const { messages = [] } = given;
+    if (model.processor) {
+      fields.logits_processors = [processorOf(model.processor, () => goesOnWith(model.said, messages))];
+    }
+    Object.assign(model, { message: "", forwarded: [] });
+    const ended = () => {
+      model.said = kind === "chat" ? [...saidIn(messages), ["assistant", model.message]] : [];
+    };
     if (given.stream !== true) {
-      const reply = renamed(await create(fields), model);
-      model.message = textOf(reply.choices[0]) ?? "";
+      const reply = asWebLLM(await create(fields).catch(rethrown()), model, given);
+      model.message = textOf(reply.choices.at(-1));
       model.usage = reply.usage;
+      ended();
       return reply;
     }
-    const asked = given.stream_options?.include_usage === true;
-    const stream = await create({ ...fields, stream_options: { ...given.stream_options, include_usage: true } });
-    return watched(stream, model, asked, textOf);
+    fields.stream_options = { ...given.stream_options, include_usage: true };
+    return watched(await create(fields).catch(rethrown()), model, given, ended);
   }
 
   /** What tells of the progress of one of several loads, as WebLLM does. */
@@ -196,19 +246,14 @@ export class MLCEngine {
   }
 }
 
-/** The chunks of an answer, whose text and usage are kept. */
-async function* watched(stream, model, wantsUsage, textOf) {
-  for await (const chunk of stream) {
-    const [first] = chunk.choices;
-    if (first?.index === 0) model.message += textOf(first) ?? "";
-    if (chunk.usage) model.usage = chunk.usage;
-    if (first || wantsUsage) yield renamed(chunk, model);
-  }
+/** What is known of a model's last conversation before there is one. */
+function forgotten() {
+  return { said: [], forwarded: [], message: "", usage: null };
 }
 
-/** Under the name that the page has for the model, and with times where WebLLM has them. */
-function renamed(reply, { id }) {
-  const { usage } = reply;
-  if (usage?.timings) usage.extra ??= { ...usage.timings };
-  return Object.assign(reply, { model: id });
+/** The GPU that engines use, unless they are told another. */
+async function adapter() {
+  const found = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (found) return found;
+  throw new WebGPUNotAvailableError("This browser offers this page no WebGPU.");
 }

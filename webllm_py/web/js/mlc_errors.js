@@ -1,24 +1,49 @@
-// Errors of WebLLM's that are about its engine. What goes wrong behind it is told by the package's own.
+// Errors of WebLLM's, by its names: those that are about its engine, and what the package's own are
+// called there. All others are the package's own.
 
+import { ContextLengthError, NoAdapterError, RequestError } from "./error_classes.js";
 import { FieldsError, define } from "./errors.js";
 
+export { IntegrityError } from "./error_classes.js";
+
 const names = [
-  "EngineNotLoadedError",
   "ModelNotFoundError",
+  "ModelNotLoadedError",
   "ReloadArgumentSizeUnmatchedError",
   "ReloadModelIdNotUniqueError",
   "SpecifiedModelNotFoundError",
   "UnclearModelToUseError",
   "UnsupportedFieldsError",
   "WindowSizeConfigurationError",
+  "WorkerEngineModelNotLoadedError",
 ];
 export const {
-  EngineNotLoadedError,
   ModelNotFoundError,
+  ModelNotLoadedError,
   ReloadArgumentSizeUnmatchedError,
   ReloadModelIdNotUniqueError,
   SpecifiedModelNotFoundError,
   UnclearModelToUseError,
   UnsupportedFieldsError,
   WindowSizeConfigurationError,
+  WorkerEngineModelNotLoadedError,
 } = Object.fromEntries(names.map((name) => [name, define(name, FieldsError)]));
+
+export const ContextWindowSizeExceededError = define("ContextWindowSizeExceededError", ContextLengthError);
+export const EmbeddingUnsupportedModelError = define("EmbeddingUnsupportedModelError", RequestError);
+export const IncorrectPipelineLoadedError = define("IncorrectPipelineLoadedError", RequestError);
+export const WebGPUNotAvailableError = define("WebGPUNotAvailableError", NoAdapterError);
+
+/** Throws an error, by WebLLM's name where it has one; `other`: of a model that cannot do what was asked. */
+export function rethrown(other = IncorrectPipelineLoadedError) {
+  return (error) => {
+    const kinds = [
+      [ContextLengthError, ContextWindowSizeExceededError],
+      [NoAdapterError, WebGPUNotAvailableError],
+    ];
+    let [, Class] = kinds.find(([Ours]) => error?.constructor === Ours) ?? [];
+    if (error?.code === "model_not_supported") Class = other;
+    if (Class) Object.setPrototypeOf(error, Class.prototype);
+    throw error;
+  };
+}

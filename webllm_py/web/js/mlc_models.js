@@ -1,7 +1,9 @@
 // WebLLM's lists of models, its options of one, and what of them is kept in the browser.
 
 import { createEngine } from "./engine.js";
+import { SourceError } from "./error_classes.js";
 import { ModelNotFoundError, UnsupportedFieldsError, WindowSizeConfigurationError } from "./mlc_errors.js";
+import { pinsOf } from "./mlc_integrity.js";
 import prebuilt from "./prebuilt.js";
 
 export const ModelType = Object.freeze({ LLM: 0, embedding: 1, VLM: 2, 0: "LLM", 1: "embedding", 2: "VLM" });
@@ -17,6 +19,7 @@ export const modelLibURLPrefix = "";
 const PLACES = { cache: "cache", indexeddb: "indexeddb", opfs: "opfs" };
 const SAMPLING = ["temperature", "top_p", "repetition_penalty", "frequency_penalty", "presence_penalty"];
 const WINDOWS = ["context_window_size", "sliding_window_size", "attention_sink_size"];
+const TEMPLATE = ["conv_template", "conv_config"];
 const WITHOUT_EFFECT = ["prefill_chunk_size", "max_history_size"];
 
 /** The record of a model. */
@@ -28,13 +31,8 @@ export function recordOf(modelId, appConfig = prebuiltAppConfig) {
 
 /** Options of a load, and fields that requests have by default, from a record and WebLLM's ChatOptions. */
 export function optionsOf(record, chatOptions, appConfig) {
-  if (record.integrity) {
-    throw new UnsupportedFieldsError(
-      "integrity: files are compared with the MD5 of MLC's own index and the hub's SHA-256, not with these.",
-    );
-  }
   const given = { ...record.overrides, ...chatOptions };
-  const known = [...SAMPLING, ...WINDOWS, ...WITHOUT_EFFECT];
+  const known = [...SAMPLING, ...WINDOWS, ...TEMPLATE, ...WITHOUT_EFFECT];
   const others = Object.keys(given).filter((name) => !known.includes(name));
   if (others.length) {
     throw new UnsupportedFieldsError(
@@ -47,12 +45,40 @@ export function optionsOf(record, chatOptions, appConfig) {
       "context_window_size and sliding_window_size are both positive: set one of them to -1.",
     );
   }
-  const store = PLACES[appConfig.cacheBackend] ?? (appConfig.useIndexedDBCache ? "indexeddb" : null);
-  const load = window
-    ? { slidingWindowSize: window, attentionSinkSize: sinks }
-    : { contextLength: context || null };
+  const store = storeOf(appConfig);
+  const load = {
+    ...(window ? { slidingWindowSize: window, attentionSinkSize: sinks } : { contextLength: context || null }),
+    chatTemplate: templateOf(given),
+    fetch: { ...(store && { store }), ...pinsOf(record.integrity) },
+  };
   const said = SAMPLING.filter((name) => given[name] != null).map((name) => [name, given[name]]);
-  return { load: { ...load, ...(store && { fetch: { store } }) }, fields: Object.fromEntries(said), store };
+  return { load, fields: Object.fromEntries(said) };
+}
+
+/** The fields of a conversation template that stand before the model's own; null if there are none. */
+function templateOf(given) {
+  const said = TEMPLATE.filter((name) => given[name] != null);
+  for (const name of said) {
+    if (typeof given[name] !== "object") {
+      throw new UnsupportedFieldsError(`${name} must be an object, as mlc-chat-config.json has it.`);
+    }
+  }
+  return said.length ? Object.assign({}, ...said.map((name) => given[name])) : null;
+}
+
+/** Where models are kept; null for the best place of the browser. */
+function storeOf({ cacheBackend, useIndexedDBCache }) {
+  return PLACES[cacheBackend] ?? (useIndexedDBCache ? "indexeddb" : null);
+}
+
+/**
+ * The address of a model. One of a record with a `model_lib`, which was written for WebLLM, is below
+ * resolve/main/ as WebLLM has it, unless it says so itself.
+ */
+export function addressOf({ model, model_lib }) {
+  if (!model_lib || typeof model !== "string" || /^hf:|\.gguf$/.test(model)) return model;
+  const folder = model.endsWith("/") ? model : `${model}/`;
+  return /.\/resolve\/.+\//.test(folder) ? folder : `${folder}resolve/main/`;
 }
 
 /** Engines that have models. */
@@ -67,11 +93,11 @@ export function freshEngine(onProgress, signal) {
 }
 
 async function stored(modelId, appConfig, act) {
-  const record = recordOf(modelId, appConfig);
-  const { store } = optionsOf({ ...record, integrity: null }, {}, appConfig);
+  const source = addressOf(recordOf(modelId, appConfig));
+  const store = storeOf(appConfig);
   const [busy] = running;
   const engine = busy ?? (await (waiting ??= createEngine({ model: null })));
-  return act(store ? engine.storeIn(store) : engine.store, record.model);
+  return act(store ? engine.storeIn(store) : engine.store, source);
 }
 
 /** Whether a model is kept whole. */
@@ -79,9 +105,17 @@ export function hasModelInCache(modelId, appConfig = prebuiltAppConfig) {
   return stored(modelId, appConfig, (store, source) => store.has(source));
 }
 
-/** Delete what is kept of a model; a model is kept as one. */
+/** Delete what is kept of a model, which may be loaded; a model is kept as one. */
 export function deleteModelAllInfoInCache(modelId, appConfig = prebuiltAppConfig) {
-  return stored(modelId, appConfig, (store, source) => store.delete(source));
+  return stored(modelId, appConfig, async (store, source) => {
+    try {
+      await store.delete(source);
+    } catch (error) {
+      if (!(error instanceof SourceError) || !running.size) throw error;
+      for (const engine of running) await engine.closeFiles();
+      await store.delete(source);
+    }
+  });
 }
 
 export const deleteModelInCache = deleteModelAllInfoInCache;

@@ -8,6 +8,7 @@
 // Messages from whoever has the other port
 //   {taken: COUNT}                  so many pieces were read
 //   {cancel: true}
+//   answers of logits processors: see processors.js
 // Messages to the page, beside those of jobs (webllm_py/web/job.py), which go to the ports
 //   {type: "progress", loaded, total}       bytes of Python
 //   {type: "started", fromSnapshot, times}  Python is up; times: when "snapshot" and "packages" were
@@ -15,6 +16,7 @@
 //   {type: "failed", error}                 it will never be; see job.py for errors
 //   {type: "busy", jobs}                    so many service workers' jobs are under way
 
+import { AskedProcessors } from "./processors.js";
 import { get, startPython, unzip } from "./python.js";
 import scripts from "./scripts.js";
 
@@ -48,14 +50,19 @@ self.onmessage = async ({ data, ports }) => {
 function begin(python, { request, model, base }, port) {
   if (base) self.webllm_py_base = base;
   const isForeign = request.kind === "http";
-  const job = python.begin(JSON.stringify(request), given(model), (message) => {
+  const asked = request.processors ? new AskedProcessors(port) : null;
+  const job = python.begin(JSON.stringify(request), asked ?? given(model), (message) => {
     port.postMessage(message);
     if (!/^\{"(end|error|cancelled)"/.test(message)) return;
     port.onmessage = null;
     job.destroy(); // Python's object, which it would keep
     if (isForeign) count(-1);
   });
-  port.onmessage = ({ data }) => (data.cancel ? job.cancel() : job.taken(data.taken));
+  port.onmessage = ({ data }) => {
+    if (data.cancel) job.cancel();
+    else if (data.taken) job.taken(data.taken);
+    else asked.answered(data);
+  };
   if (isForeign) count(1);
 }
 
