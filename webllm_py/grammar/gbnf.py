@@ -8,6 +8,7 @@ from webllm_py.errors import GrammarError
 from webllm_py.grammar.characters import ANY_CHARACTER, Ranges, inverted, merged, utf8
 from webllm_py.grammar.parts import Named, alternatives, repeated, series
 from webllm_py.grammar.pushdown import Choice, Grammar, Loop, Node, Reference, Series, Terminal
+from webllm_py.grammar.regex_syntax import MOST_IN_COUNTS
 from webllm_py.grammar.words import literal
 
 __all__ = ["gbnf"]
@@ -15,7 +16,7 @@ __all__ = ["gbnf"]
 SPACE = re.compile(r"(?:\s+|#[^\n]*)*")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 HEAD = re.compile(rf"({NAME.pattern})\s*::=")
-COUNTS = re.compile(r"\{\s*(\d*)\s*(,?)\s*(\d*)\s*\}")
+COUNTS = re.compile(r"\{\s*(\d*)\s*(,?)\s*(\d*)\s*\}", re.ASCII)
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 HEX_SIZES = {"x": 2, "u": 4, "U": 8}
 SIMPLE_COUNTS = {"*": (0, None), "+": (1, None), "?": (0, 1)}
@@ -146,6 +147,8 @@ class _Reader:
         low, comma, high = found.groups()
         if not low and not high:
             raise self.error("empty counts")
+        if len(low) + len(high) > MOST_IN_COUNTS:
+            raise self.error("counts of too many digits")
         least = int(low or 0)
         most = (int(high) if high else None) if comma else least
         if most is not None and most < least:

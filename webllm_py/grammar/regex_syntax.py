@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from webllm_py.errors import GrammarError
 from webllm_py.grammar.characters import Ranges, inverted, merged
 
-__all__ = ["Anchor", "Characters", "Group", "Parser", "Repeated", "Tree"]
+__all__ = ["MOST_IN_COUNTS", "Anchor", "Characters", "Group", "Parser", "Repeated", "Tree"]
 
 LINE_ENDS: Ranges = ((0xA, 0xA), (0xD, 0xD), (0x2028, 0x2029))
 DIGITS: Ranges = ((0x30, 0x39),)
@@ -22,6 +22,8 @@ CLASSES = {"d": DIGITS, "w": WORD, "s": SPACE}
 CONTROLS = {"n": 10, "r": 13, "t": 9, "v": 11, "f": 12, "0": 0}
 # Of Python, Perl, Rust and Ruby, where the ends of a text have them; in ECMA-262 they mean nothing.
 ANCHORS = {"A": "^", "Z": "$", "z": "$"}
+MOST_IN_COUNTS = 40
+"""Characters between the braces of counts: Python reads no numbers of thousands of digits."""
 REFUSED_GROUPS = {
     "=": "lookahead",
     "!": "lookahead",
@@ -166,6 +168,8 @@ class Parser:
         low, comma, high = inside.partition(",")
         if not (low.isdecimal() and (high.isdecimal() or not high)):
             return None
+        if len(inside) > MOST_IN_COUNTS:
+            raise self.error("counts of too many digits")
         least = int(low)
         most = (int(high) if high else None) if comma else least
         if most is not None and most < least:

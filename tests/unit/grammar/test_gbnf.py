@@ -77,6 +77,7 @@ def test_a_right_recursive_rule_keeps_a_flat_stack() -> None:
         ('root ::= "a', "not closed"),
         ("root ::= [^]a-]+", "rule 'a-' is not defined"),
         ('root ::= "a"{3,2}', "counts out of order"),
+        pytest.param(f'root ::= "a"{{{"9" * 5000}}}', "too many digits", id="5000 digits"),
         ("root ::= [z-a]", "range out of order"),
         ('root ::= "\\uZZZZ"', "malformed escape"),
         ('root ::= root "a" | "b"', "'root' is left-recursive"),

@@ -71,6 +71,7 @@ def test_a_pattern_finds_what_re_finds(pattern: str) -> None:
         (r"a)b", r"unmatched '\)'"),
         (r"[z-a]", "out of order"),
         (r"a{3,2}", "out of order"),
+        pytest.param(f"a{{{'9' * 5000}}}", "too many digits", id="5000 digits"),
         (r"*a", "nothing to repeat"),
         (r"[a", "too early"),
         (r"a^b", "in the middle"),

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
+import re
+import time
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -72,6 +77,48 @@ def test_keywords(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
     assert [x for x in invalid if grammar.matches(canonical(x))] == []
 
 
+LIMITS = [0, 7, 10, 99, 120, 0.05, -0.5, 9.99, -99.9, 100.01, 1e21, 12345.678, -1e9, 1e-7]
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_limits_of_numbers(limit: float) -> None:
+    """Decimal numbers around a limit, longer and shorter ones, are told as Python's own tell."""
+    draw = random.Random(str(limit))
+    exact, texts = Decimal(repr(limit)), set[str]()
+    for _ in range(300):
+        near = exact + Decimal(draw.choice([0, 0, 1, -1])) / 10 ** draw.randrange(9)
+        shortened = format(near, "f")[: draw.randrange(1, 30)].rstrip(".-")
+        texts |= {shortened, format(-near, "f"), str(draw.randrange(200)), f"{shortened}7"}
+    signs: dict[str, Callable[[Decimal], bool]] = {
+        "minimum": lambda value: value >= exact,
+        "maximum": lambda value: value <= exact,
+        "exclusiveMinimum": lambda value: value > exact,
+        "exclusiveMaximum": lambda value: value < exact,
+    }
+    for keyword, holds in signs.items():
+        grammar = schema_grammar({"type": "number", keyword: limit})
+        for text in filter(re.compile(r"-?(0|[1-9]\d*)(\.\d+)?").fullmatch, texts):
+            assert grammar.matches(text.encode()) is holds(Decimal(text)), (keyword, text)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "number", "minimum": -1.7976931348623157e308, "maximum": 1.7976931348623157e308},
+        {"type": "number", "minimum": 1e308, "maximum": 1.7e308},
+        {"type": "integer", "minimum": -(10**1000), "maximum": 10**1000},
+    ],
+)
+def test_limits_of_hundreds_of_digits(schema: dict[str, Any]) -> None:
+    """As tools write them that have doubles in mind: such ones took from seconds to minutes."""
+    begun = time.perf_counter()
+    least, most = (int(Decimal(repr(schema[name]))) for name in ("minimum", "maximum"))
+    grammar = schema_grammar(schema)
+    assert grammar.matches(str(least).encode()) and grammar.matches(str(most).encode())
+    assert not grammar.matches(str(least - 1).encode()) and not grammar.matches(b"%d0" % most)
+    assert time.perf_counter() - begun < 10
+
+
 @pytest.mark.parametrize(
     ("name", "valid", "invalid"),
     [
@@ -108,6 +155,7 @@ def test_formats(name: str, valid: list[str], invalid: list[str]) -> None:
         ({"patternProperties": {"(a)\\1": {}}}, "patternProperties", "#"),
         ({"type": "string", "format": "iri"}, "format", "#"),
         ({"multipleOf": 0.1234567}, "multipleOf", "#"),
+        ({"multipleOf": 1e-300}, "multipleOf", "#"),
         ({"unevaluatedProperties": False}, "unevaluatedProperties", "#"),
         ({"contains": {}, "minContains": 2}, "minContains", "#"),
         ({"anyOf": [{"$ref": "other.json"}]}, "$ref", "#/anyOf/0"),

@@ -33,8 +33,12 @@ FRACTIONAL = regex(r"-?(?:0|[1-9]\d*)\.\d*[1-9]\d*")
 MAGNITUDE = regex(r"(?:0|[1-9]\d*)(?:\.\d+)?")
 DIGIT, NONZERO = regex(r"\d"), regex("[1-9]")
 FRACTION = regex(r"(?:\.\d+)?")
-MINUS = literal(b"-")
+NO_FRACTION = regex(r"(?:\.0+)?")
+MINUS, POINT = literal(b"-"), literal(b".")
+ZEROS = repeat(literal(b"0"))
 LARGEST_DIVISOR = 10_000
+MOST_PLACES = 32
+"""Of a divisor, behind its decimal point: each makes a language of its own."""
 
 
 def number_text(value: int | float) -> str:
@@ -66,25 +70,26 @@ def _from(limit: int | float, inclusive: bool) -> Regular:
 
 
 def _magnitude(text: str, inclusive: bool) -> Regular:
-    """Numbers without a sign from ``text`` on, ``text`` itself too if inclusive."""
+    """Numbers without a sign from ``text`` on, ``text`` itself too if inclusive.
+
+    Digit by digit from the last: greater here, or the same here and greater behind. So a term is as
+    long as the number is, and reading it never holds more than a few.
+    """
     whole, _, fraction = text.partition(".")
-    options = [sequence(NONZERO, repeat(DIGIT, len(whole)), FRACTION)]
-    for index, digit in enumerate(whole):
-        rest = len(whole) - index - 1
-        greater = _greater(digit)
-        options.append(
-            sequence(literal(whole[:index].encode()), greater, repeat(DIGIT, rest, rest), FRACTION)
-        )
-    point = literal(whole.encode() + b".")
-    for index, digit in enumerate(fraction):
-        head = literal(fraction[:index].encode())
-        options.append(sequence(point, head, _greater(digit), repeat(DIGIT)))
-    zeros = repeat(literal(b"0"))
-    head = literal(fraction.encode())
-    options.append(sequence(point, head, zeros, NONZERO, repeat(DIGIT)))
-    if inclusive:
-        options.append(_same_value(text))
-    return choice(*options)
+    behind = sequence(ZEROS, NONZERO, repeat(DIGIT))
+    if inclusive and fraction:
+        behind = choice(behind, ZEROS)
+    for digit in reversed(fraction):
+        more = sequence(_greater(digit), repeat(DIGIT))
+        behind = choice(more, sequence(literal(digit.encode()), behind))
+    behind = sequence(POINT, behind)
+    if inclusive and not fraction:
+        behind = choice(behind, NO_FRACTION)
+    for rest, digit in enumerate(reversed(whole)):
+        more = sequence(_greater(digit), repeat(DIGIT, rest, rest), FRACTION)
+        behind = choice(more, sequence(literal(digit.encode()), behind))
+    longer = sequence(NONZERO, repeat(DIGIT, len(whole)), FRACTION)
+    return choice(longer, behind)
 
 
 def _greater(digit: str) -> Regular:
@@ -105,11 +110,12 @@ def multiple_of(divisor: int | float) -> Regular:
     """Numbers that are a whole multiple of ``divisor``.
 
     Raises:
-        GrammarError: the divisor, without its decimal point, is above ``LARGEST_DIVISOR``.
+        GrammarError: the divisor, without its decimal point, is above ``LARGEST_DIVISOR``, or has
+            more than ``MOST_PLACES``.
     """
     whole, _, fraction = number_text(divisor).partition(".")
     places, scaled = len(fraction), int(whole + fraction)
-    if not 0 < scaled <= LARGEST_DIVISOR:
+    if not 0 < scaled <= LARGEST_DIVISOR or places > MOST_PLACES:
         raise GrammarError(f"a multiple of {divisor} cannot be told digit by digit")
     options = []
     for digits in range(places + 1):
@@ -117,7 +123,7 @@ def multiple_of(divisor: int | float) -> Regular:
         accepted = frozenset(rest for rest in range(scaled) if rest * factor % scaled == 0)
         shape = rf"-?(?:0|[1-9]\d*)\.\d{{{digits}}}" if digits else r"-?(?:0|[1-9]\d*)"
         multiples = both(regex(shape), _Remainder.of(scaled, 0, accepted))
-        options.append(sequence(multiples, regex("0*" if digits else r"(?:\.0+)?")))
+        options.append(sequence(multiples, ZEROS if digits else NO_FRACTION))
     return choice(*options)
 
 
