@@ -40,11 +40,11 @@ def refused(device: Device, engine: Engine, tmp_path: Path) -> Refused:
 
     async def load(source: Path, error: type[Exception], match: str) -> None:
         before = device.n_buffers
-        began = time.process_time()
+        began = time.thread_time()  # other threads may compile for the engine's longer prompts
         with pytest.raises(error, match=match) as caught:
             await webllm_py.load(source, device=device)
         assert caught.type is error
-        assert time.process_time() - began < 1
+        assert time.thread_time() - began < 1
         assert device.n_buffers == before
         assert open_files(tmp_path) == []
 

@@ -25,9 +25,9 @@ async def compiled_for_several(engine: Engine) -> None:
 @pytest.fixture(autouse=True)
 async def quick_and_harmless(engine: Engine) -> AsyncIterator[None]:
     expected = await said(engine, max_tokens=5)
-    began = time.process_time()
+    began = time.thread_time()
     yield
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
     assert await said(engine, max_tokens=5) == expected
 
 

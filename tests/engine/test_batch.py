@@ -309,7 +309,7 @@ async def test_unloading_ends_all(files: Files, plain_device: Device) -> None:
     asked = [asyncio.create_task(engine.completions.create(**fields)) for _ in range(10)]
     while not engine.loaded.executor.batch._parts:  # noqa: ASYNC110
         await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await engine.unload()
         replies = await asyncio.gather(*asked, return_exceptions=True)
     reasons = [reply.choices[0].finish_reason for reply in replies[:8]]

@@ -214,7 +214,7 @@ class TestLoss:
             )
             await anext(stream)
             device.close()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 with pytest.raises(DeviceLostError):
                     async for _ in stream:
                         pass

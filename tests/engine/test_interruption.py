@@ -191,7 +191,7 @@ class TestStreams:
         reader = asyncio.create_task(rest(stream))
         await decoding(engine)
         await stream.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await reader
 
     async def test_left_by_break(self, engine: Engine) -> None:
@@ -206,7 +206,7 @@ class TestStreams:
             break
         del stream
         gc.collect()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             while engine.waiting or engine.answering:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 
@@ -283,9 +283,11 @@ class TestCancellation:
             task = asyncio.create_task(engine.logits([65] * 100))
             for _ in range(rounds):
                 await asyncio.sleep(0)
-            task.cancel()
+            if not task.cancel():
+                break  # a machine that paused has computed them meanwhile
             with pytest.raises(asyncio.CancelledError):
                 await task
+        assert rounds >= 3
 
     async def test_by_a_timeout(self, engine: Engine) -> None:
         with pytest.raises(TimeoutError):

@@ -57,7 +57,7 @@ async def remote(server: Server) -> AsyncIterator[Remote]:
     config = uvicorn.Config(ASGIApp(server), port=0, log_config=None, lifespan="off", ws="none")
     running = uvicorn.Server(config)
     serving = asyncio.create_task(running.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not running.started:  # noqa: ASYNC110 - it does not tell
             await asyncio.sleep(0.01)
     port = running.servers[0].sockets[0].getsockname()[1]

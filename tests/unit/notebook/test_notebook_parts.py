@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +26,7 @@ from webllm_py.api.responses import (
     Usage,
 )
 from webllm_py.errors import RequestError
-from webllm_py.notebook import LoadingBar, show
+from webllm_py.notebook import LoadingBar, answer, show
 from webllm_py.notebook.answer import EVERY_SECONDS
 from webllm_py.notebook.magic import LLMMagic, awaited
 from webllm_py.runtime.weights.progress import LoadProgress
@@ -45,27 +47,35 @@ def call(index: int, name: str | None, arguments: str) -> ChoiceDelta:
     return ChoiceDelta(tool_calls=[ToolCallDelta(index, function, identity)])
 
 
-async def pieces(*chunks: ChatCompletionChunk, wait: float = 0) -> AsyncIterator[Any]:
-    """Chunks, some time apart."""
+async def pieces(*chunks: ChatCompletionChunk) -> AsyncIterator[Any]:
     for each in chunks:
         yield each
-        await asyncio.sleep(wait)
+        await asyncio.sleep(0)
 
 
-async def test_an_answer_grows_in_its_place(shell: InteractiveShell) -> None:
+@pytest.mark.parametrize(
+    ("apart", "between"), [(EVERY_SECONDS + 0.01, ["**a", "**ab** ", "**ab** c"]), (0, ["**a"])]
+)
+async def test_an_answer_grows_in_its_place(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, apart: float, between: list[str]
+) -> None:
+    """With each piece that comes some time behind the one before."""
+    clock = itertools.count(1, apart)
+    monkeypatch.setattr(answer, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     parts = [chunk(ChoiceDelta(content=text)) for text in ("**a", "b** ", "c")]
     end = ChatCompletionChunk(
         "id", [ChunkChoice(ChoiceDelta(), 0, "stop")], 7, "m", usage=Usage.count(1, 3)
     )
     with capture_output() as captured:
-        reply = await show(Stream(pieces(*parts, end, wait=EVERY_SECONDS + 0.01)))
+        reply = await show(Stream(pieces(*parts, end)))
     assert reply.choices[0].message.content == "**ab** c"
     assert (reply.choices[0].finish_reason, reply.usage) == ("stop", Usage.count(1, 3))
     assert [output.data.get("text/markdown") for output in captured.outputs] == [
-        *(None, "**a", "**ab** ", "**ab** c"),
-        *2 * ["**ab** c\n\n<sub>stop · 3 tokens</sub>"],
+        *(None, *between),
+        *(2 if apart else 1) * ["**ab** c\n\n<sub>stop · 3 tokens</sub>"],
     ]
-    assert [output.update for output in captured.outputs] == [False, *5 * [True]]
+    updates = [output.update for output in captured.outputs]
+    assert updates == [False, *[True] * (len(updates) - 1)]
     assert len({output.transient["display_id"] for output in captured.outputs}) == 1
 
 
@@ -118,19 +128,20 @@ async def test_log_probabilities_are_put_together(shell: InteractiveShell) -> No
 
 
 async def test_an_interrupted_cell_ends_its_answer(shell: InteractiveShell) -> None:
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def endless() -> AsyncIterator[Any]:
         try:
             while True:
                 yield chunk(ChoiceDelta(content="a"))
+                begun.set()
                 await asyncio.sleep(0)
         finally:
             ended.set()
 
     with capture_output():
         cell = asyncio.ensure_future(show(Stream(endless())))
-        await asyncio.sleep(0.01)
+        await begun.wait()
         cell.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cell

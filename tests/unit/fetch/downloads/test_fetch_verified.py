@@ -86,6 +86,12 @@ async def test_a_missing_file(tmp_path: Path) -> None:
         await VerifiedFile(LocalFolder(tmp_path), "b.bin", 1, None).check_size()
 
 
+async def turns() -> None:
+    """Of the event loop, for what goes on beside."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 async def test_the_next_file_is_opened_meanwhile(tmp_path: Path) -> None:
     opened: list[str] = []
 
@@ -100,11 +106,11 @@ async def test_the_next_file_is_opened_meanwhile(tmp_path: Path) -> None:
     files = [VerifiedFile(Folder(tmp_path), name, 100, digest) for name in "abc"]
     files[0].following, files[1].following = files[1:]
     await files[0].read(0, 10)
-    await asyncio.sleep(0.01)
+    await turns()
     assert opened == ["a", "b"]
     for file in files[:2]:
         await file.verify()
-    await asyncio.sleep(0.01)
+    await turns()
     assert opened == ["a", "b", "c"]
     for file in files:
         await file.close()
@@ -114,7 +120,7 @@ async def test_a_next_file_that_is_missing_is_found_by_its_read(tmp_path: Path) 
     file = file_of(tmp_path, DATA)
     file.following = VerifiedFile(LocalFolder(tmp_path), "b.bin", 1, None)
     await file.verify()
-    await asyncio.sleep(0.01)
+    await turns()
     with pytest.raises(MissingFileError, match=r"b\.bin"):
         await file.following.read(0, 1)
     await file.following.close()

@@ -251,7 +251,7 @@ async def test_cancelled_read_ends_at_once_and_the_file_stays_usable(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
     if path == "stall/f":
         assert await file.read(0, 1000) == FILE[:1000]
 
@@ -264,7 +264,7 @@ async def test_close_cuts_a_read_in_progress(server: RangeServer, open_file: Ope
     await file.close()
     with pytest.raises(SourceError, match="cancelled"):
         await task
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
     with pytest.raises(SourceError, match="was closed"):
         await file.read(0, 1)
 
@@ -321,7 +321,7 @@ async def test_no_tls(server: RangeServer) -> None:
 )
 async def test_bad_addresses(url: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    file = HttpFile(url, timeout=2)
+    file = HttpFile(url, timeout=20)
     with pytest.raises(SourceError, match=message) as caught:
         await file.size()
     assert "secret" not in str(caught.value)
