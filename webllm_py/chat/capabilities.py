@@ -7,6 +7,7 @@ Probing them needs no list of models, and works for templates nobody has seen ye
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -81,10 +82,18 @@ class TemplateCapabilities:
         return None
 
     @cached_property
-    def shows_tool_results(self) -> bool:
-        """Whether messages of the role ``tool`` reach the prompt."""
+    def result_role(self) -> str | None:
+        """Messages of which role reach the prompt with results of tools: ``tool``, or what Granite
+        3.0 calls it where the template does so by name; None if they do of neither."""
         form = self.call_form or CallForm("", False)
-        return _shown(self._render(self._tool_use(form, argument="argument", result=_PROBE)))
+        *before, result = self._tool_use(form, argument="argument", result=_PROBE)
+        roles = ["tool"]
+        if re.search(r"""(['"])tool_response\1""", self._template.source):
+            roles.append("tool_response")
+        for role in roles:
+            if _shown(self._render([*before, {**result, "role": role}])):
+                return role
+        return None
 
     @cached_property
     def several_calls(self) -> bool:

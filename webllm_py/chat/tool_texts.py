@@ -48,12 +48,14 @@ def with_single_calls(
 
 
 def with_results(messages: Messages, capabilities: TemplateCapabilities) -> list[Mapping[str, Any]]:
-    """The conversation with results of tools as the user's words where the template does not
-    show the role ``tool``; results in a row are one message."""
+    """The conversation with results of tools in the role that the template shows, or else as the
+    user's words, where those in a row are one message."""
     found: list[Mapping[str, Any]] = []
     written = False
     for message in messages:
-        result = message["role"] == "tool" and not capabilities.shows_tool_results
+        result = message["role"] == "tool"
+        if result and (role := capabilities.result_role):
+            message, result = {**message, "role": role}, False
         if result:
             text = f"<tool_response>\n{joined(message['content'])}\n</tool_response>"
             if written:

@@ -99,9 +99,26 @@ def describe_model(model: Transformer) -> dict[str, Any]:
         **common_numbers(model),
         "n_kv_heads": config.n_kv_heads,
         "tied_embeddings": model.tied,
+        "experts": describe_experts(model),
         "vision": model.vision.config.architecture if model.vision else None,
         "rope_theta": config.rope_theta,
         "rope_scaling": scaling and f"{scaling.kind}, factor {scaling.factor:g}",
+    }
+
+
+def describe_experts(model: Transformer) -> dict[str, Any] | None:
+    """Of a mixture: its experts, and what a token has to do with."""
+    config = model.config
+    mixtures = sum(layer.experts is not None for layer in model.layers)
+    if not mixtures:
+        return None
+    return {
+        "layers": mixtures,
+        "count": config.n_experts,
+        "used": config.n_experts_used,
+        "size": config.expert_size,
+        "shared_size": config.expert_size if config.shared_expert else config.beside_size,
+        "active_parameters": model.n_active_parameters,
     }
 
 

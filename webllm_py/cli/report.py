@@ -39,12 +39,17 @@ def model_rows(found: Mapping[str, Any]) -> Rows:
     """Architecture and sizes."""
     kinds = {"gguf": "a GGUF", "huggingface": "a Hugging Face folder", "mlc": "an MLC folder"}
     yield "architecture", f"{found['architecture']}, from {kinds[found['kind']]}"
-    yield "parameters", count(found["parameters"])
+    experts = found.get("experts")
+    active = f", {count(experts['active_parameters'])} of them for a token" if experts else ""
+    yield "parameters", f"{count(found['parameters'])}{active}"
     formats = ", ".join(f"{name} {size(n)}" for name, n in found["bytes_by_format"].items())
     yield "weights", f"{size(found['file_bytes'])} ({formats})"
     yield "layers", f"{found['n_layers']} of {found['hidden_size']:,} wide"
     yield "attention", attention(found)
-    yield "feed-forward", f"{found['intermediate_size']:,} wide"
+    if not experts or experts["layers"] < found["n_layers"]:
+        yield "feed-forward", f"{found['intermediate_size']:,} wide"
+    if experts:
+        yield "experts", mixture(experts)
     if "pooling" in found:
         yield from embedder_rows(found)
         return
@@ -69,6 +74,13 @@ def attention(found: Mapping[str, Any]) -> str:
     heads, shared = found["n_heads"], found["n_kv_heads"]
     keys = "" if heads == shared else f", {shared} of keys and values"
     return f"{heads} heads of {found['head_dim']}{keys}"
+
+
+def mixture(experts: Mapping[str, Any]) -> str:
+    """Experts, and how many a token goes to."""
+    shared = f", and to one of {experts['shared_size']:,}" if experts["shared_size"] else ""
+    there = f"{experts['count']} of {experts['size']:,} in {counted(experts['layers'], 'layer')}"
+    return f"{there}; a token goes to {experts['used']}{shared}"
 
 
 def text_rows(found: Mapping[str, Any]) -> Rows:

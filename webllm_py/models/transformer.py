@@ -51,6 +51,14 @@ class Transformer(Declaration):
         """Whether one table serves as embedding and output layer."""
         return not {"token_embd.weight", "output.weight"} <= set(self.tensors)
 
+    @property
+    def n_active_parameters(self) -> int:
+        """Numbers that a token has to do with: of experts, those of the ones that it goes to."""
+        c = self.config
+        experts = sum(m.rows * m.columns for m in self.matrices() if m.together > 1)
+        idle = c.all_experts - c.experts_a_row
+        return self.n_parameters - (experts // c.all_experts * idle if experts else 0)
+
     def matrices(self) -> list[Matrix]:
         """Every matrix, in the order of the pass."""
         embedding = "token_embd.weight" if "token_embd.weight" in self.tensors else "output.weight"

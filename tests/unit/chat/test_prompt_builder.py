@@ -233,6 +233,19 @@ def test_calls_and_results_become_text_where_the_template_drops_them() -> None:
     )
 
 
+def test_results_have_the_role_that_the_template_names() -> None:
+    """Granite 3.0's."""
+    named = (
+        "{% for m in messages %}{% if m.role in ('user', 'assistant', 'tool_response') %}"
+        "{{ m.role }}={{ m.content }};{% endif %}{% endfor %}"
+    )
+    assert (
+        make(named)
+        .build([USER, {**CALL, "content": "Look."}, RESULT, RESULT])
+        .endswith("}};tool_response=THREE DEGREES;tool_response=THREE DEGREES;")
+    )
+
+
 def test_tools_go_into_the_system_message_else_into_the_first() -> None:
     both = "{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}"
     for messages, begin in (

@@ -240,6 +240,20 @@ def test_info_for_people(stories: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert shown.err == ""
 
 
+@pytest.mark.usefixtures("gpu")
+def test_info_about_a_mixture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, shape = tmp_path / "model.gguf", SHAPES["tiny-experts"]
+    write_random_model(path, "a mixture", shape, "q8_0")
+    assert main(["info", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    idle = shape.layers * (shape.experts - shape.experts_used) * 3 * shape.expert_ffn * shape.hidden
+    assert found["parameters"] - found["experts"]["active_parameters"] == idle
+    assert main(["info", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "  experts         16 of 96 in 2 layers; a token goes to 4\n" in shown
+    assert " of them for a token\n" in shown and "feed-forward" not in shown
+
+
 def test_info_without_a_gpu(
     stories: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
