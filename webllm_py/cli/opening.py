@@ -40,6 +40,7 @@ async def open_engine(
         "vision": options.vision,
         "sliding_window_size": options.sliding_window,
         "attention_sink_size": options.attention_sinks,
+        "chat_template": options.chat_template,
     }
     progress = ProgressLine(sys.stderr)
     device = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, _ArgumentGroup
+from pathlib import Path
+from typing import Any
 
 __all__ = [
     "add_adapters",
@@ -95,6 +98,13 @@ def add_model(parser: ArgumentParser) -> None:
         "--vision", metavar="FILE", help="llama.cpp's projector (mmproj) of a GGUF model that sees"
     )
     group.add_argument(
+        "--chat-template",
+        type=chat_template,
+        metavar="FILE",
+        help="how conversations are written, instead of what the model's files say: a Jinja "
+        "template, or MLC's conv_template as .json",
+    )
+    group.add_argument(
         "--tune",
         action=BooleanOptionalAction,
         help="take the time to find the fastest kernels for this GPU, or use fixed ones "
@@ -132,6 +142,18 @@ def named_source(text: str) -> tuple[str | None, str]:
     if found is None:
         raise ArgumentTypeError(f"{text!r} is not [NAME=]SOURCE")
     return found[1], found[2]
+
+
+def chat_template(path: str) -> str | dict[str, Any]:
+    """A chat template's text, or, of a file with JSON, the object."""
+    try:
+        text = Path(path).read_text("utf-8")
+        found = json.loads(text) if path.endswith(".json") else text
+    except (OSError, ValueError) as error:
+        raise ArgumentTypeError(f"{path} cannot be used: {error}") from None
+    if not isinstance(found, str | dict):
+        raise ArgumentTypeError(f"{path} holds no object, as mlc-chat-config.json's conv_template")
+    return found
 
 
 def port(text: str) -> int:

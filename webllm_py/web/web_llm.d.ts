@@ -1,19 +1,22 @@
 // Types of web_llm.js: WebLLM's names, with the requests and responses of webllm_py.js.
 
 import type {
-  ChatCompletion,
-  ChatCompletionChunk,
+  ChatCompletion as Reply,
+  ChatCompletionChunk as Chunk,
   ChatFields,
-  Completion,
+  ChatMessage,
+  Completion as Text,
   CompletionFields,
+  ContentPart,
   EmbeddingFields,
   EmbeddingReply,
   ModelSource,
+  ToolCall,
 } from "./webllm_py.js";
 import { ContextLengthError, NoAdapterError, RequestError } from "./webllm_py.js";
 
 export interface InitProgressReport {
-  /** From 0 to 1. */
+  /** From 0 to 1, which it is only when all models are loaded; it never goes back. */
   progress: number;
   /** Seconds. */
   timeElapsed: number;
@@ -112,6 +115,64 @@ export interface MLCEngineConfig {
   logitProcessorRegistry?: Map<string, LogitProcessor>;
   logLevel?: LogLevel;
 }
+
+// --- requests and answers, by WebLLM's names
+
+export type ChatCompletionRequest = ChatFields;
+export type ChatCompletionRequestBase = ChatFields;
+export type ChatCompletionRequestStreaming = ChatFields & { stream: true };
+export type ChatCompletionRequestNonStreaming = ChatFields & { stream?: false | null };
+export type ChatCompletionMessageParam = ChatMessage;
+export type ChatCompletionSystemMessageParam = ChatMessage & { role: "system" };
+export type ChatCompletionUserMessageParam = ChatMessage & { role: "user" };
+export type ChatCompletionAssistantMessageParam = ChatMessage & { role: "assistant" };
+export type ChatCompletionToolMessageParam = ChatMessage & { role: "tool" };
+export type ChatCompletionContentPart = ContentPart;
+export type ChatCompletionMessageToolCall = ToolCall;
+export type ChatCompletionTool = NonNullable<ChatFields["tools"]>[number];
+export type ChatCompletionFinishReason = Reply["choices"][number]["finish_reason"];
+export type ResponseFormat = NonNullable<ChatFields["response_format"]>;
+export type CompletionCreateParams = CompletionFields;
+export type CompletionCreateParamsBase = CompletionFields;
+export type CompletionCreateParamsStreaming = CompletionFields & { stream: true };
+export type CompletionCreateParamsNonStreaming = CompletionFields & { stream?: false | null };
+export type CompletionChoice = Text["choices"][number];
+export type EmbeddingCreateParams = EmbeddingFields;
+export type CreateEmbeddingResponse = EmbeddingReply;
+export type Embedding = EmbeddingReply["data"][number];
+
+/** Seconds of each token. */
+export interface LatencyBreakdown {
+  logitProcessorTime: number[];
+  logitBiasTime: number[];
+  penaltyTime: number[];
+  sampleTime: number[];
+  totalTime: number[];
+  grammarBitmaskTime: number[];
+}
+
+export interface CompletionUsage {
+  completion_tokens: number;
+  prompt_tokens: number;
+  total_tokens: number;
+  extra: {
+    e2e_latency_s: number;
+    prefill_tokens_per_s: number;
+    decode_tokens_per_s: number;
+    time_to_first_token_s: number;
+    time_per_output_token_s: number;
+    /** Of compiling a grammar, and of its masks by tokens, where there is one. */
+    grammar_init_s?: number;
+    grammar_per_token_s?: number;
+    /** With `extra_body: { enable_latency_breakdown: true }`. */
+    latencyBreakdown?: LatencyBreakdown;
+  };
+}
+type Used<Answer> = Omit<Answer, "usage"> & { usage?: CompletionUsage };
+/** Thoughts are in the content, as the model writes them. */
+export type ChatCompletion = Used<Reply>;
+export type ChatCompletionChunk = Used<Chunk>;
+export type Completion = Used<Text>;
 
 export const prebuiltAppConfig: AppConfig;
 export const ModelType: { readonly LLM: 0; readonly embedding: 1; readonly VLM: 2 };

@@ -90,6 +90,14 @@ def test_the_words_for_a_cache_are_those_of_load() -> None:
     assert parse_arguments(["chat"]).kv_dtype in KV_FORMATS
 
 
+def test_a_chat_template_comes_from_a_file(tmp_path: Path) -> None:
+    jinja, mlc = tmp_path / "chat.jinja", tmp_path / "chat.json"
+    jinja.write_text("{{ messages }}")
+    mlc.write_text('{"seps": ["|"]}')
+    for path, template in ((jinja, "{{ messages }}"), (mlc, {"seps": ["|"]})):
+        assert parse_arguments(["chat", "--chat-template", str(path)]).chat_template == template
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -98,6 +106,7 @@ def test_the_words_for_a_cache_are_those_of_load() -> None:
         ["complete", "--top-q", "1"],
         ["chat", "--context", "0"],
         ["chat", "--quantize", "q3"],
+        ["chat", "--chat-template", "nowhere.jinja"],
         ["bench", "--prompt-tokens", "12,x"],
         ["bench", "--shape", "gpt-7"],
     ],

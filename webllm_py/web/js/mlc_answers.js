@@ -1,11 +1,17 @@
 // Requests as the engine takes them where WebLLM's differ, and answers as WebLLM gives them.
 
 const ENDLESS = 2 ** 31 - 1; // tokens: OpenAI has a completion end after 16
-const RATES = ["prefill_tokens_per_s", "decode_tokens_per_s", "time_to_first_token_s", "time_per_output_token_s"];
+const RATES = [
+  "prefill_tokens_per_s",
+  "decode_tokens_per_s",
+  "time_to_first_token_s",
+  "time_per_output_token_s",
+];
 
 /** A request's fields, of a chat or a completion. */
 export function fieldsOf(kind, given, model) {
-  const fields = { ...model.fields, ...given, model: model.name, enable_latency_breakdown: true };
+  const own = Object.entries(model.fields).filter(([name]) => given[name] == null);
+  const fields = { ...given, ...Object.fromEntries(own), model: model.name, enable_latency_breakdown: true };
   if (fields.extra_body) {
     const { enable_latency_breakdown: _, ...rest } = fields.extra_body;
     fields.extra_body = rest;

@@ -16,6 +16,10 @@ import { setLogLevel, warn } from "./mlc_log.js";
 import { addressOf, freshEngine, optionsOf, prebuiltAppConfig, recordOf, running } from "./mlc_models.js";
 import { goesOnWith, processorOf, REGISTERED, saidIn } from "./mlc_processors.js";
 
+// Of the progress of a load: what the start of Python is, and all but the last moment.
+const PYTHON = 0.05;
+const ALMOST = 0.99;
+
 /** Create an engine and load a model, or several. */
 export async function CreateMLCEngine(modelId, engineConfig, chatOpts) {
   const engine = new MLCEngine(engineConfig);
@@ -36,6 +40,7 @@ export class MLCEngine {
   // usage, and forwarded, the tokens of forwardTokensAndSample.
   #models = new Map();
   #loading = new AbortController();
+  #progress = 0; // of the load under way
 
   constructor({ appConfig, initProgressCallback, logitProcessorRegistry, logLevel } = {}) {
     this.setAppConfig(appConfig ?? prebuiltAppConfig);
@@ -175,6 +180,7 @@ export class MLCEngine {
 
   async #load(models, signal) {
     const began = performance.now();
+    this.#progress = 0;
     const asked = this[REGISTERED]();
     const engine = this.#engine ?? (await freshEngine(this.#reports(began, 0, models.length), signal));
     if (signal.aborted) {
@@ -190,8 +196,7 @@ export class MLCEngine {
       const processor = (await asked).get(id);
       this.#models.set(id, { id, name: info.name, source, fields, processor, ...forgotten() });
     }
-    const text = `Finish loading on WebGPU - ${info.vendor}`; // what pages look for
-    this.#onProgress?.({ progress: 1, timeElapsed: (performance.now() - began) / 1000, text });
+    this.#report(began, 1, `Finish loading on WebGPU - ${info.vendor}`); // what pages look for
   }
 
   /** Answer nothing any more, and end the load under way; what ends the next one. */
@@ -235,14 +240,22 @@ export class MLCEngine {
     return watched(await create(fields).catch(rethrown()), model, given, ended);
   }
 
-  /** What tells of the progress of one of several loads, as WebLLM does. */
+  /**
+   * What tells of the progress of one of several loads, as WebLLM does. It never goes back, and is 1
+   * only when all is done: pages wait for that.
+   */
   #reports(began, index, count) {
-    return ({ loaded, total, text }) =>
-      this.#onProgress?.({
-        progress: (index + (total ? loaded / total : 0)) / count,
-        timeElapsed: (performance.now() - began) / 1000,
-        text,
-      });
+    return ({ stage, loaded, total, text }) => {
+      const part = total ? loaded / total : 0;
+      const done = stage === "python" ? PYTHON * part : PYTHON + (ALMOST - PYTHON) * part;
+      this.#report(began, (index + done) / count, text);
+    };
+  }
+
+  #report(began, progress, text) {
+    this.#progress = Math.max(this.#progress, progress);
+    const timeElapsed = (performance.now() - began) / 1000;
+    this.#onProgress?.({ progress: this.#progress, timeElapsed, text });
   }
 }
 

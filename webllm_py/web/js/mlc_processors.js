@@ -46,6 +46,7 @@ export async function processorsIn(worker) {
   worker.postMessage({ kind: KIND }, [port2]);
   const ids = await new Promise((resolve) => {
     port1.onmessage = ({ data }) => resolve(data.ids);
+    worker.addEventListener?.("error", () => resolve([]), { once: true });
     setTimeout(resolve, PATIENCE, []);
   });
   if (!ids.length) port1.close();
