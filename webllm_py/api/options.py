@@ -40,6 +40,7 @@ MAX_LOGPROBS = 20  # OpenAI's limit in a chat
 MAX_TOKENS = 2**31 - 1
 MAX_NAME = 100
 MAX_STOPS = 128  # OpenAI allows 4; local programs use more
+MAX_STOP_CHARACTERS = 4096  # together: each is a state of the automaton that every choice has
 
 
 def switch(present: Mapping[str, Any], name: str, default: bool | None) -> bool | None:
@@ -50,12 +51,17 @@ def switch(present: Mapping[str, Any], name: str, default: bool | None) -> bool 
 def stop_strings(value: Any) -> tuple[str, ...]:
     """``stop``: one string or several."""
     if isinstance(value, str):
-        return (text(value, "stop", empty=False),)
-    if not isinstance(value, list | tuple):
+        found: tuple[str, ...] = (text(value, "stop", empty=False),)
+    elif not isinstance(value, list | tuple):
         wrong_type("stop", "a string or a list of strings", value)
-    if len(value) > MAX_STOPS:
+    elif len(value) > MAX_STOPS:
         fail("stop", f"holds {len(value)} strings; {MAX_STOPS} are allowed.")
-    return tuple(text(stop, f"stop[{i}]", empty=False) for i, stop in enumerate(value))
+    else:
+        found = tuple(text(stop, f"stop[{i}]", empty=False) for i, stop in enumerate(value))
+    characters = sum(map(len, found))
+    if characters > MAX_STOP_CHARACTERS:
+        fail("stop", f"holds {characters} characters; {MAX_STOP_CHARACTERS} are allowed.")
+    return found
 
 
 def include_usage(present: Mapping[str, Any], stream: bool) -> bool:

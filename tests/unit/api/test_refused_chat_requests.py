@@ -57,6 +57,7 @@ from webllm_py.errors import RequestError
         ({"stop": ["a", 1]}, "stop[1]"),
         ({"stop": {"a": 1}}, "stop"),
         ({"stop": ["x"] * 129}, "stop"),
+        ({"stop": ["x" * 4000, "y" * 97]}, "stop"),
         ({"stop": "\ud800"}, "stop"),
         ({"logit_bias": [1]}, "logit_bias"),
         ({"logit_bias": {"cat": 1}}, "logit_bias"),

@@ -215,13 +215,6 @@ def test_white_space_is_what_the_caller_says() -> None:
     assert not flexible.matches(b'{"name":' + b" " * 9 + b'"a"}')
 
 
-def test_properties_in_declared_order() -> None:
-    grammar = schema_grammar({**PERSON, "required": ["name", "age"]}, any_order=False)
-    assert grammar.matches(b'{"name": "a", "age": 3}')
-    assert not grammar.matches(b'{"age": 3, "name": "a"}')
-    assert not schema_grammar(PERSON, any_order=False).matches(b'{"age": 3}')
-
-
 def test_a_declared_property_comes_once_and_not_in_disguise() -> None:
     schema = {"properties": {"a": {"type": "integer"}}, "additionalProperties": {"type": "string"}}
     grammar = schema_grammar(schema)

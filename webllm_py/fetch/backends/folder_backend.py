@@ -113,7 +113,7 @@ class FolderBackend:
 
     async def lock(self, name: str, *, shared: bool = False) -> HeldLock | None:
         """See ``Backend``."""
-        path = self.folder / "locks" / quote(name, safe="")[:200]
+        path = self.folder / "locks" / file_name(name)
         with named_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             while True:
@@ -230,7 +230,8 @@ class FolderFile:
 
 
 def file_name(file: str) -> str:
-    """What a model's file is called on disk: no name leads out of its folder."""
+    """What a model's file, or a lock, is called on disk: no name leads out of its folder, and long
+    ones that begin alike stay apart."""
     name = quote(file, safe=" ()[]+,=@!'")
     if name.strip(".") == "":
         name = name.replace(".", "%2E")

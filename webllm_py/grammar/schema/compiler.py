@@ -33,28 +33,27 @@ def json_grammar() -> Grammar:
     return schema_grammar({"type": "object"})
 
 
-def schema_grammar(schema: Any, *, space: str = FLEXIBLE_SPACE, any_order: bool = True) -> Grammar:
-    """The JSON texts that a schema accepts, each value in one way of writing it.
+def schema_grammar(schema: Any, *, space: str = FLEXIBLE_SPACE) -> Grammar:
+    """The JSON texts that a schema accepts, each value in one way of writing it; properties may
+    come in any order.
 
     Args:
         space: regular expression of the white space between marks; ``""`` writes compact JSON.
-        any_order: properties may come in any order; otherwise as declared, undeclared ones last.
 
     Raises:
         UnsupportedSchemaError: a keyword cannot be honoured; names it and its path.
         GrammarError: the schema is malformed, or no value can satisfy it.
     """
     try:
-        return _Compiler(Document(schema), space, any_order).grammar()
+        return _Compiler(Document(schema), space).grammar()
     except RecursionError:
         raise GrammarError("a schema nested too deeply") from None
 
 
 class _Compiler:
-    def __init__(self, document: Document, space: str, any_order: bool):
+    def __init__(self, document: Document, space: str):
         self.keywords = Keywords(document, self._disjoint)
         self.marks = Punctuation(regex(space))
-        self.any_order = any_order
         self.rules: dict[Goal, Reference] = {}
         self.pending: list[Goal] = []
         self._checked: dict[tuple[Goal, str], bool] = {}
@@ -94,7 +93,7 @@ class _Compiler:
                     nodes.append(ArrayShape(facts).node(self.marks, self.rule))
                 elif kind == "object":
                     shape = ObjectShape(facts, self.names)
-                    nodes.append(shape.node(self.marks, self.rule, not self.any_order))
+                    nodes.append(shape.node(self.marks, self.rule))
                 else:
                     scalars.append(_scalar(facts, kind))
         quoted = [term for term in scalars if term is not EMPTY and term.alive()]

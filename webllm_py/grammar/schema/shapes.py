@@ -131,7 +131,7 @@ class ObjectShape:
     def _allows(self, name: str) -> bool:
         return name not in self.forbidden and all(_reads(keys, name) for keys in self.keys)
 
-    def node(self, marks: Punctuation, rule: Rule, ordered: bool) -> ObjectNode:
+    def node(self, marks: Punctuation, rule: Rule) -> ObjectNode:
         names = self.named()
         own = {name: 1 << index for index, name in enumerate(names)}
         demands = 0
@@ -149,7 +149,7 @@ class ObjectShape:
         for language, goal, matched in self._families([*names, *self.forbidden]):
             extra = [(x.claim, bit) for x, bit in some if x.names in matched]
             entries.append(Entry(language, _variants(goal, extra, rule)))
-        return ObjectNode(marks, entries, demands, self.least, self.most, ordered)
+        return ObjectNode(marks, entries, demands, self.least, self.most)
 
     def _families(self, names: list[str]) -> list[tuple[Regular, Goal, set[Regular]]]:
         """All other names, split by the patterns that they match."""

@@ -119,8 +119,7 @@ class ObjectNode(Node):
 
     ``place`` is "open" before the first property, "key" behind a comma, "value" behind a colon
     (then ``index`` is the entry), "end" behind a value; ``seen`` has the bits of what occurred and
-    of the demands met; ``count`` is kept only where the number of properties is limited; ``index``
-    is where to go on in an ordered object.
+    of the demands met; ``count`` is kept only where the number of properties is limited.
     """
 
     marks: Punctuation
@@ -128,7 +127,6 @@ class ObjectNode(Node):
     demands: int
     least: int
     most: int | None
-    ordered: bool = False
 
     def __post_init__(self) -> None:
         quote = self.marks.quote
@@ -151,10 +149,10 @@ class ObjectNode(Node):
             return
         if place != "key" and seen & self.demands == self.demands and count >= self.least:
             yield (self.marks.close_object if place == "end" else literal(b"}")), parent
-        following = list(self._following(seen, count, index))
+        following = list(self._following(seen, count))
         if place == "end":
             if following:
-                yield self.marks.comma, parent.push(self, ("key", seen, count, index))
+                yield self.marks.comma, parent.push(self, ("key", seen, count, 0))
             return
         for chosen in following:
             yield (
@@ -171,16 +169,13 @@ class ObjectNode(Node):
             behind = min(behind, self.least)
         for variant in self._choices(entry, seen, count):
             now = seen | entry.own | variant.meets
-            state = ("end", now, behind, index if self.ordered else 0)
-            yield from variant.value.enter(parent.push(self, state))
+            yield from variant.value.enter(parent.push(self, ("end", now, behind, 0)))
 
-    def _following(self, seen: int, count: int, start: int) -> Iterator[int]:
-        for index in range(start, len(self.entries)):
-            entry = self.entries[index]
+    def _following(self, seen: int, count: int) -> Iterator[int]:
+        """The entries that may come next."""
+        for index, entry in enumerate(self.entries):
             if not entry.own & seen and self._choices(entry, seen, count):
                 yield index
-                if self.ordered and entry.own & self.demands:
-                    return
 
     def _choices(self, entry: Entry, seen: int, count: int) -> list[Variant]:
         """The values of an entry after which the demands that are left can still be met."""
@@ -212,7 +207,7 @@ class ObjectNode(Node):
             variants = [variant for variant in entry.variants if variant.value in usable]
             if variants and entry.key.alive():
                 entries.append(Entry(entry.key, variants, entry.own))
-        node = ObjectNode(self.marks, entries, self.demands, self.least, self.most, self.ordered)
+        node = ObjectNode(self.marks, entries, self.demands, self.least, self.most)
         families = any(not entry.own for entry in entries)
         possible = families or self.least <= len(entries)
         needed = max(self.least, self.demands.bit_count())

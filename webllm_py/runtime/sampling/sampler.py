@@ -163,12 +163,11 @@ class Sampler:
             offset = 4 * (self.vocab_size * slot + token)
             self.device.write(self.bias, offset, struct.pack("<f", value))
 
-    def recount(self, tokens: Mapping[int, tuple[int, bool]], slot: int = 0) -> None:
-        """How often tokens were generated, and whether they are in the prompt."""
+    def recount(self, tokens: Mapping[int, tuple[int, bool]]) -> None:
+        """How often the only slot's tokens were generated, and whether they are in the prompt."""
         for token, (count, in_prompt) in tokens.items():
             word = count | (IN_PROMPT if in_prompt else 0)
-            offset = 4 * (self.vocab_size * slot + token)
-            self.device.write(self.counts, offset, struct.pack("<I", word))
+            self.device.write(self.counts, 4 * token, struct.pack("<I", word))
 
     def mask(self, allowed: bytes, slot: int = 0) -> None:
         """Which tokens the next draws may give: of token i, bit ``i % 32`` of the little-endian
