@@ -1,5 +1,6 @@
-// Causal attention of a chunk's positions over all earlier ones (FlashAttention-2,
-// arXiv 2307.08691: online softmax over tiles of keys, one workgroup a tile of queries).
+// Attention of a chunk's positions over all earlier ones, and where it says so over later ones of the
+// same image (FlashAttention-2, arXiv 2307.08691: online softmax over tiles of keys, one workgroup a
+// tile of queries).
 //
 // Bindings  0 q     [rows][HEADS * HEAD_DIM], f32, rotated
 //           1 step  see epilogue/rope_append.wgsl
@@ -7,8 +8,9 @@
 //           3 y     [rows][Y_STRIDE], f32: HEADS * HEAD_DIM of each row; Y_STRIDE a multiple of 4
 //           4 sinks f32 by head, of models that have them
 // Dispatch  (ceil(rows / QUERIES), HEADS) workgroups
-// Assumes   the rows are consecutive positions of one slot; a tile of keys is a page;
-//           HEAD_DIM a multiple of 8. Rows past the chunk's end write nothing.
+// Assumes   the rows are consecutive positions of one slot, none of which sees less far ahead than the
+//           one before; a tile of keys is a page; HEAD_DIM a multiple of 8. Rows past the chunk's end
+//           write nothing.
 //
 // LANES = HEAD_DIM / 8 * SHARES threads work for a quad of queries: a thread scores every LANES-th
 // key of a page, up to 4, and sums dimensions 8 * part .. + 7 over every SHARES-th run of 4 keys.
@@ -32,6 +34,7 @@ override THREADS: u32;   // QUERIES / 4 * LANES
 ${pages}
 ${kv_read}
 ${attention/span}
+${reach}
 ${attention/softcap}
 ${sinks}
 
@@ -96,12 +99,27 @@ fn scores(quad: u32, lane: u32, page: u32, kv_head: u32) -> Scores {
   return s;
 }
 
+// A quad of queries: where they are, and the last keys that they see.
+struct Asking {
+  at: vec4<u32>, last: vec4<u32>,
+}
+
+fn asking_of(m: u32, rows: u32) -> Asking {
+  let end = rows - 1u;
+  let a = min(m, end);
+  let b = min(m + 1u, end);
+  let c = min(m + 2u, end);
+  let d = min(m + 3u, end);
+  return Asking(vec4(position_of(a), position_of(b), position_of(c), position_of(d)),
+                vec4(last_key(a), last_key(b), last_key(c), last_key(d)));
+}
+
 // A key's score for the queries that may see it; none may see those past the page's end. What a query
 // makes of pages without a key for it is undone by the first one that has one.
-fn masked(score: vec4<f32>, key: u32, start: u32, asking: vec4<u32>) -> vec4<f32> {
-  var seen = (vec4(start + key) <= asking) & vec4(key < PAGE);
+fn masked(score: vec4<f32>, key: u32, start: u32, asking: Asking) -> vec4<f32> {
+  var seen = (vec4(start + key) <= asking.last) & vec4(key < PAGE);
   if (WINDOW > 0u) {
-    seen = seen & (vec4(start + key + WINDOW) > asking);
+    seen = seen & (vec4(start + key + WINDOW) > asking.at);
   }
   return select(vec4(-1e30), capped(score), seen);
 }
@@ -150,7 +168,7 @@ fn main(@builtin(local_invocation_index) thread: u32,
   }
   let head = group.y;
   let kv_head = head / (HEADS / KV_HEADS);
-  let last = position_of(min(m0 + QUERIES, rows) - 1u);
+  let last = last_key(min(m0 + QUERIES, rows) - 1u);
   let parts = HEAD_DIM / 8u;
   let quads = QUERIES / 4u;
   for (var i = thread; i < quads * parts; i += THREADS) {
@@ -162,7 +180,7 @@ fn main(@builtin(local_invocation_index) thread: u32,
   let lane = thread % LANES;
   let part = lane % parts;
   let share = lane / parts;
-  let asking = position_of(m0) + quad * 4u + vec4(0u, 1u, 2u, 3u);
+  let asking = asking_of(m0 + quad * 4u, rows);
   var most = vec4(sink_of(head));
   var weight = vec4(select(0.0, 1.0, lane == 0u));  // the sink's
   var sums = Part();

@@ -145,17 +145,20 @@ def write_family_gguf(
     recorded: Recorded,
     weights: Weights,
     experts: Mapping[str, bytes] | None = None,
+    *,
+    keys: Mapping[str, Any] | None = None,
 ) -> Path:
     """A GGUF file; returns it.
 
     Args:
         experts: tensors in MXFP4.
+        keys: more keys, or others in the place of some.
     """
     writer = GGUFWriter()
     numbers = gguf_numbers(recorded.config)
-    keys = {f"{model.gguf}.{key}": value for key, value in numbers.items() if value is not None}
+    own = {f"{model.gguf}.{key}": value for key, value in numbers.items() if value is not None}
     named = {"general.architecture": model.gguf, "general.name": model.name}
-    for key, value in {**named, **keys, **tokenizer_keys()}.items():
+    for key, value in {**named, **own, **tokenizer_keys(), **(keys or {})}.items():
         writer.add(key, value, TYPES.get(key))
     for name, weight in gguf_weights(model, recorded.config, weights).items():
         writer.add_tensor(name, weight.shape, "F32", [gguf_bytes("f32", weight)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,14 @@ __all__ = [
     "png_of",
     "preprocessor",
     "tokenizer",
+    "tower_weights",
     "vision_weights",
     "whole_config",
+    "with_special",
     "write_projector",
     "write_seeing",
     "write_text_gguf",
+    "write_tower",
 ]
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "vision.npz"
@@ -43,6 +47,7 @@ SPECIAL = (
 )
 FIRST_SPECIAL = 258
 IMAGE_TOKEN = FIRST_SPECIAL
+TOWER = "model.vision_model"
 # SmolVLM's own.
 TEMPLATE = (
     "<s>{% for message in messages %}{{message['role'] | capitalize}}"
@@ -128,12 +133,17 @@ def preprocessor(spec: VisionSpec) -> dict[str, Any]:
 
 def tokenizer() -> dict[str, Any]:
     """tokenizer.json: bytes and special tokens."""
+    return with_special(SPECIAL)
+
+
+def with_special(special: Sequence[str]) -> dict[str, Any]:
+    """tokenizer.json: bytes, and these tokens."""
     made = tokenizer_json()
     flags = {key: value for key, value in made["added_tokens"][0].items() if key == "special"}
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     made["added_tokens"] += [
         {"id": FIRST_SPECIAL + i, "content": text, **plain, **flags}
-        for i, text in enumerate(SPECIAL)
+        for i, text in enumerate(special)
     ]
     for step in ("pre_tokenizer", "decoder"):
         made[step] = {**made[step], "trim_offsets": True}  # which the tokenizers package wants
@@ -142,41 +152,56 @@ def tokenizer() -> dict[str, Any]:
 
 def vision_weights(spec: VisionSpec) -> Weights:
     """All tensors, by Hugging Face's names."""
-    s, weights = spec, Weights()
-    tower, layers = "model.vision_model", "model.vision_model.encoder.layers"
-
-    def dense(name: str, rows: int, columns: int, gain: float = 1.0, spread: float = 0.2) -> None:
-        scale = np.float32(gain / columns**0.5)
-        weights[f"{name}.weight"] = noise(f"{s.name} {name}", rows, columns) * scale
-        if spread:
-            weights[f"{name}.bias"] = small_steps(f"{s.name} {name} bias", rows, spread)
-
-    def norm(name: str) -> None:
-        weights[f"{name}.weight"] = 1 + small_steps(f"{s.name} {name} weight", s.hidden, 0.2)
-        weights[f"{name}.bias"] = small_steps(f"{s.name} {name} bias", s.hidden, 0.2)
-
-    patch = f"{tower}.embeddings.patch_embedding"
-    dense(patch, s.hidden, 3 * s.patch**2)
-    shape = (s.hidden, 3, s.patch, s.patch)
-    weights[f"{patch}.weight"] = weights[f"{patch}.weight"].reshape(shape)
-    positions = (s.tile // s.patch) ** 2
-    dense(f"{tower}.embeddings.position_embedding", positions, s.hidden, s.hidden**0.5, 0)
-    for i in range(s.layers):
-        layer = f"{layers}.{i}"
-        norm(f"{layer}.layer_norm1")
-        for part, gain in (("q", 1.7), ("k", 1.7), ("v", 1.0), ("out", 1.0)):
-            dense(f"{layer}.self_attn.{part}_proj", s.hidden, s.hidden, gain)
-        norm(f"{layer}.layer_norm2")
-        dense(f"{layer}.mlp.fc1", s.intermediate, s.hidden)
-        dense(f"{layer}.mlp.fc2", s.hidden, s.intermediate)
-    norm(f"{tower}.post_layernorm")
-    joined = s.merge**2 * s.hidden
-    dense("model.connector.modality_projection.proj", s.text.hidden, joined, 1.0, 0)
+    weights = tower_weights(spec.name, TOWER, whole_config(spec)["vision_config"])
+    joined = spec.merge**2 * spec.hidden
+    projection = "model.connector.modality_projection.proj"
+    weights[f"{projection}.weight"] = matrix(f"{spec.name} {projection}", spec.text.hidden, joined)
     for name, weight in weights_of(spec.text).items():
         inner = (
             name.replace("model.", "model.text_model.", 1) if name.startswith("model.") else name
         )
         weights[inner] = weight
+    return weights
+
+
+def matrix(name: str, rows: int, columns: int, gain: float = 1.0) -> np.ndarray:
+    """A matrix that leaves a row's variance as it is, times ``gain``."""
+    return noise(name, rows, columns) * np.float32(gain / columns**0.5)
+
+
+def tower_weights(name: str, tower: str, config: Mapping[str, Any]) -> Weights:
+    """The tensors of SigLIP's tower.
+
+    Args:
+        name: the model's.
+        tower: what their names begin with.
+        config: vision_config.
+    """
+    weights, hidden = Weights(), config["hidden_size"]
+
+    def dense(stem: str, rows: int, columns: int, gain: float = 1.0) -> None:
+        weights[f"{stem}.weight"] = matrix(f"{name} {stem}", rows, columns, gain)
+        weights[f"{stem}.bias"] = small_steps(f"{name} {stem} bias", rows, 0.2)
+
+    def norm(stem: str) -> None:
+        weights[f"{stem}.weight"] = 1 + small_steps(f"{name} {stem} weight", hidden, 0.2)
+        weights[f"{stem}.bias"] = small_steps(f"{name} {stem} bias", hidden, 0.2)
+
+    patch, side = f"{tower}.embeddings.patch_embedding", config["patch_size"]
+    dense(patch, hidden, 3 * side**2)
+    weights[f"{patch}.weight"] = weights[f"{patch}.weight"].reshape(hidden, 3, side, side)
+    positions = f"{tower}.embeddings.position_embedding"
+    count = (config["image_size"] // side) ** 2
+    weights[f"{positions}.weight"] = matrix(f"{name} {positions}", count, hidden, hidden**0.5)
+    for i in range(config["num_hidden_layers"]):
+        layer = f"{tower}.encoder.layers.{i}"
+        norm(f"{layer}.layer_norm1")
+        for part, gain in (("q", 1.7), ("k", 1.7), ("v", 1.0), ("out", 1.0)):
+            dense(f"{layer}.self_attn.{part}_proj", hidden, hidden, gain)
+        norm(f"{layer}.layer_norm2")
+        dense(f"{layer}.mlp.fc1", config["intermediate_size"], hidden)
+        dense(f"{layer}.mlp.fc2", hidden, config["intermediate_size"])
+    norm(f"{tower}.post_layernorm")
     return weights
 
 
@@ -192,10 +217,10 @@ def write_seeing(folder: Path, spec: VisionSpec) -> Path:
 
 
 GGUF_NAMES = {
-    "model.vision_model.embeddings.patch_embedding": "v.patch_embd",
-    "model.vision_model.embeddings.position_embedding": "v.position_embd",
-    "model.vision_model.encoder.layers": "v.blk",
-    "model.vision_model.post_layernorm": "v.post_ln",
+    "embeddings.patch_embedding": "v.patch_embd",
+    "embeddings.position_embedding": "v.position_embd",
+    "encoder.layers": "v.blk",
+    "post_layernorm": "v.post_ln",
     "layer_norm1": "ln1",
     "layer_norm2": "ln2",
     "self_attn.q_proj": "attn_q",
@@ -204,7 +229,6 @@ GGUF_NAMES = {
     "self_attn.out_proj": "attn_out",
     "mlp.fc1": "ffn_up",
     "mlp.fc2": "ffn_down",
-    "model.connector.modality_projection.proj": "mm.model.fc",
 }
 
 
@@ -214,35 +238,61 @@ def write_projector(path: Path, spec: VisionSpec, *, swapped: bool = False) -> P
     Args:
         swapped: call the MLP's layers as older files do.
     """
+    weights = {
+        name: weight
+        for name, weight in vision_weights(spec).items()
+        if not name.startswith(("model.text_model.", "lm_head."))
+    }
+    numbers = {"preproc_image_size": spec.longest, "projector.scale_factor": spec.merge}
+    names = {"model.connector.modality_projection.proj": "mm.model.fc"}
+    if swapped:
+        names |= {"mlp.fc1": "ffn_down", "mlp.fc2": "ffn_up"}
+    config = whole_config(spec)["vision_config"]
+    return write_tower(path, "idefics3", TOWER, config, weights, numbers, names)
+
+
+def write_tower(
+    path: Path,
+    kind: str,
+    tower: str,
+    config: Mapping[str, Any],
+    weights: Weights,
+    numbers: Mapping[str, Any],
+    names: Mapping[str, str],
+) -> Path:
+    """A projector file; returns its path.
+
+    Args:
+        kind: of the projector.
+        tower: what names of the tower's tensors begin with.
+        config: vision_config.
+        weights: all of them, by Hugging Face's names.
+        numbers: more keys below "clip.vision.".
+        names: parts of names, before those that all towers have.
+    """
     vision = {
-        "image_size": spec.tile,
-        "patch_size": spec.patch,
-        "embedding_length": spec.hidden,
-        "feed_forward_length": spec.intermediate,
-        "projection_dim": spec.text.hidden,
-        "block_count": spec.layers,
-        "attention.head_count": spec.heads,
+        "image_size": config["image_size"],
+        "patch_size": config["patch_size"],
+        "embedding_length": config["hidden_size"],
+        "feed_forward_length": config["intermediate_size"],
+        "block_count": config["num_hidden_layers"],
+        "attention.head_count": config["num_attention_heads"],
         "attention.layer_norm_epsilon": 1e-6,
         "image_mean": [0.5, 0.5, 0.5],
         "image_std": [0.5, 0.5, 0.5],
-        "preproc_image_size": spec.longest,
-        "projector.scale_factor": spec.merge,
+        **numbers,
     }
     writer = GGUFWriter()
     writer.add("general.architecture", "clip")
     writer.add("general.type", "mmproj")
-    writer.add("clip.projector_type", "idefics3")
+    writer.add("clip.projector_type", kind)
     writer.add("clip.use_gelu", True)
     for key, value in vision.items():
         writer.add(f"clip.vision.{key}", value)
-    for name, weight in vision_weights(spec).items():
-        if name.startswith(("model.text_model.", "lm_head.")):
-            continue
-        for old, new in GGUF_NAMES.items():
+    for name, weight in weights.items():
+        name = name.removeprefix(f"{tower}.")
+        for old, new in {**names, **GGUF_NAMES}.items():
             name = name.replace(old, new)
-        if swapped:
-            for old, new in (("ffn_up", "?"), ("ffn_down", "ffn_up"), ("?", "ffn_down")):
-                name = name.replace(old, new)
         writer.add_tensor(name, weight.shape, "F32", [weight.tobytes()])
     with path.open("wb") as file:
         writer.write(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,11 +116,12 @@ class Cache:
             v[:, t] = value
         return pool
 
-    def step(self, positions: range) -> np.ndarray:
+    def step(self, positions: range, ahead: Sequence[int] | None = None) -> np.ndarray:
         words = np.zeros(PAGES_AT + 2 * MAX_PAGES, np.uint32)
         words[0] = len(positions)
         for m, position in enumerate(positions):
-            words[ROWS_AT + 4 * m : ROWS_AT + 4 * m + 3] = (0, position, 1)  # slot 1
+            more = ahead[m] if ahead else 7  # of no meaning where nothing is seen ahead
+            words[ROWS_AT + 4 * m : ROWS_AT + 4 * m + 4] = (0, position, 1, more)  # slot 1
         words[PAGES_AT + MAX_PAGES :] = self.page_table
         return words
 
@@ -148,13 +150,15 @@ def attention(
     window: int = 0,
     softcap: float = 0.0,
     sinks: np.ndarray | None = None,
+    ahead: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Causal attention in float64: q (rows, heads, d) at positions first, first + 1, ..."""
+    """Causal attention in float64: q (rows, heads, d) at positions first, first + 1, ...; with
+    ``ahead`` each row also sees so many keys behind its own."""
     out = np.zeros(q.shape)
     per_kv = q.shape[1] // keys.shape[1]
     for m in range(len(q)):
         end = first + m + 1
-        seen = slice(max(0, end - window) if window else 0, end)
+        seen = slice(max(0, end - window) if window else 0, end + (ahead[m] if ahead else 0))
         for h in range(q.shape[1]):
             k = keys[seen, h // per_kv].astype(np.float64)
             s = k @ q[m, h] / np.sqrt(q.shape[2])

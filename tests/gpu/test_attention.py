@@ -120,17 +120,39 @@ async def test_split_attention(runner: Runner, shape: Shape, kv: str, keys: int)
     np.testing.assert_allclose(out["y"], product, rtol=0, atol=3e-6 * width)
 
 
+# Images that end with a tile of queries and begin within one, reach past a page's end, are wider
+# than the window, and end with the chunk.
+IMAGES = (70, 61, ((2, 16), (17, 55), (57, 61)))
+
+
 @pytest.mark.parametrize(
-    ("shape", "kv", "first", "rows"),
+    ("shape", "kv", "first", "rows", "spans"),
     of_native(
-        [(*cache, *rows) for rows in PREFILLS for cache in CACHES],
-        [(*cache, *PREFILLS[-1]) for cache in IN_CHROMIUM],
+        [
+            *((*cache, *rows, ()) for rows in PREFILLS for cache in CACHES),
+            *((*cache, *IMAGES) for cache in IN_CHROMIUM),
+            (SHAPES[2], "f16", 0, 37, ((0, 37),)),
+        ],
+        [
+            *((*cache, *PREFILLS[-1], ()) for cache in IN_CHROMIUM),
+            (*IN_CHROMIUM[0], *IMAGES),
+            (*IN_CHROMIUM[3], *IMAGES),
+        ],
     ),
     ids=str,
 )
 async def test_prefill_attention(
-    runner: Runner, shape: Shape, kv: str, first: int, rows: int
+    runner: Runner,
+    shape: Shape,
+    kv: str,
+    first: int,
+    rows: int,
+    spans: tuple[tuple[int, int], ...],
 ) -> None:
+    """``spans``: rows that are images, each of which sees all of its own."""
+    ahead = [0] * rows if spans else None
+    for start, end in spans:
+        ahead[start:end] = range(end - start - 1, -1, -1)
     rng = np.random.default_rng(first + rows)
     cache = Cache(shape, kv, rng)
     n = first + rows
@@ -147,7 +169,11 @@ async def test_prefill_attention(
     out = await runner.run(
         kernel(
             "attention_prefill",
-            snippets={**cache.reader, **sink_words(sinks)},
+            snippets={
+                **cache.reader,
+                **sink_words(sinks),
+                "reach": "attention/images" if spans else "attention/causal",
+            },
             HEADS=shape.heads,
             QUERIES=queries,
             SCALE=shape.head_dim**-0.5,
@@ -161,14 +187,14 @@ async def test_prefill_attention(
         ),
         {
             "q": q,
-            "step": cache.step(range(first, n)),
+            "step": cache.step(range(first, n), ahead),
             "kv": cache.pages(*made),
             "y": wide(q),
             **({} if sinks is None else {"sinks": sinks}),
         },
         (-(-rows // queries), shape.heads),
     )
-    expected = attention(q, k, v, first, window, softcap, sinks)
+    expected = attention(q, k, v, first, window, softcap, sinks, ahead)
     np.testing.assert_allclose(narrow(out["y"], q), expected, rtol=0, atol=3e-6)
 
 

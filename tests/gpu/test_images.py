@@ -1,4 +1,4 @@
-"""Images: resized to the bit as Pillow does it, cut into patches, their rows moved."""
+"""Images: resized to the bit as Pillow does it, cut into patches, their rows moved and averaged."""
 
 from __future__ import annotations
 
@@ -55,12 +55,14 @@ SIZES = [(70, 31), (31, 70), (1, 90)]
 async def test_resample(
     runner: Runner, number: int, size: int, after: int, vertical: bool, rng: np.random.Generator
 ) -> None:
-    image = rng.choice([0, 0, 255, 90, 255], (size, 6, 3)).astype(np.uint8)
-    expected = packed(resized(image, after, number))
+    """A part of an axis; what is before it and behind it does not count."""
+    before = vertical * 5
+    image = rng.choice([0, 0, 255, 90, 255], (before + size + 3, 6, 3)).astype(np.uint8)
+    expected = packed(resized(image[before : before + size], after, number))
     image = packed(image)
     if not vertical:
         image, expected = image.T, expected.T
-    words, entries = resize_weights(size, after, number)
+    words, entries = resize_weights(size, after, number, before)
     height, width = expected.shape
     header = np.array([image.shape[1], width, height, words], np.int32)
     out = await runner.run(
@@ -169,3 +171,27 @@ async def test_move_rows(
         (-(-pieces * columns // 256), 7),
     )
     np.testing.assert_array_equal(out["y"], expected)
+
+
+@pytest.mark.parametrize(("pieces", "columns"), of_native([(1, 12), (9, 132)], [(9, 132)]))
+async def test_average_rows(
+    runner: Runner, pieces: int, columns: int, rng: np.random.Generator
+) -> None:
+    x = rng.standard_normal((11, columns + 4)).astype(np.float32)
+    y = np.zeros((7, columns + 8), np.float32)
+    places = rng.permutation(7)[:5]
+    taken = rng.integers(0, 11, (5, pieces))
+    expected = y.copy()
+    expected[places, :columns] = x[taken, :columns].mean(1)
+    entries = np.column_stack([taken, places])
+    strides = {"X_STRIDE": columns + 4, "Y_STRIDE": columns + 8}
+    out = await runner.run(
+        kernel("average_rows", PIECES=pieces, COLUMNS=columns, **strides),
+        {
+            "x": x,
+            "map": np.concatenate([[5, 0, 0, 0], entries.ravel(), [3, 3]]).astype(np.uint32),
+            "y": y,
+        },
+        (-(-columns // 256), 7),
+    )
+    np.testing.assert_allclose(out["y"], expected, rtol=0, atol=1e-6)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from webllm_py.errors import CorruptCheckpointError, ImageError, UnsupportedModelError
+from webllm_py.images.gemma3 import Gemma3Processor, gemma3_processor
 from webllm_py.images.layout import Layout
 from webllm_py.images.phi3_v import Phi3VProcessor, phi3_v_processor
 from webllm_py.images.resampling import resize_weights
@@ -15,6 +16,7 @@ from webllm_py.images.source import load_images
 SHAPES = [(1, 1), (1, 9000), (9000, 1), (3, 2), (640, 480), (4096, 4097)]
 SMOLVLM = SmolVLMProcessor(longest=2048, tile=512, rows=64)
 PHI3_V = Phi3VProcessor(tile=336, side=12, tiles=16)
+GEMMA3 = Gemma3Processor(tile=896, rows=256)
 
 
 def sizes_of(layout: Layout, width: int, height: int) -> list[tuple[int, int]]:
@@ -53,6 +55,25 @@ def test_phi3_v(width: int, height: int, detail: str) -> None:
     assert layout.rows == (rows * columns + 1) * 144 + 1 + (rows + 1) * 12
 
 
+@pytest.mark.parametrize("detail", ["auto", "low", "high"])
+@pytest.mark.parametrize(("width", "height"), [*SHAPES, (1000, 256), (255, 9000), (600, 500)])
+def test_gemma3(width: int, height: int, detail: str) -> None:
+    layout = GEMMA3.layout(width, height, detail)
+    assert {(each.width, each.height) for each in layout.resizes} == {(896, 896)}
+    whole, *crops = [each.box for each in layout.resizes if each.box]
+    assert whole == (0, 0, width, height)
+    assert len(layout.tiles) == len(layout.resizes) == layout.rows // 256
+    if not crops:
+        assert layout.prompt == ("\n\n<start_of_image>", 256, "<end_of_image>\n\n")
+        long, short = max(width, height), min(width, height)
+        assert detail != "high" or short < 256 or long / short < 1.2
+        return
+    assert detail == "high" and 2 <= len(crops) <= 4
+    assert sum(across * down for _, _, across, down in crops) == width * height
+    for left, top, across, down in crops:
+        assert 0 < across <= width - left and 0 < down <= height - top
+
+
 def test_weights_of_a_pixel_add_up() -> None:
     for number in (1, 2, 3):
         for size, resized in ((7, 50), (50, 7), (1, 3), (3, 1)):
@@ -79,6 +100,12 @@ def test_what_a_preprocessor_may_not_say(config: dict, error: type, words: str) 
         smolvlm_processor({**known, **config}, 512, 64)
     with pytest.raises(CorruptCheckpointError, match="num_crops = 0"):
         phi3_v_processor({"num_crops": 0}, 336, 12)
+    with pytest.raises(CorruptCheckpointError, match="pan_and_scan_max_num_crops = 1"):
+        gemma3_processor({"pan_and_scan_max_num_crops": 1}, 896, 256)
+    with pytest.raises(UnsupportedModelError, match="do_resize = False"):
+        gemma3_processor({"do_resize": False}, 896, 256)
+    made = gemma3_processor({"do_pan_and_scan": True, "size": {"height": 8, "width": 8}}, 8, 4)
+    assert len(made.layout(600, 300, "auto").tiles) == 3
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (1, 1 << 17, 3), (1 << 17, 1, 3)])

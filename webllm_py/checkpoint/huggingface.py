@@ -18,7 +18,7 @@ from webllm_py.checkpoint.text_files import (
 from webllm_py.checkpoint.text_part import split_tensors, text_config
 from webllm_py.checkpoint.vision_part import (
     EMBEDDED,
-    PREPROCESSOR,
+    PREPARING,
     SEEING,
     split_embedded,
     vision_part,
@@ -64,12 +64,12 @@ async def open_huggingface(folder: Folder) -> Checkpoint:
         vision = None
         if config is not whole:
             tensors, others = split_tensors(tensors)
-            if whole.get("model_type") in SEEING:
-                files |= await read_files(folder, (PREPROCESSOR,))
+            if whole.get("model_type") in SEEING and others:
+                files |= await read_files(folder, PREPARING)
                 vision = vision_part(folder.name, whole, others, files)
         elif architecture in EMBEDDED:
             tensors, others = split_embedded(tensors, EMBEDDED[architecture])
-            files |= await read_files(folder, (PREPROCESSOR,))
+            files |= await read_files(folder, PREPARING)
             vision = vision_part(folder.name, whole, others, files)
         if BARE in tensors:
             files |= await read_files(folder, EMBEDDER_FILES)

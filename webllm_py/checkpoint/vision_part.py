@@ -9,11 +9,15 @@ from webllm_py.checkpoint.checkpoint import TensorInfo, VisionPart
 from webllm_py.checkpoint.json_text import parse_object
 from webllm_py.errors import MissingFileError
 
-__all__ = ["EMBEDDED", "PREPROCESSOR", "SEEING", "split_embedded", "vision_part"]
+__all__ = ["EMBEDDED", "PREPARING", "SEEING", "split_embedded", "vision_part"]
 
 PREPROCESSOR = "preprocessor_config.json"
-SEEING = ("idefics3", "smolvlm")
+PROCESSOR = "processor_config.json"
+"""Where transformers 5 says what ``PREPROCESSOR`` did, as its "image_processor"."""
+SEEING = ("gemma3", "idefics3", "smolvlm")
 """Models of several parts whose images are read; of others it is the text alone."""
+PREPARING = (PREPROCESSOR, PROCESSOR)
+"""Files that say how images are prepared."""
 EMBEDDED = {"phi3_v": "model.vision_embed_tokens."}
 """Models of one part, and what the names of those of its tensors begin with that see (with "model."
 only in Hugging Face's folders)."""
@@ -35,12 +39,16 @@ def vision_part(
         MissingFileError: how images are prepared is not said.
         CorruptCheckpointError: a file is no JSON object.
     """
-    if PREPROCESSOR not in files:
+    prepared = None
+    if PREPROCESSOR in files:
+        prepared = parse_object(files[PREPROCESSOR], f"{PREPROCESSOR} of {name}")
+    elif PROCESSOR in files:
+        prepared = parse_object(files[PROCESSOR], f"{PROCESSOR} of {name}").get("image_processor")
+    if not isinstance(prepared, dict):
         raise MissingFileError(
             f"{name} holds no {PREPROCESSOR}, which says how the model's images are prepared; "
             "take the whole folder"
         )
-    prepared = parse_object(files[PREPROCESSOR], f"{PREPROCESSOR} of {name}")
     return VisionPart("huggingface", str(config["model_type"]), config, tensors, prepared)
 
 

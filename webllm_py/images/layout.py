@@ -14,6 +14,7 @@ class Resize(NamedTuple):
     Attributes:
         kind: the filter's number, as Pillow has it.
         turned: whether columns come before rows.
+        box: the part of the image that it is made of, as left, top, width and height; None for all.
     """
 
     source: int
@@ -21,6 +22,7 @@ class Resize(NamedTuple):
     height: int
     kind: int
     turned: bool = False
+    box: tuple[int, int, int, int] | None = None
 
 
 class Tile(NamedTuple):

@@ -57,12 +57,13 @@ def filter_of(number: int) -> Filter:
     return FILTERS[number]
 
 
-def resize_weights(size: int, resized: int, number: int) -> tuple[int, array[int]]:
+def resize_weights(size: int, resized: int, number: int, before: int = 0) -> tuple[int, array[int]]:
     """Words of an entry, and an entry for each resized pixel: see kernels/resample.wgsl.
 
     Args:
         size, resized: pixels along the axis.
         number: the filter's, as Pillow has it.
+        before: pixels that are cut off before those of ``size``.
     """
     half, shape = filter_of(number)
     scale = size / resized
@@ -76,7 +77,7 @@ def resize_weights(size: int, resized: int, number: int) -> tuple[int, array[int
         end = min(size, int(centre + reach + 0.5))
         found = [shape((x - centre + 0.5) / wide) for x in range(first, end)]
         total = sum(found) or 1.0
-        entries.extend((first, end - first))
+        entries.extend((before + first, end - first))
         entries.extend(rounded(weight / total) for weight in found)
         entries.extend([0] * (words - 2 - len(found)))
     return words, entries

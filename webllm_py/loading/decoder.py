@@ -123,7 +123,7 @@ async def make_executor(
     if sinks is not None:
         from webllm_py.loading.sliding_window import whole_window
 
-        context = whole_window(context, sinks)
+        context = whole_window(context, sinks, model.together)
     factors = model.rope_factors(context)
     rotations = model.rotations(context, await read_floats(factors) if factors else None)
     weights, loader = place_weights(device, owner, model, report, options.quantize)

@@ -9,6 +9,7 @@ from webllm_py.errors import UnsupportedModelError
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.step import PAGE
+from webllm_py.runtime.kv.sliding import pages_dropped, pages_kept
 
 __all__ = ["check_window", "sinks_of", "whole_window"]
 
@@ -67,11 +68,15 @@ def sinks_of(
     return None if fixed or not isinstance(said, int) or said < 0 else said
 
 
-def whole_window(window: int, sinks: int) -> int:
+def whole_window(window: int, sinks: int, together: int = 1) -> int:
     """The window in whole pages of the cache.
 
+    Args:
+        together: tokens that have to be computed at once, whatever is in the window.
+
     Raises:
-        ValueError: there is no page beside those that stay and one that drops out.
+        ValueError: there is no page beside those that stay and one that drops out; or no room for
+            an image.
     """
     least = (-(-sinks // PAGE) + 2) * PAGE
     if window < least:
@@ -79,4 +84,12 @@ def whole_window(window: int, sinks: int) -> int:
             f"sliding_window_size must be at least {least} with an attention_sink_size of {sinks}: "
             f"tokens stay and drop out in pages of {PAGE}"
         )
-    return window // PAGE * PAGE
+    pages, kept = window // PAGE, pages_kept(sinks)
+    while (pages - kept - pages_dropped(pages, kept)) * PAGE < together:
+        pages += 1
+    if pages * PAGE > window:
+        raise ValueError(
+            f"sliding_window_size must be at least {pages * PAGE} for a model whose images take "
+            f"{together} tokens and are read at once"
+        )
+    return pages * PAGE

@@ -26,6 +26,7 @@ class Attention:
     Attributes:
         pages: the constants of kernels/kv/pages.wgsl.
         sinks: a score of each head that has no value; see kernels/attention/sinks.wgsl.
+        images: whether rows of an image attend to all of it; see kernels/attention/images.wgsl.
         fused: of one row over ``fused_keys`` keys at most: the next GEMV puts the splits together.
     """
 
@@ -37,10 +38,11 @@ class Attention:
     layer: int
     fused: bool = False
     sinks: Buffer | None = None
+    images: bool = False
 
     def dispatches(self, rows: int) -> list[Dispatch]:
         """attended = the attention of ``rows`` rows."""
-        if rows > self.tuning.few_rows:
+        if self.images or rows > self.tuning.few_rows:
             return [self.tiled(rows)]
         return [self.split(rows), self.combined(rows)]
 
@@ -99,6 +101,7 @@ class Attention:
         return Dispatch(
             self.reader(
                 "attention_prefill",
+                {"reach": f"attention/{'images' if self.images else 'causal'}"},
                 QUERIES=queries,
                 Y_STRIDE=padded(config.n_heads * config.head_dim),
                 SHARES=shares,

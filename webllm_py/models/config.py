@@ -141,6 +141,8 @@ class ModelConfig:
         output_gate: whether attention's result is multiplied by the sigmoid of gates, which are
             projected with the queries: in each head the gates follow the query.
         delta: sizes of the layers that are gated delta nets; None if there are none.
+        whole_images: whether rows of an image attend to all of that image, the rows behind them
+            included.
     """
 
     architecture: str
@@ -188,6 +190,7 @@ class ModelConfig:
     output_softcap: float = 0.0
     output_gate: bool = False
     delta: DeltaConfig | None = None
+    whole_images: bool = False
 
     def __post_init__(self) -> None:
         for name in COUNTS:

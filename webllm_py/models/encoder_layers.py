@@ -128,18 +128,18 @@ class Layers:
                 Dispatch(made, bound, (-(-matrix.units // 64), self.rows, 1), name)
             )
 
-    def norm(self, name: str, source: Buffer, target: Buffer) -> None:
-        """target = LayerNorm of the rows of source."""
+    def norm(self, name: str, source: Buffer, target: Buffer, *, centered: bool = True) -> None:
+        """target = LayerNorm of the rows of source; RMSNorm if they are not ``centered``."""
         hidden = self.shape.hidden_size
-        _, weight = self.weights.vectors[name]
+        vector, weight = self.weights.vectors[name]
         threads = min(self.tuning.reduce_threads, 128)
         made = kernel(
             "norm",
             BLOCKS=padded(hidden) // 32,
             K=hidden,
             EPS=self.shape.norm_eps,
-            CENTERED=True,
-            BIAS=True,
+            CENTERED=centered,
+            BIAS=len(vector.norm) > 1,
             LANES=threads,
             THREADS=threads,
         )

@@ -125,6 +125,7 @@ class Graph(Recording):
             layer,
             self.fused,
             sinks,
+            images=self.config.whole_images and self.buffers.images is not None,
         )
         self.attentions.append(attention)
         if self.buffers.weights:

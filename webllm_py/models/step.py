@@ -5,7 +5,8 @@ Words (uint32)::
     0            rows of this step
     1            the row that the output layer takes for its first, in a plan that picks one
     2, 3         a page of the KV cache, or a state, to copy, and where to
-    4 ...        4 words a row: token, position, slot, tokens drawn for the slot
+    4 ...        4 words a row: token, position, slot, tokens drawn for the slot; in a chunk with
+                 images, instead of the last, how many later positions the row attends to
     pages_at ... a page table for each slot: physical page of logical page 0, 1, ...
     states_at .. the state of each slot, of models that keep one
     scales_at .. float32, for each slot the scales of its adapters
@@ -18,7 +19,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import NamedTuple
 
 __all__ = [
@@ -53,9 +54,18 @@ class Row(NamedTuple):
     drawn: int = 0
 
 
-def consecutive(tokens: Sequence[int], position: int, slot: int = 0) -> list[Row]:
-    """Rows of a chunk: tokens that follow each other, the first at ``position``."""
-    return [Row(token, position + i, slot) for i, token in enumerate(tokens)]
+def consecutive(
+    tokens: Sequence[int], position: int, slot: int = 0, ahead: Sequence[int] = ()
+) -> list[Row]:
+    """Rows of a chunk: tokens that follow each other, the first at ``position``.
+
+    Args:
+        ahead: how many later positions each attends to; empty for none.
+    """
+    return [
+        Row(token, position + i, slot, more)
+        for i, (token, more) in enumerate(zip_longest(tokens, ahead, fillvalue=0))
+    ]
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,12 @@ class Transformer(Declaration):
         return [*self.tensors.values(), *seeing]
 
     @property
+    def together(self) -> int:
+        """Tokens of a prompt that have to be computed at once: those of an image, in models whose
+        images' rows attend to all of it."""
+        return self.vision.config.merged if self.vision and self.config.whole_images else 1
+
+    @property
     def layers(self) -> list[Layer]:
         """The layers in order."""
         return [Layer(self.config, self.checked, i) for i in range(self.config.n_layers)]

@@ -76,7 +76,9 @@ class Executor:
         self.adapters: Adapters | None = None  # made when the first one is loaded
         self.known_states: KnownStates | None = None  # made for the first answer under a grammar
         self.context_length = context_length
-        self.chunk = min(tuning.chunk, self.bucket(context_length))
+        self.chunk = min(
+            self.bucket(max(tuning.chunk, model.together)), self.bucket(context_length)
+        )
         layout = StepLayout(self.chunk, -(-context_length // PAGE))
         step = owner.create("step", layout.nbytes)
         self.layout = layout

@@ -35,6 +35,7 @@ def differences(n: HyperParameters) -> Mapping[str, Any]:
         "rope_theta": theta,
         "local_rope_theta": local_theta,
         "layer_kinds": tuple(sliding if s else full for s in n.sliding(6)),
+        "whole_images": True,
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from webllm_py.checkpoint.checkpoint import VisionPart
 from webllm_py.errors import UnsupportedModelError
+from webllm_py.models.vision.gemma3 import gemma3
 from webllm_py.models.vision.phi3_v import phi3_v
 from webllm_py.models.vision.smolvlm import smolvlm
 from webllm_py.models.vision.tower import VisionModel
@@ -27,10 +28,14 @@ def vision_for(part: VisionPart, text_hidden: int) -> VisionModel:
     if part.kind == "gguf":
         projector = part.metadata.get("clip.projector_type")
         projector = part.metadata.get("clip.vision.projector_type", projector)
-        if projector != "idefics3":
+        if projector not in PROJECTORS:
             raise UnsupportedModelError(
                 f"the projector file is of type {projector!r}; this version runs 'idefics3' "
-                "(SmolVLM, SmolVLM2, Idefics3)"
+                "(SmolVLM, SmolVLM2, Idefics3) and 'gemma3'"
             )
-    make = phi3_v if part.architecture == "phi3_v" else smolvlm
-    return make(part, text_hidden)
+        return PROJECTORS[projector](part, text_hidden)
+    return FAMILIES[part.architecture](part, text_hidden)
+
+
+PROJECTORS = {"idefics3": smolvlm, "gemma3": gemma3}
+FAMILIES = {"idefics3": smolvlm, "smolvlm": smolvlm, "gemma3": gemma3, "phi3_v": phi3_v}

@@ -26,6 +26,7 @@ class VisionConfig:
         class_token: whether a row that is no patch comes first.
         pre_norm, post_norm: whether there are norms before the layers, and after them.
         merge: patches along a side of a square that become one row of the text model.
+        average: whether they are averaged for that, instead of put side by side.
         text_hidden: elements of such a row.
         mean, deviation: of red, green and blue from 0 to 1, which pixels are normalised by.
     """
@@ -46,6 +47,7 @@ class VisionConfig:
     class_token: bool = False
     pre_norm: bool = False
     post_norm: bool = True
+    average: bool = False
 
     def __post_init__(self) -> None:
         for name in COUNTS:
@@ -97,6 +99,11 @@ class VisionConfig:
     def length(self) -> int:
         """Rows of a tile."""
         return self.first_patch + self.patches
+
+    @property
+    def joined(self) -> int:
+        """Elements that a square has before it is projected."""
+        return self.hidden_size if self.average else self.merge**2 * self.hidden_size
 
     @property
     def merged(self) -> int:

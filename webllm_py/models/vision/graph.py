@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from webllm_py.gpu.device import Buffer, Device
+from webllm_py.gpu.device import Buffer, Device, Dispatch
+from webllm_py.gpu.kernels import kernel
 from webllm_py.models.activations import padded
 from webllm_py.models.encoder_layers import LayerBuffers, Layers, tiles_of
 from webllm_py.models.move_rows import move_rows
@@ -20,9 +21,10 @@ class VisionBuffers(LayerBuffers):
     """What a tile's pass works in.
 
     Shapes, float32 unless said, rows padded to whole blocks of 32: features
-    (tiles * patches, hidden), joined (joint rows, merge * merge * hidden), widened and projected
-    (joint rows, text hidden). ``inner`` holds patches at first. ``corner``: where a tile is,
-    kernels/patches.wgsl. ``kept``, ``joints``, ``placed``: maps of kernels/move_rows.wgsl.
+    (tiles * patches, hidden), joined (joint rows, ``VisionConfig.joined``), projected
+    (joint rows, text hidden), widened as the latter, or as joined where that is normed. ``inner``
+    holds patches at first. ``corner``: where a tile is, kernels/patches.wgsl. ``kept``, ``joints``,
+    ``placed``: maps of kernels/move_rows.wgsl.
     """
 
     features: Buffer
@@ -103,6 +105,26 @@ class VisionGraph(Layers):
         self.dispatches.append(
             move_rows(moved, config.patches, columns=config.hidden_size, strides=(width, width))
         )
+
+    def average(self) -> None:
+        """joined = the averages of squares of features."""
+        config, buffers = self.config, self.buffers
+        width = padded(config.hidden_size)
+        made = kernel(
+            "average_rows",
+            PIECES=config.merge**2,
+            COLUMNS=config.hidden_size,
+            X_STRIDE=width,
+            Y_STRIDE=width,
+        )
+        bound = {"x": buffers.features, "map": buffers.joints, "y": buffers.joined}
+        groups = (-(-config.hidden_size // 256), self.rows, 1)
+        self.dispatches.append(Dispatch(made, bound, groups))
+
+    def norm_joined(self, name: str) -> None:
+        """widened = RMSNorm of joined."""
+        buffers = self.buffers
+        self.norm(name, buffers.joined, buffers.widened, centered=False)
 
     def join(self, separators: Buffer) -> None:
         """joined = squares of features side by side."""

@@ -50,7 +50,7 @@ def phi3_v(part: VisionPart, text_hidden: int) -> VisionModel:
     config = config_of(part, tensors, text_hidden)
     joined = MERGE**2 * config.hidden_size
     tensors = {name: t for name, t in tensors.items() if not beyond(name, config.n_layers)}
-    tensors["v.patch_embd.weight"] = flat_patches(tensors["v.patch_embd.weight"], config)
+    tensors = flat_patches(tensors, config)
     shapes = {"v.class_embd.weight": (1, config.hidden_size)} | dict.fromkeys(SEPARATORS, (joined,))
     for name, shape in shapes.items():
         if name in tensors and math.prod(tensors[name].shape) == math.prod(shape):

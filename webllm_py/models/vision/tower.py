@@ -39,6 +39,8 @@ class VisionModel(Declaration):
         tiles: most tiles whose features are needed at once.
         separators: whether there are rows that stand between those of an image, those of
             ``SEPARATORS``.
+        norm: the RMSNorm of rows before the first projection; empty for none.
+        norm_plus: what is added to its stored weight.
     """
 
     config: VisionConfig
@@ -47,6 +49,8 @@ class VisionModel(Declaration):
     projections: tuple[Projection, ...]
     tiles: int = 1
     separators: bool = False
+    norm: str = ""
+    norm_plus: float = 0.0
 
     def __post_init__(self) -> None:
         self.check_all_used(self.config.architecture)
@@ -105,7 +109,10 @@ class VisionModel(Declaration):
             parts = (self.checked.shaped(name, rows) for name in SEPARATORS)
             biases = tuple(Part(tensor, i * rows) for i, tensor in enumerate(parts))
             made.append(Vector("separators", rows=len(SEPARATORS) * rows, biases=biases))
-        return made + [self.norm(name) for name in norms]
+        if self.norm:
+            weight = Part(self.checked.shaped(f"{self.norm}.weight", c.joined), plus=self.norm_plus)
+            made.append(Vector(self.norm, c.joined, (weight,)))
+        return made + [self.layer_norm(name) for name in norms]
 
     def bias(self, name: str, rows: int) -> list[Vector]:
         """A matrix's bias, if it has one."""
@@ -113,7 +120,7 @@ class VisionModel(Declaration):
             return []
         return [Vector(name, rows=rows, biases=(Part(self.checked.shaped(f"{name}.bias", rows)),))]
 
-    def norm(self, name: str) -> Vector:
+    def layer_norm(self, name: str) -> Vector:
         """A LayerNorm: its weight and its bias."""
         hidden = self.config.hidden_size
         parts = (Part(self.checked.shaped(f"{name}.{kind}", hidden)) for kind in ("weight", "bias"))
@@ -129,8 +136,14 @@ class VisionModel(Declaration):
     def project(self, g: VisionGraph) -> None:
         """Features to rows of the text model, in ``projected``."""
         buffers = g.buffers
-        g.join(g.weights.vectors["separators"][1] if self.separators else buffers.tiles)
+        if self.config.average:
+            g.average()
+        else:
+            g.join(g.weights.vectors["separators"][1] if self.separators else buffers.tiles)
         source = buffers.joined
+        if self.norm:
+            g.norm_joined(self.norm)
+            source = buffers.widened
         for each in self.projections:
             last = each is self.projections[-1]
             target = buffers.projected if last else buffers.widened
@@ -207,9 +220,10 @@ def tower_names(prefix: str) -> dict[str, str]:
     }
 
 
-def flat_patches(tensor: TensorInfo, config: VisionConfig) -> TensorInfo:
-    """The patches' convolution (hidden, 3, patch, patch) as a matrix."""
+def flat_patches(tensors: Mapping[str, TensorInfo], config: VisionConfig) -> dict[str, TensorInfo]:
+    """The tensors, the patches' convolution (hidden, 3, patch, patch) as a matrix."""
+    made, name = dict(tensors), "v.patch_embd.weight"
     shape = (config.hidden_size, 3, config.patch, config.patch)
-    if tensor.shape != shape:
-        return tensor
-    return replace(tensor, shape=(config.hidden_size, patch_columns(config)))
+    if name in made and made[name].shape == shape:
+        made[name] = replace(made[name], shape=(config.hidden_size, patch_columns(config)))
+    return made

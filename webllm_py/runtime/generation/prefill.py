@@ -6,7 +6,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from webllm_py.models.image_rows import NO_TOKEN, is_image_row
+from webllm_py.models.image_rows import (
+    NO_TOKEN,
+    before_image,
+    is_image_row,
+    rows_ahead,
+    rows_of_image,
+)
 from webllm_py.models.step import Row, consecutive
 from webllm_py.runtime.kv.pages import Sequence as CachedSequence
 
@@ -29,10 +35,12 @@ async def prefill(
     the last chunk stay for ``go_on``.
     """
     end, start = len(sequence.tokens) + len(tokens), 0
+    whole = executor.model.config.whole_images and executor.images is not None
     while start < len(tokens):
-        await executor.cache.make_room(sequence, slot)
-        part = tokens[start : start + executor.chunk]
-        part = part[: executor.cache.at_once(len(sequence.tokens), end)]
+        needed = rows_of_image(tokens, start) if whole else 0
+        await executor.cache.make_room(sequence, slot, needed or 1)
+        stop = start + min(executor.chunk, executor.cache.at_once(len(sequence.tokens), end))
+        part = tokens[start : before_image(tokens, stop) if whole else stop]
         images = executor.images if executor.images and any(map(is_image_row, part)) else None
         if images:
             async with aclosing(images.make(part)) as tiles:
@@ -41,7 +49,8 @@ async def prefill(
         await executor.cache.reserve(sequence, len(sequence.tokens) + len(part), slot)
         plan = await executor.forward_plan(len(part), images, adapted=bool(sequence.adapters))
         words = [min(token, NO_TOKEN) for token in part] if images else part
-        executor.write_rows(consecutive(words, len(sequence.tokens), slot))
+        ahead = rows_ahead(part) if images and whole else ()
+        executor.write_rows(consecutive(words, len(sequence.tokens), slot, ahead))
         if images:
             images.put(part)
         if start:

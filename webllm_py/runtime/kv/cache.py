@@ -154,8 +154,9 @@ class KVCache:
         computed at once: all."""
         return end - length
 
-    async def make_room(self, sequence: CachedSequence, slot: int = 0) -> int:
-        """Drop tokens of a sequence that is full, if this kind of cache does; how many."""
+    async def make_room(self, sequence: CachedSequence, slot: int = 0, needed: int = 1) -> int:
+        """Drop tokens of a sequence that has no room for ``needed`` more, if this kind of cache
+        does; how many."""
         return 0
 
     async def computed(self, sequence: CachedSequence, end: int, slot: int = 0) -> None:

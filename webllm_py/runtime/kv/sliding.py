@@ -18,9 +18,14 @@ from webllm_py.models.step import PAGE, ROWS_AT
 from webllm_py.runtime.kv.cache import CacheSpec, KVCache
 from webllm_py.runtime.kv.pages import Mix, PageTable, Sequence, common_prefix
 
-__all__ = ["SlidingCache", "SlidingPages", "pages_kept"]
+__all__ = ["SlidingCache", "SlidingPages", "pages_dropped", "pages_kept"]
 
 AT_ONCE = 4  # the part of the pages that drop out when it is full
+
+
+def pages_dropped(pages: int, kept: int) -> int:
+    """Pages that drop out at once, of a cache of so many whose first ``kept`` stay."""
+    return max(1, (pages - kept) // AT_ONCE)
 
 
 def pages_kept(sinks: int) -> int:
@@ -125,7 +130,7 @@ class SlidingCache(KVCache):
         super().__init__(spec)
         self.config, self.kv_format = spec.config, spec.kv_format
         layout, kept = spec.layout, pages_kept(sinks)
-        at_once = max(1, (layout.max_pages - kept) // AT_ONCE)
+        at_once = pages_dropped(layout.max_pages, kept)
         self.positions = layout.max_pages * PAGE
         self.sliding = SlidingPages(self.pages.max_pages, kept, self.positions, at_once)
         self.pages = self.sliding
@@ -145,14 +150,20 @@ class SlidingCache(KVCache):
         """See the base class; here as many tokens as there are positions for."""
         return min(end, self.positions) - length
 
-    async def make_room(self, sequence: Sequence, slot: int = 0) -> int:
-        """Drop tokens of a sequence that is full; how many positions what is behind them moves up.
+    async def make_room(self, sequence: Sequence, slot: int = 0, needed: int = 1) -> int:
+        """Drop tokens of a sequence that has no room for ``needed`` more; how many positions what
+        is behind them moves up.
 
         Raises:
             GPUOutOfMemoryError: no memory for copies of pages that others have too.
         """
-        if len(sequence.tokens) < self.positions:
-            return 0
+        moved = 0
+        while len(sequence.tokens) + needed > self.positions:
+            moved += await self._drop(sequence, slot)
+        return moved
+
+    async def _drop(self, sequence: Sequence, slot: int) -> int:
+        """Drop what drops out at once."""
         pages, count = self.sliding, self.sliding.at_once
         shared = pages.shared_with_others(sequence, pages.kept + count)
         await self._grow_for(len(shared))

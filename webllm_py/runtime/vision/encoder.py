@@ -76,7 +76,10 @@ class VisionEncoder:
     def sizes(self) -> dict[str, int]:
         """Bytes of the buffers, by their names."""
         c, rows, joint = self.config, self.rows, self.joint_rows
-        hidden, pieces = padded(c.hidden_size), c.merge**2
+        hidden, joined = padded(c.hidden_size), padded(c.joined)
+        widened = padded(c.text_hidden) if len(self.model.projections) > 1 else 0
+        if self.model.norm:
+            widened = max(widened, joined)
         inner = max(3 * c.hidden_size, padded(c.intermediate_size), padded(patch_columns(c)))
         return {
             "rows": StepLayout(rows, 0).nbytes,
@@ -85,12 +88,12 @@ class VisionEncoder:
             "summed": 4 * rows * hidden,
             "inner": 4 * rows * inner,
             "features": 4 * self.model.tiles * c.patches * hidden,
-            "joined": 4 * joint * padded(pieces * c.hidden_size),
-            "widened": 4 * joint * padded(c.text_hidden) if len(self.model.projections) > 1 else 16,
+            "joined": 4 * joint * joined,
+            "widened": max(16, 4 * joint * widened),
             "projected": 4 * joint * padded(c.text_hidden),
             "corner": 24,
             "kept": map_bytes(c.patches),
-            "joints": map_bytes(joint, pieces),
+            "joints": map_bytes(joint, c.merge**2),
             "placed": map_bytes(joint),
         }
 

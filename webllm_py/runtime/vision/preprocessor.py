@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from itertools import count
 
 from webllm_py.gpu.device import Buffer, Device, Dispatch, Plan
@@ -62,35 +63,38 @@ class ImagePreprocessor:
 
     def resize(self, resize: Resize) -> list[Dispatch]:
         """The rows, then the columns, or the other way round, as far as they change."""
-        (width, height), pixels = self.sizes[resize.source], self.pixels[resize.source]
+        size, pixels = self.sizes[resize.source], self.pixels[resize.source]
+        left, top, across, down = resize.box or (0, 0, *size)
+        passes = [(False, left, across, resize.width), (True, top, down, resize.height)]
         made = []
-        for vertical in (True, False) if resize.turned else (False, True):
-            before = width, height
-            if vertical:
-                height = resize.height
-            else:
-                width = resize.width
-            if (width, height) != before:
-                after = width, height
-                dispatch, pixels = self.resample(pixels, before, after, resize.kind)
-                made.append(dispatch)
+        for vertical, first, taken, length in passes[::-1] if resize.turned else passes:
+            if taken == length == size[vertical]:
+                continue
+            weights = resize_weights(taken, length, resize.kind, first)
+            resized = (size[0], length) if vertical else (length, size[1])
+            dispatch, pixels = self.resample(pixels, size, resized, weights, vertical=vertical)
+            made.append(dispatch)
+            size = resized
         self.pixels.append(pixels)
-        self.sizes.append((resize.width, resize.height))
+        self.sizes.append(size)
         return made
 
     def resample(
-        self, pixels: Buffer, size: tuple[int, int], resized: tuple[int, int], kind: int
+        self,
+        pixels: Buffer,
+        size: tuple[int, int],
+        resized: tuple[int, int],
+        weights: tuple[int, array[int]],
+        *,
+        vertical: bool,
     ) -> tuple[Dispatch, Buffer]:
-        """A pass along the axis that changes, and where its pixels go."""
-        width, height = resized
-        vertical = height != size[1]
-        axis = int(vertical)
-        words, entries = resize_weights(size[axis], resized[axis], kind)
+        """A pass along one axis, with weights of ``resize_weights``, and where its pixels go."""
+        (width, height), (words, entries) = resized, weights
         data = struct.pack("<4i", size[0], width, height, words) + entries.tobytes()
-        weights = self.owner.create(f"weights {next(self._numbers)}", len(data))
-        self.device.write(weights, 0, data)
+        written = self.owner.create(f"weights {next(self._numbers)}", len(data))
+        self.device.write(written, 0, data)
         target = self.picture(width, height)
-        bound = {"source": pixels, "weights": weights, "y": target}
+        bound = {"source": pixels, "weights": written, "y": target}
         groups = (-(-width // 64), height, 1)
         return Dispatch(kernel("resample", VERTICAL=vertical), bound, groups), target
 
