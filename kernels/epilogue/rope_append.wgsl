@@ -6,7 +6,7 @@
 //       from STEP_PAGES: a page table of MAX_PAGES entries a slot.
 // rope: (cos, sin) of FINE positions 0,1,2,..., then of multiples of FINE; ROTARY / 2 pairs each.
 //       A position's angle is the sum of a coarse and a fine one, so the table stays small and exact.
-// CLIP: the bound that queries, keys and values are clamped to before that; 0 for none (OLMoE's
+// CLIP: the bound that queries, keys and values are clamped to before rotation; 0 for none (OLMoE's
 // clip_qkv).
 // GROWTH: queries are multiplied with 1 + GROWTH * log(1 + position / ORIGINAL, rounded down), Llama 4's
 // attention temperature.
