@@ -1,12 +1,16 @@
-"""Running coroutines concurrently, and to their end."""
+"""Running coroutines concurrently, and to their end; and long work beside them, in threads."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["run_all", "side_by_side", "uninterrupted"]
+__all__ = ["HAS_THREADS", "in_thread", "run_all", "side_by_side", "uninterrupted"]
+
+Result = TypeVar("Result")
+HAS_THREADS = sys.platform != "emscripten"
 
 
 async def run_all(*works: Coroutine[Any, Any, None]) -> None:
@@ -51,3 +55,8 @@ async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
     if cancelled:
         raise asyncio.CancelledError
     task.result()
+
+
+async def in_thread(work: Callable[[], Result]) -> Result:
+    """What ``work`` returns, computed in a thread where there are threads."""
+    return await asyncio.to_thread(work) if HAS_THREADS else work()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from webllm_py.concurrency import in_thread
 from webllm_py.engine.core import EngineCore
 from webllm_py.errors import RequestError, SourceError
-from webllm_py.fetch.files.disk import in_thread
 
 __all__ = ["ConversationsMixin"]
 

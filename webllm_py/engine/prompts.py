@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from webllm_py.api import CompletionRequest, GenerationRequest, Responses
+from webllm_py.concurrency import in_thread
 from webllm_py.errors import ContextLengthError, ImageError, RequestError
 from webllm_py.tokenizer import Tokenizer
 from webllm_py.units import counted
@@ -18,11 +19,16 @@ if TYPE_CHECKING:
 __all__ = [
     "PreparedRequest",
     "Prompt",
+    "beside_others",
     "completion_prompt",
     "see_images",
     "text_tokens",
     "tokens_of",
 ]
+
+
+Result = TypeVar("Result")
+LONG = 1 << 16  # characters, which take some hundredths of a second to become tokens
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,12 @@ async def see_images(
         prepare(image, model.processor, part["detail"])
         for image, (_, part) in zip(images, parts, strict=True)
     ]
+
+
+async def beside_others(length: int, work: Callable[[], Result]) -> Result:
+    """What ``work`` makes of a text of so many characters; of a long one in a thread, where there
+    are threads, so that other answers go on meanwhile."""
+    return await in_thread(work) if length > LONG else work()
 
 
 def tokens_of(tokenizer: Tokenizer, text: str, images: Sequence[PreparedImage]) -> list[int]:

@@ -22,6 +22,7 @@ from webllm_py.engine.inspected import check_inspected
 from webllm_py.engine.prompts import (
     PreparedRequest,
     Prompt,
+    beside_others,
     completion_prompt,
     see_images,
     text_tokens,
@@ -148,9 +149,10 @@ class ChatCompletions:
             continue_final_message=request.continue_final_message,
         )
         request = replace(request, stop=(*request.stop, *dialect.prompts.stop))
-        tokens = (
-            tokens_of(model.tokenizer, text, images) if images else model.tokenizer.encode(text)
-        )
+        encode = partial(tokens_of, model.tokenizer, text, images)
+        if not images:
+            encode = partial(model.tokenizer.encode, text)
+        tokens = await beside_others(len(text), encode)
         if not tokens:
             raise RequestError("the conversation is empty", param="messages")
         engine.check_length(tokens, "messages")
@@ -203,7 +205,8 @@ class Completions:
         request.check_layers(config.n_layers, config.hidden_size)
         prompts = []
         for given in request.prompts:
-            prompt = completion_prompt(model.tokenizer, request, given)
+            make = partial(completion_prompt, model.tokenizer, request, given)
+            prompt = await beside_others(len(given), make)
             engine.check_length(prompt.tokens, "prompt")
             prompts.append(prompt)
         check_inspected(request, model.executor, prompts)
@@ -238,10 +241,10 @@ class Embeddings:
         embedder = engine.embedder
         request.check_model(embedder.vocab_size, embedder.hidden_size)
         limit = embedder.context_length
-        texts = [
-            text_tokens(engine.tokenizer, text, param, limit)
-            for param, text in request.named_inputs
-        ]
+        texts = []
+        for param, text in request.named_inputs:
+            encode = partial(text_tokens, engine.tokenizer, text, param, limit)
+            texts.append(await beside_others(len(text), encode))
         vectors = await engine.embed(texts)
         return request.response(
             vectors,

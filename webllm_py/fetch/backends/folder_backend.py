@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
+from webllm_py.concurrency import in_thread
 from webllm_py.errors import SourceError
 from webllm_py.fetch.backends.backend import HeldLock, Room, block_range
 from webllm_py.fetch.files.disk import (
-    in_thread,
     named_errors,
     open_for_update,
     replace_text,

@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 from typing import Any
 
-from webllm_py.fetch.files.local import HAS_THREADS, THREAD_FROM
+from webllm_py.concurrency import HAS_THREADS
+from webllm_py.fetch.files.local import THREAD_FROM
 from webllm_py.fetch.source import Chunk, part_of
 
 __all__ = ["StreamDigest"]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from webllm_py.errors import SourceError, StorageFullError
-from webllm_py.fetch.files.local import HAS_THREADS
 
-__all__ = ["in_thread", "named_errors", "open_for_update", "replace_text", "taken"]
+__all__ = ["named_errors", "open_for_update", "replace_text", "taken"]
 
-Result = TypeVar("Result")
 NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
 
 
@@ -43,11 +40,6 @@ def taken(path: Path) -> int:
         blocks = getattr(found, "st_blocks", None)
         return found.st_size if blocks is None else min(found.st_size, 512 * blocks)
     return 0
-
-
-async def in_thread(work: Callable[[], Result]) -> Result:
-    """What ``work`` returns, computed in a thread where there are threads."""
-    return await asyncio.to_thread(work) if HAS_THREADS else work()
 
 
 @contextlib.contextmanager

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import builtins
 import os
-import sys
 import threading
 from pathlib import Path
 from typing import BinaryIO
 
+from webllm_py.concurrency import HAS_THREADS
 from webllm_py.errors import MissingFileError, SourceError
 from webllm_py.fetch.source import check_range
 
@@ -17,7 +17,6 @@ __all__ = ["LocalFile", "LocalFolder"]
 
 # Below this, handing a read to a thread costs more than the read.
 THREAD_FROM = 1 << 20
-HAS_THREADS = sys.platform != "emscripten"
 
 
 class LocalFile:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from webllm_py.concurrency import in_thread
 from webllm_py.errors import SourceError
-from webllm_py.fetch.files.disk import in_thread, named_errors
+from webllm_py.fetch.files.disk import named_errors
 from webllm_py.fetch.source import Chunk
 
 __all__ = ["FolderTarget", "LocalSink", "Sink", "Target"]
