@@ -7,8 +7,7 @@
 //           3 states   f32, see there
 //           4 y        [rows][channels], f32
 // Dispatch  (2 * K_HEADS + V_HEADS, rows) workgroups, one a head
-// Assumes   rows of a sequence follow each other. Before position 0 there is nothing, whatever the
-//           state holds.
+// Assumes   rows of a sequence follow each other
 
 ${enables}
 
@@ -22,24 +21,9 @@ override THREADS: u32;  // a power of two
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 ${states}
+${delta/past}
 ${activation}
 ${lanes}
-
-// A channel so many positions before row m.
-fn before(m: u32, back: u32, c: u32) -> f32 {
-  if (back > position_of(m)) {
-    return 0.0;
-  }
-  if (follows(m, back)) {
-    return x[(m - back) * x_stride() + c];
-  }
-  // As many positions back as rows of the sequence are here, then on in the state.
-  var here = 0u;
-  while (follows(m, here + 1u)) {
-    here++;
-  }
-  return states[state_of(m) + (PAST + here - back) * channels() + c];
-}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -54,7 +38,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   var squares = 0.0;
   for (var i = thread; i < length; i += THREADS) {
     let c = first + i;
-    let past = vec4(before(m, 3u, c), before(m, 2u, c), before(m, 1u, c), x[m * x_stride() + c]);
+    let past = vec4(before(m, 3u, c), before(m, 2u, c), before(m, 1u, c), row_input(m, c));
     let v = activated(dot(past, weight[c]));
     squares += v * v;
     y[m * channels() + c] = v;

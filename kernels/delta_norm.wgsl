@@ -25,28 +25,10 @@ override THREADS: u32;  // a power of two
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 ${states}
+${delta/past}
+${states/keep}
 ${activation}
 ${lanes}
-
-// A channel's last three positions: those of rows, and before them those that the state has.
-fn keep(m: u32, c: u32) {
-  let at = state_of(m) + c;
-  let two = states[at + channels()];
-  let three = states[at + 2u * channels()];
-  let last = x[m * x_stride() + c];
-  var before = three;
-  var first = two;
-  if (follows(m, 1u)) {
-    before = x[(m - 1u) * x_stride() + c];
-    first = three;
-    if (follows(m, 2u)) {
-      first = x[(m - 2u) * x_stride() + c];
-    }
-  }
-  states[at] = first;
-  states[at + channels()] = before;
-  states[at + 2u * channels()] = last;
-}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {

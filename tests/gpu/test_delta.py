@@ -7,13 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from runners import Runner, of_native
+from state_rows import ROWS, ROWS_AT, STATES, STATES_AT, state_of, step_of, windows
 
 from webllm_py.gpu.kernels import kernel
-
-ROWS_AT, MAX_ROWS = 4, 80
-STATES_AT = ROWS_AT + 4 * MAX_ROWS
-STATES = 3
-"""In the pool; sequence ``slot`` has the state ``(slot + 1) % STATES``."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +39,11 @@ class Shape:
     def words(self) -> dict[str, int]:
         names = ("k_heads", "v_heads", "k_dim", "v_dim")
         sizes = {name.upper(): getattr(self, name) for name in names}
-        return {**sizes, "STEP_ROWS": ROWS_AT, "STEP_STATES": STATES_AT}
+        where = {"STEP_ROWS": ROWS_AT, "STEP_STATES": STATES_AT, "STATE": self.state}
+        return {**sizes, **where}
 
 
 SHAPES = [Shape(1, 1, 16, 4), Shape(2, 6, 32, 20), Shape(3, 3, 64, 36), Shape(2, 4, 128, 128)]
-# Of each row its slot and position: a prompt, one that goes on, one shorter than a convolution, and
-# sequences decoded together.
-ROWS = {
-    "prompt": [(1, p) for p in range(37)],
-    "later": [(0, p) for p in range(50, 72)],
-    "long": [(2, p) for p in range(7, 77)],
-    "two": [(2, 5), (2, 6)],
-    "together": [(1, 9), (0, 0), (2, 1), (2, 2)],
-}
 CASES = [
     (SHAPES[0], "two"),
     (SHAPES[1], "together"),
@@ -82,29 +70,14 @@ class Net:
 
     @property
     def step(self) -> np.ndarray:
-        words = np.zeros(STATES_AT + STATES, np.uint32)
-        words[0] = len(self.rows)
-        for m, (slot, position) in enumerate(self.rows):
-            words[ROWS_AT + 4 * m : ROWS_AT + 4 * m + 3] = (0, position, slot)
-        words[STATES_AT:] = [self.state_of(slot) for slot in range(STATES)]
-        return words
-
-    def state_of(self, slot: int) -> int:
-        return (slot + 1) % STATES
+        return step_of(self.rows)
 
     def tails(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each row the channels of it and of the three positions before; and the states' tails
         afterwards."""
         s = self.shape
-        tails = self.states[:, : 3 * s.channels].reshape(STATES, 3, s.channels).astype(np.float64)
-        seen = []
-        for m, (slot, position) in enumerate(self.rows):
-            tail = tails[self.state_of(slot)]
-            tail[: max(0, 3 - position)] = 0
-            window = np.concatenate([tail, self.x[m : m + 1, : s.channels]])
-            tail[:] = window[1:]
-            seen.append(window)
-        return np.array(seen), tails
+        tails = self.states[:, : 3 * s.channels].reshape(STATES, 3, s.channels)
+        return windows(self.rows, self.x[:, : s.channels], tails)
 
     def convolved(self) -> np.ndarray:
         """(rows, channels), float64."""
@@ -129,7 +102,7 @@ class Net:
             a, b = self.x[m, -2 * s.v_heads :].astype(np.float64).reshape(2, s.v_heads)
             for h in range(s.v_heads):
                 head = h % s.k_heads if tiled else h // (s.v_heads // s.k_heads)
-                matrix = matrices[self.state_of(slot), h]
+                matrix = matrices[state_of(slot), h]
                 if position == 0:
                     matrix[:] = 0
                 rate = np.logaddexp(0, a[h] + self.gates[s.v_heads + h])
@@ -293,10 +266,7 @@ async def test_gated_norm(runner: Runner, net: Net, rng: np.random.Generator) ->
     y = heads.reshape(-1, s.v_width) * gates / (1 + np.exp(-gates))
     np.testing.assert_allclose(out["y"][:, : s.v_width], net.to_pad(y), rtol=1e-5, atol=1e-5)
     _, tails = net.tails()
-    kept = out["states"][:, : 3 * s.channels].reshape(tails.shape).astype(np.float64)
-    for slot, position in net.rows:  # what is before position 0 is never read
-        unread = max(0, 2 - position) if net.rows[-1][0] != slot or position < 2 else 0
-        kept[net.state_of(slot), :unread] = tails[net.state_of(slot), :unread]
+    kept = out["states"][:, : 3 * s.channels].reshape(tails.shape)
     np.testing.assert_allclose(kept, tails, rtol=1e-6)
     np.testing.assert_array_equal(
         out["states"][:, 3 * s.channels :], net.states[:, 3 * s.channels :]

@@ -42,7 +42,7 @@ def longest_inspected(executor: Executor) -> int:
 
 def attending(config: ModelConfig) -> list[int]:
     """The layers that have attention."""
-    return [layer for layer in range(config.n_layers) if not config.kind(layer).delta]
+    return [layer for layer in range(config.n_layers) if not config.kind(layer).recurrent]
 
 
 def check_size(

@@ -178,8 +178,9 @@ class OpenBoxMixin(AdaptersMixin):
         seen, attend = whole_numbers(layers, config.n_layers, "layers"), attending(config)
         without = [layer for layer in seen if layer not in attend]
         if layers is not None and without:
+            assert config.recurrence
             raise RequestError(
-                f"layer {without[0]} is a gated delta net, which has a state and no attention",
+                f"layer {without[0]} is a {config.recurrence.name}: it has a state, no attention",
                 param="layers",
             )
         return [layer for layer in seen if layer in attend]

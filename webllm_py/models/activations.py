@@ -27,8 +27,8 @@ class Activations:
     ``weights``: (heads, rows, ``seen_keys``), where attention's
     weights are written to be looked at, if they are. ``images``: map and table of rows that come
     from images, in a chunk that has some (runtime/vision/images.py). ``mixed``: (rows,
-    DeltaConfig.rows), what a delta net projects to; ``convolved``: (rows, DeltaConfig.channels);
-    ``delta_blocks``: kernels/delta/blocks.wgsl. Delta nets have their states in ``kv``.
+    Recurrence.rows), what a layer with a state projects to; ``convolved``: (rows,
+    DeltaConfig.channels); ``delta_blocks``: kernels/delta/blocks.wgsl. States are in ``kv``.
     """
 
     step: Buffer

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
+from webllm_py.models.counts import check_count
+from webllm_py.models.recurrence import Recurrence
 from webllm_py.models.rope_scaling import RopeScaling
 
-__all__ = ["CONV", "DELTA_BLOCK", "Activation", "DeltaConfig", "LayerKind", "ModelConfig"]
+__all__ = ["Activation", "LayerKind", "ModelConfig"]
 
 Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh"]
 """A file of kernels/activation."""
@@ -22,78 +24,13 @@ class LayerKind:
         window: size of the sliding window: keys that a position attends to, its own included; 0 for
             all.
         rope: which RoPE queries and keys get.
-        delta: whether the layer has a gated delta net (models/delta.py) instead of attention.
+        recurrent: whether the layer keeps a state (``ModelConfig.recurrence``) instead of having
+            attention.
     """
 
     window: int = 0
     rope: Literal["global", "local", "none"] = "global"
-    delta: bool = False
-
-
-CONV = 4
-"""Width of the convolution of a gated delta net, in positions."""
-DELTA_BLOCK = 32
-"""Rows of a chunk that change a delta net's states together: kernels/delta/blocks.wgsl."""
-
-
-@dataclass(frozen=True)
-class DeltaConfig:
-    """Sizes of gated delta nets (arXiv 2412.06464).
-
-    Attributes:
-        k_heads: heads of queries, and of keys.
-        v_heads: heads of values, a multiple of ``k_heads``.
-        k_dim, v_dim: elements of a head of keys, and of values.
-        tiled: whether value head h uses key head h % k_heads (GGUF's order), rather than
-            h // (v_heads / k_heads).
-        log_decay: whether the stored decay A is the logarithm of -A.
-    """
-
-    k_heads: int
-    v_heads: int
-    k_dim: int
-    v_dim: int
-    tiled: bool = False
-    log_decay: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("k_heads", "v_heads", "k_dim", "v_dim"):
-            check_count(name, getattr(self, name))
-        if self.v_heads % self.k_heads:
-            raise CorruptCheckpointError(
-                f"{self.v_heads} value heads cannot share {self.k_heads} key heads evenly"
-            )
-        lanes = self.k_dim // 16
-        if self.k_dim % 16 or lanes & (lanes - 1) or self.k_dim > 256 or self.v_dim % 4:
-            raise UnsupportedModelError(
-                f"delta nets with heads of {self.k_dim} and {self.v_dim} elements are not "
-                "supported: keys' must be 16, 32, 64, 128 or 256, values' a multiple of 4"
-            )
-
-    @property
-    def channels(self) -> int:
-        """Elements of queries, keys and values of a position."""
-        return 2 * self.k_heads * self.k_dim + self.v_width
-
-    @property
-    def v_width(self) -> int:
-        """Elements of values of a position."""
-        return self.v_heads * self.v_dim
-
-    @property
-    def rows(self) -> int:
-        """Rows of the input projection: channels, output gates, two gates for each value head."""
-        return self.channels + self.v_width + 2 * self.v_heads
-
-    def block_bytes(self, rows: int) -> int:
-        """Bytes of the products between a chunk's rows, block by block."""
-        blocks = -(-rows // DELTA_BLOCK)
-        return 4 * blocks * self.v_heads * (2 * DELTA_BLOCK * DELTA_BLOCK + 2 * DELTA_BLOCK)
-
-    @property
-    def state_bytes(self) -> int:
-        """Bytes of a layer's state: the last inputs of the convolution, and a matrix a head."""
-        return 4 * ((CONV - 1) * self.channels + self.v_width * self.k_dim)
+    recurrent: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +77,7 @@ class ModelConfig:
             2408.00118); 0 for none.
         output_gate: whether attention's result is multiplied by the sigmoid of gates, which are
             projected with the queries: in each head the gates follow the query.
-        delta: sizes of the layers that are gated delta nets; None if there are none.
+        recurrence: what layers without attention are, and their sizes; None if there are none.
         whole_images: whether rows of an image attend to all of that image, the rows behind them
             included.
     """
@@ -189,7 +126,7 @@ class ModelConfig:
     attention_softcap: float = 0.0
     output_softcap: float = 0.0
     output_gate: bool = False
-    delta: DeltaConfig | None = None
+    recurrence: Recurrence | None = None
     whole_images: bool = False
 
     def __post_init__(self) -> None:
@@ -262,21 +199,20 @@ class ModelConfig:
     @property
     def recurrent(self) -> bool:
         """Whether some layers have a recurrent state instead of keys and values."""
-        return any(kind.delta for kind in self.layer_kinds)
+        return any(kind.recurrent for kind in self.layer_kinds)
+
+    def state_bytes(self, layer: int) -> int:
+        """Bytes of a sequence's state of a layer; 0 where it has keys and values."""
+        if not self.kind(layer).recurrent:
+            return 0
+        assert self.recurrence
+        return self.recurrence.state_bytes
 
     @property
     def qkv_rows(self) -> int:
         """Rows of the projection to q, k and v, and to attention's gates."""
         gates = self.n_heads if self.output_gate else 0
         return (self.n_heads + 2 * self.n_kv_heads + gates) * self.head_dim
-
-
-def check_count(name: str, value: object) -> None:
-    """Raise CorruptCheckpointError unless a value is a positive 31-bit integer."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
-        raise CorruptCheckpointError(
-            f"the checkpoint says {name} = {value!r}; that must be a positive whole number"
-        )
 
 
 COUNTS = (

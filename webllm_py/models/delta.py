@@ -3,42 +3,31 @@ kept in a state of fixed size, a matrix for each head, instead of keys and value
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from webllm_py.checkpoint.checkpoint import TensorInfo
-from webllm_py.gpu.device import Buffer, Dispatch
+from webllm_py.gpu.device import Buffer
 from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.activations import padded
-from webllm_py.models.config import CONV, DELTA_BLOCK, DeltaConfig, ModelConfig
 from webllm_py.models.graph import Graph
-from webllm_py.models.step import ROWS_AT, SLOTS
-from webllm_py.models.tensors import Tensors, norm_parts
+from webllm_py.models.recurrence import CONV, DELTA_BLOCK, DeltaConfig
+from webllm_py.models.recurrent import RecurrentLayer
+from webllm_py.models.step import SLOTS
+from webllm_py.models.tensors import norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
 
 __all__ = ["DeltaNet"]
 
 
 @dataclass(frozen=True)
-class DeltaNet:
-    """Which tensors make its matrices and vectors, and the pass over them.
-
-    Attributes:
-        name: what the layer's tensors' names begin with.
-        index: the layer.
-    """
-
-    config: ModelConfig
-    tensors: Tensors
-    name: str
-    index: int
+class DeltaNet(RecurrentLayer):
+    """See the base class."""
 
     @property
     def sizes(self) -> DeltaConfig:
         """Its hyper-parameters."""
-        assert self.config.delta
-        return self.config.delta
+        assert isinstance(self.config.recurrence, DeltaConfig)
+        return self.config.recurrence
 
     def forward(self, g: Graph) -> None:
         """hidden += what the net makes of the normed hidden rows.
@@ -75,7 +64,7 @@ class DeltaNet:
         bound |= {"qkv": buffers.convolved, "y": buffers.q}
         # Rows of several sequences are at most SLOTS; those of a chunk follow each other.
         runs = g.rows if g.rows <= SLOTS else 1
-        self.dispatch(g, made, bound, (-(-d.v_width * lanes // 64), 1, runs))
+        self.dispatch(g, made, bound, (-(-d.width * lanes // 64), 1, runs))
 
     def apply_to_blocks(self, g: Graph) -> None:
         """The same of a chunk's rows, a block of them at a time."""
@@ -91,7 +80,7 @@ class DeltaNet:
     def norm(self, g: Graph) -> None:
         """Norm each head's result, and keep the last rows for the next chunk's convolution."""
         d, activation = self.sizes, {"activation": "activation/silu"}
-        sizes = {"Y_STRIDE": padded(d.v_width), "LANES": 64, "THREADS": 64}
+        sizes = {"Y_STRIDE": padded(d.width), "LANES": 64, "THREADS": 64}
         made = self.kernel(g, "delta_norm", activation, EPS=self.config.norm_eps, **sizes)
         weight = g.weights.vectors[f"{self.name}.ssm_norm"][1]
         bound = {"weight": weight, "q": g.buffers.q, "y": g.buffers.attended}
@@ -110,20 +99,9 @@ class DeltaNet:
             V_HEADS=d.v_heads,
             K_DIM=d.k_dim,
             V_DIM=d.v_dim,
-            STEP_ROWS=ROWS_AT,
-            STEP_STATES=g.layout.states_at,
+            **self.state_constants(g),
             **constants,
         )
-
-    def dispatch(
-        self, g: Graph, made: Kernel, bound: Mapping[str, Buffer], groups: tuple[int, int, int]
-    ) -> None:
-        """A dispatch over the step and these buffers."""
-        g.dispatches.append(Dispatch(made, {"step": g.buffers.step, **bound}, groups, self.name))
-
-    def states(self, g: Graph) -> Buffer:
-        """Its states of all sequences."""
-        return g.buffers.kv[self.index]
 
     def gates(self, g: Graph) -> Buffer:
         """What its heads' gates are made with."""
@@ -135,24 +113,24 @@ class DeltaNet:
         parts, base = [], 0
         for name, rows in (
             ("attn_qkv", d.channels),
-            ("attn_gate", d.v_width),
+            ("attn_gate", d.width),
             ("ssm_alpha", d.v_heads),
             ("ssm_beta", d.v_heads),
         ):
             tensor = self.tensors.shaped(f"{self.name}.{name}.weight", rows, c.hidden_size)
             parts.append(Part(tensor, base))
             base += rows
-        out = self.tensors.shaped(f"{self.name}.ssm_out.weight", c.hidden_size, d.v_width)
+        out = self.tensors.shaped(f"{self.name}.ssm_out.weight", c.hidden_size, d.width)
         return [
             Matrix(f"{self.name}.delta_in", base, c.hidden_size, tuple(parts)),
-            Matrix(f"{self.name}.ssm_out", c.hidden_size, d.v_width, (Part(out),)),
+            Matrix(f"{self.name}.ssm_out", c.hidden_size, d.width, (Part(out),)),
         ]
 
     def vectors(self) -> list[Vector]:
         """The norm before it, the convolution, the heads' gates (A of each, then what is added to
         the step), and the norm of its result."""
         d, c, name = self.sizes, self.config, self.name
-        conv = self.conv()
+        conv = self.tensors.flattened(f"{name}.ssm_conv1d.weight", d.channels, CONV)
         decay = self.tensors.shaped(f"{name}.ssm_a", d.v_heads)
         step = self.tensors.shaped(f"{name}.ssm_dt.bias", d.v_heads)
         norm = self.tensors.shaped(f"{name}.ssm_norm.weight", d.v_dim)
@@ -165,15 +143,3 @@ class DeltaNet:
             ),
             Vector(f"{name}.ssm_norm", rows=d.v_dim, biases=(Part(norm),)),
         ]
-
-    def conv(self) -> TensorInfo:
-        """The convolution's weights, four a channel, as a vector: files differ in its dimensions.
-
-        Raises:
-            CorruptCheckpointError: there are none, or not as many.
-        """
-        name, channels = f"{self.name}.ssm_conv1d.weight", self.sizes.channels
-        tensor = self.tensors.get(name)
-        if tensor is None or math.prod(tensor.shape) != channels * CONV:
-            tensor = self.tensors.shaped(name, channels, CONV)
-        return replace(tensor, shape=(channels * CONV,))

@@ -18,7 +18,7 @@ from webllm_py.models.tensors import Tensors, bias_parts, norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
 
 if TYPE_CHECKING:
-    from webllm_py.models.delta import DeltaNet
+    from webllm_py.models.recurrent import RecurrentLayer
 
 __all__ = ["Layer"]
 
@@ -38,8 +38,8 @@ class Layer:
 
     def forward(self, g: Graph) -> None:
         """hidden += attention, then hidden += the MLP."""
-        if self.delta:
-            self.delta.forward(g)
+        if self.recurrent:
+            self.recurrent.forward(g)
         else:
             self.attend(g)
         if self.experts:
@@ -59,8 +59,9 @@ class Layer:
         g.add_attended(f"{name}.attn_output", f"{name}.post_attention_norm")
 
     def matrices(self) -> list[Matrix]:
-        """Those of attention or a delta net; those of an MLP or a mixture."""
-        attention = self.delta.matrices() if self.delta else self.attention_matrices()
+        """Those of attention or what keeps a state; those of an MLP or a mixture."""
+        recurrent = self.recurrent
+        attention = recurrent.matrices() if recurrent else self.attention_matrices()
         return [*attention, *(self.experts or self.mlp).matrices()]
 
     def attention_matrices(self) -> list[Matrix]:
@@ -75,9 +76,9 @@ class Layer:
         ]
 
     @property
-    def delta(self) -> DeltaNet | None:
-        """What the layer has in the place of attention, if it is of that kind."""
-        if not self.config.kind(self.index).delta:
+    def recurrent(self) -> RecurrentLayer | None:
+        """What the layer has in the place of attention, if it keeps a state."""
+        if not self.config.kind(self.index).recurrent:
             return None
         from webllm_py.models.delta import DeltaNet  # not before: a page's snapshot is small
 
@@ -140,7 +141,7 @@ class Layer:
         names."""
         c = self.config
         made = [
-            *(self.delta.vectors() if self.delta else self.attention_vectors()),
+            *(self.recurrent.vectors() if self.recurrent else self.attention_vectors()),
             *(self.experts or self.mlp).vectors(),
         ]
         if c.post_norm:

@@ -10,6 +10,7 @@ from webllm_py.errors import AdapterError
 from webllm_py.gpu.device import Buffer
 from webllm_py.models.families import family_of
 from webllm_py.models.names import gguf_stem
+from webllm_py.models.recurrence import DeltaConfig
 from webllm_py.models.weights import Matrix
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ __all__ = ["LowRank", "RowOrder", "Rows", "Segment", "segments_of"]
 # Of a delta net, in the order of the matrix that projects in; and the one that projects out.
 DELTA = ("attn_qkv", "attn_gate", "ssm_alpha", "ssm_beta", "ssm_out")
 BESIDE = "_shexp"  # of the MLP beside a mixture
+# Matrices of their own, whose rows keep their order.
+WHOLE = ("attn_output", "ffn_down")
 STEM = re.compile(r"blk\.(\d+)\.(\w+)")
 
 
@@ -143,13 +146,15 @@ class Placing:
         """The segments of an adapter's pair for the module of a GGUF name."""
         match = STEM.fullmatch(stem)
         layer, kind = (f"blk.{match[1]}.", match[2]) if match else ("", stem)
-        if match and self.model.config.kind(int(match[1])).delta and kind in DELTA:
-            return [self.delta(layer, kind)]
+        config = self.model.config
+        recurrence = match and config.kind(int(match[1])).recurrent and config.recurrence
+        if isinstance(recurrence, DeltaConfig) and kind in DELTA:
+            return [self.delta(layer, kind, recurrence)]
         if kind in ("attn_q", "attn_k", "attn_v", "attn_qkv"):
             return self.attention(f"{layer}qkv", kind)
         if kind.removesuffix(BESIDE) in ("ffn_gate", "ffn_up"):
             return self.gate_up(layer, kind)
-        if kind.removesuffix(BESIDE) in ("attn_output", "ffn_down"):
+        if kind.removesuffix(BESIDE) in WHOLE:
             return [self.whole(layer + kind)]
         if stem == "output":
             return [self.whole("token_embd" if self.model.tied else "output")]
@@ -160,14 +165,12 @@ class Placing:
         matrix = self.checked(name)
         return Segment(name, self.pair, self.order(Rows(0, matrix.rows)))
 
-    def delta(self, layer: str, kind: str) -> Segment:
+    def delta(self, layer: str, kind: str, d: DeltaConfig) -> Segment:
         """Rows of what a delta net projects to, or its projection back.
 
         Raises:
             AdapterError: the model's file has heads of values in another order than the adapter.
         """
-        d = self.model.config.delta
-        assert d
         if d.tiled != self.adapter.gguf and d.k_heads != d.v_heads:
             raise AdapterError(
                 f"the adapter {self.adapter.name} is for {self.module}, whose heads GGUF has in "
@@ -176,7 +179,7 @@ class Placing:
         if kind == "ssm_out":
             return self.whole(layer + kind)
         self.checked(f"{layer}delta_in")
-        counts = dict(zip(DELTA, (d.channels, d.v_width, d.v_heads, d.v_heads), strict=False))
+        counts = dict(zip(DELTA, (d.channels, d.width, d.v_heads, d.v_heads), strict=False))
         first = sum(counts[other] for other in DELTA[: DELTA.index(kind)])
         if first % 4:
             raise self.unknown()

@@ -22,7 +22,7 @@ from webllm_py.checkpoint.checkpoint import (
 from webllm_py.checkpoint.mlc_format import QUANTIZATIONS
 from webllm_py.fetch.prebuilt import Prebuilt
 from webllm_py.fetch.source import ByteSource
-from webllm_py.models.config import CONV
+from webllm_py.models.recurrence import CONV
 
 __all__ = ["architecture_of", "imagined"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import CorruptCheckpointError
@@ -43,6 +45,18 @@ class Tensors(Mapping[str, TensorInfo]):
                 f"{shape}"
             )
         return tensor
+
+    def flattened(self, name: str, *shape: int) -> TensorInfo:
+        """A tensor of as many elements as this shape has, as a vector: files differ in which
+        dimensions of 1 they write.
+
+        Raises:
+            CorruptCheckpointError: there is none, or it has more or fewer.
+        """
+        tensor = self._tensors.get(name)
+        if tensor is None or math.prod(tensor.shape) != math.prod(shape):
+            tensor = self.shaped(name, *shape)
+        return replace(tensor, shape=(math.prod(shape),))
 
 
 def norm_parts(config: ModelConfig, tensors: Tensors, name: str) -> tuple[Part, ...]:

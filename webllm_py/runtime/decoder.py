@@ -88,8 +88,8 @@ class Decoder:
         """
         config, buffers = self.executor.model.config, self.executor.buffers
         rows = [config.n_heads * config.head_dim, config.intermediate_size]
-        if config.delta:
-            rows.append(config.delta.v_width)
+        if config.recurrence:
+            rows.append(config.recurrence.width)
         if any(padded(row) != row for row in rows):
             return ()
         return buffers.normed, buffers.gated

@@ -46,11 +46,11 @@ class MemoryPlan:
     Attributes:
         weights: the model's matrices and vectors, as the kernels read them.
         work: what a step works in: activations, logits, sampler, rotary table; the first states of
-            delta nets.
+            recurrent layers.
         page: one page of the KV cache, all layers together.
         staging: what the weights go through while they are loaded.
         context_length: the most positions of a conversation.
-        later: more states of delta nets, kept for prompts that begin as others did.
+        later: more states of recurrent layers, kept for prompts that begin as others did.
         grammar: what the first answer under a grammar takes besides, and all others use.
     """
 

@@ -11,6 +11,7 @@ from webllm_py.models.attention import SPLIT_END
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat, row_bytes
 from webllm_py.models.mixture import answers_bytes, expert_groups
+from webllm_py.models.recurrence import DeltaConfig
 from webllm_py.models.tuning import Tuning
 
 __all__ = ["work_buffers"]
@@ -37,17 +38,18 @@ def work_buffers(
     make = owner.create
     hidden = padded(config.hidden_size)
     heads = padded(config.n_heads * config.head_dim)
-    delta = config.delta
-    values = padded(delta.v_width) if delta else 0
+    recurrence = config.recurrence
+    delta = recurrence if isinstance(recurrence, DeltaConfig) else None
+    kept = padded(recurrence.width) if recurrence else 0
     rows = 4 * chunk
     # Each pair shares a buffer: within a layer the first is read for the last time before the
     # second is written. Rows quantized to 8 bits go to the buffer that they do not come from.
     inner = padded(max(config.intermediate_size, config.beside_size))
     normed_or_attended = make(
-        "normed or attended", max(rows * max(hidden, heads, values), eight_bits(inner, chunk))
+        "normed or attended", max(rows * max(hidden, heads, kept), eight_bits(inner, chunk))
     )
     experts = config.experts_a_row * padded(config.expert_size)
-    widest = max(heads, inner, experts, values)
+    widest = max(heads, inner, experts, kept)
     q_or_gated = make("q or gated", rows * widest)
     groups = expert_groups(config, tuning, chunk, chunk)
     answers = answers_bytes(config, groups) if groups else 0
@@ -74,7 +76,7 @@ def work_buffers(
         answers=make("experts' answers", answers),
         gated_beside=make("gated beside experts", rows * padded(config.beside_size)),
         projected=make("projected", rows * hidden if config.post_norm or config.parallel else 0),
-        mixed=make("mixed channels", rows * delta.rows if delta else 0),
+        mixed=make("mixed channels", rows * recurrence.rows if recurrence else 0),
         convolved=make("convolved channels", rows * delta.channels if delta else 0),
         delta_blocks=make("blocks of changes", delta.block_bytes(chunk) if delta else 0),
         kv=kv,

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from webllm_py.errors import UnsupportedModelError
-from webllm_py.models.config import CONV, DeltaConfig, LayerKind
+from webllm_py.models.config import LayerKind
 from webllm_py.models.families import qwen3
 from webllm_py.models.family import Family
 from webllm_py.models.hyperparameters import HyperParameters
+from webllm_py.models.recurrence import CONV, DeltaConfig
 
 __all__ = ["FAMILY"]
 
@@ -33,8 +34,8 @@ def differences(n: HyperParameters) -> Mapping[str, Any]:
         "qk_norm": "head",
         "norm_plus": 1.0 if n.as_transformers else 0.0,
         "output_gate": True,
-        "layer_kinds": tuple(LayerKind(delta=delta) for delta in delta_layers(n)),
-        "delta": DeltaConfig(
+        "layer_kinds": tuple(LayerKind(recurrent=delta) for delta in delta_layers(n)),
+        "recurrence": DeltaConfig(
             k_heads=n.count("linear_num_key_heads", "ssm.group_count", 16),
             v_heads=v_heads,
             k_dim=n.count("linear_key_head_dim", "ssm.state_size", 128),

@@ -93,9 +93,6 @@ def other_caches(
     executor.cache.write_pages([(i, i) for i in range(pages)])
     executor.device.write(executor.buffers.step, executor.layout.state_offset(0), bytes(4))
     sizes = (
-        config.delta.state_bytes
-        if config.delta and config.kind(i).delta
-        else pages * page_bytes(config, "f32")
-        for i in range(config.n_layers)
+        config.state_bytes(i) or pages * page_bytes(config, "f32") for i in range(config.n_layers)
     )
     return tuple(owner.create(f"{label} {i}", size) for i, size in enumerate(sizes))

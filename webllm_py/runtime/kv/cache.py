@@ -60,7 +60,7 @@ class KVCache:
             self.owner.create(f"kv {i}", self.first_bytes(config, i))
             for i in range(config.n_layers)
         ]
-        self.paged = [i for i in range(config.n_layers) if not config.kind(i).delta]
+        self.paged = [i for i in range(config.n_layers) if not config.kind(i).recurrent]
         self._most_running = 0
         self._copy_plans: dict[str, Plan] = {}
 

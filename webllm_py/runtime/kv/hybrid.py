@@ -1,4 +1,5 @@
-"""The cache of a model with delta nets: pages of its attention layers, and states of the others."""
+"""The cache of a model with recurrent layers: pages of its attention layers, and states of the
+others."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ from webllm_py.errors import GPUOutOfMemoryError
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.step import PAGE
 from webllm_py.runtime.kv.cache import CacheSpec, KVCache
-from webllm_py.runtime.kv.delta_states import HybridPages, StatePool
 from webllm_py.runtime.kv.pages import Sequence as CachedSequence
 from webllm_py.runtime.kv.pages import StateSnapshot
+from webllm_py.runtime.kv.states import HybridPages, StatePool
 
 __all__ = ["HybridCache"]
 
@@ -24,13 +25,13 @@ BEFORE_END = 8
 
 
 class HybridCache(KVCache):
-    """See ``KVCache``; ``runtime.kv.delta_states`` says what states and snapshots are."""
+    """See ``KVCache``; ``runtime.kv.states`` says what states and snapshots are."""
 
     def __init__(self, spec: CacheSpec):
         super().__init__(spec)
         config = spec.config
-        assert config.delta
-        self.state_bytes = config.delta.state_bytes
+        assert config.recurrence
+        self.state_bytes = config.recurrence.state_bytes
         self.states = StatePool(spec.device.limits.most_bound // self.state_bytes)
         self.pages: HybridPages = HybridPages(self.pages.max_pages, self.states)
         self.kept_states = [i for i in range(config.n_layers) if i not in self.paged]
@@ -42,9 +43,8 @@ class HybridCache(KVCache):
     @staticmethod
     def first_bytes(config: ModelConfig, layer: int) -> int:
         """See the base class; of a layer with states, some are there from the beginning."""
-        if config.delta and config.kind(layer).delta:
-            return FIRST_STATES * config.delta.state_bytes
-        return KVCache.first_bytes(config, layer)
+        states = FIRST_STATES * config.state_bytes(layer)
+        return states or KVCache.first_bytes(config, layer)
 
     async def reserve(self, sequence: CachedSequence, length: int, slot: int = 0) -> None:
         """Also gives a sequence its state, when it has none yet.

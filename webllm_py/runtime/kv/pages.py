@@ -20,7 +20,7 @@ Mix: TypeAlias = tuple[tuple[int, float], ...]
 
 @dataclass(eq=False)
 class StateSnapshot:
-    """The state of a model's delta nets after ``position`` tokens: see kv/delta_states.py.
+    """The state of a model's recurrent layers after ``position`` tokens: see kv/states.py.
 
     Attributes:
         pins: sequences that are about to go on from it.

@@ -1,5 +1,5 @@
-"""States of delta nets against a naive model: every sequence goes on from what its own tokens made,
-whoever else takes, copies, snapshots or gives back states meanwhile."""
+"""States of recurrent layers against a naive model: every sequence goes on from what its own tokens
+made, whoever else takes, copies, snapshots or gives back states meanwhile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from fake_device import FakeDevice
 from webllm_py.errors import GPUOutOfMemoryError
 from webllm_py.gpu.device import Buffer
 from webllm_py.gpu.owner import BufferOwner
-from webllm_py.models.config import DeltaConfig, LayerKind, ModelConfig
+from webllm_py.models.config import LayerKind, ModelConfig
+from webllm_py.models.recurrence import DeltaConfig
 from webllm_py.models.step import PAGE, SLOTS, StepLayout
 from webllm_py.runtime.kv.cache import CacheSpec
 from webllm_py.runtime.kv.hybrid import HybridCache, last_snapshot
@@ -39,8 +40,8 @@ CONFIG = ModelConfig(
     rope_theta=1e4,
     rope_scaling=None,
     adjacent_pairs=False,
-    layer_kinds=(LayerKind(delta=True), LayerKind()),
-    delta=DeltaConfig(k_heads=1, v_heads=1, k_dim=16, v_dim=4),
+    layer_kinds=(LayerKind(recurrent=True), LayerKind()),
+    recurrence=DeltaConfig(k_heads=1, v_heads=1, k_dim=16, v_dim=4),
 )
 CHUNK = 48
 

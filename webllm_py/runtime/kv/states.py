@@ -1,4 +1,4 @@
-"""Which sequence has which state of a model's delta nets: pure bookkeeping, no GPU.
+"""Which sequence has which state of a model's recurrent layers: pure bookkeeping, no GPU.
 
 A state can only be gone on with from where it stands. So each sequence under way has one of its
 own, and snapshots of it tell what it was at some ends of pages: a later prompt that begins
