@@ -41,6 +41,8 @@ def find_syntax(
             return found
     if has_token("<|tool_call|>") and "<|tool|>" in source:
         return syntax.PHI
+    if has_token("<|tool_call_start|>"):
+        return syntax.LFM
     if not knows_tools and has_token("<tool_call>"):
         return syntax.HERMES
     return syntax.GENERIC
@@ -57,6 +59,8 @@ _BY_SOURCE: Sequence[tuple[tuple[str, ...], Syntax]] = (
     (("<|tool_call|>",), syntax.GRANITE),
     (("<|START_ACTION|>", '"tool_name"'), syntax.COHERE),
     (("<function_calls>",), syntax.OLMO),
+    (("<|tool_list_start|>",), syntax.LFM),
+    (("<|tool_call_start|>",), syntax.LFM),
     (("func_name1(params_name1=",), syntax.PYTHONIC),
     (('"parameters": ', "ipython"), syntax.LLAMA),
 )

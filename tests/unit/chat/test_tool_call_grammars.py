@@ -17,6 +17,7 @@ from webllm_py.chat.tools.syntax import (
     COHERE,
     GENERIC,
     HERMES,
+    LFM,
     LLAMA,
     MISTRAL,
     MISTRAL_ARGS,
@@ -122,6 +123,7 @@ def test_free_text_in_which_calls_are_right(name: str) -> None:
             '{"a": 1}}\n]<|END_ACTION|>',
         ),
         (OLMO, "<function_calls>f(a=1)\ng()</function_calls>"),
+        (LFM, "Look: <|tool_call_start|>[f(a=1),g()]<|tool_call_end|>"),
     ],
 )
 def test_other_ways_to_write_a_call_are_kept_to_as_well(syntax: Syntax, text: str) -> None:

@@ -17,6 +17,7 @@ from webllm_py.chat.tools.syntax import (
     DEEPSEEK,
     GENERIC,
     HERMES,
+    LFM,
     LLAMA,
     MISTRAL,
     MISTRAL_ARGS,
@@ -63,6 +64,13 @@ READ = [
     ),
     (OLMO, "I look.\n<function_calls>\nf(a=1)\ng()\n</function_calls>", "I look.", TWO),
     (
+        LFM,
+        'I look.<|tool_call_start|>[f(a=1, b="x"), g()]<|tool_call_end|>',
+        "I look.",
+        [("f", '{"a": 1, "b": "x"}'), ("g", "{}")],
+    ),
+    (LFM, "<|tool_call_start|>[f(a=1), g()]<|tool_call_end|>I look.", "I look.", TWO),
+    (
         QWEN_XML,
         "<tool_call>\n<function=f>\n<parameter=b>\n1\n2\n</parameter>\n<parameter=a>\n7\n"
         "</parameter>\n</function>\n</tool_call>",
@@ -88,6 +96,7 @@ PLAIN = [
     (GENERIC, "```python\nprint()\n```"),
     (PYTHONIC, "[1] is not f(x)"),
     (PYTHONIC, "[h(a=1)]"),
+    (LFM, "<|tool_call_start|> [1] is not f(x)"),
     (MISTRAL, "[TOOL_CALLS] none"),
     (HARMONY, "no channel at all"),
 ]
@@ -184,6 +193,12 @@ def test_the_syntax_is_found_in_the_vocabulary() -> None:
     assert find_syntax(cohere, True, lambda _: False) is COHERE
     olmo = "<functions>{{ tools }}</functions> <function_calls>"
     assert find_syntax(olmo, True, lambda _: False) is OLMO
+    lfm2 = "List of tools: <|tool_list_start|>[{{ tools }}]<|tool_list_end|>"
+    assert find_syntax(lfm2, True, lambda _: False) is LFM
+    lfm2_later = "'<|tool_call_start|>[' + calls | join(', ') + ']<|tool_call_end|>' {{ tools }}"
+    assert find_syntax(lfm2_later, True, lambda _: False) is LFM
+    silent = "List of tools: {{ tools }}"
+    assert find_syntax(silent, True, {"<|tool_call_start|>"}.__contains__) is LFM
 
 
 # As grammars.

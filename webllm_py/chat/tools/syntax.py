@@ -20,6 +20,7 @@ __all__ = [
     "GENERIC",
     "GRANITE",
     "HERMES",
+    "LFM",
     "LLAMA",
     "MISTRAL",
     "MISTRAL_ARGS",
@@ -129,12 +130,17 @@ class Syntax:
         if not isinstance(values, dict):
             return text
         if self.arguments == "python":
-            return ", ".join(f"{key}={value!r}" for key, value in values.items())
+            return ", ".join(f"{key}={_python(value)}" for key, value in values.items())
         return "".join(
             f"<parameter={key}>\n{value if isinstance(value, str) else json.dumps(value)}\n"
             "</parameter>\n"
             for key, value in values.items()
         )
+
+
+def _python(value: Any) -> str:
+    """A value in Python; texts in double quotes, as models are shown them."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 HERMES = Syntax(
@@ -241,6 +247,17 @@ OLMO = Syntax(
     arguments="python",
     starts=("<function_calls>",),
     marks=("<function_calls>", "</function_calls>"),
+)
+LFM = Syntax(
+    opening="<|tool_call_start|>[",
+    head="",
+    middle="(",
+    tail=")",
+    separator=", ",
+    closing="]<|tool_call_end|>",
+    arguments="python",
+    starts=("<|tool_call_start|>",),
+    marks=("<|tool_call_start|>", "<|tool_call_end|>"),
 )
 DEEPSEEK = Syntax(
     opening="<｜tool▁calls▁begin｜>",
