@@ -33,6 +33,20 @@ BEHIND = {
     "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm",
 }
+LFM2 = {
+    "model.embedding_norm": "token_embd_norm",
+    "operator_norm": "attn_norm",
+    "self_attn.q_layernorm": "attn_q_norm",
+    "self_attn.k_layernorm": "attn_k_norm",
+    "self_attn.out_proj": "attn_output",
+    "conv.in_proj": "shortconv.in_proj",
+    "conv.conv": "shortconv.conv",
+    "conv.out_proj": "shortconv.out_proj",
+    "ffn_norm": "ffn_norm",
+    "feed_forward.w1": "ffn_gate",
+    "feed_forward.w2": "ffn_down",
+    "feed_forward.w3": "ffn_up",
+}
 QWEN35 = {
     "post_attention_layernorm": "post_attention_norm",
     "linear_attn.in_proj_qkv": "attn_qkv",
@@ -107,6 +121,7 @@ MORE_NAMES = {
         "shared_mlp.input_linear": "ffn_up_shexp",
         "shared_mlp.output_linear": "ffn_down_shexp",
     },
+    "lfm2": LFM2,
     "qwen35": QWEN35,
     "qwen35moe": {
         **QWEN35,
@@ -193,12 +208,12 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "context_length": config["max_position_embeddings"],
         "embedding_length": config["hidden_size"],
         "block_count": config["num_hidden_layers"],
-        "feed_forward_length": config.get("intermediate_size"),
+        "feed_forward_length": mlp_size(config),
         "attention.head_count": heads,
         "attention.head_count_kv": kv_heads(config),
         "attention.key_length": config.get("head_dim"),
         "attention.value_length": config.get("head_dim"),
-        "attention.layer_norm_rms_epsilon": config.get("rms_norm_eps"),
+        "attention.layer_norm_rms_epsilon": config.get("rms_norm_eps", config.get("norm_eps")),
         "attention.layer_norm_epsilon": config.get("layer_norm_eps", config.get("norm_epsilon")),
         "use_parallel_residual": config.get("use_parallel_residual"),
         "attention.sliding_window": config.get("sliding_window"),
@@ -220,15 +235,18 @@ def gguf_numbers(config: Mapping[str, Any]) -> dict[str, Any]:
         "rope.dimension_count": int(head_dim * rope.get("partial_rotary_factor", 1)),
         "rope.freq_base": rope["rope_theta"],
         **gguf_scaling(config, rope),
+        "shortconv.l_cache": config.get("conv_L_cache"),
         **gguf_delta(config),
     }
 
 
 def kv_heads(config: Mapping[str, Any]) -> int | list[int] | None:
-    """How many there are; llama.cpp's converter says it of each of Granite 4's layers."""
+    """How many there are; llama.cpp's converter says it of each layer of Granite 4 and of LFM2."""
     heads: int | None = config.get("num_key_value_heads")
     if heads and config["model_type"] == "granitemoehybrid":
         return [heads] * config["num_hidden_layers"]
+    if heads and "conv_L_cache" in config:
+        return [0 if kind == "conv" else heads for kind in config["layer_types"]]
     return heads
 
 
@@ -236,6 +254,15 @@ def expert_size(config: Mapping[str, Any]) -> int | None:
     """Of the families whose files tell it apart from MLPs' size."""
     key = "intermediate_size" if config["model_type"] == "gpt_oss" else "moe_intermediate_size"
     return config.get(key)
+
+
+def mlp_size(config: Mapping[str, Any]) -> int | None:
+    """LFM2's is adjusted."""
+    size: int | None = config.get("intermediate_size")
+    if size is None or not config.get("block_auto_adjust_ff_dim"):
+        return size
+    blocks = int(config["block_ffn_dim_multiplier"] * int(2 * size / 3))
+    return -(-blocks // config["block_multiple_of"]) * config["block_multiple_of"]
 
 
 def sliding(config: Mapping[str, Any]) -> list[bool] | None:
@@ -364,7 +391,7 @@ def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights
             weight = tiled_heads(name, weight, config)
         elif model.centered and "norm" in name:
             weight = weight + np.float32(1)
-        if name.endswith("inp_shexp"):
+        if name.endswith(("inp_shexp", "shortconv.conv")):
             weight = weight.squeeze()
         name = f"{name}.{kind}".rstrip(".")
         made[f"blk.{layer[1]}.{name}" if layer else name] = weight

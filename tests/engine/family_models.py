@@ -70,6 +70,33 @@ FAMILY_MODELS = {
             gguf="qwen35",
             centered=True,
         ),
+        FamilyModel(
+            "lfm2",
+            "lfm2",
+            {
+                "num_hidden_layers": 5,
+                "layer_types": ["conv", "conv", "full_attention", "conv", "full_attention"],
+                "intermediate_size": 150,
+                "block_multiple_of": 32,
+                "block_ffn_dim_multiplier": 1.1,
+            },
+            gguf="lfm2",
+        ),
+        # No whole blocks, and wider convolutions.
+        FamilyModel(
+            "lfm2-uneven",
+            "lfm2",
+            {
+                "hidden_size": 72,
+                "intermediate_size": 100,
+                "num_hidden_layers": 3,
+                "num_attention_heads": 3,
+                "num_key_value_heads": 1,
+                "full_attn_idxs": [1],
+                "conv_L_cache": 5,
+                "block_auto_adjust_ff_dim": False,
+            },
+        ),
         FamilyModel("gemma", "gemma", {"head_dim": 32}, gguf="gemma", centered=True),
         FamilyModel(
             "gemma2",

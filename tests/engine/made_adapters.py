@@ -73,6 +73,8 @@ LLAMA = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 # What PEFT's add_adapter combines them to, and the request that does.
 MIX = {"small-plain": 0.75, "small-patterns": -0.5}
 
+LFM2 = ["q_proj", "k_proj", "v_proj", "out_proj", "in_proj", "w1", "w2", "w3"]
+
 ADAPTERS = {
     adapter.name: adapter
     for adapter in (
@@ -104,6 +106,7 @@ ADAPTERS = {
                 ("qwen3", 3, LLAMA),
                 ("qwen3-moe", 4, ATTENTION),
                 ("qwen3.5", 4, [*LLAMA, "in_proj_qkv", "in_proj_z", "in_proj_b", "out_proj"]),
+                ("lfm2", 4, LFM2),
                 ("gpt-oss", 4, ATTENTION),
                 ("gemma2", 8, LLAMA),
                 ("gemma3", 4, LLAMA),

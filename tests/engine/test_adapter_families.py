@@ -25,6 +25,7 @@ USUAL = {
     "phi3-lora": "safetensors",
     "gpt-neox-lora": "gguf",
     "gpt2-lora": "safetensors",
+    "lfm2-lora": "gguf",
     "qwen2-yarn-lora": "gguf",
 }
 FAMILIES = [

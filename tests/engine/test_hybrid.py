@@ -1,4 +1,5 @@
-"""States of gated delta nets: what goes on from a cached one is what is computed from nothing."""
+"""States of layers without attention: what goes on from a cached one is what is computed from
+nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from executor_tools import drawn, drawn_together
 from family_files import write_family_folder
 from family_gguf import write_family_gguf
 from family_models import FAMILY_MODELS
-from made_families import Recorded
+from made_families import FamilyModel, Recorded
 
 import webllm_py
 from webllm_py import CorruptCheckpointError, Engine, RequestError
@@ -28,17 +29,25 @@ from webllm_py.runtime.kv.hybrid import HybridCache
 from webllm_py.runtime.memory import plan_memory
 from webllm_py.runtime.sampling.settings import SamplingSettings
 
-MODEL = FAMILY_MODELS["qwen3.5"]
-TOKENS = MODEL.tokens(0)
+QWEN = FAMILY_MODELS["qwen3.5"]
+MODELS = (QWEN, FAMILY_MODELS["lfm2"])
+TOKENS = QWEN.tokens(0)
 CHUNK = 32
 TOLERANCE = 5e-5
 GREEDY, SAMPLED = SamplingSettings(temperature=0), SamplingSettings(seed=3)
 
 
+@pytest.fixture(params=MODELS, ids=lambda model: model.name, scope="module")
+def model(request: pytest.FixtureRequest) -> FamilyModel:
+    """Delta nets; short convolutions."""
+    found: FamilyModel = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    recorded = Recorded.load(MODEL.name)
-    weights = MODEL.weights(recorded.shapes)
+def folder(model: FamilyModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recorded = Recorded.load(model.name)
+    weights = model.weights(recorded.shapes)
     return write_family_folder(tmp_path_factory.mktemp("hybrid") / "model", recorded, weights)
 
 
@@ -199,9 +208,9 @@ async def test_marks_make_room(own: Engine) -> None:
 
 async def test_layers_that_draft(tmp_path: Path) -> None:
     """llama.cpp counts them with the others; they are not run."""
-    recorded = Recorded.load(MODEL.name)
+    recorded = Recorded.load(QWEN.name)
     path = tmp_path / "model.gguf"
-    write_family_gguf(path, MODEL, recorded, MODEL.weights(recorded.shapes))
+    write_family_gguf(path, QWEN, recorded, QWEN.weights(recorded.shapes))
     checkpoint = await open_checkpoint(path)
     await checkpoint.close()
     drafts = {"qwen35.block_count": 9, "qwen35.nextn_predict_layers": 1}
@@ -219,11 +228,13 @@ async def test_layers_that_draft(tmp_path: Path) -> None:
         model_for(replace(checkpoint, metadata={**checkpoint.metadata, **drafts}))
 
 
-async def test_inspected(own: Engine) -> None:
+async def test_inspected(model: FamilyModel, own: Engine) -> None:
     """Layers with states have hidden rows, and no attention."""
     exact = await own.logits(TOKENS[:70])
     found = await own.inspect(TOKENS[:70], output_logits=True, output_attentions=True)
-    assert found.layers == [3, 7] and found.attentions.shape[0] == 2
+    assert found.layers == ([3, 7] if model is QWEN else [2, 4])
+    assert found.attentions.shape[0] == 2
     np.testing.assert_allclose(found.logits, exact, rtol=0, atol=TOLERANCE)
-    with pytest.raises(RequestError, match="layer 2 is a gated delta net"):
-        await own.inspect(TOKENS[:9], output_attentions=True, layers=[2])
+    kind = "delta net" if model is QWEN else "short convolution"
+    with pytest.raises(RequestError, match=f"layer 1 is a gated {kind}: it has a state"):
+        await own.inspect(TOKENS[:9], output_attentions=True, layers=[1])

@@ -165,3 +165,21 @@ def test_dynamic_scaling() -> None:
     """Which begins where contexts end."""
     scaled = {"rope_parameters": {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}}
     assert config_from(DEFAULTS["llama"] | scaled) == config_from(DEFAULTS["llama"])
+
+
+@pytest.mark.parametrize(("said", "size"), [(6656, 4608), (10240, 6912), (12288, 8192)])
+def test_first_files_of_lfm2(said: int, size: int) -> None:
+    """Which count layers with attention, and call sizes otherwise: of 350M, 700M and 1.2B."""
+    numbers = DEFAULTS["lfm2"] | {"num_hidden_layers": 4, "full_attn_idxs": [1, 3]}
+    numbers |= {"intermediate_size": 99, "block_ff_dim": said}
+    config = config_from(numbers)
+    assert config.intermediate_size == size
+    assert [kind.recurrent for kind in config.layer_kinds] == [True, False, True, False]
+    del numbers["intermediate_size"]
+    assert config_from(numbers) == config
+    del numbers["full_attn_idxs"]
+    assert not config_from(numbers).recurrent
+    unscaled = numbers | {"block_ffn_dim_multiplier": None}
+    assert config_from(unscaled).intermediate_size == 2 * said // 3
+    whole = numbers | {"block_auto_adjust_ff_dim": False}
+    assert config_from(whole).intermediate_size == said

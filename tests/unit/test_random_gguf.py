@@ -14,6 +14,7 @@ import pytest
 
 from webllm_py.checkpoint import open_checkpoint
 from webllm_py.models import model_for
+from webllm_py.models.recurrence import ShortConvConfig
 from webllm_py.random_models import gguf
 from webllm_py.random_models.blocks import LAYOUTS, Pool
 from webllm_py.random_models.gguf import add_tensors, write_random_model
@@ -30,6 +31,8 @@ PARAMETERS = {
     "qwen2.5-1.5b": 1_543_714_304,
     "qwen2.5-7b": 7_615_616_512,
     "qwen3.5-0.8b": 752_393_024,
+    "lfm2-350m": 354_483_968,
+    "lfm2-1.2b": 1_170_340_608,
     "qwen3-30b-a3b": 30_532_122_624,
     "olmoe-1b-7b": 6_919_161_856,
     "granite-3.1-1b-a400m": 1_334_628_352,
@@ -105,6 +108,16 @@ async def test_a_random_mixture_is_a_model(
     config = model_for(checkpoint).config
     assert (config.n_experts, config.n_experts_used) == (shape.experts, shape.experts_used)
     assert (config.expert_size, config.qk_norm) == (shape.expert_ffn, norm)
+
+
+async def test_random_convolutions_are_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    write_random_model(path, "a name", SHAPES["tiny-convolutions"], "q4_0")
+    checkpoint = await open_checkpoint(path)
+    await checkpoint.close()
+    config = model_for(checkpoint).config
+    assert [kind.recurrent for kind in config.layer_kinds] == [True, False, True]
+    assert config.recurrence == ShortConvConfig(channels=128, kernel=3)
 
 
 def values_of(data: bytes, format: str, columns: int) -> np.ndarray:

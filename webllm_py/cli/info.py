@@ -98,6 +98,8 @@ def describe_model(model: Transformer) -> dict[str, Any]:
     return {
         **common_numbers(model),
         "n_kv_heads": config.n_kv_heads,
+        "recurrence": config.recurrence.name if config.recurrence else None,
+        "n_recurrent_layers": sum(kind.recurrent for kind in config.layer_kinds),
         "tied_embeddings": model.tied,
         "experts": describe_experts(model),
         "vision": model.vision.config.architecture if model.vision else None,

@@ -44,7 +44,7 @@ def model_rows(found: Mapping[str, Any]) -> Rows:
     yield "parameters", f"{count(found['parameters'])}{active}"
     formats = ", ".join(f"{name} {size(n)}" for name, n in found["bytes_by_format"].items())
     yield "weights", f"{size(found['file_bytes'])} ({formats})"
-    yield "layers", f"{found['n_layers']} of {found['hidden_size']:,} wide"
+    yield "layers", f"{found['n_layers']} of {found['hidden_size']:,} wide{recurrent(found)}"
     yield "attention", attention(found)
     if not experts or experts["layers"] < found["n_layers"]:
         yield "feed-forward", f"{found['intermediate_size']:,} wide"
@@ -67,6 +67,12 @@ def embedder_rows(found: Mapping[str, Any]) -> Rows:
     pooled = {"mean": "the mean of all tokens", "cls": "the first token", "last": "the last token"}
     length = ", of length 1" if found["normalized"] else ""
     yield "vectors", f"{found['hidden_size']:,} numbers{length}: {pooled[found['pooling']]}"
+
+
+def recurrent(found: Mapping[str, Any]) -> str:
+    """How many layers keep a state instead of having attention."""
+    layers = found.get("n_recurrent_layers", 0)
+    return f", {layers} of them {found['recurrence']}s" if layers else ""
 
 
 def attention(found: Mapping[str, Any]) -> str:

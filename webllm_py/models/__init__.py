@@ -28,7 +28,9 @@ def model_for(checkpoint: Checkpoint) -> Transformer:
             "file or Hugging Face folder"
         )
     tensors = dict(checkpoint.tensors)
-    if checkpoint.kind != "gguf":
+    if checkpoint.kind == "gguf":
+        tensors = {family.gguf_names.get(name, name): t for name, t in tensors.items()}
+    else:
         names = family.names
         if checkpoint.kind == "mlc":
             names = {**MLC_NAMES, **names}

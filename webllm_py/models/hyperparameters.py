@@ -62,19 +62,21 @@ class HyperParameters:
         return default[0]
 
     def of_all(self, huggingface: str, gguf: str, *default: Any) -> Any:
-        """A value that all layers have; GGUF files may say it of each, as Granite 4's do.
+        """A value that all layers have; GGUF files may say it of each, as Granite 4's do, and 0 of
+        those that have none.
 
         Raises:
             CorruptCheckpointError: as ``get``.
             UnsupportedModelError: layers have different ones.
         """
         value = self.get(huggingface, gguf, *default)
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list) or not any(value):
             return value
-        if value.count(value[0]) < len(value):
+        first, *others = filter(None, value)
+        if others.count(first) < len(others):
             name = gguf if self.gguf else huggingface
             raise UnsupportedModelError(f"layers with different values of {name} are not supported")
-        return value[0]
+        return first
 
     def count(self, huggingface: str, gguf: str, *default: Any) -> int:
         """A positive whole number, which others are made of."""

@@ -14,6 +14,7 @@ from webllm_py.models.config import ModelConfig
 from webllm_py.models.experts import Experts
 from webllm_py.models.graph import Graph
 from webllm_py.models.mlp import MLP
+from webllm_py.models.recurrence import ShortConvConfig
 from webllm_py.models.tensors import Tensors, bias_parts, norm_parts
 from webllm_py.models.weights import Matrix, Part, Vector
 
@@ -80,9 +81,15 @@ class Layer:
         """What the layer has in the place of attention, if it keeps a state."""
         if not self.config.kind(self.index).recurrent:
             return None
-        from webllm_py.models.delta import DeltaNet  # not before: a page's snapshot is small
+        made = self.config, self.tensors, self.name, self.index
+        # Not imported before: a page's snapshot is small.
+        if isinstance(self.config.recurrence, ShortConvConfig):
+            from webllm_py.models.short_conv import ShortConv
 
-        return DeltaNet(self.config, self.tensors, self.name, self.index)
+            return ShortConv(*made)
+        from webllm_py.models.delta import DeltaNet
+
+        return DeltaNet(*made)
 
     @property
     def experts(self) -> Experts | None:

@@ -23,8 +23,8 @@ __all__ = ["LowRank", "RowOrder", "Rows", "Segment", "segments_of"]
 DELTA = ("attn_qkv", "attn_gate", "ssm_alpha", "ssm_beta", "ssm_out")
 BESIDE = "_shexp"  # of the MLP beside a mixture
 # Matrices of their own, whose rows keep their order.
-WHOLE = ("attn_output", "ffn_down")
-STEM = re.compile(r"blk\.(\d+)\.(\w+)")
+WHOLE = ("attn_output", "ffn_down", "shortconv.in_proj", "shortconv.out_proj")
+STEM = re.compile(r"blk\.(\d+)\.([\w.]+)")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.models.counts import check_count
 
-__all__ = ["CONV", "DELTA_BLOCK", "DeltaConfig", "Recurrence"]
+__all__ = ["CONV", "DELTA_BLOCK", "DeltaConfig", "Recurrence", "ShortConvConfig"]
 
 
 class Recurrence(ABC):
@@ -102,3 +102,38 @@ class DeltaConfig(Recurrence):
     def state_bytes(self) -> int:
         """Bytes of a layer's state: the last inputs of the convolution, and a matrix a head."""
         return 4 * ((CONV - 1) * self.channels + self.width * self.k_dim)
+
+
+@dataclass(frozen=True)
+class ShortConvConfig(Recurrence):
+    """Sizes of gated short convolutions (arXiv 2511.23404).
+
+    Attributes:
+        channels: each is convolved by itself.
+        kernel: width of the convolution, in positions, the last one's own included.
+    """
+
+    name = "gated short convolution"
+    channels: int
+    kernel: int
+
+    def __post_init__(self) -> None:
+        check_count("channels", self.channels)
+        check_count("kernel", self.kernel)
+        if self.kernel < 2:
+            raise UnsupportedModelError("a convolution of a single position is not supported")
+
+    @property
+    def rows(self) -> int:
+        """What a position's own gate B, the gate C of its result, and the channels take."""
+        return 3 * self.channels
+
+    @property
+    def width(self) -> int:
+        """All channels."""
+        return self.channels
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of a layer's state: the last inputs of the convolution, and what fills 16."""
+        return -(-(self.kernel - 1) * self.channels // 4) * 16

@@ -23,6 +23,7 @@ __all__ = ["write_random_model"]
 
 # Of Qwen3.5's delta nets, and how often there is an attention instead.
 KEY_HEADS, DELTA_DIM, INTERVAL = 16, 128, 4
+SHORT_CONV = 3  # positions that LFM2's convolutions see
 NORMAL_TOKEN, CONTROL_TOKEN = 1, 3  # token types of the GGUF specification
 
 
@@ -54,7 +55,7 @@ def add_sizes(writer: GGUFWriter, name: str, shape: Shape) -> None:
     """The keys that every model has."""
     writer.add("general.architecture", shape.architecture)
     writer.add("general.name", name)
-    sizes = {
+    sizes: dict[str, float | list[int]] = {
         "block_count": shape.layers,
         "context_length": shape.context,
         "embedding_length": shape.hidden,
@@ -77,6 +78,9 @@ def add_sizes(writer: GGUFWriter, name: str, shape: Shape) -> None:
             "ssm.inner_size": shape.delta_heads * DELTA_DIM,
             "full_attention_interval": INTERVAL,
         }
+    if shape.attends:
+        heads = [shape.kv_heads if i in shape.attends else 0 for i in range(shape.layers)]
+        sizes |= {"attention.head_count_kv": heads, "shortconv.l_cache": SHORT_CONV}
     if shape.experts:
         sizes |= {
             "expert_count": shape.experts,
@@ -117,7 +121,8 @@ def add_tensors(writer: GGUFWriter, shape: Shape, format: str) -> None:
     tensors.matrix("token_embd", shape.vocab, shape.hidden, gain=3.0)
     for i in range(shape.layers):
         tensors.layer(i)
-    tensors.vector("output_norm.weight", shape.hidden, 1.0)
+    norm = "token_embd_norm" if shape.attends else "output_norm"  # as llama.cpp calls it
+    tensors.vector(f"{norm}.weight", shape.hidden, 1.0)
     if not shape.tied:
         tensors.matrix("output", shape.vocab, shape.hidden, gain=3.0)
 
@@ -147,11 +152,13 @@ class Tensors:
         self.writer.add_tensor(name, sizes, "F32", data)
 
     def layer(self, index: int) -> None:
-        """Attention or a delta net, then an MLP or a mixture."""
+        """Attention or what keeps a state, then an MLP or a mixture."""
         shape, name = self.shape, f"blk.{index}"
         self.vector(f"{name}.attn_norm.weight", shape.hidden, 1.0)
         if shape.delta_heads and (index + 1) % INTERVAL:
             self.delta_net(name)
+        elif shape.attends and index not in shape.attends:
+            self.short_conv(name)
         else:
             self.attention(name)
         behind = "post_attention_norm" if shape.delta_heads else "ffn_norm"
@@ -189,6 +196,13 @@ class Tensors:
         self.vector(f"{layer}.ssm_a", heads, -0.1)
         self.vector(f"{layer}.ssm_dt.bias", heads, 0.0)
         self.vector(f"{layer}.ssm_norm.weight", DELTA_DIM, 1.0)
+
+    def short_conv(self, layer: str) -> None:
+        """See models/short_conv.py."""
+        hidden = self.shape.hidden
+        self.matrix(f"{layer}.shortconv.in_proj", 3 * hidden, hidden)
+        self.matrix(f"{layer}.shortconv.out_proj", hidden, hidden)
+        self.filled(f"{layer}.shortconv.conv.weight", (hidden, SHORT_CONV), 0.5)
 
     def mlp(self, layer: str) -> None:
         """A gated one."""

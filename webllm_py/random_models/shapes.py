@@ -15,6 +15,7 @@ class Shape:
     Attributes:
         tied: whether the embedding table is the output layer as well.
         delta_heads: heads of values of the gated delta nets that three of four layers are; none.
+        attends: the layers that have attention, where others are gated short convolutions.
         experts, experts_used, expert_ffn: of the mixture in the place of each layer's MLP, if any:
             how many, how many a token goes to, how wide they are.
     """
@@ -31,6 +32,7 @@ class Shape:
     rope_theta: float
     context: int
     delta_heads: int = 0
+    attends: tuple[int, ...] = ()
     experts: int = 0
     experts_used: int = 0
     expert_ffn: int = 0
@@ -39,7 +41,7 @@ class Shape:
         """Elements of the norm of so many heads of queries or keys; 0 for none."""
         if self.architecture == "olmoe":
             return heads * self.head_dim
-        return self.head_dim if self.architecture in ("qwen35", "qwen3moe") else 0
+        return self.head_dim if self.architecture in ("qwen35", "qwen3moe", "lfm2") else 0
 
 
 def qwen35(layers: int, hidden: int, ffn: int, heads: int, delta_heads: int) -> Shape:
@@ -48,6 +50,14 @@ def qwen35(layers: int, hidden: int, ffn: int, heads: int, delta_heads: int) -> 
         architecture="qwen35", layers=layers, hidden=hidden, ffn=ffn, heads=heads,
         kv_heads=heads // 4, head_dim=256, vocab=248320, tied=True, rope_theta=1e7,
         context=262144, delta_heads=delta_heads,
+    )  # fmt: skip
+
+
+def lfm2(layers: int, hidden: int, ffn: int, heads: int, attends: tuple[int, ...]) -> Shape:
+    """A model of the LFM2 series."""
+    return Shape(
+        architecture="lfm2", layers=layers, hidden=hidden, ffn=ffn, heads=heads, kv_heads=8,
+        head_dim=64, vocab=65536, tied=True, rope_theta=1e6, context=128000, attends=attends,
     )  # fmt: skip
 
 
@@ -92,6 +102,10 @@ SHAPES: Mapping[str, Shape] = {
         vocab=1024, tied=True, rope_theta=1e4, context=4096, experts=16, experts_used=4,
         expert_ffn=96,
     ),
+    "tiny-convolutions": Shape(
+        architecture="lfm2", layers=3, hidden=128, ffn=352, heads=4, kv_heads=2, head_dim=32,
+        vocab=1024, tied=True, rope_theta=1e4, context=4096, attends=(1,),
+    ),
     "pocket": Shape(
         architecture="llama", layers=8, hidden=256, ffn=480, heads=4, kv_heads=2, head_dim=64,
         vocab=2048, tied=True, rope_theta=1e4, context=2048,
@@ -101,6 +115,8 @@ SHAPES: Mapping[str, Shape] = {
     "qwen2.5-7b": qwen2(28, 3584, 18944, 28, 4, vocab=152064, tied=False),
     "qwen3.5-0.8b": qwen35(24, 1024, 3584, 8, 16),
     "qwen3.5-4b": qwen35(32, 2560, 9216, 16, 32),
+    "lfm2-350m": lfm2(16, 1024, 4608, 16, (2, 5, 8, 10, 12, 14)),
+    "lfm2-1.2b": lfm2(16, 2048, 8192, 32, (2, 5, 8, 10, 12, 14)),
     "qwen3-30b-a3b": Shape(
         architecture="qwen3moe", layers=48, hidden=2048, ffn=6144, heads=32, kv_heads=4,
         head_dim=128, vocab=151936, tied=False, rope_theta=1e6, context=40960, experts=128,

@@ -263,13 +263,27 @@ def test_info_about_a_mixture(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert " of them for a token\n" in shown and "feed-forward" not in shown
 
 
-def test_info_without_a_gpu(
-    stories: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     async def none(options: object) -> None:
         raise NoAdapterError("wgpu found no GPU adapter")
 
     monkeypatch.setattr("webllm_py.cli.info.open_gpu", none)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_info_of_layers_with_states(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "model.gguf"
+    write_random_model(path, "random", SHAPES["tiny-convolutions"], "q8_0")
+    assert main(["info", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "  layers          3 of 128 wide, 2 of them gated short convolutions\n" in shown
+    # Of the one layer that has keys and values.
+    assert "  KV cache        262 kB per 1,000 tokens, f16\n" in shown
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_info_without_a_gpu(stories: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(stories / "stories260K.gguf")]) == 0
     shown = capsys.readouterr().out
     assert shown.endswith("GPU\n  none            wgpu found no GPU adapter\n")
