@@ -1,11 +1,13 @@
-// Which experts a row goes to, and how much each counts (arXiv 1701.06538): the TOP best of EXPERTS
-// scores, with the softmax over these (NORMALIZED) or over all scores. With SHARED every row goes to one
-// expert more, behind the others, as far as the sigmoid of its own score lets it (arXiv 2401.06066).
+// Which experts a row goes to, and how much each counts (arXiv 1701.06538): the TOP best of EXPERTS, with
+// what route/softmax.wgsl or route/sigmoid.wgsl makes of their scores, scaled to add up to 1 (NORMALIZED)
+// or not, times SCALE. With SHARED every row goes to one expert more, behind the others, as far as the
+// sigmoid of its own score lets it (arXiv 2401.06066).
 //
 // Purpose   mixtures of experts
 // Bindings  0 scores  [rows][EXPERTS], with SHARED [rows][EXPERTS + 1], f32
 //           1 route   [rows][TOP], with SHARED [rows][TOP + 1]: an expert's number, and the bits of its
 //                     f32 weight
+//           and what the snippet binds
 // Dispatch  (1, rows) workgroups
 // Assumes   TOP at most 16; of equal scores the first counts as better
 
@@ -15,6 +17,7 @@ override EXPERTS: u32;
 override TOP: u32;
 override NORMALIZED: bool;
 override SHARED: bool = false;
+override SCALE: f32 = 1.0;
 
 @group(0) @binding(0) var<storage, read> scores: array<f32>;
 @group(0) @binding(1) var<storage, read_write> route: array<u32>;
@@ -25,8 +28,9 @@ const THREADS = 64u;
 var<workgroup> best: array<f32, THREADS>;
 var<workgroup> owner: array<u32, THREADS>;
 var<workgroup> chosen: array<u32, 16>;
-var<workgroup> found: array<f32, 16>;
 var<workgroup> sums: array<f32, THREADS>;
+
+${scoring}
 
 fn is_chosen(expert: u32, count: u32) -> bool {
   for (var i = 0u; i < count; i++) {
@@ -45,7 +49,7 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     var most = -1e38;
     var number = 0u;
     for (var expert = thread; expert < EXPERTS; expert += THREADS) {
-      let score = scores[row + expert];
+      let score = rank(row, expert);
       if (score > most && !is_chosen(expert, i)) {
         most = score;
         number = expert;
@@ -62,14 +66,13 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
         }
       }
       chosen[i] = number;
-      found[i] = most;
     }
     workgroupBarrier();
   }
   var sum = 0.0;
-  if (!NORMALIZED) {
+  if (!NORMALIZED && ADDS_UP) {
     for (var expert = thread; expert < EXPERTS; expert += THREADS) {
-      sum += exp(scores[row + expert] - found[0]);
+      sum += part(row, expert);
     }
   }
   sums[thread] = sum;
@@ -79,14 +82,17 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
       sum += sums[other];
     }
     if (NORMALIZED) {
+      sum += LEAST;
       for (var i = 0u; i < TOP; i++) {
-        sum += exp(found[i] - found[0]);
+        sum += part(row, chosen[i]);
       }
+    } else if (!ADDS_UP) {
+      sum = 1.0;
     }
     for (var i = 0u; i < TOP; i++) {
       let at = (first + i) * 2u;
       route[at] = chosen[i];
-      route[at + 1u] = bitcast<u32>(exp(found[i] - found[0]) / sum);
+      route[at + 1u] = bitcast<u32>(SCALE * part(row, chosen[i]) / sum);
     }
     if (SHARED) {
       let at = (first + TOP) * 2u;

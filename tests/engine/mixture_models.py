@@ -53,6 +53,19 @@ MIXTURES = (
         centered=True,
     ),
     FamilyModel(
+        "lfm2-moe",
+        "lfm2_moe",
+        {
+            "num_hidden_layers": 4,
+            "layer_types": ["conv", "full_attention", "conv", "full_attention"],
+            "num_dense_layers": 1,
+            "num_experts": 7,
+            "num_experts_per_tok": 3,
+            "moe_intermediate_size": 44,
+        },
+        gguf="lfm2moe",
+    ),
+    FamilyModel(
         "gpt-oss",
         "gpt_oss",
         {

@@ -142,6 +142,7 @@ async def test_long_texts(name: str, tmp_path: Path, plain_device: Device) -> No
         ("gemma3", "language_model.model."),
         ("ministral3", "model.language_model."),
         ("qwen3.5", "model.language_model."),
+        ("lfm2", "model.language_model."),
     ],
 )
 async def test_a_part_of_a_model_that_sees(

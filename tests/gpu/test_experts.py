@@ -27,7 +27,14 @@ async def test_route(
     scores = rng.standard_normal((4, EXPERTS + shared)).astype(np.float32) * 3
     scores[1, 5:] = scores[1, 4]  # equal ones, some in the same thread's hands
     out = await runner.run(
-        kernel("route", EXPERTS=EXPERTS, TOP=TOP, NORMALIZED=normalized, SHARED=shared),
+        kernel(
+            "route",
+            snippets={"scoring": "route/softmax"},
+            EXPERTS=EXPERTS,
+            TOP=TOP,
+            NORMALIZED=normalized,
+            SHARED=shared,
+        ),
         {"scores": scores, "route": np.zeros((4, TOP + shared, 2), np.uint32)},
         (1, 4),
     )
@@ -35,6 +42,37 @@ async def test_route(
     if shared:
         chosen = np.pad(chosen, ((0, 0), (0, 1)), constant_values=EXPERTS)
         weights = np.concatenate([weights, 1 / (1 + np.exp(-scores[:, EXPERTS:]))], 1)
+    np.testing.assert_array_equal(out["route"][:, :, 0], chosen)
+    got = np.ascontiguousarray(out["route"][:, :, 1]).view(np.float32)
+    np.testing.assert_allclose(got, weights, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("normalized", "biased"), [(True, True), (False, False)])
+async def test_route_by_sigmoids(
+    runner: Runner, normalized: bool, biased: bool, rng: np.random.Generator
+) -> None:
+    """A bias has a say in which are the best, and none in how much they count."""
+    scores = rng.standard_normal((4, EXPERTS)).astype(np.float32)
+    scores[1, 5:] = scores[1, 4]
+    bias = rng.standard_normal(EXPERTS).astype(np.float32)
+    out = await runner.run(
+        kernel(
+            "route",
+            snippets={"scoring": "route/sigmoid"},
+            EXPERTS=EXPERTS,
+            TOP=TOP,
+            NORMALIZED=normalized,
+            SCALE=1.5,
+            BIASED=biased,
+        ),
+        {"scores": scores, "route": np.zeros((4, TOP, 2), np.uint32), "bias": bias},
+        (1, 4),
+    )
+    parts = 1 / (1 + np.exp(-scores.astype(np.float64)))
+    chosen = np.argsort(-(parts + bias if biased else parts), axis=1, kind="stable")[:, :TOP]
+    weights = 1.5 * np.take_along_axis(parts, chosen, 1)
+    if normalized:
+        weights /= weights.sum(1, keepdims=True) / 1.5
     np.testing.assert_array_equal(out["route"][:, :, 0], chosen)
     got = np.ascontiguousarray(out["route"][:, :, 1]).view(np.float32)
     np.testing.assert_allclose(got, weights, rtol=1e-5)

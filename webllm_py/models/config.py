@@ -52,6 +52,8 @@ class ModelConfig:
         n_experts, n_experts_used, expert_size: of mixtures of experts, in layers that have a
             router: how many there are, how many a token goes to, and their intermediate size.
         experts_normalized: whether the weights of a token's experts are scaled to add up to 1.
+        experts_scoring: what makes weights of a token's experts of their scores.
+        experts_scale: factor of these weights.
         experts_alternate: whether a tensor of gates and ups has rows of both in turn, rather than
             all of an expert's gates and then its ups.
         shared_expert: whether every token also goes to one expert of the same size, weighted by the
@@ -107,6 +109,8 @@ class ModelConfig:
     n_experts_used: int = 0
     expert_size: int = 0
     experts_normalized: bool = True
+    experts_scoring: Literal["softmax", "sigmoid"] = "softmax"
+    experts_scale: float = 1.0
     experts_alternate: bool = False
     shared_expert: bool = False
     beside_size: int = 0
@@ -233,6 +237,7 @@ POSITIVE = (
     "embedding_scale",
     "residual_scale",
     "logit_scale",
+    "experts_scale",
 )
 NOT_NEGATIVE = (
     "glu_limit",

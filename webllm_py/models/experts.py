@@ -40,6 +40,11 @@ class Experts:
         return f"{self.name}.ffn_gate_inp"
 
     @property
+    def choice_bias(self) -> str:
+        """What is added to scores to tell which experts are the best."""
+        return f"{self.name}.exp_probs_b"
+
+    @property
     def norm(self) -> str:
         """The norm before it."""
         return f"{self.name}.ffn_norm"
@@ -75,14 +80,22 @@ class Experts:
         g.norm(self.norm, buffers.hidden, buffers.normed)
         scores = {"y": buffers.scores}
         g.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.all_experts)
+        constants: dict[str, float] = {}
+        bound = {"scores": buffers.scores, "route": buffers.route}
+        if config.experts_scoring == "sigmoid":
+            _, bias = g.weights.vectors.get(self.choice_bias, (None, None))
+            constants["BIASED"] = bias is not None
+            bound["bias"] = bias or buffers.zeros
         made = kernel(
             "route",
+            snippets={"scoring": f"route/{config.experts_scoring}"},
             EXPERTS=config.n_experts,
             TOP=config.n_experts_used,
             NORMALIZED=config.experts_normalized,
             SHARED=config.shared_expert,
+            SCALE=config.experts_scale,
+            **constants,
         )
-        bound = {"scores": buffers.scores, "route": buffers.route}
         g.dispatches.append(Dispatch(made, bound, (1, g.rows, 1), router))
         if groups:
             threads = g.tuning.reduce_threads
@@ -212,6 +225,9 @@ class Experts:
         if f"{self.router}.bias" in self.tensors:
             bias = self.tensors.shaped(f"{self.router}.bias", c.n_experts)
             made.append(Vector(self.router, rows=c.n_experts, biases=(Part(bias),)))
+        if f"{self.choice_bias}.bias" in self.tensors:
+            bias = self.tensors.shaped(f"{self.choice_bias}.bias", c.n_experts)
+            made.append(Vector(self.choice_bias, rows=c.n_experts, biases=(Part(bias),)))
         if f"{self.name}.ffn_down_exps.bias" in self.tensors:
             gate_up, down = self.gate_up("bias"), self.parts("ffn_down", "bias", c.hidden_size)
             rows = 2 * c.n_experts * c.expert_size

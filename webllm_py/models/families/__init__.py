@@ -19,6 +19,7 @@ ALIASES: Mapping[str, str] = {
     "granitemoeshared": "granitemoe",
     "qwen35": "qwen3_5_text",
     "qwen35moe": "qwen3_5_moe_text",
+    "lfm2moe": "lfm2_moe",
     "gemma3_text": "gemma3",
     "phi3_v": "phi3",
     "gpt-oss": "gpt_oss",

@@ -12,16 +12,23 @@ from webllm_py.models.family import Family
 from webllm_py.models.hyperparameters import HyperParameters
 from webllm_py.models.recurrence import ShortConvConfig
 
-__all__ = ["FAMILY", "NAMES"]
+__all__ = ["FAMILY", "layers"]
 
 
 def differences(n: HyperParameters) -> Mapping[str, Any]:
-    """GGUF's converter computes the MLPs' size, and gives layers without attention no heads."""
-    attends = attending(n)
+    """GGUF's converter computes the MLPs' size."""
     return {
+        **layers(n),
         "intermediate_size": n.count("intermediate_size", "feed_forward_length")
         if n.gguf
         else adjusted_size(n),
+    }
+
+
+def layers(n: HyperParameters) -> Mapping[str, Any]:
+    """What the layers' kinds are; GGUF's converter gives those without attention no heads."""
+    attends = attending(n)
+    return {
         "qk_norm": "head",
         "layer_kinds": tuple(LayerKind(recurrent=not attention) for attention in attends),
         "recurrence": ShortConvConfig(
