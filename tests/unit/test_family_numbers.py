@@ -183,3 +183,24 @@ def test_first_files_of_lfm2(said: int, size: int) -> None:
     assert config_from(unscaled).intermediate_size == 2 * said // 3
     whole = numbers | {"block_auto_adjust_ff_dim": False}
     assert config_from(whole).intermediate_size == said
+
+
+def test_windows_of_lfm2() -> None:
+    """Which GGUF's files say of all layers that have attention."""
+    numbers = {
+        "embedding_length": 64,
+        "feed_forward_length": 64,
+        "block_count": 3,
+        "attention.head_count": 2,
+        "attention.head_count_kv": [0, 1, 0],
+        "attention.layer_norm_rms_epsilon": 1e-5,
+        "context_length": 512,
+        "shortconv.l_cache": 3,
+    }
+    for window in (0, 40):
+        said = {f"lfm2.{key}": value for key, value in numbers.items()}
+        said |= {"lfm2.attention.sliding_window": window} if window else {}
+        config = config_from({"model_type": "lfm2", **said}, "gguf")
+        kinds = [(kind.window, kind.recurrent) for kind in config.layer_kinds]
+        assert kinds == [(0, True), (window, False), (0, True)]
+        assert config.n_kv_heads == 1

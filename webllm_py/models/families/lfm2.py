@@ -26,11 +26,13 @@ def differences(n: HyperParameters) -> Mapping[str, Any]:
 
 
 def layers(n: HyperParameters) -> Mapping[str, Any]:
-    """What the layers' kinds are; GGUF's converter gives those without attention no heads."""
-    attends = attending(n)
+    """What the layers' kinds are. GGUF's converter gives those without attention no heads; a window
+    is of all others, as llama.cpp reads it."""
+    window = n.get("", "attention.sliding_window", 0) if n.gguf else 0
+    attention, convolution = LayerKind(window), LayerKind(recurrent=True)
     return {
         "qk_norm": "head",
-        "layer_kinds": tuple(LayerKind(recurrent=not attention) for attention in attends),
+        "layer_kinds": tuple(attention if attends else convolution for attends in attending(n)),
         "recurrence": ShortConvConfig(
             channels=n.hidden, kernel=n.count("conv_L_cache", "shortconv.l_cache", 3)
         ),
