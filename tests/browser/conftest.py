@@ -98,7 +98,7 @@ def double_site(dist: Path) -> Iterator[TestSite]:
 def driver() -> Iterator[Chrome]:
     """One Chromium for all tests of the page."""
     browser = new_driver()
-    browser.set_script_timeout(60)
+    browser.set_script_timeout(400)
     yield browser
     browser.quit()
 
@@ -164,7 +164,7 @@ def pocket(page: Page, site: TestSite) -> Page:
 def pick_pocket(page: Page) -> None:
     page.one("#model-button").click()
     page.one("#pick-pocket").click()
-    wait_until(lambda: page.state != "empty", 10, "it is loaded")
+    wait_until(lambda: page.state != "empty", 60, "it is loaded")
 
 
 @pytest.fixture
