@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for demo.tools, which no w
 from demo.tools.browsers import find_chromedriver, find_chromium
 from demo.tools.headless import COMMON_FLAGS, SWIFTSHADER_FLAGS
 
-__all__ = ["find_chromium", "new_driver"]
+__all__ = ["UNCLEARED", "find_chromium", "new_driver"]
 
 FLAGS = (
     *COMMON_FLAGS,
@@ -24,6 +24,9 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     "--js-flags=--expose-gc",
 )
+# Chromium clears a kernel's workgroup memory before it begins, which ours do without: SwiftShader
+# compiles that for as long as all the rest. In tests/browser's Pyodide models run with it.
+UNCLEARED = "--enable-dawn-features=disable_workgroup_init"
 
 
 def new_driver(*flags: str) -> Chrome:

@@ -49,7 +49,8 @@ class Environment:
         if stamp.is_file() and stamp.read_text() == wanted:
             steps.note("up to date")
             return
-        self.pip(steps, "install", "--editable", f"{self.root}[dev]")
+        # What is imported is compiled then, by several processes at once; most of it never is.
+        self.pip(steps, "install", "--no-compile", "--editable", f"{self.root}[dev]")
         stamp.write_text(wanted)
         steps.note("installed")
 

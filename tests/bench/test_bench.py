@@ -166,14 +166,14 @@ async def test_what_python_does_for_a_token_is_host_work(
     plain = StreamDecoder.push_all
 
     def slow(self: StreamDecoder, ids: Sequence[int]) -> str:
-        end = time.thread_time() + 0.05 * len(ids)
+        end = time.thread_time() + 0.01 * len(ids)
         while time.thread_time() < end:
             pass
         return plain(self, ids)
 
     monkeypatch.setattr(StreamDecoder, "push_all", slow)
     for row in await bench.decode(16):
-        assert row["host_s_per_token"]["median"] > 0.045
+        assert row["host_s_per_token"]["median"] > 0.009
 
 
 def test_bytes_a_token_by_hand(results: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import new_driver
+from chromium import UNCLEARED, new_driver
 from javascript import run_javascript
 from page import DESKTOP, Page, wait_until
 from pytest_pyodide.fixture import selenium_common
@@ -97,8 +97,8 @@ def double_site(dist: Path) -> Iterator[TestSite]:
 @pytest.fixture(scope="session")
 def driver() -> Iterator[Chrome]:
     """One Chromium for all tests of the page."""
-    browser = new_driver()
-    browser.set_script_timeout(60)
+    browser = new_driver(UNCLEARED)
+    browser.set_script_timeout(400)
     yield browser
     browser.quit()
 
@@ -164,7 +164,7 @@ def pocket(page: Page, site: TestSite) -> Page:
 def pick_pocket(page: Page) -> None:
     page.one("#model-button").click()
     page.one("#pick-pocket").click()
-    wait_until(lambda: page.state != "empty", 10, "it is loaded")
+    wait_until(lambda: page.state != "empty", 60, "it is loaded")
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def blank(tab: Page, site: TestSite) -> Page:
     tab.driver.get(f"{site.url}blank.html")
     tab.js("window.alerts = []; window.alert = (text) => window.alerts.push(text)")
     render(tab, "$x$")
-    wait_until(lambda: tab.all("math"), 20, "Temml is fetched")
+    wait_until(lambda: tab.all("math"), 60, "Temml is fetched")
     return tab
 
 

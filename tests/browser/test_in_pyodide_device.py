@@ -19,19 +19,22 @@ def test_the_host_clock_runs_while_there_is_work(python: Any) -> None:
         device = await open_device()
         buffer = device.create_buffer("a", 16)
         async with device.host_clock() as clock:
+            pauses = []  # the least: what else the machine does may interrupt one
+            for _ in range(3):
+                before = clock()
+                await asyncio.sleep(0.2)
+                pauses.append(clock() - before)
             before = clock()
-            await asyncio.sleep(0.5)
-            waited = clock() - before
             done = asyncio.Future()
             asyncio.get_running_loop().call_soon(work, 0.2, done)
             await done
-            worked = clock() - before - waited
+            worked = clock() - before
             before = clock()
             for _ in range(20):
                 await device.read(buffer, 0, 16)
             read = clock() - before
         device.close()
-        [waited, worked, read]
+        [min(pauses), worked, read]
         """)
     assert waited < 0.1
     assert worked > 0.19
@@ -81,7 +84,7 @@ def test_closing_ends_reads_that_wait(python: Any) -> None:
         told = []
         for wait in (reading, device.read(buffer, 0, 16)):
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await wait
             except DeviceLostError as error:
                 told.append(str(error))

@@ -170,9 +170,9 @@ def test_a_stream_outlives_the_service_worker(example: Page, run: Run) -> None:
         }
       })().catch((error) => (cut.error = error.name));
     """)
-    wait_until(lambda: run("return cut.text.length > 600;"), 30, "the stream has begun")
+    wait_until(lambda: run("return cut.text.length > 600;"), 60, "the stream has begun")
     example.cdp("ServiceWorker.stopAllWorkers")
-    wait_until(lambda: run("return cut.error;"), 10, "the fetch fails")
+    wait_until(lambda: run("return cut.error;"), 60, "the fetch fails")
     joined = run("""
       const last = [...cut.text.matchAll(/^id: (.*)$/gm)].at(-1)[1];
       const head = cut.text.slice(0, cut.text.lastIndexOf("\\n\\n") + 2);

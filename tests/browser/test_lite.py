@@ -42,7 +42,7 @@ def click(page: Page, selector: str) -> None:
             return False
         return True
 
-    wait_until(clicked, 30, f"{selector} can be clicked")
+    wait_until(clicked, 60, f"{selector} can be clicked")
 
 
 def outputs(page: Page) -> list[tuple[str, str]]:

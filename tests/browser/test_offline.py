@@ -34,7 +34,7 @@ def test_the_page_and_a_kept_model_without_a_network(tab: Page, dist: Path) -> N
     assert tab.js("return import('/temml/temml.mjs').then(({ default: { version } }) => version)")
     tab.screenshot("offline")
     tab.load_address(model)
-    wait_until(lambda: tab.state == "loading", 20, "the load begins")
+    wait_until(lambda: tab.state == "loading", 60, "the load begins")
     tab.wait_for("ready", seconds=180)
     assert tab.text("#model-name") == POCKET.name
     tab.driver.get_log("browser")  # of what could not be had

@@ -55,7 +55,7 @@ def test_stop_stops_and_the_next_question_is_answered(chat: Page) -> None:
     chat.send("Tell me a long story about a fox.")
     wait_until(lambda: len(chat.last_answer) > 10, 60, "the story begins")
     chat.one("#stop").click()
-    chat.wait_for("ready", seconds=10)
+    chat.wait_for("ready")
     assert "stopped" in chat.text("#messages > li:last-child .foot")
     assert "6" in chat.ask("What is 4 + 2?")
 
@@ -63,7 +63,7 @@ def test_stop_stops_and_the_next_question_is_answered(chat: Page) -> None:
 def test_stop_at_once_and_new_chat_at_once(chat: Page) -> None:
     chat.one("#prompt").send_keys("Tell me a long story about a fox.")
     chat.js("for (const id of ['send', 'stop']) document.getElementById(id).click()")
-    chat.wait_for("ready", seconds=10)
+    chat.wait_for("ready")
     assert chat.last_note.endswith("stopped")  # a fast first token may come before the stop
     assert "6" in chat.ask("What is 4 + 2?")
     chat.one("#prompt").send_keys("Tell me a long story about a fox.")
@@ -99,7 +99,7 @@ def test_examples_are_answered_briefly(chat: Page) -> None:
 def test_a_local_gguf_is_picked_and_run(chat: Page, shared: Path) -> None:
     gguf = shared / "checkpoints" / "stories260K" / "stories260K.gguf"
     chat.one("#file-input").send_keys(str(gguf))
-    wait_until(lambda: chat.state == "loading", 10, "the load begins")
+    wait_until(lambda: chat.state == "loading", 60, "the load begins")
     chat.wait_for("ready", seconds=180)
     assert chat.text("#model-name") == "stories260K.gguf"
     assert "llama" in chat.text("#model-summary")
@@ -113,7 +113,7 @@ def test_a_local_gguf_is_picked_and_run(chat: Page, shared: Path) -> None:
 def refused(chat: Page, picker: str, path: Path) -> str:
     """The title of the notice after a file or a folder was picked that is no model."""
     chat.one(picker).send_keys(str(path))
-    wait_until(lambda: chat.state == "empty", 20, "the load fails")
+    wait_until(lambda: chat.state == "empty", 60, "the load fails")
     title = chat.text("#notice-title")
     chat.js("document.querySelector('#notice').hidden = true")
     return title
@@ -142,7 +142,7 @@ def test_a_damaged_file_is_refused_and_the_page_goes_on(chat: Page, tmp_path: Pa
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(b"GGUF" + bytes(40))
     chat.one("#file-input").send_keys(str(damaged))
-    wait_until(lambda: chat.state == "empty", 20, "the load fails")
+    wait_until(lambda: chat.state == "empty", 60, "the load fails")
     assert chat.text("#notice-title") in {
         "The model's file is damaged",
         "This model cannot be run",

@@ -55,8 +55,8 @@ def test_dropped_documents_are_asked_quoted_and_kept(pocket: Page, tmp_path: Pat
     asked = "return document.querySelector('#prompt').placeholder"
     assert page.js(asked) == "Add a document, then ask"
     drop(page, {"town.md": TOWN, "menu.pdf": MENU, "photo.png": b"\x89PNG\0"})
-    wait_until(lambda: names(page) == ["menu.pdf", "town.md"], 30, "the documents are listed")
-    wait_until(lambda: page.shown("#notice"), 10, "the picture is refused")
+    wait_until(lambda: names(page) == ["menu.pdf", "town.md"], 60, "the documents are listed")
+    wait_until(lambda: page.shown("#notice"), 60, "the picture is refused")
     assert "photo.png is no text" in page.text("#notice-text")
     page.click_notice("OK")
     assert page.js(asked) == "Ask your documents"
@@ -69,23 +69,23 @@ def test_dropped_documents_are_asked_quoted_and_kept(pocket: Page, tmp_path: Pat
     assert page.ask("When does the bakery open?") == "The bakery opens at 6."
     assert page.all(".sources summary")[-1].text == "[1] menu.pdf, page 2"
     page.send("Which elephants are pink?")
-    wait_until(lambda: page.shown("#notice"), 10, "nothing is found")
+    wait_until(lambda: page.shown("#notice"), 60, "nothing is found")
     assert "nothing was found" in page.text("#notice-text")
     page.one("#search-kind").click()
     page.one("#embedder-input").send_keys(str(write_embedder_gguf(tmp_path / "it.gguf", MADE)))
-    wait_until(lambda: "and by meaning" in page.text("#search-kind"), 30, "an embedder is loaded")
+    wait_until(lambda: "and by meaning" in page.text("#search-kind"), 60, "an embedder is loaded")
     page.resize(PHONE, "dark")
     page.screenshot("documents-phone")
     page.driver.refresh()
-    wait_until(lambda: page.shown("#cancel"), 10, "the page loads its model")
+    wait_until(lambda: page.shown("#cancel"), 60, "the page loads its model")
     page.one("#cancel").click()
     page.one("#documents-tab").click()  # without a model
-    wait_until(lambda: names(page) == ["menu.pdf", "town.md"], 20, "they were kept")
+    wait_until(lambda: names(page) == ["menu.pdf", "town.md"], 60, "they were kept")
     assert page.all(".sources summary")[-1].text == "[1] menu.pdf, page 2"
     for _ in range(2):
         count = len(names(page))
         page.one("#document-list button").click()
-        wait_until(lambda count=count: len(names(page)) < count, 10, "one is removed")
+        wait_until(lambda count=count: len(names(page)) < count, 60, "one is removed")
     assert names(page) == []
 
 

@@ -56,7 +56,7 @@ def attach(page: Page, *paths: Path) -> None:
     """Pick files, and wait until they are shown."""
     before = len(attached(page))
     page.one("#image-input").send_keys("\n".join(map(str, paths)))
-    wait_until(lambda: len(attached(page)) == before + len(paths), 10, "thumbnails")
+    wait_until(lambda: len(attached(page)) == before + len(paths), 60, "thumbnails")
 
 
 def test_images_are_picked_and_sent(seeing: Page, pictures: dict[str, Path]) -> None:
@@ -83,7 +83,7 @@ def test_images_are_picked_and_sent(seeing: Page, pictures: dict[str, Path]) -> 
 def test_a_camera_s_image_is_shrunk(seeing: Page, tmp_path: Path) -> None:
     Image.new("L", (6000, 3000), 90).save(tmp_path / "camera.png")
     attach(seeing, tmp_path / "camera.png")
-    wait_until(lambda: seeing.js(f"return {WIDTH} > 0"), 10, "the thumbnail")
+    wait_until(lambda: seeing.js(f"return {WIDTH} > 0"), 60, "the thumbnail")
     assert seeing.js(f"return {WIDTH}") == 2048
     assert seeing.ask("what?") == "You said: data:image/jpeg, what?"
 
@@ -109,13 +109,13 @@ def test_the_keyboard_removes_an_image(seeing: Page, pictures: dict[str, Path]) 
 
 def test_images_are_dropped_and_pasted(seeing: Page, pictures: dict[str, Path]) -> None:
     seeing.drop(pictures["a.png"])
-    wait_until(lambda: attached(seeing) == ["a.png"], 10, "the dropped image")
+    wait_until(lambda: attached(seeing) == ["a.png"], 60, "the dropped image")
     assert seeing.text("#drop p") == "Drop images, a .gguf file or a model folder"
     seeing.js("document.querySelector('#prompt').focus();"
               "window.pasted = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0))",
               seeing.js("return document.querySelector('#attachments img').src").split(",")[1])  # fmt: skip # noqa: E501
     assert seeing.js(PASTE, "image.png", "image/png", "") is True
-    wait_until(lambda: attached(seeing) == ["a.png", "image.png"], 10, "the pasted image")
+    wait_until(lambda: attached(seeing) == ["a.png", "image.png"], 60, "the pasted image")
     assert seeing.js(PASTE, "table.png", "image/png", "1\t2") is False
     assert seeing.js(PASTE, "notes.txt", "text/plain", "") is False
     assert seeing.text("#model-name") == "sees"
@@ -123,7 +123,7 @@ def test_images_are_dropped_and_pasted(seeing: Page, pictures: dict[str, Path]) 
 
 def test_what_is_no_image_is_told(seeing: Page, pictures: dict[str, Path]) -> None:
     seeing.one("#image-input").send_keys(str(pictures["broken.png"]))
-    wait_until(lambda: seeing.shown("#notice"), 10, "a notice")
+    wait_until(lambda: seeing.shown("#notice"), 60, "a notice")
     assert "broken.png cannot be read by this browser" in seeing.text("#notice-text")
     assert attached(seeing) == []
     seeing.click_notice("OK")
@@ -131,7 +131,7 @@ def test_what_is_no_image_is_told(seeing: Page, pictures: dict[str, Path]) -> No
 
 def test_a_model_without_eyes_says_so(ready: Page, pictures: dict[str, Path]) -> None:
     ready.drop(pictures["a.png"])
-    wait_until(lambda: ready.shown("#notice"), 10, "a notice")
+    wait_until(lambda: ready.shown("#notice"), 60, "a notice")
     assert ready.text("#notice-title") == "This model reads text only"
     assert "SmolVLM" in ready.text("#notice-text")
     assert ready.text("#model-name") == "Pocket model"
@@ -147,7 +147,7 @@ def test_images_come_back_with_their_question(seeing: Page, pictures: dict[str, 
     first = seeing.ask("what?")
     before = seeing.answers
     seeing.click_action("regenerate")
-    wait_until(lambda: seeing.answers > before and seeing.state == "ready", 10, "another answer")
+    wait_until(lambda: seeing.answers > before and seeing.state == "ready", 60, "another answer")
     assert seeing.last_answer == first
     attach(seeing, pictures["b.jpg"])  # a draft
     seeing.click_action("edit")
@@ -156,7 +156,7 @@ def test_images_come_back_with_their_question(seeing: Page, pictures: dict[str, 
     assert seeing.ask(" else?") == "You said: what? else?"
     assert attached(seeing) == ["b.jpg"]
     seeing.send("lose the device")
-    wait_until(lambda: seeing.state == "lost", 10, "the device is lost")
+    wait_until(lambda: seeing.state == "lost", 60, "the device is lost")
     assert (seeing.draft, attached(seeing)) == ("lose the device", ["b.jpg"])
     seeing.click_notice("Start the model again")
     seeing.wait_for("ready")
@@ -170,7 +170,7 @@ def test_a_conversation_with_images_and_another_model(
     seeing.load_address("other")
     seeing.wait_for("ready")
     seeing.send("and now?")
-    wait_until(lambda: seeing.shown("#notice"), 10, "a notice")
+    wait_until(lambda: seeing.shown("#notice"), 60, "a notice")
     assert seeing.text("#notice-title") == "The model cannot see an image"
     assert seeing.take_draft() == "and now?"
     seeing.click_notice("New chat")

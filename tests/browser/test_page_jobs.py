@@ -13,7 +13,7 @@ from served import TestSite
 
 def begin_long_answer(page: Page) -> None:
     page.send("go on for ever")
-    wait_until(lambda: "word3" in page.last_answer, 10, "a long answer begins")
+    wait_until(lambda: "word3" in page.last_answer, 60, "a long answer begins")
 
 
 # --- one job ends another
@@ -23,8 +23,8 @@ def test_a_load_ends_the_answer_under_way(ready: Page) -> None:
     begin_long_answer(ready)
     ready.load_address("slow")
     assert ready.state == "loading"
-    wait_until(lambda: ready.last_note.endswith("stopped"), 10, "the answer is stopped")
-    wait_until(lambda: "MB of" in ready.text("#loading-text"), 10, "the load goes on")
+    wait_until(lambda: ready.last_note.endswith("stopped"), 60, "the answer is stopped")
+    wait_until(lambda: "MB of" in ready.text("#loading-text"), 60, "the load goes on")
     assert ready.state == "loading"
     assert not ready.shown("#notice")
     ready.load_address("other")
@@ -37,7 +37,7 @@ def test_a_load_ends_the_load_before_it(ready: Page) -> None:
     for name in ("slow", "other", "slow", "another"):
         ready.load_address(name)
         assert ready.text("#model-name") == name
-    wait_until(lambda: "of 4.0 MB" in ready.text("#loading-text"), 10, "only the last load goes on")
+    wait_until(lambda: "of 4.0 MB" in ready.text("#loading-text"), 60, "only the last load goes on")
     for name in ("slow", "another"):  # faster than the model before them is gone
         ready.js("""
           const address = document.querySelector("#address");
@@ -69,7 +69,7 @@ def test_stop_is_never_lost(ready: Page, question: str, milliseconds: int) -> No
     ready.one("#prompt").send_keys(question)
     ready.js(f"{click} setTimeout(() => document.querySelector('#stop').click(), arguments[1])",
              "#send", milliseconds)  # fmt: skip
-    wait_until(lambda: ready.last_note.endswith("stopped"), 3, "the answer is stopped")
+    wait_until(lambda: ready.last_note.endswith("stopped"), 60, "the answer is stopped")
     assert ready.state == "ready"
     assert ready.ask("Hello") == "You said: Hello"
 
@@ -89,13 +89,13 @@ def test_cancel_ends_a_load_whatever_it_waits_for(ready: Page) -> None:
     begin_long_answer(ready)
     ready.load_address("slow")
     ready.one("#cancel").click()
-    wait_until(lambda: ready.state == "empty", 5, "the load ends")
+    wait_until(lambda: ready.state == "empty", 60, "the load ends")
     assert ready.text("#notice-title") == "Loading was cancelled"
     assert ready.last_note.endswith("stopped")
     ready.click_notice("Try again")
-    wait_until(lambda: "MB of 200 MB" in ready.text("#loading-text"), 10, "the load begins anew")
+    wait_until(lambda: "MB of 200 MB" in ready.text("#loading-text"), 60, "the load begins anew")
     ready.one("#cancel").click()
-    wait_until(lambda: ready.state == "empty", 5, "the load ends")
+    wait_until(lambda: ready.state == "empty", 60, "the load ends")
     ready.click_notice("Back to Pocket model")
     ready.wait_for("ready")
     assert ready.ask("Hello") == "You said: Hello"
@@ -108,7 +108,7 @@ def test_a_model_that_was_lost_to_a_typo_comes_back(ready: Page) -> None:
     ready.load_address("other")
     ready.wait_for("ready")
     ready.load_address("missing")
-    wait_until(lambda: ready.state == "empty", 10, "the load fails")
+    wait_until(lambda: ready.state == "empty", 60, "the load fails")
     labels = [button.text for button in ready.all("#notice-actions button")]
     assert labels == ["Back to other", "Try again", "Choose a model", "Use the pocket model"]
     ready.click_notice("Back to other")
@@ -145,20 +145,20 @@ def test_a_waiting_question_outlives_the_choice_of_another_model(ready: Page) ->
     ready.load_address("slow")
     ready.send("patience")
     ready.load_address("other")
-    wait_until(lambda: ready.last_answer == "You said: patience", 10, "the answer")
+    wait_until(lambda: ready.last_answer == "You said: patience", 60, "the answer")
 
 
 def test_a_waiting_question_comes_back_when_the_load_fails(ready: Page) -> None:
     ready.load_address("slow")
     ready.send("in vain")
     ready.one("#cancel").click()
-    wait_until(lambda: ready.state == "empty", 5, "the load ends")
+    wait_until(lambda: ready.state == "empty", 60, "the load ends")
     assert ready.questions == []
     assert not ready.one("#send").is_enabled()
     assert ready.draft == "in vain"
     ready.click_notice("Back to Pocket model")
     ready.send("!")
-    wait_until(lambda: ready.last_answer == "You said: in vain!", 10, "the answer")
+    wait_until(lambda: ready.last_answer == "You said: in vain!", 60, "the answer")
 
 
 def test_a_waiting_question_does_not_overwrite_a_draft(ready: Page) -> None:
@@ -166,7 +166,7 @@ def test_a_waiting_question_does_not_overwrite_a_draft(ready: Page) -> None:
     ready.send("in vain")
     ready.one("#prompt").send_keys("a draft")
     ready.one("#cancel").click()
-    wait_until(lambda: ready.state == "empty", 5, "the load ends")
+    wait_until(lambda: ready.state == "empty", 60, "the load ends")
     assert ready.draft == "a draft"
     assert ready.questions == ["in vain"]
     assert ready.last_note == "not asked: no model was loaded"
@@ -191,7 +191,7 @@ def test_a_waiting_question_is_taken_back(ready: Page) -> None:
 def test_a_refused_question_goes_back_and_is_not_asked_again(ready: Page, question: str) -> None:
     ready.ask("Hello")
     ready.send(question)
-    wait_until(lambda: ready.shown("#notice"), 10, "a notice")
+    wait_until(lambda: ready.shown("#notice"), 60, "a notice")
     assert ready.state == "ready"
     assert ready.draft == question
     assert ready.questions == ["Hello"]
@@ -204,7 +204,7 @@ def test_a_refused_question_goes_back_and_is_not_asked_again(ready: Page, questi
 def test_a_full_chat_can_be_left_with_the_question(ready: Page) -> None:
     ready.ask("Hello")
     ready.send("this is too long")
-    wait_until(lambda: ready.shown("#notice"), 10, "a notice")
+    wait_until(lambda: ready.shown("#notice"), 60, "a notice")
     assert ready.text("#notice-title") == "The conversation is longer than the model's context"
     ready.click_notice("New chat")
     assert not ready.shown("#notice")
@@ -219,7 +219,7 @@ def test_a_refused_question_stays_where_a_draft_is_written(ready: Page) -> None:
       document.querySelector("#send").click();
       prompt.value = "a draft";
     """)
-    wait_until(lambda: ready.shown("#notice"), 10, "a notice")
+    wait_until(lambda: ready.shown("#notice"), 60, "a notice")
     assert ready.draft == "a draft"
     assert ready.questions == ["too long"]
     assert ready.last_note == "The conversation is longer than the model's context"
@@ -252,13 +252,13 @@ def test_an_answer_that_cannot_be_given_again_stays(ready: Page) -> None:
 def test_a_refused_system_prompt_can_be_changed(ready: Page) -> None:
     ready.set_field("#system", "refused")
     ready.send("Hello")
-    wait_until(lambda: ready.shown("#notice"), 10, "a notice")
+    wait_until(lambda: ready.shown("#notice"), 60, "a notice")
     assert "System role not supported" in ready.text("#notice-text")
     ready.click_notice("Open the settings")
     ready.one("#system").clear()
     ready.type(Keys.ESCAPE)
     ready.send("")
-    wait_until(lambda: ready.last_answer == "You said: Hello", 10, "the answer")
+    wait_until(lambda: ready.last_answer == "You said: Hello", 60, "the answer")
 
 
 def test_why_an_answer_was_cut(ready: Page) -> None:

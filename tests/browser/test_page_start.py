@@ -15,7 +15,7 @@ def test_no_webgpu_at_all(page: Page, site: TestSite) -> None:
     script = page.cdp("Page.addScriptToEvaluateOnNewDocument", source=remove)
     try:
         page.open(site.url)
-        wait_until(lambda: page.state == "failed", 10, "the page says that it cannot run")
+        wait_until(lambda: page.state == "failed", 60, "the page says that it cannot run")
     finally:
         page.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
     assert page.text("#notice-title") == "This browser offers no WebGPU"
@@ -30,12 +30,12 @@ def test_no_webgpu_at_all(page: Page, site: TestSite) -> None:
     assert (page.state, page.draft) == ("failed", "Hello")
     assert page.shown("#notice") and not page.shown("#loading")
     page.click_notice("Reload the page")
-    wait_until(lambda: page.state != "failed", 30, "with WebGPU the page starts")
+    wait_until(lambda: page.state != "failed", 60, "with WebGPU the page starts")
 
 
 def test_a_page_that_is_not_served_says_so(page: Page, dist: Path) -> None:
     page.driver.get((dist / "index.html").as_uri())
-    wait_until(lambda: page.shown("#notice"), 10, "a notice")
+    wait_until(lambda: page.shown("#notice"), 60, "a notice")
     assert page.state == "unstarted"
     assert "python build.py demo" in page.text("#notice-text")
     assert not page.shown("#loading")
@@ -54,7 +54,7 @@ def adapterless_site(dist: Path) -> Iterator[TestSite]:
 
 def test_no_adapter(page: Page, adapterless_site: TestSite) -> None:
     page.open(f"{adapterless_site.url}?ask=Hello")
-    wait_until(lambda: page.state == "failed", 20, "the page says that it cannot run")
+    wait_until(lambda: page.state == "failed", 60, "the page says that it cannot run")
     assert page.text("#notice-title") == "No graphics adapter can be used"
     assert "chrome://" in page.text("#notice-text")
     assert (page.questions, page.draft) == ([], "Hello")
@@ -79,7 +79,7 @@ def test_a_reload_finds_what_was_asked_answered_and_written(ready: Page) -> None
     ready.wait_for("ready")
     ready.ask("think about it")
     ready.send("tell me for ever")
-    wait_until(lambda: "word9 " in ready.last_answer, 10, "an answer grows")
+    wait_until(lambda: "word9 " in ready.last_answer, 60, "an answer grows")
     ready.one("#prompt").send_keys("a draft")
     ready.driver.refresh()
     assert ready.questions == ["think about it", "tell me for ever"]

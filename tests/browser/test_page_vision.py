@@ -95,7 +95,7 @@ def test_the_chat_page_shows_a_model_images(page: Page, site: TestSite, tmp_path
         page.one("#new-chat").click()
         for path in files:
             page.one("#image-input").send_keys(str(path))
-            wait_until(lambda: page.all("#attachments img"), 10, "a thumbnail")
+            wait_until(lambda: page.all("#attachments img"), 60, "a thumbnail")
         page.ask("what?", seconds=150)
         used.append(int(page.text("#status-context dd").split()[0]))
         assert page.last_answer, "a question without one is left out of the next prompt"

@@ -102,23 +102,27 @@ def run(selenium: Any, server: RangeServer) -> Run:
 
 @pytest.mark.parametrize("ahead", [True, False])
 def test_bytes_come_while_python_computes(run: Run, server: RangeServer, ahead: bool) -> None:
-    begun, ended, right = run(
-        """
-        file = await opened("large")
-        ranges = parts(5, 8 * MIB)
-        expect(file, ranges if ahead else [])
-        begun = time.time()
-        while time.time() < begun + 1:
-            pass
-        ended = time.time()
-        found = [await right(file, *place) for place in ranges]
-        await file.close()
-        [begun, ended, all(found)]
-        """,
-        ahead=ahead,
-    )
-    assert right
-    came = sum(count for at, count in server.sent if begun < at < ended)
+    for seconds in (1, 5, 25) if ahead else (1,):  # a busy machine may need more
+        begun, ended, right = run(
+            """
+            file = await opened("large")
+            ranges = parts(5, 8 * MIB)
+            expect(file, ranges if ahead else [])
+            begun = time.time()
+            while time.time() < begun + seconds:
+                pass
+            ended = time.time()
+            found = [await right(file, *place) for place in ranges]
+            await file.close()
+            [begun, ended, all(found)]
+            """,
+            ahead=ahead,
+            seconds=seconds,
+        )
+        assert right
+        came = sum(count for at, count in server.sent if begun < at < ended)
+        if came > 36 << 20:
+            break
     assert came > 36 << 20 if ahead else came < 16 << 20
 
 
@@ -167,7 +171,7 @@ def test_the_worker_ends_with_its_load(run: Run, end: str) -> None:
         await asyncio.sleep(0.2)
         before = workers()
         {end}
-        await asyncio.wait([task], timeout=5)
+        await asyncio.wait([task], timeout=60)
         after = workers()
         await file.close()
         [before, after, task.done()]
@@ -221,7 +225,7 @@ def test_many_files_have_few_workers(run: Run) -> None:
 def test_failures_keep_their_names(run: Run, kind: str, error: str, message: str) -> None:
     failed, again = run(
         """
-        file = await opened(kind, timeout=1)
+        file = await opened(kind, timeout=1 if kind == "largestall" else 60)
         ranges = parts(3, 8 * MIB)
         expect(file, ranges)
         failed = ["no error", ""]

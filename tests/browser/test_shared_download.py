@@ -79,10 +79,10 @@ def test_one_downloads_for_both_and_when_it_is_closed_the_other_goes_on(
     server.released.clear()
     server.sent = 0
     load_beside(tabs, server, url)
-    kept = wait_until(lambda: tabs.page.js(SIZE, url), 10, "some of it is kept")
+    kept = wait_until(lambda: tabs.page.js(SIZE, url), 60, "some of it is kept")
     server.requests.clear()
     tabs.close("first")
-    wait_until(lambda: server.requests, 20, "the second one asks for more")
+    wait_until(lambda: server.requests, 60, "the second one asks for more")
     server.released.set()
     tabs.to("second")
     tabs.wait_for("loaded")

@@ -34,8 +34,8 @@ PRELUDE = (
     FILE = random.Random(3).randbytes(700_000)
     SHA256 = hashlib.sha256(FILE).hexdigest()
 
-    def stored(kind, url, sha256=None):
-        options = FetchOptions(timeout=0.3, backoff=0.002, tries=12)
+    def stored(kind, url, sha256=None, timeout=30):
+        options = FetchOptions(timeout=timeout, backoff=0.002, tries=12)
         model = StoredModel(models_store(kind), url, options, open_url)
         model.block_bytes = 1 << 16
         return model.file("f", url, sha256=sha256)
@@ -99,11 +99,11 @@ def test_a_download_from_a_bad_server(run: Run, server: HostileServer, kind: str
         """
         store = models_store(kind)
         await store.delete(url)
-        file = stored(kind, url)
+        file = stored(kind, url, timeout=0.3)
         await file.read(200_000, 1)
         await file.close()
         kept = await store.size(url)
-        rest = await whole(stored(kind, url, SHA256))
+        rest = await whole(stored(kind, url, SHA256, timeout=0.3))
         [[kept, file.download.received], rest]
         """,
         kind=kind,

@@ -45,12 +45,12 @@ async def native_runners() -> AsyncIterator[dict[str, DeviceRunner]]:
 @pytest.fixture(scope="session")
 def chromium_runner() -> Iterator[ChromiumRunner]:
     """Chromium on SwiftShader."""
-    from chromium import find_chromium, new_driver
+    from chromium import UNCLEARED, find_chromium, new_driver
 
     if find_chromium() is None:
         pytest.skip("no Chromium found")
-    driver = new_driver()
-    driver.set_script_timeout(120)
+    driver = new_driver(UNCLEARED)
+    driver.set_script_timeout(400)
     server = serve_blank_page()
     driver.get(f"http://127.0.0.1:{server.server_port}/")
     yield ChromiumRunner(driver)

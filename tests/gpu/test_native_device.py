@@ -49,7 +49,7 @@ async def test_closing_ends_reads_that_wait(device: NativeDevice) -> None:
         device.copy(a, b, 32 << 20)
     reading = device.read(b, 0, 16)
     device.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(DeviceLostError, match="was closed"):
             await reading
     with pytest.raises(DeviceLostError):
@@ -62,7 +62,7 @@ async def test_a_device_that_goes_away_is_noticed(device: NativeDevice) -> None:
     await device.read(buffer, 0, 16)
     reading = device.read(buffer, 0, 16)
     device._device.destroy()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(DeviceLostError, match=r"Engine\.recover\(\)"):
             await reading
     assert device.lost
@@ -119,21 +119,24 @@ async def test_watching_goes_on_after_a_pause(
     assert device._reads._watched_by is None
     reading = device.read(buffer, 0, 16)
     device._device.destroy()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(DeviceLostError):
             await reading
 
 
 async def test_the_host_clock_runs_while_there_is_work(device: NativeDevice) -> None:
     async with device.host_clock() as clock:
+        pauses = []  # the least: what else the machine does may interrupt one
+        for _ in range(3):
+            before = clock()
+            await asyncio.sleep(0.1)
+            pauses.append(clock() - before)
         before = clock()
-        await asyncio.sleep(0.3)
-        waited = clock() - before
         done: asyncio.Future[None] = asyncio.Future()
         asyncio.get_running_loop().call_soon(work, 0.2, done)
         await done
-        assert waited < 0.1
-        assert clock() - before - waited > 0.19
+        assert min(pauses) < 0.05
+        assert clock() - before > 0.19
 
 
 def work(seconds: float, done: asyncio.Future[None]) -> None:

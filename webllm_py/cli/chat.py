@@ -72,7 +72,7 @@ class Chat:
         self.on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
         self.style = Style.of(sys.stdout)
         self.totals = Totals()
-        self.interrupted = False
+        self.interrupted = self.leaving = False
         self.failed = False
 
     @property
@@ -189,9 +189,15 @@ class Chat:
         self.note(answer.summary() + "\n")
 
     def interrupt(self) -> None:
-        """Ctrl-C during an answer; a second one does not wait for the engine."""
-        if self.interrupted:
+        """Ctrl-C during an answer; a second one does not wait for the engine, nor a third one for
+        the event loop. Raised anywhere, the exception could be in place of a task's next step: that
+        task would never end, and leaving would wait for it."""
+        if self.leaving:
             raise KeyboardInterrupt
+        if self.interrupted:
+            self.leaving = True
+            self.runner.get_loop().call_soon_threadsafe(leave)
+            return
         self.interrupted = True
         self.engine.interrupt()
 
@@ -218,6 +224,10 @@ class Chat:
             lines.append(f"speed      {significant(totals.decode_rate)} tokens/s")
         lines.append(f"GPU memory {size(info['gpu_memory'])}")
         return "\n".join(lines)
+
+
+def leave() -> None:
+    raise KeyboardInterrupt
 
 
 @contextmanager
