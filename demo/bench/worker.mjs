@@ -26,7 +26,7 @@ self.onmessage = async ({ data }) => {
 };
 
 async function start() {
-  const unzipped = async (path) => unzip((await get(path)).arrayBuffer());
+  const unzipped = async (path) => unzip((await get(path)).body);
   const [python] = await startPython(unzipped("snapshot.bin.gz"), unzipped("packages.bin.gz"));
   await run(python, "worker.py");
   return python;

@@ -3,16 +3,20 @@
 //
 // usage: node snapshot.mjs PYODIDE_FOLDER UNPACKED_WHEELS OUT.gz
 
-import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 
 const [folder, wheels, out] = process.argv.slice(2);
 
-// Modules that know the browser hold references to JavaScript, which a snapshot cannot keep.
+const FIRST_BYTES = 30 << 20; // of memory that Pyodide begins with, and restores a snapshot in
+const PLACE = "import sys; next(path for path in sys.path if path.endswith('/site-packages'))";
+// Whatever a page imports until its model is ready: an import takes Python's time there, and the load
+// waits for it. What knows the browser may be imported; it must hold no object of the browser yet.
 const IMPORTS = `
 import asyncio, gc, json, random, sys, time, traceback
+writes, sys.dont_write_bytecode = sys.dont_write_bytecode, False
 import jinja2.sandbox
 from webllm_py.tokenizer.patterns import profile_named
 
@@ -23,33 +27,57 @@ for name in ("gpt-2", "llama-bpe", "qwen2"):
 del name, profile_named
 gc.collect()
 import webllm_py.engine
+import webllm_py.fetch.backends.browser_backend
+import webllm_py.fetch.http.browser
+import webllm_py.fetch.store.models_store
+import webllm_py.gpu.browser
+import webllm_py.models.families.llama
+import webllm_py.web.document_actions
 import webllm_py.web.session
-
-held = [name for name in sys.modules if name.startswith("webllm_py.") and name.endswith(".browser")]
-if held:
-    raise ImportError(f"these must be imported only when they are used: {held}")
+sys.dont_write_bytecode = writes
+del writes
 gc.collect()
 `;
 
-// Only what is imported, and around Python's memory: a snapshot must fit into the memory that a
-// new Python begins with, which an archive unpacked by Python would outgrow.
-function copyModules(python, from, to) {
-  python.FS.mkdirTree(to);
-  for (const name of readdirSync(from)) {
-    const source = join(from, name);
-    if (statSync(source).isDirectory()) copyModules(python, source, `${to}/${name}`);
-    else if (name.endsWith(".py")) python.FS.writeFile(`${to}/${name}`, readFileSync(source, "utf8"));
+// A Python that has imported them. `files`: the modules, as [path, bytes].
+async function started(loadPyodide, files, options) {
+  const python = await loadPyodide(options);
+  const place = python.runPython(PLACE);
+  for (const [name, bytes] of files) {
+    const path = `${place}/${name}`;
+    python.FS.mkdirTree(path.slice(0, path.lastIndexOf("/")));
+    python.FS.writeFile(path, bytes);
+    python.FS.utime(path, 0, 0); // what is compiled of it says of which time it is
+  }
+  python.runPython(IMPORTS);
+  return python;
+}
+
+function* sources() {
+  for (const name of readdirSync(wheels, { recursive: true })) {
+    if (name.endsWith(".py")) yield [name, readFileSync(join(wheels, name))];
   }
 }
 
+function* filesOf({ FS }, place, folder = "") {
+  for (const name of FS.readdir(`${place}/${folder}`)) {
+    if (name === "." || name === "..") continue;
+    const path = `${place}/${folder}${name}`;
+    if (FS.isDir(FS.stat(path).mode)) yield* filesOf({ FS }, place, `${folder}${name}/`);
+    else yield [`${folder}${name}`, FS.readFile(path)];
+  }
+}
+
+// One Python compiles the modules, and another one finds them compiled: compiling leaves as much behind
+// as the modules need, and a snapshot must fit into the memory that a new Python begins with.
 async function main() {
   const { loadPyodide } = await import(pathToFileURL(join(folder, "pyodide.mjs")).href);
-  const python = await loadPyodide({ _makeSnapshot: true });
-  const before = python._module.HEAP8.length;
-  copyModules(python, wheels, python.runPython("import sysconfig; sysconfig.get_path('purelib')"));
-  python.runPython(IMPORTS);
-  if (python._module.HEAP8.length > before) {
-    throw new Error(`Python's memory grew beyond ${before} bytes: import less before the snapshot`);
+  const compiler = await started(loadPyodide, sources(), {});
+  const files = filesOf(compiler, compiler.runPython(PLACE));
+  const python = await started(loadPyodide, files, { _makeSnapshot: true });
+  const size = python._module.HEAP8.length;
+  if (size > FIRST_BYTES) {
+    throw new Error(`Python's memory grew to ${size} bytes: import less before the snapshot`);
   }
   writeFileSync(out, gzipSync(python.makeMemorySnapshot(), { level: 9 }));
 }

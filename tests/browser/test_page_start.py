@@ -73,6 +73,39 @@ def test_python_starts_without_its_snapshot(page: Page, double_site: TestSite) -
     page.driver.get("about:blank")  # the next test is to start with the snapshot
 
 
+@pytest.fixture
+def telling_site(dist: Path) -> Iterator[TestSite]:
+    """The site, its worker with a channel that tells what was imported since Python is up."""
+    worker = (dist / "pyodide" / "js" / "worker.js").read_text(encoding="utf-8")
+    head = '  send({ type: "started"'
+    assert head in worker
+    channel = """
+        python.runPython("import sys; frozen = set(sys.modules)");
+        const channel = new BroadcastChannel("imported");
+        channel.onmessage = () => {
+            channel.postMessage(python.runPython("' '.join(sys.modules.keys() - frozen)"));
+        };"""
+    worker = worker.replace(head, f"{channel}\n{head}")
+    served = TestSite(dist, {"/pyodide/js/worker.js": worker.encode()})
+    yield served
+    served.close()
+
+
+def test_a_load_imports_nothing_that_is_not_in_the_snapshot(
+    page: Page, telling_site: TestSite
+) -> None:
+    page.open(telling_site.url)
+    wait_until(lambda: page.text("#loading-text").startswith("Compiling"), 60, "all but kernels")
+    imported = page.js("""
+        const channel = new BroadcastChannel("imported");
+        channel.postMessage("?");
+        return new Promise((resolve) => channel.onmessage = ({ data }) => resolve(data));
+    """)
+    assert page.js("return document.body.dataset.fromSnapshot") == "true"
+    assert imported.split() == []
+    page.driver.get("about:blank")  # its kernels are of no use
+
+
 def test_a_reload_finds_what_was_asked_answered_and_written(ready: Page) -> None:
     ready.load_address("a-model.gguf")
     ready.wait_for("loading")

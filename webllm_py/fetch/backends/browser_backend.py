@@ -13,7 +13,6 @@ from webllm_py.errors import SourceError
 from webllm_py.fetch.backends.backend import BackendFile, HeldLock, Room
 from webllm_py.fetch.backends.disk_file import DiskFile
 from webllm_py.fetch.browser import load_script, named_errors, to_array
-from webllm_py.fetch.files.tar import TarTarget
 from webllm_py.fetch.files.targets import Sink, Target
 from webllm_py.fetch.http.browser import MAX_SAFE
 from webllm_py.fetch.source import Chunk, bytes_of
@@ -205,6 +204,8 @@ class BrowserFile:
 def handle_target(handle: Any) -> Target:
     """Where a model is exported to: a ``FileSystemDirectoryHandle``, or one of a file."""
     if str(getattr(handle, "kind", "")) == "file":
+        from webllm_py.fetch.files.tar import TarTarget  # tarfile is large
+
         return TarTarget(HandleSink(handle))
     if hasattr(handle, "getDirectoryHandle"):
         return HandleTarget(handle)

@@ -1,6 +1,20 @@
 // Starts Python in a worker.
 
-import { loadPyodide } from "../pyodide.mjs";
+// Both at once, and while a worker that imports this one asks for more: one after the other they would
+// take a round trip to the server each.
+const loader = import("../pyodide.mjs");
+const program = import("../pyodide.asm.mjs"); // what the loader imports
+for (const early of [loader, program]) early.catch(() => {}); // awaited below
+
+// Not by sysconfig, which takes longer to import than all of these files to be put in place.
+const PLACE = "import sys; next(path for path in sys.path if path.endswith('/site-packages'))";
+// As importlib.invalidate_caches does it for all finders, which imports more than is gained by it, and
+// has the standard library's archive listed anew.
+const LOOK_ANEW = `
+import sys
+for path, finder in sys.path_importer_cache.items():
+    if "site-packages" in path and finder is not None:
+        finder.invalidate_caches()`;
 
 // A file of the folder that webllm_py.js lies in, by its path from there.
 export async function get(path) {
@@ -9,10 +23,10 @@ export async function get(path) {
   return response;
 }
 
-// `packed`: the bytes of a .bin.gz file, or a promise of them.
+// `packed`: the stream of a .bin.gz file's bytes, or a promise of it. It is unzipped while it comes.
 export async function unzip(packed) {
-  const stream = new Blob([await packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const unzipped = (await packed).pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(unzipped).arrayBuffer());
 }
 
 // Python with the packages, and whether it is from the snapshot, with which it is up in a quarter of
@@ -23,14 +37,13 @@ export async function startPython(snapshot, packages, onBare = () => {}) {
   for (const early of [snapshot, packages]) early.catch(() => {}); // awaited below
   const [python, fromSnapshot] = await bare(snapshot);
   onBare();
-  const place = python.runPython("import sysconfig; sysconfig.get_path('purelib')");
-  putInPlace(python.FS, place, await packages);
-  python.runPython("import importlib; importlib.invalidate_caches()");
+  putInPlace(python.FS, python.runPython(PLACE), await packages);
+  python.runPython(LOOK_ANEW);
   return [python, fromSnapshot];
 }
 
 // `packages`: four bytes that are the length of a JSON list [[name, length], ...], the list, and the
-// files one after the other (demo/tools/assemble.py).
+// files one after the other (demo/tools/assemble.py). They stay where they are: none is copied.
 function putInPlace(FS, place, packages) {
   const length = new DataView(packages.buffer).getUint32(0, true);
   let at = 4 + length;
@@ -40,12 +53,13 @@ function putInPlace(FS, place, packages) {
     const folder = path.slice(0, path.lastIndexOf("/"));
     if (!made.has(folder)) FS.mkdirTree(folder);
     made.add(folder);
-    FS.writeFile(path, packages.subarray(at, at + size));
+    FS.writeFile(path, packages.subarray(at, at + size), { canOwn: true });
     at += size;
   }
 }
 
 async function bare(snapshot) {
+  const { loadPyodide } = await loader;
   try {
     const python = await loadPyodide({ _loadSnapshot: snapshot });
     python.runPython("import random; random.seed()"); // a frozen seed would repeat on every page

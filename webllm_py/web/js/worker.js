@@ -23,6 +23,8 @@ import scripts from "./scripts.js";
 // What Python has to run before the first job; its value begins jobs.
 const SCRIPT = "from webllm_py.web.session import Session\nSession()";
 
+const TELL_BYTES = 1 << 18; // between two messages of progress
+
 self.webllm_py_scripts = scripts; // see webllm_py/fetch/browser.py: load_script
 
 const send = (message) => self.postMessage(message);
@@ -106,22 +108,26 @@ async function start() {
 
 function counter() {
   const bytes = { loaded: 0, total: 0 };
+  let told = 0;
   return (loaded, total) => {
     bytes.loaded += loaded;
     bytes.total += total;
+    if (bytes.loaded < told + TELL_BYTES && bytes.loaded < bytes.total) return;
+    told = bytes.loaded;
     send({ type: "progress", ...bytes });
   };
 }
 
+// The stream of a file's bytes.
 async function download(path, progress) {
   const response = await get(path);
   progress(0, Number(response.headers.get("content-length") ?? 0));
-  const chunks = [];
-  const reader = response.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return new Blob(chunks).arrayBuffer();
-    chunks.push(value);
-    progress(value.length, 0);
-  }
+  return response.body.pipeThrough(
+    new TransformStream({
+      transform(bytes, controller) {
+        progress(bytes.length, 0);
+        controller.enqueue(bytes);
+      },
+    }),
+  );
 }
