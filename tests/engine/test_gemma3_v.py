@@ -26,6 +26,7 @@ from test_vision import logits_of, pixels_of, with_details
 
 import webllm_py
 from webllm_py import Engine
+from webllm_py.cli import main
 from webllm_py.engine.prompts import see_images
 from webllm_py.errors import CorruptCheckpointError, ImageError, MissingFileError
 from webllm_py.gpu import Device
@@ -175,6 +176,11 @@ def test_rows_of_images() -> None:
     assert [rows_of_image(tokens, i) for i in (0, 1, 3, 5, 7, 8)] == [0, 4, 2, 2, 0, 2]
     assert rows_ahead(tokens) == [0, 3, 2, 1, 0, 1, 0, 0, 1, 0]
     assert [before_image(tokens, i) for i in (1, 2, 4, 5, 6, 7, 9, 10)] == [1, 1, 1, 5, 5, 7, 8, 10]
+
+
+def test_info(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(folder)]) == 0
+    assert "images          read by its vision tower (gemma3)" in capsys.readouterr().out
 
 
 async def test_text_alone(tmp_path: Path, folder: Path, device: Device) -> None:
