@@ -29,7 +29,7 @@ from webllm_py import Engine
 from webllm_py.checkpoint import open_checkpoint
 from webllm_py.cli import main
 from webllm_py.engine.prompts import see_images
-from webllm_py.errors import CorruptCheckpointError, MissingFileError
+from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
 from webllm_py.gpu import Device
 from webllm_py.loading.sliding_window import whole_window
 from webllm_py.models import model_for
@@ -223,3 +223,21 @@ async def test_what_files_may_not_say(
         path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(error, match=words):
         await webllm_py.load(made, device=device)
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers", "words"),
+    [
+        ("gemma3", {"projector.scale_factor": 5}, "joins patches of 3 in 36 pixels by 5"),
+        ("gemma3", {"image_size": 0}, "joins patches of 3 in 0 pixels by 3"),
+        ("pixtral", {}, "type 'pixtral'; this version runs 'idefics3' .* and 'gemma3'"),
+    ],
+)
+async def test_what_projector_files_may_not_say(
+    tmp_path: Path, kind: str, numbers: dict[str, Any], words: str
+) -> None:
+    folder = write_gemma3_v_gguf(tmp_path / "gemma3", kind=kind, **numbers)
+    checkpoint = await open_checkpoint(folder)
+    with pytest.raises((CorruptCheckpointError, UnsupportedModelError), match=words):
+        model_for(checkpoint)
+    await checkpoint.close()
