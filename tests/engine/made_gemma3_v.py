@@ -170,8 +170,13 @@ def newer_name(name: str) -> str:
     return "model." + name.replace("vision_tower.vision_model.", "vision_tower.")
 
 
-def write_gemma3_v_gguf(folder: Path) -> Path:
-    """The text part and llama.cpp's projector file in a folder; returns it."""
+def write_gemma3_v_gguf(folder: Path, *, kind: str = "gemma3", **numbers: Any) -> Path:
+    """The text part and llama.cpp's projector file in a folder; returns it.
+
+    Args:
+        kind: of the projector.
+        numbers: keys of the latter below "clip.vision.", in the place of its own.
+    """
     folder.mkdir()
     plain = tokenizer_keys()
     keys = {
@@ -187,9 +192,9 @@ def write_gemma3_v_gguf(folder: Path) -> Path:
     }
     weights = seeing_weights()
     weights["multi_modal_projector.mm_soft_emb_norm.weight"] += np.float32(1)
-    numbers = {"projector.scale_factor": MERGE}
+    numbers = {"projector.scale_factor": MERGE, **numbers}
     path = folder / "mmproj-F32.gguf"
-    write_tower(path, "gemma3", "vision_tower.vision_model", TOWER, weights, numbers, names)
+    write_tower(path, kind, "vision_tower.vision_model", TOWER, weights, numbers, names)
     return text.parent
 
 

@@ -26,10 +26,13 @@ from test_vision import logits_of, pixels_of, with_details
 
 import webllm_py
 from webllm_py import Engine
+from webllm_py.checkpoint import open_checkpoint
+from webllm_py.cli import main
 from webllm_py.engine.prompts import see_images
-from webllm_py.errors import CorruptCheckpointError, ImageError, MissingFileError
+from webllm_py.errors import CorruptCheckpointError, MissingFileError, UnsupportedModelError
 from webllm_py.gpu import Device
 from webllm_py.loading.sliding_window import whole_window
+from webllm_py.models import model_for
 from webllm_py.models.image_rows import NO_TOKEN, before_image, rows_ahead, rows_of_image
 from webllm_py.models.step import Row
 from webllm_py.runtime.vision.preprocessor import ImagePreprocessor
@@ -67,13 +70,18 @@ async def test_logits(engine: Engine, expected: dict[str, np.ndarray], name: str
     assert np.abs(found - expected[f"gemma3 {name} logits"]).max() < 5e-5
 
 
-async def test_names_of_transformers_5(
-    tmp_path: Path, device: Device, expected: dict[str, np.ndarray]
-) -> None:
-    folder = write_gemma3_v(tmp_path / "gemma3", newer=True)
-    async with await webllm_py.load(folder, device=device, kv_dtype="f32") as engine:
-        found, _, _ = await logits_of(engine, gemma3_conversations()["one"])
-    assert np.abs(found - expected["gemma3 one logits"]).max() < 5e-5
+async def test_names_of_transformers_5(tmp_path: Path, folder: Path) -> None:
+    """The same model, by other names of its tensors and of a file."""
+    declared = []
+    for one in (folder, write_gemma3_v(tmp_path / "newer", newer=True)):
+        checkpoint = await open_checkpoint(one)
+        model = model_for(checkpoint)
+        await checkpoint.close()
+        assert model.vision
+        shapes = {name: tensor.shape for name, tensor in model.vision.tensors.items()}
+        shapes |= {name: tensor.shape for name, tensor in model.tensors.items()}
+        declared.append((model.config, model.vision.config, model.vision.processor, shapes))
+    assert declared[0] == declared[1]
 
 
 async def test_gguf(tmp_path: Path, device: Device, expected: dict[str, np.ndarray]) -> None:
@@ -177,16 +185,21 @@ def test_rows_of_images() -> None:
     assert [before_image(tokens, i) for i in (1, 2, 4, 5, 6, 7, 9, 10)] == [1, 1, 1, 5, 5, 7, 8, 10]
 
 
-async def test_text_alone(tmp_path: Path, folder: Path, device: Device) -> None:
+def test_info(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(folder)]) == 0
+    assert "images          read by its vision tower (gemma3)" in capsys.readouterr().out
+
+
+async def test_text_alone(tmp_path: Path, folder: Path) -> None:
     """A folder without what sees reads text."""
     made = tmp_path / "text"
     shutil.copytree(folder, made)
     (made / "preprocessor_config.json").unlink()
     text = {n: w for n, w in gemma3_weights().items() if n.startswith("language_model.")}
     write_safetensors(made / "model.safetensors", text, "F32")
-    async with await webllm_py.load(made, device=device) as engine:
-        with pytest.raises(ImageError, match="reads text only"):
-            await logits_of(engine, asking(image_of("x", 8, 8)))
+    checkpoint = await open_checkpoint(made)
+    assert model_for(checkpoint).vision is None
+    await checkpoint.close()
 
 
 @pytest.mark.parametrize(
@@ -210,3 +223,21 @@ async def test_what_files_may_not_say(
         path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(error, match=words):
         await webllm_py.load(made, device=device)
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers", "words"),
+    [
+        ("gemma3", {"projector.scale_factor": 5}, "joins patches of 3 in 36 pixels by 5"),
+        ("gemma3", {"image_size": 0}, "joins patches of 3 in 0 pixels by 3"),
+        ("pixtral", {}, "type 'pixtral'; this version runs 'idefics3' .* and 'gemma3'"),
+    ],
+)
+async def test_what_projector_files_may_not_say(
+    tmp_path: Path, kind: str, numbers: dict[str, Any], words: str
+) -> None:
+    folder = write_gemma3_v_gguf(tmp_path / "gemma3", kind=kind, **numbers)
+    checkpoint = await open_checkpoint(folder)
+    with pytest.raises((CorruptCheckpointError, UnsupportedModelError), match=words):
+        model_for(checkpoint)
+    await checkpoint.close()

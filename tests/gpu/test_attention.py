@@ -130,12 +130,11 @@ IMAGES = (70, 61, ((2, 16), (17, 55), (57, 61)))
     of_native(
         [
             *((*cache, *rows, ()) for rows in PREFILLS for cache in CACHES),
-            *((*cache, *IMAGES) for cache in IN_CHROMIUM),
+            *((*cache, *IMAGES) for cache in (IN_CHROMIUM[0], IN_CHROMIUM[3])),
             (SHAPES[2], "f16", 0, 37, ((0, 37),)),
         ],
         [
             *((*cache, *PREFILLS[-1], ()) for cache in IN_CHROMIUM),
-            (*IN_CHROMIUM[0], *IMAGES),
             (*IN_CHROMIUM[3], *IMAGES),
         ],
     ),

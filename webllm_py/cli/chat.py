@@ -160,7 +160,7 @@ class Chat:
         is_address = image.startswith(("http://", "https://"))
         path = Path(image).expanduser()
         if self.engine.info["vision"] is None:
-            print("this model reads text only; one that sees is SmolVLM, or Phi-3.5-vision")
+            print("this model reads text only; one that sees is SmolVLM, or Gemma 3")
         elif not is_address and not path.is_file():
             print(f"there is no file {image!r}")
         else:

@@ -55,6 +55,8 @@ def model_rows(found: Mapping[str, Any]) -> Rows:
         return
     tied = "tied to the output layer" if found["tied_embeddings"] else "not tied"
     yield "embedding", f"{found['vocab_size']:,} tokens, {tied}"
+    if found["vision"]:
+        yield "images", f"read by its vision tower ({found['vision']})"
     scaling = f", scaled {found['rope_scaling']}" if found["rope_scaling"] else ""
     theta = f"rotary base {found['rope_theta']:,.0f}"
     yield "context", f"{found['trained_context_length']:,} tokens, {theta}{scaling}"

@@ -86,7 +86,7 @@ async def see_images(
         config = model.executor.model.config
         raise ImageError(
             f"{model.checkpoint.name} ({config.architecture}) reads text only, and messages hold "
-            f"{counted(len(parts), 'image')}; load a model that sees, as SmolVLM",
+            f"{counted(len(parts), 'image')}; load a model that sees, as SmolVLM or Gemma 3",
             param=parts[0][0],
         )
     images = await load_images(parts)

@@ -94,7 +94,8 @@ def as_huggingface(part: VisionPart) -> VisionPart:
     tower = projector_tower(part)
     tile, patch = tower["image_size"], tower["patch_size"]
     merge = projector_number(part, "projector.scale_factor", MERGE)
-    if not all(isinstance(each, int) and each > 0 for each in (tile, patch, merge)):
+    counts = all(isinstance(each, int) and each > 0 for each in (tile, patch, merge))
+    if not counts or tile // patch % merge:
         raise CorruptCheckpointError(
             f"the projector file joins patches of {patch!r} in {tile!r} pixels by {merge!r}"
         )
