@@ -6,7 +6,8 @@
 //           3 counts              the drawn token's count goes up by one
 //           4 step                the row becomes the drawn token, at the next position, and counts it
 //                                 (see epilogue/rope_append.wgsl)
-//           5 ring                [RING][SLOTS] tokens, by how many were drawn before
+//           5 ring                [RING][SLOTS] tokens, by how many were drawn before; NOTHING where the
+//                                 logits are no numbers
 //           6 candidates          scratch, [rows] VOCAB pairs: tokens that may be drawn, each behind
 //                                 its key
 //           7 mirostat            [slots] f32: mu, moved by each draw that mirostat cuts
@@ -50,6 +51,7 @@ ${sample/cuts}
 ${sample/shape}
 ${sample/mirostat}
 
+const NOTHING = 0xfffffffeu;  // see runtime/sampling/sampler.py
 const RANKED = 512u;          // most candidates that are ranked against each other
 const RANKED_MASS = 4194304.0;  // 2^22: RANKED of them fit in 32 bits
 
@@ -281,13 +283,15 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   }
 
   if (thread == 0u) {
-    // A model that produced only NaN has no winner: 0 keeps the next step within the table.
-    let token = select(0u, best.token, best.token < VOCAB);
+    // A model that produced only NaN has no winner, or one that its mask refuses: 0 keeps the next step
+    // within the table.
+    let is_drawn = best.token < VOCAB && best.value > -3.4e38;
+    let token = select(0u, best.token, is_drawn);
     if (VERIFY) {
       ring[m] = token;
     } else {
       counts[of_slot(token)] += 1u;
-      ring[step[row + 3u] % RING * SLOTS + slot] = token;
+      ring[step[row + 3u] % RING * SLOTS + slot] = select(NOTHING, token, is_drawn);
       step[row] = token;
       step[row + 1u] = position;
       step[row + 3u] += 1u;

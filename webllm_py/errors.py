@@ -24,6 +24,7 @@
     │   ├── GPUOutOfMemoryError     an allocation failed
     │   ├── ShaderError             a kernel did not compile; carries the compiler's lines
     │   └── DeviceLostError         the device went away, and the engine cannot go on by itself
+    ├── NotANumberError             the model computes NaN: a damaged file, or a faulty GPU
     ├── RequestError                a request field is wrong; OpenAI-shaped (see ``to_openai``)
     │   ├── ContextLengthError      prompt (and completion) do not fit the context
     │   ├── ImageError              an image cannot be had or decoded, or the model sees none
@@ -70,6 +71,7 @@ __all__ = [
     "MissingPackageError",
     "NoAdapterError",
     "NotAModelError",
+    "NotANumberError",
     "QueueFullError",
     "RequestError",
     "RequestTimeoutError",
@@ -251,6 +253,17 @@ class ShaderError(DeviceError):
 class DeviceLostError(DeviceError):
     """The device went away, and the model could not be loaded again, or not on a device that was
     given to ``load``, or that was of no use. ``Engine.recover()`` tries it once more."""
+
+
+class NotANumberError(WebLLMError):
+    """The model's logits are no numbers (NaN), so that no token can be drawn: its file is damaged,
+    or the GPU or its driver computes it wrongly."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model's logits are no numbers (NaN): its file is damaged, or this GPU or its "
+            "driver computes it wrongly; try another file of the model, or another GPU or browser"
+        )
 
 
 class RequestError(WebLLMError):

@@ -14,10 +14,11 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.errors import GPUOutOfMemoryError
+from webllm_py.errors import GPUOutOfMemoryError, NotANumberError
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.step import SLOTS
 from webllm_py.runtime.decoder import Decoder
+from webllm_py.runtime.generation.in_flight import check_drawn
 from webllm_py.runtime.generation.members import END, Joining, Member, Part
 from webllm_py.runtime.generation.run import Run
 from webllm_py.runtime.generation.shared_steps import SharedSteps
@@ -249,7 +250,7 @@ class Batch:
             await anext(self._joining.chunks, None)
             if self._joining.sequences[0].read == len(self._joining.member.known):
                 await self._join(self._joining)  # before a step takes the last row's place
-        except GPUOutOfMemoryError as error:
+        except (GPUOutOfMemoryError, NotANumberError) as error:
             self._fail_joining(error)
 
     async def _join(self, joining: Joining) -> None:
@@ -268,6 +269,7 @@ class Batch:
             joining.sequences.append(await executor.cache.fork(first, slot))
         executor.go_on(first, joining.slots, self._steps.drawn)
         tokens = await self._steps.first(joining.slots, adapted=bool(member.adapters))
+        check_drawn(tokens, joining.sequences)
         for number, (slot, token) in enumerate(zip(joining.slots, tokens, strict=True)):
             sequence = joining.sequences[number]
             position, left = len(first.tokens), member.max_tokens - 1

@@ -10,16 +10,17 @@ import asyncio
 import math
 from array import array
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
-from webllm_py.errors import DeviceError
+from webllm_py.errors import DeviceError, NotANumberError
 from webllm_py.gpu.device import Buffer, Plan
 from webllm_py.runtime.decoder import Decoder
-from webllm_py.runtime.sampling.sampler import RING
+from webllm_py.runtime.kv.pages import Sequence as CachedSequence
+from webllm_py.runtime.sampling.sampler import NOTHING, RING
 
-__all__ = ["MOST_AHEAD", "InFlight", "Pace", "Read"]
+__all__ = ["MOST_AHEAD", "InFlight", "Pace", "Read", "check_drawn"]
 
 # Seconds of decoding that one read-back covers: so few that a reader does not notice that tokens
 # come together, and more where they come quicker than anyone reads (seconds a token).
@@ -178,3 +179,16 @@ class InFlight:
         await asyncio.gather(*readings, *self._in_vain, return_exceptions=True)
         self._reading.clear()
         self._in_vain.clear()
+
+
+def check_drawn(tokens: Container[int], sequences: Sequence[CachedSequence]) -> None:
+    """Check tokens that were drawn for sequences.
+
+    Raises:
+        NotANumberError: one could not be drawn. Of the sequences nothing is kept for later prompts.
+    """
+    if NOTHING in tokens:
+        for sequence in sequences:
+            sequence.tokens.clear()
+            sequence.dropped.clear()
+        raise NotANumberError

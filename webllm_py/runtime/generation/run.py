@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from webllm_py.gpu.device import Plan
 from webllm_py.models.step import Row
 from webllm_py.runtime.decoder import Decoder
-from webllm_py.runtime.generation.in_flight import InFlight, Pace
+from webllm_py.runtime.generation.in_flight import InFlight, Pace, check_drawn
 from webllm_py.runtime.generation.prefill import prefill
 from webllm_py.runtime.generation.speculation import Speculation
 from webllm_py.runtime.kv.pages import Sequence as CachedSequence
@@ -204,6 +204,7 @@ class Run:
         tokens = [(i, list(words[i :: self.decoder.slots])) for i in self.active]
         for index, drawn in tokens:
             if index not in self.ended:
+                check_drawn(drawn, self.sequences)
                 self.keep(index, drawn)
             if self.decoder.logprobs:
                 found = self.decoder.logprobs.of_slot(logprobs, index, drawn)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from webllm_py.errors import GPUOutOfMemoryError
+from webllm_py.errors import GPUOutOfMemoryError, NotANumberError
 from webllm_py.gpu.device import Plan
 from webllm_py.runtime.decoder import Decoder
-from webllm_py.runtime.generation.in_flight import MOST_AHEAD, InFlight, Pace
+from webllm_py.runtime.generation.in_flight import MOST_AHEAD, InFlight, Pace, check_drawn
 from webllm_py.runtime.generation.members import Part
 
 __all__ = ["SharedSteps"]
@@ -72,8 +72,17 @@ class SharedSteps:
                 self._in_flight.pace.took((arrived - before) / steps)
             for part in parts:
                 if not part.over:
-                    part.take(list(words[part.slot :: self.decoder.slots]))
+                    self._pass_on(list(words[part.slot :: self.decoder.slots]), part, parts)
             await asyncio.sleep(0)  # those who get tokens may see a stop in them
+
+    def _pass_on(self, tokens: list[int], part: Part, parts: Sequence[Part]) -> None:
+        """Let a part have its tokens; a member one of whose parts has none fails."""
+        try:
+            check_drawn(tokens, [each.sequence for each in parts if each.member is part.member])
+        except NotANumberError as error:
+            part.member.fail(error)
+        else:
+            part.take(tokens)
 
     async def drain(self) -> None:
         """Wait for what is in flight, whatever becomes of it."""

@@ -16,10 +16,12 @@ from webllm_py.models.step import ROWS_AT, SLOTS
 from webllm_py.models.tuning import Tuning
 from webllm_py.runtime.sampling.settings import SamplingSettings
 
-__all__ = ["RING", "Drawing", "Sampler"]
+__all__ = ["NOTHING", "RING", "Drawing", "Sampler"]
 
 RING = 1024
 """Drawn tokens of a slot that the GPU remembers; more are never in flight."""
+NOTHING = (1 << 32) - 2
+"""In the place of a drawn token: none could be, since the logits are no numbers."""
 IN_PROMPT = 1 << 31
 PENALTIES, BIAS, UNCUT, MASKED, SHAPED, ESTIMATES = 1, 2, 4, 8, 16, 32
 # Enough tokens a workgroup that its reduction is worth it, few enough to fill the GPU.
