@@ -283,9 +283,9 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   }
 
   if (thread == 0u) {
-    // A model that produced only NaN has no winner, or one that its mask refuses: 0 keeps the next step
-    // within the table.
-    let is_drawn = best.token < VOCAB && best.value > -3.4e38;
+    // A model that produced only NaN has no winner (but for a token that its mask refuses, if there is
+    // one): 0 keeps the next step within the table.
+    let is_drawn = best.token < VOCAB;
     let token = select(0u, best.token, is_drawn);
     if (VERIFY) {
       ring[m] = token;

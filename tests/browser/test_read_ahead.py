@@ -216,7 +216,7 @@ def test_many_files_have_few_workers(run: Run) -> None:
 @pytest.mark.parametrize(
     ("kind", "error", "message"),
     [
-        ("largecut", "SourceError", "the connection failed (network error) at byte 12"),
+        ("largecut", "SourceError", "the connection failed (network error) at byte "),
         ("largestall", "SourceError", "brought no byte for 1 s at byte 12000005 of 48000000"),
         ("largechanging", "ChangedFileError", "changed while it was read"),
         ("largeonce", "SourceError", "403 Forbidden"),

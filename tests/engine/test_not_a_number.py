@@ -20,7 +20,6 @@ ASKED: list[dict[str, Any]] = [
     {"temperature": 1, "top_k": 5, "seed": 1},
     {"temperature": 1, "n": 3, "seed": 1},
     {"logprobs": 2},
-    {"response_format": {"type": "json_object"}},
 ]
 
 

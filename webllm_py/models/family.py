@@ -120,9 +120,21 @@ def _config_of(
         "activation": "silu" if n.gguf else activation(n.get("hidden_act", "", "silu")),
     }
     fields |= family.differences(n)
+    if n.gguf and not any(kind.recurrent for kind in fields.get("layer_kinds", ())):
+        check_attention(n)
     if n.gguf and n.get("", "expert_count", 0) and not fields.get("n_experts"):
         raise UnsupportedModelError(f"mixtures of experts are not supported in {n.architecture}")
     return ModelConfig(checkpoint.architecture, vocab_size_of(tensors), **fields)
+
+
+def check_attention(n: HyperParameters) -> None:
+    """Raise UnsupportedModelError if layers of a GGUF file have no heads."""
+    for name in ("attention.head_count", "attention.head_count_kv"):
+        heads = n.get("", name, 0)
+        if isinstance(heads, list) and 0 in heads:
+            raise UnsupportedModelError(
+                f"layers without attention are not supported in {n.architecture}"
+            )
 
 
 def activation(name: Any) -> Activation:
