@@ -42,6 +42,16 @@ class StreamDigest:
         else:
             self._add(chunk)
 
+    async def follow(self, offset: int, chunk: Chunk) -> bool:
+        """Add what comes next of the bytes at a place of the file, if any does; whether it did."""
+        await self.idle()
+        length = len(chunk)
+        new = offset + length - self.length
+        if offset > self.length or new <= 0:
+            return False
+        await self.add(part_of(chunk, length - new, length))
+        return True
+
     async def idle(self) -> None:
         """Wait for bytes whose adding was cancelled: the thread went on with them."""
         if self._adding is not None:

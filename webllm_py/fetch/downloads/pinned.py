@@ -17,7 +17,6 @@ from webllm_py.fetch.source import (
     Keeper,
     VerifiedSource,
     bytes_of,
-    part_of,
 )
 
 if TYPE_CHECKING:
@@ -128,11 +127,9 @@ class PinnedFile:
             IntegrityError: the file ends with this, and is another.
         """
         chunk = await self._source.read_chunk(offset, length)
-        new = offset + length - self._digest.length
-        if offset <= self._digest.length and new > 0:
-            await self._digest.add(part_of(chunk, length - new, length))
-            if self._digest.length == await self._source.size():
-                self._compare(self._digest)
+        grew = await self._digest.follow(offset, chunk)
+        if grew and self._digest.length == await self._source.size():
+            self._compare(self._digest)
         return chunk
 
     async def read_all(self, limit: int) -> bytes:

@@ -9,7 +9,7 @@ from webllm_py.fetch.downloads.block_reader import BlockReader
 from webllm_py.fetch.downloads.cached_file import CachedFile
 from webllm_py.fetch.downloads.digest import StreamDigest
 from webllm_py.fetch.downloads.range_source import RangeSource
-from webllm_py.fetch.source import Chunk, part_of
+from webllm_py.fetch.source import Chunk
 
 __all__ = ["UncachedFile"]
 
@@ -42,9 +42,7 @@ class UncachedFile:
             await self._digest_to(offset)
             chunk = await self._read(offset, length)
             if self._digest is not None:
-                new = offset + length - self._digest.length
-                if new > 0:
-                    await self._digest.add(part_of(chunk, length - new, length))
+                await self._digest.follow(offset, chunk)
             return chunk
 
     async def check(self, expected: str) -> None:

@@ -16,7 +16,6 @@ from webllm_py.fetch.source import (
     VerifiedSource,
     bytes_of,
     check_range,
-    part_of,
 )
 
 __all__ = ["VerifiedFile"]
@@ -179,11 +178,12 @@ class VerifiedFile:
         if self.following is not None:
             self.following.begin()
         chunk = await source.read_chunk(offset, length)
-        new = offset + length - self._digest.length
-        if self._md5 and offset <= self._digest.length and new > 0:
-            await self._digest.add(part_of(chunk, length - new, length))
-            if self._digest.length == self._nbytes:
-                await self._compare(source, self._md5)
+        if (
+            self._md5
+            and await self._digest.follow(offset, chunk)
+            and self._digest.length == self._nbytes
+        ):
+            await self._compare(source, self._md5)
         if offset + length == self._nbytes:
             if isinstance(source, VerifiedSource):  # all of it is kept then
                 self.replaced |= await source.verify()
