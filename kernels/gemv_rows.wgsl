@@ -30,8 +30,9 @@ ${quant}
 ${epilogue}
 ${finish}
 
-var<workgroup> sums: array<vec4<f32>, ROWS * THREADS>;   // [row][thread]
-var<workgroup> squares: array<f32, ROWS * THREADS>;
+${linear/row_sums}
+
+var<workgroup> squares: array<f32, ROWS * THREADS>;   // as sums
 
 // The sum of a row's quad so far, and of its squares. Named parts below, not arrays of this: they are
 // to stay in registers.
@@ -122,17 +123,12 @@ fn main(@builtin(local_invocation_index) thread: u32,
 
 // Adds up what the lanes of one row and quad have.
 fn finish_row(m: u32, row: u32, quad0: u32, quad: u32) {
-  let start = row * THREADS + quad * LANES;
-  var sum = vec4<f32>();
-  var total = 0.0;
-  for (var i = 0u; i < LANES; i++) {
-    let at = start + (i + quad) % LANES;  // neighbours read other banks
-    sum += sums[at];
-    if (NORM) {
-      total += squares[at];
-    }
-  }
+  var sum = row_sum(row, quad);
   if (NORM) {
+    var total = 0.0;
+    for (var lane = 0u; lane < LANES; lane++) {
+      total += squares[lane_at(row, quad, lane)];
+    }
     sum *= inverseSqrt(total / f32(K) + EPS);
   }
   emit_quad(m + row, (quad0 + quad) * 4u, sum);

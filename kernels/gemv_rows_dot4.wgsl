@@ -23,7 +23,7 @@ ${quant}
 ${epilogue}
 ${finish}
 
-var<workgroup> sums: array<vec4<f32>, ROWS * THREADS>;   // [row][thread]
+${linear/row_sums}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32,
@@ -68,16 +68,7 @@ fn main(@builtin(local_invocation_index) thread: u32,
   }
   workgroupBarrier();
   for (var i = thread; i < ROWS * GROUPS; i += THREADS) {
-    finish_row(m, i / GROUPS, quad0, i % GROUPS);
+    let quad = i % GROUPS;
+    emit_quad(m + i / GROUPS, (quad0 + quad) * 4u, row_sum(i / GROUPS, quad));
   }
-}
-
-// Adds up what the lanes of one row and quad have.
-fn finish_row(m: u32, row: u32, quad0: u32, quad: u32) {
-  let start = row * THREADS + quad * LANES;
-  var sum = vec4<f32>();
-  for (var i = 0u; i < LANES; i++) {
-    sum += sums[start + (i + quad) % LANES];  // neighbours read other banks
-  }
-  emit_quad(m + row, (quad0 + quad) * 4u, sum);
 }

@@ -117,9 +117,7 @@ class Linear:
 
     def gemv_rows(self, rows: int) -> Dispatch:
         """For a few rows, a weight read once for up to 8 of them."""
-        shape = self.tuning.gemv_rows(rows, self.part.rows, self.matrix.units)
-        made = self.kernel("gemv_rows", K=self.matrix.columns, **shape)
-        return self.spread(made, -(-self.part.rows // (4 * shape["GROUPS"])), rows // shape["ROWS"])
+        return self.few_rows("gemv_rows", rows, K=self.matrix.columns)
 
     def round_rows(self, rows: int, target: Buffer) -> Dispatch:
         """Round a few rows, normed first if the layer does that, for ``gemv_rows_dot4``."""
@@ -139,14 +137,16 @@ class Linear:
 
     def gemv_rows_dot4(self, rows: int, rounded: Buffer) -> Dispatch:
         """For a few rows that ``round_rows`` wrote."""
-        shape = self.tuning.gemv_rows(rows, self.part.rows, self.matrix.units)
         constants = {name: value for name, value in self.constants.items() if name not in NORM}
         buffers = {**self.buffers, "x": rounded}
         layer = replace(self.rounding, constants=constants, buffers=buffers)
-        made = layer.kernel("gemv_rows_dot4", **shape)
-        return layer.spread(
-            made, -(-self.part.rows // (4 * shape["GROUPS"])), rows // shape["ROWS"]
-        )
+        return layer.few_rows("gemv_rows_dot4", rows)
+
+    def few_rows(self, name: str, rows: int, **constants: float) -> Dispatch:
+        """One of the kernels for a few rows."""
+        shape = self.tuning.gemv_rows(rows, self.part.rows, self.matrix.units)
+        made = self.kernel(name, **constants, **shape)
+        return self.spread(made, -(-self.part.rows // (4 * shape["GROUPS"])), rows // shape["ROWS"])
 
     def gemm(self, rows: int) -> Dispatch:
         """For a chunk of rows."""
