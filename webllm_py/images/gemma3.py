@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
+from webllm_py.errors import CorruptCheckpointError
 from webllm_py.images.layout import Layout, Resize, Tile
-from webllm_py.images.resampling import filter_of
+from webllm_py.images.resampling import resampling_of
 
 __all__ = ["Gemma3Processor", "gemma3_processor"]
 
@@ -94,11 +94,7 @@ def gemma3_processor(config: Mapping[str, Any], tile: int, rows: int) -> Gemma3P
             f"preprocessor_config.json resizes images to {size!r}, and the vision tower sees "
             f"{tile} by {tile} pixels"
         )
-    for name in ("do_resize", "do_rescale", "do_normalize"):
-        if config.get(name, True) is not True:
-            raise UnsupportedModelError(f"preprocessor_config.json says {name} = {config[name]!r}")
-    kind = config.get("resample", BILINEAR)
-    filter_of(kind)
+    kind = resampling_of(config, BILINEAR)
     return Gemma3Processor(
         tile,
         rows,

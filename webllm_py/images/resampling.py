@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from webllm_py.errors import UnsupportedModelError
 
-__all__ = ["filter_of", "resize_weights"]
+__all__ = ["resampling_of", "resize_weights"]
 
 ONE = 1 << 22
 """What a weight of 1 is."""
@@ -55,6 +56,20 @@ def filter_of(number: int) -> Filter:
     if number not in FILTERS:
         raise UnsupportedModelError(f"images cannot be resized with the filter {number!r} here")
     return FILTERS[number]
+
+
+def resampling_of(config: Mapping[str, Any], default: int) -> int:
+    """The number of the filter by which preprocessor_config.json resizes images.
+
+    Raises:
+        UnsupportedModelError: as ``filter_of``; or images are not resized, rescaled and normalized.
+    """
+    for name in ("do_resize", "do_rescale", "do_normalize"):
+        if config.get(name, True) is not True:
+            raise UnsupportedModelError(f"preprocessor_config.json says {name} = {config[name]!r}")
+    number: int = config.get("resample", default)
+    filter_of(number)
+    return number
 
 
 def resize_weights(size: int, resized: int, number: int, before: int = 0) -> tuple[int, array[int]]:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
+from webllm_py.errors import CorruptCheckpointError
 from webllm_py.images.layout import Layout, Resize, Tile
-from webllm_py.images.resampling import filter_of
+from webllm_py.images.resampling import resampling_of
 
 __all__ = ["SmolVLMProcessor", "smolvlm_processor"]
 
@@ -123,11 +123,7 @@ def smolvlm_processor(config: Mapping[str, Any], tile: int, rows: int) -> SmolVL
             f"preprocessor_config.json cuts images into tiles of {own!r} pixels, and the vision "
             f"tower sees {tile}"
         )
-    for name in ("do_resize", "do_rescale", "do_normalize"):
-        if config.get(name, True) is not True:
-            raise UnsupportedModelError(f"preprocessor_config.json says {name} = {config[name]!r}")
-    kind = config.get("resample", LANCZOS)
-    filter_of(kind)
+    kind = resampling_of(config, LANCZOS)
     return SmolVLMProcessor(longest, tile, rows, kind, config.get("do_image_splitting", True))
 
 
