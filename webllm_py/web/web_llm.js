@@ -8,22 +8,7 @@
 // runs in a worker of its own, whichever of WebLLM's engines is created.
 
 export * from "./js/mlc_engine.js";
-export {
-  ContextWindowSizeExceededError,
-  EmbeddingUnsupportedModelError,
-  IncorrectPipelineLoadedError,
-  IntegrityError,
-  ModelNotFoundError,
-  ModelNotLoadedError,
-  ReloadArgumentSizeUnmatchedError,
-  ReloadModelIdNotUniqueError,
-  SpecifiedModelNotFoundError,
-  UnclearModelToUseError,
-  UnsupportedFieldsError,
-  WebGPUNotAvailableError,
-  WindowSizeConfigurationError,
-  WorkerEngineModelNotLoadedError,
-} from "./js/mlc_errors.js";
+export * from "./js/mlc_errors.js";
 export { isValidSRI, verifyIntegrity } from "./js/mlc_integrity.js";
 export {
   deleteChatConfigInCache,

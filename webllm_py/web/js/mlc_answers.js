@@ -1,4 +1,11 @@
-// Requests as the engine takes them where WebLLM's differ, and answers as WebLLM gives them.
+// Requests as the engine takes them where WebLLM's differ, and answers and errors as WebLLM gives them.
+
+import { ContextLengthError, NoAdapterError } from "./error_classes.js";
+import {
+  ContextWindowSizeExceededError,
+  IncorrectPipelineLoadedError,
+  WebGPUNotAvailableError,
+} from "./mlc_errors.js";
 
 const ENDLESS = 2 ** 31 - 1; // tokens: OpenAI has a completion end after 16
 const RATES = [
@@ -71,4 +78,18 @@ export async function* watched(stream, model, given, onEnd) {
   } finally {
     onEnd();
   }
+}
+
+/** Throws an error, by WebLLM's name where it has one; `other`: of a model that cannot do what was asked. */
+export function rethrown(other = IncorrectPipelineLoadedError) {
+  return (error) => {
+    const kinds = [
+      [ContextLengthError, ContextWindowSizeExceededError],
+      [NoAdapterError, WebGPUNotAvailableError],
+    ];
+    let [, Class] = kinds.find(([Ours]) => error?.constructor === Ours) ?? [];
+    if (error?.code === "model_not_supported") Class = other;
+    if (Class) Object.setPrototypeOf(error, Class.prototype);
+    throw error;
+  };
 }

@@ -1,13 +1,12 @@
 // WebLLM's engine.
 
-import { asWebLLM, fieldsOf, textOf, watched } from "./mlc_answers.js";
+import { asWebLLM, fieldsOf, rethrown, textOf, watched } from "./mlc_answers.js";
 import {
   EmbeddingUnsupportedModelError,
   IncorrectPipelineLoadedError,
   ModelNotLoadedError,
   ReloadArgumentSizeUnmatchedError,
   ReloadModelIdNotUniqueError,
-  rethrown,
   SpecifiedModelNotFoundError,
   UnclearModelToUseError,
   WebGPUNotAvailableError,

@@ -33,17 +33,3 @@ export const ContextWindowSizeExceededError = define("ContextWindowSizeExceededE
 export const EmbeddingUnsupportedModelError = define("EmbeddingUnsupportedModelError", RequestError);
 export const IncorrectPipelineLoadedError = define("IncorrectPipelineLoadedError", RequestError);
 export const WebGPUNotAvailableError = define("WebGPUNotAvailableError", NoAdapterError);
-
-/** Throws an error, by WebLLM's name where it has one; `other`: of a model that cannot do what was asked. */
-export function rethrown(other = IncorrectPipelineLoadedError) {
-  return (error) => {
-    const kinds = [
-      [ContextLengthError, ContextWindowSizeExceededError],
-      [NoAdapterError, WebGPUNotAvailableError],
-    ];
-    let [, Class] = kinds.find(([Ours]) => error?.constructor === Ours) ?? [];
-    if (error?.code === "model_not_supported") Class = other;
-    if (Class) Object.setPrototypeOf(error, Class.prototype);
-    throw error;
-  };
-}
