@@ -43,6 +43,14 @@ def units_of(codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return np.concatenate([words, kept.view(np.uint32)], axis=2)
 
 
+def snippets(fmt: str, epilogue: str = "store") -> dict[str, str]:
+    return {
+        "quant": f"dot4/{fmt}",
+        "epilogue": f"epilogue/{epilogue}",
+        "finish": "linear/finish",
+    }
+
+
 def dot4(
     fmt: str,
     epilogue: str,
@@ -56,11 +64,7 @@ def dot4(
     share = tm * tn // (64 if wide else 32)
     return kernel(
         "gemm_dot4",
-        snippets={
-            "quant": f"dot4/{fmt}",
-            "epilogue": f"epilogue/{epilogue}",
-            "finish": "linear/finish",
-        },
+        snippets=snippets(fmt, epilogue),
         UNITS=columns // 8,
         SCALES_AT=rows * columns // 16,
         TM=tm,
@@ -80,12 +84,7 @@ def dot4_row(
     lanes, groups, quads, unroll, tile = shape
     return kernel(
         "gemv_dot4",
-        snippets={
-            "quant": f"dot4/{fmt}",
-            "epilogue": "epilogue/store",
-            "finish": "linear/finish",
-            "source": "source/row",
-        },
+        snippets={**snippets(fmt), "source": "source/row"},
         UNITS=columns // 8,
         LANES=lanes,
         GROUPS=groups,
@@ -102,11 +101,7 @@ def dot4_rows(fmt: str, columns: int, shape: tuple[int, int, int], **constants: 
     rows, lanes, groups = shape
     return kernel(
         "gemv_rows_dot4",
-        snippets={
-            "quant": f"dot4/{fmt}",
-            "epilogue": "epilogue/store",
-            "finish": "linear/finish",
-        },
+        snippets=snippets(fmt),
         UNITS=columns // 8,
         ROWS=rows,
         LANES=lanes,

@@ -24,11 +24,12 @@ class Activations:
     kernels/group_experts.wgsl. Of experts, gated holds a row for each that a row goes to, and so
     does ``answers``, (rows, experts of a row, hidden); ``gated_beside``: (rows, beside_size) of the
     MLP beside them. ``steering``: what is added to hidden after some layers, padded as a row of it.
-    ``weights``: (heads, rows, ``seen_keys``), where attention's
-    weights are written to be looked at, if they are. ``images``: map and table of rows that come
-    from images, in a chunk that has some (runtime/vision/images.py). ``mixed``: (rows,
-    Recurrence.rows), what a layer with a state projects to; ``convolved``: (rows,
-    DeltaConfig.channels); ``delta_blocks``: kernels/delta/blocks.wgsl. States are in ``kv``.
+    ``weights``: (heads, rows, ``seen_keys``), where attention's weights are written to be looked
+    at, if they are. ``images``: map and table of rows that come from images, in a chunk that has
+    some (runtime/vision/images.py). ``mixed``: (rows, Recurrence.rows), what a layer with a state
+    projects to; ``convolved``: (rows, DeltaConfig.channels); ``delta_blocks``:
+    kernels/delta/blocks.wgsl. States are in ``kv``. ``partial`` also holds a few rows in 8 bits,
+    kernels/round_rows.wgsl.
     """
 
     step: Buffer
