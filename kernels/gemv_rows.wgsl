@@ -11,7 +11,7 @@
 //           emit() takes pairs of rows (n, n + 1), n even
 //
 // LANES threads share a quad of rows of the weight, and add their sums up through workgroup memory:
-// all rows' at once, behind one barrier. The order in which a sum adds up is the same for any ROWS,
+// all rows' at once, 8 lanes a thread first. The order in which a sum adds up is the same for any ROWS,
 // so a row's result does not depend on the rows beside it.
 
 ${enables}
@@ -71,9 +71,10 @@ fn added(sum: Sum, m: u32, u: u32, w: Columns) -> Sum {
 }
 
 fn share(m: u32, row: u32, n: u32, thread: u32, sum: Sum) {
-  sums[row * THREADS + thread] = sum.v + lora_share(m + row, n, thread % LANES, LANES);
+  let at = lane_at(row, thread / LANES, thread % LANES);
+  sums[at] = sum.v + lora_share(m + row, n, thread % LANES, LANES);
   if (NORM) {
-    squares[row * THREADS + thread] = sum.squares;
+    squares[at] = sum.squares;
   }
 }
 
@@ -116,6 +117,8 @@ fn main(@builtin(local_invocation_index) thread: u32,
     share(m, 7u, n, thread, h);
   }
   workgroupBarrier();
+  fold_squares(thread);
+  fold_lanes(thread);
   for (var i = thread; i < ROWS * GROUPS; i += THREADS) {
     finish_row(m, i / GROUPS, quad0, i % GROUPS);
   }
@@ -125,11 +128,28 @@ fn main(@builtin(local_invocation_index) thread: u32,
 fn finish_row(m: u32, row: u32, quad0: u32, quad: u32) {
   var sum = row_sum(row, quad);
   if (NORM) {
-    var total = 0.0;
-    for (var lane = 0u; lane < LANES; lane++) {
-      total += squares[lane_at(row, quad, lane)];
-    }
+    let total = squares_sum(row, quad, 0u, LANES, lanes_each());
     sum *= inverseSqrt(total / f32(K) + EPS);
   }
   emit_quad(m + row, (quad0 + quad) * 4u, sum);
+}
+
+// As fold_lanes, whose barrier is this one's as well.
+fn fold_squares(thread: u32) {
+  if (NORM && LANES > FOLDED) {
+    for (var i = thread; i < ROWS * GROUPS * LANES / FOLDED; i += THREADS) {
+      let row = i / GROUPS % ROWS;
+      let lane = i / (GROUPS * ROWS) * FOLDED;
+      let total = squares_sum(row, i % GROUPS, lane, lane + FOLDED, 1u);
+      squares[lane_at(row, i % GROUPS, lane)] = total;
+    }
+  }
+}
+
+fn squares_sum(row: u32, quad: u32, first: u32, end: u32, step: u32) -> f32 {
+  var total = 0.0;
+  for (var lane = first; lane < end; lane += step) {
+    total += squares[lane_at(row, quad, lane)];
+  }
+  return total;
 }

@@ -8,7 +8,7 @@
 // Assumes   as gemv_rows.wgsl does
 //
 // LANES threads share a quad of rows of the weight, and add their sums up through workgroup memory:
-// all rows' at once, behind one barrier.
+// all rows' at once.
 
 ${enables}
 
@@ -32,8 +32,9 @@ fn main(@builtin(local_invocation_index) thread: u32,
   let quad0 = (group.y * groups.x + group.x) * GROUPS;
   let m = group.z * ROWS;
   let lane = thread % LANES;
+  let quad = thread / LANES;
   // Quads past the end are read as the last one, and not emitted.
-  let first = min(quad0 + thread / LANES, (SLICE - 1u) / 4u) * UNITS;
+  let first = min(quad0 + quad, (SLICE - 1u) / 4u) * UNITS;
   var a = vec4<f32>(); var b = vec4<f32>(); var c = vec4<f32>(); var d = vec4<f32>();
   var e = vec4<f32>(); var f = vec4<f32>(); var g = vec4<f32>(); var h = vec4<f32>();
   var next = load_unit(first + min(lane, UNITS - 1u));
@@ -54,21 +55,21 @@ fn main(@builtin(local_invocation_index) thread: u32,
       h += unit_products(x[at + 7u * UNITS], w);
     }
   }
-  sums[thread] = a;
-  sums[THREADS + thread] = b;
+  sums[lane_at(0u, quad, lane)] = a;
+  sums[lane_at(1u, quad, lane)] = b;
   if (ROWS > 2u) {
-    sums[2u * THREADS + thread] = c;
-    sums[3u * THREADS + thread] = d;
+    sums[lane_at(2u, quad, lane)] = c;
+    sums[lane_at(3u, quad, lane)] = d;
   }
   if (ROWS > 4u) {
-    sums[4u * THREADS + thread] = e;
-    sums[5u * THREADS + thread] = f;
-    sums[6u * THREADS + thread] = g;
-    sums[7u * THREADS + thread] = h;
+    sums[lane_at(4u, quad, lane)] = e;
+    sums[lane_at(5u, quad, lane)] = f;
+    sums[lane_at(6u, quad, lane)] = g;
+    sums[lane_at(7u, quad, lane)] = h;
   }
   workgroupBarrier();
+  fold_lanes(thread);
   for (var i = thread; i < ROWS * GROUPS; i += THREADS) {
-    let quad = i % GROUPS;
-    emit_quad(m + i / GROUPS, (quad0 + quad) * 4u, row_sum(i / GROUPS, quad));
+    emit_quad(m + i / GROUPS, (quad0 + i % GROUPS) * 4u, row_sum(i / GROUPS, i % GROUPS));
   }
 }

@@ -1,12 +1,11 @@
 """How long a decode step of several answers takes, in floats and in 8 bits, with several shapes of
-its GEMVs.
+the GEMVs in 8 bits.
 
     python tests/bench/few_rows_times.py --shape llama-3.1-8b
-    python tests/bench/few_rows_times.py --shape qwen2.5-0.5b --rows 2 4 8 --busy 15 16 17 --profile
+    python tests/bench/few_rows_times.py --shape qwen2.5-0.5b --shapes 32,64,16 64,128,17
 
-``--lanes``, ``--threads`` and ``--busy`` are values of ``Tuning.rows_lanes`` and ``rows_threads``,
-and the binary logarithm of ``rows_busy``: each is tried beside the defaults. ``--profile`` adds the
-times of every kernel with these.
+``--shapes`` are ``RowsShape``s to be tried: most lanes, threads of a workgroup, and the binary
+logarithm of how many threads keep the GPU busy. ``--profile`` adds the times of every kernel.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from webllm_py.bench.options import BenchOptions  # noqa: E402
 from webllm_py.bench.profile import profile_together  # noqa: E402
 from webllm_py.bench.profile_table import profile_lines  # noqa: E402
 from webllm_py.bench.requests import Requests  # noqa: E402
-from webllm_py.models.tuning import Tuning, rounds  # noqa: E402
+from webllm_py.models.tuning import RowsShape, Tuning, rounds  # noqa: E402
 from webllm_py.random_models.gguf import write_random_model  # noqa: E402
 from webllm_py.random_models.shapes import SHAPES  # noqa: E402
 from webllm_py.runtime.executor import Executor  # noqa: E402
@@ -49,15 +48,21 @@ def all_rounding(executor: Executor) -> Tuning:
     return replace(executor.tuning, chosen=chosen)
 
 
-def variants(arguments: argparse.Namespace, tuning: Tuning) -> Iterator[tuple[str, Tuning]]:
-    """A tuning's, each with one number changed."""
-    yield "defaults", tuning
-    for lanes in arguments.lanes:
-        yield f"rows_lanes {lanes}", replace(tuning, rows_lanes=lanes)
-    for threads in arguments.threads:
-        yield f"rows_threads {threads}", replace(tuning, rows_threads=threads)
-    for busy in arguments.busy:
-        yield f"rows_busy 2^{busy}", replace(tuning, rows_busy=1 << busy)
+def variants(shapes: list[tuple[int, ...]], tuning: Tuning) -> Iterator[tuple[str, Tuning]]:
+    """A tuning, and it with other shapes."""
+    yield "8 bits", tuning
+    for lanes, threads, busy in shapes:
+        shape = RowsShape(lanes, threads, 1 << busy)
+        yield f"8 bits {lanes},{threads},2^{busy}", replace(tuning, rounded_rows_shape=shape)
+
+
+def gemv_lines(rows: list[dict[str, object]]) -> str:
+    """Microseconds of each matrix's GEMVs, one by one."""
+    return "  ".join(
+        f"{row['matrix']} {row['gpu_s'] / row['count'] * 1e6:.0f}"
+        for row in rows
+        if row["kernel"].startswith("gemv")
+    )
 
 
 async def measure(arguments: argparse.Namespace, folder: Path) -> None:
@@ -67,25 +72,28 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
     async with await webllm_py.load(file, context_length=1024, tune=False) as engine:
         measured, executor = Requests(engine, options), engine.loaded.executor
         bandwidth = (await measure_bandwidth(executor.device))["bytes_per_s"]
-        print(f"{arguments.shape}, {engine.info['adapter']}: ms of a step (of them, in GEMVs)")
+        print(f"{arguments.shape}, {engine.info['adapter']}: ms of a step, us of each GEMV alone")
         floats, rounding = executor.tuning, all_rounding(executor)
-        for kind, tuning in (("floats", floats), ("8 bits", rounding)):
-            for name, variant in variants(arguments, tuning):
-                await executor.retune(variant)
-                cells = []
-                for rows in arguments.rows:
-                    prompt = measured.prompt(CONTEXT)
-                    await measured.request(prompt, 1, GREEDY)
-                    found = await profile_together(
-                        executor, prompt, rows, TOKENS, measured.repeated, bandwidth
-                    )
-                    gemvs = sum(
-                        row["gpu_s"] for row in found["kernels"] if row["kernel"].startswith("gemv")
-                    )
-                    cells.append(f"{rows}: {found['wall_s'] * 1e3:.2f} ({gemvs * 1e3:.2f})")
-                    if arguments.profile and name == "defaults":
-                        print("\n".join(("", f"{kind}:", *profile_lines(found), "")))
-                print(f"{kind}, {name:<18}", *cells, sep="  ", flush=True)
+        tried = [("floats", floats)]
+        tried += [
+            (f"8 bits, {name}", tuning) for name, tuning in variants(arguments.shapes, rounding)
+        ]
+        for name, tuning in tried:
+            await executor.retune(tuning)
+            for rows in arguments.rows:
+                prompt = measured.prompt(CONTEXT)
+                await measured.request(prompt, 1, GREEDY)
+                found = await profile_together(
+                    executor, prompt, rows, TOKENS, measured.repeated, bandwidth
+                )
+                gemvs = gemv_lines(found["kernels"])
+                print(f"{name:<20} {rows}: {found['wall_s'] * 1e3:.2f}  {gemvs}", flush=True)
+                if arguments.profile:
+                    print("\n".join(("", *profile_lines(found), "")))
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
 
 
 def main() -> None:
@@ -94,9 +102,7 @@ def main() -> None:
     parser.add_argument("--format", default="q4_0")
     parser.add_argument("--rows", type=int, nargs="+", default=[2, 8])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--lanes", type=int, nargs="*", default=[8, 16])
-    parser.add_argument("--threads", type=int, nargs="*", default=[32])
-    parser.add_argument("--busy", type=int, nargs="*", default=[14, 16, 17])
+    parser.add_argument("--shapes", type=numbers, nargs="*", default=[])
     parser.add_argument("--profile", action="store_true")
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(measure(parser.parse_args(), Path(folder)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from array import array
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from test_fidelity import Fidelity, divergence, load, measured
 import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
-from webllm_py.gpu.device import Dispatch
+from webllm_py.gpu.device import Buffer, Dispatch
+from webllm_py.gpu.kernels import Kernel
 from webllm_py.models import linear
 from webllm_py.models.tuning import format_of, rounds
 from webllm_py.runtime.executor import Executor
@@ -90,6 +92,31 @@ async def test_each_format_is_checked(mixture: Engine, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(rounding, "alike", off)
     assert await allowed() == {"q4_k": {True}, "q6_k": {False}, "q8_0": {True}}
+
+
+async def test_the_check_finds_its_kernels_compiled(
+    mixture: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it compiled itself would be taken off the little time that a load has for measuring."""
+    executor = mixture.loaded.executor
+    problems, ran = problems_of(executor, rounding=True), set[Kernel]()
+    run = rounding.run
+
+    async def seen(
+        executor: Executor,
+        dispatches: Sequence[Dispatch],
+        target: Buffer | None = None,
+        nbytes: int = 0,
+    ) -> array[float]:
+        ran.update(dispatch.kernel for dispatch in dispatches)
+        return await run(executor, dispatches, target, nbytes)
+
+    monkeypatch.setattr(rounding, "run", seen)
+    assert await rounding.rounds_right(executor)
+    assert {kernel.name for kernel in ran} >= {"gemv_dot4", "round_rows", "gemv_rows_dot4"}
+    assert ran <= set(rounding.rounding_kernels(executor, problems, {}))
+    everything = {problem.name: problem.shapes[0] for problem in problems}
+    assert not rounding.rounding_kernels(executor, problems, everything)
 
 
 async def test_what_was_found_of_a_format_is_said_of_that_alone(

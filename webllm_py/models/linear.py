@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
-from webllm_py.models.tuning import GemvShape, Tuning
+from webllm_py.models.tuning import GemvShape, RowsShape, Tuning
 from webllm_py.models.weights import Matrix, Slice
 
 __all__ = ["DOT4_CHUNKS", "DOT4_FORMATS", "Gemm", "Linear", "scales_at"]
@@ -117,7 +117,7 @@ class Linear:
 
     def gemv_rows(self, rows: int) -> Dispatch:
         """For a few rows, a weight read once for up to 8 of them."""
-        return self.few_rows("gemv_rows", rows, K=self.matrix.columns)
+        return self.few_rows("gemv_rows", self.tuning.rows_shape, rows, K=self.matrix.columns)
 
     def round_rows(self, rows: int, target: Buffer) -> Dispatch:
         """Round a few rows, normed first if the layer does that, for ``gemv_rows_dot4``."""
@@ -140,13 +140,14 @@ class Linear:
         constants = {name: value for name, value in self.constants.items() if name not in NORM}
         buffers = {**self.buffers, "x": rounded}
         layer = replace(self.rounding, constants=constants, buffers=buffers)
-        return layer.few_rows("gemv_rows_dot4", rows)
+        return layer.few_rows("gemv_rows_dot4", self.tuning.rounded_rows_shape, rows)
 
-    def few_rows(self, name: str, rows: int, **constants: float) -> Dispatch:
+    def few_rows(self, name: str, shape: RowsShape, rows: int, **constants: float) -> Dispatch:
         """One of the kernels for a few rows."""
-        shape = self.tuning.gemv_rows(rows, self.part.rows, self.matrix.units)
-        made = self.kernel(name, **constants, **shape)
-        return self.spread(made, -(-self.part.rows // (4 * shape["GROUPS"])), rows // shape["ROWS"])
+        shared = shape.constants(rows, self.part.rows, self.matrix.units)
+        made = self.kernel(name, **constants, **shared)
+        groups = -(-self.part.rows // (4 * shared["GROUPS"]))
+        return self.spread(made, groups, rows // shared["ROWS"])
 
     def gemm(self, rows: int) -> Dispatch:
         """For a chunk of rows."""

@@ -9,7 +9,15 @@ from typing import NamedTuple
 from webllm_py.gpu.device import Device
 from webllm_py.models.step import SLOTS
 
-__all__ = ["AttentionShape", "GemvShape", "Tuning", "format_of", "rounds", "tuning_for"]
+__all__ = [
+    "AttentionShape",
+    "GemvShape",
+    "RowsShape",
+    "Tuning",
+    "format_of",
+    "rounds",
+    "tuning_for",
+]
 
 
 ROUNDED = 512  # most units of a row in 8 bits that a workgroup keeps at a time
@@ -98,6 +106,36 @@ class GemvShape(NamedTuple):
         return [shape for shape in shapes if shape != self]
 
 
+class RowsShape(NamedTuple):
+    """How the threads of a GEMV of a few rows share the rows of its weight.
+
+    Attributes:
+        lanes: most threads along a row of the weight, a power of two.
+        threads: of a workgroup.
+        busy: as many threads fill the GPU: a matrix that has them with fewer lanes takes fewer.
+    """
+
+    lanes: int
+    threads: int
+    busy: int
+
+    def constants(self, rows: int, columns: int, units: int) -> dict[str, int]:
+        """For ``rows`` rows of x and a matrix of ``columns`` rows of ``units`` units.
+
+        How many lanes share a row, and with it the order of a sum, is the same for any few rows.
+        """
+        most = min(units, self.lanes, self.threads, self.busy * 4 // columns)
+        lanes = min(8, self.lanes)
+        while lanes < most:
+            lanes *= 2
+        return {
+            "ROWS": min(rows, 8),
+            "LANES": lanes,
+            "GROUPS": self.threads // lanes,
+            "THREADS": self.threads,
+        }
+
+
 def rounds(problem: str, shape: tuple[int, ...]) -> bool:
     """Whether the shape of a problem, given by name, rounds activations to 8 bits."""
     return problem.startswith("gemv") and GemvShape(*shape).tile > 0
@@ -106,6 +144,10 @@ def rounds(problem: str, shape: tuple[int, ...]) -> bool:
 def format_of(problem: str) -> str:
     """The format of a GEMV's weights, out of the name of its problem."""
     return problem.split()[1]
+
+
+ROWS = RowsShape(lanes=32, threads=64, busy=1 << 15)
+ROUNDED_ROWS = RowsShape(lanes=64, threads=128, busy=1 << 17)
 
 
 @dataclass(frozen=True)
@@ -122,9 +164,8 @@ class Tuning:
         few_rows: most rows, at least 1, that are computed by GEMVs, 8 at a time, and by split
             attention; more take GEMMs and tiled attention.
         dot4_rows, matrices_rows: upper bounds of ``few_rows`` where GEMMs are of these kinds.
-        rows_lanes: most threads along a row of the weight in GEMVs of a few rows.
-        rows_threads: threads of a workgroup of these, at most 64.
-        rows_busy: threads that fill the GPU: GEMVs of a few rows with as many take fewer lanes.
+        rows_shape, rounded_rows_shape: of GEMVs of a few rows, as floats and in 8 bits. Of 64 and
+            128 threads at most: workgroup memory holds their sums of 8 rows.
         tiled: whether GEMMs go through workgroup memory.
         many_tiles: a GEMM of at least this many tiles hides its loads behind other tiles' work;
             with fewer, tiles are smaller and prefetch.
@@ -154,9 +195,8 @@ class Tuning:
     few_rows: int = 256
     dot4_rows: int = 64
     matrices_rows: int = 128
-    rows_lanes: int = 32
-    rows_threads: int = 64
-    rows_busy: int = 1 << 15
+    rows_shape: RowsShape = ROWS
+    rounded_rows_shape: RowsShape = ROUNDED_ROWS
     tiled: bool = True
     many_tiles: int = 512
     expert_rows: int = 6
@@ -223,23 +263,6 @@ class Tuning:
     def formats_rounding(self) -> set[str]:
         """The formats of the weights of those that do."""
         return {format_of(name) for name, shape in self.chosen.items() if rounds(name, shape)}
-
-    def gemv_rows(self, rows: int, columns: int, units: int) -> dict[str, int]:
-        """The shape for a few rows of x and a matrix of ``columns`` rows of ``units`` units.
-
-        How many lanes share a row, and with it the order of a sum, is the same for any few rows.
-        """
-        most = min(units, self.rows_lanes, self.rows_busy * 4 // columns)
-        lanes = min(8, self.rows_lanes)
-        while lanes < most:
-            lanes *= 2
-        lanes = min(lanes, self.rows_threads)
-        return {
-            "ROWS": min(rows, 8),
-            "LANES": lanes,
-            "GROUPS": self.rows_threads // lanes,
-            "THREADS": self.rows_threads,
-        }
 
     def attention(self, rows: int, problem: str = "") -> AttentionShape:
         """The shape of split attention for ``rows`` rows."""
@@ -320,14 +343,16 @@ def tuning_for(device: Device) -> Tuning:
     """Defaults by what kind of device it is."""
     if device.info.is_cpu:
         # A CPU runs a workgroup's threads in turn: barriers cost, sharing a row gains nothing.
+        lanes = max(2, device.variant.subgroups)
+        rows_shape = RowsShape(lanes, threads=32, busy=1 << 15)
         return Tuning(
-            gemv_lanes=max(2, device.variant.subgroups),
+            gemv_lanes=lanes,
             gemv_threads=32,
             long_units=1,
             many_quads=1 << 31,
             few_rows=8,
-            rows_lanes=max(2, device.variant.subgroups),
-            rows_threads=32,
+            rows_shape=rows_shape,
+            rounded_rows_shape=rows_shape,
             tiled=False,
             expert_rows=2,
             delta_rows=32,

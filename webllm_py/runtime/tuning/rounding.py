@@ -11,15 +11,17 @@ from array import array
 from collections.abc import Sequence
 
 from webllm_py.gpu.device import Buffer, Dispatch
+from webllm_py.gpu.kernels import Kernel
 from webllm_py.models.activations import padded
 from webllm_py.models.linear import Linear
 from webllm_py.models.step import Row
-from webllm_py.models.tuning import format_of
+from webllm_py.models.tuning import format_of, rounds
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.tuning.choices import Choices
 from webllm_py.runtime.tuning.gemm_trial import MATRIX, MOST_DEVIATION, deviation, offers_dot4
 from webllm_py.runtime.tuning.problems import Problem
 
-__all__ = ["ROUNDING", "RoundingCheck", "offers_rounding", "rounds_right"]
+__all__ = ["ROUNDING", "RoundingCheck", "offers_rounding", "rounding_kernels", "rounds_right"]
 
 # What the times of a shape that rounds are multiplied with before they are compared.
 ROUNDING = 1.1
@@ -31,6 +33,30 @@ def offers_rounding(executor: Executor) -> bool:
     """Whether the device has the dot products, and nobody asked for float32."""
     known = MATRIX in executor.weights.matrices
     return known and executor.kv_format != "f32" and offers_dot4(executor.device)
+
+
+def rounding_kernels(
+    executor: Executor, problems: Sequence[Problem], chosen: Choices
+) -> list[Kernel]:
+    """What rounds each format's largest matrix, and what checks it first: a load may have time to
+    compile no others.
+
+    Args:
+        problems: those that take the most time first.
+        chosen: shapes that are known already.
+    """
+    found: dict[str, list[Kernel]] = {}
+    for problem in problems:
+        rounding = [shape for shape in problem.shapes if rounds(problem.name, shape)]
+        if rounding and format_of(problem.name) not in found:
+            tried = [] if problem.name in chosen else rounding
+            kernels = [d.kernel for shape in tried for d in problem.dispatches(shape, 0)[0]]
+            found[format_of(problem.name)] = kernels
+    likely = [kernel for kernels in found.values() for kernel in kernels]
+    if not likely:
+        return []
+    checks = [compared(executor, rows) for rows in checked_rows(executor)]
+    return likely + [d.kernel for ways in checks for dispatches in ways for d in dispatches]
 
 
 class RoundingCheck:
@@ -78,20 +104,33 @@ async def alike(executor: Executor, plain: Dispatch, rounding: Dispatch) -> bool
 async def rounds_right(executor: Executor) -> bool:
     """Whether the first layer's matrix gives the same either way, but for the rounding, of the
     embeddings of tokens: of one, and of a few together."""
-    for rows in (1, executor.bucket(min(FEW, executor.chunk))):
-        graph = executor.graph(rows)
-        graph.embed("token_embd")
-        embeddings = [*graph.dispatches]
-        graph.gated_linear(MATRIX, graph.buffers.gated)
-        if not all(linear.shapes_rounding for linear in graph.linears):
+    for rows in checked_rows(executor):
+        plain, rounding = compared(executor, rows)
+        if not rounding:
             return False
         executor.write_rows([Row(1 + row % 2, row) for row in range(rows)])
-        plain = await results(executor, graph.dispatches, rows)
-        rounding = [each for linear in graph.linears for each in rounded(executor, linear, rows)]
-        others = await results(executor, embeddings + rounding, rows)
-        if deviation(plain, others) >= MOST_DEVIATION["dot4"]:
+        found = [await results(executor, each, rows) for each in (plain, rounding)]
+        if deviation(*found) >= MOST_DEVIATION["dot4"]:
             return False
     return True
+
+
+def checked_rows(executor: Executor) -> tuple[int, int]:
+    """How many rows are checked together, one after the other."""
+    return 1, executor.bucket(min(FEW, executor.chunk))
+
+
+def compared(executor: Executor, rows: int) -> tuple[list[Dispatch], list[Dispatch]]:
+    """What makes the first layer's inner activations of rows' embeddings, as they are and rounded;
+    nothing rounded where the matrix cannot be."""
+    graph = executor.graph(rows)
+    graph.embed("token_embd")
+    embeddings = [*graph.dispatches]
+    graph.gated_linear(MATRIX, graph.buffers.gated)
+    if not all(linear.shapes_rounding for linear in graph.linears):
+        return graph.dispatches, []
+    rounding = [each for linear in graph.linears for each in rounded(executor, linear, rows)]
+    return graph.dispatches, embeddings + rounding
 
 
 def rounded(executor: Executor, linear: Linear, rows: int) -> list[Dispatch]:

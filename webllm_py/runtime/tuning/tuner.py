@@ -16,12 +16,17 @@ from dataclasses import dataclass, replace
 from webllm_py.errors import DeviceError, DeviceLostError, ShaderError
 from webllm_py.gpu.device import Device, Plan
 from webllm_py.gpu.kernels import Kernel
-from webllm_py.models.tuning import format_of, rounds
+from webllm_py.models.tuning import rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
 from webllm_py.runtime.tuning.problems import Problem, clear_pages, problems_of, write_step
 from webllm_py.runtime.tuning.race import LEAST_SAMPLES, Race, Trial
-from webllm_py.runtime.tuning.rounding import ROUNDING, RoundingCheck, offers_rounding
+from webllm_py.runtime.tuning.rounding import (
+    ROUNDING,
+    RoundingCheck,
+    offers_rounding,
+    rounding_kernels,
+)
 from webllm_py.runtime.tuning.stopwatch import Stopwatch
 
 __all__ = ["Tuner", "TuningReport"]
@@ -106,7 +111,7 @@ class Tuner:
         problems = [] if self.off else self._problems()
         chosen = self._taken(problems, kept)
         tries = self.budget and len(chosen) < len(problems)
-        likely = likely_kernels(problems, chosen) if tries else []
+        likely = rounding_kernels(self.executor, problems, chosen) if tries else []
         await asyncio.gather(self.executor.prepare(asked), self._compile_beside(likely))
         if tries:
             # The cache has other buffers since.
@@ -236,19 +241,6 @@ class Tuner:
             clear_pages(self.executor)
         shapes_found = {race.name: race.winner(stopwatch.tick) for race in races}
         return {name: shape for name, shape in shapes_found.items() if shape}
-
-
-def likely_kernels(problems: Sequence[Problem], chosen: Choices) -> list[Kernel]:
-    """The kernels that may gain most, of each format's largest matrix: a load may have time for no
-    others."""
-    likely: dict[str, list[Kernel]] = {}
-    for problem in problems:
-        rounding = [shape for shape in problem.shapes if rounds(problem.name, shape)]
-        if rounding and format_of(problem.name) not in likely:
-            tried = [] if problem.name in chosen else rounding
-            kernels = [d.kernel for shape in tried for d in problem.dispatches(shape, 0)[0]]
-            likely[format_of(problem.name)] = kernels
-    return [kernel for kernels in likely.values() for kernel in kernels]
 
 
 def budget_for(device: Device, asked: bool | None) -> float:
