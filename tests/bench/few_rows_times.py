@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
@@ -56,7 +57,7 @@ def variants(shapes: list[tuple[int, ...]], tuning: Tuning) -> Iterator[tuple[st
         yield f"8 bits {lanes},{threads},2^{busy}", replace(tuning, rounded_rows_shape=shape)
 
 
-def gemv_lines(rows: list[dict[str, object]]) -> str:
+def gemv_lines(rows: list[dict[str, Any]]) -> str:
     """Microseconds of each matrix's GEMVs, one by one."""
     return "  ".join(
         f"{row['matrix']} {row['gpu_s'] / row['count'] * 1e6:.0f}"
