@@ -12,7 +12,9 @@
 //
 // A workgroup takes SPLITS blocks of 32 columns at a time, each multiplied by threads of its own,
 // which add up at the end. A thread keeps sums of a quad of rows of x, or of two (WIDE), with two
-// quads of rows of the weight. A block's products are summed as integers, exactly, then scaled.
+// quads of rows of the weight. A block's products are summed as integers, exactly, then scaled; or
+// those of each half of it, where the weight has a scale for every 16 columns. A minimum is
+// multiplied once, with the sum of x.
 //
 // Integers become floats as in dot4/units.wgsl: those of a block stay below 32 * 127 * 128 < 2^22.
 // What a thread keeps has names, not indices: see gemm.wgsl.
@@ -21,6 +23,7 @@ ${enables}
 
 override UNITS: u32;       // row length in units of 8 columns, a multiple of 4
 override SCALES_AT: u32;   // where the scales of x begin, in vec4
+override SUMS_AT: u32;     // and its sums, for a weight that has minima
 override TM: u32;          // rows of x a workgroup: a multiple of 32, with WIDE of 64
 override TN: u32;          // weight rows a workgroup: a multiple of 32, with WIDE of 64
 override SPLITS: u32;
@@ -42,13 +45,18 @@ struct Tile {
 
 var<workgroup> x_tile: array<Tile, TM / 4u * SPLITS>;  // [split][quad]
 var<workgroup> w_tile: array<Tile, TN / 4u * SPLITS>;
+// What only some formats have, by [half of a block][split][quad]: sums of x, as numbers; of the weight
+// the scales of second halves, then minima. An element more, since arrays must have one.
+var<workgroup> x_sums: array<vec4<f32>, TM / 4u * SPLITS * BLOCK_SCALES * MINIMA + 1u>;
+var<workgroup> w_more: array<vec4<f32>, TN / 4u * SPLITS * (BLOCK_SCALES * (1u + MINIMA) - 1u) + 1u>;
 
-// What a thread brings of these: up to two vec4 of x, a quad's scales, a unit of the weight. It is
-// under way while the tiles before are multiplied.
+// What a thread brings of these: up to two vec4 of x, a quad's scales and sums, a unit of the weight.
+// It is under way while the tiles before are multiplied.
 struct Load {
   x0: vec4<u32>,
   x1: vec4<u32>,
   x_scales: vec4<u32>,
+  x_sums: vec4<u32>,
   w: Stored,
 }
 
@@ -76,6 +84,9 @@ fn load_share(m_quad: u32, n_quad: u32, block: u32, thread: u32) -> Load {
   if (thread < TM / 4u * SPLITS) {
     let at = (m_quad + quad_of(thread)) * (UNITS / 4u) + block_of(thread, block);
     load.x_scales = x[SCALES_AT + at];
+    if (MINIMA > 0u) {
+      load.x_sums = x[SUMS_AT + at];
+    }
   }
   if (thread < TN * SPLITS) {
     let i = thread / 4u;
@@ -89,6 +100,31 @@ fn store_x(words: vec4<u32>, i: u32) {
   x_tile[i / 8u % SPLITS * (TM / 4u) + quad_of(i / 8u)].words[i % 8u] = words;
 }
 
+// Of a block of a quad of rows of x: what x_quantize.wgsl leaves of the sums of its halves.
+fn store_sums(words: vec4<u32>, scales: vec4<f32>, tile: u32) {
+  let low = (bitcast<vec4<i32>>(words) << vec4(16u)) >> vec4(16u);
+  let high = bitcast<vec4<i32>>(words) >> vec4(16u);
+  if (BLOCK_SCALES > 1u) {
+    x_sums[tile] = vec4<f32>(low) * scales;
+    x_sums[TM / 4u * SPLITS + tile] = vec4<f32>(high) * scales;
+  } else {
+    x_sums[tile] = vec4<f32>(low + high) * scales;
+  }
+}
+
+// Of the half of a block of a quad of the weight.
+fn store_scales(w: Decoded, half: u32, tile: u32) {
+  let tiles = TN / 4u * SPLITS;
+  if (half == 0u) {
+    w_tile[tile].scales = w.scale;
+  } else {
+    w_more[tile] = w.scale;
+  }
+  if (MINIMA > 0u) {
+    w_more[(BLOCK_SCALES - 1u + half) * tiles + tile] = minimum_of(w);
+  }
+}
+
 // Blocks past the end are the last one, with scales of 0.
 fn store_share(load: Load, block: u32, thread: u32) {
   if (thread < 2u * TM * SPLITS) {
@@ -99,8 +135,12 @@ fn store_share(load: Load, block: u32, thread: u32) {
   }
   if (thread < TM / 4u * SPLITS) {
     let inside = block + thread % SPLITS < UNITS / 4u;
-    x_tile[thread % SPLITS * (TM / 4u) + quad_of(thread)].scales =
-      select(vec4(0.0), bitcast<vec4<f32>>(load.x_scales), inside);
+    let tile = thread % SPLITS * (TM / 4u) + quad_of(thread);
+    let scales = select(vec4(0.0), bitcast<vec4<f32>>(load.x_scales), inside);
+    x_tile[tile].scales = scales;
+    if (MINIMA > 0u) {
+      store_sums(load.x_sums, scales, tile);
+    }
   }
   if (thread < TN * SPLITS) {
     let tile = thread / 4u % SPLITS * (TN / 4u) + quad_of(thread / 4u);
@@ -108,8 +148,8 @@ fn store_share(load: Load, block: u32, thread: u32) {
     let w = decoded(load.w);
     w_tile[tile].words[word] = less_zeros(w.low);
     w_tile[tile].words[word + 1u] = less_zeros(w.high);
-    if (word == 0u) {
-      w_tile[tile].scales = w.scale;
+    if (word % (8u / BLOCK_SCALES) == 0u) {
+      store_scales(w, word / (8u / BLOCK_SCALES), tile);
     }
   }
 }
@@ -139,7 +179,7 @@ struct Places {
   low: u32, high: u32, a: u32, b: u32,
 }
 
-// The products of a block, for each quad of x.
+// The products of a block or of its half, for each quad of x.
 struct Products {
   low: Integers,
   high: Integers,
@@ -158,15 +198,12 @@ fn with_columns(p: Products, at: Places, word: u32) -> Products {
 const ZERO = vec4(MAGIC_BITS);
 const NOTHING = Integers(ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO);
 
-fn products(at: Places) -> Products {
-  let p0 = with_columns(Products(NOTHING, NOTHING), at, 0u);
-  let p1 = with_columns(p0, at, 1u);
-  let p2 = with_columns(p1, at, 2u);
-  let p3 = with_columns(p2, at, 3u);
-  let p4 = with_columns(p3, at, 4u);
-  let p5 = with_columns(p4, at, 5u);
-  let p6 = with_columns(p5, at, 6u);
-  return with_columns(p6, at, 7u);
+// Of 16 columns, with those before.
+fn with_half(before: Products, at: Places, word: u32) -> Products {
+  let p0 = with_columns(before, at, word);
+  let p1 = with_columns(p0, at, word + 1u);
+  let p2 = with_columns(p1, at, word + 2u);
+  return with_columns(p2, at, word + 3u);
 }
 
 fn number(bits: vec4<i32>) -> vec4<f32> {
@@ -178,6 +215,45 @@ fn with_products(s: Sums, p: Integers, x: vec4<f32>, a: vec4<f32>, b: vec4<f32>)
               s.a2 + number(p.a2) * (x.z * a), s.a3 + number(p.a3) * (x.w * a),
               s.b0 + number(p.b0) * (x.x * b), s.b1 + number(p.b1) * (x.y * b),
               s.b2 + number(p.b2) * (x.z * b), s.b3 + number(p.b3) * (x.w * b));
+}
+
+fn with_minima(s: Sums, x: vec4<f32>, a: vec4<f32>, b: vec4<f32>) -> Sums {
+  return Sums(s.a0 + x.x * a, s.a1 + x.y * a, s.a2 + x.z * a, s.a3 + x.w * a,
+              s.b0 + x.x * b, s.b1 + x.y * b, s.b2 + x.z * b, s.b3 + x.w * b);
+}
+
+// The sums for each quad of x.
+struct Totals {
+  low: Sums,
+  high: Sums,
+}
+
+fn scale_of(tile: u32, half: u32) -> vec4<f32> {
+  if (half > 0u) {
+    return w_more[tile];
+  }
+  return w_tile[tile].scales;
+}
+
+fn with_scaled(before: Totals, p: Products, at: Places, half: u32) -> Totals {
+  let a = scale_of(at.a, half);
+  let b = scale_of(at.b, half);
+  var low = with_products(before.low, p.low, x_tile[at.low].scales, a, b);
+  var high = before.high;
+  if (WIDE) {
+    high = with_products(high, p.high, x_tile[at.high].scales, a, b);
+  }
+  if (MINIMA > 0u) {
+    let x_from = half * (TM / 4u * SPLITS);
+    let w_from = (BLOCK_SCALES - 1u + half) * (TN / 4u * SPLITS);
+    let a_minima = w_more[w_from + at.a];
+    let b_minima = w_more[w_from + at.b];
+    low = with_minima(low, x_sums[x_from + at.low], a_minima, b_minima);
+    if (WIDE) {
+      high = with_minima(high, x_sums[x_from + at.high], a_minima, b_minima);
+    }
+  }
+  return Totals(low, high);
 }
 
 fn with_ranks(sum: vec4<f32>, x: vec4<f32>, b: array<vec4<f32>, 4>) -> vec4<f32> {
@@ -253,32 +329,30 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   let low = split * (TM / 4u) + ty;
   let a = split * (TN / 4u) + tx;
   let at = Places(low, low + TM / 8u, a, a + TN / 8u);
-  var sums = Sums();
-  var more = Sums();  // of the second quad of x
+  var sums = Totals();
   var next = load_share(m_quad, n_quad, 0u, thread);
   for (var block = 0u; block < UNITS / 4u; block += SPLITS) {
     store_share(next, block, thread);
     workgroupBarrier();
     next = load_share(m_quad, n_quad, block + SPLITS, thread);
-    let found = products(at);
-    let a_scales = w_tile[at.a].scales;
-    let b_scales = w_tile[at.b].scales;
-    sums = with_products(sums, found.low, x_tile[at.low].scales, a_scales, b_scales);
-    if (WIDE) {
-      more = with_products(more, found.high, x_tile[at.high].scales, a_scales, b_scales);
+    var found = with_half(Products(NOTHING, NOTHING), at, 0u);
+    if (BLOCK_SCALES > 1u) {
+      sums = with_scaled(sums, found, at, 0u);
+      found = Products(NOTHING, NOTHING);
     }
+    sums = with_scaled(sums, with_half(found, at, 4u), at, BLOCK_SCALES - 1u);
     workgroupBarrier();
   }
   let m = (m_quad + ty) * 4u;
   let n = (n_quad + tx) * 4u;
   if (split == 0u) {
-    sums = with_adapters(sums, m, n);
+    sums.low = with_adapters(sums.low, m, n);
     if (WIDE) {
-      more = with_adapters(more, m + TM / 2u, n);
+      sums.high = with_adapters(sums.high, m + TM / 2u, n);
     }
   }
-  finish_rows(m, n, sums, split, t);
+  finish_rows(m, n, sums.low, split, t);
   if (WIDE) {
-    finish_rows(m + TM / 2u, n, more, split, t);
+    finish_rows(m + TM / 2u, n, sums.high, split, t);
   }
 }

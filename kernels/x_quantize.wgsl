@@ -5,7 +5,9 @@
 // Bindings  0 x        f32, rows padded with zeros to whole blocks of 32
 //           1 vectors  f32: the norm's weight, padded likewise (if NORM)
 //           2 y        [quad of rows][block][4 columns]: a word of int8 each row, side by side; from
-//                      word SCALES_AT [quad of rows][block]: what 1 stands for, f32 each row
+//                      word SCALES_AT [quad of rows][block]: what 1 stands for, f32 each row; from
+//                      word SUMS_AT, if there are any, so: the sum of a block's first 16 columns in
+//                      the lower half, of the others in the upper one
 // Dispatch  (1, rows / 4) workgroups
 // Assumes   a multiple of 4 rows
 
@@ -14,6 +16,7 @@ ${enables}
 override BLOCKS: u32;      // row length in blocks of 32
 override K: u32;           // row length, unpadded
 override SCALES_AT: u32;
+override SUMS_AT: u32 = 0u;  // 0: no weight that has minima is multiplied
 override NORM: bool = false;
 override EPS: f32 = 0.0;
 override LANES: u32;       // THREADS
@@ -62,10 +65,21 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     // Whose inverse is no number counts as nothing.
     let steps = select(0.0, 127.0 / greatest, greatest > 1e-30);
     let at = group.y * BLOCKS + block;
+    var low = 0;
+    var high = 0;
     for (var i = 0u; i < 8u; i++) {
       let v = round(element(m, block * 8u + i, factor) * steps);
-      y[(at * 8u + i) * 4u + thread % 4u] = pack4xI8(vec4<i32>(v));
+      let word = pack4xI8(vec4<i32>(v));
+      y[(at * 8u + i) * 4u + thread % 4u] = word;
+      if (SUMS_AT > 0u) {
+        let sum = dot4I8Packed(word, 0x01010101u);
+        low += select(0, sum, i < 4u);
+        high += select(sum, 0, i < 4u);
+      }
     }
     y[SCALES_AT + at * 4u + thread % 4u] = bitcast<u32>(greatest / 127.0);
+    if (SUMS_AT > 0u) {
+      y[SUMS_AT + at * 4u + thread % 4u] = (u32(low) & 0xffffu) | (u32(high) << 16u);
+    }
   }
 }

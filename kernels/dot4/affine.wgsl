@@ -3,6 +3,8 @@
 
 ${dot4/stored}
 
+const MINIMA = 1u;
+
 struct Decoded {
   low: vec4<u32>,
   high: vec4<u32>,
@@ -20,4 +22,12 @@ fn decoded(stored: Stored) -> Decoded {
 fn unit_products(x: vec4<u32>, w: Decoded) -> vec4<f32> {
   let products = dots_of_unit(x, w.low, w.high) - MAGIC;
   return (products * w.scale + bitcast<f32>(x.z) * w.minimum) * bitcast<f32>(x.w);
+}
+
+fn less_zeros(codes: vec4<u32>) -> vec4<u32> {
+  return codes;
+}
+
+fn minimum_of(w: Decoded) -> vec4<f32> {
+  return w.minimum;
 }

@@ -4,6 +4,7 @@
 ${dot4/stored}
 
 const ZERO_POINT = f32(ZEROS & 0xffu);
+const MINIMA = 0u;
 
 struct Decoded {
   low: vec4<u32>,
@@ -28,4 +29,8 @@ fn less_zeros(codes: vec4<u32>) -> vec4<u32> {
     return codes;
   }
   return ((codes | vec4(0x80808080u)) - vec4(ZEROS)) ^ vec4(0x80808080u);
+}
+
+fn minimum_of(w: Decoded) -> vec4<f32> {
+  return vec4<f32>();
 }

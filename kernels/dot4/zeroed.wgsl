@@ -1,6 +1,8 @@
 // The end of a reader whose weights are scale * (code - zero), as quant/zeroed.wgsl has them: it has
 // codes, less ORIGIN, and GROUP_UNITS.
 
+const BLOCK_SCALES = 1u;
+
 @group(0) @binding(2) var<storage, read> scales: array<vec4<u32>>;
 
 struct StoredScales {

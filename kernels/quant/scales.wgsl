@@ -1,5 +1,7 @@
 // One f16 scale a block: quad by quad, block by block, four for the four rows in two words.
 
+const BLOCK_SCALES = 1u;
+
 @group(0) @binding(2) var<storage, read> scales: array<vec2<u32>>;
 
 struct StoredScales {

@@ -1,5 +1,7 @@
 // As quant/scales.wgsl, of bfloat16.
 
+const BLOCK_SCALES = 1u;
+
 @group(0) @binding(2) var<storage, read> scales: array<vec2<u32>>;
 
 struct StoredScales {

@@ -2,6 +2,8 @@
 // two blocks, in bytes: scale, minimum, scale, minimum. A block's scale is d times its own, its minimum
 // m times its own, taken off.
 
+const BLOCK_SCALES = 1u;
+
 ${quant/superblocks}
 
 fn scales_in(stored: StoredScales, unit: u32) -> Scales {

@@ -1,6 +1,8 @@
 // Scales and minima of Q2_K, in quant/superblocks.wgsl: the f16 scale d and minimum m; then of two
 // blocks those of 16 columns each, a byte with the scale in the low nibble, the minimum in the high one.
 
+const BLOCK_SCALES = 2u;
+
 ${quant/superblocks}
 
 fn scales_in(stored: StoredScales, unit: u32) -> Scales {

@@ -2,6 +2,8 @@
 // the scales of 16 columns each, plus 32, the lower four bits of 0 .. 7, of 8 .. 15, and the upper two
 // of all.
 
+const BLOCK_SCALES = 2u;
+
 @group(0) @binding(2) var<storage, read> scales: array<vec4<u32>>;
 
 struct StoredScales {

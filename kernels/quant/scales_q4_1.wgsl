@@ -1,5 +1,7 @@
 // One f16 scale and one f16 minimum a block: quad by quad, block by block, a word a row.
 
+const BLOCK_SCALES = 1u;
+
 @group(0) @binding(2) var<storage, read> scales: array<vec4<u32>>;
 
 struct StoredScales {

@@ -1,6 +1,8 @@
 // Scales of Q6_K, in quant/superblocks.wgsl: the scale d as f32; then of two blocks the scales of 16
 // columns each, a byte plus 128.
 
+const BLOCK_SCALES = 2u;
+
 ${quant/superblocks}
 
 fn scales_in(stored: StoredScales, unit: u32) -> vec4<f32> {

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from engine_tools import generation_logits
+from k_quants import write_q4_k_m
 from made_models import SPECS, tokens_of
 from model_files import Files
-from test_fidelity import load, measured
+from test_fidelity import Fidelity, divergence, load, measured
 
 import webllm_py
+from webllm_py import Engine
 from webllm_py.errors import ShaderError
 from webllm_py.gpu import Device
 from webllm_py.gpu.kernels import Kernel
@@ -44,6 +47,35 @@ async def test_fidelity(
         rounded = await engine.logits(list(range(40)))
         engine.loaded.executor.gemm = "plain"
         np.testing.assert_array_equal(rounded, await engine.logits(list(range(40))))
+
+
+@pytest.fixture
+async def mixture(
+    tmp_path: Path, device: Device, tried: pytest.MonkeyPatch
+) -> AsyncIterator[Engine]:
+    """The pocket model in Q4_K_M."""
+    source = await write_q4_k_m(tmp_path / "pocket.gguf")
+    async with await webllm_py.load(source, device=device) as engine:
+        yield engine
+
+
+def readers(engine: Engine) -> set[tuple[str, str]]:
+    """The linear kernels of a long chunk, and how they read weights."""
+    kernels = [d.kernel for d in engine.loaded.executor.forward(128, head=False)]
+    return {(k.name, dict(k.snippets)["quant"]) for k in kernels if k.name.startswith("gemm")}
+
+
+async def test_fidelity_of_q4_k_m(mixture: Engine) -> None:
+    """How far from itself in floats it is."""
+    formats = ("q4_k", "q6_k", "q8_0")
+    assert readers(mixture) == {("gemm_dot4", f"dot4/{format}") for format in formats}
+    known = Fidelity.load("pocket")
+    first = int(known.positions[0])
+    seen = await generation_logits(mixture, known.ids, first + 1)
+    exact = await mixture.logits(known.ids)
+    found = divergence(exact[known.positions], seen[known.positions - first])
+    print(f"Q4_K_M: mean KL {found:.1e} nats")
+    assert 1e-5 < found < 2e-3
 
 
 async def refuses(find: Find, device: Device) -> bool:

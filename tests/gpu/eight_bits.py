@@ -19,20 +19,24 @@ def quantized(x: np.ndarray, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray
 
 
 def buffer_of(codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """The words that gemm_dot4.wgsl reads: codes by quads of rows, then scales by them."""
-    rows, columns = codes.shape
-    quads = codes.view(np.uint32).reshape(rows // 4, 4, columns // 4).transpose(0, 2, 1)
-    kept = scales.astype(np.float32).view(np.uint32).reshape(rows // 4, 4, -1).transpose(0, 2, 1)
-    return np.concatenate([quads.reshape(-1), kept.reshape(-1)])
+    """The words that gemm_dot4.wgsl reads: codes, then scales, then sums, by quads of rows."""
+    kept = [codes, scales.astype(np.float32), sums_of(codes)]
+    quads = [part.view(np.uint32).reshape(len(part) // 4, 4, -1) for part in kept]
+    return np.concatenate([part.transpose(0, 2, 1).reshape(-1) for part in quads])
 
 
-def halves(words: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """What ``buffer_of`` made, back again."""
+def sums_of(codes: np.ndarray) -> np.ndarray:
+    """(rows, 2 * blocks) int16: the sums of the halves of blocks."""
+    return codes.reshape(len(codes), -1, BLOCK // 2).sum(2, dtype=np.int16)
+
+
+def parts_of(words: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray, ...]:
+    """What ``buffer_of`` made, back again, with the sums or without."""
     size = rows * columns // 4
-    quads = words[:size].reshape(rows // 4, columns // 4, 4).transpose(0, 2, 1)
-    scales = words[size:].view(np.float32).reshape(rows // 4, columns // BLOCK, 4)
-    codes = np.ascontiguousarray(quads).view(np.int8).reshape(rows, columns)
-    return codes, scales.transpose(0, 2, 1).reshape(rows, -1)
+    cuts = [part for part in np.split(words, [size, size + rows * columns // BLOCK]) if part.size]
+    kept = [part.reshape(rows // 4, -1, 4).transpose(0, 2, 1).reshape(rows, -1) for part in cuts]
+    types = (np.int8, np.float32, np.int16)
+    return tuple(np.ascontiguousarray(part).view(t) for part, t in zip(kept, types, strict=False))
 
 
 def units_of(codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
@@ -67,6 +71,7 @@ def dot4(
         snippets=snippets(fmt, epilogue),
         UNITS=columns // 8,
         SCALES_AT=rows * columns // 16,
+        SUMS_AT=rows * columns // 16 + rows * columns // 128,
         TM=tm,
         TN=tn,
         SPLITS=splits,

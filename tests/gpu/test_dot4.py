@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from eight_bits import BLOCK, buffer_of, dot4, dot4_row, dot4_rows, halves, quantized, units_of
+from eight_bits import (
+    BLOCK,
+    buffer_of,
+    dot4,
+    dot4_row,
+    dot4_rows,
+    parts_of,
+    quantized,
+    sums_of,
+    units_of,
+)
 from formats import laid_out
 from runners import Runner, of_native
 
@@ -18,42 +28,48 @@ GEMM_CASES = [(*size, tile) for tile in TILES for size in SIZES]
 IN_CHROMIUM = [(*SIZES[1 + i % 2], tile) for i, tile in enumerate(TILES)]
 
 
-@pytest.mark.parametrize(("k", "normed"), [(32, False), (160, True), (1312, True)])
+@pytest.mark.parametrize(
+    ("k", "normed", "sums"), [(32, False, True), (160, True, False), (1312, True, True)]
+)
 async def test_quantized_rows(
-    runner: Runner, k: int, normed: bool, rng: np.random.Generator
+    runner: Runner, k: int, normed: bool, sums: bool, rng: np.random.Generator
 ) -> None:
-    """Every element within half a step of what it was; a block of zeros, and padding."""
+    """Every element within half a step of what it was; a block of zeros, and padding. Sums of
+    halves of blocks are exact, the greatest ones too."""
     rows, blocks = 8, k // BLOCK
     x = rng.standard_normal((rows, k)).astype(np.float32) * 3
     x[2, :BLOCK] = 0
     x[5] *= 1e4
     weight = rng.standard_normal(k).astype(np.float32)
+    x[6, :BLOCK], weight[:BLOCK] = np.repeat([1, -1], BLOCK // 2), 1
     x[:, k - 5 :] = weight[k - 5 :] = 0
-    columns = k - 5
+    columns, words, scales_at = k - 5, rows * (k // 4 + blocks), rows * k // 4
     out = await runner.run(
         kernel(
             "x_quantize",
             BLOCKS=blocks,
             K=columns,
-            SCALES_AT=rows * k // 4,
+            SCALES_AT=scales_at,
+            SUMS_AT=words if sums else 0,
             NORM=normed,
             EPS=1e-5,
             LANES=64,
             THREADS=64,
         ),
-        {"x": x, "vectors": weight, "y": np.zeros(rows * k // 4 + rows * blocks, np.uint32)},
+        {"x": x, "vectors": weight, "y": np.zeros(words + rows * blocks * sums, np.uint32)},
         (1, rows // 4),
     )
     expected = x.astype(np.float64)
     if normed:
         expected /= np.sqrt((expected**2).sum(1, keepdims=True) / columns + 1e-5)
         expected *= weight
-    codes, scales = halves(out["y"], rows, k)
+    codes, scales, *found = parts_of(out["y"], rows, k)
     greatest = np.abs(expected.reshape(rows, blocks, BLOCK)).max(2)
     np.testing.assert_allclose(scales, greatest / 127, rtol=1e-5)
     each = np.repeat(scales, BLOCK, axis=1)
     assert (np.abs(codes * each - expected) <= each * 0.501).all()
     assert np.abs(codes.astype(int)).max() == 127
+    np.testing.assert_array_equal(found, [sums_of(codes)] if sums else [])
 
 
 @pytest.mark.parametrize(

@@ -95,19 +95,61 @@ async def test_a_few_rows(runner: Runner, fmt: str, rng: np.random.Generator) ->
     np.testing.assert_allclose(out["y"], seen @ weight.T, rtol=0, atol=k * 2e-6)
 
 
-async def test_a_chunk_of_5_bits(runner: Runner, rng: np.random.Generator) -> None:
-    m, n, k, tile = 32, 70, 416, (32, 64, 1, False)
-    _, weight, arrays = await weight_of(runner, "q5_0", n, k, rng)
+# A format, or a kind of file; rows and columns; TM, TN, SPLITS, WIDE.
+CHUNKS = [
+    ("q5_0", 70, 416, (32, 64, 1, False)),
+    ("q4_1", 37, 480, (32, 64, 4, False)),
+    ("q4_1", 130, 480, (64, 128, 1, True)),
+    ("q5_1", 9, 32, (64, 32, 2, False)),
+    ("q2_k", 40, 256, (32, 64, 2, False)),
+    ("q2_k", 130, 512, (64, 128, 1, True)),
+    ("q3_k", 22, 512, (32, 64, 4, False)),
+    ("q3_k", 130, 256, (64, 128, 1, True)),
+    ("q4_k", 67, 768, (32, 64, 4, False)),
+    ("q4_k", 70, 512, (64, 64, 2, False)),
+    ("q4_k", 130, 256, (64, 128, 1, True)),
+    ("q5_k", 37, 512, (64, 128, 1, True)),
+    ("q6_k", 67, 768, (32, 64, 4, False)),
+    ("q6_k", 70, 512, (64, 64, 2, False)),
+    ("q6_k", 130, 256, (64, 128, 1, True)),
+    ("gptq row", 40, 96, (32, 64, 4, False)),
+    ("gptq 64", 40, 192, (64, 128, 1, True)),
+    ("awq 128", 40, 384, (64, 64, 2, False)),
+    ("gptq 8 bits row", 24, 160, (32, 64, 4, False)),
+    ("gptq_v2 8 bits", 24, 256, (64, 128, 1, True)),
+]
+CHUNKS_IN_CHROMIUM = [
+    CHUNKS[i] for i, (name, *_) in enumerate(CHUNKS) if name in ("q2_k", "gptq 8 bits row")
+] + [case for case in CHUNKS if case[0] in ("q4_k", "q6_k") and case[2] != 512]
+
+
+@pytest.mark.parametrize(("name", "n", "k", "tile"), of_native(CHUNKS, CHUNKS_IN_CHROMIUM), ids=str)
+async def test_a_chunk(
+    runner: Runner,
+    name: str,
+    n: int,
+    k: int,
+    tile: tuple[int, int, int, bool],
+    rng: np.random.Generator,
+) -> None:
+    """Integers are exact: what differs is the order of the sum over blocks. Some rows are nothing
+    but greatest numbers, of one sign in the one half of a block and of the other in the other."""
+    fmt, weight, arrays = await weight_of(runner, name, n, k, rng)
+    m = 2 * tile[0]
     codes, scales = quantized(rng.standard_normal((m, k)).astype(np.float32))
+    scales *= rng.uniform(0.1, 3, scales.shape).astype(np.float32)
+    codes[::7] = 127
+    codes[1::7] = np.repeat([127, -127], BLOCK // 2).tolist() * (k // BLOCK)
     out = await runner.run(
-        dot4("q5_0", "store", codes.shape, tile, N=n, SLICE=n, Y_STRIDE=n),
+        dot4(fmt, "store", codes.shape, tile, N=n, SLICE=n, Y_STRIDE=n),
         {
             "x": buffer_of(codes, scales),
             "vectors": np.zeros(4, np.float32),
             "y": np.zeros((m, n), np.float32),
             **arrays,
         },
-        (2, 1),
+        (-(-n // tile[1]), 2),
     )
     seen = (codes * np.repeat(scales, BLOCK, axis=1)).astype(np.float64)
-    np.testing.assert_allclose(out["y"], seen @ weight.T, rtol=0, atol=k * 1e-6)
+    most = (np.abs(seen) @ np.abs(weight.T)).max()
+    np.testing.assert_allclose(out["y"], seen @ weight.T, rtol=0, atol=3e-7 * most)

@@ -159,6 +159,7 @@ async def test_expand_beside_products_in_8_bits(
         },
         UNITS=k // 8,
         SCALES_AT=rows * k // 16,
+        SUMS_AT=0,
         TM=64 if wide else 32,
         TN=64,
         SPLITS=splits,

@@ -11,16 +11,15 @@ from webllm_py.gpu.kernels import Kernel, kernel
 from webllm_py.models.tuning import GemvShape, RowsShape, Tuning
 from webllm_py.models.weights import Matrix, Slice
 
-__all__ = ["DOT4_CHUNKS", "DOT4_FORMATS", "Gemm", "Linear", "scales_at"]
+__all__ = ["DOT4_FORMATS", "MINIMA", "Gemm", "Linear", "scales_at", "sums_at"]
 
-DOT4_CHUNKS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1", "q5_0")
-"""What gemm_dot4.wgsl multiplies: it scales the sums of 32 columns once. Minima would need sums of
-x as well, and scales of 16 columns twice the scaling."""
-DOT4_FORMATS = (
-    *DOT4_CHUNKS, "q4_1", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k",
+MINIMA = (
+    "q4_1", "q5_1", "q2_k", "q4_k", "q5_k",
     "affine4_32", "affine4_64", "affine4_128", "affine8_32", "affine8_128",
 )  # fmt: skip
-"""What kernels/dot4 reads, and gemv_dot4.wgsl multiplies."""
+"""Of DOT4_FORMATS, those whose weights have minima, which are multiplied with sums of x."""
+DOT4_FORMATS = ("q4_0", "q8_0", "q4f16_1", "q4f32_1", "q5_0", "q3_k", "q6_k", *MINIMA)
+"""What kernels/dot4 reads: for gemv_dot4.wgsl, gemv_rows_dot4.wgsl and gemm_dot4.wgsl."""
 WIDE = ("q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "affine8_32", "affine8_128")
 """Of which a unit is 12 words or more, with what scales it."""
 WORKGROUP_BYTES = 16 << 10  # what every device has
@@ -33,6 +32,11 @@ Gemm: TypeAlias = Literal["plain", "dot4", "matrices"]
 def scales_at(matrix: Matrix, rows: int) -> int:
     """Where the scales of a matrix's input in 8 bits begin, in bytes: after ``rows`` rows."""
     return rows * matrix.blocks * 32
+
+
+def sums_at(matrix: Matrix, rows: int) -> int:
+    """Where its sums begin, behind the scales, if there are any."""
+    return scales_at(matrix, rows) + rows * matrix.blocks * 4
 
 
 @dataclass(frozen=True)
@@ -160,8 +164,13 @@ class Linear:
 
     def gemm_dot4(self, rows: int, max_rows: int) -> Dispatch:
         """For a chunk of rows in 8 bits, of at most ``max_rows``."""
-        tile = self.tuning.gemm_dot4(rows, self.part.rows)
-        made = self.kernel("gemm_dot4", SCALES_AT=scales_at(self.matrix, max_rows) // 16, **tile)
+        most_splits = 2 if self.part.format == "q2_k" else 4  # it fills workgroup memory with more
+        tile = self.tuning.gemm_dot4(rows, self.part.rows, most_splits)
+        beside = {
+            "SCALES_AT": scales_at(self.matrix, max_rows) // 16,
+            "SUMS_AT": sums_at(self.matrix, max_rows) // 16,
+        }
+        made = self.kernel("gemm_dot4", **beside, **tile)
         groups = -(-self.part.rows // tile["TN"])
         return self.made(made, (groups, rows // tile["TM"], 1))
 

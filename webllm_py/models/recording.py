@@ -10,7 +10,7 @@ from webllm_py.models.activations import Activations, padded
 from webllm_py.models.attention import Attention
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
-from webllm_py.models.linear import DOT4_CHUNKS, Gemm, Linear, scales_at
+from webllm_py.models.linear import DOT4_FORMATS, MINIMA, Gemm, Linear, scales_at, sums_at
 from webllm_py.models.lora import LowRank
 from webllm_py.models.lora_ahead import ShrinkAhead, scale_constants
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
@@ -116,7 +116,7 @@ class Recording:
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
         normed = bool(vector and vector.norm)
         in_kernel = normed and self.few and self.config.norm == "rms"
-        dot4 = self.gemm == "dot4" and all(part.format in DOT4_CHUNKS for part in slices)
+        dot4 = self.gemm == "dot4" and all(part.format in DOT4_FORMATS for part in slices)
         low = self.adapters.get(name)
         used = {
             "epilogue": f"epilogue/{epilogue}",
@@ -128,7 +128,9 @@ class Recording:
         if dot4:
             if low:
                 self.shrink(low, matrix, sources["x"], norm=normed, divide=normed)
-            sources = {"x": self.quantize(matrix, sources["x"], vectors, normed=normed)}
+            sums = any(part.format in MINIMA for part in slices)
+            x = self.quantize(matrix, sources["x"], vectors, normed=normed, sums=sums)
+            sources = {"x": x}
         elif normed and not in_kernel:
             sources = {"x": self.normed(name, sources["x"])}
         if low:
@@ -243,8 +245,14 @@ class Recording:
         groups = (low.quads, -(-self.rows // rows), 1)
         self.dispatches.append(Dispatch(made, bound, groups, f"{matrix.name} adapters"))
 
-    def quantize(self, matrix: Matrix, source: Buffer, vectors: Buffer, *, normed: bool) -> Buffer:
-        """Quantize rows of ``source`` to 8 bits, normed first with ``normed``; their buffer."""
+    def quantize(
+        self, matrix: Matrix, source: Buffer, vectors: Buffer, *, normed: bool, sums: bool
+    ) -> Buffer:
+        """Quantize rows of ``source`` to 8 bits, normed first with ``normed``; their buffer.
+
+        Args:
+            sums: with what minima are multiplied with.
+        """
         buffers = self.buffers
         target = buffers.q if source is buffers.attended else buffers.normed
         threads = min(self.tuning.reduce_threads, 128)
@@ -255,6 +263,7 @@ class Recording:
                     BLOCKS=matrix.blocks,
                     K=matrix.columns,
                     SCALES_AT=scales_at(matrix, self.layout.max_rows) // 4,
+                    SUMS_AT=sums_at(matrix, self.layout.max_rows) // 4 if sums else 0,
                     NORM=normed,
                     EPS=self.config.norm_eps,
                     LANES=threads,

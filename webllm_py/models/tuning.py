@@ -313,10 +313,10 @@ class Tuning:
         few = tiles * -(-columns // 128) < self.many_tiles
         return {"TM": tile, "TN": 128, "PREFETCH": few, "THREADS": 2 * tile}
 
-    def gemm_dot4(self, rows: int, columns: int) -> dict[str, int]:
+    def gemm_dot4(self, rows: int, columns: int, most_splits: int = 4) -> dict[str, int]:
         """The tile of the GEMM that takes 8-bit activations."""
         if rows % 64 or rows // 64 * -(-columns // 64) < self.many_tiles // 4:
-            tile_m, tile_n, splits = 32, 64, 4
+            tile_m, tile_n, splits = 32, 64, most_splits
         elif rows // 64 * -(-columns // 128) < self.many_tiles:
             tile_m, tile_n, splits = 64, 64, 2
         else:

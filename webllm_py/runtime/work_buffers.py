@@ -84,5 +84,5 @@ def work_buffers(
 
 
 def eight_bits(columns: int, rows: int) -> int:
-    """Bytes of ``rows`` rows of ``columns`` elements in 8 bits, with a scale for every 32."""
-    return rows * (columns + 4 * (columns // 32))
+    """Bytes of ``rows`` rows of ``columns`` elements in 8 bits; a scale and sums for every 32."""
+    return rows * (columns + 8 * (columns // 32))

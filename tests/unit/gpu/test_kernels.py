@@ -14,9 +14,10 @@ from webllm_py.gpu.device import Dispatch, Limits
 from webllm_py.gpu.kernels import Kernel, Shader, Variant, compose, kernel, kernels_folder
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.kv_cache import KV_FORMATS
-from webllm_py.models.linear import DOT4_FORMATS
+from webllm_py.models.linear import DOT4_FORMATS, Linear
 from webllm_py.models.step import PAGE, SLOTS
-from webllm_py.models.tuning import tuning_for
+from webllm_py.models.tuning import Tuning, tuning_for
+from webllm_py.models.weights import Matrix, Slice
 from webllm_py.runtime.decoder import Decoder, Verifier
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.gemm_trial import GEMMS
@@ -206,16 +207,28 @@ async def test_every_format_composes(fmt: str) -> None:
     assert readers == {None, f"quant/{fmt.lower()}"} | in_8_bits
 
 
+STORING = {"epilogue": "epilogue/store", "finish": "linear/finish"}
+
+
+@pytest.mark.parametrize("fmt", DOT4_FORMATS)
+def test_tiles_in_8_bits_stay_within_the_default_limits(fmt: str) -> None:
+    """Of few rows, of a narrow matrix, of many rows of a wide one."""
+    for rows, wide in ((32, 4096), (64, 256), (256, 4096), (1024, 16384)):
+        matrix, part = Matrix("w", wide, 256, ()), Slice(fmt, 0, wide, {})
+        words = {**STORING, "quant": f"dot4/{fmt}"}
+        layer = Linear(matrix, part, {}, words, {"Y_STRIDE": wide}, Tuning(), 1 << 16)
+        shader = compose(layer.gemm_dot4(rows, 1024).kernel, Variant())
+        constants = constants_of(shader)
+        assert workgroup_bytes(shader, constants) <= Limits().max_compute_workgroup_storage_size
+        assert constants["THREADS"] <= Limits().max_compute_invocations_per_workgroup
+
+
 def test_workgroup_memory_is_seen() -> None:
     """The check above can fail: it counts what a kernel really declares."""
     shader = compose(
         kernel(
             "gemm",
-            snippets={
-                "quant": "quant/f32",
-                "epilogue": "epilogue/store",
-                "finish": "linear/finish",
-            },
+            snippets={**STORING, "quant": "quant/f32"},
             UNITS=4,
             N=64,
             SLICE=64,

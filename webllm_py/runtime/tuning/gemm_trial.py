@@ -17,7 +17,7 @@ from webllm_py.errors import ShaderError
 from webllm_py.gpu.device import PACKED_DOTS, SUBGROUP_MATRICES, Device, Dispatch, Plan
 from webllm_py.models.activations import padded
 from webllm_py.models.config import ModelConfig
-from webllm_py.models.linear import DOT4_CHUNKS, Gemm
+from webllm_py.models.linear import DOT4_FORMATS, Gemm
 from webllm_py.models.step import consecutive
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
@@ -64,7 +64,7 @@ class GemmTrial:
         if executor.kv_format == "f32" or self.rows <= executor.tuning.few_rows or not slices:
             return []
         possible: list[Gemm] = []
-        in_dot4 = all(part.format in DOT4_CHUNKS for part in slices)
+        in_dot4 = all(part.format in DOT4_FORMATS for part in slices)
         simple = config.norm == "rms" and not config.parallel and whole_blocks(config)
         if offers_dot4(executor.device) and in_dot4 and simple:
             possible.append("dot4")
