@@ -148,8 +148,11 @@ fn store_share(load: Load, block: u32, thread: u32) {
     let w = decoded(load.w);
     w_tile[tile].words[word] = less_zeros(w.low);
     w_tile[tile].words[word + 1u] = less_zeros(w.high);
-    if (word % (8u / BLOCK_SCALES) == 0u) {
-      store_scales(w, word / (8u / BLOCK_SCALES), tile);
+    if (word == 0u) {
+      store_scales(w, 0u, tile);
+    }
+    if (BLOCK_SCALES > 1u && word == 4u) {
+      store_scales(w, 1u, tile);
     }
   }
 }

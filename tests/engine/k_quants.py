@@ -59,11 +59,19 @@ def q6_k(weight: np.ndarray) -> bytes:
     return np.concatenate([part.astype(np.uint8) for part in parts], 1).tobytes()
 
 
-QUANTIZERS = {"Q4_K": q4_k, "Q6_K": q6_k}
+def f16(weight: np.ndarray) -> bytes:
+    return weight.astype(np.float16).tobytes()
 
 
-async def write_q4_k_m(path: Path) -> Path:
-    """The file, whose rows that are no whole super-blocks stay in Q8_0; returns it."""
+QUANTIZERS = {"Q4_K": q4_k, "Q6_K": q6_k, "F16": f16}
+
+
+async def write_q4_k_m(path: Path, halves: str = "") -> Path:
+    """The file, whose rows that are no whole super-blocks stay in Q8_0; returns it.
+
+    Args:
+        halves: tensors that are in float16: part of their names.
+    """
     checkpoint = await open_checkpoint(POCKET)
     layers = checkpoint.metadata["llama.block_count"]
     writer = GGUFWriter()
@@ -75,6 +83,7 @@ async def write_q4_k_m(path: Path) -> Path:
         if fmt == "Q8_0" and columns % ALL == 0:
             stem = name.removesuffix(".weight")
             fmt = format_of("q4_k_m", stem, columns, layers, tied=True)
+            fmt = "F16" if halves and halves in name else fmt
             data = QUANTIZERS[fmt](decode("q8_0", data, columns))
         writer.add_tensor(name, tensor.shape, fmt, [data])
     await checkpoint.close()

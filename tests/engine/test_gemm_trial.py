@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from webllm_py.errors import ShaderError
 from webllm_py.gpu import Device
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.pipelines import Pipelines
-from webllm_py.runtime.tuning import gemm_trial
+from webllm_py.models.linear import Gemm
+from webllm_py.runtime.tuning import gemm_trial, other_formats
 
 Find = Callable[[str], Path]
 IN_8_BITS = "prompts in 8 bits"
@@ -76,6 +78,41 @@ async def test_fidelity_of_q4_k_m(mixture: Engine) -> None:
     found = divergence(exact[known.positions], seen[known.positions - first])
     print(f"Q4_K_M: mean KL {found:.1e} nats")
     assert 1e-5 < found < 2e-3
+
+
+async def test_a_format_that_has_none(
+    tmp_path: Path, device: Device, tried: pytest.MonkeyPatch
+) -> None:
+    """Matrices in it are multiplied as they were, beside others in 8 bits."""
+    source = await write_q4_k_m(tmp_path / "pocket.gguf", halves="attn_output")
+    async with await webllm_py.load(source, device=device) as engine:
+        in_8_bits = {("gemm_dot4", f"dot4/{format}") for format in ("q4_k", "q6_k", "q8_0")}
+        assert readers(engine) == {("gemm_direct", "quant/f16"), *in_8_bits}
+
+
+async def test_a_format_that_is_wrong(
+    tmp_path: Path, device: Device, tried: pytest.MonkeyPatch
+) -> None:
+    """What is right in the first layer's matrix says nothing of others: here 8 bits' results of
+    those of Q6_K are off by more than they may be. They are multiplied as they were, now and when
+    it is loaded again."""
+    source = await write_q4_k_m(tmp_path / "pocket.gguf")
+    results = other_formats.FormatCheck.results
+
+    async def off(self: other_formats.FormatCheck, gemm: Gemm) -> array[float]:
+        found = await results(self, gemm)
+        wrong = self.part.format == "q6_k" and gemm == "dot4"
+        return array("f", [1.1 * value for value in found]) if wrong else found
+
+    tried.setattr(other_formats.FormatCheck, "results", off)
+    for _ in range(2):
+        async with await webllm_py.load(source, device=device) as engine:
+            assert IN_8_BITS in engine.info["kernels"]
+            names = readers(engine)
+        # Of a matrix in slices, all are.
+        assert {name for name in names if "q6_k" in name[1]} == {("gemm_direct", "quant/q6_k")}
+        assert {("gemm_dot4", "dot4/q4_k"), ("gemm_dot4", "dot4/q8_0")} <= names
+        tried.setattr(gemm_trial.GemmTrial, "embed", None)  # nothing is tried again
 
 
 async def refuses(find: Find, device: Device) -> bool:

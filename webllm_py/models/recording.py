@@ -116,7 +116,7 @@ class Recording:
         vector, vectors = self.weights.vectors.get(name, (None, self.buffers.zeros))
         normed = bool(vector and vector.norm)
         in_kernel = normed and self.few and self.config.norm == "rms"
-        dot4 = self.gemm == "dot4" and all(part.format in DOT4_FORMATS for part in slices)
+        dot4 = self.gemm == "dot4" and all(map(self.rounds, slices))
         low = self.adapters.get(name)
         used = {
             "epilogue": f"epilogue/{epilogue}",
@@ -149,6 +149,10 @@ class Recording:
             constants |= {"NORM": True, "EPS": self.config.norm_eps}
         bound = {**sources, "vectors": vectors, **targets}
         self.multiply(matrix, slices, bound, used, constants, dot4=dot4)
+
+    def rounds(self, part: Slice) -> bool:
+        """Whether chunks can be multiplied with a slice in 8 bits."""
+        return part.format in DOT4_FORMATS and part.format not in self.tuning.exact_formats
 
     def multiply(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -184,6 +184,7 @@ class Tuning:
             parts up would read more than this.
         reduce_threads: threads of norm and sampling workgroups.
         chunk: most rows of a prefill chunk.
+        exact_formats: of weights that chunks are not multiplied with in 8 bits, where others are.
         chosen: shapes that were found to be faster on this device, by the name of the problem.
     """
 
@@ -210,6 +211,7 @@ class Tuning:
     ahead_bytes: int = 40 << 20
     reduce_threads: int = 256
     chunk: int = 1024
+    exact_formats: Collection[str] = ()
     chosen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def gemv(self, rows: int, units: int, problem: str = "") -> GemvShape:

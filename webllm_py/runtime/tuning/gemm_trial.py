@@ -3,32 +3,40 @@
 Activations of 8 bits and dot products of 4 bytes are faster than float32 on most GPUs, and slower
 where they are only imitated; so are subgroup matrices of float16, where a browser offers them. Both
 round, and so are taken only where they clearly pay, and where the results are those of the plain
-kernels but for that. What was decided is kept for the next load.
+kernels but for that, for weights of each format. What was decided is kept for the next load.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
+from itertools import chain
 
 from webllm_py.errors import ShaderError
 from webllm_py.gpu.device import PACKED_DOTS, SUBGROUP_MATRICES, Device, Dispatch, Plan
 from webllm_py.models.activations import padded
 from webllm_py.models.config import ModelConfig
+from webllm_py.models.graph import Graph
 from webllm_py.models.linear import DOT4_FORMATS, Gemm
 from webllm_py.models.step import consecutive
+from webllm_py.models.weights import Slice
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
+from webllm_py.runtime.tuning.other_formats import FormatCheck, checked_rows, other_formats
 from webllm_py.runtime.tuning.stopwatch import EXACT, Stopwatch
 
 __all__ = ["GemmTrial"]
 
 MATRIX = "blk.0.gate_up"
 ROWS = 512
-# What is kept of a decision is a place in this list.
+# What is kept of a decision is a place in this list, and those of formats in DOT4_FORMATS that are
+# multiplied as they were.
 GEMMS: tuple[Gemm, ...] = ("plain", "dot4", "matrices")
+WAYS: tuple[Gemm, Gemm] = ("plain", "dot4")
 # The part of the plain results' root mean square that the others may be off by; rounding to 8 bits
 # is 0.01 to 0.02 of it, to float16 less than 0.001.
 MOST_DEVIATION: Mapping[Gemm, float] = {"dot4": 0.05, "matrices": 0.005}
@@ -74,33 +82,47 @@ class GemmTrial:
 
     @property
     def problem(self) -> str:
-        """What the answer depends on besides the adapter: "gemm q4_0 512x9728x896 dot4"."""
-        matrix, slices = self.executor.weights.matrices[MATRIX]
-        formats = "+".join(sorted({part.format for part in slices}))
+        """What the answer depends on besides the adapter, such as
+        "gemm q4_k 512x9728x896 dot4 q4_k+q6_k"."""
+        matrices = self.executor.weights.matrices
+        matrix, slices = matrices[MATRIX]
         size = f"{self.rows}x{matrix.rows}x{matrix.columns}"
-        return f"gemm {formats} {size} {'+'.join(self.others)}"
+        others = formats_of(chain.from_iterable(parts for _, parts in matrices.values()))
+        return f"gemm {formats_of(slices)} {size} {'+'.join(self.others)} {others}"
 
     def recall(self, kept: Choices) -> None:
         """Decide as an earlier load did, if it did: before the executor is prepared."""
         if not self.others:
             return
-        answers: dict[tuple[int, ...], Gemm] = {
-            (GEMMS.index(gemm),): gemm for gemm in ("plain", *self.others)
-        }
-        if (answer := kept.get(self.problem)) in answers:
-            self.decide(answers[answer])
+        number, *exact = kept.get(self.problem) or (-1,)
+        if number in map(GEMMS.index, ("plain", *self.others)):
+            formats = [format for i, format in enumerate(DOT4_FORMATS) if i in exact]
+            self.decide(GEMMS[number], formats)
 
     async def compile(self) -> None:
         """Compile what the trial and a prompt of its length need."""
         if self.decided or not self.others:
             return
-        executor = self.executor
-        prompt = executor.forward(self.rows, head=False, gemm=self.others[0])
-        wanted = [d for gemm in ("plain", *self.others) for d in self.layer(gemm)] + prompt
+        wanted = [d for gemm in ("plain", *self.others) for d in self.layer(gemm)]
+        wanted += self.prompt.dispatches
+        for check in filter(None, self.checks.values()):
+            wanted += [each for gemm in WAYS for each in check.dispatches(gemm)]
         try:
-            await executor.device.compile(dispatch.kernel for dispatch in wanted)
+            await self.executor.device.compile(dispatch.kernel for dispatch in wanted)
         except ShaderError:
             return  # ``run`` will meet it
+
+    @cached_property
+    def prompt(self) -> Graph:
+        """A prompt of the trial's length, multiplied in the likelier way."""
+        graph = self.executor.graph(self.rows, gemm=self.others[0])
+        self.executor.model.forward(graph)
+        return graph
+
+    @cached_property
+    def checks(self) -> Mapping[str, FormatCheck | None]:
+        """What is tried besides before prompts are in 8 bits."""
+        return other_formats(self.prompt, self.executor, MATRIX)
 
     async def run(self) -> None:
         """Try them, and have the executor take the best one."""
@@ -115,9 +137,11 @@ class GemmTrial:
                 if plan := await self.right(gemm, plain):
                     plans[gemm] = plan
             best = worthwhile(await self.times(plans)) if len(plans) > 1 else 0
-            self.decide([*plans][best])
+            gemm = [*plans][best]
+            exact = await self.wrong() if gemm == "dot4" else []
+            self.decide(gemm, exact)
             if self.keep:
-                choice = (GEMMS.index(self.executor.gemm),)
+                choice = (GEMMS.index(gemm), *map(DOT4_FORMATS.index, exact))
                 await keep_choices(device, {self.problem: choice})
         finally:
             for plan in plans.values():
@@ -135,14 +159,28 @@ class GemmTrial:
         device.drop(plan)
         return None
 
-    def decide(self, gemm: Gemm) -> None:
-        """Have the executor multiply this way from now on."""
+    async def wrong(self) -> list[str]:
+        """The other formats whose matrices are not right in 8 bits, or cannot be tried."""
+        found = []
+        for format, check in self.checks.items():
+            off = math.inf
+            if check:
+                with suppress(ShaderError):
+                    off = deviation(*[await check.results(gemm) for gemm in WAYS])
+            if off >= MOST_DEVIATION["dot4"]:
+                found.append(format)
+        return found
+
+    def decide(self, gemm: Gemm, exact: Collection[str] = ()) -> None:
+        """Have the executor multiply this way from now on, but for weights of formats in
+        ``exact``."""
         executor = self.executor
         executor.gemm, self.decided = gemm, True
         if gemm != "plain":
             tuning = executor.tuning
             few = tuning.dot4_rows if gemm == "dot4" else tuning.matrices_rows
-            executor.tuning = replace(tuning, few_rows=min(few, tuning.few_rows))
+            few = min(few, tuning.few_rows)
+            executor.tuning = replace(tuning, few_rows=few, exact_formats=exact)
             executor.plans.drop(executor)
 
     def layer(self, gemm: Gemm) -> Sequence[Dispatch]:
@@ -184,9 +222,14 @@ class GemmTrial:
         device.clear(buffers.gated)
         device.replay(plan)
         found = array("f")
-        for row in (0, self.rows // 2 + 5, self.rows - 1):
+        for row in checked_rows(self.rows):
             found.frombytes(await device.read(buffers.gated, row * nbytes, nbytes))
         return found
+
+
+def formats_of(slices: Iterable[Slice]) -> str:
+    """Their formats, each once."""
+    return "+".join(sorted({part.format for part in slices}))
 
 
 def offers_dot4(device: Device) -> bool:

@@ -1,0 +1,114 @@
+"""Chunks of a prompt in 8 bits, by weights of other formats than the first layer's matrix, which
+``gemm_trial`` tries: each is checked by a matrix of its own. Most published files mix formats.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from webllm_py.gpu.device import Buffer, Dispatch
+from webllm_py.models.graph import Graph
+from webllm_py.models.linear import Gemm, Linear
+from webllm_py.models.weights import Matrix, Slice
+from webllm_py.runtime.executor import Executor
+
+__all__ = ["FormatCheck", "checked_rows", "other_formats"]
+
+
+@dataclass(frozen=True)
+class FormatCheck:
+    """A slice of a matrix, to be multiplied with the first tokens of the vocabulary, or with what
+    the first layer makes of them.
+
+    Attributes:
+        matrix, part: the slice.
+        widening: the name of the first layer's matrix, whose result fills ``gated``.
+    """
+
+    executor: Executor
+    matrix: Matrix
+    part: Slice
+    widening: str
+
+    @property
+    def rows(self) -> int:
+        """Of a chunk: the fewest that are not multiplied as single ones are."""
+        return self.executor.bucket(self.executor.tuning.few_rows + 1)
+
+    @property
+    def buffers(self) -> tuple[Buffer, Buffer]:
+        """What the matrix is multiplied with, and where its results go."""
+        buffers = self.executor.buffers
+        if self.matrix.columns == self.executor.model.config.hidden_size:
+            return buffers.hidden, buffers.gated
+        return buffers.gated, buffers.hidden
+
+    @property
+    def possible(self) -> bool:
+        """Whether there are rows that are long enough, and room for the results."""
+        config, (source, target) = self.executor.model.config, self.buffers
+        if source is self.executor.buffers.gated and self.matrix.columns > config.intermediate_size:
+            return False
+        return 4 * self.rows * self.matrix.rows <= target.size
+
+    def dispatches(self, gemm: Gemm) -> Sequence[Dispatch]:
+        """The rows, and the matrix times these, one way or another."""
+        executor, (source, target) = self.executor, self.buffers
+        plain = executor.graph(self.rows, gemm="plain")
+        plain.embed("token_embd")
+        if source is executor.buffers.gated:
+            plain.gated_linear(self.widening, source)
+        graph = executor.graph(self.rows, gemm=gemm)
+        x, y, stride = {"x": source}, {"y": target}, self.matrix.rows
+        graph.linear(self.matrix.name, x, "store", y, Y_STRIDE=stride)
+        return [*plain.dispatches, *graph.dispatches]
+
+    async def results(self, gemm: Gemm) -> array[float]:
+        """What some of the rows give, times the slice.
+
+        Raises:
+            ShaderError: a kernel does not compile.
+        """
+        device, (_, target) = self.executor.device, self.buffers
+        plan = await device.record("trial of a format", self.dispatches(gemm))
+        try:
+            device.clear(target)
+            device.replay(plan)
+            found = array("f")
+            for row in checked_rows(self.rows):
+                first = 4 * (row * self.matrix.rows + self.part.row0)
+                found.frombytes(await device.read(target, first, 4 * self.part.rows))
+            return found
+        finally:
+            device.drop(plan)
+
+
+def other_formats(graph: Graph, executor: Executor, widening: str) -> dict[str, FormatCheck | None]:
+    """A check of each format of a prompt's matrices in 8 bits besides the first layer's, as far as
+    there is one.
+
+    Args:
+        graph: of the prompt.
+        widening: the first layer's matrix.
+    """
+    _, known = executor.weights.matrices[widening]
+    checks: dict[str, FormatCheck | None] = {}
+    for linear in graph.linears:
+        format = linear.part.format
+        if checks.get(format) or format in {part.format for part in known} or not in_dot4(linear):
+            continue
+        check = FormatCheck(executor, linear.matrix, linear.part, widening)
+        checks[format] = check if check.possible else None
+    return checks
+
+
+def in_dot4(linear: Linear) -> bool:
+    """Whether a layer multiplies a chunk in 8 bits."""
+    return linear.snippets["quant"].startswith("dot4/")
+
+
+def checked_rows(rows: int) -> tuple[int, int, int]:
+    """The first of a chunk's rows, the last, and one between."""
+    return 0, rows // 2 + 5, rows - 1
