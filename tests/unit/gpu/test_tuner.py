@@ -142,6 +142,20 @@ async def test_the_budget_holds(scale: int, monkeypatch: pytest.MonkeyPatch) -> 
         assert tuner.report.seconds < BUDGET / 2, "what is clear takes no longer"
 
 
+async def test_recording_leaves_time_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model with so many layers that not all trials can be recorded within the budget: loads
+    find shapes one after the other, those of the largest matrices first."""
+    found = []
+    for _ in range(6):
+        device = TimedDevice(by_shape, record_seconds=5e-3)
+        executor, tuner = await tune(device, monkeypatch)
+        assert tuner.report.seconds < BUDGET + 0.1
+        found.append(tuner.report.found)
+    first, *_ = problems_of(executor)
+    assert 0 < found[0] < PROBLEMS and sum(found) == PROBLEMS
+    assert executor.tuning.chosen[first.name][2] == 2
+
+
 async def test_what_is_not_compiled_in_time_is_not_tried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -21,6 +21,7 @@ class TimedDevice(FakeDevice):
     Args:
         seconds_of: of a dispatch, on the GPU.
         compile_seconds: of a kernel that is not compiled yet.
+        record_seconds: of a dispatch of a plan.
         tick: what its timestamps are rounded down to; None if it has none.
     """
 
@@ -29,6 +30,7 @@ class TimedDevice(FakeDevice):
         seconds_of: Callable[[Dispatch], float],
         *,
         compile_seconds: float = 0.0,
+        record_seconds: float = 0.0,
         tick: float | None = 1e-8,
         is_cpu: bool = False,
     ):
@@ -37,6 +39,7 @@ class TimedDevice(FakeDevice):
             self.info = replace(self.info, features=frozenset({"timestamp-query"}))
         self.seconds_of = seconds_of
         self.compile_seconds = compile_seconds
+        self.record_seconds = record_seconds
         self.tick = tick
         self.now = 100.0
         self.gpu_now = 0.0
@@ -55,6 +58,7 @@ class TimedDevice(FakeDevice):
 
     async def record(self, label: str, dispatches: Sequence[Dispatch]) -> Plan:
         await self.compile(dispatch.kernel for dispatch in dispatches)
+        self.now += self.record_seconds * len(dispatches)
         return await super().record(label, dispatches)
 
     def replay(self, plan: Plan, times: int = 1) -> None:

@@ -36,8 +36,9 @@ BUDGET_SECONDS, THOROUGH_SECONDS = 0.3, 60.0
 # The parts of that in which compiling may go on, and by whose end times are taken: recording the
 # model's plans anew takes the rest.
 COMPILING, TIMING = 0.4, 0.8
-# The first times of all trials are to take this part of what is left then: others run longer.
-FIRST_TIMES = 0.5
+# Recording trials may take this part of what is left then, and their first times this part of that:
+# others run longer.
+RECORDING, FIRST_TIMES = 0.5, 0.5
 LONGEST_TRIAL_SECONDS = 0.01
 # Kernels that take longer to compile are not tried unasked.
 SLOW_COMPILE_SECONDS = 0.1
@@ -229,8 +230,12 @@ class Tuner:
             a_layer = await stopwatch.set(
                 [trial.plan for trial in first], [problem.nbytes for problem in problems]
             )
-            races = []
+            races: list[Race] = []
+            now = time.perf_counter()
+            recorded_by = now + RECORDING * (deadline - now)
             for problem, layers in sized(problems, self._compiled, a_layer, deadline):
+                if races and time.perf_counter() > recorded_by:
+                    break  # what is most worth it is measured now, the rest by later loads
                 shapes = self._compiled[problem.name]
                 trials = [await trial_of(problem, shape, layers) for shape in shapes]
                 races.append(Race(problem.name, trials))
