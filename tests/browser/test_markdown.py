@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 from page import Page
 from served import TestSite
+
+from webllm_py.api.inert import Inert
 
 RENDER = """
   const [text, done] = arguments;
@@ -248,3 +251,34 @@ def test_advice_fits_the_browser(blank: Page, agent: str, secure: bool, words: s
         secure,
     )
     assert words in " ".join(advice)
+
+
+# As notebooks show it, with HTML.
+COUNT_IMAGES = """
+  const [texts, done] = arguments;
+  import("/markdown-it/markdown-it.esm.min.mjs").then(({ default: MarkdownIt }) => {
+    const parser = new MarkdownIt({ html: true, linkify: true });
+    done(texts.filter((text) => /<img/i.test(parser.render(text))));
+  });
+"""
+STARTS = [*[""] * 8, " ", "   ", "    ", "\t", "> ", "- ", "1. ", "2. ", "10. "]
+LINES = [
+    *("", "", "```", "```", "````", "~~~", "```html", "```~", "``` ", "$$", "text", "---"),
+    *("a `b` c", "a ` b", "`` a", "\\`", "<pre>", "<!--", "<https://a`b>", "[r]: evil", "![x][r]"),
+    *("![x](evil)", "`![x](evil)`", "<img src=evil>", "`<img src=evil>`"),
+    *("| a | b |", "|-|-|", "| `a | ![x](evil) | b` |"),
+]
+
+
+def test_no_image_is_left_of_what_notebooks_show(blank: Page) -> None:
+    """Of random texts with pictures and half-open code, and there are some before."""
+    chance = random.Random(7)
+    texts = [
+        "\n".join(chance.choice(STARTS) + chance.choice(LINES) for _ in range(chance.randint(2, 9)))
+        for _ in range(4000)
+    ]
+    images = blank.driver.execute_async_script(COUNT_IMAGES, texts)
+    inert = [Inert()(text) for text in texts]
+    assert blank.driver.execute_async_script(COUNT_IMAGES, inert) == []
+    assert len(images) > 500
+    assert sum("`<img" in text or "\n<img" in text for text in inert) > 100  # code is kept

@@ -14,6 +14,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from webllm_py.api.inert import Inert
 from webllm_py.api.inspected import Inspected
 from webllm_py.api.logprobs import ChoiceLogprobs, CompletionLogprobs
 from webllm_py.api.records import OPTIONAL, Record
@@ -168,7 +169,8 @@ class ChatCompletion(Record):
     usage: Usage | None = field(default=None, metadata=OPTIONAL)
 
     def _repr_markdown_(self) -> str:
-        answers = [_message_markdown(choice.message) for choice in self.choices]
+        inert = Inert()
+        answers = [_message_markdown(choice.message, inert) for choice in self.choices]
         return _markdown(answers, [choice.finish_reason for choice in self.choices], self.usage)
 
 
@@ -229,17 +231,18 @@ class Completion(Record):
     usage: Usage | None = field(default=None, metadata=OPTIONAL)
 
     def _repr_markdown_(self) -> str:
-        texts = [choice.text for choice in self.choices]
+        texts = [*map(Inert(), (choice.text for choice in self.choices))]
         return _markdown(texts, [choice.finish_reason for choice in self.choices], self.usage)
 
 
-def _message_markdown(message: ChatCompletionMessage) -> str:
-    thought = [f"> {line}".rstrip() for line in (message.reasoning_content or "").splitlines()]
+def _message_markdown(message: ChatCompletionMessage, inert: Inert) -> str:
+    thought = Inert()(message.reasoning_content or "").rstrip("\n")  # its code ends with the quote
     calls = [
         f"```json\n{json.dumps(call.to_dict(), ensure_ascii=False, indent=2)}\n```"
         for call in message.tool_calls or []
     ]
-    parts = ["\n".join(thought), message.content or "", *calls]
+    quoted = "\n".join(f"> {line}".rstrip() for line in thought.split("\n")) if thought else ""
+    parts = [quoted, *map(inert, filter(None, [message.content, *calls]))]
     return "\n\n".join(filter(None, parts)).strip("\n")
 
 
