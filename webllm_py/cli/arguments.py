@@ -148,7 +148,8 @@ def add_serve(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="let web pages of this origin ask: https://example.org, or * for all; repeatable",
+        help="let web pages of this origin ask: https://example.org, or * for all; repeatable "
+        "(default: no web page may)",
     )
     group.add_argument(
         "--most-waiting",

@@ -19,7 +19,14 @@ from webllm_py.cli.terminal import Style, printable
 from webllm_py.engine import Engine
 from webllm_py.errors import AddressError
 from webllm_py.optional import optional_module
-from webllm_py.serving import ASGIApp, PublicImages, Service, checked_key
+from webllm_py.serving import (
+    ASGIApp,
+    OriginGuard,
+    PublicImages,
+    Service,
+    checked_key,
+    checked_origin,
+)
 from webllm_py.serving.images import only_data_urls
 from webllm_py.units import count
 
@@ -38,6 +45,7 @@ def serve(options: Namespace) -> int:
     needed("starlette")
     uvicorn = needed("uvicorn")
     options.api_key = api_key_of(options)
+    options.allow_origin = [checked_origin(origin) for origin in options.allow_origin]
     with listening(options.host, options.port) as listener:
         asyncio.run(run(options, listener, uvicorn))
     return 0
@@ -136,12 +144,13 @@ def is_error(record: logging.LogRecord) -> bool:
 
 
 def guarded(app: Any, options: Namespace) -> Any:
-    """The application behind starlette's checks of who asks."""
+    """The application behind checks of who asks."""
     if options.allow_origin:
         cors = needed("starlette.middleware.cors")
         app = cors.CORSMiddleware(
             app, allow_origins=options.allow_origin, allow_methods=["*"], allow_headers=["*"]
         )
+    app = OriginGuard(app, options.allow_origin)
     if options.host in LOCAL:
         # A web page can give its own name this machine's address, and then read what it answers.
         trusted = needed("starlette.middleware.trustedhost")

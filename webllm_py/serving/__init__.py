@@ -7,7 +7,18 @@
 from webllm_py.serving.asgi import ASGIApp
 from webllm_py.serving.images import PublicImages
 from webllm_py.serving.messages import Reply, Request, checked_key
+from webllm_py.serving.origins import OriginGuard, checked_origin
 from webllm_py.serving.service import Service
 from webllm_py.serving.streams import Streams
 
-__all__ = ["ASGIApp", "PublicImages", "Reply", "Request", "Service", "Streams", "checked_key"]
+__all__ = [
+    "ASGIApp",
+    "OriginGuard",
+    "PublicImages",
+    "Reply",
+    "Request",
+    "Service",
+    "Streams",
+    "checked_key",
+    "checked_origin",
+]

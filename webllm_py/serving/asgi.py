@@ -30,7 +30,8 @@ class ASGIApp:
     """Carries requests to a service, and replies back.
 
     A client that goes away ends its answer. One that reads slowly holds up nobody: its answer goes
-    on into memory, until too much of it is unread (``Backlog``).
+    on into memory, until too much of it is unread (``Backlog``). Which web pages may ask is
+    ``OriginGuard``'s part.
 
     Args:
         patience: seconds after which a client that takes nothing at all counts as gone.
@@ -76,16 +77,8 @@ class ASGIApp:
         await self._send(await self._service.answer(request), send)
 
     async def _send(self, reply: Reply, send: Send) -> None:
-        headers = {"content-type": reply.content_type, **reply.headers}
-        if isinstance(reply.body, bytes):
-            headers["content-length"] = str(len(reply.body))
-        start = {
-            "type": "http.response.start",
-            "status": reply.status,
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        }
         try:
-            await send(start)
+            await send(reply_start(reply))
             if isinstance(reply.body, bytes):
                 await send({"type": "http.response.body", "body": reply.body})
                 return
@@ -100,6 +93,15 @@ class ASGIApp:
         finally:
             if not isinstance(reply.body, bytes):
                 await reply.body.aclose()
+
+
+def reply_start(reply: Reply) -> dict[str, Any]:
+    """A reply's status and headers."""
+    headers = {"content-type": reply.content_type, **reply.headers}
+    if isinstance(reply.body, bytes):
+        headers["content-length"] = str(len(reply.body))
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": reply.status, "headers": pairs}
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

@@ -58,6 +58,14 @@ def test_it_serves_until_ctrl_c() -> None:
                 ask("/models", **headers)
             with caught.value:
                 assert caught.value.code == status
+        # And sends some requests without asking.
+        for origin, status in (("https://example.org", 400), ("http://localhost:9", 403)):
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                ask("/completions", {"no": 1}, Origin=origin, **{"Content-Type": "text/plain"})
+            with caught.value:
+                assert caught.value.code == status
+                code = json.load(caught.value)["error"]["code"]
+                assert (code == "origin_not_allowed") == (status == 403)
         part = {"type": "image_url", "image_url": {"url": "http://127.0.0.1/"}}
         with pytest.raises(urllib.error.HTTPError) as caught:
             ask("/chat/completions", {"messages": [{"role": "user", "content": [part]}]})
@@ -73,7 +81,10 @@ def test_it_serves_until_ctrl_c() -> None:
             process.send_signal(signal.SIGINT)  # in the middle of an answer
             assert response.read().endswith(b"data: [DONE]\n\n")
         assert process.wait(60) == 0
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == (
+            "WARNING: a request was refused: web pages of 'http://localhost:9' may not ask this "
+            "server: start it with --allow-origin ORIGIN for those that may\n"
+        )
     finally:
         process.kill()
         process.communicate()
@@ -113,6 +124,14 @@ def test_a_key_that_cannot_be_sent(
         monkeypatch.setenv("WEBLLM_PY_API_KEY", key)
         assert main(["serve", "--port", "0"]) == 1
         assert capsys.readouterr().err == told
+
+
+def test_an_origin_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "0", "--allow-origin", "https://example.org/page"]) == 1
+    assert capsys.readouterr().err == (
+        "error: 'https://example.org/page' is not an origin: it is made as https://example.org or "
+        "http://localhost:3000, without a path, or is * for all\n"
+    )
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
