@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from array import array
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,11 +16,19 @@ import webllm_py
 from webllm_py import Engine, NotANumberError
 from webllm_py.gpu import Device
 
+JSON = {"type": "json_object"}
 ASKED: list[dict[str, Any]] = [
     {"temperature": 0},
     {"temperature": 1, "top_k": 5, "seed": 1},
     {"temperature": 1, "n": 3, "seed": 1},
     {"logprobs": 2},
+    {"response_format": JSON},
+    {"response_format": JSON, "temperature": 1, "seed": 1, "top_p": 0.9},
+    {"response_format": JSON, "temperature": 1, "n": 3, "seed": 1},
+    {"response_format": JSON, "logprobs": 2},
+    {"response_format": JSON, "dry_multiplier": 1.0},
+    {"response_format": JSON, "logits_processors": [lambda logits: logits]},
+    {"response_format": {"type": "grammar", "grammar": 'root ::= "Once upon a time" "!"*'}},
 ]
 
 
@@ -78,3 +87,12 @@ async def test_one_that_begins_while_it_goes_wrong(engine: Engine) -> None:
                 pass
     spoil(engine, 1.0)
     assert await said(engine) == usual
+
+
+async def test_a_text_that_cannot_go_on_is_another_thing(engine: Engine) -> None:
+    """It ends where a processor leaves none of the tokens that its form allows."""
+    spoil(engine, 1.0)
+    banned = {"response_format": JSON, "logits_processors": [lambda logits: logits * 0 - math.inf]}
+    for fields in (banned, {**banned, "n": 2}, {**banned, "temperature": 1, "seed": 1}):
+        reply = await engine.completions.create(prompt="Once", max_tokens=20, **fields)
+        assert {choice.text for choice in reply.choices} == {""}

@@ -58,6 +58,7 @@ class Constrained:
         self._free_elsewhere = free_elsewhere
         self._most_ahead = FIRST_AHEAD
         self._over = set[int]()  # answers that nothing may follow
+        self._refused = set[int]()  # those of them for which a refused token was drawn
         self._has_logits = False  # those of the next draws
         self._in_vain = 0  # stalls in a row before which nothing was drawn
         self._stuck = False  # the GPU cannot be told of what it lacks
@@ -69,6 +70,7 @@ class Constrained:
         self.states = await states_of(run.executor, automaton)
         self.states.begin(automaton, free_elsewhere=self._free_elsewhere)
         self._over.clear()
+        self._refused.clear()
         self._has_logits = not run.newest
         if self._has_logits:
             run.device.replay(await run.decoder.plan("head"))
@@ -80,6 +82,8 @@ class Constrained:
             async with aclosing(self._one() if self._stuck else self._following()) as pieces:
                 async for piece in pieces:
                     yield piece
+            for index in self._refused:
+                await self.masks.check_refused(run, index)
 
     @property
     def _states(self) -> list[Any]:
@@ -121,6 +125,7 @@ class Constrained:
                 return tokens[:place]
             if not self.places[index].accept(token):  # there is none that may follow
                 self._over.add(index)
+                self._refused.add(index)
                 return tokens[:place]
         return tokens
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from array import array
 from collections.abc import Collection, Iterator, Sequence
 
 from webllm_py.runtime.generation.constraints import Place
-from webllm_py.runtime.sampling.sampler import Sampler
+from webllm_py.runtime.generation.in_flight import check_drawn
+from webllm_py.runtime.generation.run import Run
+from webllm_py.runtime.sampling.sampler import NOTHING, Sampler
 
 __all__ = ["HostMasks"]
 
@@ -52,6 +55,21 @@ class HostMasks:
         self.seconds.append(time.perf_counter() - begun)
         self.sampler.mask(allowed, index)
         return allows_any(allowed)
+
+    async def check_refused(self, run: Run, index: int) -> None:
+        """Find out why an answer's draw brought a token that its mask refuses: usually it refuses
+        all of them.
+
+        Raises:
+            NotANumberError: the logits of those that it allows are no numbers.
+        """
+        logits = run.decoder.drawing.logits
+        rows = 4 * run.executor.model.config.vocab_size * len(run.active)
+        data = await run.device.read(logits, 0, min(rows, logits.size))
+        if any(value != value for value in array("f", bytes(data))):
+            await self.prepare()
+            if allows_any(self._mask(self.places[index], run.issued)):
+                check_drawn([NOTHING], run.sequences)
 
     def _mask(self, place: Place, count: int) -> bytes:
         if place.coming:

@@ -111,10 +111,14 @@ class Stepwise:
             if self._processors:
                 await self._process()
             await run.draw_one()
+            over = set[int]()
             for index, tokens in await run.read_one():
-                self._accept(index, tokens)
-                yield index, tokens
-            if ended := [index for index in run.active if index in run.ended]:
+                if self._accept(index, tokens):
+                    yield index, tokens
+                else:  # a processor left none of those that may follow, or there were no numbers
+                    await self.masks.check_refused(run, index)
+                    over.add(index)
+            if ended := [i for i in run.active if i in run.ended or i in over]:
                 await self._go_on_without(ended)
 
     async def _go_on_without(self, ended: Container[int]) -> None:
@@ -126,13 +130,15 @@ class Stepwise:
             run.executor.write_rows([run.row(index) for index in run.active])
             run.device.replay(await run.forward_pass())
 
-    def _accept(self, index: int, tokens: list[int]) -> None:
+    def _accept(self, index: int, tokens: list[int]) -> bool:
+        """Tell all of an answer's tokens; whether its constraint allows them."""
         for token in tokens:
-            if self.places:
-                self.places[index].accept(token)
+            if self.places and not self.places[index].accept(token):
+                return False
             if self.rules:
                 self.rules[index].accept(token)
             self._processors.accept(token)
+        return True
 
     def _mask(self, index: int) -> bool:
         """Say what an answer may go on with; whether there is anything."""
