@@ -101,6 +101,30 @@ async def test_names_and_removal(both: Engine, small_model: Path, device: Device
         await said(both, model="small-2")
 
 
+async def test_names_of_models_that_load_at_the_same_time(both: Engine, small_model: Path) -> None:
+    """They are those of models that load one after the other: a name is given once, and whoever
+    takes its own goes around it. Where loading fails, its name is free again."""
+    outcomes = await asyncio.gather(
+        both.add_model(small_model, name="twin", tune=False),
+        both.add_model(small_model, name="twin", tune=False),
+        both.add_model(small_model, name="small-2", tune=False),
+        both.add_model(small_model, tune=False),
+        both.add_model(small_model.with_name("nowhere.gguf"), name="gone"),
+        return_exceptions=True,
+    )
+    assert [str(error) for error in outcomes if isinstance(error, ValueError)] == [
+        "this engine has a model 'twin' already; give another name"
+    ]
+    added = [each for each in outcomes if isinstance(each, Engine)]
+    assert [each.name for each in added] == ["twin", "small-2", "small-3"]
+    assert {*both.models} == {"small", "other", "vectors", "twin", "small-2", "small-3"}
+    for each in added:
+        await each.unload()
+    again = await both.add_model(small_model, name="gone", tune=False)
+    await again.unload()
+    assert [*both.models] == ["small", "other", "vectors"]
+
+
 async def test_a_device_that_all_of_them_lose(small_model: Path, files: Files) -> None:
     """They find themselves on one new device again."""
     async with await webllm_py.load(small_model, tune=False) as engine:

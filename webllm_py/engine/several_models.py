@@ -3,7 +3,7 @@ answer side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from webllm_py.engine.adapters import AdaptersMixin
@@ -30,6 +30,7 @@ class SeveralModelsMixin(AdaptersMixin):
     ):
         super().__init__(options, model, device)
         self._added: dict[str, Self] = {}
+        self._promised: set[str] = set()  # names of models that are still being loaded
         self._main: Self | None = None
 
     @property
@@ -75,11 +76,11 @@ class SeveralModelsMixin(AdaptersMixin):
 
         Raises:
             WebLLMError: as ``load`` does.
-            ValueError: the name is taken, or is no string.
+            ValueError: the name is taken, also by a model that still loads, or is no string.
         """
         if not isinstance(name, str | None):
             raise ValueError(f"the name of a model must be a string, not {name!r}")
-        if name is not None and name in self.models:
+        if name in {*self.models, *self._promised}:
             raise ValueError(f"this engine has a model {name!r} already; give another name")
         options = LoadOptions(
             source,
@@ -94,13 +95,21 @@ class SeveralModelsMixin(AdaptersMixin):
             attention_sink_size,
             chat_template,
         )
+        promised = {name} if name else set()
+        self._promised |= promised
+        try:
+            return await self._load_beside(options, name)
+        finally:
+            self._promised -= promised
+
+    async def _load_beside(self, options: LoadOptions, name: str | None) -> Self:
         loaded = await load_model(options, self._device)
         engine = type(self)(options, loaded, self._device)
         engine._main = self
         if self._unloaded:
             await engine.unload()
             raise EngineClosedError(UNLOADED)
-        engine._name = free_name(name or engine.name, self.models)
+        engine._name = name or free_name(engine.name, {*self.models, *self._promised})
         self._added[engine._name] = engine
         return engine
 
@@ -137,7 +146,7 @@ class SeveralModelsMixin(AdaptersMixin):
             self._device.leave()
 
 
-def free_name(wanted: str, taken: Mapping[str, Any]) -> str:
+def free_name(wanted: str, taken: Container[str]) -> str:
     """The name, or the first with a number behind it that is not taken."""
     name, number = wanted, 1
     while name in taken:
