@@ -15,9 +15,10 @@ import webllm_py
 from webllm_py.bench import BenchOptions, core, run, table
 from webllm_py.bench.figures import step_bytes
 from webllm_py.bench.kernel_rows import Reads
-from webllm_py.bench.profile import NO_TIMESTAMPS
+from webllm_py.bench.profile import NO_TIMESTAMPS, profile_together
 from webllm_py.bench.profile_table import profile_lines
 from webllm_py.engine import Engine
+from webllm_py.errors import DeviceLostError
 from webllm_py.gpu.device import Device, Plan
 from webllm_py.gpu.timestamps import durations
 from webllm_py.models.step import ROWS_AT, Row
@@ -220,6 +221,23 @@ async def test_where_times_are_rounded_kernels_are_repeated(
     assert set(asked) == {1, profile["repeats"], together["repeats"]}
     first, *_ = profile_lines(profile)
     assert first.endswith(f"medians of 1 run of {profile['repeats']} times each")
+
+
+async def test_a_profile_that_fails_keeps_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No plans whose buffers are gone."""
+    executor = engine.loaded.executor
+    before = executor.device.n_buffers, [*executor.plans.recorded]
+
+    async def failing(plan: Plan, repeats: int = 1) -> list[float]:
+        raise DeviceLostError("as a test wants it")
+
+    monkeypatch.setattr(executor.device, "profile", failing)
+    prompt = [5, 6, 7] * 8
+    with pytest.raises(DeviceLostError):
+        await profile_together(executor, prompt, 2, 4, quick_bench(engine).repeated, BANDWIDTH)
+    assert (executor.device.n_buffers, [*executor.plans.recorded]) == before
 
 
 async def test_without_timestamps_it_says_so(

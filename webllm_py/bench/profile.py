@@ -108,18 +108,19 @@ async def profile_together(
         for slot, sequence in enumerate(sequences):
             decoder.sampler.begin(SamplingSettings(temperature=0), prompt, slot)
             await cache.reserve(sequence, context + tokens, slot)
-        step = Step(
-            executor.device,
-            await decoder.step(answers, context + tokens),
-            partial(
-                executor.write_rows, [Row(prompt[-1], context, slot) for slot in range(answers)]
-            ),
-            most=tokens,
-            rows=answers,
-            positions=context + answers,
-        )
-        found = await profiled(executor, step, repeated, bandwidth)
-        executor.plans.drop(decoder)
+        rows = [Row(prompt[-1], context, slot) for slot in range(answers)]
+        try:
+            step = Step(
+                executor.device,
+                await decoder.step(answers, context + tokens),
+                partial(executor.write_rows, rows),
+                most=tokens,
+                rows=answers,
+                positions=context + answers,
+            )
+            found = await profiled(executor, step, repeated, bandwidth)
+        finally:
+            executor.plans.drop(decoder)  # before the buffers that they bind
     finally:
         for sequence in sequences:
             cache.pages.finish(sequence)
