@@ -54,16 +54,18 @@ class DryRule:
         self._tail = b""
         self._tokens: list[int] = []
         self._where: defaultdict[int, list[int]] = defaultdict(list)
-        # Of each position, how many tokens before it are those that the text ends with.
-        self._repeated: dict[int, int] = {}
+        self._unbroken = 0  # tokens behind the last breaker
+        # Of each position, how many tokens before it are those that the text ends with. None while
+        # nobody asks: of a prompt of one token, following them takes its length squared.
+        self._repeated: dict[int, int] | None = None
 
     def accept(self, token: int) -> None:
         """The text's next token."""
         repeated = self._repeated
-        if self._breaks(token):
-            self._repeated = {}
-        else:
-            places = self._where[token]
+        breaks = self._breaks(token)
+        self._unbroken = 0 if breaks else self._unbroken + 1
+        if repeated is not None:
+            places = () if breaks else self._where[token]
             self._repeated = {place + 1: repeated.get(place, 0) + 1 for place in places}
         self._where[token].append(len(self._tokens))
         self._tokens.append(token)
@@ -74,12 +76,19 @@ class DryRule:
         if dry.last_n >= 0:
             first = max(0, len(self._tokens) - dry.last_n)
         longest: dict[int, int] = {}
+        if self._repeated is None:
+            self._repeated = self._find_repeated()
         for place, length in self._repeated.items():
             within = min(length, place - first)
             if within >= dry.allowed_length:
                 token = self._tokens[place]
                 longest[token] = max(longest.get(token, 0), within)
         return {token: -self._penalty(length) for token, length in longest.items()}
+
+    def _find_repeated(self) -> dict[int, int]:
+        lengths, end = common_prefixes(self._tokens[::-1]), len(self._tokens)
+        found = {end - back: min(length, self._unbroken) for back, length in enumerate(lengths)}
+        return {place: length for place, length in found.items() if place < end and length}
 
     def _penalty(self, length: int) -> float:
         dry = self._dry
@@ -93,6 +102,21 @@ class DryRule:
         longest = max(map(len, self._breakers), default=1)
         self._tail = seen[max(0, len(seen) - longest + 1) :]
         return any(seen.find(b, max(0, before - len(b) + 1)) >= 0 for b in self._breakers)
+
+
+def common_prefixes(text: Sequence[int]) -> list[int]:
+    """Of each position, how many tokens from there on are those that the text begins with; of the
+    first one 0. In linear time (the Z-algorithm: Gusfield, Algorithms on Strings, 1997, 1.4)."""
+    lengths = [0] * len(text)
+    begin = end = 0  # of the tokens that are known to be the text's first ones, those farthest on
+    for place in range(1, len(text)):
+        length = min(lengths[place - begin], end - place) if place < end else 0
+        while place + length < len(text) and text[length] == text[place + length]:
+            length += 1
+        if place + length > end:
+            begin, end = place, place + length
+        lengths[place] = length
+    return lengths
 
 
 class TextRules:

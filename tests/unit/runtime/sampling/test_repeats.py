@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +84,31 @@ def test_dry(seed: int) -> None:
         assert {t: -b for t, b in rule.biases().items()} == pytest.approx(expected)
         lengths |= set(expected.values())
     assert len(lengths) > 1 or dry.base == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_dry_of_a_prompt(seed: int) -> None:
+    """Of which nobody asks before its end, and of what is drawn behind it."""
+    rng = random.Random(seed)
+    dry = Dry(multiplier=0.8, allowed_length=1, last_n=rng.choice([-1, 12]), breakers=("\n",))
+    rule, tokens = DryRule(dry, token_bytes), list[int]()
+    for place in range(90):
+        choices = [0, 1, 0, 1, 3] if seed % 2 else [0, 0, 0, 0, 0, 0, 0, 1, 3]
+        tokens.append(rng.choice(choices))
+        rule.accept(tokens[-1])
+        if place > seed:
+            expected = dry_by_definition(tokens, dry)
+            assert {t: -b for t, b in rule.biases().items()} == pytest.approx(expected)
+
+
+def test_a_long_prompt_of_one_token_takes_no_longer_than_others() -> None:
+    """Following each repetition, it took its length squared: 800 million steps here."""
+    rule = DryRule(Dry(multiplier=1.0), token_bytes)
+    began = time.process_time()
+    for _ in range(40_000):
+        rule.accept(0)
+    assert rule.biases()[0] < -1e29
+    assert time.process_time() - began < 5
 
 
 def test_a_breaker_that_several_tokens_spell() -> None:
