@@ -129,6 +129,59 @@ def test_answers(webllm: Run) -> None:
     assert found["ids"] == [*prebuilt_models()]
 
 
+@pytest.mark.parametrize("streams", [True, False])
+def test_an_answer_that_was_cut_off_is_resumed(webllm: Run, streams: bool) -> None:
+    """By another engine than the one whose worker died, to the same text."""
+    code = """
+      const window = { context_window_size: -1, sliding_window_size: 64, attention_sink_size: 0 };
+      const workers = [];
+      const { Worker } = globalThis;
+      globalThis.Worker = class extends Worker {
+        constructor(...given) {
+          super(...given);
+          workers.push(this);
+        }
+      };
+      const config = { appConfig };
+      const other = await mlc.CreateMLCEngine("long", config, { ...window, temperature: 0 });
+      globalThis.Worker = Worker;
+      const fields = { messages, ignore_eos: true, max_tokens: 1500, no_repeat_ngram_size: 9 };
+      const whole = (await other.chat.completions.create(fields)).choices[0].message.content;
+      const resumable = { enabled: true, sessionId: "hare", durabilityMode: "exact" };
+      const kept = { ...fields, stream: true, extra_body: { enable_thinking: false, resumable } };
+      const stream = await other.chat.completions.create(kept);
+      await stream.next();
+      (async () => { for await (const _ of stream); })().catch(() => {});
+      const under = await failure(engine.resumeChatCompletion("hare"));
+      await new Promise((done) => setTimeout(done, 1000)); // it is kept each 0.4 s
+      workers.forEach((worker) => worker.terminate());
+      void other.unload(); // which nobody answers
+      await until(async () => (await engine.listResumableSessions()).length);
+      const [session] = await engine.listResumableSessions();
+      const { recoveredText, recoveryMode } = await engine.resumeChatCompletion("hare");
+      const options = { continueGeneration: true, stream: given };
+      const resumed = await engine.resumeChatCompletion("hare", options);
+      let said = resumed.recoveredText ?? recoveredText;
+      if (given) for await (const { choices } of resumed) said += choices[0]?.delta.content ?? "";
+      const message = await engine.getMessage("long");
+      const gone = await failure(engine.resumeChatCompletion("hare"));
+      await engine.deleteResumableSession("hare");
+      return { texts: [whole, said, message], session, recoveredText, recoveryMode,
+        under: under.name, gone: [gone.name, gone.message],
+        left: await engine.listResumableSessions() };
+    """
+    found = webllm(code, streams)
+    recovered, session = found["recoveredText"], found["session"]
+    whole, *others = found["texts"]
+    assert others == [whole, whole]
+    assert 10 < len(recovered) < len(whole) and whole.startswith(recovered)
+    assert (session["sessionId"], session["model"]) == ("hare", "long") and session["tokens"] > 10
+    assert found["recoveryMode"] == "token_replay"
+    assert found["under"] == "StateError"
+    assert found["gone"][0] == "StateError" and "no answer 'hare'" in found["gone"][1]
+    assert found["left"] == []
+
+
 def test_text_completions_and_forms(webllm: Run) -> None:
     """As WebLLM has them: no end after 16 tokens, log-probabilities as in a chat."""
     found = webllm("""

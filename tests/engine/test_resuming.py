@@ -155,6 +155,7 @@ async def test_without_a_seed_or_a_name(giving: Engine, finishing: Engine, place
     said = "".join(chunk.choices[0].delta.content or "" for chunk in seen)
     (answer,) = await finishing.unfinished()
     assert answer.name == seen[0].id and answer.model == giving.name
+    assert answer.text and answer.text.startswith(said[:1])
     again = await finishing.resume()
     assert again is not None
     chunks = [chunk async for chunk in again]

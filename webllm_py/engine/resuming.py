@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from webllm_py.engine.responding import RespondingMixin
 from webllm_py.engine.several_models import SeveralModelsMixin
@@ -27,7 +27,9 @@ class ResumingMixin(RespondingMixin, SeveralModelsMixin):
         """Answers to requests with ``resumable`` that were cut off when their process or tab ended,
         of any model, the newest first. Those that another process or tab is giving are left out.
         """
-        return [answer.described() for answer in await self._answers.unfinished()]
+        found = await self._answers.unfinished()
+        own = await self._own() if found else {}
+        return [described(answer, own.get(answer.head["fingerprint"])) for answer in found]
 
     async def resume(self, name: str | None = None) -> Stream[Any] | None:
         """Finish an answer to a request with ``resumable`` that was cut off: the text that was
@@ -45,7 +47,7 @@ class ResumingMixin(RespondingMixin, SeveralModelsMixin):
             StateError: there is no such answer, another tab or process is giving it, or another
                 model began it.
         """
-        own = {await one._fingerprint(): one for one in self.models.values() if one.writes}
+        own = await self._own()
         if name is None:
             answers = await self._answers.unfinished()
             found = next((one for one in answers if one.head["fingerprint"] in own), None)
@@ -67,6 +69,10 @@ class ResumingMixin(RespondingMixin, SeveralModelsMixin):
         """Delete an answer that was cut off; no error if there is none."""
         if found := await self._answers.find(name):
             await found.remove()
+
+    async def _own(self) -> dict[str, Self]:
+        """The models that can go on with an answer, by what is kept of them with it."""
+        return {await one._fingerprint(): one for one in self.models.values() if one.writes}
 
     async def _fingerprint(self) -> str:
         from webllm_py.runtime.saved_state import fingerprint
@@ -93,3 +99,14 @@ class ResumingMixin(RespondingMixin, SeveralModelsMixin):
         return await self.respond(  # type: ignore[no-any-return]
             replace(prepared, prompts=prompts), answer
         )
+
+
+def described(answer: KeptAnswer, model: ResumingMixin | None) -> Unfinished:
+    """What is known of an answer, for people: with the model that can go on with it, what it said
+    up to the last whole character."""
+    found = answer.described()
+    if model is None:
+        return found
+    tokens, _, count = answer.said[0] if answer.said else ([], None, 0)
+    text = model.tokenizer.decode(tokens[:count], skip_special=True)
+    return replace(found, model=model.name, text=text.rstrip("\ufffd"))

@@ -118,6 +118,36 @@ export interface MLCEngineConfig {
 
 // --- requests and answers, by WebLLM's names
 
+/**
+ * In a request's `extra_body`: keep what the answer says until it is whole, so that another tab can
+ * finish it. An answer that the page ends itself is over, and not kept.
+ */
+export interface ResumableOptions {
+  enabled: boolean;
+  /** What `resumeChatCompletion` takes; else the answer's id is. */
+  sessionId?: string;
+  /** These change nothing: what was said is kept each 0.4 s, and keys and values are not. */
+  checkpointIntervalTokens?: number;
+  checkpointPrompt?: boolean;
+  durabilityMode?: "exact" | "relaxed";
+  strictPersistence?: boolean;
+}
+export interface ResumableSession {
+  sessionId: string;
+  model: string;
+  /** When it began, in ms since 1970. */
+  createdAt: number;
+  /** How many were said. */
+  tokens: number;
+}
+export interface ResumeResult {
+  sessionId: string;
+  /** What was said; with `continueGeneration` all of the answer. */
+  recoveredText: string;
+  /** Tokens are kept, and go through the model again. */
+  recoveryMode: "token_replay";
+}
+
 export type ChatCompletionRequest = ChatFields;
 export type ChatCompletionRequestBase = ChatFields;
 export type ChatCompletionRequestStreaming = ChatFields & { stream: true };
@@ -207,6 +237,24 @@ export interface MLCEngineInterface {
    * the next call has to bring. `resetChat`, and any other request, begin anew.
    */
   forwardTokensAndSample(inputIds: number[], isPrefill: boolean, modelId?: string): Promise<number>;
+  /** Answers to requests with `extra_body.resumable` that were cut off, the newest first. */
+  listResumableSessions(): Promise<ResumableSession[]>;
+  /**
+   * What one of them said; with `continueGeneration` its model, which must be loaded, finishes it.
+   * With `stream` too the pieces behind what was said come as they are generated.
+   *
+   * Rejected with StateError where there is no such answer, or it is under way in another tab.
+   */
+  resumeChatCompletion(
+    sessionId: string,
+    options?: { continueGeneration?: boolean; stream?: false },
+  ): Promise<ResumeResult>;
+  resumeChatCompletion(
+    sessionId: string,
+    options: { continueGeneration: true; stream: true },
+  ): Promise<AsyncGenerator<ChatCompletionChunk>>;
+  deleteResumableSession(sessionId: string): Promise<void>;
+
   getGPUVendor(): Promise<string>;
   getMaxStorageBufferBindingSize(): Promise<number>;
 

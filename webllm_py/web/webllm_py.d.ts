@@ -228,12 +228,14 @@ export interface AdapterInfo {
 export interface UnfinishedAnswer {
   /** What `resume` takes: the request's `resumable` if that was a name, else the answer's id. */
   name: string;
-  /** The model that gave it. */
+  /** The model that gave it, by its name here if it is loaded. */
   model: string;
   /** When, in seconds since 1970. */
   begun: number;
   /** How many were said, of all choices together. */
   tokens: number;
+  /** What the first choice said, its thoughts too; null where its model is not loaded here. */
+  text: string | null;
 }
 
 export interface KeptModel {

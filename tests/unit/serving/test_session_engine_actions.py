@@ -125,7 +125,7 @@ async def test_adapters_come_and_go(page: Page, engine: Engine) -> None:
 
 async def test_an_answer_that_was_cut_off_is_finished(page: Page) -> None:
     assert end(await page.do("unfinished")) == [
-        {"name": "fox", "model": "fake", "begun": 1.0, "tokens": 5}
+        {"name": "fox", "model": "fake", "begun": 1.0, "tokens": 5, "text": None}
     ]
     resumed = await page.do("resume", name="fox")
     assert resumed.messages[0] == {"head": True}

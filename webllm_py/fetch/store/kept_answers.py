@@ -31,15 +31,17 @@ class Unfinished:
 
     Attributes:
         name: what ``engine.resume`` takes.
-        model: the model that gave it.
+        model: the model that gave it, by its name here if it is loaded.
         begun: when, in seconds since 1970.
         tokens: how many were said, all choices together.
+        text: what the first choice said, its thoughts too; None where its model is not loaded here.
     """
 
     name: str
     model: str
     begun: float
     tokens: int
+    text: str | None = None
 
 
 @dataclass

@@ -20,8 +20,9 @@ export function fieldsOf(kind, given, model) {
   const own = Object.entries(model.fields).filter(([name]) => given[name] == null);
   const fields = { ...given, ...Object.fromEntries(own), model: model.name, enable_latency_breakdown: true };
   if (fields.extra_body) {
-    const { enable_latency_breakdown: _, ...rest } = fields.extra_body;
+    const { enable_latency_breakdown: _, resumable, ...rest } = fields.extra_body;
     fields.extra_body = rest;
+    if (resumable?.enabled) fields.resumable = resumable.sessionId ?? true;
   }
   if (kind === "completions") fields.max_tokens ??= ENDLESS;
   // A page finds thoughts in the text; a text in a form holds none.

@@ -14,6 +14,7 @@ import {
 import { setLogLevel, warn } from "./mlc_log.js";
 import { addressOf, freshEngine, optionsOf, prebuiltAppConfig, recordOf, running } from "./mlc_models.js";
 import { goesOnWith, processorOf, REGISTERED, saidIn } from "./mlc_processors.js";
+import { resumed, sessionsOf } from "./mlc_sessions.js";
 
 // Of the progress of a load: what the start of Python is, and all but the last moment.
 const PYTHON = 0.05;
@@ -164,6 +165,20 @@ export class MLCEngine {
     return drawn;
   }
 
+  /** Answers that were cut off, the newest first. */
+  async listResumableSessions() {
+    return sessionsOf(this.#any().engine, (name) => this.#named(name)?.id ?? name);
+  }
+
+  /** What one of them said, or all of it once it is finished, or the pieces that are missing. */
+  async resumeChatCompletion(sessionId, options = {}) {
+    return resumed(this.#any().engine, sessionId, options, (name) => this.#named(name));
+  }
+
+  async deleteResumableSession(sessionId) {
+    await this.#any().engine.forget(sessionId);
+  }
+
   async getMaxStorageBufferBindingSize() {
     return (await adapter()).limits.maxStorageBufferBindingSize;
   }
@@ -203,6 +218,15 @@ export class MLCEngine {
     this.#models = new Map();
     this.#loading.abort(new DOMException("unload() or another reload() ended the load.", "AbortError"));
     return (this.#loading = new AbortController());
+  }
+
+  /** Where several models are loaded, any of them. */
+  #any() {
+    return this.#chosen([...this.#models.keys()][0]);
+  }
+
+  #named(name) {
+    return [...this.#models.values()].find((model) => model.name === name);
   }
 
   #chosen(modelId) {
