@@ -114,6 +114,7 @@ from webllm_py.errors import RequestError
         ({"chat_template_kwargs": {"x": [object()]}}, "chat_template_kwargs.x[0]"),
         ({"chat_template_kwargs": {1: 2}}, "chat_template_kwargs"),
         ({"extra_body": []}, "extra_body"),
+        ({"extra_body": {"extra_body": {}}}, "extra_body.extra_body"),
         ({"temperature": 1, "extra_body": {"temperature": 1}}, "extra_body.temperature"),
         ({"tool_choice": "maybe"}, "tool_choice"),
         ({"tool_choice": "required"}, "tool_choice"),

@@ -129,6 +129,11 @@ async def test_extra_body_hides_no_address(images: PublicImages | None) -> None:
     assert (reply.status, engine.asked) == (400, [])
     assert isinstance(reply.body, bytes)
     assert json.loads(reply.body)["error"]["param"] == "messages[0].content[0].image_url.url"
+    # The engine would look into this one after the service has looked into the one around it.
+    body = json.dumps({"extra_body": fields}).encode()
+    reply = await service.answer(Request("POST", "/v1/chat/completions", body))
+    assert (reply.status, engine.asked) == (400, [])
+    assert json.loads(reply.body)["error"]["param"] == "extra_body.extra_body"
 
 
 async def test_data_urls_need_no_fetching() -> None:
