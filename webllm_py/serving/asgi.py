@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from webllm_py.serving.errors import HTTPError, error_reply
@@ -51,10 +52,15 @@ class ASGIApp:
             await send({"type": "websocket.close"})
 
     async def _http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        body = await read_body(receive)
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        request = Request(scope["method"], scope["path"], headers=headers)
+        # Of who may not ask nothing is kept in memory.
+        body = b"" if self._service.refuses(request) else await read_body(receive)
         if body is None:
             return
-        answering = asyncio.create_task(self._respond(scope, body, send))
+        answering = asyncio.create_task(self._respond(replace(request, body=body), send))
         leaving = asyncio.create_task(disconnected(receive))
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -65,15 +71,11 @@ class ASGIApp:
         if not answering.cancelled():
             answering.result()  # raises what went wrong here, for the server to log
 
-    async def _respond(self, scope: Mapping[str, Any], body: bytes, send: Send) -> None:
-        if len(body) > MOST_BYTES:
+    async def _respond(self, request: Request, send: Send) -> None:
+        if len(request.body) > MOST_BYTES:
             error = HTTPError(413, f"the request's body is larger than {MOST_BYTES >> 20} MiB")
             await self._send(error_reply(error), send)
             return
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
-        request = Request(scope["method"], scope["path"], body, headers)
         await self._send(await self._service.answer(request), send)
 
     async def _send(self, reply: Reply, send: Send) -> None:

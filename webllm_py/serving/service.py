@@ -94,9 +94,7 @@ class Service:
     async def answer(self, request: Request) -> Reply:
         """The reply to a request. Errors are replies too; only cancellation is raised, and ends the
         answer under way."""
-        path = request.path.removeprefix("/v1").rstrip("/")
-        name = next((name for name in NAMING if path.startswith(f"{name}/")), path)
-        status = GONE
+        name, status = endpoint_name(request), GONE
         try:
             endpoint = self._endpoint(request, name)
             reply = await endpoint(request)
@@ -109,6 +107,14 @@ class Service:
             if status != 200 or isinstance(reply.body, bytes):  # a stream notes its own end
                 self.metrics.ended(counted, status)
         return reply
+
+    def refuses(self, request: Request) -> bool:
+        """Whether a request is refused whatever its body is, which then need not be read."""
+        try:
+            self._endpoint(request, endpoint_name(request))
+        except HTTPError:
+            return True
+        return False
 
     def _endpoint(self, request: Request, name: str) -> Callable[[Request], Awaitable[Reply]]:
         if name not in self._endpoints:
@@ -264,6 +270,12 @@ def streamed(body: Events | Reader) -> Reply:
     if isinstance(body, Reader):
         headers["x-stream-id"] = body.id
     return Reply(200, "text/event-stream; charset=utf-8", body, headers)
+
+
+def endpoint_name(request: Request) -> str:
+    """A request's path without ``/v1``, and without a name that follows the endpoint."""
+    path = request.path.removeprefix("/v1").rstrip("/")
+    return next((name for name in NAMING if path.startswith(f"{name}/")), path)
 
 
 def named(request: Request, endpoint: str) -> str:

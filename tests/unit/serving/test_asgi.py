@@ -223,6 +223,22 @@ async def test_a_body_that_is_too_large(
     assert not engine.asked
 
 
+@pytest.mark.parametrize(
+    ("scope", "status"),
+    [({}, 401), ({"path": "/v1/nothing"}, 404), ({"method": "GET"}, 405)],
+)
+async def test_nothing_is_kept_of_a_body_that_is_refused_unread(
+    engine: FakeEngine, scope: dict[str, Any], status: int
+) -> None:
+    """Who has no key could fill the memory with bodies that never end."""
+    client = Client(ASGIApp(Service(engine, api_key="secret")))
+    client._parts = [{"type": "http.request", "body": b"x" * 1000, "more_body": True}]
+    async with client.asking(**scope):
+        await until(lambda: client.sent)  # though the body goes on
+    assert client.sent[0]["status"] == status
+    assert not engine.asked
+
+
 async def test_lifespan_and_websockets(engine: FakeEngine) -> None:
     app = ASGIApp(Service(engine))
     messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
