@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,7 +169,7 @@ class ModelsStore:
         finally:
             await opened.close()
 
-    async def make_room(self, nbytes: int, keep: Iterable[str] = ()) -> None:
+    async def make_room(self, nbytes: int, keep: Collection[str] = ()) -> None:
         """See to it that ``nbytes`` can be written: delete the models that were used longest ago,
         but none that is in use.
 
@@ -177,31 +177,44 @@ class ModelsStore:
             keep: ids of models that are not deleted.
 
         Raises:
-            StorageFullError: there is not enough room, whatever is deleted.
+            StorageFullError: there is not enough room, whatever is deleted: then nothing is.
         """
         room = await self.backend.room()
         needed = nbytes + SPARE_BYTES
         if nbytes > 0 and not room.persistent:
             await self.backend.persist()
-        if nbytes <= 0 or room.free is None or needed <= room.free:
+        free = room.free
+        if nbytes <= 0 or free is None or needed <= free:
             return
-        for model in reversed(await self.list()):
-            room = await self.backend.room()
-            if room.free is None or needed <= room.free:
+        unused = [model for model in reversed(await self.list()) if await self._may_go(model, keep)]
+        most = free + sum(model.nbytes for model in unused)
+        if needed > most:  # nothing is deleted in vain
+            raise self._full(nbytes, most)
+        for model in unused:
+            await self.delete_unused(model_id(model.source))
+            free = (await self.backend.room()).free
+            if free is None or needed <= free:
                 return
-            id = model_id(model.source)
-            if id not in keep:
-                await self.delete_unused(id)
-        room = await self.backend.room()
-        if room.free is not None and needed > room.free:
-            raise StorageFullError(
-                f"keeping the model takes {shown(nbytes)}, and there is room for "
-                f"{shown(max(0, room.free - SPARE_BYTES))} ({self.backend.name}): "
-                f"{shown(needed - room.free)} are missing. Make room, or load with "
-                "fetch=FetchOptions(keep=False), which keeps nothing.",
-                needed=nbytes,
-                free=room.free,
-            )
+        raise self._full(nbytes, free)
+
+    async def _may_go(self, model: KeptModel, keep: Collection[str]) -> bool:
+        """Whether a model may be deleted: nobody uses it."""
+        id = model_id(model.source)
+        held = None if id in keep else await self.backend.lock(use_lock(id))
+        if held is not None:
+            await held.release()
+        return held is not None
+
+    def _full(self, nbytes: int, free: int) -> StorageFullError:
+        """The error where there is no room for so many bytes, but for ``free`` at most."""
+        return StorageFullError(
+            f"keeping the model takes {shown(nbytes)}, and there is room for "
+            f"{shown(max(0, free - SPARE_BYTES))} ({self.backend.name}): "
+            f"{shown(nbytes + SPARE_BYTES - free)} are missing. Make room, or load with "
+            "fetch=FetchOptions(keep=False), which keeps nothing.",
+            needed=nbytes,
+            free=free,
+        )
 
     async def delete_unused(self, id: str) -> bool:
         """Delete the model of an id, unless it is in use; whether it was not."""

@@ -320,6 +320,9 @@ async def test_models_in_use_are_not_deleted_and_others_by_last_use(server: Host
     with pytest.raises(StorageFullError, match="are missing") as caught:
         await store.make_room(1 << 30)
     assert caught.value.needed == 1 << 30
+    assert caught.value.free == (200 << 20) - len(FILE)  # with "c", which would not be enough
+    assert [model.source[-1] for model in await store.list()] == ["a", "c"]
+    await store.make_room((136 << 20) - len(FILE))
     assert [model.source[-1] for model in await store.list()] == ["a"]
     await file.close()
     await store.delete(server.url("a"))
