@@ -18,7 +18,8 @@ NO_SPACE = (28, 122)  # ENOSPC, EDQUOT
 
 def open_for_update(path: Path) -> BinaryIO:
     """A file to read and write anywhere, made if there is none; what it holds stays."""
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)), "r+b")
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "r+b")  # else they could be executed
 
 
 def replace_text(path: Path, text: str) -> None:

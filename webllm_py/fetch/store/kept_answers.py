@@ -18,6 +18,8 @@ from webllm_py.fetch.backends.backend import Backend, HeldLock
 __all__ = ["AnswersStore", "KeptAnswer", "Said", "Unfinished"]
 
 FOLDER = "answers"
+NEEDED = {"name", "key", "begun", "model", "kind", "fields", "identity", "prompts", "fingerprint"}
+"""What a head that can be finished from has: another version's may lack some."""
 MOST_SECONDS = 7 * 24 * 3600
 """After so long nobody asks any more how an answer would have gone on."""
 
@@ -131,7 +133,7 @@ class AnswersStore:
             return None
         try:
             head = parsed(await self.backend.read_record(FOLDER, f"h {place}"))
-            if head is None:
+            if head is None or not head.keys() >= NEEDED:
                 return None
             answer = KeptAnswer(self.backend, head["name"], head)
             if head["begun"] + MOST_SECONDS < time.time():
@@ -139,7 +141,9 @@ class AnswersStore:
                 return None
             for part in "01":
                 record = parsed(await self.backend.read_record(FOLDER, f"{part} {place}"))
-                if record and record["of"] == head["key"] and record["number"] > answer.written:
+                if not record or not record.keys() >= {"of", "number", "said"}:
+                    continue
+                if record["of"] == head["key"] and record["number"] > answer.written:
                     answer.said, answer.written = record["said"], record["number"]
             return answer
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -66,11 +67,15 @@ def open_store(kind: str) -> TextStore:
 
 
 def user_cache_folder() -> Path:
-    """Where this package keeps what can be made again."""
+    """Where this package keeps what can be made again, and answers and documents: made, if it is
+    not there, for this user alone (as the XDG Base Directory Specification has it)."""
     if os.name == "nt":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "webllm_py"
+    folder = base / "webllm_py"
+    with suppress(OSError):  # whoever writes there is told
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from webllm_py.fetch.backends.folder_backend import FolderBackend
-from webllm_py.fetch.store.kept_answers import AnswersStore
+from webllm_py.fetch.store.kept_answers import AnswersStore, place_of
 
+HEAD = dict.fromkeys(["kind", "fields", "identity", "prompts", "fingerprint"]) | {"model": "m"}
 LONG = "Ответ " * 16  # of which files' names hold a part
 
 
@@ -16,8 +17,8 @@ async def test_names_of_any_kind(tmp_path: Path) -> None:
     store = AnswersStore(FolderBackend(tmp_path))
     under_way = []
     for number, name in enumerate(names):
-        kept = await store.begin(name, {"model": "m"})
-        assert kept is not None and await store.begin(name, {"model": "m"}) is None, name
+        kept = await store.begin(name, HEAD)
+        assert kept is not None and await store.begin(name, HEAD) is None, name
         await kept.write_head()
         await kept.write([([number, number], None, 2)])
         under_way.append(kept)
@@ -30,3 +31,18 @@ async def test_names_of_any_kind(tmp_path: Path) -> None:
         assert found is not None and found.said == [[[number, number], None, 2]]
         await found.remove()
     assert await store.unfinished() == []
+
+
+async def test_those_of_another_version_are_left_out(tmp_path: Path) -> None:
+    """And the others are found."""
+    store = AnswersStore(FolderBackend(tmp_path))
+    for name in ("fox", "hare"):
+        kept = await store.begin(name, HEAD)
+        assert kept is not None
+        if name == "hare":
+            del kept.head["fingerprint"]
+        await kept.write_head()
+        await store.backend.write_record("answers", f"1 {place_of(name)}", '{"other": 1}')
+        await kept.release()
+    assert [answer.name for answer in await store.unfinished()] == ["fox"]
+    assert await store.find("hare") is None
