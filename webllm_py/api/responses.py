@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -169,8 +170,13 @@ class ChatCompletion(Record):
     usage: Usage | None = field(default=None, metadata=OPTIONAL)
 
     def _repr_markdown_(self) -> str:
-        inert = Inert()
-        answers = [_message_markdown(choice.message, inert) for choice in self.choices]
+        return self._markdown(Inert)
+
+    def _markdown(self, shown: Callable[[], Callable[[str], str]]) -> str:
+        """All of it, each part as what ``shown`` makes for a page shows it: ``lambda: str`` as it
+        is, where nothing renders it."""
+        page = shown()
+        answers = [_message_markdown(choice.message, page, shown()) for choice in self.choices]
         return _markdown(answers, [choice.finish_reason for choice in self.choices], self.usage)
 
 
@@ -235,14 +241,17 @@ class Completion(Record):
         return _markdown(texts, [choice.finish_reason for choice in self.choices], self.usage)
 
 
-def _message_markdown(message: ChatCompletionMessage, inert: Inert) -> str:
-    thought = Inert()(message.reasoning_content or "").rstrip("\n")  # its code ends with the quote
+def _message_markdown(
+    message: ChatCompletionMessage, shown: Callable[[str], str], within: Callable[[str], str]
+) -> str:
+    """``within`` shows what is quoted: code that begins there ends with the quote."""
+    thought = within(message.reasoning_content or "").rstrip("\n")
     calls = [
         f"```json\n{json.dumps(call.to_dict(), ensure_ascii=False, indent=2)}\n```"
         for call in message.tool_calls or []
     ]
     quoted = "\n".join(f"> {line}".rstrip() for line in thought.split("\n")) if thought else ""
-    parts = [quoted, *map(inert, filter(None, [message.content, *calls]))]
+    parts = [quoted, *map(shown, filter(None, [message.content, *calls]))]
     return "\n\n".join(filter(None, parts)).strip("\n")
 
 

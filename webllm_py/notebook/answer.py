@@ -91,7 +91,7 @@ class Lines:
     def end(self, answer: ChatCompletion) -> None:
         """End the line; of several answers, or of calls, write what a notebook shows."""
         whole = len(answer.choices) > 1 or answer.choices[0].message.tool_calls
-        print("\n" + printable(answer._repr_markdown_()) if whole else "")
+        print("\n" + printable(answer._markdown(lambda: str)) if whole else "")
 
 
 class Whole:
