@@ -7,9 +7,11 @@ import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from webllm_py.api.fields import opened
+from webllm_py.concurrency import in_thread
 from webllm_py.errors import DeviceLostError, QueueFullError, SlowReaderError
 from webllm_py.serving.engine import ServedEngine
 from webllm_py.serving.errors import GONE, HTTPError, error_reply, status_of
@@ -231,11 +233,13 @@ class Service:
         return sum(getattr(engine, name) for engine in self.engine.models.values())
 
     async def _tokenize(self, request: Request) -> Reply:
-        return Reply.json(tokenized(self.engine.tokenizer, request.fields()))
+        work = partial(tokenized, self.engine.tokenizer, request.fields())
+        return Reply.json(await in_thread(work))  # a long text does not hold answers up
 
     async def _detokenize(self, request: Request) -> Reply:
         size = self.engine.info["vocab_size"]
-        return Reply.json(detokenized(self.engine.tokenizer, request.fields(), size))
+        work = partial(detokenized, self.engine.tokenizer, request.fields(), size)
+        return Reply.json(await in_thread(work))
 
     async def _health(self, request: Request) -> Reply:
         _ = self.engine.name  # raises where the model is gone

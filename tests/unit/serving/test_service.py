@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
 from typing import Any
 
 import pytest
@@ -140,6 +142,26 @@ async def test_tokens(engine: FakeEngine) -> None:
     ]
     back = await post(service, "/v1/detokenize", {"tokens": [195, 169, 97]})
     assert json_of(back) == {"content": "éa"}
+
+
+async def test_a_long_text_s_tokens_hold_up_nobody(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text is not tokenized before another client's request comes to its end."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(text: str, **options: Any) -> list[int]:
+        begun.set()
+        assert go_on.wait(10), "everybody waits for it"
+        return [1]
+
+    monkeypatch.setattr(engine.tokenizer, "encode", slow)
+    service = Service(engine)
+    asked = asyncio.ensure_future(post(service, "/tokenize", {"content": "long"}))
+    await asyncio.to_thread(begun.wait, 10)
+    assert (await post(service, "/v1/chat/completions", CHAT)).status == 200
+    go_on.set()
+    assert json_of(await asked)["tokens"] == [1]
 
 
 @pytest.mark.parametrize(
