@@ -33,15 +33,20 @@ PREBUILT = re.compile(r"[\w.-]+-MLC(-\w+)?")  # WebLLM's names look so
 LISTING_TRIES = 3  # of the hub's listing: a mirror that has none still has the files
 ACCEPTED = (
     "A model is given as the path of a .gguf file or of a folder, as an http(s) address of either "
-    "(a folder's ends with '/'), as hf:org/name[@revision][:file] or hf:org/name:Q4_K_M, by "
-    "WebLLM's name of it (Llama-3.2-1B-Instruct-q4f16_1-MLC), or, in a browser, as a File, Files "
-    "or a directory handle."
+    "(a folder's ends with '/'), as hf:org/name[@revision][:file] or hf:org/name:Q4_K_M, or by "
+    "WebLLM's name of it (Llama-3.2-1B-Instruct-q4f16_1-MLC)"
 )
+ACCEPTED_IN_BROWSER = "; in a browser also as a File, Files or a directory handle"
 
 
 def in_browser() -> bool:
     """Whether this is Pyodide."""
     return sys.platform == "emscripten"
+
+
+def accepted() -> str:
+    """What a model may be given as, in a sentence."""
+    return f"{ACCEPTED}{ACCEPTED_IN_BROWSER if in_browser() else ''}."
 
 
 async def resolve(source: Any, options: FetchOptions | None = None) -> ByteSource | Folder:
@@ -69,7 +74,8 @@ async def resolve(source: Any, options: FetchOptions | None = None) -> ByteSourc
         return _from_path(os.fspath(source))
     if isinstance(source, ByteSource | Folder):
         return source
-    raise SourceError(f"cannot load a model from {type(source).__name__} {source!r}. {ACCEPTED}")
+    kind = type(source).__name__
+    raise SourceError(f"cannot load a model from {kind} {repr(source)[:200]}. {accepted()}")
 
 
 async def open_beside(source: ByteSource, filename: str) -> ByteSource:
@@ -228,8 +234,18 @@ def _from_path(path: str | bytes) -> ByteSource | Folder:
         pass
     # Not with !r, which doubles the backslashes of Windows.
     shown = f"'{text[:200]}'" if text.isprintable() else f"{text[:200]!r}"
-    meant = f"Did you mean 'hf:{text}'? " if HUB_NAME.fullmatch(text) else ""
-    raise SourceError(f"there is no file or folder {shown}. {meant}{ACCEPTED}")
+    near = _near_names(text)
+    meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    raise SourceError(f"there is no file or folder {shown}. {meant}{accepted()}")
+
+
+def _near_names(text: str) -> list[str]:
+    """Models of servers that may be meant by a text that names nothing here."""
+    if HUB_NAME.fullmatch(text):
+        return [f"hf:{text}"]
+    from webllm_py.fetch.prebuilt import near_prebuilt
+
+    return near_prebuilt(text)
 
 
 def _from_url(url: str) -> _Place:

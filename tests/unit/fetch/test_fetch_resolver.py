@@ -112,6 +112,7 @@ async def test_malformed_hub_sources(source: str) -> None:
         ("a\0b", r"'a\x00b'. A model"),
         ("org/Name-2.5", "'org/Name-2.5'. Did you mean 'hf:org/Name-2.5'? A model"),
         ("org/name:Q4_K_M", "'org/name:Q4_K_M'. Did you mean 'hf:org/name:Q4_K_M'? A model"),
+        ("Qwen3-0.6B", "'Qwen3-0.6B'. Did you mean 'Qwen3-0.6B-q4f16_1-MLC'? A model"),
         ("models/m.gguf", "'models/m.gguf'. A model"),
         ("../models/m", "'../models/m'. A model"),
     ],
