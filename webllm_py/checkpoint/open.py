@@ -20,7 +20,7 @@ from webllm_py.errors import (
 )
 from webllm_py.fetch.downloads.pinned import pinned_file, pinned_folder
 from webllm_py.fetch.options import FetchOptions
-from webllm_py.fetch.resolver import open_beside, resolve
+from webllm_py.fetch.resolver import open_beside, resolve, telling_of_guesses
 from webllm_py.fetch.source import ByteSource, Folder, base_name, closed_on_error
 from webllm_py.fetch.tagged import is_projector
 from webllm_py.units import counted
@@ -60,11 +60,12 @@ async def open_checkpoint(
     """
     opened = await resolve(source, options)
     options = options or FetchOptions(keep=False)
-    if isinstance(opened, Folder):
-        checkpoint = await _open_folder(pinned_folder(opened, options))
-    else:
-        file = pinned_file(opened, base_name(opened.name), options)
-        checkpoint = await _open_file(file, partial(open_beside, opened))
+    with telling_of_guesses(source):
+        if isinstance(opened, Folder):
+            checkpoint = await _open_folder(pinned_folder(opened, options))
+        else:
+            file = pinned_file(opened, base_name(opened.name), options)
+            checkpoint = await _open_file(file, partial(open_beside, opened))
     if vision is None:
         return checkpoint
     async with closed_on_error(checkpoint):
