@@ -9,9 +9,10 @@
 
 import { announce, announceShown } from "./announcer.mjs";
 import { areImages } from "./attachments.mjs";
+import { Cleared } from "./cleared.mjs";
 import { Composer } from "./composer.mjs";
 import { Conversation } from "./conversation.mjs";
-import { DocumentsPanel, isModel } from "./documents.mjs";
+import { DocumentsPanel, areDocuments, isModel } from "./documents.mjs";
 import { Drafts } from "./drafts.mjs";
 import { acceptDrops } from "./drops.mjs";
 import { Engine } from "./engine.mjs";
@@ -20,7 +21,7 @@ import { LoadingPanel } from "./loading.mjs";
 import { goOn } from "./focus.mjs";
 import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder } from "./models.mjs";
 import { Notice } from "./notice.mjs";
-import { BLIND, CANCELLED, NO_IMAGE, explain } from "./problems.mjs";
+import { ADDED, BLIND, CANCELLED, EMPTY, NO_IMAGE, explain } from "./problems.mjs";
 import { recall, remember } from "./session.mjs";
 import { Settings } from "./settings.mjs";
 import { keepSite, report } from "./site.mjs";
@@ -52,6 +53,7 @@ const composer = new Composer({
   onNoImage,
 });
 const drafts = new Drafts(composer, { current: () => conversation, onChange: show });
+const cleared = new Cleared(show);
 const welcome = new Welcome((text) => ask({ text, images: [] }));
 const loading = new LoadingPanel(() => engine.stop());
 const picker = new ModelPicker(load, () => kept.show());
@@ -91,6 +93,7 @@ function show() {
   composer.show({ canStop: state === "answering", canSend: ask, sees });
   views.enabled = state !== "answering" && !conversation.waiting && !conversation.edited;
   $("#new-chat").disabled = conversation.isEmpty;
+  cleared.show(conversation);
   welcome.show({ isWanted: conversations.chat.isEmpty, canAsk: ask });
   keep();
 }
@@ -117,6 +120,7 @@ function canAsk() {
 function look(view) {
   conversation = conversations[view];
   for (const [name, each] of Object.entries(conversations)) each.isShown = name === view;
+  if (state === "ready") notice.hide(); // it is of the other one
   show();
 }
 
@@ -265,6 +269,7 @@ function regenerate(exchange) {
 }
 
 function newChat() {
+  cleared.keep(conversation);
   conversation.clear();
   composer.endEdit();
   status.newChat();
@@ -322,10 +327,11 @@ acceptDrops({
   isWanted: () => (views.shown === "chat" ? picker.enabled : state !== "failed"),
   words: () => {
     if (views.shown === "documents") return "Drop text, Markdown or PDF files";
-    return `Drop ${sees ? "images, " : ""}a .gguf file or a model folder`;
+    return `Drop ${sees ? "images, " : ""}a .gguf file, a model folder or documents`;
   },
   onFile: (file) => dropped([file], fromFile(file)),
   onFolder: (files, name) => dropped(files, fromFolder(files, name)),
+  onEmpty: () => tell(EMPTY),
   onPasted: (files) => {
     if (views.shown === "chat") attach(files);
   },
@@ -333,9 +339,17 @@ acceptDrops({
 
 function dropped(files, model) {
   if (views.shown === "chat" && areImages(files)) attach(files);
+  else if (views.shown === "chat" && areDocuments(files)) addDocuments(files);
   else if (views.shown === "chat") picker.pick(model);
   else if (isModel(files)) documents.use(model);
   else documents.add(files);
+}
+
+/** Documents that were dropped on the chat. */
+function addDocuments(files) {
+  documents.add(files);
+  if (views.enabled) views.show("documents");
+  else tell(ADDED);
 }
 
 /** Whether a model reads images is only known once it is loaded. */
