@@ -134,14 +134,16 @@ function invitation() {
 /** `model`: {source, name, contextLength}; `source` is what the engine loads. */
 function load(model) {
   wanted = model;
-  bring((onProgress) => engine.load(model.source, model.contextLength, onProgress));
+  const isThere = state !== "lost";
+  bring((onProgress) => engine.load(model.source, model.contextLength, onProgress), isThere);
 }
 
 function recover() {
   bring((onProgress) => engine.recover(onProgress));
 }
 
-async function bring(begin) {
+/** `canStay`: whether the model before is of use if nothing comes of this one. */
+async function bring(begin, canStay = false) {
   if (state === "failed") return;
   notice.hide();
   showModel(null, wanted.name);
@@ -158,6 +160,7 @@ async function bring(begin) {
   const end = await work;
   if (work !== job) return;
   if (end.type === "loaded") loaded(end.info);
+  else if (canStay && good && end.left) stayed(end);
   else notLoaded("empty", end);
 }
 
@@ -181,6 +184,17 @@ function loaded(info) {
   if (!query.has("ask")) report({ opened, fromSnapshot: document.body.dataset.fromSnapshot, info });
   if (conversation.waiting) answer(conversation.waiting);
   keepSite();
+}
+
+/** A load ended before it took the place of the model before; `end` says why. */
+function stayed(end) {
+  loading.hide();
+  showModel(end.left, good.name);
+  enter("ready");
+  if (conversation.waiting) drafts.giveBack(conversation.waiting);
+  if (end.type === "error") problem(end);
+  else announce(`Loading was cancelled. ${good.name} is still there.`);
+  wanted = good;
 }
 
 /** `end`: the message that says why. */
@@ -287,7 +301,7 @@ function newChat() {
 const ACTIONS = {
   reload: () => ["Reload the page", () => location.reload()],
   recover: () => ["Start the model again", () => (state === "lost" ? recover() : load(wanted))],
-  retry: () => ["Try again", () => load(wanted)],
+  retry: (model = wanted) => ["Try again", () => load(model)],
   back: () => [`Back to ${good.name}`, () => load(good)],
   choose: () => ["Choose a model", () => picker.open()],
   pocket: () => ["Use the pocket model", () => load(POCKET)],
@@ -300,7 +314,8 @@ const ACTIONS = {
 function problem(end) {
   const found = end.type === "cancelled" ? CANCELLED : explain(end);
   const isOfModel = end.during !== "documents" && state === "empty";
-  tell(isOfModel && good && good !== wanted ? { ...found, actions: backFirst(found.actions) } : found);
+  if (end.left) tell(withoutLoss(found));
+  else tell(isOfModel && good && good !== wanted ? { ...found, actions: backFirst(found.actions) } : found);
   if (end.type !== "error") return;
   console.warn(`${end.kinds[0]}: ${end.message}`);
   report({ error: end });
@@ -309,6 +324,11 @@ function problem(end) {
 /** `words`: see problems.mjs. */
 function tell({ actions, ...words }) {
   notice.show({ ...words, actions: actions.map((name) => ACTIONS[name]()) });
+}
+
+function withoutLoss({ advice, actions, ...words }) {
+  const others = actions.filter((name) => name !== "pocket");
+  return { ...words, advice: [...advice, `${good.name} is still there.`], actions: [...others, "dismiss"] };
 }
 
 function backFirst(actions) {
