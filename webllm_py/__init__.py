@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,8 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        here = sys.modules[__name__]  # Python then says what name is near
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=here)
     value = globals()[name] = getattr(import_module(_LATER[name]), name)
     return value
 

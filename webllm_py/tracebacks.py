@@ -3,6 +3,7 @@ the caller's lines, and what was wrong."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PACKAGE = str(Path(__file__).parent)
+LIBRARY = str(Path(contextlib.__file__).parent)  # Python's own
 
 
 def shortened(error: BaseException) -> list[str]:
@@ -33,12 +35,20 @@ def shortened(error: BaseException) -> list[str]:
     return lines
 
 
-def of_callers(traceback: TracebackType | None) -> TracebackType | None:
-    """Its frames outside of this package: a hook's too."""
+def of_callers(traceback: TracebackType | None, inside: bool = False) -> TracebackType | None:
+    """Its frames outside of this package, a hook's too.
+
+    Args:
+        inside: whether this package was called last: then what follows of Python's own library,
+            contextlib for one, is none of the caller's either.
+    """
     if traceback is None:
         return None
-    inner = of_callers(traceback.tb_next)
-    if traceback.tb_frame.f_code.co_filename.startswith(PACKAGE):
+    file = traceback.tb_frame.f_code.co_filename
+    library = file.startswith(LIBRARY) and "site-packages" not in file
+    inside = file.startswith(PACKAGE) or (inside and library)
+    inner = of_callers(traceback.tb_next, inside)
+    if inside:
         return inner
     return TracebackType(inner, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)
 

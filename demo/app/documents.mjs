@@ -140,6 +140,11 @@ function row({ name, characters, passages }) {
   return item;
 }
 
+/** Whether all that was dropped can be asked as documents. */
+export function areDocuments(files) {
+  return files.every(({ name, type }) => /\.(txt|md|markdown|pdf)$/i.test(name) || type === "application/pdf");
+}
+
 /** Whether what was dropped is an embedder and no documents. */
 export function isModel(files) {
   return files.some(({ name }) => name.endsWith(".gguf") || name === "config.json");

@@ -37,7 +37,7 @@ export class Drafts {
       this.#withdraw(exchange);
     } else if (!this.#composer.isEmpty) {
       this.#current().putBack(exchange);
-      if (exchange.isWaiting) exchange.fail("not asked: no model was loaded");
+      if (exchange.isWaiting) exchange.fail("not asked: the model was not loaded");
     } else {
       this.#withdraw(exchange);
       if (replaced) this.edit(replaced, message);

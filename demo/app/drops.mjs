@@ -4,9 +4,9 @@ import { areImages } from "./attachments.mjs";
 
 /**
  * `isWanted()`: whether a drop is of use now; `words()` say of what; `onFile(file)`;
- * `onFolder(files, name)`; `onPasted(files)`: of images.
+ * `onFolder(files, name)`; `onEmpty()`: a folder without files; `onPasted(files)`: of images.
  */
-export function acceptDrops({ isWanted, words, onFile, onFolder, onPasted }) {
+export function acceptDrops({ isWanted, words, onFile, onFolder, onEmpty, onPasted }) {
   const veil = document.querySelector("#drop"); // a popover: it lies above an open dialog
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
   addEventListener("dragenter", (event) => {
@@ -29,8 +29,8 @@ export function acceptDrops({ isWanted, words, onFile, onFolder, onPasted }) {
     const entries = dropped.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
     const files = (await Promise.all(entries.map(filesOf))).flat();
     const [first] = entries;
-    if (files.length === 0) return;
-    if (entries.length > 1 || first.isDirectory) onFolder(files, first.isDirectory ? first.name : "Files");
+    if (files.length === 0) onEmpty();
+    else if (entries.length > 1 || first.isDirectory) onFolder(files, first.isDirectory ? first.name : "Files");
     else onFile(files[0]);
   });
   takePastes(onPasted);

@@ -11,9 +11,11 @@ const STREAMED = { stream: true, stream_options: { include_usage: true } };
  *
  *   {type: "loaded", info}              a model answers from now on
  *   {type: "done", finish, usage, timings, info}
- *   {type: "cancelled"}                 of a load no model is left, of an answer no text
- *   {type: "error", during, kinds, message}   during: "start" | "load" | "chat"; kinds: the error's
- *                                       class and its bases, most special first
+ *   {type: "cancelled", left}           of an answer no text is left
+ *   {type: "error", during, kinds, message, left}   during: "start" | "load" | "chat"; kinds: the
+ *                                       error's class and its bases, most special first
+ *
+ * `left`: after a load, the info of the model before if that is still there, else null.
  *
  * Events: "progress" while Python starts, "started", and "failed" with an "error" when the worker is
  * of no use from then on.
@@ -125,10 +127,18 @@ export class Engine extends EventTarget {
       job.signal.throwIfAborted();
       return await work(engine, job);
     } catch (error) {
-      return error === job.signal.reason ? { type: "cancelled" } : failure(during, error);
+      const end = error === job.signal.reason ? { type: "cancelled" } : failure(during, error);
+      if (during === "load") end.left = await this.#left(job);
+      return end;
     } finally {
       if (this.#job === job) this.#job = null;
     }
+  }
+
+  /** Of a load that another one follows it does not matter. */
+  async #left(job) {
+    if (this.#job !== job) return null;
+    return this.#engine?.info().catch(() => null) ?? null;
   }
 
   #tell(type, detail) {

@@ -3,7 +3,7 @@
 const $ = (selector) => document.querySelector(selector);
 
 // There the message box would bring up a keyboard that nobody asked for.
-const onTouch = matchMedia("(pointer: coarse)");
+export const onTouch = matchMedia("(pointer: coarse)");
 
 /** To Stop while there is something to stop, else to the message box. */
 export function goOn() {

@@ -9,9 +9,10 @@
 
 import { announce, announceShown } from "./announcer.mjs";
 import { areImages } from "./attachments.mjs";
+import { Cleared } from "./cleared.mjs";
 import { Composer } from "./composer.mjs";
 import { Conversation } from "./conversation.mjs";
-import { DocumentsPanel, isModel } from "./documents.mjs";
+import { DocumentsPanel, areDocuments, isModel } from "./documents.mjs";
 import { Drafts } from "./drafts.mjs";
 import { acceptDrops } from "./drops.mjs";
 import { Engine } from "./engine.mjs";
@@ -20,7 +21,7 @@ import { LoadingPanel } from "./loading.mjs";
 import { goOn } from "./focus.mjs";
 import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder } from "./models.mjs";
 import { Notice } from "./notice.mjs";
-import { BLIND, CANCELLED, NO_IMAGE, explain } from "./problems.mjs";
+import { ADDED, BLIND, CANCELLED, EMPTY, NO_IMAGE, explain } from "./problems.mjs";
 import { recall, remember } from "./session.mjs";
 import { Settings } from "./settings.mjs";
 import { keepSite, report } from "./site.mjs";
@@ -52,6 +53,7 @@ const composer = new Composer({
   onNoImage,
 });
 const drafts = new Drafts(composer, { current: () => conversation, onChange: show });
+const cleared = new Cleared(show);
 const welcome = new Welcome((text) => ask({ text, images: [] }));
 const loading = new LoadingPanel(() => engine.stop());
 const picker = new ModelPicker(load, () => kept.show());
@@ -91,6 +93,7 @@ function show() {
   composer.show({ canStop: state === "answering", canSend: ask, sees });
   views.enabled = state !== "answering" && !conversation.waiting && !conversation.edited;
   $("#new-chat").disabled = conversation.isEmpty;
+  cleared.show(conversation);
   welcome.show({ isWanted: conversations.chat.isEmpty, canAsk: ask });
   keep();
 }
@@ -117,6 +120,7 @@ function canAsk() {
 function look(view) {
   conversation = conversations[view];
   for (const [name, each] of Object.entries(conversations)) each.isShown = name === view;
+  if (state === "ready") notice.hide(); // it is of the other one
   show();
 }
 
@@ -130,14 +134,16 @@ function invitation() {
 /** `model`: {source, name, contextLength}; `source` is what the engine loads. */
 function load(model) {
   wanted = model;
-  bring((onProgress) => engine.load(model.source, model.contextLength, onProgress));
+  const isThere = state !== "lost";
+  bring((onProgress) => engine.load(model.source, model.contextLength, onProgress), isThere);
 }
 
 function recover() {
   bring((onProgress) => engine.recover(onProgress));
 }
 
-async function bring(begin) {
+/** `canStay`: whether the model before is of use if nothing comes of this one. */
+async function bring(begin, canStay = false) {
   if (state === "failed") return;
   notice.hide();
   showModel(null, wanted.name);
@@ -154,6 +160,7 @@ async function bring(begin) {
   const end = await work;
   if (work !== job) return;
   if (end.type === "loaded") loaded(end.info);
+  else if (canStay && good && end.left) stayed(end);
   else notLoaded("empty", end);
 }
 
@@ -177,6 +184,17 @@ function loaded(info) {
   if (!query.has("ask")) report({ opened, fromSnapshot: document.body.dataset.fromSnapshot, info });
   if (conversation.waiting) answer(conversation.waiting);
   keepSite();
+}
+
+/** A load ended before it took the place of the model before; `end` says why. */
+function stayed(end) {
+  loading.hide();
+  showModel(end.left, good.name);
+  enter("ready");
+  if (conversation.waiting) drafts.giveBack(conversation.waiting);
+  if (end.type === "error") problem(end);
+  else announce(`Loading was cancelled. ${good.name} is still there.`);
+  wanted = good;
 }
 
 /** `end`: the message that says why. */
@@ -265,6 +283,7 @@ function regenerate(exchange) {
 }
 
 function newChat() {
+  cleared.keep(conversation);
   conversation.clear();
   composer.endEdit();
   status.newChat();
@@ -282,7 +301,7 @@ function newChat() {
 const ACTIONS = {
   reload: () => ["Reload the page", () => location.reload()],
   recover: () => ["Start the model again", () => (state === "lost" ? recover() : load(wanted))],
-  retry: () => ["Try again", () => load(wanted)],
+  retry: (model = wanted) => ["Try again", () => load(model)],
   back: () => [`Back to ${good.name}`, () => load(good)],
   choose: () => ["Choose a model", () => picker.open()],
   pocket: () => ["Use the pocket model", () => load(POCKET)],
@@ -295,7 +314,8 @@ const ACTIONS = {
 function problem(end) {
   const found = end.type === "cancelled" ? CANCELLED : explain(end);
   const isOfModel = end.during !== "documents" && state === "empty";
-  tell(isOfModel && good && good !== wanted ? { ...found, actions: backFirst(found.actions) } : found);
+  if (end.left) tell(withoutLoss(found));
+  else tell(isOfModel && good && good !== wanted ? { ...found, actions: backFirst(found.actions) } : found);
   if (end.type !== "error") return;
   console.warn(`${end.kinds[0]}: ${end.message}`);
   report({ error: end });
@@ -304,6 +324,11 @@ function problem(end) {
 /** `words`: see problems.mjs. */
 function tell({ actions, ...words }) {
   notice.show({ ...words, actions: actions.map((name) => ACTIONS[name]()) });
+}
+
+function withoutLoss({ advice, actions, ...words }) {
+  const others = actions.filter((name) => name !== "pocket");
+  return { ...words, advice: [...advice, `${good.name} is still there.`], actions: [...others, "dismiss"] };
 }
 
 function backFirst(actions) {
@@ -322,10 +347,11 @@ acceptDrops({
   isWanted: () => (views.shown === "chat" ? picker.enabled : state !== "failed"),
   words: () => {
     if (views.shown === "documents") return "Drop text, Markdown or PDF files";
-    return `Drop ${sees ? "images, " : ""}a .gguf file or a model folder`;
+    return `Drop ${sees ? "images, " : ""}a .gguf file, a model folder or documents`;
   },
   onFile: (file) => dropped([file], fromFile(file)),
   onFolder: (files, name) => dropped(files, fromFolder(files, name)),
+  onEmpty: () => tell(EMPTY),
   onPasted: (files) => {
     if (views.shown === "chat") attach(files);
   },
@@ -333,9 +359,17 @@ acceptDrops({
 
 function dropped(files, model) {
   if (views.shown === "chat" && areImages(files)) attach(files);
+  else if (views.shown === "chat" && areDocuments(files)) addDocuments(files);
   else if (views.shown === "chat") picker.pick(model);
   else if (isModel(files)) documents.use(model);
   else documents.add(files);
+}
+
+/** Documents that were dropped on the chat. */
+function addDocuments(files) {
+  documents.add(files);
+  if (views.enabled) views.show("documents");
+  else tell(ADDED);
 }
 
 /** Whether a model reads images is only known once it is loaded. */

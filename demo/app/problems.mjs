@@ -1,7 +1,9 @@
 // What went wrong, in words that say what to do.
 
-const CHROME_LINUX =
-  "In chrome://flags turn on “Unsafe WebGPU Support” and “Vulkan”, then restart the browser.";
+const CHROME_LINUX = [
+  "Turn on “Unsafe WebGPU Support” at chrome://flags/#enable-unsafe-webgpu and “Vulkan” at",
+  "chrome://flags/#enable-vulkan, then restart the browser.",
+].join(" ");
 const ACCELERATION =
   "Check that graphics acceleration is on: chrome://settings/system (edge://settings/system in Edge).";
 
@@ -88,6 +90,17 @@ export const BLIND = {
   message: "",
 };
 
+/** Documents that came while an answer is given, or another question is waiting or edited. */
+export const ADDED = {
+  title: "Added to your documents",
+  advice: ["Ask them under Documents, once what is under way here is over."],
+  actions: ["dismiss"],
+  message: "",
+};
+
+/** A folder without files. */
+export const EMPTY = { title: "This folder is empty", advice: [], actions: ["dismiss"], message: "" };
+
 /** A file that is no image. */
 export const NO_IMAGE = { title: "This is no image that can be asked about", actions: ["dismiss"], message: "" };
 
@@ -97,7 +110,7 @@ export function explain({ kinds, message, during }) {
     return { title: "This cannot be used", advice: [message], actions: ["dismiss"], message: "" };
   }
   const kind = kinds.find((name) => Object.hasOwn(KNOWN, name));
-  const unknown = ["Something went wrong", [], during === "load" ? ["retry", "choose"] : ["fresh"]];
+  const unknown = ["Something went wrong", [], during === "load" ? ["retry", "choose"] : ["dismiss", "fresh"]];
   const [title, advice, actions] = KNOWN[kind] ?? unknown;
   // Without advice of its own the engine's sentence is what helps.
   const sentences = typeof advice === "function" ? advice() : advice;

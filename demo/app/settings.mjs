@@ -1,5 +1,6 @@
 // System prompt, how words are drawn, and longest answer; remembered by the browser.
 
+import { onTouch } from "./focus.mjs";
 import * as format from "./format.mjs";
 
 const KEY = "webllm_py.settings";
@@ -42,6 +43,7 @@ export class Settings {
   }
 
   open() {
+    this.#fields.system.autofocus = !onTouch.matches; // it would bring up a keyboard
     this.#dialog.showModal();
   }
 

@@ -9,7 +9,7 @@ const STATES = {
   answering: "Answering",
   empty: "No model",
   lost: "Device lost",
-  failed: "Stopped",
+  failed: "Cannot run here",
 };
 
 const ROWS = {

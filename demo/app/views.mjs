@@ -34,6 +34,10 @@ export class Views {
   }
 
   /** Whether another one can be shown. */
+  get enabled() {
+    return this.#tabs.every((tab) => !tab.disabled);
+  }
+
   set enabled(enabled) {
     for (const tab of this.#tabs) tab.disabled = !enabled && tab.ariaSelected !== "true";
   }

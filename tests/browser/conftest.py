@@ -155,7 +155,7 @@ def pocket(page: Page, site: TestSite) -> Page:
     """The page as it ships with its pocket model, from one module of its tests to the next."""
     if page.driver.current_url != site.url:  # an example, or another site
         page.open(site.url)
-    elif page.state == "empty":
+    elif page.state == "empty" or page.text("#model-name") != "Pocket model":
         pick_pocket(page)
     page.wait_for("ready", seconds=100)
     return page

@@ -155,6 +155,9 @@ async def fake_load(
     device: Any = None,
     on_progress: Any = None,
 ) -> FakeEngine:
+    if source == "missing":
+        raise errors.SourceError("missing: 404 Not Found. There is no such file")
+    await device.before_weights()
     assert FakeEngine.in_memory == 0, "two models at once"
     FakeEngine.in_memory += 1
     try:
@@ -169,8 +172,6 @@ async def fake_load(
 async def fake_stages(source: Any, on_progress: Any) -> None:
     if source == "big":
         raise errors.GPUOutOfMemoryError("7.2 GB are needed for the weights, 4.0 GB were to be had")
-    if source == "missing":
-        raise errors.SourceError("missing: 404 Not Found. There is no such file")
     total = 200_000_000 if source == "slow" else 4_000_000
 
     def report(stage: Stage, loaded: int, text: str) -> None:

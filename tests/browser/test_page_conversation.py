@@ -141,7 +141,7 @@ def test_the_page_opens_at_its_headline(
 
 def test_the_end_stays_in_view_when_a_notice_comes(ready: Page) -> None:
     fill(ready)
-    assert ready.js(AT_THE_END)
+    wait_until(lambda: ready.js(AT_THE_END), 60, "the end is in view")
     ready.js("""
       const prompt = document.querySelector("#prompt");
       prompt.value = "too long";

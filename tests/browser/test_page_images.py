@@ -110,7 +110,7 @@ def test_the_keyboard_removes_an_image(seeing: Page, pictures: dict[str, Path]) 
 def test_images_are_dropped_and_pasted(seeing: Page, pictures: dict[str, Path]) -> None:
     seeing.drop(pictures["a.png"])
     wait_until(lambda: attached(seeing) == ["a.png"], 60, "the dropped image")
-    assert seeing.text("#drop p") == "Drop images, a .gguf file or a model folder"
+    assert seeing.text("#drop p") == "Drop images, a .gguf file, a model folder or documents"
     seeing.js("document.querySelector('#prompt').focus();"
               "window.pasted = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0))",
               seeing.js("return document.querySelector('#attachments img').src").split(",")[1])  # fmt: skip # noqa: E501
@@ -135,7 +135,7 @@ def test_a_model_without_eyes_says_so(ready: Page, pictures: dict[str, Path]) ->
     assert ready.text("#notice-title") == "This model reads text only"
     assert "SmolVLM" in ready.text("#notice-text")
     assert ready.text("#model-name") == "Pocket model"
-    assert ready.text("#drop p") == "Drop a .gguf file or a model folder"
+    assert ready.text("#drop p") == "Drop a .gguf file, a model folder or documents"
     ready.screenshot("images-refused")
     ready.click_notice("Choose a model")
     assert ready.shown("#model-dialog")

@@ -104,13 +104,59 @@ def test_cancel_ends_a_load_whatever_it_waits_for(ready: Page) -> None:
 # --- back to the model before
 
 
-def test_a_model_that_was_lost_to_a_typo_comes_back(ready: Page) -> None:
+def test_a_typo_costs_no_model(ready: Page) -> None:
     ready.load_address("other")
     ready.wait_for("ready")
-    ready.load_address("missing")
+    ready.one("#prompt").send_keys("in vain")
+    ready.js("""
+      const address = document.querySelector("#address");
+      address.value = "missing";
+      address.form.requestSubmit();
+      document.querySelector("#send").click();
+    """)
+    wait_until(lambda: ready.shown("#notice"), 60, "the load fails")
+    assert (ready.state, ready.text("#model-name")) == ("ready", "other")
+    assert ready.text("#model-summary").startswith("other · ")
+    assert ready.take_draft() == "in vain" and ready.questions == []
+    assert ready.text("#notice-text").endswith("other is still there.")
+    labels = [button.text for button in ready.all("#notice-actions button")]
+    assert labels == ["Try again", "Choose a model", "OK"]
+    again = """
+      document.querySelector("#notice-actions button").click();
+      return document.querySelector("#model-name").textContent;
+    """
+    assert ready.js(again) == "missing"
+    wait_until(lambda: ready.shown("#notice"), 60, "the load fails again")
+    ready.click_notice("OK")
+    assert ready.ask("Hello") == "You said: Hello"
+    ready.send("lose the device")
+    wait_until(lambda: ready.state == "lost", 60, "the device is lost")
+    ready.click_notice("Start the model again")
+    ready.wait_for("ready")
+    assert ready.text("#model-name") == "other"
+    ready.take_draft()
+
+
+def test_a_load_that_is_cancelled_at_once_costs_no_model(ready: Page) -> None:
+    ready.js("""
+      const address = document.querySelector("#address");
+      address.value = "slow";
+      address.form.requestSubmit();
+      document.querySelector("#cancel").click();
+    """)
+    wait_until(lambda: ready.state != "loading", 60, "the load ends")
+    assert (ready.state, ready.text("#model-name")) == ("ready", "Pocket model")
+    assert not ready.shown("#notice")
+    assert ready.ask("Hello") == "You said: Hello"
+
+
+def test_a_model_that_was_lost_to_a_larger_one_comes_back(ready: Page) -> None:
+    ready.load_address("other")
+    ready.wait_for("ready")
+    ready.load_address("big")
     wait_until(lambda: ready.state == "empty", 60, "the load fails")
     labels = [button.text for button in ready.all("#notice-actions button")]
-    assert labels == ["Back to other", "Try again", "Choose a model", "Use the pocket model"]
+    assert labels == ["Back to other", "Choose a model", "Use the pocket model"]
     ready.click_notice("Back to other")
     ready.wait_for("ready")
     assert ready.text("#model-summary").startswith("other · ")
@@ -169,7 +215,7 @@ def test_a_waiting_question_does_not_overwrite_a_draft(ready: Page) -> None:
     wait_until(lambda: ready.state == "empty", 60, "the load ends")
     assert ready.draft == "a draft"
     assert ready.questions == ["in vain"]
-    assert ready.last_note == "not asked: no model was loaded"
+    assert ready.last_note == "not asked: the model was not loaded"
 
 
 def test_a_waiting_question_is_taken_back(ready: Page) -> None:

@@ -58,6 +58,43 @@ def test_a_file_is_dropped_on_the_page(ready: Page, tmp_path: Path) -> None:
     assert ready.text("#model-summary").startswith("dropped.gguf · ")
 
 
+def test_documents_that_are_dropped_on_the_chat_are_no_models(ready: Page, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("# Keys\n\nThe key is under the mat.\n")
+    ready.send("defect")
+    wait_until(lambda: ready.shown("#notice"), 60, "a notice")
+    ready.complaints()  # the traceback is in the console on purpose
+    ready.take_draft()
+    ready.drop(notes)
+    assert ready.shown("#documents") and not ready.shown("#notice")
+    wait_until(lambda: ready.all("#document-list li"), 60, "the document is listed")
+    assert (ready.state, ready.text("#model-name")) == ("ready", "Pocket model")
+    ready.one("#document-list button").click()
+    wait_until(lambda: not ready.all("#document-list li"), 60, "it is removed")
+    ready.one("#chat-tab").click()
+    ready.send("go on for ever")
+    wait_until(lambda: "word3" in ready.last_answer, 60, "a long answer begins")
+    ready.drop(notes)
+    assert ready.text("#notice-title") == "Added to your documents"
+    assert ready.state == "answering" and ready.shown("#chat")
+    ready.one("#stop").click()
+    ready.wait_for("ready")
+    ready.one("#documents-tab").click()
+    wait_until(lambda: ready.all("#document-list li"), 60, "the document is listed")
+    ready.one("#document-list button").click()
+    wait_until(lambda: not ready.all("#document-list li"), 60, "it is removed")
+    ready.one("#chat-tab").click()
+
+
+def test_an_empty_folder_is_told(ready: Page, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    ready.drop(tmp_path / "empty")
+    wait_until(lambda: ready.shown("#notice"), 60, "a notice")
+    assert ready.text("#notice-title") == "This folder is empty"
+    assert ready.state == "ready"
+    ready.click_notice("OK")
+
+
 @pytest.mark.parametrize("by", ["drop", "dialog"])
 @pytest.mark.parametrize("names", [["config.json"], ["config.json", "model.safetensors"]])
 def test_a_folder_goes_by_its_name(ready: Page, tmp_path: Path, names: list[str], by: str) -> None:

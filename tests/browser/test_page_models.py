@@ -29,7 +29,7 @@ def test_why_it_takes_so_long_is_said(pocket: Page) -> None:
         said = "Trying again: http://127.0.0.1:"
         wait_until(lambda: page.text("#loading-text").startswith(said), 60, "it says so")
         page.one("#cancel").click()
-    wait_until(lambda: page.state == "empty", 60, "the load ends")
+    wait_until(lambda: page.state == "ready", 60, "the load ends, and the model before goes on")
     page.complaints()
 
 

@@ -132,6 +132,51 @@ def test_a_new_chat_in_the_middle_of_an_answer(ready: Page) -> None:
     assert ready.ask("Hello") == "You said: Hello"
 
 
+def test_a_chat_that_was_cleared_comes_back(ready: Page) -> None:
+    ready.ask("One")
+    ready.ask("Two")
+    ready.one("#new-chat").click()
+    assert ready.shown("#cleared") and ready.shown("#welcome")
+    ready.one("#documents-tab").click()
+    assert not ready.shown("#cleared")
+    ready.one("#chat-tab").click()
+    ready.one("#bring-back").click()
+    assert ready.questions == ["One", "Two"] and ready.last_answer == "You said: Two"
+    assert ready.focused == "prompt"
+    assert not ready.shown("#cleared") and not ready.shown("#welcome")
+    assert ready.ask("Three") == "You said: Three"
+    ready.one("#new-chat").click()
+    ready.ask("Four")
+    assert not ready.shown("#cleared")
+    ready.one("#new-chat").click()
+    ready.one("#bring-back").click()
+    assert ready.questions == ["Four"]
+
+
+def test_an_answer_that_was_cleared_comes_back_as_far_as_it_came(ready: Page) -> None:
+    ready.send("go on for ever")
+    wait_until(lambda: "word3" in ready.last_answer, 60, "a long answer begins")
+    ready.one("#new-chat").click()
+    ready.wait_for("ready")
+    ready.one("#bring-back").click()
+    assert ready.last_answer.startswith("word0 word1 word2 word3")
+    assert ready.last_note == "stopped"
+    assert ready.ask("Hello") == "You said: Hello"
+
+
+def test_settings_on_a_telephone_bring_up_no_keyboard(ready: Page) -> None:
+    ready.one("#settings-button").click()
+    assert ready.focused == "system"
+    ready.type(Keys.ESCAPE)
+    ready.cdp("Emulation.setTouchEmulationEnabled", enabled=True)
+    try:
+        ready.one("#settings-button").click()
+        assert ready.js("return document.activeElement.ariaLabel") == "Close"
+        ready.type(Keys.ESCAPE)
+    finally:
+        ready.cdp("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
 def test_settings_reach_the_engine(ready: Page) -> None:
     ready.one("#settings-button").click()
     slider = ready.one("#temperature")
@@ -215,6 +260,10 @@ def test_a_defect_is_told_and_survived(ready: Page) -> None:
     ready.send("a defect, please")
     wait_until(lambda: ready.shown("#notice"), 60, "a notice")
     assert "KeyError: 'defect'" in ready.text("#notice")
+    labels = [button.text for button in ready.all("#notice-actions button")]
+    assert labels == ["OK", "New chat"], "the conversation is not given up first"
+    ready.click_notice("OK")
+    assert not ready.shown("#notice")
     ready.complaints()  # the traceback is in the console on purpose
     assert ready.take_draft() == "a defect, please"
     assert ready.ask("Hello") == "You said: Hello"

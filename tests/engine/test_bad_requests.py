@@ -115,9 +115,17 @@ async def test_prompts_longer_than_the_context(engine: Engine, length: int) -> N
     "ids", [[], "", b"ab", [-1], [263], [1.5], ["a"], [None], 7, [[1]]], ids=str
 )
 async def test_logits_of_what_is_no_token(engine: Engine, ids: Any) -> None:
-    with pytest.raises(RequestError, match="from 0 to 262") as caught:
+    with pytest.raises(RequestError, match=r"from 0 to 262, .*, not ") as caught:
         await engine.logits(ids)
     assert caught.value.param == "ids"
+
+
+async def test_layers_that_are_not_there(engine: Engine) -> None:
+    with pytest.raises(RequestError, match=r"^layers must be .* from 0 to \d, not \[7, 99\]$"):
+        await engine.inspect("x", output_attentions=True, layers=[7, 99])
+    with pytest.raises(RequestError, match=r"^the layers of hooks must .*, not \[99\]$") as caught:
+        await engine.inspect("x", hooks={99: print})
+    assert caught.value.param == "hooks"
 
 
 async def test_logits_of_more_than_the_context(engine: Engine) -> None:

@@ -68,6 +68,26 @@ class TestUnload:
         shared.close()
         assert isinstance(device.lost, DeviceLostError)
 
+    async def test_makes_room_for_another_once_its_files_are_a_model_s(
+        self, small_model: Path, device: Device, tmp_path: Path
+    ) -> None:
+        shared, told = SharedDevice(device), []
+
+        async def free() -> None:
+            told.append(device.n_buffers)
+
+        engine = await webllm_py.load(small_model, device=shared)
+        held, shared.before_weights = device.n_buffers, free
+        damaged = tmp_path / "damaged.gguf"
+        damaged.write_bytes(small_model.read_bytes()[:-5000])
+        for source in (tmp_path / "none.gguf", damaged):
+            with pytest.raises(webllm_py.WebLLMError):
+                await webllm_py.load(source, device=shared)
+            assert told == [] and await said(engine)
+        async with await webllm_py.load(small_model, device=shared):
+            assert told == [held], "before anything of the other is on the device"
+        await engine.unload()
+
     async def test_twice(self, small_model: Path, device: Device) -> None:
         engine = await webllm_py.load(small_model, device=device)
         answer = asyncio.create_task(said(engine, max_tokens=400))

@@ -80,6 +80,8 @@ async def test_the_notebook_about_the_open_box_runs(shell: InteractiveShell) -> 
     assert "to the name\n" in shown
     picture = [line for line in shown.splitlines() if line.endswith("@@")]
     assert picture, "the first position can only look at itself"
+    drawn = shell.user_ns["AttentionMap"](["a"], [[1]])._repr_html_()
+    assert "currentColor" in drawn, "words can be read on a dark page"
     steered, plain = (line for line in shown.splitlines() if line.startswith(("steered", "plain")))
     assert steered.partition(":")[2] != plain.partition(":")[2]
     assert "24 tokens; cached: 24" in shown

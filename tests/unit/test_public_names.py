@@ -24,8 +24,9 @@ def test_every_error_is_public() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+    with pytest.raises(AttributeError, match="no attribute 'lod'") as caught:
         _ = webllm_py.lod
+    assert (caught.value.name, caught.value.obj) == ("lod", webllm_py)  # what Python guesses from
 
 
 def test_importing_the_package_imports_no_engine() -> None:

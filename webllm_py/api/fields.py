@@ -78,6 +78,11 @@ CHAT_FIELDS = GENERATION_FIELDS | {
 }
 COMPLETION_FIELDS = GENERATION_FIELDS | {"best_of", "echo", "prompt", "suffix"}
 EMBEDDING_FIELDS = frozenset({"dimensions", "encoding_format", "input", "model"})
+_KINDS = {
+    "chat completions": CHAT_FIELDS,
+    "text completions": COMPLETION_FIELDS,
+    "embeddings": EMBEDDING_FIELDS,
+}
 
 # They say who asks, what to file the answer under, or how a data centre may go about it: nothing
 # that could change an answer given here.
@@ -144,7 +149,9 @@ def request_fields(
             _refuse_unsupported(name, value)
             continue
         if name in elsewhere:
-            fail(name, "is not a field of this kind of request.", code="unknown_parameter")
+            kinds = " and ".join(kind for kind, names in _KINDS.items() if name in names)
+            problem = f"is a field of {kinds}, not of this kind of request."
+            fail(name, problem, code="unknown_parameter")
         refuse_unknown([name], supported | WITHOUT_EFFECT | UNSUPPORTED)
         if value is not None:
             present[name] = value

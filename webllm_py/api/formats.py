@@ -16,6 +16,7 @@ __all__ = ["parse_grammar", "parse_response_format"]
 
 NAME = "response_format"
 KEPT = 32  # compiled grammars
+_OF_SCHEMAS = {"type", "properties", "enum", "anyOf", "$ref", "$defs"}
 
 
 def parse_response_format(value: Any) -> Grammar | None:
@@ -77,6 +78,9 @@ def _json(given: Mapping[str, Any]) -> Grammar:
 def _json_schema(given: Mapping[str, Any]) -> Grammar:
     param = f"{NAME}.json_schema"
     inner = mapping(_needed(given, "json_schema", NAME), param)
+    if "schema" not in inner and inner.keys() & _OF_SCHEMAS:
+        form = '{"name": ..., "schema": {...}}'
+        fail(param, f"is a schema itself, which stands in its field 'schema': {form}.")
     refuse_unknown(inner, ["name", "description", "schema", "strict"], param)
     for name in ("name", "description"):
         if inner.get(name) is not None:

@@ -47,6 +47,7 @@ _ANSWER_FIELDS = {"refusal", "annotations", "audio", "function_call"}
 # What the openai package's ``parse`` adds to answers: the same once more, as objects of a program.
 _PARSED = {"message": "parsed", "function": "parsed_arguments"}
 _UNSUPPORTED_PARTS = ("input_audio", "file", "refusal", "video_url")
+EXAMPLE = "[{'role': 'user', 'content': 'Hello!'}]"
 _DETAILS = ("auto", "low", "high")
 
 
@@ -56,6 +57,8 @@ def parse_messages(value: Any) -> tuple[Json, ...]:
     Raises:
         RequestError: its ``param`` names the place, as in ``messages[1].content[0].text``.
     """
+    if not isinstance(value, list | tuple):
+        wrong_type("messages", f"a list of messages, as in {EXAMPLE}", value)
     messages = items(value, "messages")
     if not messages:
         fail("messages", "must hold at least one message.")

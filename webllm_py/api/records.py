@@ -58,7 +58,33 @@ class Record(Mapping[str, Any]):
         """The JSON text."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
 
-    model_dump = to_dict  # what programs written for the openai package call it
+    def model_dump(
+        self, *, exclude_none: bool = False, exclude_unset: bool = False
+    ) -> dict[str, Any]:
+        """``to_dict``, as programs written for the openai package call it. ``exclude_none`` leaves
+        out every null; what is unset is no key in any case."""
+        plain = self.to_dict()
+        return _without_nulls(plain) if exclude_none else plain
+
+    def model_dump_json(
+        self, *, indent: int | None = None, exclude_none: bool = False, exclude_unset: bool = False
+    ) -> str:
+        """The same as JSON text."""
+        plain = self.model_dump(exclude_none=exclude_none)
+        return json.dumps(plain, ensure_ascii=False, indent=indent)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.items())
+        return f"{type(self).__name__}({shown})"
+
+    def __init_subclass__(cls) -> None:
+        cls.__repr__ = Record.__repr__  # type: ignore[method-assign]  # not a dataclass's own
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:

@@ -20,9 +20,10 @@ from webllm_py.errors import (
 )
 from webllm_py.fetch.downloads.pinned import pinned_file, pinned_folder
 from webllm_py.fetch.options import FetchOptions
-from webllm_py.fetch.resolver import open_beside, resolve
+from webllm_py.fetch.resolver import open_beside, resolve, telling_of_guesses
 from webllm_py.fetch.source import ByteSource, Folder, base_name, closed_on_error
 from webllm_py.fetch.tagged import is_projector
+from webllm_py.units import counted
 
 __all__ = ["open_checkpoint"]
 
@@ -59,11 +60,12 @@ async def open_checkpoint(
     """
     opened = await resolve(source, options)
     options = options or FetchOptions(keep=False)
-    if isinstance(opened, Folder):
-        checkpoint = await _open_folder(pinned_folder(opened, options))
-    else:
-        file = pinned_file(opened, base_name(opened.name), options)
-        checkpoint = await _open_file(file, partial(open_beside, opened))
+    with telling_of_guesses(source):
+        if isinstance(opened, Folder):
+            checkpoint = await _open_folder(pinned_folder(opened, options))
+        else:
+            file = pinned_file(opened, base_name(opened.name), options)
+            checkpoint = await _open_file(file, partial(open_beside, opened))
     if vision is None:
         return checkpoint
     async with closed_on_error(checkpoint):
@@ -89,13 +91,14 @@ async def _with_projector(checkpoint: Checkpoint, source: ByteSource) -> Checkpo
 async def _open_file(source: ByteSource, open_other: Opener, kind: str = "model") -> Checkpoint:
     async with closed_on_error(source):
         size = await source.size()
-        if size is not None and size < HEAD_BYTES:
-            raise CorruptCheckpointError(
-                f"{source.name} has only {size} bytes: it is incomplete. Download it again."
-            )
-        head = await source.read(0, HEAD_BYTES)
-        if not head.startswith(MAGIC):
+        head = await source.read(0, HEAD_BYTES if size is None else min(size, HEAD_BYTES))
+        if head and not head.startswith(MAGIC[: len(head)]):
             raise _not_gguf(source.name, head)
+        if len(head) < HEAD_BYTES:
+            raise CorruptCheckpointError(
+                f"{source.name} has only {counted(len(head), 'byte')}: it is incomplete. Download "
+                "it again."
+            )
         return await open_gguf(source, head, open_other, kind=kind)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from argparse import (
     ArgumentParser,
     Namespace,
     RawDescriptionHelpFormatter,
 )
 from collections.abc import Sequence
-from functools import partial
+from difflib import get_close_matches
 from typing import NoReturn
 
 from webllm_py import __version__
@@ -28,8 +30,7 @@ from webllm_py.random_models.shapes import SHAPES
 
 __all__ = ["Formatter", "add_bench", "parse_arguments"]
 
-Formatter = partial(RawDescriptionHelpFormatter, max_help_position=30, width=96)
-
+MOST_COLUMNS = 96
 SOURCES = """\
 SOURCE is a .gguf file, a Hugging Face folder (config.json, safetensors, tokenizer files) or an
 MLC folder: a path, an http(s) address, hf:org/name[@revision][:file] or hf:org/name:Q4_K_M, or
@@ -44,6 +45,20 @@ examples:
   webllm-py info hf:Qwen/Qwen2.5-0.5B-Instruct
   webllm-py bench --shape llama-3.2-1b
 """
+
+
+class Formatter(RawDescriptionHelpFormatter):
+    """As wide as the terminal; what is no list of indented lines is filled."""
+
+    def __init__(self, prog: str):
+        columns = shutil.get_terminal_size((MOST_COLUMNS, 24)).columns
+        wide = min(columns, MOST_COLUMNS)
+        super().__init__(prog, max_help_position=30 if wide >= 80 else 24, width=wide)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.rstrip().split("\n\n")
+        filled = [part if "\n " in part else textwrap.fill(part, width) for part in paragraphs]
+        return super()._fill_text("\n\n".join(filled), width, indent)
 
 
 class Parser(ArgumentParser):
@@ -83,8 +98,17 @@ def parse_arguments(words: Sequence[str] | None = None) -> Namespace:
         parser.exit(2)
     options, unknown = parser.parse_known_args(words)
     if unknown:  # the command's own parser leaves them to the one above it
-        commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+        command = commands.choices[options.command]
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{near_option(command, unknown)}")
     return options
+
+
+def near_option(parser: ArgumentParser, words: Sequence[str]) -> str:
+    """A question for the option that may be meant by one of the words."""
+    names = [name for action in parser._actions for name in action.option_strings]
+    written = [word.partition("=")[0] for word in words if word.startswith("--")]
+    near = [name for word in written for name in get_close_matches(word, names, n=1)]
+    return f". Did you mean {near[0]}?" if near else ""
 
 
 def add_chat(parser: ArgumentParser) -> None:

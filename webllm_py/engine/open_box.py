@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Inspection:
         arrays = {"hidden_states": self.hidden_states, "attentions": self.attentions}
         arrays["logits"] = self.logits
         shapes = [f", {name} {array.shape}" for name, array in arrays.items() if array is not None]
-        return f"Inspection({len(self.tokens)} tokens{''.join(shapes)})"
+        return f"Inspection({counted(len(self.tokens), 'token')}{''.join(shapes)})"
 
 
 class OpenBoxMixin(AdaptersMixin):
@@ -159,7 +160,7 @@ class OpenBoxMixin(AdaptersMixin):
         last = config.vocab_size - 1
         if isinstance(ids, bytes) or not tokens or not 0 <= min(tokens) <= max(tokens) <= last:
             problem = f"ids must be a text or token ids from 0 to {last}, at least one"
-            raise RequestError(problem, param="ids")
+            raise RequestError(f"{problem}, not {reprlib.repr(ids)}", param="ids")
         limit = longest_inspected(executor)
         if len(tokens) > limit:
             raise ContextLengthError(
@@ -249,7 +250,11 @@ def whole_numbers(given: Iterable[int] | None, end: int, param: str) -> list[int
     except TypeError:
         found = [-1]
     if found and not 0 <= found[0] <= found[-1] < end:
-        raise RequestError(f"{param} must be whole numbers from 0 to {end - 1}", param=param)
+        by_layer = isinstance(given, Mapping)
+        what = f"the layers of {param}" if by_layer else param
+        shown = reprlib.repr([*given] if by_layer else given)
+        problem = f"{what} must be whole numbers from 0 to {end - 1}, not {shown}"
+        raise RequestError(problem, param=param)
     return found
 
 

@@ -151,7 +151,7 @@ def completion_prompt(
         tokens, echo = list(prompt), tokenizer.decode(prompt)
     if not tokens:
         raise RequestError(
-            "the prompt is empty, and this model has no token that begins a text",
+            "the prompt is empty, and this model has no token that begins a text: write something",
             param="prompt",
         )
     return Prompt(

@@ -5,11 +5,12 @@ What WebLLM compiled for them is not needed: their weights are MLC folders on th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["Prebuilt", "prebuilt_models"]
+__all__ = ["Prebuilt", "near_prebuilt", "prebuilt_models"]
 
 # Families by MLC's model_type; of each model the context that WebLLM gives it, and its
 # quantizations with the megabytes of GPU memory that WebLLM counts for them. A star: also for weak
@@ -101,6 +102,7 @@ bert:
   snowflake-arctic-embed-s 512 q0f32-b32 1023, q0f32-b4 239
 """
 SHORT_CONTEXT = 1024
+LEAST_LETTERS = 4  # of a beginning that says what is meant
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,26 @@ class Prebuilt:
 def prebuilt_models() -> Mapping[str, Prebuilt]:
     """All of them, by id."""
     return {record.id: record for record in _records()}
+
+
+def near_prebuilt(text: str) -> list[str]:
+    """Ids that may be meant by a text that is none: of the models whose names begin so, each in its
+    smallest form, at most 3; else one that is spelled alike."""
+    begun = _letters(text)
+    smallest: dict[str, Prebuilt] = {}
+    for record in sorted(prebuilt_models().values(), key=lambda record: record.memory):
+        if len(begun) >= LEAST_LETTERS and _letters(record.id).startswith(begun):
+            base = record.id.partition(f"-{record.quantization}")[0]
+            smallest.setdefault(base, record)
+    if smallest:
+        return [record.id for record in smallest.values()][:3]
+    import difflib  # not before it is needed: a page starts Python from a snapshot
+
+    return difflib.get_close_matches(text[:80], prebuilt_models(), n=1, cutoff=0.8)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
 def _records() -> Iterator[Prebuilt]:

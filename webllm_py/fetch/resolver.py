@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     from webllm_py.fetch.http.browser import FetchFile
     from webllm_py.fetch.http.native import HttpFile
 
-__all__ = ["address_of", "open_beside", "open_url", "resolve"]
+__all__ = ["address_of", "open_beside", "open_url", "resolve", "telling_of_guesses"]
 
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 HUB_TAG = re.compile(r"\w+")  # a file's name has an end
 HUB_SOURCE = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:@([^:]+))?(?::(.+))?")
 HUB_NAME = re.compile(r"[\w-][\w.-]*/(?!.*\.[a-z]\w+$)[\w.-]+(?:[@:].+)?")  # without its "hf:"
@@ -33,15 +36,20 @@ PREBUILT = re.compile(r"[\w.-]+-MLC(-\w+)?")  # WebLLM's names look so
 LISTING_TRIES = 3  # of the hub's listing: a mirror that has none still has the files
 ACCEPTED = (
     "A model is given as the path of a .gguf file or of a folder, as an http(s) address of either "
-    "(a folder's ends with '/'), as hf:org/name[@revision][:file] or hf:org/name:Q4_K_M, by "
-    "WebLLM's name of it (Llama-3.2-1B-Instruct-q4f16_1-MLC), or, in a browser, as a File, Files "
-    "or a directory handle."
+    "(a folder's ends with '/'), as hf:org/name[@revision][:file] or hf:org/name:Q4_K_M, or by "
+    "WebLLM's name of it (Llama-3.2-1B-Instruct-q4f16_1-MLC)"
 )
+ACCEPTED_IN_BROWSER = "; in a browser also as a File, Files or a directory handle"
 
 
 def in_browser() -> bool:
     """Whether this is Pyodide."""
     return sys.platform == "emscripten"
+
+
+def accepted() -> str:
+    """What a model may be given as, in a sentence."""
+    return f"{ACCEPTED}{ACCEPTED_IN_BROWSER if in_browser() else ''}."
 
 
 async def resolve(source: Any, options: FetchOptions | None = None) -> ByteSource | Folder:
@@ -69,7 +77,23 @@ async def resolve(source: Any, options: FetchOptions | None = None) -> ByteSourc
         return _from_path(os.fspath(source))
     if isinstance(source, ByteSource | Folder):
         return source
-    raise SourceError(f"cannot load a model from {type(source).__name__} {source!r}. {ACCEPTED}")
+    kind = type(source).__name__
+    raise SourceError(f"cannot load a model from {kind} {repr(source)[:200]}. {accepted()}")
+
+
+@contextmanager
+def telling_of_guesses(source: Any) -> Iterator[None]:
+    """Have an error say so where a browser took a text without "https:" for an address here, and
+    what else may be meant."""
+    try:
+        yield
+    except (SourceError, MissingFileError) as error:
+        if in_browser() and isinstance(source, str) and SCHEME.match(source) is None:
+            place = _place(source)
+            if place is not None and not place.repository:
+                told = f"Python sees no file {source[:200]!r}, so it was taken as an address here."
+                error.args = (" ".join([str(error), told, _meant(source)]).rstrip(),)
+        raise
 
 
 async def open_beside(source: ByteSource, filename: str) -> ByteSource:
@@ -134,7 +158,7 @@ class _Place:
 
 def _place(text: str) -> _Place | None:
     """What a text means that names something on a server; None if it does not."""
-    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text)
+    scheme = SCHEME.match(text)
     if scheme is not None and scheme[0].lower() == "hf:":
         return _from_hub(text)
     if scheme is not None and scheme[0].lower() in ("http:", "https:"):
@@ -228,8 +252,18 @@ def _from_path(path: str | bytes) -> ByteSource | Folder:
         pass
     # Not with !r, which doubles the backslashes of Windows.
     shown = f"'{text[:200]}'" if text.isprintable() else f"{text[:200]!r}"
-    meant = f"Did you mean 'hf:{text}'? " if HUB_NAME.fullmatch(text) else ""
-    raise SourceError(f"there is no file or folder {shown}. {meant}{ACCEPTED}")
+    raise SourceError(f"there is no file or folder {shown}. {_meant(text)}{accepted()}")
+
+
+def _meant(text: str) -> str:
+    """A question for what models of servers may be meant by a text that names nothing here."""
+    if HUB_NAME.fullmatch(text):
+        near = [f"hf:{text}"]
+    else:
+        from webllm_py.fetch.prebuilt import near_prebuilt
+
+        near = near_prebuilt(text)
+    return f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
 
 
 def _from_url(url: str) -> _Place:

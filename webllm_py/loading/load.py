@@ -87,6 +87,8 @@ async def try_to_load(options: LoadOptions, shared: SharedDevice) -> LoadedModel
         load = loader_for(checkpoint)
         device = await opening
         report.times.end("header")
+        if shared.before_weights is not None:
+            await shared.before_weights()
         owner = BufferOwner(device)
         loaded = await load(owner, options, report)
         if options.chat_template is not None and isinstance(loaded, LoadedModel):

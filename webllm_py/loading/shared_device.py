@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from webllm_py.errors import DeviceLostError
 from webllm_py.gpu import Device, open_device
@@ -21,6 +22,10 @@ class SharedDevice:
         stays: whether it is for one engine after the other: each finds the kernels compiled that
             an earlier one had, and who made this closes it.
 
+    Attributes:
+        before_weights: awaited by each load that has found its files to be a model's, before
+            anything of it takes memory: it may free the model before.
+
     Raises:
         ValueError: ``given`` is none of these.
     """
@@ -28,6 +33,7 @@ class SharedDevice:
     def __init__(self, given: Device | str | None, *, stays: bool = False):
         if not (given in (None, *POWER) or hasattr(given, "create_buffer")):
             raise ValueError(f"device must be one of {', '.join(POWER)} or a Device, not {given!r}")
+        self.before_weights: Callable[[], Awaitable[None]] | None = None
         self._stays = stays
         self._preference = given if isinstance(given, str) else None
         self._owned = given is None or isinstance(given, str)

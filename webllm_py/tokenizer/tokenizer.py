@@ -143,7 +143,7 @@ class Tokenizer:
             TokenizerError: an id is not in the vocabulary.
             TypeError: they are no ids.
         """
-        if isinstance(ids, str | bytes):
+        if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
             raise TypeError(f"what is decoded are token ids, not {type(ids).__name__}")
         decoder = self.decoder(skip_special=skip_special)
         return decoder.push_all(ids) + decoder.flush()

@@ -85,29 +85,32 @@ class Session:
             self._engine.interrupt()
 
     async def _load(self, job: Job, options: dict[str, Any], given: Any) -> dict[str, Any]:
+        """The model before is freed once this one's files are known to be a model's."""
         async with self._turn:
-            await self._free()
-            device = self._device_for(options.pop("device", None))
-            self._loading = job
+            device = await self._device_for(options.pop("device", None))
+            self._loading, device.before_weights = job, self._free
             try:
-                self._engine = await webllm_py.load(
+                engine = await webllm_py.load(
                     source_of(given),
                     device=device,
                     on_progress=self._tell_progress,
                     **load_options(options),
                 )
             finally:
-                self._loading = None
+                self._loading = device.before_weights = None
+            self._engine = engine
         return plain_info(self._loaded())
 
-    def _device_for(self, preference: str | None) -> SharedDevice:
+    async def _device_for(self, preference: str | None) -> SharedDevice:
         """One for all models of a page: who goes back to one finds its kernels compiled."""
         from webllm_py.loading import SharedDevice
 
         if self._device is None or self._device.preference != preference:
-            device, self._device = self._device, SharedDevice(preference, stays=True)
-            if device is not None:
-                device.close()
+            other = SharedDevice(preference, stays=True)
+            await self._free()
+            if self._device is not None:
+                self._device.close()
+            self._device = other
         return self._device
 
     async def _recover(self, job: Job) -> dict[str, Any]:
@@ -229,7 +232,8 @@ class Session:
         return self._engine
 
     async def _free(self) -> None:
-        """First, so that two models need not fit at once. It goes on when a load is cancelled."""
+        """Before another's weights come, so that two models need not fit at once. It goes on when a
+        load is cancelled."""
         if self._engine is not None:
             self._unloading = asyncio.ensure_future(self._engine.unload())
             self._engine = self._service = None

@@ -121,7 +121,10 @@ export class Engine {
   /** When Python is up. Times are of the parts of its start, in ms since 1970. */
   readonly started: Promise<{ fromSnapshot: boolean; times: Record<string, number> }>;
 
-  /** Load a model instead of the present one, which is unloaded first. */
+  /**
+   * Load a model instead of the present one, which is unloaded when the other's files are found to be
+   * a model's: until then an error, or an abort, leaves it as it is.
+   */
   load(model?: ModelSource, options?: LoadOptions): Promise<ModelInfo>;
   /** Load the same model again on a new GPU device, after a DeviceLostError. */
   recover(options?: Pick<LoadOptions, "onProgress" | "signal">): Promise<ModelInfo>;

@@ -166,6 +166,11 @@ def test_what_is_not_done_says_so(name: str, value: Any, problem: str) -> None:
         ({"tool_choice": {"name": "add"}}, "'tool_choice.type' is missing."),
         ({"response_format": {}}, "'response_format.type' is missing."),
         ({"stop": [None]}, "'stop[0]' must be a string, not null."),
+        (
+            {"messages": "Hello!"},
+            "'messages' must be a list of messages, as in [{'role': 'user', 'content': 'Hello!'}], "
+            "not a string.",
+        ),
     ],
 )
 def test_what_is_wrong_is_shown(fields: dict[str, Any], problem: str) -> None:
@@ -193,7 +198,9 @@ def test_an_unknown_field_is_refused_inside_extra_body_too_and_even_when_null() 
 
 
 def test_fields_of_text_completion_are_no_chat_fields() -> None:
-    assert refused({"messages": [USER], "prompt": "x"}).param == "prompt"
+    error = refused({"messages": [USER], "prompt": "x"})
+    assert error.param == "prompt"
+    assert str(error).startswith("'prompt' is a field of text completions, not of this kind")
     assert refused({"messages": [USER], "echo": True}).param == "echo"
 
 

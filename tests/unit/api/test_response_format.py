@@ -135,6 +135,7 @@ def test_wrong_structural_tags_name_the_place(format: Any, param: str) -> None:
             "response_format.json_schema.schema",
             "missing_required_parameter",
         ),
+        (NUMBER, "response_format.json_schema", "invalid_value"),
         ({"type": "json_object", "schema": "{"}, "response_format.schema", "invalid_value"),
         ({"type": "text", "schema": {}}, "response_format.schema", "unknown_parameter"),
         (tag({**TAGS, "triggers": ["x"]}), "response_format", "invalid_value"),
@@ -146,6 +147,11 @@ def test_refused(value: Any, param: str, code: str) -> None:
     with pytest.raises(RequestError) as caught:
         parse_response_format(value)
     assert (caught.value.param, caught.value.code) == (param, code)
+
+
+def test_a_schema_that_stands_where_its_name_belongs_is_told_its_place() -> None:
+    with pytest.raises(RequestError, match="itself, which stands in its field 'schema'"):
+        parse_response_format(NUMBER)
 
 
 def test_a_schema_that_cannot_be_honoured_names_the_keyword() -> None:

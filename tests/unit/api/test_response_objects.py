@@ -197,7 +197,12 @@ def test_attributes_and_keys_are_the_same() -> None:
     assert reply == reply.to_dict()
     assert reply != ChatResponses("m").whole([Finished("hi", "stop")], USAGE)
     assert json.loads(reply.to_json()) == reply.to_dict()
-    assert reply.model_dump() == reply.to_dict()
+    assert reply.model_dump(exclude_unset=True) == reply.to_dict()
+    assert json.loads(reply.model_dump_json()) == reply.to_dict()
+    assert '"refusal": null' in reply.model_dump_json()
+    assert "null" not in reply.model_dump_json(exclude_none=True)
+    dumped = reply.model_dump(exclude_none=True)["choices"][0]["message"]
+    assert dumped == {"content": "hi", "role": "assistant"}
     with pytest.raises(KeyError):
         reply["to_dict"]
 
@@ -292,8 +297,13 @@ def test_notebooks_show_tool_calls_as_json() -> None:
     assert reply.to_dict()["choices"][0]["message"]["tool_calls"] == [message.tool_calls[0]]  # type: ignore[index]
 
 
-def test_repr_names_every_field() -> None:
+def test_repr_names_the_fields_that_json_has() -> None:
     assert repr(Usage.count(1, 2)) == (
         "Usage(completion_tokens=2, prompt_tokens=1, total_tokens=3, "
-        "prompt_tokens_details=PromptTokensDetails(cached_tokens=0), timings=None, extra=None)"
+        "prompt_tokens_details=PromptTokensDetails(cached_tokens=0))"
+    )
+    choice = ChatResponses("m").whole([Finished("hi", "stop")], USAGE).choices[0]
+    assert repr(choice) == (
+        "Choice(finish_reason='stop', index=0, message=ChatCompletionMessage(content='hi', "
+        "refusal=None, role='assistant'), logprobs=None)"
     )

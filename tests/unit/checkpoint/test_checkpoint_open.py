@@ -46,6 +46,9 @@ CONFIG = b'{"model_type": "llama"}'
         ("x.gguf", b"version https://git-lfs", MissingFileError, "git lfs pull"),
         ("x.gguf", b"gguf" + bytes(99), NotAModelError, r"begins with b'gguf"),
         ("x.gguf", bytes(99), NotAModelError, "is no model file"),
+        ("notes.txt", b"Hello\n", NotAModelError, r"is no model file: it begins with b'Hello"),
+        ("x.zip", b"PK\5\6", UnsupportedModelError, "archive: unpack it"),
+        ("x.gguf", b"GGU", CorruptCheckpointError, "has only 3 bytes: it is incomplete"),
     ],
 )
 async def test_files_that_are_no_gguf(

@@ -121,6 +121,36 @@ def test_wrong_words_end_with_2(words: list[str], capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
+    ("word", "hint"),
+    [("--tempereture", "Did you mean --temperature?"), ("--xyz", "--xyz\n"), ("b", "b\n")],
+)
+def test_an_option_that_is_spelled_wrong(
+    word: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["chat", "a", word])
+    assert f"unrecognized arguments: {word}" in (said := capsys.readouterr().err)
+    assert hint in said
+
+
+@pytest.mark.parametrize(("columns", "widest"), [("70", 70), ("80", 80), ("200", 96)])
+@pytest.mark.parametrize("command", ["chat", "serve"])
+def test_help_is_as_wide_as_the_terminal(
+    command: str,
+    columns: str,
+    widest: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert widest - 8 < max(map(len, lines)) <= widest
+    assert any(line.startswith("SOURCE is a .gguf file, a Hugging Face folder") for line in lines)
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from range_server import FILE, running_server
 
 from webllm_py.errors import MissingFileError, SourceError
-from webllm_py.fetch import resolve
+from webllm_py.fetch import resolve, resolver
 from webllm_py.fetch.files.local import LocalFile, LocalFolder
 from webllm_py.fetch.http.native import HttpFile
 from webllm_py.fetch.http.url import HttpFolder
-from webllm_py.fetch.resolver import open_beside
+from webllm_py.fetch.resolver import open_beside, telling_of_guesses
 from webllm_py.fetch.source import base_name
 
 HUB = "https://huggingface.co"
@@ -112,6 +114,7 @@ async def test_malformed_hub_sources(source: str) -> None:
         ("a\0b", r"'a\x00b'. A model"),
         ("org/Name-2.5", "'org/Name-2.5'. Did you mean 'hf:org/Name-2.5'? A model"),
         ("org/name:Q4_K_M", "'org/name:Q4_K_M'. Did you mean 'hf:org/name:Q4_K_M'? A model"),
+        ("Qwen3-0.6B", "'Qwen3-0.6B'. Did you mean 'Qwen3-0.6B-q4f16_1-MLC'? A model"),
         ("models/m.gguf", "'models/m.gguf'. A model"),
         ("../models/m", "'../models/m'. A model"),
     ],
@@ -120,6 +123,29 @@ async def test_what_is_not_there(source: str, shown: str) -> None:
     with pytest.raises(SourceError) as caught:
         await resolve(source)
     assert str(caught.value).startswith(f"there is no file or folder {shown}")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("m.gguf", " Python sees no file 'm.gguf', so it was taken as an address here."),
+        ("org/Name-2.5", " Python sees .* here. Did you mean 'hf:org/Name-2.5'\\?"),
+        ("Qwen3-0.6B", " Python sees .* here. Did you mean 'Qwen3-0.6B-q4f16_1-MLC'\\?"),
+        ("https://h/m.gguf", ""),
+        ("hf:org/name", ""),
+        ("Qwen3-0.6B-q4f16_1-MLC", ""),
+        (7, ""),
+    ],
+)
+def test_what_a_browser_took_for_an_address(
+    source: object, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = SimpleNamespace(absolute_url=lambda text: f"https://here/{text}")
+    monkeypatch.setitem(sys.modules, "webllm_py.fetch.browser", bridge)
+    monkeypatch.setattr(resolver, "in_browser", lambda: True)
+    with pytest.raises(SourceError, match=f"^404[.]{told}$") as caught, telling_of_guesses(source):
+        raise SourceError("404.", status=404)
+    assert caught.value.status == 404
 
 
 async def test_malformed_address() -> None:

@@ -31,7 +31,7 @@ from webllm_py.notebook.answer import EVERY_SECONDS
 from webllm_py.notebook.magic import LLMMagic, awaited
 from webllm_py.runtime.weights.progress import LoadProgress
 from webllm_py.streaming import Stream
-from webllm_py.tracebacks import callers_own
+from webllm_py.tracebacks import PACKAGE, callers_own
 
 
 def chunk(*deltas: ChoiceDelta, reason: FinishReason | None = None) -> ChatCompletionChunk:
@@ -223,6 +223,38 @@ def test_an_error_shows_the_caller_s_lines_alone(shell: InteractiveShell) -> Non
     assert "checks.py" not in short
     assert "checks.py" in shown_error(shell, code, "Verbose")
     assert "in hook" in shown_error(shell, HOOK, "Context")
+
+
+NAMED = """
+from contextlib import contextmanager
+
+@contextmanager
+def named():
+    try:
+        yield
+    except KeyError:
+        raise RequestError("what was wrong") from None
+
+def called(hook):
+    with named():
+        hook()
+"""
+
+
+def test_what_this_package_calls_of_python_is_none_of_the_caller_s_lines(
+    shell: InteractiveShell,
+) -> None:
+    names: dict[str, object] = {"RequestError": RequestError}
+    exec(compile(NAMED, f"{PACKAGE}/named.py", "exec"), names)
+    shell.user_ns.update(names)
+    code = "import json\n\ndef hook():\n    {}['x']\n\ncalled(hook)"
+    short = shown_error(shell, code, "Context")
+    assert "Cell In[" in short and "RequestError: what was wrong" in short
+    assert "contextlib.py" not in short
+    assert "contextlib.py" in shown_error(shell, code, "Verbose")
+    code = code.replace("{}['x']", "json.loads('-')").replace("called", "as_called")
+    shell.user_ns.update(as_called=callers_own(names["called"]))  # type: ignore[arg-type]
+    assert "in loads" in shown_error(shell, code, "Context")  # of what the caller called
 
 
 def test_an_error_of_a_caller_s_function_shows_the_caller_s_lines_alone(

@@ -55,13 +55,14 @@ async def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 def loader(engine: FakeEngine) -> Callable[..., Any]:
     async def load(source: Any, *, device: Any, on_progress: Any, **options: Any) -> FakeEngine:
+        if source == "wrong":
+            raise errors.SourceError("not there", status=404)
+        await device.before_weights()
         report = webllm_py.LoadProgress("weights", 1, 2, 3.0, "half", None, "a", {"a": 1})
         on_progress(report)
         engine.loaded_with = (source, options)  # type: ignore[attr-defined]
         engine.device = device  # type: ignore[attr-defined]
         await asyncio.sleep(0)
-        if source == "wrong":
-            raise errors.SourceError("not there", status=404)
         return engine
 
     async def unload() -> None:
@@ -166,6 +167,15 @@ async def test_a_load_frees_the_model_before(session: Session, engine: FakeEngin
     assert engine.closed
     engine.closed = False
     await load.last()
+
+
+async def test_a_load_that_finds_no_model_leaves_the_one_before(
+    session: Session, engine: FakeEngine
+) -> None:
+    assert "error" in await Asked(session, "wrong", kind="load", options={}).last()
+    assert not engine.closed and engine.device.before_weights is None  # type: ignore[attr-defined]
+    asked = Asked(session, kind="create", resource="chat.completions", fields=FIELDS)
+    assert "end" in await asked.last()
 
 
 async def test_models_of_a_page_share_a_device(session: Session, engine: FakeEngine) -> None:

@@ -215,7 +215,7 @@ def test_what_is_no_text_or_no_ids() -> None:
     for text in (None, b"ab", 5):
         with pytest.raises(TypeError, match="must be a string, not"):
             tokenizer.encode(text)  # type: ignore[arg-type]
-    for ids in ("ab", b"ab"):
+    for ids in ("ab", b"ab", 5, None):
         with pytest.raises(TypeError, match="token ids, not"):
             tokenizer.decode(ids)  # type: ignore[arg-type]
 

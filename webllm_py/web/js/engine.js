@@ -45,7 +45,7 @@ export class Engine {
     this.started.catch(() => {}); // whoever awaits it is told
   }
 
-  /** Load a model instead of the present one, which is unloaded first; its info. */
+  /** Load a model instead of the present one, which stays if this one's files are none; its info. */
   async load(model, { onProgress, signal, ...options } = {}) {
     askToKeep(model);
     const request = { kind: "load", options: pythonNames(options) };
