@@ -23,15 +23,12 @@ from webllm_py.fetch.store.stored_model import StoredFolder, StoredModel
 OPTIONS = FetchOptions(timeout=0.25, backoff=0.002, tries=12)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[HostileServer]:
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileServer]:
+    """A test's own: see ``test_fetch_hostile``."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with hostile_server({}) as server:
         yield server
-
-
-@pytest.fixture(autouse=True)
-def local(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 def opened(server: HostileServer, store: ModelsStore) -> StoredFile:
