@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,15 @@ from typing import Any
 
 import pytest
 from families_table import Measured
+
+gc.disable()  # until all is collected: nothing of it is garbage
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
