@@ -44,7 +44,8 @@ SITES = (
     ("demo", "the chat page", "demo/dist"),
     ("lite", "a JupyterLite with the notebooks", "demo/dist/lite"),
 )
-LONGEST_FIRST = ("browser", "engine", "gpu", "unit", "bench")
+LONGEST_FIRST = ("engine", "browser", "gpu", "unit", "bench")
+NEEDS = {"lite": "demo", "tests/browser": "lite", "tests/bench": "lite"}
 CHECKED = ("webllm_py", "build.py")  # build.py imports demo.tools
 
 
@@ -150,7 +151,7 @@ def build_lite_site(parts: Distribution, steps: Steps) -> Path:
 def test(arguments: list[str]) -> int:
     """``build.py test [pytest arguments]``."""
     environment = Environment(ROOT)
-    steps = Steps(14)
+    steps = Steps(5)
     with steps.step("Python environment"):
         environment.make(steps)
     with steps.step("The project and its test needs"):
@@ -162,20 +163,23 @@ def test(arguments: list[str]) -> int:
         browsers.ensure_firefox(steps)
     with steps.step("A GPU adapter"):
         browsers.ensure_adapter(environment, steps)
-    distribution = Distribution(environment)
-    build_site(distribution, steps)
-    build_lite_site(distribution, steps)
     python = environment.python
     lint: dict[str, list[str | Path]] = {
         "ruff check": [python, "-m", "ruff", "check"],
         "ruff format": [python, "-m", "ruff", "format", "--check"],
+        "mypy": [python, "-m", "mypy", *CHECKED],
     }
-    types: dict[str, list[str | Path]] = {"mypy": [python, "-m", "mypy", *CHECKED]}
+    demo, lite = ({name: [sys.executable, "build.py", name, "--no-serve"]} for name, _, _ in SITES)
     pytest: list[str | Path] = [python, "-m", "pytest"]
-    parts = {} if arguments else {folder: [*pytest, folder] for folder in folders_of_tests()}
+    folders = [] if arguments else folders_of_tests()
+    first, others = (
+        {name: [*pytest, name] for name in part} for part in (folders[:1], folders[1:])
+    )
     print(flush=True)
-    results = run_side_by_side({**lint, **parts, **types}, at_once=min(2, os.cpu_count() or 1))
-    if arguments:  # they may name tests, or ask for a debugger
+    # Browsers and devices are waited for: one more than there are cores.
+    at_once = min(3, (os.cpu_count() or 1) + 1)
+    results = run_side_by_side({**first, **demo, **lint, **lite, **others}, at_once, NEEDS)
+    if arguments and not results["lite"].status:  # they may name tests, or ask for a debugger
         print("\n--- pytest", flush=True)
         results["pytest"] = run_in_front([*pytest, *arguments])
     failed = {name: result for name, result in results.items() if result.status}
@@ -190,7 +194,8 @@ def test(arguments: list[str]) -> int:
 def folders_of_tests() -> list[str]:
     """The folders of tests, a process each: none shares a browser or a device with another.
 
-    What takes longest comes first, so that no process is left over in the end.
+    What takes longest comes first, so that no process is left over in the end. The first one needs
+    no site.
     """
     found = {path.relative_to("tests").parts[0] for path in Path("tests").rglob("test_*.py")}
     longest = sorted(found & set(LONGEST_FIRST), key=LONGEST_FIRST.index)

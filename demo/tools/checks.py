@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,17 +28,22 @@ class Result(NamedTuple):
     end: Sequence[str] = ()
 
 
-def run_side_by_side(commands: Mapping[str, Command], at_once: int) -> dict[str, Result]:
+def run_side_by_side(
+    commands: Mapping[str, Command], at_once: int, needs: Mapping[str, str] | None = None
+) -> dict[str, Result]:
     """Start the commands in their order, ``at_once`` of them running; how each ended.
 
     Ctrl+C reaches what runs by itself, and what has not begun does not begin.
+
+    Args:
+        needs: by the name of a command, that of one before it that must have ended well.
     """
-    width = max(map(len, commands))
+    width, needs = max(map(len, commands)), needs or {}
     with ThreadPoolExecutor(at_once) as pool:
-        running = {
-            name: pool.submit(_run, f"{name:<{width}} | ", command)
-            for name, command in commands.items()
-        }
+        running: dict[str, Future[Result]] = {}
+        for name, command in commands.items():
+            needed = running.get(needs.get(name, ""))
+            running[name] = pool.submit(_run, f"{name:<{width}} | ", command, needed)
         try:
             return {name: future.result() for name, future in running.items()}
         except BaseException:
@@ -53,7 +58,9 @@ def run_in_front(command: Command) -> Result:
     return Result(status, time.monotonic() - start)
 
 
-def _run(prefix: str, command: Command) -> Result:
+def _run(prefix: str, command: Command, needed: Future[Result] | None) -> Result:
+    if needed is not None and needed.result().status:  # it began before: no two wait for each other
+        return Result(1, 0, ("not begun: what it needs failed",))
     start = time.monotonic()
     process = subprocess.Popen(
         [str(word) for word in command],
