@@ -30,6 +30,14 @@ from webllm_py.runtime.weights import progress
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
+@pytest.fixture
+def damaged(small_model: Path, tmp_path: Path) -> Path:
+    """The small model's file without its end."""
+    path = tmp_path / "damaged.gguf"
+    path.write_bytes(small_model.read_bytes()[:-5000])
+    return path
+
+
 class TestUnload:
     async def test_frees_everything(self, small_model: Path, device: Device) -> None:
         before = device.n_buffers
@@ -69,7 +77,7 @@ class TestUnload:
         assert isinstance(device.lost, DeviceLostError)
 
     async def test_makes_room_for_another_once_its_files_are_a_model_s(
-        self, small_model: Path, device: Device, tmp_path: Path
+        self, small_model: Path, damaged: Path, device: Device, tmp_path: Path
     ) -> None:
         shared, told = SharedDevice(device), []
 
@@ -78,8 +86,6 @@ class TestUnload:
 
         engine = await webllm_py.load(small_model, device=shared)
         held, shared.before_weights = device.n_buffers, free
-        damaged = tmp_path / "damaged.gguf"
-        damaged.write_bytes(small_model.read_bytes()[:-5000])
         for source in (tmp_path / "none.gguf", damaged):
             with pytest.raises(webllm_py.WebLLMError):
                 await webllm_py.load(source, device=shared)
