@@ -21,6 +21,35 @@ MIXTURES = (
         },
         gguf="llama",
     ),
+    # Its shared expert is wider than the others.
+    FamilyModel(
+        "qwen2-moe",
+        "qwen2_moe",
+        {
+            "num_experts": 7,
+            "num_experts_per_tok": 3,
+            "moe_intermediate_size": 44,
+            "shared_expert_intermediate_size": 100,
+        },
+        gguf="qwen2moe",
+    ),
+    # Experts, and windows, in two of four layers; the shared one is as wide as the others.
+    FamilyModel(
+        "qwen2-moe-layers",
+        "qwen2_moe",
+        {
+            "num_hidden_layers": 4,
+            "mlp_only_layers": [0],
+            "decoder_sparse_step": 2,
+            "use_sliding_window": True,
+            "sliding_window": 40,
+            "num_experts": 6,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 44,
+            "shared_expert_intermediate_size": 44,
+            "norm_topk_prob": True,
+        },
+    ),
     FamilyModel(
         "qwen3-moe",
         "qwen3_moe",

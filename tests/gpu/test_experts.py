@@ -20,17 +20,22 @@ def routed(scores: np.ndarray, normalized: bool) -> tuple[np.ndarray, np.ndarray
     return chosen, found / (found if normalized else parts).sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize(("normalized", "shared"), [(True, False), (False, False), (True, True)])
+@pytest.mark.parametrize(
+    ("normalized", "scored", "shared"),
+    [(True, False, False), (False, True, False), (True, True, True)],
+)
 async def test_route(
-    runner: Runner, normalized: bool, shared: bool, rng: np.random.Generator
+    runner: Runner, normalized: bool, scored: bool, shared: bool, rng: np.random.Generator
 ) -> None:
-    scores = rng.standard_normal((4, EXPERTS + shared)).astype(np.float32) * 3
+    """Where something else has a score, it is an expert or is not."""
+    scores = rng.standard_normal((4, EXPERTS + scored)).astype(np.float32) * 3
     scores[1, 5:] = scores[1, 4]  # equal ones, some in the same thread's hands
     out = await runner.run(
         kernel(
             "route",
             snippets={"scoring": "route/softmax"},
             EXPERTS=EXPERTS,
+            SCORES=EXPERTS + scored,
             TOP=TOP,
             NORMALIZED=normalized,
             SHARED=shared,
@@ -60,6 +65,7 @@ async def test_route_by_sigmoids(
             "route",
             snippets={"scoring": "route/sigmoid"},
             EXPERTS=EXPERTS,
+            SCORES=EXPERTS,
             TOP=TOP,
             NORMALIZED=normalized,
             SCALE=1.5,

@@ -59,7 +59,7 @@ class Experts:
         self.gated(g, groups)
         self.add_answers(g, groups)
         if beside:
-            beside.add(g, g.buffers.gated_beside)
+            beside.add(g, g.buffers.gated_beside, weighted=self.config.beside_weighted)
 
     @property
     def beside(self) -> MLP | None:
@@ -79,7 +79,7 @@ class Experts:
         config, buffers, router = self.config, g.buffers, self.router
         g.norm(self.norm, buffers.hidden, buffers.normed)
         scores = {"y": buffers.scores}
-        g.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.all_experts)
+        g.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.experts_scored)
         constants: dict[str, float] = {}
         bound = {"scores": buffers.scores, "route": buffers.route}
         if config.experts_scoring == "sigmoid":
@@ -90,6 +90,7 @@ class Experts:
             "route",
             snippets={"scoring": f"route/{config.experts_scoring}"},
             EXPERTS=config.n_experts,
+            SCORES=config.experts_scored,
             TOP=config.n_experts_used,
             NORMALIZED=config.experts_normalized,
             SHARED=config.shared_expert,
@@ -175,24 +176,26 @@ class Experts:
 
     def matrices(self) -> list[Matrix]:
         """The router; gate and up of the experts, row by row; down. A shared expert's rows are the
-        last ones of each. Then those of an MLP beside them."""
+        last ones of each. Then those of an MLP beside them, whose score the router's last row
+        makes."""
         c = self.config
         router = Part(self.tensors.shaped(f"{self.router}.weight", c.n_experts, c.hidden_size))
         gate_up = self.gate_up("weight", c.hidden_size)
         down = self.parts("ffn_down", "weight", c.hidden_size, c.expert_size)
         if c.shared_expert:
             gate_up, down = (*gate_up, *self.shared_gate_up()), (*down, self.shared_down())
-        routers = (router, self.shared_router()) if c.shared_expert else (router,)
-        count, width, hidden = c.all_experts, 2 * c.expert_size, c.hidden_size
+        count = c.experts_scored
+        routers = (router, self.shared_router()) if count > c.n_experts else (router,)
+        experts, width, hidden = c.all_experts, 2 * c.expert_size, c.hidden_size
         return [
             Matrix(self.router, count, hidden, routers),
-            Matrix(f"{self.name}.gate_up_exps", count * width, hidden, gate_up, width),
-            Matrix(f"{self.name}.down_exps", count * hidden, c.expert_size, down, hidden),
+            Matrix(f"{self.name}.gate_up_exps", experts * width, hidden, gate_up, width),
+            Matrix(f"{self.name}.down_exps", experts * hidden, c.expert_size, down, hidden),
             *(self.beside.matrices() if self.beside else ()),
         ]
 
     def shared_router(self) -> Part:
-        """What scores the shared expert: a row, which GGUF has as a vector."""
+        """What scores a shared expert: a row, which GGUF has as a vector."""
         name, hidden = f"{self.router}_shexp.weight", self.config.hidden_size
         tensor = self.tensors.get(name)
         if tensor is None or math.prod(tensor.shape) != hidden:
