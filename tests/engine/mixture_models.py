@@ -139,6 +139,19 @@ MIXTURES = (
         gguf="granitemoe",
     ),
     FamilyModel(
+        "granite4-moe",
+        "granitemoehybrid",
+        {
+            **GRANITE,
+            "layer_types": ["full_attention"] * 2,
+            "num_local_experts": 6,
+            "num_experts_per_tok": 2,
+            "intermediate_size": 44,
+            "shared_intermediate_size": 100,
+            "mamba_n_heads": 4,
+        },
+    ),
+    FamilyModel(
         "granite-moe-swa",
         "granitemoe_swa",
         {

@@ -17,10 +17,8 @@ from webllm_py.models.family import config_of
 
 DEFAULTS = json.loads((Path(__file__).parents[1] / "fixtures" / "defaults.json").read_text())
 Kind: TypeAlias = Literal["gguf", "huggingface", "mlc"]
-# Whose own defaults are mixtures with Mamba layers.
-SAID: dict[str, Any] = {
-    "granitemoehybrid": {"layer_types": ["attention"] * 32, "num_local_experts": 0}
-}
+# Whose own defaults have Mamba layers.
+SAID: dict[str, Any] = {"granitemoehybrid": {"layer_types": ["attention"] * 32}}
 # Without these no default of another's is of use: an error says so.
 SIZES = {
     "hidden_size",
@@ -159,6 +157,19 @@ def test_shared_experts() -> None:
     assert config_from(numbers).shared_expert
     wider = config_from(numbers | {"shared_expert_intermediate_size": 1024})
     assert (wider.shared_expert, wider.beside_size) == (False, 1024)
+
+
+def test_granite_4() -> None:
+    """With Mamba layers in it, or none, or experts."""
+    numbers = DEFAULTS["granitemoehybrid"] | {"num_hidden_layers": 2}
+    for types in ({}, {"layer_types": ["attention", "mamba"]}):
+        with pytest.raises(UnsupportedModelError, match="Mamba layers are not run"):
+            config_from(numbers | types)
+    mixture = config_from(numbers | {"layer_types": ["attention"] * 2})
+    assert (mixture.n_experts, mixture.expert_size, mixture.beside_size) == (8, 11008, 1024)
+    said = {"layer_types": ["attention"] * 2, "num_local_experts": 0}
+    dense = config_from(numbers | said)
+    assert (dense.n_experts, dense.intermediate_size, dense.beside_size) == (0, 1024, 0)
 
 
 def test_thetas_by_layer() -> None:

@@ -63,9 +63,11 @@ class Experts:
 
     @property
     def beside(self) -> MLP | None:
-        """The MLP that all rows go through besides, if there is one."""
+        """The MLP that all rows go through besides, if there is one; Granite 4 calls it as that of
+        a layer without experts."""
         c = self.config
-        return MLP(c, self.tensors, self.name, c.beside_size, "_shexp") if c.beside_size else None
+        suffix = "" if f"{self.name}.ffn_up.weight" in self.tensors else "_shexp"
+        return MLP(c, self.tensors, self.name, c.beside_size, suffix) if c.beside_size else None
 
     def groups(self, g: Graph) -> ExpertGroups | None:
         """How rows are sorted by their experts; None where they are not."""
