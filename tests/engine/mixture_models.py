@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from made_families import UNEVEN, YARN, FamilyModel
 
-__all__ = ["MIXTURES"]
+__all__ = ["MIXTURES", "MIXTURE_IN_BLOCKS"]
 
 GRANITE = {"residual_multiplier": 0.4, "attention_multiplier": 0.15}
 SEVEN = {"num_experts": 7, "num_experts_per_tok": 3, "intermediate_size": 44}
 
+# Whole blocks in every matrix: for what rounds, with whole rows of logits.
+MIXTURE_IN_BLOCKS = FamilyModel(
+    "mixture-in-blocks",
+    "qwen2_moe",
+    {
+        "num_hidden_layers": 3,
+        "num_experts": 6,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 64,
+        "shared_expert_intermediate_size": 128,
+    },
+)
 MIXTURES = (
     FamilyModel(
         "mixtral",
