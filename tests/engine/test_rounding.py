@@ -25,6 +25,7 @@ from webllm_py.gpu import Device
 from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.models import linear, model_for
+from webllm_py.models import mixture as experts
 from webllm_py.models.tuning import format_of, rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning import rounding, tuner
@@ -207,6 +208,37 @@ async def test_answers_decoded_together(device: Device) -> None:
         assert await asyncio.gather(*(said(engine, **fields) for fields in asked)) == alone
 
 
+async def test_experts_are_checked(
+    checkpoint: Find, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Themselves, as their kernel is another than that of the same format elsewhere."""
+    async with await load("mixture-in-blocks", checkpoint, device, "f16", tune=False) as engine:
+        executor = engine.loaded.executor
+        problems = [p for p in problems_of(executor, rounding=True) if "experts" in p.name]
+        assert len(problems) == 2
+        check = rounding.RoundingCheck(executor)
+        assert all([await check.allows(problem, problem.shapes[1]) for problem in problems])
+        agree = rounding.agree
+
+        async def off(executor: Executor, plain: Dispatch, other: Dispatch) -> bool:
+            wrong = {**other.buffers, "scales": other.buffers["quants"]}
+            return await agree(executor, plain, replace(other, buffers=wrong))
+
+        monkeypatch.setattr(rounding, "agree", off)
+        assert not any([await check.allows(problem, problem.shapes[1]) for problem in problems])
+
+
+async def test_a_mixtures_answers_decoded_together(checkpoint: Find, device: Device) -> None:
+    """As above; experts are read for each."""
+    async with await load("mixture-in-blocks", checkpoint, device, "f16", tune=False) as engine:
+        asked = [{"prompt": [256, i, 7], "max_tokens": 16} for i in (3, 60, 99, 120)]
+        floats = [await said(engine, **fields) for fields in asked]
+        await round_all(engine)
+        alone = [await said(engine, **fields) for fields in asked]
+        assert await asyncio.gather(*(said(engine, **fields) for fields in asked)) == alone
+    assert alone != floats, "something is rounded"
+
+
 @pytest.fixture
 def offered(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Of one problem, CPUs that play a GPU try a shape that rounds, and it always wins."""
@@ -234,16 +266,18 @@ async def test_a_load_that_tunes(device: Device, offered: pytest.MonkeyPatch) ->
 async def test_a_mixture_of_experts(
     checkpoint: Find, device: Device, offered: pytest.MonkeyPatch
 ) -> None:
-    """A load finds that what experts leave of it is faster in 8 bits."""
+    """A load finds one of its matrices faster in 8 bits; others of the format are rounded too,
+    experts as well."""
     offered.setattr(linear, "LARGE", 1)
+    offered.setattr(experts, "LARGE", 1)
     async with await load("mixture-in-blocks", checkpoint, device, "f16", tune=True) as engine:
         assert "decoding in 8 bits" in engine.info["kernels"]
         dispatches = engine.loaded.executor.forward(1)
     rounding = {d.label.rpartition(".")[2] for d in dispatches if d.kernel.name == "gemv_dot4"}
     assert rounding == {"gate_up_shexp", "ffn_down_shexp", "qkv", "attn_output"}
-    assert {d.label.rpartition(".")[2] for d in dispatches if d.kernel.name == "expert_gemv"} == {
-        "gate_up_exps",
-        "down_exps",
+    words = [dict(d.kernel.snippets) for d in dispatches if d.kernel.name == "expert_gemv"]
+    assert {(each["product"], each["quant"]) for each in words} == {
+        ("experts/rounded", "dot4/q4_0")
     }
 
 

@@ -158,23 +158,22 @@ class Experts:
         Args:
             snippets, constants: the kernel's, as ``gpu.kernels.kernel`` takes them.
             stride: elements of a row of the result.
-            pairs: whether each row belongs to a pair of a token and one of its experts. Where rows
-                are sorted, the result then has a row for each pair; else the weighted sum of a
-                token's pairs.
+            pairs: see ``ExpertLinear``.
         """
         name = f"{self.name}.{matrix_name}"
         matrix, slices = g.weights.matrices[name]
         vector, vectors = g.weights.vectors.get(name, (None, g.buffers.zeros))
-        bound = {"x": source, "y": target, "vectors": vectors}
+        where = {"groups": g.buffers.groups} if groups else {"route": g.buffers.route}
+        bound = {"x": source, "y": target, "vectors": vectors, **where}
         constants = {"BIAS": vector is not None, **constants}
+        top = self.config.experts_a_row
         for part in slices:
-            layer = ExpertLinear(matrix, part, bound, snippets, constants, g.tuning, stride)
-            if groups:
-                made = layer.gemm(groups, g.buffers.groups, pairs=pairs)
-            else:
-                top = self.config.experts_a_row
-                made = layer.gemv(g.rows, top, g.buffers.route, together=pairs)
-            g.dispatches.append(made)
+            buffers = {**bound, **part.buffers}
+            layer = ExpertLinear(
+                matrix, part, buffers, snippets, constants, g.tuning, stride, top, pairs
+            )
+            g.expert_linears.append(layer)
+            g.dispatches.append(layer.gemm(groups) if groups else layer.gemv(rows=g.rows))
 
     def matrices(self) -> list[Matrix]:
         """The router; gate and up of the experts, row by row; down. A shared expert's rows are the

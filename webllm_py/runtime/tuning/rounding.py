@@ -62,7 +62,8 @@ def rounding_kernels(
 
 class RoundingCheck:
     """With which formats rounding is right, found when a problem first asks: those of the model's
-    sample by ``rounds_right``, others by the problem's own matrix."""
+    sample by ``rounds_right``, others by the problem's own matrix. Experts, which have a kernel of
+    their own, are all compared themselves."""
 
     def __init__(self, executor: Executor):
         self.executor = executor
@@ -72,16 +73,32 @@ class RoundingCheck:
     async def allows(self, problem: Problem, shape: tuple[int, ...]) -> bool:
         """Whether a problem's shapes that round, of which one is given, are right."""
         executor, sample, format = self.executor, self.sample, format_of(problem.name)
+        plain, rounding = (problem.dispatches(s, 1)[0][0] for s in (problem.shapes[0], shape))
+        if plain.kernel.name == "expert_gemv":
+            return await experts_alike(executor, plain, rounding)
         if not self.right:
             slices = sample.slices_seen(executor.weights)
             right = await rounds_right(executor, sample)
             self.right = dict.fromkeys([part.format for part in slices], right)
         if format not in self.right and any(self.right.values()):
-            plain, rounding = (problem.dispatches(s, 1)[0][0] for s in (problem.shapes[0], shape))
             found = await alike(executor, sample, plain, rounding)
             if found is not None:
                 self.right[format] = found
         return self.right.get(format, False)
+
+
+async def experts_alike(executor: Executor, plain: Dispatch, rounding: Dispatch) -> bool:
+    """Whether two ways to multiply a row with the experts that it goes to give the same, but for
+    the rounding, of a token's embedding or of what the first mixture's gates make of it."""
+    executor.write_rows([Row(1, 0)])
+    graph = executor.graph(1)
+    graph.tuning = executor.tuning.exact
+    graph.embed("token_embd")
+    first = next(layer.experts for layer in executor.model.layers if layer.experts)
+    first.route(graph, None)
+    first.gated(graph, None)
+    await run(executor, graph.dispatches)
+    return await agree(executor, plain, rounding)
 
 
 async def alike(
@@ -98,6 +115,12 @@ async def alike(
     graph = executor.graph(1)
     graph.embed("token_embd")
     await run(executor, sample.dispatches(graph) if x is target else graph.dispatches)
+    return await agree(executor, plain, rounding)
+
+
+async def agree(executor: Executor, plain: Dispatch, rounding: Dispatch) -> bool:
+    """Whether two dispatches leave the same, but for the rounding."""
+    y = plain.buffers["y"]
     nbytes = min(y.size, COMPARED_BYTES)
     found = [await run(executor, [each], y, nbytes) for each in (plain, rounding)]
     return deviation(*found) < MOST_DEVIATION["dot4"]
