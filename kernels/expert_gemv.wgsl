@@ -11,7 +11,9 @@
 // Dispatch  (ceil(EXPERT_ROWS / (4 * GROUPS)), TOP, rows) workgroups; with SUM (..., 1, rows)
 // Assumes   EXPERT_ROWS a multiple of 4; a slice holds whole experts; emit() takes pairs of rows
 //
-// LANES threads share a quad of rows. What a slice does not hold, another one's dispatch adds.
+// LANES threads share a quad of rows. What a slice does not hold, another one's dispatch adds. The
+// product snippet says whether x is multiplied as it is (experts/floats.wgsl) or in 8 bits
+// (experts/rounded.wgsl, with a reader of dot4).
 
 ${enables}
 
@@ -23,7 +25,6 @@ override LANES: u32;             // threads along a row, a power of two
 override GROUPS: u32;            // quads a workgroup
 override THREADS: u32;           // LANES * GROUPS
 
-@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> route: array<u32>;
 
 ${quant}
@@ -36,20 +37,16 @@ fn first_row(expert: u32) -> u32 {
   return expert * EXPERT_ROWS - ROW0;
 }
 
-// A thread's part of the product of a row of x and a quad of an expert's rows.
-fn product(x_row: u32, expert: u32, quad: u32, lane: u32) -> vec4<f32> {
-  let w = (first_row(expert) / 4u + quad) * UNITS;
-  var sum = vec4<f32>();
-  for (var u = lane; u < UNITS; u += LANES) {
-    let at = (x_row * UNITS + u) * 2u;
-    sum += dot_unit(w + u, x[at], x[at + 1u]);
+// A quad's sum with the bias of its rows, which the first lane adds.
+fn with_bias(sum: vec4<f32>, expert: u32, quad: u32, lane: u32) -> vec4<f32> {
+  if (lane > 0u) {
+    return sum;
   }
-  if (lane == 0u) {
-    let row = expert * EXPERT_ROWS + quad * 4u;
-    sum = vec4(biased(row, sum.x), biased(row + 1u, sum.y), biased(row + 2u, sum.z), biased(row + 3u, sum.w));
-  }
-  return sum;
+  let row = expert * EXPERT_ROWS + quad * 4u;
+  return vec4(biased(row, sum.x), biased(row + 1u, sum.y), biased(row + 2u, sum.z), biased(row + 3u, sum.w));
 }
+
+${product}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
@@ -62,14 +59,14 @@ fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
   if (SUM) {
     for (var i = first; i < first + TOP; i++) {
       if (first_row(route[2u * i]) < SLICE) {
-        sum += product(i, route[2u * i], quad, lane) * bitcast<f32>(route[2u * i + 1u]);
+        sum += product(i, route[2u * i], quad, thread) * bitcast<f32>(route[2u * i + 1u]);
       }
     }
   } else {
     let expert = route[2u * (first + group.y)];
     held = first_row(expert) < SLICE;
     if (held) {
-      sum = product(group.z, expert, quad, lane);
+      sum = product(group.z, expert, quad, thread);
     }
   }
   sum = lane_sum(sum, thread);

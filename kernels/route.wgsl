@@ -4,7 +4,7 @@
 // sigmoid of its own score lets it (arXiv 2401.06066).
 //
 // Purpose   mixtures of experts
-// Bindings  0 scores  [rows][EXPERTS], with SHARED [rows][EXPERTS + 1], f32
+// Bindings  0 scores  [rows][SCORES], f32: the experts' first, then that of a shared one
 //           1 route   [rows][TOP], with SHARED [rows][TOP + 1]: an expert's number, and the bits of its
 //                     f32 weight
 //           and what the snippet binds
@@ -14,6 +14,7 @@
 ${enables}
 
 override EXPERTS: u32;
+override SCORES: u32;            // of a row, EXPERTS at least
 override TOP: u32;
 override NORMALIZED: bool;
 override SHARED: bool = false;
@@ -43,7 +44,7 @@ fn is_chosen(expert: u32, count: u32) -> bool {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
-  let row = group.y * (EXPERTS + u32(SHARED));
+  let row = group.y * SCORES;
   let first = group.y * (TOP + u32(SHARED));
   for (var i = 0u; i < TOP; i++) {
     var most = -1e38;

@@ -35,12 +35,15 @@ def write_family_gguf(
     experts: Mapping[str, bytes] | None = None,
     *,
     keys: Mapping[str, Any] | None = None,
+    apart: Mapping[str, str] | None = None,
 ) -> Path:
     """A GGUF file; returns it.
 
     Args:
         experts: tensors in MXFP4.
         keys: more keys, or others in the place of some.
+        apart: formats that some tensors have in a file with tensors of each expert, as those of
+            Mixtral first were; None for a file like today's.
     """
     writer = GGUFWriter()
     numbers = gguf_numbers(recorded.config)
@@ -48,8 +51,10 @@ def write_family_gguf(
     named = {"general.architecture": model.gguf, "general.name": model.name}
     for key, value in {**named, **own, **tokenizer_keys(), **(keys or {})}.items():
         writer.add(key, value, TYPES.get(key))
-    for name, weight in gguf_weights(model, recorded.config, weights).items():
-        writer.add_tensor(name, weight.shape, "F32", [gguf_bytes("f32", weight)])
+    made = gguf_weights(model, recorded.config, weights)
+    for name, weight in (made if apart is None else with_experts_apart(made)).items():
+        fmt = (apart or {}).get(name, "F32")
+        writer.add_tensor(name, weight.shape, fmt, [gguf_bytes(fmt.lower(), weight)])
     for name, data in (experts or {}).items():
         c = recorded.config
         count, hidden, inner = (
@@ -238,6 +243,15 @@ def with_experts_together(weights: Weights, *, fused: bool) -> Weights:
         else:
             others[name] = weight
     return {**others, **{name: np.stack(experts) for name, experts in found.items()}}
+
+
+def with_experts_apart(weights: Weights) -> Weights:
+    """GGUF's tensors, but one of each expert."""
+    others = {name: weight for name, weight in weights.items() if "_exps." not in name}
+    for name in weights.keys() - others.keys():
+        stem, kind = name.split("_exps")
+        others |= {f"{stem}.{i}{kind}": expert for i, expert in enumerate(weights[name])}
+    return others
 
 
 def gguf_weights(model: FamilyModel, config: Mapping[str, Any], weights: Weights) -> Weights:

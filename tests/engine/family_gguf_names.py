@@ -34,6 +34,13 @@ LFM2 = {
     "feed_forward.w2": "ffn_down",
     "feed_forward.w3": "ffn_up",
 }
+SHARED = {
+    "mlp.gate": "ffn_gate_inp",
+    "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+    "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+    "mlp.shared_expert.up_proj": "ffn_up_shexp",
+    "mlp.shared_expert.down_proj": "ffn_down_shexp",
+}
 QWEN35 = {
     "post_attention_layernorm": "post_attention_norm",
     "linear_attn.in_proj_qkv": "attn_qkv",
@@ -84,6 +91,7 @@ MORE_NAMES = {
         "mlp.c_fc": "ffn_up",
         "mlp.c_proj": "ffn_down",
     },
+    "qwen2moe": SHARED,
     "qwen3moe": {"mlp.gate": "ffn_gate_inp"},
     "olmoe": {"mlp.gate": "ffn_gate_inp"},
     "granite": {
@@ -118,14 +126,7 @@ MORE_NAMES = {
         "feed_forward.w3_exps": "ffn_up_exps",
     },
     "qwen35": QWEN35,
-    "qwen35moe": {
-        **QWEN35,
-        "mlp.gate": "ffn_gate_inp",
-        "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
-        "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
-        "mlp.shared_expert.up_proj": "ffn_up_shexp",
-        "mlp.shared_expert.down_proj": "ffn_down_shexp",
-    },
+    "qwen35moe": {**QWEN35, **SHARED},
     "gpt-oss": {
         "mlp.router": "ffn_gate_inp",
         "post_attention_layernorm": "post_attention_norm",

@@ -104,6 +104,7 @@ ADAPTERS = {
                 ("smollm3", 4, ["q_proj", "k_proj"]),
                 ("qwen2-yarn", 6, LLAMA),
                 ("qwen3", 3, LLAMA),
+                ("qwen2-moe", 4, LLAMA),
                 ("qwen3-moe", 4, ATTENTION),
                 ("qwen3.5", 4, [*LLAMA, "in_proj_qkv", "in_proj_z", "in_proj_b", "out_proj"]),
                 ("lfm2", 4, LFM2),

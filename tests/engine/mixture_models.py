@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from made_families import UNEVEN, YARN, FamilyModel
 
-__all__ = ["MIXTURES"]
+__all__ = ["MIXTURES", "MIXTURE_IN_BLOCKS"]
 
 GRANITE = {"residual_multiplier": 0.4, "attention_multiplier": 0.15}
 SEVEN = {"num_experts": 7, "num_experts_per_tok": 3, "intermediate_size": 44}
 
+# Whole blocks in every matrix: for what rounds, with whole rows of logits.
+MIXTURE_IN_BLOCKS = FamilyModel(
+    "mixture-in-blocks",
+    "qwen2_moe",
+    {
+        "num_hidden_layers": 3,
+        "num_experts": 6,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 64,
+        "shared_expert_intermediate_size": 128,
+    },
+)
 MIXTURES = (
     FamilyModel(
         "mixtral",
@@ -20,6 +32,35 @@ MIXTURES = (
             "sliding_window": 40,
         },
         gguf="llama",
+    ),
+    # Its shared expert is wider than the others.
+    FamilyModel(
+        "qwen2-moe",
+        "qwen2_moe",
+        {
+            "num_experts": 7,
+            "num_experts_per_tok": 3,
+            "moe_intermediate_size": 44,
+            "shared_expert_intermediate_size": 100,
+        },
+        gguf="qwen2moe",
+    ),
+    # Experts, and windows, in two of four layers; the shared one is as wide as the others.
+    FamilyModel(
+        "qwen2-moe-layers",
+        "qwen2_moe",
+        {
+            "num_hidden_layers": 4,
+            "mlp_only_layers": [0],
+            "decoder_sparse_step": 2,
+            "use_sliding_window": True,
+            "sliding_window": 40,
+            "num_experts": 6,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 44,
+            "shared_expert_intermediate_size": 44,
+            "norm_topk_prob": True,
+        },
     ),
     FamilyModel(
         "qwen3-moe",
@@ -108,6 +149,19 @@ MIXTURES = (
             "shared_intermediate_size": 100,
         },
         gguf="granitemoe",
+    ),
+    FamilyModel(
+        "granite4-moe",
+        "granitemoehybrid",
+        {
+            **GRANITE,
+            "layer_types": ["full_attention"] * 2,
+            "num_local_experts": 6,
+            "num_experts_per_tok": 2,
+            "intermediate_size": 44,
+            "shared_intermediate_size": 100,
+            "mamba_n_heads": 4,
+        },
     ),
     FamilyModel(
         "granite-moe-swa",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from eight_bits import quantized
 from formats import laid_out
-from runners import Runner
+from runners import Runner, of_native
 
 from webllm_py.gpu.kernels import kernel
 
@@ -20,17 +21,22 @@ def routed(scores: np.ndarray, normalized: bool) -> tuple[np.ndarray, np.ndarray
     return chosen, found / (found if normalized else parts).sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize(("normalized", "shared"), [(True, False), (False, False), (True, True)])
+@pytest.mark.parametrize(
+    ("normalized", "scored", "shared"),
+    [(True, False, False), (False, True, False), (True, True, True)],
+)
 async def test_route(
-    runner: Runner, normalized: bool, shared: bool, rng: np.random.Generator
+    runner: Runner, normalized: bool, scored: bool, shared: bool, rng: np.random.Generator
 ) -> None:
-    scores = rng.standard_normal((4, EXPERTS + shared)).astype(np.float32) * 3
+    """Where something else has a score, it is an expert or is not."""
+    scores = rng.standard_normal((4, EXPERTS + scored)).astype(np.float32) * 3
     scores[1, 5:] = scores[1, 4]  # equal ones, some in the same thread's hands
     out = await runner.run(
         kernel(
             "route",
             snippets={"scoring": "route/softmax"},
             EXPERTS=EXPERTS,
+            SCORES=EXPERTS + scored,
             TOP=TOP,
             NORMALIZED=normalized,
             SHARED=shared,
@@ -60,6 +66,7 @@ async def test_route_by_sigmoids(
             "route",
             snippets={"scoring": "route/sigmoid"},
             EXPERTS=EXPERTS,
+            SCORES=EXPERTS,
             TOP=TOP,
             NORMALIZED=normalized,
             SCALE=1.5,
@@ -78,10 +85,23 @@ async def test_route_by_sigmoids(
     np.testing.assert_allclose(got, weights, rtol=1e-5)
 
 
-@pytest.mark.parametrize("together", [True, False])
-async def test_expert_gemv(runner: Runner, together: bool, rng: np.random.Generator) -> None:
+# Format of the weight, columns, units that are rounded at a time (0: none), whether rows are pairs.
+GEMVS = [
+    ("f32", 64, 0, True),
+    ("f32", 64, 0, False),
+    ("q4_0", 160, 8, True),
+    ("q8_0", 96, 32, False),
+    ("q8_0", 160, 12, True),
+    ("q4_0", 32, 4, False),
+]
+
+
+@pytest.mark.parametrize(("fmt", "k", "tile", "together"), of_native(GEMVS, GEMVS[:4]))
+async def test_expert_gemv(
+    runner: Runner, fmt: str, k: int, tile: int, together: bool, rng: np.random.Generator
+) -> None:
     """From two slices, the first of which holds two experts."""
-    experts, n, k, rows = 5, 12, 64, 3
+    experts, n, rows = 5, 12, 3
     weight = rng.standard_normal((experts, n, k)).astype(np.float32)
     bias = rng.standard_normal((experts, n)).astype(np.float32)
     x = rng.standard_normal((rows * TOP if together else rows, k)).astype(np.float32)
@@ -90,15 +110,19 @@ async def test_expert_gemv(runner: Runner, together: bool, rng: np.random.Genera
     route = np.stack([chosen, weights.view(np.uint32)], 2)
     start = np.zeros((rows if together else rows * TOP, n), np.float32)
     y = start
+    kind = {"quant": f"dot4/{fmt}", "product": "experts/rounded"}
+    if not tile:
+        kind = {"quant": f"quant/{fmt}", "product": "experts/floats"}
     for first, end in ((0, 2), (2, experts)):
-        _, arrays = laid_out("f32", weight[first:end].reshape(-1, k))
+        kept, arrays = laid_out(fmt, weight[first:end].reshape(-1, k))
+        weight[first:end] = kept.reshape(-1, n, k)
         out = await runner.run(
             kernel(
                 "expert_gemv",
                 snippets={
-                    "quant": "quant/f32",
                     "epilogue": "epilogue/residual",
                     "finish": "linear/finish",
+                    **kind,
                 },
                 N=experts * n,
                 ROW0=first * n,
@@ -110,12 +134,16 @@ async def test_expert_gemv(runner: Runner, together: bool, rng: np.random.Genera
                 BIAS=True,
                 Y_STRIDE=n,
                 RESIDUAL_SCALE=0.25,
+                **({"TILE": tile} if tile else {}),
                 **{"LANES": 4, "GROUPS": 2, "THREADS": 8},
             ),
             {"x": x, "vectors": bias.ravel(), "y": y, "route": route, **arrays},
             (2, 1 if together else TOP, rows),
         )
         y = out["y"]
+    if tile:
+        codes, scales = quantized(x, 8)
+        x = codes * np.repeat(scales, 8, axis=1)
     expected = np.zeros((rows, TOP, n))
     for m, i in np.ndindex(rows, TOP):
         row = x[m * TOP + i if together else m]

@@ -202,6 +202,44 @@ async def test_slices_and_residual(runner: Runner, name: str, rng: np.random.Gen
     np.testing.assert_array_equal(y[rows:], start[rows:])
 
 
+@pytest.mark.parametrize("name", ["gemv", "gemv_rows", "gemm"])
+async def test_a_weighted_residual(runner: Runner, name: str, rng: np.random.Generator) -> None:
+    """Each row as far as the last of its scores lets it."""
+    n, k, rows = 51, 64, {"gemv": 1, "gemv_rows": 4, "gemm": 32}[name]
+    weight = rng.standard_normal((n, k)).astype(np.float32)
+    x = rng.standard_normal((rows, k)).astype(np.float32)
+    scores = rng.standard_normal((rows, 5)).astype(np.float32) * 3
+    start = rng.standard_normal((rows, n)).astype(np.float32)
+    sizes = {
+        "gemv": {"K": k, "LANES": 2, "GROUPS": 8, "QUADS": 1, "UNROLL": 4, "THREADS": 16},
+        "gemv_rows": {"K": k, "ROWS": 4, "LANES": 2, "GROUPS": 8, "THREADS": 16},
+        "gemm": {"TM": 32, "TN": 64, "PREFETCH": False, "THREADS": 32},
+    }[name]
+    out = await runner.run(
+        kernel(
+            name,
+            snippets=snippets(name, "f32", "weighted_residual"),
+            N=n,
+            SLICE=n,
+            UNITS=k // 8,
+            Y_STRIDE=n,
+            SCORES=5,
+            RESIDUAL_SCALE=0.5,
+            **sizes,
+        ),
+        {
+            "x": x,
+            **laid_out("f32", weight)[1],
+            "vectors": np.zeros(4, np.float32),
+            "scores": scores,
+            "y": start,
+        },
+        (1, 1) if name == "gemm" else (-(-n // 32),),
+    )
+    expected = start + 0.5 / (1 + np.exp(-scores[:, 4:])) * (x @ weight.T)
+    np.testing.assert_allclose(out["y"], expected, rtol=0, atol=k * 2e-6)
+
+
 def activated(activation: str, v: np.ndarray) -> np.ndarray:
     if activation == "silu":
         return v / (1 + np.exp(-v))

@@ -17,10 +17,8 @@ from webllm_py.models.family import config_of
 
 DEFAULTS = json.loads((Path(__file__).parents[1] / "fixtures" / "defaults.json").read_text())
 Kind: TypeAlias = Literal["gguf", "huggingface", "mlc"]
-# Whose own defaults are mixtures with Mamba layers.
-SAID: dict[str, Any] = {
-    "granitemoehybrid": {"layer_types": ["attention"] * 32, "num_local_experts": 0}
-}
+# Whose own defaults have Mamba layers.
+SAID: dict[str, Any] = {"granitemoehybrid": {"layer_types": ["attention"] * 32}}
 # Without these no default of another's is of use: an error says so.
 SIZES = {
     "hidden_size",
@@ -117,6 +115,8 @@ def test_windows_by_layer() -> None:
     assert [kind.window for kind in listed] == [24, 0, 24]
     mixture = DEFAULTS["qwen3_moe"] | numbers | {"model_type": "qwen3_moe"}
     assert {kind.window for kind in config_from(mixture).layer_kinds} == {24}
+    mixture = DEFAULTS["qwen2_moe"] | numbers | {"model_type": "qwen2_moe"}
+    assert [kind.window for kind in config_from(mixture).layer_kinds] == [24, 0, 0]
     for said in (numbers, mixture):
         assert config_from(said | {"sliding_window": None}).kind(2).window == 0
 
@@ -141,6 +141,35 @@ def test_llamas_with_experts() -> None:
     assert (mixtral.n_experts, mixtral.n_experts_used, mixtral.expert_size) == (8, 2, 64)
     assert gguf_config("llama", expert_count=0).n_experts == 0
     assert config_from(DEFAULTS["llama"] | {"num_local_experts": 8}).n_experts == 0
+
+
+def test_shared_experts() -> None:
+    """One of the others' width is one of them; GGUF's first files of Qwen2's do not say widths."""
+    numbers = DEFAULTS["qwen2_moe"]
+    wider = config_from(numbers)
+    assert (wider.expert_size, wider.beside_size, wider.beside_weighted) == (1408, 5632, True)
+    assert (wider.shared_expert, wider.experts_scored) == (False, 61)
+    alike = config_from(numbers | {"shared_expert_intermediate_size": 1408})
+    assert (alike.shared_expert, alike.beside_size, alike.experts_scored) == (True, 0, 61)
+    first = gguf_config("qwen2moe", expert_count=60, expert_used_count=4)
+    assert (first.expert_size, first.beside_size, first.experts_normalized) == (16, 64, False)
+    numbers = DEFAULTS["qwen3_5_moe_text"]
+    assert config_from(numbers).shared_expert
+    wider = config_from(numbers | {"shared_expert_intermediate_size": 1024})
+    assert (wider.shared_expert, wider.beside_size) == (False, 1024)
+
+
+def test_granite_4() -> None:
+    """With Mamba layers in it, or none, or experts."""
+    numbers = DEFAULTS["granitemoehybrid"] | {"num_hidden_layers": 2}
+    for types in ({}, {"layer_types": ["attention", "mamba"]}):
+        with pytest.raises(UnsupportedModelError, match="Mamba layers are not run"):
+            config_from(numbers | types)
+    mixture = config_from(numbers | {"layer_types": ["attention"] * 2})
+    assert (mixture.n_experts, mixture.expert_size, mixture.beside_size) == (8, 11008, 1024)
+    said = {"layer_types": ["attention"] * 2, "num_local_experts": 0}
+    dense = config_from(numbers | said)
+    assert (dense.n_experts, dense.intermediate_size, dense.beside_size) == (0, 1024, 0)
 
 
 def test_thetas_by_layer() -> None:

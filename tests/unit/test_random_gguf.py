@@ -33,6 +33,7 @@ PARAMETERS = {
     "qwen3.5-0.8b": 752_393_024,
     "lfm2-350m": 354_483_968,
     "lfm2-1.2b": 1_170_340_608,
+    "qwen1.5-moe-a2.7b": 14_315_784_192,
     "qwen3-30b-a3b": 30_532_122_624,
     "olmoe-1b-7b": 6_919_161_856,
     "granite-3.1-1b-a400m": 1_334_628_352,
@@ -95,19 +96,27 @@ async def test_a_random_model_is_a_model(name: str, format: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("architecture", "norm"), [("qwen3moe", "head"), ("olmoe", "whole"), ("granitemoe", None)]
+    ("architecture", "norm", "shared"),
+    [
+        ("qwen2moe", None, 192),
+        ("qwen3moe", "head", 0),
+        ("olmoe", "whole", 0),
+        ("granitemoe", None, 0),
+    ],
 )
 async def test_a_random_mixture_is_a_model(
-    architecture: str, norm: str | None, tmp_path: Path
+    architecture: str, norm: str | None, shared: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.gguf"
-    shape = replace(SHAPES["tiny-experts"], architecture=architecture, ffn=96)
+    tiny = SHAPES["tiny-experts"]
+    shape = replace(tiny, architecture=architecture, ffn=96, shared_ffn=shared)
     write_random_model(path, "a name", shape, "mxfp4")
     checkpoint = await open_checkpoint(path)
     await checkpoint.close()
     config = model_for(checkpoint).config
     assert (config.n_experts, config.n_experts_used) == (shape.experts, shape.experts_used)
-    assert (config.expert_size, config.qk_norm) == (shape.expert_ffn, norm)
+    assert (config.expert_size, config.beside_size) == (shape.expert_ffn, shared)
+    assert config.qk_norm == norm
 
 
 async def test_random_convolutions_are_a_model(tmp_path: Path) -> None:

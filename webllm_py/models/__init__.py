@@ -29,7 +29,7 @@ def model_for(checkpoint: Checkpoint) -> Transformer:
         )
     tensors = dict(checkpoint.tensors)
     if checkpoint.kind == "gguf":
-        tensors = {family.gguf_names.get(name, name): t for name, t in tensors.items()}
+        tensors = gguf_names(tensors, family.gguf_names)
     else:
         names = family.names
         if checkpoint.kind == "mlc":

@@ -20,16 +20,16 @@ class Activations:
     ``rope``: models/rope.py, by ``LayerKind.rope``. ``kv``: one a layer, kernels/kv/pages.wgsl.
     ``kv_rows``: keys and values on their way to "q8" pages, kernels/kv/write_rows.wgsl. ``qkv``:
     q, k and v before their heads are normed. ``projected``: (rows, hidden), what is normed before
-    it is added to hidden. ``scores``: (rows, experts); ``route``: kernels/route.wgsl; ``groups``:
-    kernels/group_experts.wgsl. Of experts, gated holds a row for each that a row goes to, and so
-    does ``answers``, (rows, experts of a row, hidden); ``gated_beside``: (rows, beside_size) of the
-    MLP beside them. ``steering``: what is added to hidden after some layers, padded as a row of it.
-    ``weights``: (heads, rows, ``seen_keys``), where attention's weights are written to be looked
-    at, if they are. ``images``: map and table of rows that come from images, in a chunk that has
-    some (runtime/vision/images.py). ``mixed``: (rows, Recurrence.rows), what a layer with a state
-    projects to; ``convolved``: (rows, DeltaConfig.channels); ``delta_blocks``:
-    kernels/delta/blocks.wgsl. States are in ``kv``. ``partial`` also holds a few rows in 8 bits,
-    kernels/round_rows.wgsl.
+    it is added to hidden. ``scores``: (rows, ModelConfig.experts_scored); ``route``:
+    kernels/route.wgsl; ``groups``: kernels/group_experts.wgsl. Of experts, gated holds a row for
+    each that a row goes to, and so does ``answers``, (rows, experts of a row, hidden);
+    ``gated_beside``: (rows, beside_size) of the MLP beside them. ``steering``: what is added to
+    hidden after some layers, padded as a row of it. ``weights``: (heads, rows, ``seen_keys``),
+    where attention's weights are written to be looked at, if they are. ``images``: map and table of
+    rows that come from images, in a chunk that has some (runtime/vision/images.py). ``mixed``:
+    (rows, Recurrence.rows), what a layer with a state projects to; ``convolved``: (rows,
+    DeltaConfig.channels); ``delta_blocks``: kernels/delta/blocks.wgsl. States are in ``kv``.
+    ``partial`` also holds a few rows in 8 bits, kernels/round_rows.wgsl.
     """
 
     step: Buffer

@@ -59,7 +59,9 @@ class ModelConfig:
         shared_expert: whether every token also goes to one expert of the same size, weighted by the
             sigmoid of a score of its own (arXiv 2401.06066).
         beside_size: intermediate size of an MLP beside the mixture, whose answer to every token is
-            added as it is (Granite's shared experts); 0 for none.
+            added (Granite's shared experts); 0 for none.
+        beside_weighted: whether that answer is weighted by the sigmoid of a score of its own, as
+            that of a shared expert is (Qwen2's).
         glu_limit: the bound that gpt-oss clamps experts' gate and up to; 0 for none.
         sinks: whether each head has a learned score that takes part in the softmax without a value
             (gpt-oss).
@@ -114,6 +116,7 @@ class ModelConfig:
     experts_alternate: bool = False
     shared_expert: bool = False
     beside_size: int = 0
+    beside_weighted: bool = False
     glu_limit: float = 0.0
     sinks: bool = False
     learned_positions: bool = False
@@ -199,6 +202,11 @@ class ModelConfig:
     def experts_a_row(self) -> int:
         """How many experts a token goes to, a shared one included."""
         return self.n_experts_used + self.shared_expert
+
+    @property
+    def experts_scored(self) -> int:
+        """How many scores a token has: one for each expert, and one for what all tokens go to."""
+        return self.n_experts + (self.shared_expert or self.beside_weighted)
 
     @property
     def recurrent(self) -> bool:

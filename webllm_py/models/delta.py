@@ -35,12 +35,11 @@ class DeltaNet(RecurrentLayer):
         They are projected to mixed; convolved has queries, keys and values mixed with what came
         just before; q what the queries find in the states; attended that, normed by head and gated.
         """
-        d, name, buffers = self.sizes, f"{self.name}.delta_in", g.buffers
-        g.linear(name, {"x": buffers.hidden}, "store", {"y": buffers.mixed}, Y_STRIDE=d.rows)
+        self.project(g)
         self.convolve(g)
         self.apply_rule(g)
         self.norm(g)
-        g.add_linear(f"{self.name}.ssm_out", buffers.attended, "")
+        g.add_linear(f"{self.name}.ssm_out", g.buffers.attended, "")
 
     def convolve(self, g: Graph) -> None:
         """Convolve each row's channels, and bring each head's queries and keys to length 1."""

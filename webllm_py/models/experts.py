@@ -59,13 +59,15 @@ class Experts:
         self.gated(g, groups)
         self.add_answers(g, groups)
         if beside:
-            beside.add(g, g.buffers.gated_beside)
+            beside.add(g, g.buffers.gated_beside, weighted=self.config.beside_weighted)
 
     @property
     def beside(self) -> MLP | None:
-        """The MLP that all rows go through besides, if there is one."""
+        """The MLP that all rows go through besides, if there is one; Granite 4 calls it as that of
+        a layer without experts."""
         c = self.config
-        return MLP(c, self.tensors, self.name, c.beside_size, "_shexp") if c.beside_size else None
+        suffix = "" if f"{self.name}.ffn_up.weight" in self.tensors else "_shexp"
+        return MLP(c, self.tensors, self.name, c.beside_size, suffix) if c.beside_size else None
 
     def groups(self, g: Graph) -> ExpertGroups | None:
         """How rows are sorted by their experts; None where they are not."""
@@ -79,7 +81,7 @@ class Experts:
         config, buffers, router = self.config, g.buffers, self.router
         g.norm(self.norm, buffers.hidden, buffers.normed)
         scores = {"y": buffers.scores}
-        g.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.all_experts)
+        g.linear(router, {"x": buffers.normed}, "store", scores, Y_STRIDE=config.experts_scored)
         constants: dict[str, float] = {}
         bound = {"scores": buffers.scores, "route": buffers.route}
         if config.experts_scoring == "sigmoid":
@@ -90,6 +92,7 @@ class Experts:
             "route",
             snippets={"scoring": f"route/{config.experts_scoring}"},
             EXPERTS=config.n_experts,
+            SCORES=config.experts_scored,
             TOP=config.n_experts_used,
             NORMALIZED=config.experts_normalized,
             SHARED=config.shared_expert,
@@ -155,44 +158,45 @@ class Experts:
         Args:
             snippets, constants: the kernel's, as ``gpu.kernels.kernel`` takes them.
             stride: elements of a row of the result.
-            pairs: whether each row belongs to a pair of a token and one of its experts. Where rows
-                are sorted, the result then has a row for each pair; else the weighted sum of a
-                token's pairs.
+            pairs: see ``ExpertLinear``.
         """
         name = f"{self.name}.{matrix_name}"
         matrix, slices = g.weights.matrices[name]
         vector, vectors = g.weights.vectors.get(name, (None, g.buffers.zeros))
-        bound = {"x": source, "y": target, "vectors": vectors}
+        where = {"groups": g.buffers.groups} if groups else {"route": g.buffers.route}
+        bound = {"x": source, "y": target, "vectors": vectors, **where}
         constants = {"BIAS": vector is not None, **constants}
+        top = self.config.experts_a_row
         for part in slices:
-            layer = ExpertLinear(matrix, part, bound, snippets, constants, g.tuning, stride)
-            if groups:
-                made = layer.gemm(groups, g.buffers.groups, pairs=pairs)
-            else:
-                top = self.config.experts_a_row
-                made = layer.gemv(g.rows, top, g.buffers.route, together=pairs)
-            g.dispatches.append(made)
+            buffers = {**bound, **part.buffers}
+            layer = ExpertLinear(
+                matrix, part, buffers, snippets, constants, g.tuning, stride, top, pairs
+            )
+            g.expert_linears.append(layer)
+            g.dispatches.append(layer.gemm(groups) if groups else layer.gemv(rows=g.rows))
 
     def matrices(self) -> list[Matrix]:
         """The router; gate and up of the experts, row by row; down. A shared expert's rows are the
-        last ones of each. Then those of an MLP beside them."""
+        last ones of each. Then those of an MLP beside them, whose score the router's last row
+        makes."""
         c = self.config
         router = Part(self.tensors.shaped(f"{self.router}.weight", c.n_experts, c.hidden_size))
         gate_up = self.gate_up("weight", c.hidden_size)
         down = self.parts("ffn_down", "weight", c.hidden_size, c.expert_size)
         if c.shared_expert:
             gate_up, down = (*gate_up, *self.shared_gate_up()), (*down, self.shared_down())
-        routers = (router, self.shared_router()) if c.shared_expert else (router,)
-        count, width, hidden = c.all_experts, 2 * c.expert_size, c.hidden_size
+        count = c.experts_scored
+        routers = (router, self.shared_router()) if count > c.n_experts else (router,)
+        experts, width, hidden = c.all_experts, 2 * c.expert_size, c.hidden_size
         return [
             Matrix(self.router, count, hidden, routers),
-            Matrix(f"{self.name}.gate_up_exps", count * width, hidden, gate_up, width),
-            Matrix(f"{self.name}.down_exps", count * hidden, c.expert_size, down, hidden),
+            Matrix(f"{self.name}.gate_up_exps", experts * width, hidden, gate_up, width),
+            Matrix(f"{self.name}.down_exps", experts * hidden, c.expert_size, down, hidden),
             *(self.beside.matrices() if self.beside else ()),
         ]
 
     def shared_router(self) -> Part:
-        """What scores the shared expert: a row, which GGUF has as a vector."""
+        """What scores a shared expert: a row, which GGUF has as a vector."""
         name, hidden = f"{self.router}_shexp.weight", self.config.hidden_size
         tensor = self.tensors.get(name)
         if tensor is None or math.prod(tensor.shape) != hidden:

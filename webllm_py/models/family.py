@@ -41,7 +41,8 @@ class Family:
         differences: fields of ``ModelConfig`` that are not as ``config_of`` finds them for all.
         names: Hugging Face's tensor names as GGUF has them, where ``models/names.py`` does not say
             it or says something else.
-        gguf_names: what tensors of GGUF files are, that are called what is another one elsewhere.
+        gguf_names: what tensors of GGUF files are, that are called what is another one elsewhere,
+            or as first files called them.
         keys: names of config.json's keys that differ from most families'.
         defaults: what config.json's values are where it does not say it, by most families' names;
             or what finds it from the others.

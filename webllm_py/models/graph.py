@@ -197,6 +197,19 @@ class Graph(Recording):
         if behind:
             self.norm(post_norm, buffers.projected, buffers.hidden, add=True)
 
+    def add_weighted(self, name: str, source: Buffer) -> None:
+        """hidden += the projection of ``source``, times the sigmoid of a row's last score."""
+        config, buffers = self.config, self.buffers
+        self.linear(
+            name,
+            {"x": source},
+            "weighted_residual",
+            {"y": buffers.hidden, "scores": buffers.scores},
+            Y_STRIDE=padded(config.hidden_size),
+            SCORES=config.experts_scored,
+            RESIDUAL_SCALE=config.residual_scale,
+        )
+
     def gated_linear(self, name: str, target: Buffer) -> None:
         """target = activated(gate) * up of the normed hidden rows."""
         self.widen(name, "glu", target, self.rows_of(name) // 2)

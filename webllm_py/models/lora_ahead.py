@@ -16,7 +16,14 @@ __all__ = ["MOST_PARTS", "ShrinkAhead", "scale_constants"]
 MOST_PARTS = 1024
 MOST_QUADS = 64  # of ranks that kernels/lora/parts.wgsl has room for in workgroup memory
 # Columns of the result for each quad of a GEMV's rows, by what it does with them.
-COLUMNS = {"residual": 4, "store": 4, "activate": 4, "gate": 4, "glu": 2}
+COLUMNS = {
+    "residual": 4,
+    "weighted_residual": 4,
+    "store": 4,
+    "activate": 4,
+    "gate": 4,
+    "glu": 2,
+}
 
 
 @dataclass(frozen=True)

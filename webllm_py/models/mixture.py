@@ -10,7 +10,8 @@ from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.activations import padded
 from webllm_py.models.config import ModelConfig
-from webllm_py.models.tuning import Tuning
+from webllm_py.models.linear import DOT4_FORMATS, LARGE
+from webllm_py.models.tuning import GemvShape, Tuning
 from webllm_py.models.weights import Matrix, Slice
 
 __all__ = ["ExpertGroups", "ExpertLinear", "answers_bytes", "expert_groups", "most_tiles"]
@@ -92,9 +93,13 @@ class ExpertLinear:
     """A slice of the experts' matrices, to be multiplied with rows.
 
     Attributes:
-        buffers: every binding's but that of what says where rows go.
+        buffers: every binding's.
         snippets: the kernels', without what ends them.
         stride: elements of a row of the result.
+        top: experts that a row goes to.
+        pairs: whether each row belongs to a pair of a token and one of its experts. Where rows are
+            sorted, the result then has a row for each pair; else the weighted sum of a token's
+            pairs.
     """
 
     matrix: Matrix
@@ -104,42 +109,81 @@ class ExpertLinear:
     constants: Mapping[str, float]
     tuning: Tuning
     stride: int
+    top: int
+    pairs: bool
 
-    def gemv(self, rows: int, top: int, route: Buffer, *, together: bool) -> Dispatch:
-        """Each of so many rows, with each of its experts; ``together``: the rows are these pairs,
-        whose weighted sum is wanted."""
-        height = self.matrix.together
-        shape = self.tuning.gemv(height * top, self.matrix.units)
-        lanes = {"LANES": shape.lanes, "GROUPS": shape.groups, "THREADS": shape.threads}
-        groups = (-(-height // (4 * shape.groups)), 1 if together else top, rows)
-        sizes = {"TOP": top, "SUM": together, **lanes}
-        return self.made("expert_gemv", "linear/finish", groups, {"route": route}, sizes)
+    def gemv(self, shape: GemvShape | None = None, rows: int = 1) -> Dispatch:
+        """Each of so many rows, with each of its experts, in the tuning's shape or another."""
+        shape = shape or self.shape
+        across = -(-self.matrix.together // (4 * shape.groups))
+        groups = (across, 1 if self.pairs else self.top, rows)
+        sizes = {"LANES": shape.lanes, "GROUPS": shape.groups, "THREADS": shape.threads}
+        snippets = {"product": "experts/floats"}
+        if shape.tile:
+            sizes |= {"TILE": shape.tile}
+            snippets = {"product": "experts/rounded", "quant": f"dot4/{self.part.format}"}
+        sizes |= {"TOP": self.top, "SUM": self.pairs}
+        return self.made("expert_gemv", groups, sizes, finish="linear/finish", **snippets)
 
-    def gemm(self, groups: ExpertGroups, sorted_pairs: Buffer, *, pairs: bool) -> Dispatch:
-        """All pairs of rows and experts, a tile at a time; ``pairs``: each has a row of its own."""
+    @property
+    def shape(self) -> GemvShape:
+        """The tuning's for one row. Where a matrix was found to be faster in 8 bits, so are experts
+        of its format that are large and were not tried."""
+        tuning, name = self.tuning, self.problem
+        large = self.height * self.matrix.columns >= LARGE
+        if large and name not in tuning.chosen and self.part.format in tuning.formats_rounding:
+            return [*self.shapes_rounding, self.default][0]
+        return tuning.gemv(self.height, self.matrix.units, name)
+
+    @property
+    def default(self) -> GemvShape:
+        """What is not tuned."""
+        return self.tuning.gemv(self.height, self.matrix.units)
+
+    @property
+    def shapes_rounding(self) -> list[GemvShape]:
+        """Shapes in 8 bits, where there is a reader for that."""
+        if self.part.format not in DOT4_FORMATS:
+            return []
+        found = self.tuning.gemv_rounding(self.height, self.matrix.units, wide=True)
+        return [*dict.fromkeys(shape._replace(quads=1, unroll=1) for shape in found)]
+
+    def shapes_near(self, most_threads: int) -> list[GemvShape]:
+        """Shapes like the default one that may be faster, likely ones first."""
+        near = self.default.near(self.matrix.units, most_threads)
+        return [shape for shape in near if shape.quads == shape.unroll == 1]
+
+    @property
+    def height(self) -> int:
+        """Rows of the matrices that a row is multiplied with."""
+        return self.matrix.together * self.top
+
+    @property
+    def problem(self) -> str:
+        """What the speed of a GEMV depends on: "gemv q4_0 experts 8 of 1536x2048 glu"."""
+        size = f"{self.top} of {self.matrix.together}x{self.matrix.columns}"
+        epilogue = self.snippets["epilogue"].removeprefix("epilogue/")
+        return f"gemv {self.part.format} experts {size} {epilogue}"
+
+    def gemm(self, groups: ExpertGroups) -> Dispatch:
+        """All pairs of rows and experts, a tile at a time."""
         height = self.matrix.together
-        sizes = {"SHARE": 1 if pairs else groups.top, "PAIRS_AT": groups.pairs_at}
+        sizes = {"SHARE": 1 if self.pairs else groups.top, "PAIRS_AT": groups.pairs_at}
         name, width = "gemm_direct", 64
         if self.tuning.tiled:
             tile = self.tuning.expert_gemm(groups.tiles, groups.tile, height)
             name, width, sizes = "gemm", tile["TN"], sizes | tile
         spread = (-(-height // width), groups.tiles, 1)
-        bound = {"groups": sorted_pairs}
-        return self.made(name, "linear/finish_experts", spread, bound, sizes)
+        return self.made(name, spread, sizes, finish="linear/finish_experts")
 
     def made(
-        self,
-        name: str,
-        finish: str,
-        groups: tuple[int, int, int],
-        bound: Mapping[str, Buffer],
-        sizes: Mapping[str, float],
+        self, name: str, groups: tuple[int, int, int], sizes: Mapping[str, float], **snippets: str
     ) -> Dispatch:
         """A dispatch that bears the matrix's name."""
         matrix, part = self.matrix, self.part
         made = kernel(
             name,
-            snippets={"finish": finish, "quant": f"quant/{part.format}", **self.snippets},
+            snippets={"quant": f"quant/{part.format}", **self.snippets, **snippets},
             N=matrix.rows,
             ROW0=part.row0,
             SLICE=part.rows,
@@ -149,7 +193,7 @@ class ExpertLinear:
             **sizes,
             **self.constants,
         )
-        return Dispatch(made, {**self.buffers, **part.buffers, **bound}, groups, matrix.name)
+        return Dispatch(made, self.buffers, groups, matrix.name)
 
 
 def answers_bytes(config: ModelConfig, groups: ExpertGroups) -> int:

@@ -43,9 +43,14 @@ class MLP:
         else:
             g.gate_linears(self.named("ffn_gate"), self.named("ffn_up"), target)
 
-    def add(self, g: Graph, source: Buffer) -> None:
-        """hidden += the second half of what ``widen`` left."""
-        g.add_linear(self.named("ffn_down"), source, self.named("post_ffw_norm"))
+    def add(self, g: Graph, source: Buffer, *, weighted: bool = False) -> None:
+        """hidden += the second half of what ``widen`` left; with ``weighted`` times the sigmoid of
+        the last of a row's scores."""
+        down = self.named("ffn_down")
+        if weighted:
+            g.add_weighted(down, source)
+        else:
+            g.add_linear(down, source, self.named("post_ffw_norm"))
 
     def matrices(self) -> list[Matrix]:
         """Gate and up, and down."""

@@ -13,6 +13,7 @@ from webllm_py.models.kv_cache import KVFormat
 from webllm_py.models.linear import DOT4_FORMATS, MINIMA, Gemm, Linear, scales_at, sums_at
 from webllm_py.models.lora import LowRank
 from webllm_py.models.lora_ahead import ShrinkAhead, scale_constants
+from webllm_py.models.mixture import ExpertLinear
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Slice, Weights
@@ -36,7 +37,8 @@ class Recording:
         adapters: the LoRA adapters of matrices, by the matrices' names; none for a pass without.
 
     Attributes:
-        linears, attentions: the layers that dispatches were made of, in order; for tuning.
+        linears, expert_linears, attentions: the layers that dispatches were made of, in order; for
+            tuning.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Recording:
         self.adapters = adapters or {}
         self.dispatches: list[Dispatch] = []
         self.linears: list[Linear] = []
+        self.expert_linears: list[ExpertLinear] = []
         self.attentions: list[Attention] = []
 
     def look_up(self, name: str, **constants: float) -> None:

@@ -43,6 +43,13 @@ class RecurrentLayer(ABC):
     def vectors(self) -> list[Vector]:
         """The norm before it, and vectors of its own."""
 
+    def project(self, g: Graph) -> None:
+        """mixed = the normed hidden rows times the first matrix."""
+        assert self.config.recurrence
+        name, buffers = self.matrices()[0].name, g.buffers
+        stride = self.config.recurrence.rows
+        g.linear(name, {"x": buffers.hidden}, "store", {"y": buffers.mixed}, Y_STRIDE=stride)
+
     def state_constants(self, g: Graph) -> dict[str, int]:
         """What kernels/states/rows.wgsl needs to find a row's state."""
         elements = self.config.state_bytes(self.index) // 4

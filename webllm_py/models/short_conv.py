@@ -36,8 +36,8 @@ class ShortConv(RecurrentLayer):
 
         They are projected to mixed: both gates, and the channels; attended is convolved and gated.
         """
-        s, name, buffers = self.sizes, f"{self.stem}.in_proj", g.buffers
-        g.linear(name, {"x": buffers.hidden}, "store", {"y": buffers.mixed}, Y_STRIDE=s.rows)
+        s, buffers = self.sizes, g.buffers
+        self.project(g)
         stride = padded(s.channels)
         made = kernel(
             "short_conv",

@@ -87,6 +87,8 @@ def add_sizes(writer: GGUFWriter, name: str, shape: Shape) -> None:
             "expert_used_count": shape.experts_used,
             "expert_feed_forward_length": shape.expert_ffn,
         }
+    if shape.shared_ffn:
+        sizes["expert_shared_feed_forward_length"] = shape.shared_ffn
     for key, value in sizes.items():
         writer.add(f"{shape.architecture}.{key}", value)
 
@@ -166,7 +168,7 @@ class Tensors:
         if shape.experts:
             self.mixture(name)
         else:
-            self.mlp(name)
+            self.mlp(name, shape.ffn)
 
     def attention(self, layer: str) -> None:
         """With gates where other layers are delta nets."""
@@ -175,7 +177,7 @@ class Tensors:
         gates = queries if shape.delta_heads else 0
         for part, rows in (("q", queries + gates), ("k", keys), ("v", keys)):
             self.matrix(f"{layer}.attn_{part}", rows, shape.hidden)
-            if shape.architecture == "qwen2":
+            if shape.architecture in ("qwen2", "qwen2moe"):
                 self.vector(f"{layer}.attn_{part}.bias", rows, 0.0)
         for part, heads in (("q", shape.heads), ("k", shape.kv_heads)):
             if length := shape.norm_of(heads):
@@ -204,12 +206,12 @@ class Tensors:
         self.matrix(f"{layer}.shortconv.out_proj", hidden, hidden)
         self.filled(f"{layer}.shortconv.conv.weight", (hidden, SHORT_CONV), 0.5)
 
-    def mlp(self, layer: str) -> None:
+    def mlp(self, layer: str, width: int, suffix: str = "") -> None:
         """A gated one."""
-        hidden, width = self.shape.hidden, self.shape.ffn
-        self.matrix(f"{layer}.ffn_gate", width, hidden)
-        self.matrix(f"{layer}.ffn_up", width, hidden)
-        self.matrix(f"{layer}.ffn_down", hidden, width)
+        hidden = self.shape.hidden
+        self.matrix(f"{layer}.ffn_gate{suffix}", width, hidden)
+        self.matrix(f"{layer}.ffn_up{suffix}", width, hidden)
+        self.matrix(f"{layer}.ffn_down{suffix}", hidden, width)
 
     def mixture(self, layer: str) -> None:
         """What chooses experts is never quantized; and theirs."""
@@ -220,3 +222,6 @@ class Tensors:
         self.matrix(f"{layer}.ffn_gate_exps", experts, width, hidden)
         self.matrix(f"{layer}.ffn_up_exps", experts, width, hidden)
         self.matrix(f"{layer}.ffn_down_exps", experts, hidden, width)
+        if shape.shared_ffn:
+            self.vector(f"{layer}.ffn_gate_inp_shexp.weight", hidden, 0.01)
+            self.mlp(layer, shape.shared_ffn, "_shexp")

@@ -48,4 +48,4 @@ def has_more_bits(tensor: str, layers: int, *, tied: bool) -> bool:
     _, layer, name = tensor.split(".")
     i, eighth = int(layer), layers // 8
     chosen = i < eighth or i >= 7 * layers // 8 or (i - eighth) % 3 == 2
-    return chosen and name in ("attn_v", "ffn_down", "ffn_down_exps")
+    return chosen and name in ("attn_v", "ffn_down", "ffn_down_exps", "ffn_down_shexp")

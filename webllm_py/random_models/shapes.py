@@ -18,6 +18,7 @@ class Shape:
         attends: the layers that have attention, where others are gated short convolutions.
         experts, experts_used, expert_ffn: of the mixture in the place of each layer's MLP, if any:
             how many, how many a token goes to, how wide they are.
+        shared_ffn: how wide the MLP beside them is, if there is one.
     """
 
     architecture: str
@@ -36,6 +37,7 @@ class Shape:
     experts: int = 0
     experts_used: int = 0
     expert_ffn: int = 0
+    shared_ffn: int = 0
 
     def norm_of(self, heads: int) -> int:
         """Elements of the norm of so many heads of queries or keys; 0 for none."""
@@ -117,6 +119,11 @@ SHAPES: Mapping[str, Shape] = {
     "qwen3.5-4b": qwen35(32, 2560, 9216, 16, 32),
     "lfm2-350m": lfm2(16, 1024, 4608, 16, (2, 5, 8, 10, 12, 14)),
     "lfm2-1.2b": lfm2(16, 2048, 8192, 32, (2, 5, 8, 10, 12, 14)),
+    "qwen1.5-moe-a2.7b": Shape(
+        architecture="qwen2moe", layers=24, hidden=2048, ffn=5632, heads=16, kv_heads=16,
+        head_dim=128, vocab=151936, tied=False, rope_theta=1e6, context=8192, experts=60,
+        experts_used=4, expert_ffn=1408, shared_ffn=5632,
+    ),
     "qwen3-30b-a3b": Shape(
         architecture="qwen3moe", layers=48, hidden=2048, ffn=6144, heads=32, kv_heads=4,
         head_dim=128, vocab=151936, tied=False, rope_theta=1e6, context=40960, experts=128,

@@ -70,7 +70,7 @@ def work_buffers(
         zeros=make("zeros", 16),
         kv_rows=make("kv rows", chunk * row_bytes(config, kv_format)),
         qkv=make("q, k and v", rows * config.qkv_rows if config.qk_norm else 0),
-        scores=make("experts' scores", rows * config.all_experts),
+        scores=make("experts' scores", rows * config.experts_scored),
         route=make("experts' route", 2 * rows * config.experts_a_row),
         groups=make("experts' rows", groups.nbytes if groups else 0),
         answers=make("experts' answers", answers),

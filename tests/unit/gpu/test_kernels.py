@@ -83,7 +83,8 @@ def test_every_kernel_file_has_a_header_and_at_most_one_entry_point() -> None:
 
 
 def rounding_of(executor: Executor, *, rows: int, fused: bool = False) -> list[Dispatch]:
-    """The linear layers of one row or a few, as they round them to 8 bits: one in every shape."""
+    """The linear layers and experts of one row or a few, as they round them to 8 bits: one in every
+    shape."""
     graph = executor.graph(rows, fused=fused)
     executor.model.forward(graph)
     executor.model.head(graph)
@@ -95,6 +96,8 @@ def rounding_of(executor: Executor, *, rows: int, fused: bool = False) -> list[D
             dispatches += [linear.gemv(shape) for shape in shapes]
         elif shapes:
             dispatches += [linear.round_rows(rows, target), linear.gemv_rows_dot4(rows, target)]
+    for experts in graph.expert_linears:
+        dispatches += [experts.gemv(shape, rows) for shape in experts.shapes_rounding]
     return dispatches
 
 

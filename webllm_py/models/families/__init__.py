@@ -15,6 +15,7 @@ __all__ = ["ENCODERS", "FAMILIES", "family_of"]
 # GGUF's general.architecture as well.
 ALIASES: Mapping[str, str] = {
     "mistral3": "ministral3",
+    "qwen2moe": "qwen2_moe",
     "qwen3moe": "qwen3_moe",
     "granitemoeshared": "granitemoe",
     "qwen35": "qwen3_5_text",

@@ -1,6 +1,7 @@
 """LLaMA (arXiv 2302.13971), Llama 2 (2307.09288), Llama 3 (2407.21783).
 
-GGUF has Mistral and Mixtral as "llama" too. Its converter reorders rows of q and k.
+GGUF has Mistral and Mixtral as "llama" too. Its converter reorders rows of q and k; of Mixtral it
+first made tensors of each expert.
 """
 
 from __future__ import annotations
@@ -28,4 +29,11 @@ def differences(n: HyperParameters) -> Mapping[str, Any]:
     return found
 
 
-FAMILY = Family(differences, adjacent_in=("gguf",))
+FAMILY = Family(
+    differences,
+    gguf_names={
+        f"blk.{{}}.{name}.{{}}.weight": f"blk.{{}}.{name}_exps.{{}}.weight"
+        for name in ("ffn_gate", "ffn_up", "ffn_down")
+    },
+    adjacent_in=("gguf",),
+)

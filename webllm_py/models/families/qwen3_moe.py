@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webllm_py.models.config import LayerKind
-from webllm_py.models.families import qwen2, qwen3
+from webllm_py.models.families import qwen2, qwen2_moe, qwen3
 from webllm_py.models.family import Family
 from webllm_py.models.hyperparameters import HyperParameters
 
@@ -32,13 +32,7 @@ def differences(n: HyperParameters) -> Mapping[str, Any]:
 FAMILY = Family(
     differences,
     in_mlc=False,
-    names={
-        **qwen3.NAMES,
-        "model.layers.{}.mlp.gate": "blk.{}.ffn_gate_inp",
-        "model.layers.{}.mlp.experts.{}.gate_proj": "blk.{}.ffn_gate_exps.{}",
-        "model.layers.{}.mlp.experts.{}.up_proj": "blk.{}.ffn_up_exps.{}",
-        "model.layers.{}.mlp.experts.{}.down_proj": "blk.{}.ffn_down_exps.{}",
-    },
+    names={**qwen3.NAMES, **qwen2_moe.NAMES},
     defaults={
         **qwen2.DEFAULTS,
         "num_key_value_heads": 4,

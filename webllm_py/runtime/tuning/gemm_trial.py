@@ -1,4 +1,4 @@
-"""How chunks of a prompt are multiplied: tried on the model's own first layer.
+"""How chunks of a prompt are multiplied: tried on one of the model's own matrices.
 
 Activations of 8 bits and dot products of 4 bytes are faster than float32 on most GPUs, and slower
 where they are only imitated; so are subgroup matrices of float16, where a browser offers them. Both
@@ -27,11 +27,12 @@ from webllm_py.models.weights import Slice
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
 from webllm_py.runtime.tuning.other_formats import FormatCheck, checked_rows, other_formats
+from webllm_py.runtime.tuning.problems import clear_pages
+from webllm_py.runtime.tuning.sample import sample_of
 from webllm_py.runtime.tuning.stopwatch import EXACT, Stopwatch
 
 __all__ = ["GemmTrial"]
 
-MATRIX = "blk.0.gate_up"
 ROWS = 512
 # What is kept of a decision is a place in this list, and those of formats in DOT4_FORMATS that are
 # multiplied as they were.
@@ -61,6 +62,7 @@ class GemmTrial:
         self.keep = keep
         self.decided = False
         self.rows = min(ROWS, executor.chunk)
+        self.sample = sample_of(executor.model)
         self.others = self._possible()
 
     def _possible(self) -> list[Gemm]:
@@ -68,9 +70,9 @@ class GemmTrial:
         first; none where somebody asked for float32."""
         executor = self.executor
         config = executor.model.config
-        _, slices = executor.weights.matrices.get(MATRIX, (None, ()))
-        if executor.kv_format == "f32" or self.rows <= executor.tuning.few_rows or not slices:
+        if executor.kv_format == "f32" or self.rows <= executor.tuning.few_rows:
             return []
+        slices = self.sample.slices(executor.weights)
         possible: list[Gemm] = []
         in_dot4 = all(part.format in DOT4_FORMATS for part in slices)
         simple = config.norm == "rms" and not config.parallel and whole_blocks(config)
@@ -84,11 +86,11 @@ class GemmTrial:
     def problem(self) -> str:
         """What the answer depends on besides the adapter, such as
         "gemm q4_k 512x9728x896 dot4 q4_k+q6_k"."""
-        matrices = self.executor.weights.matrices
-        matrix, slices = matrices[MATRIX]
-        size = f"{self.rows}x{matrix.rows}x{matrix.columns}"
-        others = formats_of(chain.from_iterable(parts for _, parts in matrices.values()))
-        return f"gemm {formats_of(slices)} {size} {'+'.join(self.others)} {others}"
+        weights, matrices = self.executor.weights, self.sample.matrices
+        size = f"{self.rows}x{sum(matrix.rows for matrix in matrices)}x{matrices[0].columns}"
+        others = formats_of(chain.from_iterable(parts for _, parts in weights.matrices.values()))
+        tried = f"{formats_of(self.sample.slices(weights))} {size} {'+'.join(self.others)}"
+        return f"gemm {tried} {others}"
 
     def recall(self, kept: Choices) -> None:
         """Decide as an earlier load did, if it did: before the executor is prepared."""
@@ -122,7 +124,7 @@ class GemmTrial:
     @cached_property
     def checks(self) -> Mapping[str, FormatCheck | None]:
         """What is tried besides before prompts are in 8 bits."""
-        return other_formats(self.prompt, self.executor, MATRIX)
+        return other_formats(self.prompt, self.executor, self.sample)
 
     async def run(self) -> None:
         """Try them, and have the executor take the best one."""
@@ -146,6 +148,8 @@ class GemmTrial:
         finally:
             for plan in plans.values():
                 device.drop(plan)
+            if self.sample.to_pages:
+                clear_pages(self.executor)
 
     async def right(self, gemm: Gemm, plain: array[float]) -> Plan | None:
         """The matrix multiplied this way; None where it does not compile, or is not right."""
@@ -185,9 +189,7 @@ class GemmTrial:
 
     def layer(self, gemm: Gemm) -> Sequence[Dispatch]:
         """The matrix times the normed hidden rows, one way or another."""
-        graph = self.executor.graph(self.rows, gemm=gemm)
-        graph.gated_linear(MATRIX, graph.buffers.gated)
-        return graph.dispatches
+        return self.sample.dispatches(self.executor.graph(self.rows, gemm=gemm))
 
     async def times(self, plans: Mapping[Gemm, Plan]) -> list[list[float]]:
         """Seconds of several passes of each, measured in turns."""
@@ -217,13 +219,13 @@ class GemmTrial:
 
     async def results(self, plan: Plan) -> array[float]:
         """Some of the rows that a plan computes: the first, the last, and one between."""
-        device, buffers = self.executor.device, self.executor.buffers
-        nbytes = 4 * padded(self.executor.model.config.intermediate_size)
-        device.clear(buffers.gated)
+        device, nbytes = self.executor.device, 4 * self.sample.width
+        target = self.sample.buffer(self.executor.buffers)
+        device.clear(target)
         device.replay(plan)
         found = array("f")
         for row in checked_rows(self.rows):
-            found.frombytes(await device.read(buffers.gated, row * nbytes, nbytes))
+            found.frombytes(await device.read(target, row * nbytes, nbytes))
         return found
 
 
@@ -247,7 +249,8 @@ def offers_matrices(device: Device) -> bool:
 def whole_blocks(config: ModelConfig) -> bool:
     """Whether no row of activations is padded: quantized rows borrow their buffers, and would leave
     something else than zeros there."""
-    rows = (config.hidden_size, config.n_heads * config.head_dim, config.intermediate_size)
+    inner = (config.intermediate_size, config.expert_size, config.beside_size)
+    rows = (config.hidden_size, config.n_heads * config.head_dim, *inner)
     return all(padded(row) == row for row in rows)
 
 

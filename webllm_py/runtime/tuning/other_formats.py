@@ -1,5 +1,5 @@
-"""Chunks of a prompt in 8 bits, by weights of other formats than the first layer's matrix, which
-``gemm_trial`` tries: each is checked by a matrix of its own. Most published files mix formats.
+"""Chunks of a prompt in 8 bits, by weights of other formats than the matrix that ``gemm_trial``
+tries: each is checked by a matrix of its own. Most published files mix formats.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from webllm_py.models.graph import Graph
 from webllm_py.models.linear import Gemm, Linear
 from webllm_py.models.weights import Matrix, Slice
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.tuning.sample import Sample
 
 __all__ = ["FormatCheck", "checked_rows", "other_formats"]
 
@@ -20,17 +21,16 @@ __all__ = ["FormatCheck", "checked_rows", "other_formats"]
 @dataclass(frozen=True)
 class FormatCheck:
     """A slice of a matrix, to be multiplied with the first tokens of the vocabulary, or with what
-    the first layer makes of them.
+    the sample makes of them.
 
     Attributes:
         matrix, part: the slice.
-        widening: the name of the first layer's matrix, whose result fills ``gated``.
     """
 
     executor: Executor
     matrix: Matrix
     part: Slice
-    widening: str
+    sample: Sample
 
     @property
     def rows(self) -> int:
@@ -43,13 +43,13 @@ class FormatCheck:
         buffers = self.executor.buffers
         if self.matrix.columns == self.executor.model.config.hidden_size:
             return buffers.hidden, buffers.gated
-        return buffers.gated, buffers.hidden
+        return self.sample.buffer(buffers), buffers.hidden
 
     @property
     def possible(self) -> bool:
         """Whether there are rows that are long enough, and room for the results."""
-        config, (source, target) = self.executor.model.config, self.buffers
-        if source is self.executor.buffers.gated and self.matrix.columns > config.intermediate_size:
+        source, target = self.buffers
+        if source is not self.executor.buffers.hidden and self.matrix.columns > self.sample.width:
             return False
         return 4 * self.rows * self.matrix.rows <= target.size
 
@@ -58,12 +58,13 @@ class FormatCheck:
         executor, (source, target) = self.executor, self.buffers
         plain = executor.graph(self.rows, gemm="plain")
         plain.embed("token_embd")
-        if source is executor.buffers.gated:
-            plain.gated_linear(self.widening, source)
+        made = plain.dispatches
+        if source is not executor.buffers.hidden:
+            made = self.sample.dispatches(plain)
         graph = executor.graph(self.rows, gemm=gemm)
         x, y, stride = {"x": source}, {"y": target}, self.matrix.rows
         graph.linear(self.matrix.name, x, "store", y, Y_STRIDE=stride)
-        return [*plain.dispatches, *graph.dispatches]
+        return [*made, *graph.dispatches]
 
     async def results(self, gemm: Gemm) -> array[float]:
         """What some of the rows give, times the slice.
@@ -85,21 +86,22 @@ class FormatCheck:
             device.drop(plan)
 
 
-def other_formats(graph: Graph, executor: Executor, widening: str) -> dict[str, FormatCheck | None]:
-    """A check of each format of a prompt's matrices in 8 bits besides the first layer's, as far as
-    there is one.
+def other_formats(
+    graph: Graph, executor: Executor, sample: Sample
+) -> dict[str, FormatCheck | None]:
+    """A check of each format of a prompt's matrices in 8 bits besides the sample's, as far as there
+    is one.
 
     Args:
         graph: of the prompt.
-        widening: the first layer's matrix.
     """
-    _, known = executor.weights.matrices[widening]
+    known = sample.slices_seen(executor.weights)
     checks: dict[str, FormatCheck | None] = {}
     for linear in graph.linears:
         format = linear.part.format
         if checks.get(format) or format in {part.format for part in known} or not in_dot4(linear):
             continue
-        check = FormatCheck(executor, linear.matrix, linear.part, widening)
+        check = FormatCheck(executor, linear.matrix, linear.part, sample)
         checks[format] = check if check.possible else None
     return checks
 

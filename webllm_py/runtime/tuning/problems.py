@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, inf, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from webllm_py.gpu.device import Dispatch
 from webllm_py.models.attention import Attention
 from webllm_py.models.graph import Graph
 from webllm_py.models.kv_cache import page_bytes
 from webllm_py.models.linear import Linear
+from webllm_py.models.mixture import ExpertLinear
 from webllm_py.models.step import PAGE, Row
 from webllm_py.models.tuning import GemvShape
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Problem", "clear_pages", "problems_of", "write_step"]
 
 LONG = 2048
+L = TypeVar("L", Linear, ExpertLinear)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ def problems_of(executor: Executor, *, rounding: bool = False) -> list[Problem]:
     problems = [
         gemv_problem(executor, name, linears, rounding=rounding) for name, linears in found.items()
     ]
+    problems += [
+        expert_problem(executor, name, linears, rounding=rounding)
+        for name, linears in gemv_problems(long.expert_linears).items()
+    ]
     problems.sort(key=lambda problem: -problem.layers * problem.nbytes)
     return [*problems, attention_problem(executor, long.attentions)]
 
@@ -71,9 +78,9 @@ def passed(executor: Executor, *, fused: bool) -> Graph:
     return graph
 
 
-def gemv_problems(linears: Sequence[Linear]) -> dict[str, list[Linear]]:
+def gemv_problems(linears: Sequence[L]) -> dict[str, list[L]]:
     """The layers of each problem, by its name. Of a matrix in slices, the first that has it."""
-    groups: dict[str, list[Linear]] = {}
+    groups: dict[str, list[L]] = {}
     for linear in linears:
         group = groups.setdefault(linear.problem, [])
         if not group or group[0].part.row0 == linear.part.row0:
@@ -102,8 +109,30 @@ def gemv_problem(
     )
 
 
+def expert_problem(
+    executor: Executor, name: str, linears: Sequence[ExpertLinear], *, rounding: bool
+) -> Problem:
+    """The experts' matrices of every layer, or a slice of them."""
+    first, config = linears[0], executor.model.config
+    most = executor.device.limits.max_compute_invocations_per_workgroup
+    across, experts, _ = first.gemv(first.default).groups
+    nbytes = sum(buffer.size for buffer in first.part.buffers.values())
+    return Problem(
+        name,
+        len(linears),
+        nbytes * config.experts_a_row // config.all_experts,
+        1 / (experts if experts > 1 else across),
+        [
+            first.default,
+            *(first.shapes_rounding if rounding else ()),
+            *first.shapes_near(most),
+        ],
+        partial(gemv_dispatches, linears),
+    )
+
+
 def gemv_dispatches(
-    linears: Sequence[Linear], shape: tuple[int, ...], layers: float
+    linears: Sequence[Linear] | Sequence[ExpertLinear], shape: tuple[int, ...], layers: float
 ) -> tuple[list[Dispatch], float]:
     """See ``Problem.dispatches``."""
     first = linears[0].gemv(GemvShape(*shape))
@@ -153,11 +182,17 @@ def tuned_positions(executor: Executor) -> int:
 def write_step(executor: Executor) -> None:
     """Make the step that the problems' kernels read: the last row of that context.
 
-    Its pages are those that the cache has, over and over; ``clear_pages`` is for afterwards.
+    Its pages are those that the cache has, over and over; ``clear_pages`` is for afterwards. It
+    goes to as many experts as rows do, far from each other.
     """
     positions, capacity = tuned_positions(executor), executor.cache.pages.capacity
     executor.write_rows([Row(0, positions - 1)])
     executor.cache.write_pages([(page, page % capacity) for page in range(-(-positions // PAGE))])
+    config = executor.model.config
+    if top := config.experts_a_row:
+        route = [(i * config.all_experts // top, 1.0) for i in range(top)]
+        data = b"".join(struct.pack("<If", *pair) for pair in route)
+        executor.device.write(executor.buffers.route, 0, data)
 
 
 def clear_pages(executor: Executor) -> None:

@@ -63,6 +63,7 @@ def place_weights(
     Raises:
         ValueError: ``quantize`` names tensors that are not there, or gives different formats to
             tensors of one matrix.
+        UnsupportedModelError: the file has tensors of one matrix in different formats.
         DeviceLimitError: a buffer is over the device's limits.
         GPUOutOfMemoryError: no memory; where the device tells late, ``Device.check`` raises it.
     """

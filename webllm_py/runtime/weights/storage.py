@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from webllm_py.checkpoint.checkpoint import TensorInfo
-from webllm_py.errors import DeviceLimitError
+from webllm_py.errors import DeviceLimitError, UnsupportedModelError
 from webllm_py.models.weights import BLOCK, Matrix, Part
 
 __all__ = [
@@ -191,7 +191,12 @@ def slice_plans(
         fmt, *others = {storage_format(matrix, part, quantize) for part in group}
         if others:
             names = " and ".join(part.tensor.name for part in group)
-            raise ValueError(f"quantize: {names} are computed together; quantize them alike")
+            if quantize and all(part.tensor.format.name in FLOATS for part in group):
+                raise ValueError(f"quantize: {names} are computed together; quantize them alike")
+            raise UnsupportedModelError(
+                f"{names} are computed together, and stored in different formats; take the model "
+                "in another quantization"
+            )
         if plans and plans[-1].format == fmt:
             last = plans.pop()
             group = (*last.parts, *group)
@@ -207,10 +212,16 @@ def slice_plans(
 
 
 def groups_of_parts(matrix: Matrix) -> list[tuple[Part, ...]]:
-    """Parts that share rows alternately, stored alike, belong together; others stand alone."""
-    if any(part.stride > 1 for part in matrix.parts):
-        return [matrix.parts]
-    return [(part,) for part in matrix.parts]
+    """Parts whose rows alternate, stored alike, belong together; others stand alone."""
+    groups: list[tuple[Part, ...]] = []
+    end = 0
+    for part in sorted(matrix.parts, key=lambda part: part.base):
+        if part.base < end:
+            groups[-1] = (*groups[-1], part)
+        else:
+            groups.append((part,))
+        end = max(end, part.base + part.stride * (part.rows - 1) + 1)
+    return groups
 
 
 def cut_to_limit(
