@@ -30,7 +30,8 @@ from webllm_py.bench.options import BenchOptions  # noqa: E402
 from webllm_py.bench.profile import profile_together  # noqa: E402
 from webllm_py.bench.profile_table import profile_lines  # noqa: E402
 from webllm_py.bench.requests import Requests  # noqa: E402
-from webllm_py.models.tuning import RowsShape, Tuning, rounds  # noqa: E402
+from webllm_py.models.tuning import Tuning  # noqa: E402
+from webllm_py.models.workgroup_shapes import RowsShape, rounds  # noqa: E402
 from webllm_py.random_models.gguf import write_random_model  # noqa: E402
 from webllm_py.random_models.shapes import SHAPES  # noqa: E402
 from webllm_py.runtime.executor import Executor  # noqa: E402

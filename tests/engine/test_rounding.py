@@ -26,7 +26,7 @@ from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.models import linear, model_for
 from webllm_py.models import mixture as experts
-from webllm_py.models.tuning import format_of, rounds
+from webllm_py.models.workgroup_shapes import format_of, rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning import rounding, tuner
 from webllm_py.runtime.tuning.problems import problems_of

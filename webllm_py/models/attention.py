@@ -11,7 +11,8 @@ from webllm_py.models.activations import Activations, padded
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat, reader_snippets
 from webllm_py.models.step import ROWS_AT
-from webllm_py.models.tuning import AttentionShape, Tuning
+from webllm_py.models.tuning import Tuning
+from webllm_py.models.workgroup_shapes import AttentionShape
 
 __all__ = ["SPLIT_END", "Attention", "fused_keys"]
 

@@ -8,8 +8,9 @@ from typing import Literal, TypeAlias
 
 from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
-from webllm_py.models.tuning import GemvShape, RowsShape, Tuning
+from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Slice
+from webllm_py.models.workgroup_shapes import GemvShape, RowsShape
 
 __all__ = ["DOT4_FORMATS", "MINIMA", "Gemm", "Linear", "scales_at", "sums_at"]
 

@@ -11,8 +11,9 @@ from webllm_py.gpu.kernels import kernel
 from webllm_py.models.activations import padded
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.linear import DOT4_FORMATS, LARGE
-from webllm_py.models.tuning import GemvShape, Tuning
+from webllm_py.models.tuning import Tuning
 from webllm_py.models.weights import Matrix, Slice
+from webllm_py.models.workgroup_shapes import GemvShape
 
 __all__ = ["ExpertGroups", "ExpertLinear", "answers_bytes", "expert_groups", "most_tiles"]
 

@@ -16,7 +16,7 @@ from webllm_py.models.kv_cache import page_bytes
 from webllm_py.models.linear import Linear
 from webllm_py.models.mixture import ExpertLinear
 from webllm_py.models.step import PAGE, Row
-from webllm_py.models.tuning import GemvShape
+from webllm_py.models.workgroup_shapes import GemvShape
 
 if TYPE_CHECKING:
     from webllm_py.runtime.executor import Executor

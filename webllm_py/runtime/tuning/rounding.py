@@ -15,7 +15,8 @@ from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.models.graph import Graph
 from webllm_py.models.step import Row
-from webllm_py.models.tuning import Tuning, format_of, rounds
+from webllm_py.models.tuning import Tuning
+from webllm_py.models.workgroup_shapes import format_of, rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices
 from webllm_py.runtime.tuning.gemm_trial import MOST_DEVIATION, deviation, offers_dot4

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from webllm_py.errors import DeviceError, DeviceLostError, ShaderError
 from webllm_py.gpu.device import Device, Plan
 from webllm_py.gpu.kernels import Kernel
-from webllm_py.models.tuning import rounds
+from webllm_py.models.workgroup_shapes import rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
 from webllm_py.runtime.tuning.problems import Problem, clear_pages, problems_of, write_step
