@@ -62,11 +62,6 @@ MODELS: dict[str, tuple[str | None, dict[str, Any]]] = {
 }
 
 
-# What 8 bits may add. Where two experts' scores are close, a row may go to the other one, and with
-# random weights experts have nothing in common.
-MOST = {name: 2e-3 for name in MODELS} | {MIXTURE_IN_BLOCKS.name: 1e-2}
-
-
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     rows = logits.astype(np.float64)
     rows -= rows.max(1, keepdims=True)

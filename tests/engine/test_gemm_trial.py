@@ -14,7 +14,7 @@ from engine_tools import generation_logits
 from k_quants import write_q4_k_m
 from made_models import SPECS, tokens_of
 from model_files import Files
-from test_fidelity import MOST, Fidelity, divergence, load, measured
+from test_fidelity import Fidelity, divergence, load, measured
 
 import webllm_py
 from webllm_py import Engine
@@ -38,14 +38,14 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.mark.parametrize("name", ["tinystories-656k-q4", "pocket", "mixture-in-blocks"])
+@pytest.mark.parametrize("name", ["tinystories-656k-q4", "pocket"])
 async def test_fidelity(
     name: str, checkpoint: Find, device: Device, tried: pytest.MonkeyPatch
 ) -> None:
     """Less than what float16 may be off by, but more than it is. ``engine.logits`` stays exact."""
     async with await load(name, checkpoint, device, "f16") as engine:
         assert IN_8_BITS in engine.info["kernels"]
-        assert 1e-5 < await measured(engine, name) < MOST[name]
+        assert 1e-5 < await measured(engine, name) < 2e-3
         rounded = await engine.logits(list(range(40)))
         engine.loaded.executor.gemm = "plain"
         np.testing.assert_array_equal(rounded, await engine.logits(list(range(40))))
@@ -90,18 +90,12 @@ async def test_a_format_that_has_none(
         assert readers(engine) == {("gemm_direct", "quant/f16"), *in_8_bits}
 
 
-async def test_formats_of_a_mixture_of_experts(
+async def test_a_mixture_of_experts(
     checkpoint: Find, device: Device, tried: pytest.MonkeyPatch
 ) -> None:
-    """Of what all tokens go through; routers and experts are multiplied as they were."""
-    quantize = {"*.shared_expert.down_proj.*": "q8", "*.o_proj.*": None, "*.mlp.gate.*": None}
-    more = {"quantize": {**quantize, "*.shared_expert_gate.*": None, "*": "q4"}}
-    async with await load("mixture-in-blocks", checkpoint, device, "f16", **more) as engine:
-        in_8_bits = {("gemm_dot4", f"dot4/{format}") for format in ("q4_0", "q8_0")}
-        floats = {("gemm_direct", f"quant/{format}") for format in ("f32", "q4_0")}
-        assert readers(engine) == in_8_bits | floats
-        executor = engine.loaded.executor
-        assert executor.tuning.exact_formats == []
+    """In 8 bits its prompts would be off by 4e-3 nats."""
+    async with await load("mixture-in-blocks", checkpoint, device, "f16") as engine:
+        assert {kernel for kernel, _ in readers(engine)} == {"gemm_direct"}
 
 
 async def test_a_format_that_is_wrong(

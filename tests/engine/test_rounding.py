@@ -15,8 +15,8 @@ from family_files import write_family_folder
 from family_models import FAMILY_MODELS
 from k_quants import write_q4_k_m
 from made_families import Recorded
-from mixture_models import MIXTURE_IN_BLOCKS, MIXTURES
-from test_fidelity import MOST, Fidelity, divergence, load, measured
+from mixture_models import MIXTURES
+from test_fidelity import Fidelity, divergence, load, measured
 
 import webllm_py
 from webllm_py import Engine
@@ -51,7 +51,7 @@ async def test_fidelity(name: str, checkpoint: Find, device: Device) -> None:
         exact = await engine.logits([5, 6, 7])
         assert await round_all(engine) >= 4
         assert "decoding in 8 bits" in engine.info["kernels"]
-        assert 1e-5 < await measured(engine, name) < MOST[name]
+        assert 1e-5 < await measured(engine, name) < 2e-3
         np.testing.assert_array_equal(exact, await engine.logits([5, 6, 7]))
         executor = engine.loaded.executor
         assert await rounding.rounds_right(executor, sample_of(executor.model))
@@ -74,7 +74,8 @@ async def test_families(name: str, tmp_path: Path, device: Device) -> None:
     assert names.count("gemv_dot4") >= 5 and names.count("gemv") <= 2 * floats
     found = divergence(exact[39:], seen)
     print(f"{name}: mean KL {found:.1e} nats")
-    assert 1e-5 < found < MOST[MIXTURE_IN_BLOCKS.name]
+    # Of a few rows of made-up weights one that goes to another expert is a good part.
+    assert 1e-5 < found < (1e-2 if model in MIXTURES else 2e-3)
 
 
 @pytest.mark.parametrize(

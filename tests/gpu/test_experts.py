@@ -16,25 +16,35 @@ EXPERTS, TOP = 70, 3
 def routed(scores: np.ndarray, normalized: bool) -> tuple[np.ndarray, np.ndarray]:
     """The best experts of each row, of equal ones the first, and their weights."""
     chosen = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
-    parts = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
+    parts = np.exp(scores.astype(np.float64) - np.nanmax(scores, 1, keepdims=True))
     found = np.take_along_axis(parts, chosen, 1)
     return chosen, found / (found if normalized else parts).sum(1, keepdims=True)
 
 
 @pytest.mark.parametrize(
-    ("normalized", "scored", "shared"),
-    [(True, False, False), (False, True, False), (True, True, True)],
+    ("normalized", "scored", "shared", "threads"),
+    [(True, False, False, 128), (False, True, False, 64), (True, True, True, 32)],
 )
 async def test_route(
-    runner: Runner, normalized: bool, scored: bool, shared: bool, rng: np.random.Generator
+    runner: Runner,
+    normalized: bool,
+    scored: bool,
+    shared: bool,
+    threads: int,
+    rng: np.random.Generator,
 ) -> None:
-    """Where something else has a score, it is an expert or is not."""
+    """Where something else has a score, it is an expert or is not. What is no number is none of
+    the best."""
     scores = rng.standard_normal((4, EXPERTS + scored)).astype(np.float32) * 3
     scores[1, 5:] = scores[1, 4]  # equal ones, some in the same thread's hands
+    if normalized:
+        scores[2, 7] = np.nan
     out = await runner.run(
         kernel(
             "route",
             snippets={"scoring": "route/softmax"},
+            LANES=threads,
+            THREADS=threads,
             EXPERTS=EXPERTS,
             SCORES=EXPERTS + scored,
             TOP=TOP,
@@ -65,6 +75,8 @@ async def test_route_by_sigmoids(
         kernel(
             "route",
             snippets={"scoring": "route/sigmoid"},
+            LANES=64,
+            THREADS=64,
             EXPERTS=EXPERTS,
             SCORES=EXPERTS,
             TOP=TOP,

@@ -88,9 +88,14 @@ class Experts:
             _, bias = g.weights.vectors.get(self.choice_bias, (None, None))
             constants["BIASED"] = bias is not None
             bound["bias"] = bias or buffers.zeros
+        threads = 32
+        while threads < min(config.n_experts, g.tuning.reduce_threads):
+            threads *= 2
         made = kernel(
             "route",
             snippets={"scoring": f"route/{config.experts_scoring}"},
+            LANES=threads,
+            THREADS=threads,
             EXPERTS=config.n_experts,
             SCORES=config.experts_scored,
             TOP=config.n_experts_used,

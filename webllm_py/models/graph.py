@@ -89,6 +89,7 @@ class Graph(Recording):
         """What rope_append does, of q, k and v whose q and k are normed first."""
         config = self.config
         whole = config.qk_norm == "whole"
+        threads = self.tuning.reduce_threads if whole else 64
         _, weight = self.weights.vectors[name]
         self.dispatches.append(
             Dispatch(
@@ -99,8 +100,8 @@ class Graph(Recording):
                     WHOLE=whole,
                     OWN=config.qk_norm == "own",
                     X_STRIDE=config.qkv_rows,
-                    LANES=64,
-                    THREADS=64,
+                    LANES=threads,
+                    THREADS=threads,
                     **constants,
                 ),
                 {"x": self.buffers.qkv, "weight": weight, **targets},

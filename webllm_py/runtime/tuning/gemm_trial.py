@@ -67,7 +67,8 @@ class GemmTrial:
 
     def _possible(self) -> list[Gemm]:
         """What the device knows besides the plain kernels and the weights go with, the likelier one
-        first; none where somebody asked for float32."""
+        first; none where somebody asked for float32. A mixture's prompts are not in 8 bits: what
+        that rounds sends tokens to other experts, and adds up over all of a prompt's."""
         executor = self.executor
         config = executor.model.config
         if executor.kv_format == "f32" or self.rows <= executor.tuning.few_rows:
@@ -76,6 +77,7 @@ class GemmTrial:
         possible: list[Gemm] = []
         in_dot4 = all(part.format in DOT4_FORMATS for part in slices)
         simple = config.norm == "rms" and not config.parallel and whole_blocks(config)
+        simple = simple and not config.n_experts
         if offers_dot4(executor.device) and in_dot4 and simple:
             possible.append("dot4")
         if offers_matrices(executor.device) and self.rows % 64 == 0:
