@@ -15,8 +15,9 @@ import re
 
 __all__ = ["Inert"]
 
-FENCE = re.compile(r"( *)(`{3,}|~{3,})([^`]*)")
+FENCE = re.compile(r"( *)(`{3,}|~{3,})[^`$\\]*")  # a formula in its line could take its end away
 FENCE_WITHIN = re.compile(r"(?:[^\w`~]|\d+[.)])*(?:`{3}|~{3})")  # an item of a list, a quote
+MARKS = re.compile(r"(?:[-*+>:\s]|\d+[.)]|\[\^.*?\]:)*")
 CONTAINER = re.compile(r"\s*(?:[-*+>:]|\d+[.)]|\[\^)")
 
 BLANKS = " \t"
@@ -96,7 +97,7 @@ class Inert:
         return "".join(parts), is_plain
 
     def _follow_formulas(self, line: str) -> None:
-        count, text = line.count("$$"), line.strip(BLANKS)
+        count, text = line.count("$$"), MARKS.sub("", line, count=1).strip(BLANKS)
         if self._in_formula and count:
             self._agreed = self._agreed and count == 1 and text.endswith("$$")
             self._in_formula = False

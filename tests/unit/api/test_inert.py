@@ -70,10 +70,13 @@ def test_code_stays_as_it_is(text: str) -> None:
         f"```\n```~\n{PICTURE}\n```",  # marked: the end
         f"```\n```\t\n{PICTURE}\n```",
         f"$$\n```\n$$\n{PICTURE}\n```",
+        f"``` \\begin{{a}}\n\\end{{a}} ` b\n{PICTURE}\n```",  # JupyterLab: one line, no fence
+        f"~~~ $\n$ b\n{PICTURE}\n~~~",
         f"- $$ a\n\nb\n\n$$\n\n```\n$$\n{PICTURE}\n```",  # the item ends, and its formula
         f"$$ a\nb $$ c\n```\n$$\n{PICTURE}\n```",
         f"$$ a $$ b\n```\n$$\n{PICTURE}\n```",
         f"a $$ b\n```\n$$\n{PICTURE}\n```",
+        f"1. > $$ a $$ b\n```\n$$\n{PICTURE}\n```",
         f"- a\n\n    {PICTURE}",  # the item's text
         f"a ` b\n\u2003\n`{PICTURE}`",  # no empty line
         f"| `a | {PICTURE} | b` |\n|-|-|-|",
