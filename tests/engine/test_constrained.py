@@ -11,6 +11,8 @@ from webllm_py import Engine
 from webllm_py.grammar import automaton as grammar_automaton
 from webllm_py.grammar.automaton import Automaton, Sizes
 from webllm_py.runtime.generation import constrained
+from webllm_py.runtime.generation.constraints import Place
+from webllm_py.runtime.generation.masks import HostMasks
 from webllm_py.runtime.generation.run import Run
 from webllm_py.runtime.generation.stepwise import Stepwise
 from webllm_py.runtime.sampling.known_states import KnownStates
@@ -244,3 +246,28 @@ async def test_an_answer_that_is_stopped_leaves_nothing_behind(engine: Engine) -
     text = await text_of(engine, **fields)
     assert await text_of(engine, **fields, stop=text[6:9]) == text[: text.index(text[6:9])]
     assert await text_of(engine, **fields) == text
+
+
+async def test_why_a_token_was_refused_is_looked_at_once(
+    engine: Engine, reads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the other answer goes on: looking reads all logits."""
+    looked: list[int] = []
+    taken: dict[int, int] = {}
+    accept = Place.accept
+
+    async def check(self: HostMasks, run: Run, index: int) -> None:
+        looked.append(index)
+
+    def refusing(self: Place, token: int) -> bool:
+        taken[id(self)] = taken.get(id(self), 0) + 1
+        is_first = id(self) == next(iter(taken))
+        return not (is_first and taken[id(self)] > 3) and accept(self, token)
+
+    monkeypatch.setattr(HostMasks, "check_refused", check)
+    monkeypatch.setattr(Place, "accept", refusing)
+    form = {"type": "regex", "regex": "[a-z ]{40,60}"}
+    fields = {"response_format": form, "temperature": 1.2, "seed": 5, "n": 2, "max_tokens": 30}
+    reply = await engine.completions.create(prompt="Once", **fields)
+    assert [len(choice.text) for choice in reply.choices] == [3, 30]
+    assert len(reads) > 2 and len(looked) == 1

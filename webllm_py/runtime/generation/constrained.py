@@ -82,7 +82,8 @@ class Constrained:
             async with aclosing(self._one() if self._stuck else self._following()) as pieces:
                 async for piece in pieces:
                     yield piece
-            for index in self._refused:
+            refused, self._refused = self._refused, set()
+            for index in refused:
                 await self.masks.check_refused(run, index)
 
     @property
