@@ -13,14 +13,17 @@ __all__ = ["LoadingBar"]
 
 
 class LoadingBar:
-    """A line with a bar in it: give it to ``load`` as ``on_progress``."""
+    """A line with a bar in it: give it to ``load`` as ``on_progress``. The next load, once one is
+    ready, has a line of its own."""
 
     def __init__(self) -> None:
         self._handle: Any = None
-        self._began = time.monotonic()
+        self._began = 0.0
 
     def __call__(self, progress: LoadProgress) -> None:
-        """Show a report in place of the last one."""
+        """Show a report in place of the load's last one."""
+        if self._handle is None:
+            self._began = time.monotonic()
         text = progress.text
         if progress.stage == "ready":
             text += f": {size(progress.loaded)} in {time.monotonic() - self._began:.1f} s"
@@ -31,6 +34,8 @@ class LoadingBar:
             self._handle = display(shown, raw=True, display_id=True)
         else:
             self._handle.update(shown, raw=True)
+        if progress.stage == "ready":
+            self._handle = None
 
 
 def html_of(progress: LoadProgress, text: str) -> str:

@@ -27,6 +27,7 @@ from webllm_py.api.responses import (
 )
 from webllm_py.errors import RequestError
 from webllm_py.notebook import LoadingBar, answer, show
+from webllm_py.notebook import bar as notebook_bar
 from webllm_py.notebook.answer import EVERY_SECONDS
 from webllm_py.notebook.magic import LLMMagic, awaited
 from webllm_py.runtime.weights.progress import LoadProgress
@@ -161,6 +162,21 @@ def test_a_bar_moves_in_its_place(shell: InteractiveShell) -> None:
     assert weights["text/plain"] == "250 kB of 1 MB, 1 MB/s"
     assert ready["text/plain"] == "Ready: 1.00 MB in 0.0 s"
     assert [output.update for output in captured.outputs] == [False, True, True]
+
+
+def test_each_load_has_a_bar_and_a_time_of_its_own(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long ago the bar was made, and the load before was over."""
+    clock = itertools.count(100, 10)  # what looks at it next sees it 10 s later
+    monkeypatch.setattr(notebook_bar, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with capture_output() as captured:
+        bar = LoadingBar()
+        for _ in range(2):
+            bar(LoadProgress("opening", 0, None, None, "Opening"))
+            bar(LoadProgress("ready", 1_000_000, 1_000_000, 1e6, "Ready"))
+    shown = [(output.data["text/plain"], output.update) for output in captured.outputs]
+    assert shown == 2 * [("Opening", False), ("Ready: 1.00 MB in 10.0 s", True)]
 
 
 def test_only_the_magic_itself_is_awaited() -> None:
