@@ -29,6 +29,12 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     assert (caught.value.name, caught.value.obj) == ("lod", webllm_py)  # what Python guesses from
 
 
+@pytest.mark.parametrize("given", [(), ("model.gguf",)])
+def test_an_engine_is_made_by_load(given: tuple[str, ...]) -> None:
+    with pytest.raises(TypeError, match=r"made by load: engine = await webllm_py\.load"):
+        webllm_py.Engine(*given)  # type: ignore[call-arg,arg-type]
+
+
 def test_importing_the_package_imports_no_engine() -> None:
     code = (
         "import sys, webllm_py\n"
