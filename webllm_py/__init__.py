@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -134,10 +133,19 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        here = sys.modules[__name__]  # Python then says what name is near
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=here)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_near(name)}")
     value = globals()[name] = getattr(import_module(_LATER[name]), name)
     return value
+
+
+def _near(name: str) -> str:
+    """What may be meant; IPython does not guess, nor does Python before 3.12."""
+    if name.startswith("_"):  # asked for by tools
+        return ""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, __all__, n=1)
+    return f". Did you mean {near[0]!r}?" if near else ""
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ import { Engine } from "./engine.mjs";
 import { KeptModels } from "./kept.mjs";
 import { LoadingPanel } from "./loading.mjs";
 import { goOn } from "./focus.mjs";
-import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder } from "./models.mjs";
+import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder, ofHub } from "./models.mjs";
 import { Notice } from "./notice.mjs";
 import { ADDED, BLIND, CANCELLED, EMPTY, NO_IMAGE, explain } from "./problems.mjs";
 import { recall, remember } from "./session.mjs";
@@ -301,6 +301,7 @@ function newChat() {
 const ACTIONS = {
   reload: () => ["Reload the page", () => location.reload()],
   recover: () => ["Start the model again", () => (state === "lost" ? recover() : load(wanted))],
+  hub: (model = ofHub(wanted)) => [`Load ${model.source}`, () => load(model)],
   retry: (model = wanted) => ["Try again", () => load(model)],
   back: () => [`Back to ${good.name}`, () => load(good)],
   choose: () => ["Choose a model", () => picker.open()],
@@ -313,6 +314,8 @@ const ACTIONS = {
 /** `end`: what went wrong, or that a load was cancelled. */
 function problem(end) {
   const found = end.type === "cancelled" ? CANCELLED : explain(end);
+  const isMissing = end.during === "load" && ["SourceError", "MissingFileError"].some((kind) => end.kinds.includes(kind));
+  if (isMissing && ofHub(wanted)) found.actions = ["hub", ...found.actions];
   const isOfModel = end.during !== "documents" && state === "empty";
   if (end.left) tell(withoutLoss(found));
   else tell(isOfModel && good && good !== wanted ? { ...found, actions: backFirst(found.actions) } : found);

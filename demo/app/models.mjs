@@ -109,6 +109,12 @@ export function modelButton(name, words) {
   return button;
 }
 
+/** What a model's name on the hub may have been meant for, where it was written without its "hf:"; or null. */
+export function ofHub({ source, contextLength }) {
+  const isName = typeof source === "string" && /^[\w-][\w.-]*\/(?!.*\.[a-z]\w+$)[\w.-]+$/.test(source);
+  return isName ? { ...fromAddress(`hf:${source}`), contextLength } : null;
+}
+
 /** The model at an address. */
 export function fromAddress(address) {
   const plain = address.replace(/[?#].*$/, "").replace(/\/+$/, "");

@@ -155,7 +155,7 @@ async def fake_load(
     device: Any = None,
     on_progress: Any = None,
 ) -> FakeEngine:
-    if source == "missing":
+    if source in ("missing", "nobody/nothing"):
         raise errors.SourceError("missing: 404 Not Found. There is no such file")
     await device.before_weights()
     assert FakeEngine.in_memory == 0, "two models at once"

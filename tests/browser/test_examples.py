@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from page import Page, wait_until
 from served import TestSite
 
@@ -9,6 +10,13 @@ from served import TestSite
 def test_a_page_with_a_script_element_loads_the_model(page: Page, site: TestSite) -> None:
     page.driver.get(f"{site.url}examples/script.html")
     wait_until(lambda: page.text("#answer") == "Opening the model", 60, "Python has started")
+
+
+@pytest.mark.parametrize("name", ["javascript", "openai", "pyscript", "script"])
+def test_an_example_is_dark_where_that_is_wanted(page: Page, site: TestSite, name: str) -> None:
+    page.driver.get(f"{site.url}examples/{name}.html")
+    scheme = "return getComputedStyle(document.documentElement).colorScheme"
+    assert page.js(scheme) == "light dark"
 
 
 def test_a_pyscript_page_answers(page: Page, site: TestSite) -> None:

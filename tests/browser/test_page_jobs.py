@@ -137,6 +137,14 @@ def test_a_typo_costs_no_model(ready: Page) -> None:
     ready.take_draft()
 
 
+def test_a_name_of_the_hub_is_loaded_with_what_it_lacks(ready: Page) -> None:
+    ready.load_address("nobody/nothing")
+    wait_until(lambda: ready.shown("#notice"), 60, "the load fails")
+    ready.click_notice("Load hf:nobody/nothing")
+    summary = "hf:nobody/nothing · "
+    wait_until(lambda: ready.text("#model-summary").startswith(summary), 60, "it is loaded")
+
+
 def test_a_load_that_is_cancelled_at_once_costs_no_model(ready: Page) -> None:
     ready.js("""
       const address = document.querySelector("#address");

@@ -24,9 +24,16 @@ def test_every_error_is_public() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'lod'") as caught:
+    with pytest.raises(AttributeError, match=r"no attribute 'lod'\. Did you mean 'load'\?$"):
         _ = webllm_py.lod
-    assert (caught.value.name, caught.value.obj) == ("lod", webllm_py)  # what Python guesses from
+    with pytest.raises(AttributeError, match=r"no attribute '__wrapped__'$"):
+        _ = webllm_py.__wrapped__
+
+
+@pytest.mark.parametrize("given", [(), ("model.gguf",)])
+def test_an_engine_is_made_by_load(given: tuple[str, ...]) -> None:
+    with pytest.raises(TypeError, match=r"made by load: engine = await webllm_py\.load"):
+        webllm_py.Engine(*given)  # type: ignore[call-arg,arg-type]
 
 
 def test_importing_the_package_imports_no_engine() -> None:

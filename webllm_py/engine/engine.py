@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from webllm_py.engine.conversations import ConversationsMixin
 from webllm_py.engine.core import UNLOADED
@@ -111,6 +111,12 @@ class Engine(ResumingMixin, OpenBoxMixin, ConversationsMixin):
     answered in the order in which they come, up to 8 of them in one batch; those with a grammar or
     logits processors are answered alone.
     """
+
+    def __new__(cls, *made: Any) -> Self:
+        """Tell who guesses that this loads a model what does."""
+        if not made or not isinstance(made[0], LoadOptions):
+            raise TypeError("an engine is made by load: engine = await webllm_py.load(...)")
+        return super().__new__(cls)
 
     def __init__(
         self, options: LoadOptions, model: LoadedModel | LoadedEmbedder, device: SharedDevice

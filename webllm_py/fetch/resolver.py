@@ -92,7 +92,7 @@ def telling_of_guesses(source: Any) -> Iterator[None]:
             place = _place(source)
             if place is not None and not place.repository:
                 told = f"Python sees no file {source[:200]!r}, so it was taken as an address here."
-                error.args = (" ".join([str(error), told, _meant(source)]).rstrip(),)
+                error.args = (f"{told} {_meant(source)}{error}",)
         raise
 
 

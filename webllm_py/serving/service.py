@@ -120,7 +120,9 @@ class Service:
 
     def _endpoint(self, request: Request, name: str) -> Callable[[Request], Awaitable[Reply]]:
         if name not in self._endpoints:
-            reason = ELSEWHERE.get(name, "the endpoints are " + ", ".join(self._endpoints))
+            names = ", ".join(self._endpoints)
+            there = f"the endpoints are {names}, with or without /v1 before them"
+            reason = ELSEWHERE.get(name, there)
             problem = f"there is no {request.path} here: {reason}"
             raise HTTPError(404, problem, code="unknown_url")
         method, endpoint = self._endpoints[name]

@@ -253,6 +253,12 @@ async def test_what_no_endpoint_takes(
     assert not engine.asked
 
 
+async def test_an_address_without_an_endpoint_lists_them(engine: FakeEngine) -> None:
+    told = json_of(await Service(engine).answer(Request("GET", "/v1")))["error"]["message"]
+    assert "/chat/completions, " in told and told.endswith("with or without /v1 before them")
+    assert (await Service(engine).answer(Request("GET", "/v1/health"))).status == 200
+
+
 async def test_an_api_key(engine: FakeEngine) -> None:
     service = Service(engine, api_key="k-y")
     for given in (None, "Bearer no", "Bearer ", "Basic k-y", "Bearer k-ÿ"):
