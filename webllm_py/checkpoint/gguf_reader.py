@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webllm_py.checkpoint.gguf_format import MAGIC, SCALARS, VERSIONS, ValueType
+from webllm_py.checkpoint.gguf_strings import LENGTH, Strings
 from webllm_py.errors import CorruptCheckpointError, UnsupportedModelError
 from webllm_py.fetch.source import ByteSource
 
@@ -30,7 +31,9 @@ MAX_DIMENSIONS = 4
 
 KEY_BYTES = 8 + 4 + 1  # of a key at least: its name's length, the type, a one-byte value
 TENSOR_BYTES = 8 + 4 + 8 + 4 + 8  # of a tensor at least: name, one dimension, type and offset
-LENGTH = struct.Struct("<Q")
+COUNT = struct.Struct("<I")
+TENSORS = {n: struct.Struct(f"<{n}QIQ") for n in range(1, MAX_DIMENSIONS + 1)}
+"""By how many dimensions: these, the type and the offset."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +121,14 @@ class _HeaderReader:
 
     async def tensor(self) -> TensorRecord:
         name = await self.name("tensor name")
-        count = await self.number("I")
+        (count,) = COUNT.unpack(await self.take(COUNT.size))
         if not 1 <= count <= MAX_DIMENSIONS:
             raise self.corrupt(
                 f"claims {count} dimensions for tensor {name!r}; 1 to 4 are possible"
             )
-        dimensions = struct.unpack(f"<{count}Q", await self.take(8 * count))
-        type_number, offset = struct.unpack("<IQ", await self.take(12))
-        return TensorRecord(name, dimensions, type_number, offset)
+        layout = TENSORS[count]
+        *dimensions, type_number, offset = layout.unpack(await self.take(layout.size))
+        return TensorRecord(name, tuple(dimensions), type_number, offset)
 
     async def value_type(self, key: str) -> ValueType:
         number = await self.number("I")
@@ -136,7 +139,7 @@ class _HeaderReader:
 
     async def value(self, kind: ValueType, key: str, depth: int) -> Any:
         if kind is ValueType.STRING:
-            return (await self.strings(1, f"key {key!r}"))[0]
+            return await self.string(f"key {key!r}")
         if kind is not ValueType.ARRAY:
             return (await self.scalars(kind, 1, key))[0]
         if depth == MAX_NESTING:
@@ -168,15 +171,14 @@ class _HeaderReader:
             raise self.corrupt(f"has a bool that is neither 0 nor 1 in key {key!r}")
         return [value == 1 for value in values]
 
-    async def strings(self, count: int, where: str) -> list[str]:
+    async def strings(self, count: int, where: str) -> Strings:
         """``count`` strings; vocabularies have hundreds of thousands, hence no await for each."""
-        strings: list[str] = []
+        strings = Strings()
         while True:
             try:
-                self.position = take_strings(self.buffer, self.position, count, strings)
+                self.position = strings.take(self.buffer, self.position, count)
             except UnicodeDecodeError as error:
-                what = where if count == 1 else f"string {len(strings)} of {where}"
-                raise self.corrupt(f"has bad UTF-8 in {what} ({error.reason})") from error
+                raise self.bad_text(f"string {len(strings)} of {where}", error) from error
             left = count - len(strings)
             if left == 0:
                 return strings
@@ -184,11 +186,17 @@ class _HeaderReader:
             (length,) = LENGTH.unpack(await self.peek(8, 8 * (left - 1)))
             await self.peek(8 + length, 8 * (left - 1))
 
-    async def name(self, what: str) -> str:
+    async def string(self, where: str, most: int | None = None) -> str:
         (length,) = LENGTH.unpack(await self.peek(8))
-        if length > MAX_NAME_BYTES:
-            raise self.corrupt(f"claims a {what} of {length} bytes: not possible")
-        return (await self.strings(1, f"a {what}"))[0]
+        if most is not None and length > most:
+            raise self.corrupt(f"claims {where} of {length} bytes: not possible")
+        try:
+            return (await self.take(8 + length))[8:].decode()
+        except UnicodeDecodeError as error:
+            raise self.bad_text(where, error) from error
+
+    async def name(self, what: str) -> str:
+        return await self.string(f"a {what}", MAX_NAME_BYTES)
 
     async def length(self) -> int:
         return await self.number("Q")
@@ -233,26 +241,5 @@ class _HeaderReader:
     def corrupt(self, problem: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(f"{self.source.name} {problem} (near byte {self.here}).")
 
-
-def take_strings(buffer: bytes, position: int, count: int, strings: list[str]) -> int:
-    """Append the strings that lie whole in the buffer, until there are ``count``.
-
-    Returns:
-        The position of the first byte that was not used.
-
-    Raises:
-        UnicodeDecodeError: a string is not valid UTF-8.
-    """
-    length_at = LENGTH.unpack_from
-    append = strings.append
-    last = len(buffer) - 8
-    for _ in range(count - len(strings)):
-        if position > last:
-            break
-        start = position + 8
-        end = start + length_at(buffer, position)[0]
-        if end > len(buffer):
-            break
-        append(buffer[start:end].decode())
-        position = end
-    return position
+    def bad_text(self, where: str, error: UnicodeDecodeError) -> CorruptCheckpointError:
+        return self.corrupt(f"has bad UTF-8 in {where} ({error.reason})")

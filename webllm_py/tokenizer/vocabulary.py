@@ -49,14 +49,12 @@ class Vocabulary:
     ):
         added = list(added)
         _check_texts([*ids, *(token.text for token in added)])
-        every = [*ids.values(), *(token.id for token in added)]
-        _check_range(every)
         self._ids = ids
         self._to_bytes = to_bytes
-        by_id = dict(zip(ids.values(), ids, strict=True))
-        self._texts = list(map(by_id.get, range(max(every, default=-1) + 1)))
-        if len(by_id) < len(ids):
-            raise TokenizerError("the tokenizer's vocabulary gives one id to two tokens")
+        self._texts = _by_id(ids)
+        added_ids = [token.id for token in added]
+        _check_range(added_ids)
+        self._texts += [None] * (max(added_ids, default=-1) + 1 - len(self._texts))
         self._added_ids: dict[str, int] = {}
         for token in added:
             self._add(token)
@@ -115,6 +113,18 @@ class Vocabulary:
         if text is None:
             return b""
         return text.encode() if token_id in self._literal else self._to_bytes(text)
+
+
+def _by_id(ids: Mapping[str, int]) -> list[str | None]:
+    """The tokens in the order of their ids, None where there is none."""
+    numbers = [*ids.values()]
+    if numbers == [*range(len(numbers))]:  # as most are written: nothing is to be looked up
+        return [*ids]
+    _check_range(numbers)
+    by_id = dict(zip(numbers, ids, strict=True))
+    if len(by_id) < len(ids):
+        raise TokenizerError("the tokenizer's vocabulary gives one id to two tokens")
+    return list(map(by_id.get, range(max(numbers, default=-1) + 1)))
 
 
 def _check_texts(texts: list[str]) -> None:
