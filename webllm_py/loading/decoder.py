@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from webllm_py.api import sampling_defaults
 from webllm_py.checkpoint import Checkpoint
+from webllm_py.concurrency import side_by_side
 from webllm_py.errors import DeviceLimitError, GPUOutOfMemoryError
 from webllm_py.gpu import Device
 from webllm_py.gpu.owner import BufferOwner
@@ -162,19 +163,31 @@ async def fill(
     """Weights and kernels, then the kernels' shapes; the tokenizer of what was read."""
     executor = tuner.executor
     trial = GemmTrial(executor, keep=not tuner.off)
+    tried: list[asyncio.Future[None]] = []
 
     async def prepare(asked: Callable[[], None]) -> None:
         kept = await recalling
         trial.recall(kept)
-        await asyncio.gather(tuner.prepare(kept, asked), trial.compile())
+
+        def usual_asked() -> None:
+            # Behind them: only tuning waits for these. Before what ``asked`` begins, which takes
+            # long.
+            works = [tuner.compile_likely(), trial.compile()]
+            tried.append(asyncio.ensure_future(side_by_side(works, asked)))
+
+        await tuner.prepare(kept, usual_asked)
 
     try:
         vocab_size = executor.model.config.vocab_size
         tokenizer = await load_weights(loader, checkpoint, vocab_size, report, prepare)
         with report.times.measure("tuning"):
+            await asyncio.gather(*tried)
             await tuner.finish()
             await trial.run()
         executor.prepare_behind()
     finally:
+        for task in tried:
+            task.cancel()
+        await asyncio.gather(*tried, return_exceptions=True)
         await tuner.close()
     return tokenizer

@@ -143,20 +143,25 @@ class Executor:
         await self.record_usual()
 
     async def record_usual(self, asked: Callable[[], None] = lambda: None) -> None:
-        """Record the plans of a usual request."""
+        """Record the plans that a short question's first tokens need."""
         await side_by_side(
             [
                 *(self.decoder.plan(name) for name in ("head", "first")),
-                *(self.decoder.step(1, keys) for keys in (1, self.context_length)),
+                self.decoder.step(1, 1),
                 self.forward_plan(min(SHORT_PROMPT, self.chunk)),
             ],
             asked,
         )
 
     def prepare_behind(self) -> None:
-        """Compile the kernels and record the plans of long prompts, while answers are under way."""
+        """Compile the kernels and record the plans of steps that attend to many keys, and of long
+        prompts, while answers are under way."""
         rows = {min(n, self.chunk) for n in LONG_PROMPTS}
-        self._behind = asyncio.gather(*map(self.forward_plan, rows), return_exceptions=True)
+        self._behind = asyncio.gather(
+            self.decoder.step(1, self.context_length),
+            *map(self.forward_plan, rows),
+            return_exceptions=True,
+        )
 
     async def close(self) -> None:
         """End the answers under way, and forget the plans."""

@@ -104,17 +104,14 @@ class GemmTrial:
             self.decide(GEMMS[number], formats)
 
     async def compile(self) -> None:
-        """Compile what the trial and a prompt of its length need."""
+        """Compile what the trial needs."""
         if self.decided or not self.others:
             return
         wanted = [d for gemm in ("plain", *self.others) for d in self.layer(gemm)]
-        wanted += self.prompt.dispatches
         for check in filter(None, self.checks.values()):
             wanted += [each for gemm in WAYS for each in check.dispatches(gemm)]
-        try:
+        with suppress(ShaderError):  # ``run`` will meet it
             await self.executor.device.compile(dispatch.kernel for dispatch in wanted)
-        except ShaderError:
-            return  # ``run`` will meet it
 
     @cached_property
     def prompt(self) -> Graph:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 from webllm_py.errors import DeviceError, DeviceLostError, ShaderError
 from webllm_py.gpu.device import Device, Plan
-from webllm_py.gpu.kernels import Kernel
 from webllm_py.models.workgroup_shapes import rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
@@ -109,30 +108,37 @@ class Tuner:
         Args:
             asked: see ``Executor.prepare``.
         """
-        problems = [] if self.off else self._problems()
-        chosen = self._taken(problems, kept)
-        tries = self.budget and len(chosen) < len(problems)
-        likely = rounding_kernels(self.executor, problems, chosen) if tries else []
-        await asyncio.gather(self.executor.prepare(asked), self._compile_beside(likely))
-        if tries:
+        self._take(kept)
+        await self.executor.prepare(asked)
+        if self.budget:
             # The cache has other buffers since.
-            self.problems = [p for p in self._problems() if p.name not in chosen]
+            self.problems = self._open_problems()
+        if self.problems:
             self._compiling = asyncio.ensure_future(self._compile())
+
+    async def compile_likely(self) -> None:
+        """Compile, if they do, the kernels that may gain most: ``finish`` may have time for no
+        others. To be called when ``prepare`` has asked for those in use."""
+        if self.budget:
+            chosen = self.report.shapes
+            with suppress(ShaderError):
+                kernels = rounding_kernels(self.executor, self._problems(), chosen)
+                await self.executor.device.compile(kernels)
 
     def _problems(self) -> list[Problem]:
         return problems_of(self.executor, rounding=offers_rounding(self.executor))
 
-    async def _compile_beside(self, kernels: Sequence[Kernel]) -> None:
-        """Compile kernels, if they do, while others are compiled."""
-        with suppress(ShaderError):
-            await self.executor.device.compile(kernels)
+    def _open_problems(self) -> list[Problem]:
+        problems = self._problems()
+        self.report = replace(self.report, problems=len(problems))
+        return [problem for problem in problems if problem.name not in self.report.shapes]
 
-    def _taken(self, problems: Sequence[Problem], kept: Choices) -> Choices:
-        # As long as they are among this version's.
+    def _take(self, kept: Choices) -> None:
+        """Use the shapes that were kept, as long as they are among this version's."""
+        problems = self._problems() if kept and not self.off else []
         chosen = {p.name: kept[p.name] for p in problems if kept.get(p.name) in p.shapes}
         self.executor.tuning = replace(self.executor.tuning, chosen=chosen)
         self.report = TuningReport(chosen, len(problems))
-        return chosen
 
     async def finish(self) -> None:
         """Measure what is compiled, or will be soon, and run the executor with the fastest.
