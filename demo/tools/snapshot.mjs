@@ -11,8 +11,9 @@ import { gzipSync } from "node:zlib";
 const [folder, wheels, out] = process.argv.slice(2);
 
 const PLACE = "import sys; next(path for path in sys.path if path.endswith('/site-packages'))";
-// Whatever a page imports until its model is ready: an import takes Python's time there, and the load
-// waits for it. What knows the browser may be imported; it must hold no object of the browser yet.
+// Whatever a page imports until its model has answered: an import takes Python's time there, and the
+// load, or the first token, waits for it. What knows the browser may be imported; it must hold no object
+// of the browser yet.
 const IMPORTS = `
 import asyncio, gc, json, random, sys, time, traceback
 writes, sys.dont_write_bytecode = sys.dont_write_bytecode, False
@@ -25,6 +26,9 @@ for name in ("gpt-2", "llama-bpe", "qwen2"):
     profile_named(name).pre_tokenizer()
 del name, profile_named
 gc.collect()
+import encodings.unicode_escape
+import webllm_py.chat.dialect
+import webllm_py.chat.sandbox
 import webllm_py.engine
 import webllm_py.fetch.backends.browser_backend
 import webllm_py.fetch.files.picked

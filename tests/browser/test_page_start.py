@@ -91,18 +91,24 @@ def telling_site(dist: Path) -> Iterator[TestSite]:
     served.close()
 
 
-def test_a_load_imports_nothing_that_is_not_in_the_snapshot(
+def test_no_load_and_no_answer_imports_what_is_not_in_the_snapshot(
     page: Page, telling_site: TestSite
 ) -> None:
+    def imported() -> list[str]:
+        found: str = page.js("""
+            const channel = new BroadcastChannel("imported");
+            channel.postMessage("?");
+            return new Promise((resolve) => channel.onmessage = ({ data }) => resolve(data));
+        """)
+        return found.split()
+
     page.open(telling_site.url)
+    page.send("Hello!")  # waits for the model
     wait_until(lambda: page.text("#loading-text").startswith("Compiling"), 60, "all but kernels")
-    imported = page.js("""
-        const channel = new BroadcastChannel("imported");
-        channel.postMessage("?");
-        return new Promise((resolve) => channel.onmessage = ({ data }) => resolve(data));
-    """)
     assert page.js("return document.body.dataset.fromSnapshot") == "true"
-    assert imported.split() == []
+    assert imported() == []
+    wait_until(lambda: page.last_answer.strip(), 120, "the answer begins")
+    assert imported() == []
     page.driver.get("about:blank")  # its kernels are of no use
 
 

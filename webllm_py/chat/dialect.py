@@ -15,6 +15,7 @@ from webllm_py.chat.rules import CallRules
 from webllm_py.chat.template import Template
 from webllm_py.chat.tools import syntax
 from webllm_py.chat.tools.syntax import Syntax
+from webllm_py.control_bytes import CONTROL_BYTES
 
 if TYPE_CHECKING:
     from webllm_py.grammar import Grammar
@@ -109,8 +110,6 @@ class Dialect:
     def controls(self) -> dict[str, int]:
         """Control tokens that mean something in an answer: they are shown to its parser, and in
         grammars each is the one byte that is given here."""
-        from webllm_py.grammar.free import CONTROL_BYTES  # not before it is needed
-
         marks = [*self.syntax.marks]
         if self.reasoning:
             marks += (self.reasoning.opening, self.reasoning.closing)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from weakref import WeakValueDictionary
 
+from webllm_py.control_bytes import CONTROL_BYTES
 from webllm_py.grammar.pushdown import Terminal
 from webllm_py.grammar.regular import choice
 from webllm_py.grammar.term import EMPTY, EPSILON, Regular, refine
 
-__all__ = ["CONTROL_BYTES", "FreeText", "free_text"]
+__all__ = ["FreeText", "free_text"]
 
-CONTROL_BYTES = bytes([0xC0, 0xC1, *range(0xF5, 0x100)])
-"""Bytes that are in no UTF-8 text."""
 Rules = tuple[Regular, Regular, bool, bool]
 """Of a free text: all triggers, the wanted one, whether they are anchored, whether the text ends.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import overload
 
+from webllm_py.control_bytes import CONTROL_BYTES
 from webllm_py.tokenizer import Tokenizer
 
 __all__ = ["TokenTexts"]
@@ -18,12 +19,10 @@ class TokenTexts(Sequence[bytes]):
 
     Args:
         size: how many tokens the model embeds.
-        controls: the bytes of these, see ``webllm_py.grammar.free``.
+        controls: the bytes of these, see ``webllm_py.control_bytes``.
     """
 
     def __init__(self, tokenizer: Tokenizer, size: int, controls: Mapping[int, int]):
-        from webllm_py.grammar.free import CONTROL_BYTES  # not before it is needed
-
         self._tokenizer = tokenizer
         self._size = size
         self._hidden = tokenizer.special_ids | tokenizer.end_ids

@@ -25,9 +25,9 @@ from webllm_py.chat.tools.syntax import (
     PYTHONIC,
     Syntax,
 )
+from webllm_py.control_bytes import CONTROL_BYTES
 from webllm_py.errors import RequestError
 from webllm_py.grammar import Grammar, schema_grammar
-from webllm_py.grammar.free import CONTROL_BYTES
 
 
 def controls_of(syntax: Syntax | Harmony) -> dict[str, int]:
