@@ -44,7 +44,9 @@ def general_lines(results: Mapping[str, Any]) -> Iterator[str]:
         parts = f"header {times['header']}, tokenizer {times['tokenizer']}"
         yield line("load", duration(results["load_s"]), parts)
         yield line("  weights of it", times["weights"], f"{times['waited']} waiting for bytes")
-        yield line("  kernels, meanwhile", times["kernels"])
+        yield line("  kernels, meanwhile", times["kernels"], f"asked for after {times['asked']}")
+        if "tuning" in times:
+            yield line("  tuning, then", times["tuning"])
     yield line("memory on the GPU", size(results["engine"]["gpu_memory"]))
     bandwidth = results["bandwidth"]
     speed = f"{size(bandwidth['bytes_per_s'])}/s"

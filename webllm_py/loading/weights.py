@@ -36,6 +36,11 @@ async def load_weights(
     read: list[Tokenizer] = []
     asked = asyncio.Event()
 
+    def all_asked() -> None:
+        if not asked.is_set():
+            times.end("asked")
+            asked.set()
+
     async def read_tokenizer() -> None:
         await asked.wait()  # this takes Python's time, and kernels compile without it
         report.stage("tokenizer", "Reading the tokenizer")
@@ -54,9 +59,9 @@ async def load_weights(
     async def compile_kernels() -> None:
         try:
             with times.measure("kernels"):
-                await prepare(asked.set)
+                await prepare(all_asked)
         finally:
-            asked.set()
+            all_asked()
 
     # In this order: the kernels that place the first bytes are needed first.
     await run_all(loader.compile(), compile_kernels(), place())

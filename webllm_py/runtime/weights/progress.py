@@ -56,7 +56,8 @@ class LoadTimes:
         seconds: of what is done: "header" (opening the file and the GPU, metadata), "tokenizer"
             (vocabulary and merges), "kernels" (compiling those of a usual request, recording their
             plans), "weights" (fetching and placing them; the tokenizer's among these), "waited"
-            (that for bytes, of the weights'), "tuning" (what the load took longer for it), "total".
+            (that for bytes, of the weights'), "tuning" (what the load took longer for it); and from
+            the beginning, "asked" (until kernels were being compiled) and "total".
     """
 
     def __init__(self) -> None:
