@@ -4,43 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["HAS_THREADS", "in_thread", "run_all", "side_by_side", "uninterrupted"]
+__all__ = ["HAS_THREADS", "in_thread", "run_all", "uninterrupted"]
 
 Result = TypeVar("Result")
 HAS_THREADS = sys.platform != "emscripten"
 
 
-async def run_all(*works: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines concurrently. If one fails, or this is cancelled, all are cancelled."""
+async def run_all(
+    *works: Coroutine[Any, Any, Any], begun: Callable[[], None] | None = None
+) -> None:
+    """Run coroutines concurrently. If one fails, or this is cancelled, all are cancelled.
+
+    Args:
+        begun: called once all of them have begun, and the tasks that they start first have too.
+    """
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
+        if begun:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            begun()
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def side_by_side(
-    works: Sequence[Coroutine[Any, Any, Any]], begun: Callable[[], None]
-) -> None:
-    """Run coroutines concurrently.
-
-    Args:
-        begun: called once all of them have begun, and the tasks that they start first have too.
-    """
-    running = asyncio.gather(*works)
-    try:
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        begun()
-    except BaseException:
-        running.cancel()
-        raise
-    await running
 
 
 async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:

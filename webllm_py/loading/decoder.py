@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from webllm_py.api import sampling_defaults
 from webllm_py.checkpoint import Checkpoint
-from webllm_py.concurrency import side_by_side
+from webllm_py.concurrency import run_all
 from webllm_py.errors import DeviceLimitError, GPUOutOfMemoryError
 from webllm_py.gpu import Device
 from webllm_py.gpu.owner import BufferOwner
@@ -172,8 +172,8 @@ async def fill(
         def usual_asked() -> None:
             # Behind them: only tuning waits for these. Before what ``asked`` begins, which takes
             # long.
-            works = [tuner.compile_likely(), trial.compile()]
-            tried.append(asyncio.ensure_future(side_by_side(works, asked)))
+            works = run_all(tuner.compile_likely(), trial.compile(), begun=asked)
+            tried.append(asyncio.ensure_future(works))
 
         await tuner.prepare(kept, usual_asked)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from webllm_py.concurrency import side_by_side
+from webllm_py.concurrency import run_all
 from webllm_py.gpu.device import Device, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.attention import fused_keys
@@ -133,25 +133,22 @@ class Executor:
         """
         for name, table in self._rope_tables.items():
             self.device.write(self.buffers.rope[name], 0, table)
-        await self.cache.prepare()
-        await self.record_usual(asked)
+        # The pages are waited for, and plans go on with larger ones: kernels compile meanwhile.
+        await run_all(*self._usual_plans(), self.cache.prepare(), begun=asked)
 
     async def retune(self, tuning: Tuning) -> None:
         """Go on with kernels of other shapes. The sizes of buffers stay as they were."""
         self.tuning = tuning
         self.plans.drop()
-        await self.record_usual()
+        await run_all(*self._usual_plans())
 
-    async def record_usual(self, asked: Callable[[], None] = lambda: None) -> None:
+    def _usual_plans(self) -> list[Coroutine[Any, Any, Plan]]:
         """Record the plans that a short question's first tokens need."""
-        await side_by_side(
-            [
-                *(self.decoder.plan(name) for name in ("head", "first")),
-                self.decoder.step(1, 1),
-                self.forward_plan(min(SHORT_PROMPT, self.chunk)),
-            ],
-            asked,
-        )
+        return [
+            *(self.decoder.plan(name) for name in ("head", "first")),
+            self.decoder.step(1, 1),
+            self.forward_plan(min(SHORT_PROMPT, self.chunk)),
+        ]
 
     def prepare_behind(self) -> None:
         """Compile the kernels and record the plans of steps that attend to many keys, and of long

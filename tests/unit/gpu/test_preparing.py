@@ -11,7 +11,7 @@ import pytest
 from fake_device import FakeDevice
 from unloaded_models import executor_on
 
-from webllm_py.errors import DeviceLostError, ShaderError
+from webllm_py.errors import DeviceLostError, GPUOutOfMemoryError, ShaderError
 from webllm_py.gpu.device import SUBGROUP_MATRICES
 from webllm_py.gpu.kernels import Kernel, Variant
 from webllm_py.loading import weights
@@ -59,6 +59,38 @@ async def test_kernels_are_asked_for_before_they_are_ready() -> None:
     device.ready.set()
     await preparing
     assert early == device.asked == executor.plans.kernels
+
+
+async def test_kernels_are_asked_for_while_the_cache_waits_for_the_device() -> None:
+    device = SlowCompiler()
+    executor = await executor_on(device)
+    made = asyncio.Event()
+    device.check = made.wait  # type: ignore[assignment, method-assign]
+    device.ready.set()
+    asked = asyncio.Event()
+    preparing = asyncio.ensure_future(executor.prepare(asked.set))
+    async with asyncio.timeout(30):
+        await asked.wait()
+    assert device.asked and not preparing.done()
+    made.set()
+    await preparing
+    assert executor.cache.pages.capacity
+
+
+async def test_a_cache_without_room_ends_what_is_recorded() -> None:
+    device = SlowCompiler()
+    executor = await executor_on(device)
+
+    async def no_room() -> None:
+        raise GPUOutOfMemoryError("no room")
+
+    device.check = no_room  # type: ignore[method-assign]
+    with pytest.raises(GPUOutOfMemoryError):
+        await executor.prepare()
+    executor.owner.free_all()
+    device.ready.set()
+    await asyncio.sleep(0.01)
+    assert not executor.plans.recorded and not device.live
 
 
 async def test_long_prompts_and_steps_of_many_keys_come_behind() -> None:

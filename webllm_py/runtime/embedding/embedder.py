@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from webllm_py.concurrency import side_by_side
+from webllm_py.concurrency import run_all
 from webllm_py.gpu.device import Buffer, Device, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
@@ -120,7 +120,7 @@ class Embedder:
             asked: called once the kernels are being compiled.
         """
         usual = {self.bucket(min(rows, self.max_rows)) for rows in USUAL_ROWS}
-        await side_by_side([self._plan(rows) for rows in usual], asked)
+        await run_all(*(self._plan(rows) for rows in usual), begun=asked)
 
     async def embed(
         self, texts: Sequence[Sequence[int]], interrupted: Callable[[], bool] = lambda: False
