@@ -18,6 +18,7 @@ from model_files import Files
 import webllm_py
 from webllm_py import Engine
 from webllm_py.gpu import Device
+from webllm_py.gpu.device import Dispatch, Plan
 from webllm_py.loading import decoder
 from webllm_py.models.tuning import Tuning
 from webllm_py.runtime.generation import speculation
@@ -68,7 +69,10 @@ async def test_each_as_if_alone(exact: Engine, n: int, length: int) -> None:
     assert together[0] != together[1]
 
 
-async def test_those_that_end_are_left_behind(exact: Engine) -> None:
+async def test_those_that_end_are_left_behind(
+    exact: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead(monkeypatch, 1e-4)  # not all of the steps are in flight before an end is read
     settings = [replace(SAMPLED, seed=i) for i in range(5)]
     whole = await from_nothing(exact, settings)
     ends = {0: 20, 3: 20, 1: 33, 4: 1}
@@ -160,11 +164,30 @@ async def test_a_text_that_repeats_itself_is_guessed(
     assert sum(tokens for _, tokens in verified) > 4 * len(verified)
 
 
+async def test_the_next_answer_guesses_at_once(
+    exact: Engine, verified: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what an answer before it made for that."""
+    settings = [replace(GREEDY, logit_bias={65: 60.0})]
+    await from_nothing(exact, settings, count=120, guess=True)
+    device = exact.loaded.executor.device
+    recorded, record, buffers = [], device.record, device.n_buffers
+
+    async def noted(label: str, dispatches: Sequence[Dispatch]) -> Plan:
+        recorded.append(label)
+        return await record(label, dispatches)
+
+    monkeypatch.setattr(device, "record", noted)
+    count = len(verified)
+    assert await from_nothing(exact, settings, count=120, guess=True) == [[65] * 120]
+    assert len(verified) > count and recorded == [] and device.n_buffers == buffers
+
+
 @pytest.mark.parametrize("seed", [3, 4])
 async def test_steps_ahead_of_a_wrong_guess(
     exact: Engine, seed: int, verified: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two steps are in flight once guesses are right; what follows a wrong one is not lost."""
+    """Several steps are in flight once guesses are right; what follows a wrong one is not lost."""
     settings = replace(SAMPLED, seed=seed, logit_bias={65: 8.0})
     expected = await from_nothing(exact, [settings], count=120)
     monkeypatch.setattr(speculation, "STREAK", 2)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from webllm_py.gpu.device import Buffer, Dispatch, Plan
 from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.activations import padded
+from webllm_py.models.step import SLOTS
 from webllm_py.runtime.plan_cache import plan_name
 from webllm_py.runtime.sampling.sampler import RING, Sampler
 
@@ -33,6 +34,7 @@ class Decoder:
             the host.
         longest: where spellings of more tokens begin, steps that follow it end.
         adapted: whether some of the sequences have adapters.
+        verifier: verifies guesses; None until there are some.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Decoder:
         self.automaton: AutomatonTables | None = None
         self.longest = 0
         self.adapted = False
+        self.verifier: Verifier | None = None
         vocab = executor.model.config.vocab_size
         self.sampler = Sampler(executor.device, owner, vocab, executor.tuning, slots)
         rows = executor.bucket(slots)
@@ -78,6 +81,29 @@ class Decoder:
         if self.logprobs:
             self.executor.plans.drop(self.logprobs)
             self.logprobs = None
+
+    async def verify_guesses(self) -> Verifier:
+        """What verifies guesses, from now on until the decoder forgets it.
+
+        Raises:
+            GPUOutOfMemoryError: there is no room for it.
+        """
+        if self.verifier is None:
+            verifier = Verifier(self, min(SLOTS, self.executor.chunk))
+            try:
+                await self.executor.device.check()
+            except BaseException:
+                verifier.free()
+                raise
+            self.verifier = verifier
+        return self.verifier
+
+    def forget_verifier(self) -> None:
+        """Free what verifies guesses."""
+        if self.verifier:
+            self.executor.plans.drop(self.verifier)
+            self.verifier.free()
+            self.verifier = None
 
     @property
     def scratch(self) -> tuple[Buffer, ...]:
@@ -192,12 +218,21 @@ class Verifier:
         accepted: see ``Sampler.verify``.
     """
 
-    def __init__(self, decoder: Decoder, owner: BufferOwner, rows: int):
+    def __init__(self, decoder: Decoder, rows: int):
         self.decoder = decoder
         self.rows = rows
-        self.drawing = decoder.sampler.drawing(owner, rows, decoder.scratch)
-        self.drawn = owner.create("drawn after guesses", 4 * rows)
-        self.accepted = owner.create("accepted tokens", 4 * (rows + 1))
+        owner = self._owner = BufferOwner(decoder.executor.device)
+        try:
+            self.drawing = decoder.sampler.drawing(owner, rows, decoder.scratch)
+            self.drawn = owner.create("drawn after guesses", 4 * rows)
+            self.accepted = owner.create("accepted tokens", 4 * (rows + 1))
+        except BaseException:
+            owner.free_all()
+            raise
+
+    def free(self) -> None:
+        """Free its buffers. Its plans must have been dropped."""
+        self._owner.free_all()
 
     async def plan(self) -> Plan:
         """The step's plan."""

@@ -167,6 +167,7 @@ class Executor:
         if behind and not (behind.done() or behind.get_loop().is_closed()):
             behind.cancel()
             await asyncio.gather(behind, return_exceptions=True)
+        self.decoder.forget_verifier()
         self.plans.drop()
         self.cache.drop_plans()
         if self.images:

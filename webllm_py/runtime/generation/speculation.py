@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING
 
 from webllm_py.errors import GPUOutOfMemoryError
 from webllm_py.gpu.device import Plan
-from webllm_py.gpu.owner import BufferOwner
 from webllm_py.models.step import SLOTS, Row
-from webllm_py.runtime.decoder import Verifier
 from webllm_py.runtime.generation.lookup import Lookup
 
 if TYPE_CHECKING:
+    from webllm_py.runtime.decoder import Verifier
     from webllm_py.runtime.generation.run import Run
 
 __all__ = ["Speculation"]
 
 # Tokens in a row that came as guessed before it begins; twice as many after each failure.
 STREAK = 6
+# Steps in flight: reading one takes as long as the GPU works at two or three. A wrong guess leaves
+# those behind it a token each.
+MOST_AHEAD = 3
 
 
 class Speculation:
@@ -37,7 +39,6 @@ class Speculation:
     def __init__(self, run: Run):
         self.run = run
         self._needed = STREAK
-        self._owner = BufferOwner(run.device)
         self._verifier: Verifier | None = None
         self._compiling: asyncio.Task[Plan] | None = None
         self._verifying: deque[tuple[int, Awaitable[bytes]]] = deque()
@@ -55,7 +56,8 @@ class Speculation:
     async def promising(self, tokens: list[int]) -> bool:
         """Take note of tokens that arrived; whether to guess those that follow.
 
-        The first promise only starts to compile the step's kernels, which goes on beside decoding.
+        A model's first promise only starts to compile the step's kernels, which goes on beside
+        decoding.
         """
         for token in tokens:
             self.lookup.add(token)
@@ -72,28 +74,20 @@ class Speculation:
 
     async def _prepare(self) -> None:
         run = self.run
-        rows = min(SLOTS, run.executor.chunk)
         try:
-            verifier = Verifier(run.decoder, self._owner, rows)
-            await run.device.check()
+            self._verifier = await run.decoder.verify_guesses()
         except GPUOutOfMemoryError:
-            self._owner.free_all()
             self._needed = run.max_tokens  # no room to guess in
             return
-        self._verifier = verifier
-        self._compiling = asyncio.ensure_future(verifier.plan())
+        self._compiling = asyncio.ensure_future(self._verifier.plan())
+        await asyncio.sleep(0)  # done at once where an answer before has guessed too
 
     async def close(self) -> None:
-        """Free what it took."""
-        try:
-            readings = (reading for _, reading in self._verifying)
-            await asyncio.gather(*readings, return_exceptions=True)
-            if self._compiling:
-                await asyncio.gather(self._compiling, return_exceptions=True)
-        finally:  # who is cancelled for the second time does not wait
-            if self._verifier:
-                self.run.executor.plans.drop(self._verifier)
-            self._owner.free_all()
+        """Wait for what it began."""
+        readings = (reading for _, reading in self._verifying)
+        await asyncio.gather(*readings, return_exceptions=True)
+        if self._compiling:
+            await asyncio.gather(self._compiling, return_exceptions=True)
 
     @property
     def _rows(self) -> int:
@@ -108,7 +102,7 @@ class Speculation:
     async def tokens(self) -> AsyncIterator[list[int]]:
         """What was in flight, then tokens as they are verified, as long as guessing is faster.
 
-        After a step whose guesses were all right, another is submitted before it is read.
+        After steps whose guesses were all right, others are submitted before they are read.
         """
         run = self.run
         while run.in_flight.waiting:
@@ -129,7 +123,7 @@ class Speculation:
             tokens, steps = tokens + len(accepted), steps + 1
             yield accepted
             if len(accepted) > guesses:
-                ahead = 2
+                ahead = min(ahead + 1, MOST_AHEAD)
             elif time.perf_counter() - began < tokens * run.pace.seconds:
                 ahead = 1
             else:
