@@ -183,15 +183,19 @@ async def test_the_next_answer_guesses_at_once(
     assert len(verified) > count and recorded == [] and device.n_buffers == buffers
 
 
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize(("seed", "bias"), [(3, 8.0), (4, 8.0), (5, 9.0)])
 async def test_steps_ahead_of_a_wrong_guess(
-    exact: Engine, seed: int, verified: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+    exact: Engine,
+    seed: int,
+    bias: float,
+    verified: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Several steps are in flight once guesses are right; what follows a wrong one is not lost."""
-    settings = replace(SAMPLED, seed=seed, logit_bias={65: 8.0})
-    expected = await from_nothing(exact, [settings], count=120)
+    settings = replace(SAMPLED, seed=seed, logit_bias={65: bias})
+    expected = await from_nothing(exact, [settings], count=240)
     monkeypatch.setattr(speculation, "STREAK", 2)
-    assert await from_nothing(exact, [settings], count=120, guess=True) == expected
+    assert await from_nothing(exact, [settings], count=240, guess=True) == expected
     whole = [tokens > guesses for guesses, tokens in verified]
     assert any(right and not after for right, after in itertools.pairwise(whole))
 

@@ -28,9 +28,9 @@ __all__ = ["Speculation"]
 
 # Tokens in a row that came as guessed before it begins; twice as many after each failure.
 STREAK = 6
-# Steps in flight: reading one takes as long as the GPU works at two or three. A wrong guess leaves
-# those behind it a token each.
-MOST_AHEAD = 3
+# Steps in flight, each after the first for one whose guesses were all right: what is read took the
+# GPU less time than its way to the host. A wrong guess leaves those behind it a token each.
+MOST_AHEAD = 4
 
 
 class Speculation:
