@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
@@ -195,10 +194,3 @@ def test_what_is_worthwhile() -> None:
     assert gemm_trial.worthwhile([[1.0, 0.95], [1.0, 9.0], [9.0, 0.95]]) == 0
     assert gemm_trial.worthwhile([[1.0, 0.8, 9.0], [1.0, 0.7, 0.5]]) == 2
     assert gemm_trial.worthwhile([[1.0, 0.5, 0.48]]) == 1
-
-
-def test_deviation() -> None:
-    assert gemm_trial.deviation([3.0, 4.0], [3.0, 4.5]) == pytest.approx(0.1)
-    assert gemm_trial.deviation([3.0, 4.0], [3.0, math.nan]) == math.inf
-    assert gemm_trial.deviation([0.0, 0.0], [0.0, 0.0]) == math.inf
-    assert gemm_trial.deviation([math.inf, 0.0], [math.inf, 0.0]) == math.inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,18 +155,19 @@ async def test_the_check_finds_its_kernels_compiled(
     """What it compiled itself would be taken off the little time that a load has for measuring."""
     executor = mixture.loaded.executor
     problems, ran = problems_of(executor, rounding=True), set[Kernel]()
-    run = rounding.run
+    results_of = rounding.results_of
 
     async def seen(
-        executor: Executor,
+        device: Device,
+        name: str,
         dispatches: Sequence[Dispatch],
-        target: Buffer | None = None,
-        nbytes: int = 0,
+        target: Buffer,
+        places: Iterable[tuple[int, int]],
     ) -> array[float]:
         ran.update(dispatch.kernel for dispatch in dispatches)
-        return await run(executor, dispatches, target, nbytes)
+        return await results_of(device, name, dispatches, target, places)
 
-    monkeypatch.setattr(rounding, "run", seen)
+    monkeypatch.setattr(rounding, "results_of", seen)
     assert await rounding.rounds_right(executor, sample_of(executor.model))
     assert {kernel.name for kernel in ran} >= {"gemv_dot4", "round_rows", "gemv_rows_dot4"}
     assert ran <= set(rounding.rounding_kernels(executor, problems, {}))

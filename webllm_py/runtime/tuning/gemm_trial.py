@@ -26,7 +26,14 @@ from webllm_py.models.step import consecutive
 from webllm_py.models.weights import Slice
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
-from webllm_py.runtime.tuning.other_formats import FormatCheck, checked_rows, other_formats
+from webllm_py.runtime.tuning.comparison import (
+    MOST_DEVIATION,
+    deviation,
+    results,
+    run_once,
+    sampled_rows,
+)
+from webllm_py.runtime.tuning.other_formats import FormatCheck, other_formats
 from webllm_py.runtime.tuning.problems import clear_pages
 from webllm_py.runtime.tuning.sample import sample_of
 from webllm_py.runtime.tuning.stopwatch import EXACT, Stopwatch
@@ -38,9 +45,6 @@ ROWS = 512
 # multiplied as they were.
 GEMMS: tuple[Gemm, ...] = ("plain", "dot4", "matrices")
 WAYS: tuple[Gemm, Gemm] = ("plain", "dot4")
-# The part of the plain results' root mean square that the others may be off by; rounding to 8 bits
-# is 0.01 to 0.02 of it, to float16 less than 0.001.
-MOST_DEVIATION: Mapping[Gemm, float] = {"dot4": 0.05, "matrices": 0.005}
 # Less of another way's time than this is worth rounding for.
 WORTHWHILE = 0.85
 # Of a round, which a wait or a coarse clock must not decide.
@@ -212,20 +216,13 @@ class GemmTrial:
         executor.write_rows(consecutive([i % vocabulary for i in range(self.rows)], 0))
         graph = executor.graph(self.rows)
         graph.embed("token_embd")
-        plan = await executor.device.record("trial's tokens", graph.dispatches)
-        executor.device.replay(plan)
-        executor.device.drop(plan)
+        await run_once(executor.device, "trial's tokens", graph.dispatches)
 
     async def results(self, plan: Plan) -> array[float]:
-        """Some of the rows that a plan computes: the first, the last, and one between."""
-        device, nbytes = self.executor.device, 4 * self.sample.width
+        """Some of the rows that a plan computes."""
         target = self.sample.buffer(self.executor.buffers)
-        device.clear(target)
-        device.replay(plan)
-        found = array("f")
-        for row in checked_rows(self.rows):
-            found.frombytes(await device.read(target, row * nbytes, nbytes))
-        return found
+        places = sampled_rows(self.rows, 4 * self.sample.width)
+        return await results(self.executor.device, plan, target, places)
 
 
 def formats_of(slices: Iterable[Slice]) -> str:
@@ -251,14 +248,6 @@ def whole_blocks(config: ModelConfig) -> bool:
     inner = (config.intermediate_size, config.expert_size, config.beside_size)
     rows = (config.hidden_size, config.n_heads * config.head_dim, *inner)
     return all(padded(row) == row for row in rows)
-
-
-def deviation(plain: Sequence[float], others: Sequence[float]) -> float:
-    """The root mean square of the difference, as a part of that of the plain ones."""
-    size = math.fsum(value * value for value in plain)
-    off = math.fsum((a - b) ** 2 for a, b in zip(plain, others, strict=True))
-    # Neither zeros nor what is no number can be told from anything.
-    return math.sqrt(off / size) if 0 < size < math.inf and off < math.inf else math.inf
 
 
 def worthwhile(times: Sequence[Sequence[float]]) -> int:

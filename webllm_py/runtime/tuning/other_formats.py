@@ -13,9 +13,10 @@ from webllm_py.models.graph import Graph
 from webllm_py.models.linear import Gemm, Linear
 from webllm_py.models.weights import Matrix, Slice
 from webllm_py.runtime.executor import Executor
+from webllm_py.runtime.tuning.comparison import results_of, sampled_rows
 from webllm_py.runtime.tuning.sample import Sample
 
-__all__ = ["FormatCheck", "checked_rows", "other_formats"]
+__all__ = ["FormatCheck", "other_formats"]
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,11 @@ class FormatCheck:
         Raises:
             ShaderError: a kernel does not compile.
         """
-        device, (_, target) = self.executor.device, self.buffers
-        plan = await device.record("trial of a format", self.dispatches(gemm))
-        try:
-            device.clear(target)
-            device.replay(plan)
-            found = array("f")
-            for row in checked_rows(self.rows):
-                first = 4 * (row * self.matrix.rows + self.part.row0)
-                found.frombytes(await device.read(target, first, 4 * self.part.rows))
-            return found
-        finally:
-            device.drop(plan)
+        _, target = self.buffers
+        slice_at, nbytes = 4 * self.part.row0, 4 * self.part.rows
+        places = sampled_rows(self.rows, 4 * self.matrix.rows, slice_at, nbytes)
+        device, dispatches = self.executor.device, self.dispatches(gemm)
+        return await results_of(device, "trial of a format", dispatches, target, places)
 
 
 def other_formats(
@@ -95,11 +89,11 @@ def other_formats(
     Args:
         graph: of the prompt.
     """
-    known = sample.slices_seen(executor.weights)
+    known = {part.format for part in sample.slices_seen(executor.weights)}
     checks: dict[str, FormatCheck | None] = {}
     for linear in graph.linears:
         format = linear.part.format
-        if checks.get(format) or format in {part.format for part in known} or not in_dot4(linear):
+        if checks.get(format) or format in known or not in_dot4(linear):
             continue
         check = FormatCheck(executor, linear.matrix, linear.part, sample)
         checks[format] = check if check.possible else None
@@ -109,8 +103,3 @@ def other_formats(
 def in_dot4(linear: Linear) -> bool:
     """Whether a layer multiplies a chunk in 8 bits."""
     return linear.snippets["quant"].startswith("dot4/")
-
-
-def checked_rows(rows: int) -> tuple[int, int, int]:
-    """The first of a chunk's rows, the last, and one between."""
-    return 0, rows // 2 + 5, rows - 1

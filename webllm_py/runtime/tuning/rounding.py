@@ -7,7 +7,6 @@ result is the exact kernel's but for that.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,7 +18,8 @@ from webllm_py.models.tuning import Tuning
 from webllm_py.models.workgroup_shapes import format_of, rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices
-from webllm_py.runtime.tuning.gemm_trial import MOST_DEVIATION, deviation, offers_dot4
+from webllm_py.runtime.tuning.comparison import MOST_DEVIATION, deviation, results_of, run_once
+from webllm_py.runtime.tuning.gemm_trial import offers_dot4
 from webllm_py.runtime.tuning.problems import Problem
 from webllm_py.runtime.tuning.sample import Sample, sample_of
 
@@ -57,7 +57,7 @@ def rounding_kernels(
     if not likely:
         return []
     sample = sample_of(executor.model)
-    checks = [compared(executor, sample, rows) for rows in checked_rows(executor)]
+    checks = [compared(executor, sample, rows) for rows in numbers_of_rows(executor)]
     return likely + [d.kernel for ways in checks for dispatches in ways for d in dispatches]
 
 
@@ -98,7 +98,7 @@ async def experts_alike(executor: Executor, plain: Dispatch, rounding: Dispatch)
     first = next(layer.experts for layer in executor.model.layers if layer.experts)
     first.route(graph, None)
     first.gated(graph, None)
-    await run(executor, graph.dispatches)
+    await run_once(executor.device, "rounding", graph.dispatches)
     return await agree(executor, plain, rounding)
 
 
@@ -115,36 +115,34 @@ async def alike(
     executor.write_rows([Row(1, 0)])
     graph = executor.graph(1)
     graph.embed("token_embd")
-    await run(executor, sample.dispatches(graph) if x is target else graph.dispatches)
+    made = sample.dispatches(graph) if x is target else graph.dispatches
+    await run_once(executor.device, "rounding", made)
     return await agree(executor, plain, rounding)
 
 
 async def agree(executor: Executor, plain: Dispatch, rounding: Dispatch) -> bool:
     """Whether two dispatches leave the same, but for the rounding."""
     y = plain.buffers["y"]
-    nbytes = min(y.size, COMPARED_BYTES)
-    found = [await run(executor, [each], y, nbytes) for each in (plain, rounding)]
-    return deviation(*found) < MOST_DEVIATION["dot4"]
+    return await ways_agree(executor, [plain], [rounding], y, min(y.size, COMPARED_BYTES))
 
 
 async def rounds_right(executor: Executor, sample: Sample) -> bool:
     """Whether the sample gives the same either way, but for the rounding, of the embeddings of
     tokens: of one, and of a few together."""
     target = sample.buffer(executor.buffers)
-    for rows in checked_rows(executor):
+    for rows in numbers_of_rows(executor):
         plain, rounding = compared(executor, sample, rows)
         if not rounding:
             return False
         executor.write_rows([Row(1 + row % 2, row) for row in range(rows)])
         nbytes = 4 * rows * sample.width
-        found = [await run(executor, each, target, nbytes) for each in (plain, rounding)]
-        if deviation(*found) >= MOST_DEVIATION["dot4"]:
+        if not await ways_agree(executor, plain, rounding, target, nbytes):
             return False
     return True
 
 
-def checked_rows(executor: Executor) -> tuple[int, int]:
-    """How many rows are checked together, one after the other."""
+def numbers_of_rows(executor: Executor) -> tuple[int, int]:
+    """How many rows are checked together: first one, then a few."""
     return 1, executor.bucket(min(FEW, executor.chunk))
 
 
@@ -173,18 +171,17 @@ def recorded(
     return graph, sample.dispatches(graph)
 
 
-async def run(
+async def ways_agree(
     executor: Executor,
-    dispatches: Sequence[Dispatch],
-    target: Buffer | None = None,
-    nbytes: int = 0,
-) -> array[float]:
-    """What dispatches leave in the first bytes of a buffer, if one is given, of zeros."""
-    device = executor.device
-    plan = await device.record("rounding", dispatches)
-    if target:
-        device.clear(target)
-    device.replay(plan)
-    found = array("f", await device.read(target, 0, nbytes) if target else b"")
-    device.drop(plan)
-    return found
+    plain: Sequence[Dispatch],
+    rounding: Sequence[Dispatch],
+    target: Buffer,
+    nbytes: int,
+) -> bool:
+    """Whether both leave the same in the first bytes of a buffer, but for the rounding."""
+    device, places = executor.device, [(0, nbytes)]
+    found = [
+        await results_of(device, "rounding", dispatches, target, places)
+        for dispatches in (plain, rounding)
+    ]
+    return deviation(*found) < MOST_DEVIATION["dot4"]
