@@ -14,7 +14,7 @@ from webllm_py.gpu.owner import BufferOwner
 from webllm_py.loading.texts import TOOL_USE, template_of
 from webllm_py.models.linear import Gemm
 from webllm_py.runtime.executor import Executor
-from webllm_py.runtime.tuning.tuner import TuningReport
+from webllm_py.runtime.tuning.report import TuningReport
 from webllm_py.runtime.weights.progress import LoadTimes
 from webllm_py.runtime.weights.storage import Quantize, quantization_label
 from webllm_py.tokenizer import Tokenizer

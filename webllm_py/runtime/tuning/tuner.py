@@ -11,15 +11,17 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from webllm_py.errors import DeviceError, DeviceLostError, ShaderError
 from webllm_py.gpu.device import Device, Plan
 from webllm_py.models.workgroup_shapes import rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning.choices import Choices, keep_choices
+from webllm_py.runtime.tuning.comparison import run_once
 from webllm_py.runtime.tuning.problems import Problem, clear_pages, problems_of, write_step
 from webllm_py.runtime.tuning.race import LEAST_SAMPLES, Race, Trial
+from webllm_py.runtime.tuning.report import TuningReport
 from webllm_py.runtime.tuning.rounding import (
     ROUNDING,
     RoundingCheck,
@@ -28,7 +30,7 @@ from webllm_py.runtime.tuning.rounding import (
 )
 from webllm_py.runtime.tuning.stopwatch import Stopwatch
 
-__all__ = ["Tuner", "TuningReport"]
+__all__ = ["Tuner"]
 
 # That a load may take longer for it: unasked, and where it was asked for.
 BUDGET_SECONDS, THOROUGH_SECONDS = 0.3, 60.0
@@ -51,35 +53,6 @@ LEAST_SECONDS = 1e-7
 # Of times taken between two looks at the clock, where it can be had.
 BATCH_SECONDS = 0.02
 MOST_PASSES = 1000  # of one submit: GPUs time 2,048
-
-
-@dataclass(frozen=True)
-class TuningReport:
-    """What was tuned.
-
-    Attributes:
-        shapes: those in use that were found on this adapter, by problem.
-        problems: how many there are.
-        found: how many of the shapes this load found.
-        seconds: that the load took longer for it.
-        slow: whether kernels compile too slowly here to be tried unasked.
-    """
-
-    shapes: Choices
-    problems: int
-    found: int = 0
-    seconds: float = 0.0
-    slow: bool = False
-
-    def __str__(self) -> str:
-        """For people: "5 of 6 shapes tuned in 0.21 s"."""
-        kept = len(self.shapes) - self.found
-        if self.found:
-            before = f", {kept} before" if kept else ""
-            return f"{self.found} of {self.problems} shapes tuned in {self.seconds:.2f} s{before}"
-        if kept:
-            return f"{kept} of {self.problems} shapes as tuned before"
-        return "defaults, kernels compile too slowly to try others" if self.slow else "defaults"
 
 
 class Tuner:
@@ -110,9 +83,11 @@ class Tuner:
         """
         self._take(kept)
         await self.executor.prepare(asked)
-        if self.budget:
-            # The cache has other buffers since.
-            self.problems = self._open_problems()
+        if not self.budget:
+            return
+        problems = self._problems()  # once more: the cache has other buffers since
+        self.report = replace(self.report, problems=len(problems))
+        self.problems = [p for p in problems if p.name not in self.report.shapes]
         if self.problems:
             self._compiling = asyncio.ensure_future(self._compile())
 
@@ -127,11 +102,6 @@ class Tuner:
 
     def _problems(self) -> list[Problem]:
         return problems_of(self.executor, rounding=offers_rounding(self.executor))
-
-    def _open_problems(self) -> list[Problem]:
-        problems = self._problems()
-        self.report = replace(self.report, problems=len(problems))
-        return [problem for problem in problems if problem.name not in self.report.shapes]
 
     def _take(self, kept: Choices) -> None:
         """Use the shapes that were kept, as long as they are among this version's."""
@@ -185,12 +155,10 @@ class Tuner:
         while turns:
             start = time.perf_counter()
             some, turns = turns[:at_once], turns[at_once:]
-            plan = await device.record(
-                "tuning",
-                [each for problem, shape in some for each in problem.dispatches(shape, 0)[0]],
-            )
-            device.replay(plan)
-            device.drop(plan)
+            dispatches = [
+                each for problem, shape in some for each in problem.dispatches(shape, 0)[0]
+            ]
+            await run_once(device, "tuning", dispatches)
             await device.idle()
             for problem, shape in some:
                 self._compiled.setdefault(problem.name, []).append(shape)
@@ -291,14 +259,14 @@ def sized(
 
 async def run_races(races: Sequence[Race], stopwatch: Stopwatch, deadline: float) -> None:
     """Round by round, a trial of each problem in a round, until all is clear or time is up."""
-    rounds = 1
+    at_once = 1  # rounds between two looks at the clock
     while time.perf_counter() < deadline and not all(race.settled for race in races):
-        trials = [race.next() for _ in range(rounds) for race in races]
+        trials = [race.next() for _ in range(at_once) for race in races]
         start = time.perf_counter()
         seconds = await stopwatch.seconds([trial.plan for trial in trials])
         for trial, taken in zip(trials, seconds, strict=True):
             trial.took(taken)
         for race in races:
             race.narrow(stopwatch.tick)
-        a_round = (time.perf_counter() - start) / rounds
-        rounds = max(1, min(int(BATCH_SECONDS / a_round), MOST_PASSES // len(races)))
+        a_round = (time.perf_counter() - start) / at_once
+        at_once = max(1, min(int(BATCH_SECONDS / a_round), MOST_PASSES // len(races)))
