@@ -24,8 +24,7 @@ from webllm_py.checkpoint import open_checkpoint
 from webllm_py.gpu import Device
 from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel
-from webllm_py.models import linear, model_for
-from webllm_py.models import mixture as experts
+from webllm_py.models import gemv_layer, model_for
 from webllm_py.models.workgroup_shapes import format_of, rounds
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning import rounding, tuner
@@ -178,7 +177,7 @@ async def test_the_check_finds_its_kernels_compiled(
 async def test_what_was_found_of_a_format_is_said_of_that_alone(
     mixture: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linear, "LARGE", 1)
+    monkeypatch.setattr(gemv_layer, "LARGE", 1)
     executor = mixture.loaded.executor
     first, *_ = problems_of(executor, rounding=True)
     assert format_of(first.name) == "q4_k"
@@ -270,8 +269,7 @@ async def test_a_mixture_of_experts(
 ) -> None:
     """A load finds one of its matrices faster in 8 bits; others of the format are rounded too,
     experts as well."""
-    offered.setattr(linear, "LARGE", 1)
-    offered.setattr(experts, "LARGE", 1)
+    offered.setattr(gemv_layer, "LARGE", 1)
     async with await load("mixture-in-blocks", checkpoint, device, "f16", tune=True) as engine:
         assert "decoding in 8 bits" in engine.info["kernels"]
         dispatches = engine.loaded.executor.forward(1)
@@ -299,7 +297,7 @@ async def test_what_is_as_large_is_rounded_too(
     device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A load has no time to try every matrix. Adapters have no kernel that rounds."""
-    monkeypatch.setattr(linear, "LARGE", 1)
+    monkeypatch.setattr(gemv_layer, "LARGE", 1)
     async with await webllm_py.load(device=device, tune=False) as engine:
         executor = engine.loaded.executor
         first, *_ = problems_of(executor, rounding=True)

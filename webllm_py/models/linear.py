@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Kernel, kernel
-from webllm_py.models.tuning import Tuning
-from webllm_py.models.weights import Matrix, Slice
+from webllm_py.models.gemv_layer import GemvLayer
+from webllm_py.models.weights import Matrix
 from webllm_py.models.workgroup_shapes import GemvShape, RowsShape
 
 __all__ = ["DOT4_FORMATS", "MINIMA", "Gemm", "Linear", "scales_at", "sums_at"]
@@ -25,7 +24,6 @@ WIDE = ("q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "affine8_32", "affine8_1
 """Of which a unit is 12 words or more, with what scales it."""
 WORKGROUP_BYTES = 16 << 10  # what every device has
 NORM = ("NORM", "EPS")  # constants of layers that norm their rows
-LARGE = 8 << 20  # weights whose arithmetic takes longer than what else a dispatch costs
 Gemm: TypeAlias = Literal["plain", "dot4", "matrices"]
 """How chunks of rows are multiplied: in float32, in 8 bits, by subgroup matrices of float16."""
 
@@ -41,22 +39,15 @@ def sums_at(matrix: Matrix, rows: int) -> int:
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(GemvLayer):
     """A slice of a matrix, to be multiplied with rows.
 
     Attributes:
-        buffers: every binding's.
-        snippets: the kernel's; see kernels/gemv.wgsl.
+        snippets: see kernels/gemv.wgsl.
         constants: of the norm, the bias and the epilogue.
         across: most workgroups along x.
     """
 
-    matrix: Matrix
-    part: Slice
-    buffers: Mapping[str, Buffer]
-    snippets: Mapping[str, str]
-    constants: Mapping[str, float]
-    tuning: Tuning
     across: int
 
     def dispatch(self, rows: int) -> Dispatch:
@@ -101,15 +92,9 @@ class Linear:
         return self.shape.tile > 0
 
     @property
-    def shape(self) -> GemvShape:
-        """The tuning's for one row. Where a matrix was found to be faster in 8 bits, so are those
-        of its format that are large and were not tried."""
-        tuning, name, rows = self.tuning, self.problem, self.part.rows
-        large = rows * self.matrix.columns >= LARGE
-        if large and name not in tuning.chosen and self.part.format in tuning.formats_rounding:
-            shape, *_ = [*self.shapes_rounding, tuning.gemv(rows, self.matrix.units)]
-            return shape
-        return tuning.gemv(rows, self.matrix.units, name)
+    def height(self) -> int:
+        """Rows of the slice."""
+        return self.part.rows
 
     @property
     def problem(self) -> str:

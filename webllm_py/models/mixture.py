@@ -10,9 +10,9 @@ from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import kernel
 from webllm_py.models.activations import padded
 from webllm_py.models.config import ModelConfig
-from webllm_py.models.linear import DOT4_FORMATS, LARGE
+from webllm_py.models.gemv_layer import GemvLayer
+from webllm_py.models.linear import DOT4_FORMATS
 from webllm_py.models.tuning import Tuning
-from webllm_py.models.weights import Matrix, Slice
 from webllm_py.models.workgroup_shapes import GemvShape
 
 __all__ = ["ExpertGroups", "ExpertLinear", "answers_bytes", "expert_groups", "most_tiles"]
@@ -90,12 +90,11 @@ def expert_groups(
 
 
 @dataclass(frozen=True)
-class ExpertLinear:
+class ExpertLinear(GemvLayer):
     """A slice of the experts' matrices, to be multiplied with rows.
 
     Attributes:
-        buffers: every binding's.
-        snippets: the kernels', without what ends them.
+        snippets: without what ends a kernel.
         stride: elements of a row of the result.
         top: experts that a row goes to.
         pairs: whether each row belongs to a pair of a token and one of its experts. Where rows are
@@ -103,12 +102,6 @@ class ExpertLinear:
             pairs.
     """
 
-    matrix: Matrix
-    part: Slice
-    buffers: Mapping[str, Buffer]
-    snippets: Mapping[str, str]
-    constants: Mapping[str, float]
-    tuning: Tuning
     stride: int
     top: int
     pairs: bool
@@ -127,21 +120,6 @@ class ExpertLinear:
         return self.made("expert_gemv", groups, sizes, finish="linear/finish", **snippets)
 
     @property
-    def shape(self) -> GemvShape:
-        """The tuning's for one row. Where a matrix was found to be faster in 8 bits, so are experts
-        of its format that are large and were not tried."""
-        tuning, name = self.tuning, self.problem
-        large = self.height * self.matrix.columns >= LARGE
-        if large and name not in tuning.chosen and self.part.format in tuning.formats_rounding:
-            return [*self.shapes_rounding, self.default][0]
-        return tuning.gemv(self.height, self.matrix.units, name)
-
-    @property
-    def default(self) -> GemvShape:
-        """What is not tuned."""
-        return self.tuning.gemv(self.height, self.matrix.units)
-
-    @property
     def shapes_rounding(self) -> list[GemvShape]:
         """Shapes in 8 bits, where there is a reader for that."""
         if self.part.format not in DOT4_FORMATS:
@@ -150,14 +128,19 @@ class ExpertLinear:
         return [*dict.fromkeys(shape._replace(quads=1, unroll=1) for shape in found)]
 
     def shapes_near(self, most_threads: int) -> list[GemvShape]:
-        """Shapes like the default one that may be faster, likely ones first."""
-        near = self.default.near(self.matrix.units, most_threads)
+        """Of those near the default one, what expert_gemv.wgsl knows."""
+        near = super().shapes_near(most_threads)
         return [shape for shape in near if shape.quads == shape.unroll == 1]
 
     @property
     def height(self) -> int:
-        """Rows of the matrices that a row is multiplied with."""
+        """Rows of all experts that one row goes to."""
         return self.matrix.together * self.top
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the experts that one row goes to, on average."""
+        return super().nbytes * self.height // self.matrix.rows
 
     @property
     def problem(self) -> str:

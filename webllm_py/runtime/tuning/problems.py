@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, inf, prod
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from webllm_py.gpu.device import Dispatch
 from webllm_py.models.attention import Attention
+from webllm_py.models.gemv_layer import GemvLayer
 from webllm_py.models.graph import Graph
 from webllm_py.models.kv_cache import page_bytes
-from webllm_py.models.linear import Linear
-from webllm_py.models.mixture import ExpertLinear
 from webllm_py.models.step import PAGE, Row
 from webllm_py.models.workgroup_shapes import GemvShape
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Problem", "clear_pages", "problems_of", "write_step"]
 
 LONG = 2048
-L = TypeVar("L", Linear, ExpertLinear)
 
 
 @dataclass(frozen=True)
@@ -56,15 +54,11 @@ def problems_of(executor: Executor, *, rounding: bool = False) -> list[Problem]:
         rounding: whether shapes may round activations to 8 bits.
     """
     long = passed(executor, fused=False)
-    found = gemv_problems(long.linears)
+    found = by_problem([*long.linears, *long.expert_linears])
     if executor.fused_keys:
-        found = gemv_problems(passed(executor, fused=True).linears) | found
+        found = by_problem(passed(executor, fused=True).linears) | found
     problems = [
-        gemv_problem(executor, name, linears, rounding=rounding) for name, linears in found.items()
-    ]
-    problems += [
-        expert_problem(executor, name, linears, rounding=rounding)
-        for name, linears in gemv_problems(long.expert_linears).items()
+        gemv_problem(executor, name, layers, rounding=rounding) for name, layers in found.items()
     ]
     problems.sort(key=lambda problem: -problem.layers * problem.nbytes)
     return [*problems, attention_problem(executor, long.attentions)]
@@ -78,61 +72,35 @@ def passed(executor: Executor, *, fused: bool) -> Graph:
     return graph
 
 
-def gemv_problems(linears: Sequence[L]) -> dict[str, list[L]]:
+def by_problem(layers: Sequence[GemvLayer]) -> dict[str, list[GemvLayer]]:
     """The layers of each problem, by its name. Of a matrix in slices, the first that has it."""
-    groups: dict[str, list[L]] = {}
-    for linear in linears:
-        group = groups.setdefault(linear.problem, [])
-        if not group or group[0].part.row0 == linear.part.row0:
-            group.append(linear)
+    groups: dict[str, list[GemvLayer]] = {}
+    for layer in layers:
+        group = groups.setdefault(layer.problem, [])
+        if not group or group[0].part.row0 == layer.part.row0:
+            group.append(layer)
     return groups
 
 
 def gemv_problem(
-    executor: Executor, name: str, linears: Sequence[Linear], *, rounding: bool
+    executor: Executor, name: str, layers: Sequence[GemvLayer], *, rounding: bool
 ) -> Problem:
     """The same matrix of every layer, or slice of it."""
-    first = linears[0]
+    first = layers[0]
     most = executor.device.limits.max_compute_invocations_per_workgroup
-    default = first.tuning.gemv(first.part.rows, first.matrix.units)
+    near = first.shapes_near(most)
     return Problem(
         name,
-        len(linears),
-        sum(buffer.size for buffer in first.part.buffers.values()),
-        4 * default.groups / first.part.rows,
-        [
-            default,
-            *(first.shapes_rounding if rounding else ()),
-            *default.near(first.matrix.units, most),
-        ],
-        partial(gemv_dispatches, linears),
-    )
-
-
-def expert_problem(
-    executor: Executor, name: str, linears: Sequence[ExpertLinear], *, rounding: bool
-) -> Problem:
-    """The experts' matrices of every layer, or a slice of them."""
-    first, config = linears[0], executor.model.config
-    most = executor.device.limits.max_compute_invocations_per_workgroup
-    across, experts, _ = first.gemv(first.default).groups
-    nbytes = sum(buffer.size for buffer in first.part.buffers.values())
-    return Problem(
-        name,
-        len(linears),
-        nbytes * config.experts_a_row // config.all_experts,
-        1 / (experts if experts > 1 else across),
-        [
-            first.default,
-            *(first.shapes_rounding if rounding else ()),
-            *first.shapes_near(most),
-        ],
-        partial(gemv_dispatches, linears),
+        len(layers),
+        first.nbytes,
+        1 / parts_of(first.gemv(first.default)),
+        [first.default, *(first.shapes_rounding if rounding else ()), *near],
+        partial(gemv_dispatches, layers),
     )
 
 
 def gemv_dispatches(
-    linears: Sequence[Linear] | Sequence[ExpertLinear], shape: tuple[int, ...], layers: float
+    linears: Sequence[GemvLayer], shape: tuple[int, ...], layers: float
 ) -> tuple[list[Dispatch], float]:
     """See ``Problem.dispatches``."""
     first = linears[0].gemv(GemvShape(*shape))
@@ -201,9 +169,14 @@ def clear_pages(executor: Executor) -> None:
         executor.device.clear(pages)
 
 
+def parts_of(dispatch: Dispatch) -> int:
+    """Into how many parts a dispatch can be cut: along y, or along x where y is 1."""
+    x, y, _ = dispatch.groups
+    return y if y > 1 else x
+
+
 def part_of(dispatch: Dispatch, share: float) -> Dispatch:
     """The first of a dispatch's workgroups."""
     x, y, z = dispatch.groups
-    if y > 1:
-        return replace(dispatch, groups=(x, max(1, ceil(share * y)), z))
-    return replace(dispatch, groups=(max(1, ceil(share * x)), y, z))
+    some = max(1, ceil(share * parts_of(dispatch)))
+    return replace(dispatch, groups=(x, some, z) if y > 1 else (some, y, z))
