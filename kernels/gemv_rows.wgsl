@@ -117,7 +117,6 @@ fn main(@builtin(local_invocation_index) thread: u32,
     share(m, 7u, n, thread, h);
   }
   workgroupBarrier();
-  fold_squares(thread);
   fold_lanes(thread);
   for (var i = thread; i < ROWS * GROUPS; i += THREADS) {
     finish_row(m, i / GROUPS, quad0, i % GROUPS);
@@ -134,15 +133,10 @@ fn finish_row(m: u32, row: u32, quad0: u32, quad: u32) {
   emit_quad(m + row, (quad0 + quad) * 4u, sum);
 }
 
-// As fold_lanes, whose barrier is this one's as well.
-fn fold_squares(thread: u32) {
-  if (NORM && LANES > FOLDED) {
-    for (var i = thread; i < ROWS * GROUPS * LANES / FOLDED; i += THREADS) {
-      let row = i / GROUPS % ROWS;
-      let lane = i / (GROUPS * ROWS) * FOLDED;
-      let total = squares_sum(row, i % GROUPS, lane, lane + FOLDED, 1u);
-      squares[lane_at(row, i % GROUPS, lane)] = total;
-    }
+// See linear/row_sums.wgsl.
+fn fold_beside(row: u32, quad: u32, lane: u32) {
+  if (NORM) {
+    squares[lane_at(row, quad, lane)] = squares_sum(row, quad, lane, lane + FOLDED, 1u);
   }
 }
 

@@ -25,6 +25,8 @@ ${finish}
 
 ${linear/row_sums}
 
+fn fold_beside(row: u32, quad: u32, lane: u32) {}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32,
         @builtin(workgroup_id) group: vec3<u32>,

@@ -1,5 +1,7 @@
 // What LANES threads have of each of a few rows and GROUPS quads, added up through workgroup memory.
 // To be included behind all overrides: naga takes none behind an array whose size is computed from others.
+// What includes it has fold_beside(row, quad, lane), which does with others of its sums what fold_lanes
+// does with these.
 
 const FOLDED = 8u;  // lanes that a thread adds up at a time: with up to 8 rows there are threads for all
 
@@ -14,9 +16,11 @@ fn lane_at(row: u32, quad: u32, lane: u32) -> u32 {
 fn fold_lanes(thread: u32) {
   if (LANES > FOLDED) {
     for (var i = thread; i < ROWS * GROUPS * LANES / FOLDED; i += THREADS) {
+      let quad = i % GROUPS;
       let row = i / GROUPS % ROWS;
       let lane = i / (GROUPS * ROWS) * FOLDED;
-      sums[lane_at(row, i % GROUPS, lane)] = lanes_sum(row, i % GROUPS, lane, lane + FOLDED, 1u);
+      sums[lane_at(row, quad, lane)] = lanes_sum(row, quad, lane, lane + FOLDED, 1u);
+      fold_beside(row, quad, lane);
     }
     workgroupBarrier();
   }
