@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -11,7 +12,7 @@ from webllm_py.models.gemv_layer import GemvLayer
 from webllm_py.models.weights import Matrix
 from webllm_py.models.workgroup_shapes import GemvShape, RowsShape
 
-__all__ = ["DOT4_FORMATS", "MINIMA", "Gemm", "Linear", "scales_at", "sums_at"]
+__all__ = ["DOT4_FORMATS", "MINIMA", "Gemm", "Linear", "quantize_rows"]
 
 MINIMA = (
     "q4_1", "q5_1", "q2_k", "q4_k", "q5_k",
@@ -36,6 +37,38 @@ def scales_at(matrix: Matrix, rows: int) -> int:
 def sums_at(matrix: Matrix, rows: int) -> int:
     """Where its sums begin, behind the scales, if there are any."""
     return scales_at(matrix, rows) + rows * matrix.blocks * 4
+
+
+def quantize_rows(
+    matrix: Matrix,
+    buffers: Mapping[str, Buffer],
+    rows: int,
+    max_rows: int,
+    *,
+    sums: bool,
+    normed: bool,
+    eps: float,
+    most_threads: int,
+) -> Dispatch:
+    """A chunk of rows to 8 bits, of at most ``max_rows``, for ``gemm_dot4``.
+
+    Args:
+        sums: with what minima are multiplied with.
+        normed: whether rows are normed first.
+    """
+    threads = min(most_threads, 128)
+    made = kernel(
+        "x_quantize",
+        BLOCKS=matrix.blocks,
+        K=matrix.columns,
+        SCALES_AT=scales_at(matrix, max_rows) // 4,
+        SUMS_AT=sums_at(matrix, max_rows) // 4 if sums else 0,
+        NORM=normed,
+        EPS=eps,
+        LANES=threads,
+        THREADS=threads,
+    )
+    return Dispatch(made, buffers, (1, rows // 4, 1))
 
 
 @dataclass(frozen=True)

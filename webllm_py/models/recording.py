@@ -10,9 +10,9 @@ from webllm_py.models.activations import Activations, padded
 from webllm_py.models.attention import Attention
 from webllm_py.models.config import ModelConfig
 from webllm_py.models.kv_cache import KVFormat
-from webllm_py.models.linear import DOT4_FORMATS, MINIMA, Gemm, Linear, scales_at, sums_at
+from webllm_py.models.linear import DOT4_FORMATS, MINIMA, Gemm, Linear, quantize_rows
 from webllm_py.models.lora import LowRank
-from webllm_py.models.lora_ahead import ShrinkAhead, scale_constants
+from webllm_py.models.lora_shrink import Shrink
 from webllm_py.models.mixture import ExpertLinear
 from webllm_py.models.step import PAGE, ROWS_AT, StepLayout
 from webllm_py.models.tuning import Tuning
@@ -210,14 +210,14 @@ class Recording:
         self.dispatches[-1] = ahead.made_by(before)
         return ahead.parts(before)
 
-    def ahead(self, name: str, source: Buffer, *, norm: bool) -> ShrinkAhead | None:
+    def ahead(self, name: str, source: Buffer, *, norm: bool) -> Shrink | None:
         """What the dispatch before would make of a matrix's adapters; None if it cannot, or if its
         parts are too many to be added up in every workgroup of the matrix's dispatch."""
         low = self.adapters.get(name)
         if low is None or self.rows > 1 or not self.dispatches:
             return None
         matrix, slices = self.weights.matrices[name]
-        ahead = ShrinkAhead(low, matrix, source, self.buffers.step, self.layout, norm)
+        ahead = Shrink(low, matrix, source, self.buffers.step, self.layout, norm)
         groups = 0
         for part in slices:
             shape = self.tuning.gemv(part.rows, matrix.units)
@@ -229,57 +229,31 @@ class Recording:
     def shrink(
         self, low: LowRank, matrix: Matrix, source: Buffer, *, norm: bool, divide: bool = False
     ) -> None:
-        """Multiply rows of ``source`` with the first half of a matrix's adapters; see
-        kernels/lora_shrink.wgsl."""
-        rows, threads = 1 if self.rows == 1 else 4, min(self.tuning.reduce_threads, 128)
-        made = kernel(
-            "lora_shrink",
-            snippets={},
-            UNITS=matrix.units,
-            K=matrix.columns,
-            LORA_AT=low.at,
-            LORA_QUADS=low.quads,
-            ROWS=rows,
-            STEP_ROWS=ROWS_AT,
-            **scale_constants(self.layout),
-            NORM=norm,
-            DIVIDE=divide,
-            EPS=self.config.norm_eps,
-            LANES=threads,
-            THREADS=threads,
+        """Multiply rows of ``source`` with the first half of a matrix's adapters."""
+        shrink = Shrink(low, matrix, source, self.buffers.step, self.layout, norm)
+        eps, most_threads = self.config.norm_eps, self.tuning.reduce_threads
+        self.dispatches.append(
+            shrink.dispatch(self.rows, eps=eps, most_threads=most_threads, divide=divide)
         )
-        bound = {"x": source, "lora": low.buffer, "step": self.buffers.step}
-        groups = (low.quads, -(-self.rows // rows), 1)
-        self.dispatches.append(Dispatch(made, bound, groups, f"{matrix.name} adapters"))
 
     def quantize(
         self, matrix: Matrix, source: Buffer, vectors: Buffer, *, normed: bool, sums: bool
     ) -> Buffer:
-        """Quantize rows of ``source`` to 8 bits, normed first with ``normed``; their buffer.
-
-        Args:
-            sums: with what minima are multiplied with.
-        """
+        """Quantize rows of ``source`` to 8 bits, normed first with ``normed``, with ``sums`` for
+        weights that have minima; their buffer."""
         buffers = self.buffers
         target = buffers.q if source is buffers.attended else buffers.normed
-        threads = min(self.tuning.reduce_threads, 128)
-        self.dispatches.append(
-            Dispatch(
-                kernel(
-                    "x_quantize",
-                    BLOCKS=matrix.blocks,
-                    K=matrix.columns,
-                    SCALES_AT=scales_at(matrix, self.layout.max_rows) // 4,
-                    SUMS_AT=sums_at(matrix, self.layout.max_rows) // 4 if sums else 0,
-                    NORM=normed,
-                    EPS=self.config.norm_eps,
-                    LANES=threads,
-                    THREADS=threads,
-                ),
-                {"x": source, "vectors": vectors, "y": target},
-                (1, self.rows // 4, 1),
-            )
+        made = quantize_rows(
+            matrix,
+            {"x": source, "vectors": vectors, "y": target},
+            self.rows,
+            self.layout.max_rows,
+            sums=sums,
+            normed=normed,
+            eps=self.config.norm_eps,
+            most_threads=self.tuning.reduce_threads,
         )
+        self.dispatches.append(made)
         return target
 
     def normed(self, name: str, source: Buffer) -> Buffer:

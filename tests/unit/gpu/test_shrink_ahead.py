@@ -11,7 +11,7 @@ from fake_device import FakeDevice
 from webllm_py.gpu.device import Buffer, Dispatch
 from webllm_py.gpu.kernels import Variant, compose, kernel
 from webllm_py.models.lora import LowRank
-from webllm_py.models.lora_ahead import ShrinkAhead
+from webllm_py.models.lora_shrink import Shrink
 from webllm_py.models.step import StepLayout
 from webllm_py.models.weights import Matrix
 
@@ -24,10 +24,10 @@ def row() -> Buffer:
 
 
 @pytest.fixture
-def ahead(row: Buffer) -> ShrinkAhead:
+def ahead(row: Buffer) -> Shrink:
     other = FakeDevice().create_buffer("adapters", 64)
     matrix = Matrix("blk.0.qkv", 384, COLUMNS, ())
-    return ShrinkAhead(LowRank(other, 0, 4, 64), matrix, row, other, StepLayout(64, 4), norm=True)
+    return Shrink(LowRank(other, 0, 4, 64), matrix, row, other, StepLayout(64, 4), norm=True)
 
 
 def gemv(row: Buffer, epilogue: str = "residual", **constants: Any) -> Dispatch:
@@ -39,12 +39,12 @@ def gemv(row: Buffer, epilogue: str = "residual", **constants: Any) -> Dispatch:
     return Dispatch(kernel("gemv", snippets=words, **sizes), buffers, (16, 2, 1))
 
 
-def test_a_part_for_each_workgroup(ahead: ShrinkAhead, row: Buffer) -> None:
+def test_a_part_for_each_workgroup(ahead: Shrink, row: Buffer) -> None:
     assert ahead.parts(gemv(row)) == 32
     assert ahead.parts(gemv(row, "glu", QUADS=2)) == 32
 
 
-def test_what_cannot_make_it(ahead: ShrinkAhead, row: Buffer) -> None:
+def test_what_cannot_make_it(ahead: Shrink, row: Buffer) -> None:
     other = FakeDevice().create_buffer("normed", 4 * COLUMNS)
     assert not ahead.parts(gemv(other)), "another row"
     assert not ahead.parts(gemv(row, SLICE=128)), "a slice of the matrix"
@@ -55,7 +55,7 @@ def test_what_cannot_make_it(ahead: ShrinkAhead, row: Buffer) -> None:
     assert not many.parts(gemv(row)), "more ranks than have room"
 
 
-def test_the_dispatch_that_makes_it(ahead: ShrinkAhead, row: Buffer) -> None:
+def test_the_dispatch_that_makes_it(ahead: Shrink, row: Buffer) -> None:
     """It is what it was, and binds what its text declares."""
     before = gemv(row)
     made = ahead.made_by(before)

@@ -16,7 +16,7 @@ from webllm_py.checkpoint.checkpoint import TensorInfo
 from webllm_py.errors import AdapterError
 from webllm_py.gpu.device import Buffer
 from webllm_py.models.lora import LowRank, segments_of
-from webllm_py.models.lora_ahead import MOST_PARTS
+from webllm_py.models.lora_shrink import MOST_PARTS
 from webllm_py.models.step import MOST_ADAPTERS, SLOTS
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.kv.pages import Mix

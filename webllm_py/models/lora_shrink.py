@@ -1,4 +1,4 @@
-"""The first half (shrink) of adapters, made ahead: by the dispatch whose result it multiplies."""
+"""The first half (shrink) of adapters: a dispatch, or made by the one whose result it takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from webllm_py.models.lora import LowRank
 from webllm_py.models.step import MOST_ADAPTERS, ROWS_AT, SLOT_WORD, StepLayout
 from webllm_py.models.weights import Matrix
 
-__all__ = ["MOST_PARTS", "ShrinkAhead", "scale_constants"]
+__all__ = ["MOST_PARTS", "Shrink", "scale_constants"]
 
 MOST_PARTS = 1024
 MOST_QUADS = 64  # of ranks that kernels/lora/parts.wgsl has room for in workgroup memory
@@ -27,13 +27,12 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class ShrinkAhead:
-    """The shrink of a matrix's adapters, of a row, to be made by the dispatch before; see
-    kernels/lora/ahead.wgsl.
+class Shrink:
+    """The shrink of a matrix's adapters.
 
     Attributes:
-        source: what has the row, or the splits of attention that make it.
-        norm: whether the row is to be multiplied with the norm's weight.
+        source: what has the rows, or the splits of attention that make a single one.
+        norm: whether rows are to be multiplied with the norm's weight.
     """
 
     low: LowRank
@@ -43,8 +42,38 @@ class ShrinkAhead:
     layout: StepLayout
     norm: bool = False
 
+    def dispatch(
+        self, rows: int, *, eps: float, most_threads: int, divide: bool = False
+    ) -> Dispatch:
+        """Of so many rows, a dispatch of its own.
+
+        Args:
+            eps: the norm's.
+            divide: see kernels/lora_shrink.wgsl.
+        """
+        together, threads = 1 if rows == 1 else 4, min(most_threads, 128)
+        made = kernel(
+            "lora_shrink",
+            snippets={},
+            UNITS=self.matrix.units,
+            K=self.matrix.columns,
+            LORA_AT=self.low.at,
+            LORA_QUADS=self.low.quads,
+            ROWS=together,
+            STEP_ROWS=ROWS_AT,
+            **scale_constants(self.layout),
+            NORM=self.norm,
+            DIVIDE=divide,
+            EPS=eps,
+            LANES=threads,
+            THREADS=threads,
+        )
+        bound = {"x": self.source, "lora": self.low.buffer, "step": self.step}
+        groups = (self.low.quads, -(-rows // together), 1)
+        return Dispatch(made, bound, groups, f"{self.matrix.name} adapters")
+
     def parts(self, before: Dispatch) -> int:
-        """How many parts that dispatch can make of it; 0: none, something else makes the row."""
+        """How many parts that dispatch can make of a row's; 0: something else makes the row."""
         parts = 0
         if before.kernel.name == "attention_split" and before.buffers["partial"] is self.source:
             sizes = dict(before.kernel.overrides)
@@ -66,7 +95,7 @@ class ShrinkAhead:
         return 0 if columns % 4 or columns > sizes["THREADS"] else int(columns) // 4
 
     def made_by(self, before: Dispatch) -> Dispatch:
-        """The dispatch ``before``, changed to make the first half as well."""
+        """The dispatch ``before``, changed to make a row's as well; see kernels/lora/ahead.wgsl."""
         snippets = {"step": "lora/step_there" if "step" in before.buffers else "lora/step_own"}
         constants: dict[str, float] = {
             "AHEAD_AT": self.low.at,
