@@ -9,7 +9,7 @@
 //                     f32 weight
 //           and what the snippet binds
 // Dispatch  (1, rows) workgroups
-// Assumes   TOP at most 16; of equal scores the first counts as better
+// Assumes   TOP at most 16 and EXPERTS; of equal scores the first counts as better
 
 ${enables}
 

@@ -13,9 +13,9 @@ from webllm_py.gpu.kernels import kernel
 EXPERTS, TOP = 70, 3
 
 
-def routed(scores: np.ndarray, normalized: bool) -> tuple[np.ndarray, np.ndarray]:
+def routed(scores: np.ndarray, normalized: bool, top: int = TOP) -> tuple[np.ndarray, np.ndarray]:
     """The best experts of each row, of equal ones the first, and their weights."""
-    chosen = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+    chosen = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     parts = np.exp(scores.astype(np.float64) - np.nanmax(scores, 1, keepdims=True))
     found = np.take_along_axis(parts, chosen, 1)
     return chosen, found / (found if normalized else parts).sum(1, keepdims=True)
@@ -58,6 +58,32 @@ async def test_route(
     if shared:
         chosen = np.pad(chosen, ((0, 0), (0, 1)), constant_values=EXPERTS)
         weights = np.concatenate([weights, 1 / (1 + np.exp(-scores[:, EXPERTS:]))], 1)
+    np.testing.assert_array_equal(out["route"][:, :, 0], chosen)
+    got = np.ascontiguousarray(out["route"][:, :, 1]).view(np.float32)
+    np.testing.assert_allclose(got, weights, rtol=1e-5)
+
+
+@pytest.mark.parametrize("experts", [1, 16])
+@pytest.mark.parametrize("normalized", [True, False])
+async def test_route_to_all_there_are(
+    runner: Runner, experts: int, normalized: bool, rng: np.random.Generator
+) -> None:
+    scores = rng.standard_normal((3, experts)).astype(np.float32)
+    out = await runner.run(
+        kernel(
+            "route",
+            snippets={"scoring": "route/softmax"},
+            LANES=32,
+            THREADS=32,
+            EXPERTS=experts,
+            SCORES=experts,
+            TOP=experts,
+            NORMALIZED=normalized,
+        ),
+        {"scores": scores, "route": np.zeros((3, experts, 2), np.uint32)},
+        (1, 3),
+    )
+    chosen, weights = routed(scores, normalized, experts)
     np.testing.assert_array_equal(out["route"][:, :, 0], chosen)
     got = np.ascontiguousarray(out["route"][:, :, 1]).view(np.float32)
     np.testing.assert_allclose(got, weights, rtol=1e-5)
