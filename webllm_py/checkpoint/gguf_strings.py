@@ -30,7 +30,8 @@ RUN = re.compile(
 
 
 class Strings(Sequence[str]):
-    """The strings of an array, each of them valid UTF-8; ``take`` adds to them."""
+    """The strings of an array, each of them valid UTF-8; ``take`` adds to them, until one is asked
+    for."""
 
     def __init__(self) -> None:
         self._parts: list[str | list[str]] = []  # runs, with zeros before each text; and others

@@ -165,15 +165,16 @@ async def fill(
     trial = GemmTrial(executor, keep=not tuner.off)
     tried: list[asyncio.Future[None]] = []
 
+    async def compile_tried(asked: Callable[[], None]) -> None:
+        # ``asked`` comes after they are under way, since what it begins takes long.
+        await run_all(tuner.compile_likely(), trial.compile(), begun=asked)
+
     async def prepare(asked: Callable[[], None]) -> None:
         kept = await recalling
         trial.recall(kept)
 
-        def usual_asked() -> None:
-            # Behind them: only tuning waits for these. Before what ``asked`` begins, which takes
-            # long.
-            works = run_all(tuner.compile_likely(), trial.compile(), begun=asked)
-            tried.append(asyncio.ensure_future(works))
+        def usual_asked() -> None:  # only now: nothing but tuning waits for the others
+            tried.append(asyncio.ensure_future(compile_tried(asked)))
 
         await tuner.prepare(kept, usual_asked)
 

@@ -26,7 +26,6 @@ class TokenTexts(Sequence[bytes]):
         self._tokenizer = tokenizer
         self._size = size
         self._hidden = tokenizer.special_ids | tokenizer.end_ids
-        self._no_text = CONTROL_BYTES
         self._found = {token: bytes([byte]) for token, byte in controls.items()}
 
     def __len__(self) -> int:
@@ -51,4 +50,4 @@ class TokenTexts(Sequence[bytes]):
             return b""
         text = self._tokenizer.token_bytes(token)
         # A vocabulary may have bytes as tokens that are in no text.
-        return b"" if text.translate(None, self._no_text) != text else text
+        return b"" if text.translate(None, CONTROL_BYTES) != text else text

@@ -17,10 +17,7 @@ from webllm_py.models.workgroup_shapes import (
 
 __all__ = ["Tuning", "tuning_for"]
 
-
 ROUNDED = 512  # most units of a row in 8 bits that a workgroup keeps at a time
-
-
 ROWS = RowsShape(lanes=32, threads=64, busy=1 << 15)
 ROUNDED_ROWS = RowsShape(lanes=64, threads=128, busy=1 << 17)
 

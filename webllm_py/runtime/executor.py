@@ -152,7 +152,8 @@ class Executor:
 
     def prepare_behind(self) -> None:
         """Compile the kernels and record the plans of steps that attend to many keys, and of long
-        prompts, while answers are under way."""
+        prompts, while answers are under way. What fails is tried again by the first request that
+        needs it, which is told."""
         rows = {min(n, self.chunk) for n in LONG_PROMPTS}
         self._behind = asyncio.gather(
             self.decoder.step(1, self.context_length),

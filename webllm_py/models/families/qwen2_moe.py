@@ -17,7 +17,8 @@ __all__ = ["FAMILY", "NAMES", "shared_expert"]
 def differences(n: HyperParameters) -> Mapping[str, Any]:
     """Which layers have experts is found by their tensors. Where config.json does not list windows,
     every second layer has one, as in transformers 5. GGUF's first files do not say how wide experts
-    are, nor does any that their weights add up to 1: those of published models do not."""
+    are, and none says whether their weights are scaled to add up to 1: published models' are not.
+    """
     used = n.count("num_experts_per_tok", "expert_used_count", 4)
     width = n.count("intermediate_size", "feed_forward_length")
     size = n.count("moe_intermediate_size", "expert_feed_forward_length", width // used)

@@ -79,10 +79,10 @@ class GemmTrial:
             return []
         slices = self.sample.slices(executor.weights)
         possible: list[Gemm] = []
-        in_dot4 = all(part.format in DOT4_FORMATS for part in slices)
-        simple = config.norm == "rms" and not config.parallel and whole_blocks(config)
-        simple = simple and not config.n_experts
-        if offers_dot4(executor.device) and in_dot4 and simple:
+        known = all(part.format in DOT4_FORMATS for part in slices)
+        normed_alone = config.norm == "rms" and not config.parallel
+        fits = known and normed_alone and whole_blocks(config) and not config.n_experts
+        if fits and offers_dot4(executor.device):
             possible.append("dot4")
         if offers_matrices(executor.device) and self.rows % 64 == 0:
             possible.append("matrices")

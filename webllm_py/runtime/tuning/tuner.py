@@ -59,16 +59,16 @@ class Tuner:
     """Tunes one executor, which is not prepared yet.
 
     Args:
-        asked: see ``webllm_py.load``.
+        tune: see ``webllm_py.load``.
 
     Attributes:
         budget: most seconds that ``finish`` may take, about.
     """
 
-    def __init__(self, executor: Executor, asked: bool | None):
+    def __init__(self, executor: Executor, tune: bool | None):
         self.executor = executor
-        self.off = asked is False
-        self.budget = budget_for(executor.device, asked)
+        self.off = tune is False
+        self.budget = budget_for(executor.device, tune)
         self.report = TuningReport({}, 0)
         self.problems: list[Problem] = []
         self._compiled: dict[str, list[tuple[int, ...]]] = {}
@@ -222,14 +222,14 @@ class Tuner:
         return {name: shape for name, shape in shapes_found.items() if shape}
 
 
-def budget_for(device: Device, asked: bool | None) -> float:
+def budget_for(device: Device, tune: bool | None) -> float:
     """Seconds that tuning may add to a load.
 
     Unasked, none on a CPU that plays a GPU: it compiles for longer than a load takes.
     """
-    if asked is None:
+    if tune is None:
         return 0.0 if device.info.is_cpu else BUDGET_SECONDS
-    return THOROUGH_SECONDS if asked else 0.0
+    return THOROUGH_SECONDS if tune else 0.0
 
 
 def sized(
