@@ -21,6 +21,41 @@ def routed(scores: np.ndarray, normalized: bool, top: int = TOP) -> tuple[np.nda
     return chosen, found / (found if normalized else parts).sum(1, keepdims=True)
 
 
+async def route(
+    runner: Runner,
+    scores: np.ndarray,
+    scoring: str = "softmax",
+    top: int = TOP,
+    threads: int = 64,
+    *,
+    shared: bool = False,
+    bias: np.ndarray | None = None,
+    **constants: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the kernel finds of each row: experts, and their weights."""
+    rows, width = scores.shape
+    out = await runner.run(
+        kernel(
+            "route",
+            snippets={"scoring": f"route/{scoring}"},
+            LANES=threads,
+            THREADS=threads,
+            SCORES=width,
+            TOP=top,
+            SHARED=shared,
+            **constants,
+        ),
+        {
+            "scores": scores,
+            "route": np.zeros((rows, top + shared, 2), np.uint32),
+            **({} if bias is None else {"bias": bias}),
+        },
+        (1, rows),
+    )
+    found = out["route"]
+    return found[:, :, 0], np.ascontiguousarray(found[:, :, 1]).view(np.float32)
+
+
 @pytest.mark.parametrize(
     ("normalized", "scored", "shared", "threads"),
     [(True, False, False, 128), (False, True, False, 64), (True, True, True, 32)],
@@ -39,28 +74,15 @@ async def test_route(
     scores[1, 5:] = scores[1, 4]  # equal ones, some in the same thread's hands
     if normalized:
         scores[2, 7] = np.nan
-    out = await runner.run(
-        kernel(
-            "route",
-            snippets={"scoring": "route/softmax"},
-            LANES=threads,
-            THREADS=threads,
-            EXPERTS=EXPERTS,
-            SCORES=EXPERTS + scored,
-            TOP=TOP,
-            NORMALIZED=normalized,
-            SHARED=shared,
-        ),
-        {"scores": scores, "route": np.zeros((4, TOP + shared, 2), np.uint32)},
-        (1, 4),
+    found = await route(
+        runner, scores, threads=threads, EXPERTS=EXPERTS, NORMALIZED=normalized, shared=shared
     )
     chosen, weights = routed(scores[:, :EXPERTS], normalized)
     if shared:
         chosen = np.pad(chosen, ((0, 0), (0, 1)), constant_values=EXPERTS)
         weights = np.concatenate([weights, 1 / (1 + np.exp(-scores[:, EXPERTS:]))], 1)
-    np.testing.assert_array_equal(out["route"][:, :, 0], chosen)
-    got = np.ascontiguousarray(out["route"][:, :, 1]).view(np.float32)
-    np.testing.assert_allclose(got, weights, rtol=1e-5)
+    np.testing.assert_array_equal(found[0], chosen)
+    np.testing.assert_allclose(found[1], weights, rtol=1e-5)
 
 
 @pytest.mark.parametrize("experts", [1, 16])
@@ -69,24 +91,12 @@ async def test_route_to_all_there_are(
     runner: Runner, experts: int, normalized: bool, rng: np.random.Generator
 ) -> None:
     scores = rng.standard_normal((3, experts)).astype(np.float32)
-    out = await runner.run(
-        kernel(
-            "route",
-            snippets={"scoring": "route/softmax"},
-            LANES=32,
-            THREADS=32,
-            EXPERTS=experts,
-            SCORES=experts,
-            TOP=experts,
-            NORMALIZED=normalized,
-        ),
-        {"scores": scores, "route": np.zeros((3, experts, 2), np.uint32)},
-        (1, 3),
+    found = await route(
+        runner, scores, top=experts, threads=32, EXPERTS=experts, NORMALIZED=normalized
     )
     chosen, weights = routed(scores, normalized, experts)
-    np.testing.assert_array_equal(out["route"][:, :, 0], chosen)
-    got = np.ascontiguousarray(out["route"][:, :, 1]).view(np.float32)
-    np.testing.assert_allclose(got, weights, rtol=1e-5)
+    np.testing.assert_array_equal(found[0], chosen)
+    np.testing.assert_allclose(found[1], weights, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("normalized", "biased"), [(True, True), (False, False)])
@@ -97,30 +107,15 @@ async def test_route_by_sigmoids(
     scores = rng.standard_normal((4, EXPERTS)).astype(np.float32)
     scores[1, 5:] = scores[1, 4]
     bias = rng.standard_normal(EXPERTS).astype(np.float32)
-    out = await runner.run(
-        kernel(
-            "route",
-            snippets={"scoring": "route/sigmoid"},
-            LANES=64,
-            THREADS=64,
-            EXPERTS=EXPERTS,
-            SCORES=EXPERTS,
-            TOP=TOP,
-            NORMALIZED=normalized,
-            SCALE=1.5,
-            BIASED=biased,
-        ),
-        {"scores": scores, "route": np.zeros((4, TOP, 2), np.uint32), "bias": bias},
-        (1, 4),
-    )
+    constants = {"EXPERTS": EXPERTS, "NORMALIZED": normalized, "SCALE": 1.5, "BIASED": biased}
+    found = await route(runner, scores, "sigmoid", bias=bias, **constants)
     parts = 1 / (1 + np.exp(-scores.astype(np.float64)))
     chosen = np.argsort(-(parts + bias if biased else parts), axis=1, kind="stable")[:, :TOP]
     weights = 1.5 * np.take_along_axis(parts, chosen, 1)
     if normalized:
         weights /= weights.sum(1, keepdims=True) / 1.5
-    np.testing.assert_array_equal(out["route"][:, :, 0], chosen)
-    got = np.ascontiguousarray(out["route"][:, :, 1]).view(np.float32)
-    np.testing.assert_allclose(got, weights, rtol=1e-5)
+    np.testing.assert_array_equal(found[0], chosen)
+    np.testing.assert_allclose(found[1], weights, rtol=1e-5)
 
 
 # Format of the weight, columns, units that are rounded at a time (0: none), whether rows are pairs.

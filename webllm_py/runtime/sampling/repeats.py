@@ -88,7 +88,7 @@ class DryRule:
     def _find_repeated(self) -> dict[int, int]:
         lengths, end = common_prefixes(self._tokens[::-1]), len(self._tokens)
         found = {end - back: min(length, self._unbroken) for back, length in enumerate(lengths)}
-        return {place: length for place, length in found.items() if place < end and length}
+        return {place: length for place, length in found.items() if length}
 
     def _penalty(self, length: int) -> float:
         dry = self._dry
