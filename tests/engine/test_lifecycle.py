@@ -25,6 +25,7 @@ from webllm_py.gpu import Device
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.gpu.native import NativeDevice
 from webllm_py.loading import SharedDevice
+from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.weights import progress
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -304,3 +305,24 @@ class TestLoad:
                 with pytest.raises(webllm_py.ContextLengthError) as caught:
                     await engine.completions.create(prompt=[65] * 500)
                 assert ("load the model with a larger context_length" in str(caught.value)) == helps
+
+
+async def test_nothing_goes_on_behind_a_load_that_is_cancelled_at_its_end(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plans of long prompts would be recorded on buffers that are freed."""
+    begun: list[Executor] = []
+    monkeypatch.setattr(Executor, "prepare_behind", lambda self: begun.append(self))
+    task = asyncio.current_task()
+    assert task
+
+    def cancel(progress: LoadProgress) -> None:
+        if progress.stage == "ready":
+            task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await webllm_py.load(device=device, on_progress=cancel)
+    task.uncancel()
+    assert not begun
+    async with await webllm_py.load(device=device) as engine:
+        assert begun == [engine.loaded.executor]

@@ -185,7 +185,6 @@ async def fill(
             await asyncio.gather(*tried)
             await tuner.finish()
             await trial.run()
-        executor.prepare_behind()
     finally:
         for task in tried:
             task.cancel()

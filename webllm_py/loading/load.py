@@ -96,6 +96,8 @@ async def try_to_load(options: LoadOptions, shared: SharedDevice) -> LoadedModel
         report.times.end("total")
         report.stage("ready", "Ready")
         await asyncio.sleep(0)  # the last moment at which a cancellation still frees everything
+        if isinstance(loaded, LoadedModel):
+            loaded.executor.prepare_behind()
         return loaded
     except BaseException:
         if owner:
