@@ -24,7 +24,7 @@ ROUNDED_ROWS = RowsShape(lanes=64, threads=128, busy=1 << 17)
 
 @dataclass(frozen=True)
 class Tuning:
-    """Choices that change speed, never what is computed but for what a GEMV's shape rounds.
+    """Choices that change speed, and of what is computed only what is rounded to 8 bits.
 
     Attributes:
         gemv_lanes: most threads along a row of a GEMV; short rows take fewer.
