@@ -20,6 +20,7 @@ from webllm_py import (
     Engine,
     EngineClosedError,
     LoadProgress,
+    MissingFileError,
 )
 from webllm_py.gpu import Device
 from webllm_py.gpu.kernels import Kernel
@@ -326,3 +327,20 @@ async def test_nothing_goes_on_behind_a_load_that_is_cancelled_at_its_end(
     assert not begun
     async with await webllm_py.load(device=device) as engine:
         assert begun == [engine.loaded.executor]
+
+
+async def test_a_model_whose_adapters_do_not_come_back_is_freed(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(device, NativeDevice)
+    before = device.n_buffers
+    engine = await webllm_py.load(device=device)
+
+    async def missing(self: Engine) -> None:
+        raise MissingFileError("the adapter is gone")
+
+    monkeypatch.setattr(Engine, "_restore", missing)
+    with pytest.raises(MissingFileError):
+        await engine.recover()
+    assert device.n_buffers == before
+    await engine.unload()

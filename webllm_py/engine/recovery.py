@@ -65,14 +65,16 @@ class RecoveryMixin(EngineCore):
     async def _load_again(self, options: LoadOptions) -> None:
         """Close the model and load it again. No request may be using it, unless its device is
         lost."""
-        model = self._model
+        before, loaded = self._model, None
         try:
-            if model:
-                await model.close()
-            self._model = await load_model(options, self._device)
+            if before:
+                await before.close()
+            loaded = self._model = await load_model(options, self._device)
             await self._restore()
         except BaseException:
             self._model = None
+            if loaded:
+                await loaded.close()
             raise
 
     async def _revived(self, lost: Device) -> LoadedModel | LoadedEmbedder:
