@@ -169,12 +169,15 @@ class ModelsStore:
         finally:
             await opened.close()
 
-    async def make_room(self, nbytes: int, keep: Collection[str] = ()) -> None:
+    async def make_room(
+        self, nbytes: int, keep: Collection[str] = (), *, delete: bool = True
+    ) -> None:
         """See to it that ``nbytes`` can be written: delete the models that were used longest ago,
         but none that is in use.
 
         Args:
             keep: ids of models that are not deleted.
+            delete: whether any is.
 
         Raises:
             StorageFullError: there is not enough room, whatever is deleted: then nothing is.
@@ -186,7 +189,8 @@ class ModelsStore:
         free = room.free
         if nbytes <= 0 or free is None or needed <= free:
             return
-        unused = [model for model in reversed(await self.list()) if await self._may_go(model, keep)]
+        models = reversed(await self.list()) if delete else ()
+        unused = [model for model in models if await self._may_go(model, keep)]
         most = free + sum(model.nbytes for model in unused)
         if needed > most:  # nothing is deleted in vain
             raise self._full(nbytes, most)
