@@ -212,7 +212,10 @@ export interface Store {
     source: string,
     target: FileSystemDirectoryHandle | FileSystemFileHandle,
   ): Promise<void>;
-  /** Take in a model that was exported; its address, as `load` takes it. */
+  /**
+   * Take in a model that was exported; the address that it names, as `load` takes it. It replaces
+   * nothing that is kept whole: a SourceError says so where it would.
+   */
   importFrom(given: ModelSource): Promise<string>;
 }
 

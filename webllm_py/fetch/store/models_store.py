@@ -149,11 +149,14 @@ class ModelsStore:
     async def import_from(self, given: Any) -> str:
         """Take a model in that was exported; its address, as ``load`` takes it.
 
+        The address is what the archive says: from who made it, ``load`` of that address gives
+        what they put in. Files that are kept already, whole, stay as they are.
+
         Args:
             given: a folder or a .tar file, as ``load`` takes folders and files.
 
         Raises:
-            SourceError: it is no exported model.
+            SourceError: it is no exported model, or the store has another one of its address.
             CorruptCheckpointError: a file is not what it was when it was exported.
             StorageFullError: there is no room for it.
         """
