@@ -224,6 +224,9 @@ export interface MLCEngineInterface {
   /**
    * Load a model, or several, instead of those that are there. Another `reload`, and `unload`, end it:
    * it resolves then, without a model.
+   *
+   * Where the browser ended the worker, for want of memory say, all calls are rejected with
+   * EngineClosedError until a `reload`, which starts another one.
    */
   reload(modelId: string | string[], chatOpts?: ChatOptions | ChatOptions[]): Promise<void>;
   unload(): Promise<void>;

@@ -176,6 +176,11 @@ export class Engine {
 
   /** End the answer whose turn it is with the finish_reason "abort"; others go on. */
   interrupt(): void;
+  /**
+   * Resolved, once there will be no answers any more, with the error that says why: the engine was
+   * unloaded or closed, or its worker ended, for want of memory say.
+   */
+  readonly closed: Promise<Error>;
   /** Free everything, the worker too; later calls are rejected with EngineClosedError. */
   unload(): Promise<void>;
   /** End the worker at once, whatever it does. */

@@ -196,12 +196,14 @@ export class MLCEngine {
     const began = performance.now();
     this.#progress = 0;
     const asked = this[REGISTERED]();
-    const engine = this.#engine ?? (await freshEngine(this.#reports(began, 0, models.length), signal));
+    const lives = running.has(this.#engine); // else its worker may have ended
+    const reports = this.#reports(began, 0, models.length);
+    const engine = lives ? this.#engine : await freshEngine(reports, signal);
     if (signal.aborted) {
       if (engine !== this.#engine) engine.close();
       throw signal.reason;
     }
-    running.add((this.#engine = engine)); // its first load unloads what was there
+    this.#engine = engine; // its first load unloads what was there
     let info;
     for (const [i, { id, source, load, fields }] of models.entries()) {
       const onProgress = this.#reports(began, i, models.length);
