@@ -199,6 +199,35 @@ def test_a_worker_that_ended(webllm: Run) -> None:
     assert kept and answered
 
 
+@pytest.mark.parametrize("ids", ["elsewhere", ["short", "elsewhere"]])
+def test_a_reload_that_fails_leaves_no_model(webllm: Run, ids: Any) -> None:
+    """Not even in the worker's memory. One that begins anew needs no new worker."""
+    found = webllm(
+        """
+      const make = () => mlc.CreateMLCEngine("short", { appConfig });
+      const [other, [worker]] = await withWorkers(make);
+      const loaded = () => new Promise((resolve) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = ({ data }) => resolve(JSON.parse(data));
+        worker.postMessage({ type: "job", request: { kind: "info" } }, [port2]);
+      });
+      const { end } = await loaded();
+      await failure(other.reload("one"));
+      const stays = await other.getMessage(); // only its arguments were wrong
+      const names = [(await failure(other.reload(given))).name];
+      names.push((await loaded()).error.names[0], (await failure(other.getMessage())).name);
+      await mlc.deleteModelAllInfoInCache("short", appConfig);
+      const [, further] = await withWorkers(() => other.reload("short"));
+      const reply = await other.chatCompletion({ messages, max_tokens: 3 });
+      await other.unload();
+      return [end.gpu_memory > 0, stays, names, further.length, reply.usage.completion_tokens > 0];
+    """,
+        ids,
+    )
+    names = ["MissingFileError", "EngineClosedError", "ModelNotLoadedError"]
+    assert found == [True, "", names, 0, True]
+
+
 def test_text_completions_and_forms(webllm: Run) -> None:
     """As WebLLM has them: no end after 16 tokens, log-probabilities as in a chat."""
     found = webllm("""

@@ -126,6 +126,8 @@ export class Engine {
    * a model's: until then an error, or an abort, leaves it as it is.
    */
   load(model?: ModelSource, options?: LoadOptions): Promise<ModelInfo>;
+  /** Unload the present models; Python, and the GPU's device with its kernels, stay for another. */
+  load(model: null, options?: { signal?: AbortSignal }): Promise<null>;
   /** Load the same model again on a new GPU device, after a DeviceLostError. */
   recover(options?: Pick<LoadOptions, "onProgress" | "signal">): Promise<ModelInfo>;
   /** What runs where. */

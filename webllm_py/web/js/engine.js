@@ -49,8 +49,12 @@ export class Engine {
     this.started.catch(() => {}); // whoever awaits it is told
   }
 
-  /** Load a model instead of the present one, which stays if this one's files are none; its info. */
+  /**
+   * Load a model instead of the present one, which stays if this one's files are none; its info.
+   * `null` is none: Python and the GPU's device, with its kernels, stay for the next load.
+   */
   async load(model, { onProgress, signal, ...options } = {}) {
+    if (model === null) return this.#begin({ kind: "unload", keeps_device: true }, signal).ended;
     askToKeep(model);
     const request = { kind: "load", options: pythonNames(options) };
     this.#loading = this.#begin(request, signal, cloneable(model));

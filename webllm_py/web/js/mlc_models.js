@@ -124,7 +124,7 @@ export function deleteModelAllInfoInCache(modelId, appConfig = prebuiltAppConfig
       await store.delete(source);
     } catch (error) {
       if (!(error instanceof SourceError) || !running.size) throw error;
-      for (const engine of running) await engine.closeFiles();
+      for (const engine of running) await engine.closeFiles().catch(() => {}); // it may have none
       await store.delete(source);
     }
   });
