@@ -37,6 +37,7 @@
     ├── CannotSuspendError          ``webllm_py.sync`` where the browser cannot make Python wait
     └── ServerError                 serving
         ├── AddressError            the server cannot listen at its address
+        ├── OverloadedError         requests under way take all the memory; try again later
         ├── QueueFullError          more requests wait than may; try again later
         └── SlowReaderError         a stream was ended because its client did not read it
 
@@ -72,6 +73,7 @@ __all__ = [
     "NoAdapterError",
     "NotAModelError",
     "NotANumberError",
+    "OverloadedError",
     "QueueFullError",
     "RequestError",
     "RequestTimeoutError",
@@ -352,6 +354,10 @@ class ServerError(WebLLMError):
 
 class AddressError(ServerError):
     """The server cannot listen at its address."""
+
+
+class OverloadedError(ServerError):
+    """The requests under way take all the memory that they may; a later one may find room."""
 
 
 class QueueFullError(ServerError):

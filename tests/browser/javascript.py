@@ -22,6 +22,17 @@ MODULE = """
       try { await promise; } catch (error) { return error; }
       throw new Error("nothing failed");
     };
+    const withWorkers = async (make) => { // what it makes, and the workers of that
+      const { Worker } = globalThis;
+      const workers = [];
+      globalThis.Worker = class extends Worker {
+        constructor(...given) {
+          super(...given);
+          workers.push(this);
+        }
+      };
+      try { return [await make(), workers]; } finally { globalThis.Worker = Worker; }
+    };
     const told = (error) => ({ name: error.name, message: error.message, ...error });
     const answering = async () => {
       const text = await (await fetch("/v1/metrics")).text();

@@ -192,6 +192,19 @@ def test_a_model_beside_the_first_that_is_kept_leaves_and_comes_back(
     assert nothing is None
 
 
+def test_a_worker_that_ended_is_told_of(run: Run) -> None:
+    """Nothing else tells a page that the browser ended one, for want of memory say."""
+    closed, asked, later = run("""
+      const [other, [worker]] = await withWorkers(() => webllm.createEngine({ model: null }));
+      const asking = failure(other.load("/nowhere/but/slow.gguf"));
+      worker.terminate();
+      const errors = [await other.closed, await asking, await failure(other.store.list())];
+      return errors.map(told);
+    """)
+    assert closed["name"] == "EngineClosedError" and "worker of this engine" in closed["message"]
+    assert asked == later == closed
+
+
 def test_an_answer_whose_worker_died_is_finished(run: Run) -> None:
     """By another engine of the page, to the same text."""
     fields = {"seed": 3, "max_tokens": 100, "ignore_eos": True}

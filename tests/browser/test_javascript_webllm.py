@@ -134,17 +134,9 @@ def test_an_answer_that_was_cut_off_is_resumed(webllm: Run, streams: bool) -> No
     """By another engine than the one whose worker died, to the same text."""
     code = """
       const window = { context_window_size: -1, sliding_window_size: 64, attention_sink_size: 0 };
-      const workers = [];
-      const { Worker } = globalThis;
-      globalThis.Worker = class extends Worker {
-        constructor(...given) {
-          super(...given);
-          workers.push(this);
-        }
-      };
       const config = { appConfig };
-      const other = await mlc.CreateMLCEngine("long", config, { ...window, temperature: 0 });
-      globalThis.Worker = Worker;
+      const make = () => mlc.CreateMLCEngine("long", config, { ...window, temperature: 0 });
+      const [other, workers] = await withWorkers(make);
       const fields = { messages, ignore_eos: true, max_tokens: 1500, no_repeat_ngram_size: 9 };
       const whole = (await other.chat.completions.create(fields)).choices[0].message.content;
       const resumable = { enabled: true, sessionId: "hare", durabilityMode: "exact" };
@@ -155,7 +147,7 @@ def test_an_answer_that_was_cut_off_is_resumed(webllm: Run, streams: bool) -> No
       const under = await failure(engine.resumeChatCompletion("hare"));
       await new Promise((done) => setTimeout(done, 1000)); // it is kept each 0.4 s
       workers.forEach((worker) => worker.terminate());
-      void other.unload(); // which nobody answers
+      await other.unload();
       await until(async () => (await engine.listResumableSessions()).length);
       const [session] = await engine.listResumableSessions();
       const { recoveredText, recoveryMode } = await engine.resumeChatCompletion("hare");
@@ -180,6 +172,60 @@ def test_an_answer_that_was_cut_off_is_resumed(webllm: Run, streams: bool) -> No
     assert found["under"] == "StateError"
     assert found["gone"][0] == "StateError" and "no answer 'hare'" in found["gone"][1]
     assert found["left"] == []
+
+
+def test_a_worker_that_ended(webllm: Run) -> None:
+    """Calls under way and later ones fail; another load, and what is kept, need it no more."""
+    found = webllm("""
+      const make = () => mlc.CreateMLCEngine("short", { appConfig });
+      const [other, workers] = await withWorkers(make);
+      const fields = { messages, ignore_eos: true, max_tokens: 60, stream: true };
+      const stream = await other.chatCompletion(fields);
+      await stream.next();
+      workers.forEach((worker) => worker.terminate());
+      const under = await failure((async () => { for await (const _ of stream); })());
+      const later = await failure(other.chatCompletion({ messages }));
+      const resumable = await failure(other.listResumableSessions());
+      const kept = await mlc.hasModelInCache("long", appConfig);
+      await other.reload("short");
+      const reply = await other.chatCompletion({ messages, max_tokens: 3 });
+      await other.unload();
+      const errors = [under, later, resumable].map(({ name, message }) => [name, message]);
+      return [errors, kept, reply.usage.completion_tokens > 0];
+    """)
+    errors, kept, answered = found
+    assert [name for name, _ in errors] == ["EngineClosedError"] * 3
+    assert all("worker of this engine ended" in message for _, message in errors)
+    assert kept and answered
+
+
+@pytest.mark.parametrize("ids", ["elsewhere", ["short", "elsewhere"]])
+def test_a_reload_that_fails_leaves_no_model(webllm: Run, ids: Any) -> None:
+    """Not even in the worker's memory. One that begins anew needs no new worker."""
+    found = webllm(
+        """
+      const make = () => mlc.CreateMLCEngine("short", { appConfig });
+      const [other, [worker]] = await withWorkers(make);
+      const loaded = () => new Promise((resolve) => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = ({ data }) => resolve(JSON.parse(data));
+        worker.postMessage({ type: "job", request: { kind: "info" } }, [port2]);
+      });
+      const { end } = await loaded();
+      await failure(other.reload("one"));
+      const stays = await other.getMessage(); // only its arguments were wrong
+      const names = [(await failure(other.reload(given))).name];
+      names.push((await loaded()).error.names[0], (await failure(other.getMessage())).name);
+      await mlc.deleteModelAllInfoInCache("short", appConfig);
+      const [, further] = await withWorkers(() => other.reload("short"));
+      const reply = await other.chatCompletion({ messages, max_tokens: 3 });
+      await other.unload();
+      return [end.gpu_memory > 0, stays, names, further.length, reply.usage.completion_tokens > 0];
+    """,
+        ids,
+    )
+    names = ["MissingFileError", "EngineClosedError", "ModelNotLoadedError"]
+    assert found == [True, "", names, 0, True]
 
 
 def test_text_completions_and_forms(webllm: Run) -> None:

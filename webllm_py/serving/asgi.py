@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from webllm_py.errors import OverloadedError
+from webllm_py.serving.bodies import Bodies, Receive
 from webllm_py.serving.errors import HTTPError, error_reply
 from webllm_py.serving.messages import Reply, Request
 from webllm_py.serving.service import Service
@@ -19,11 +21,8 @@ __all__ = ["ASGIApp"]
 
 logger = logging.getLogger(__name__)
 
-Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-MOST_BYTES = 64 << 20
-"""Most bytes of a request's body."""
 PATIENCE = 60.0
 
 
@@ -35,12 +34,14 @@ class ASGIApp:
     ``OriginGuard``'s part.
 
     Args:
-        patience: seconds after which a client that takes nothing at all counts as gone.
+        patience: seconds after which a client that takes nothing at all, or sends nothing more of
+            its request, counts as gone.
     """
 
     def __init__(self, service: Service, *, patience: float = PATIENCE):
         self._service = service
         self._patience = patience
+        self._bodies = Bodies(patience)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """One connection's request."""
@@ -56,11 +57,28 @@ class ASGIApp:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         request = Request(scope["method"], scope["path"], headers=headers)
-        # Of who may not ask nothing is kept in memory.
-        body = b"" if self._service.refuses(request) else await read_body(receive)
+        if self._service.refuses(request):  # of who may not ask nothing is kept in memory
+            await self._answer(request, receive, send)
+            return
+        try:
+            body = await self._bodies.read(receive)
+        except (HTTPError, OverloadedError) as error:
+            await self._send(error_reply(error), send)
+            return
         if body is None:
             return
-        answering = asyncio.create_task(self._respond(replace(request, body=body), send))
+        try:
+            await self._answer(replace(request, body=body), receive, send)
+        finally:
+            self._bodies.release(len(body))
+
+    async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
+        """Until it is answered, or the client has gone."""
+
+        async def answer() -> None:
+            await self._send(await self._service.answer(request), send)
+
+        answering = asyncio.create_task(answer())
         leaving = asyncio.create_task(disconnected(receive))
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -70,13 +88,6 @@ class ASGIApp:
             await asyncio.gather(answering, leaving, return_exceptions=True)
         if not answering.cancelled():
             answering.result()  # raises what went wrong here, for the server to log
-
-    async def _respond(self, request: Request, send: Send) -> None:
-        if len(request.body) > MOST_BYTES:
-            error = HTTPError(413, f"the request's body is larger than {MOST_BYTES >> 20} MiB")
-            await self._send(error_reply(error), send)
-            return
-        await self._send(await self._service.answer(request), send)
 
     async def _send(self, reply: Reply, send: Send) -> None:
         try:
@@ -113,20 +124,6 @@ async def lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
-
-
-async def read_body(receive: Receive) -> bytes | None:
-    """The whole body, or a little more than is allowed; None where the client has gone."""
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        if size <= MOST_BYTES:
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-        if not message.get("more_body"):
-            return b"".join(parts)
 
 
 async def disconnected(receive: Receive) -> None:

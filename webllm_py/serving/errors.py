@@ -9,6 +9,7 @@ from webllm_py.errors import (
     EngineClosedError,
     GPUOutOfMemoryError,
     GrammarError,
+    OverloadedError,
     QueueFullError,
     RequestError,
     RequestTimeoutError,
@@ -56,7 +57,7 @@ def status_of(error: Exception) -> int:
             return 429
         case SlowReaderError():
             return GONE
-        case EngineClosedError() | DeviceLostError() | GPUOutOfMemoryError():
+        case EngineClosedError() | DeviceLostError() | GPUOutOfMemoryError() | OverloadedError():
             return 503
     return 500
 

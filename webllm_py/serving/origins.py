@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from webllm_py.errors import ServerError
-from webllm_py.serving.asgi import Receive, Send, reply_start
+from webllm_py.serving.asgi import Send, reply_start
+from webllm_py.serving.bodies import Receive
 from webllm_py.serving.errors import HTTPError, error_reply
 
 __all__ = ["ANY", "OriginGuard", "checked_origin"]

@@ -42,7 +42,7 @@ class Session:
         {kind: "store", action, source, place}  of kept models; see ``_store``
         {kind: "engine", action, ...}           of models, adapters, answers; see ``EngineActions``
         {kind: "info"}
-        {kind: "unload"}
+        {kind: "unload", keeps_device}          for another load, if it keeps the GPU's device
     """
 
     def __init__(self) -> None:
@@ -123,10 +123,10 @@ class Session:
                 self._loading = None
         return plain_info(self._loaded())
 
-    async def _unload(self, job: Job) -> None:
+    async def _unload(self, job: Job, *, keeps_device: bool = False) -> None:
         async with self._turn:
             await self._free()
-            if self._device is not None:
+            if self._device is not None and not keeps_device:
                 self._device.close()
 
     async def _info(self, job: Job) -> dict[str, Any]:

@@ -223,7 +223,11 @@ export interface MLCEngineInterface {
 
   /**
    * Load a model, or several, instead of those that are there. Another `reload`, and `unload`, end it:
-   * it resolves then, without a model.
+   * it resolves then, without a model. Wrong arguments leave what is loaded as it is; where the load
+   * itself fails no model is loaded any more, also of several, and none takes memory.
+   *
+   * Where the browser ended the worker, for want of memory say, all calls are rejected with
+   * EngineClosedError until a `reload`, which starts another one.
    */
   reload(modelId: string | string[], chatOpts?: ChatOptions | ChatOptions[]): Promise<void>;
   unload(): Promise<void>;

@@ -126,6 +126,8 @@ export class Engine {
    * a model's: until then an error, or an abort, leaves it as it is.
    */
   load(model?: ModelSource, options?: LoadOptions): Promise<ModelInfo>;
+  /** Unload the present models; Python, and the GPU's device with its kernels, stay for another. */
+  load(model: null, options?: { signal?: AbortSignal }): Promise<null>;
   /** Load the same model again on a new GPU device, after a DeviceLostError. */
   recover(options?: Pick<LoadOptions, "onProgress" | "signal">): Promise<ModelInfo>;
   /** What runs where. */
@@ -176,6 +178,11 @@ export class Engine {
 
   /** End the answer whose turn it is with the finish_reason "abort"; others go on. */
   interrupt(): void;
+  /**
+   * Resolved, once there will be no answers any more, with the error that says why: the engine was
+   * unloaded or closed, or its worker ended, for want of memory say.
+   */
+  readonly closed: Promise<Error>;
   /** Free everything, the worker too; later calls are rejected with EngineClosedError. */
   unload(): Promise<void>;
   /** End the worker at once, whatever it does. */
@@ -212,7 +219,10 @@ export interface Store {
     source: string,
     target: FileSystemDirectoryHandle | FileSystemFileHandle,
   ): Promise<void>;
-  /** Take in a model that was exported; its address, as `load` takes it. */
+  /**
+   * Take in a model that was exported; the address that it names, as `load` takes it. It replaces
+   * nothing that is kept whole: a SourceError says so where it would.
+   */
   importFrom(given: ModelSource): Promise<string>;
 }
 

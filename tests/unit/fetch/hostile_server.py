@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -170,6 +171,22 @@ class Handler(BaseHTTPRequestHandler):
     def serve_refuse(self, path: str, file: bytes) -> None:
         """The connection ends without a reply."""
         self.close_connection = True
+
+    def serve_untold(self, path: str, file: bytes) -> None:
+        """All of it, without its length."""
+        self.untold([file])
+
+    def serve_endless(self, path: str, file: bytes) -> None:
+        """Bytes for as long as somebody takes them."""
+        self.untold(itertools.repeat(file))
+
+    def untold(self, parts: Iterable[bytes]) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for part in parts:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        self.wfile.write(b"0\r\n\r\n")
 
     def serve_flip(self, path: str, file: bytes) -> None:
         """A bit is wrong."""

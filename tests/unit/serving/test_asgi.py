@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fake_engine import FakeEngine
 
-from webllm_py.serving import ASGIApp, Service, asgi
+from webllm_py.serving import ASGIApp, Service, bodies
 
 CHAT = {"messages": [{"role": "user", "content": "Hello!"}]}
 
@@ -214,13 +214,55 @@ async def test_one_that_takes_nothing_counts_as_gone(engine: FakeEngine) -> None
 async def test_a_body_that_is_too_large(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asgi, "MOST_BYTES", 20)
+    monkeypatch.setattr(bodies, "MOST_BYTES", 20)
     client = asked(engine)
     async with client.asking():
         pass
     assert client.sent[0]["status"] == 413
     assert json.loads(client.body)["error"]["type"] == "invalid_request_error"
     assert not engine.asked
+
+
+async def test_all_bodies_together_are_bounded(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has a key could still fill the memory, with many bodies of which each is allowed. A body
+    takes its room until it is answered; one that is refused takes none."""
+    body = json.dumps(CHAT).encode()
+    monkeypatch.setattr(bodies, "MOST_HELD", 2 * len(body) - 1)
+    app = ASGIApp(Service(engine))
+    engine.go_on.clear()
+    first, *refused, last = (Client(app, body[:9], body[9:]) for _ in range(5))
+    async with first.asking():
+        await until(lambda: engine.asked)
+        for client in refused:
+            async with client.asking():
+                pass
+            assert client.sent[0]["status"] == 503
+            assert (b"retry-after", b"1") in client.sent[0]["headers"]
+            assert json.loads(client.body)["error"]["type"] == "server_error"
+        engine.go_on.set()
+    async with last.asking():
+        pass
+    assert [first.sent[0]["status"], last.sent[0]["status"]] == [200, 200]
+    assert len(engine.asked) == 2
+
+
+async def test_a_body_that_stops_coming_or_is_left_takes_no_room(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(CHAT).encode()
+    monkeypatch.setattr(bodies, "MOST_HELD", len(body))
+    app = ASGIApp(Service(engine), patience=0.05)
+    stalled, left, whole = Client(app, body[:9], b""), Client(app, body[:9], b""), Client(app, body)
+    for client in (stalled, left):
+        client._parts.pop()  # there should be more
+    left.leave()
+    for client in (stalled, left, whole):
+        async with client.asking():
+            pass
+    assert (stalled.sent[0]["status"], left.sent) == (408, [])
+    assert whole.sent[0]["status"] == 200
 
 
 @pytest.mark.parametrize(

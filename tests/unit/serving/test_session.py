@@ -93,6 +93,22 @@ async def test_a_load_tells_of_its_progress_and_ends_with_the_info(engine: FakeE
     assert engine.loaded_with[1] == {"context_length": 10, "fetch": fetch}  # type: ignore[attr-defined]
 
 
+async def test_models_are_unloaded_and_the_device_stays(
+    session: Session, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, closed = engine.device, []  # type: ignore[attr-defined]
+    monkeypatch.setattr(device, "close", lambda: closed.append(True))
+    unload = Asked(session, kind="unload", keeps_device=True)
+    assert await unload.last() == {"end": None} and engine.closed and not closed
+    info = (await Asked(session, kind="info").last())["error"]
+    assert info["names"][0] == "EngineClosedError" and "no model is loaded" in info["message"]
+    engine.closed = False
+    await Asked(session, "other", kind="load", options={}).last()
+    assert engine.device is device  # type: ignore[attr-defined]
+    await Asked(session, kind="unload").last()
+    assert engine.closed and closed
+
+
 async def test_what_is_asked_while_a_model_is_loaded_waits_for_it(engine: FakeEngine) -> None:
     session = Session()
     load = Asked(session, "m", kind="load", options={})

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from webllm_py.concurrency import run_all
-from webllm_py.errors import CorruptCheckpointError, SourceError
+from webllm_py.errors import CorruptCheckpointError, SourceError, StorageFullError
 from webllm_py.fetch.backends.backend import WorkerFile
 from webllm_py.fetch.downloads.cached_file import CachedFile
 from webllm_py.fetch.downloads.range_source import RangeSource
 from webllm_py.fetch.options import FetchOptions, Patience
 from webllm_py.fetch.source import Chunk, join_chunks
+from webllm_py.units import size as shown
 
 __all__ = ["Download"]
 
@@ -26,16 +27,26 @@ MOST_IGNORED = 5
 class Download:
     """Fetches the blocks of a file that are missing.
 
+    Args:
+        may_grow: asked for room for so many bytes more of a file whose length nobody told.
+
     Attributes:
         received: bytes that came, those that had come before among them.
+        outgrown: whether there was no such room.
     """
 
     def __init__(
-        self, cached: CachedFile, options: FetchOptions, open_source: Callable[[], RangeSource]
+        self,
+        cached: CachedFile,
+        options: FetchOptions,
+        open_source: Callable[[], RangeSource],
+        may_grow: Callable[[int], Awaitable[None]],
     ):
         self._cached = cached
         self._options = options
         self._open_source = open_source
+        self._may_grow = may_grow
+        self.outgrown = False
         self._open: RangeSource | None = None  # a reply that goes on where ``learn`` stopped
         self._taken: set[int] = set()
         self._ignored = 0
@@ -126,7 +137,11 @@ class Download:
         facts = source.facts
         await self._cached.begin(facts, ranges=facts.ranges and facts.size is not None)
         if facts.size is None:  # it is only known at its end, where there is no going on later
-            await self._fetch_to_end(source, part)
+            try:
+                await self._fetch_to_end(source, part)
+            except BaseException:
+                await self._cached.forget()
+                raise
         elif facts.size:
             try:
                 await self._fetch(source, 0, part)
@@ -195,6 +210,8 @@ class Download:
                 )
                 parts.append(part)
                 done += len(part)
+            if index and index % SPAN_BLOCKS == 0:
+                await self._grow(index * block_bytes)
             await self._cached.write(index, join_chunks(parts))
             index += 1
             if done < block_bytes:
@@ -203,6 +220,21 @@ class Download:
         await self._cached.end(
             index * block_bytes if not index else (index - 1) * block_bytes + done
         )
+
+    async def _grow(self, size: int) -> None:
+        """See to it that a span more can be kept of a file of which ``size`` bytes came."""
+        await self._cached.settle()  # what is not written yet takes no room yet
+        try:
+            await self._may_grow(SPAN_BLOCKS * self._cached.block_bytes)
+        except StorageFullError as error:
+            self.outgrown = True
+            raise StorageFullError(
+                f"{self._cached.url} does not tell its length, and there is no room for more than "
+                f"the {shown(size)} of it that came. Make room, or load with "
+                "fetch=FetchOptions(keep=False), which keeps nothing.",
+                needed=error.needed,
+                free=error.free,
+            ) from error
 
     async def _fetch(self, source: RangeSource, index: int, part: Chunk = b"") -> None:
         """One block, of which ``part`` has come already."""

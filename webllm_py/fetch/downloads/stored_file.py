@@ -61,7 +61,12 @@ class StoredFile:
         record = FileRecord(filename, url, sha256=sha256, block_bytes=model.block_bytes)
         self.cached = CachedFile(model.backend, model.id, record, model.held_bytes)
         self.reader = BlockReader(self.cached)
-        self.download = Download(self.cached, model.options, lambda: model.open_ranges(url))
+        self.download = Download(
+            self.cached,
+            model.options,
+            lambda: model.open_ranges(url),
+            partial(model.make_room, delete=False),  # maybe in vain: it may never end
+        )
         self._sha256 = sha256
         self._ask_digests = digests
         self._opening = asyncio.Lock()
@@ -115,6 +120,10 @@ class StoredFile:
     async def read_all(self, limit: int) -> bytes:
         """The whole file, of at most ``limit`` bytes."""
         size = await self.size()
+        if size is None and self._uncached is not None:
+            data = await self._uncached.read_all(limit)
+            await self.verify()
+            return data
         if size is None or size <= limit:
             await self.verify()
             size = self.cached.record.size or 0
@@ -211,6 +220,8 @@ class StoredFile:
                 try:
                     await self._leading(self._learn, lambda: self.cached.learned)
                 except StorageFullError as error:
+                    if self.download.outgrown:
+                        raise
                     self._stop_keeping(error)
             self._opened = True
 

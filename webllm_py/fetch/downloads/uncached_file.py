@@ -45,6 +45,14 @@ class UncachedFile:
                 await self._digest.follow(offset, chunk)
             return chunk
 
+    async def read_all(self, limit: int) -> bytes:
+        """The whole file, of at most ``limit`` bytes; also of one that does not tell its length."""
+        async with self._lock:
+            data = await self._source.read_all(limit)
+            if self._digest is not None:
+                await self._digest.follow(0, data)
+            return data
+
     async def check(self, expected: str) -> None:
         """Read what was not read yet, and compare the digest.
 

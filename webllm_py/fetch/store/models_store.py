@@ -149,11 +149,14 @@ class ModelsStore:
     async def import_from(self, given: Any) -> str:
         """Take a model in that was exported; its address, as ``load`` takes it.
 
+        The address is what the archive says: from who made it, ``load`` of that address gives
+        what they put in. Files that are kept already, whole, stay as they are.
+
         Args:
             given: a folder or a .tar file, as ``load`` takes folders and files.
 
         Raises:
-            SourceError: it is no exported model.
+            SourceError: it is no exported model, or the store has another one of its address.
             CorruptCheckpointError: a file is not what it was when it was exported.
             StorageFullError: there is no room for it.
         """
@@ -169,12 +172,15 @@ class ModelsStore:
         finally:
             await opened.close()
 
-    async def make_room(self, nbytes: int, keep: Collection[str] = ()) -> None:
+    async def make_room(
+        self, nbytes: int, keep: Collection[str] = (), *, delete: bool = True
+    ) -> None:
         """See to it that ``nbytes`` can be written: delete the models that were used longest ago,
         but none that is in use.
 
         Args:
             keep: ids of models that are not deleted.
+            delete: whether any is.
 
         Raises:
             StorageFullError: there is not enough room, whatever is deleted: then nothing is.
@@ -186,7 +192,8 @@ class ModelsStore:
         free = room.free
         if nbytes <= 0 or free is None or needed <= free:
             return
-        unused = [model for model in reversed(await self.list()) if await self._may_go(model, keep)]
+        models = reversed(await self.list()) if delete else ()
+        unused = [model for model in models if await self._may_go(model, keep)]
         most = free + sum(model.nbytes for model in unused)
         if needed > most:  # nothing is deleted in vain
             raise self._full(nbytes, most)

@@ -114,13 +114,13 @@ class StoredModel:
         """What a file is downloaded with."""
         return self._open_ranges(url, self.options)
 
-    async def make_room(self, nbytes: int) -> None:
-        """See to it that ``nbytes`` more bytes can be kept.
+    async def make_room(self, nbytes: int, *, delete: bool = True) -> None:
+        """See to it that ``nbytes`` more bytes can be kept; see ``ModelsStore``.
 
         Raises:
             StorageFullError: they cannot; says how many are missing.
         """
-        await self.store.make_room(nbytes, keep=(self.id,))
+        await self.store.make_room(nbytes, keep=(self.id,), delete=delete)
 
     async def leave(self) -> None:
         """One of its files was closed."""

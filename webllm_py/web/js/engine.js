@@ -27,10 +27,13 @@ export async function createEngine({ model, onProgress, signal, ...options } = {
 export class Engine {
   /** When Python is up: {fromSnapshot, times}. Rejected where it cannot be. */
   started;
+  /** Resolved, once there will be no answers any more, with the error that says why. */
+  closed;
   #worker = null;
   #jobs = new Set();
   #loading = null; // the last load
-  #closed = null; // why there will be no answers any more
+  #closed = null; // what `closed` is resolved with
+  #tellClosed;
   #endpoints = new Set();
   #onBusy = () => {};
 
@@ -41,12 +44,17 @@ export class Engine {
     this.completions = { create: create("completions") };
     this.embeddings = { create: create("embeddings") };
     this.store = this.storeIn(null);
+    this.closed = new Promise((resolve) => (this.#tellClosed = resolve));
     this.started = this.#start(onProgress);
     this.started.catch(() => {}); // whoever awaits it is told
   }
 
-  /** Load a model instead of the present one, which stays if this one's files are none; its info. */
+  /**
+   * Load a model instead of the present one, which stays if this one's files are none; its info.
+   * `null` is none: Python and the GPU's device, with its kernels, stay for the next load.
+   */
   async load(model, { onProgress, signal, ...options } = {}) {
+    if (model === null) return this.#begin({ kind: "unload", keeps_device: true }, signal).ended;
     askToKeep(model);
     const request = { kind: "load", options: pythonNames(options) };
     this.#loading = this.#begin(request, signal, cloneable(model));
@@ -144,6 +152,7 @@ export class Engine {
     this.#worker?.terminate();
     for (const endpoint of this.#endpoints) endpoint.close();
     for (const job of this.#jobs) job.fail(error);
+    this.#tellClosed(error);
   }
 
   /** A collection of documents by its name; it is kept, and searched in the worker. */
@@ -183,9 +192,17 @@ export class Engine {
         if (type === "progress") onProgress({ stage: "python", ...rest, text: "Starting Python" });
         else if (type === "started") resolve(rest);
         else if (type === "failed") failed(reject)(errorFrom(data.error));
+        else if (type === "alive") this.#watch(rest.lock, failed(reject));
         else if (type === "busy") this.#onBusy(data.jobs);
       };
     });
+  }
+
+  /** Wait for a lock that the worker has for as long as it lives. */
+  #watch(lock, failed) {
+    const message =
+      "The worker of this engine ended, maybe for want of memory. Create another engine; reload() of web_llm.js does.";
+    navigator.locks.request(lock, () => failed(new EngineClosedError(message))).catch(() => {});
   }
 
   #beside(fields, signal, given) {

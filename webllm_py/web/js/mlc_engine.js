@@ -74,7 +74,10 @@ export class MLCEngine {
     this.logitProcessorRegistry = registry;
   }
 
-  /** Load a model, or several, instead of those that are there. `unload` and another `reload` end it. */
+  /**
+   * Load a model, or several, instead of those that are there. `unload` and another `reload` end it.
+   * Where it fails no model is loaded, as in WebLLM, and none takes memory.
+   */
   async reload(modelId, chatOpts) {
     const ids = [modelId].flat();
     const options = chatOpts === undefined ? ids.map(() => ({})) : [chatOpts].flat();
@@ -92,7 +95,11 @@ export class MLCEngine {
     try {
       await this.#load(models, signal);
     } catch (error) {
-      if (!signal.aborted) rethrown()(error);
+      if (!signal.aborted) {
+        this.#models = new Map();
+        await this.#engine?.load(null).catch(() => {}); // its worker may have ended
+        rethrown()(error);
+      }
       warn(`reload() of ${ids.join(", ")} was ended by unload() or another reload().`); // as WebLLM ends
     }
   }
@@ -196,12 +203,14 @@ export class MLCEngine {
     const began = performance.now();
     this.#progress = 0;
     const asked = this[REGISTERED]();
-    const engine = this.#engine ?? (await freshEngine(this.#reports(began, 0, models.length), signal));
+    const lives = running.has(this.#engine); // else its worker may have ended
+    const reports = this.#reports(began, 0, models.length);
+    const engine = lives ? this.#engine : await freshEngine(reports, signal);
     if (signal.aborted) {
       if (engine !== this.#engine) engine.close();
       throw signal.reason;
     }
-    running.add((this.#engine = engine)); // its first load unloads what was there
+    this.#engine = engine; // its first load unloads what was there
     let info;
     for (const [i, { id, source, load, fields }] of models.entries()) {
       const onProgress = this.#reports(began, i, models.length);

@@ -81,22 +81,34 @@ export function addressOf({ model, model_lib }) {
   return /.\/resolve\/.+\//.test(folder) ? folder : `${folder}resolve/main/`;
 }
 
-/** Engines that have models. */
+/** Engines that live and have, or had, models. */
 export const running = new Set();
 let waiting = null; // an engine that has none, for who needs one next
 
-/** An engine without a model. */
-export function freshEngine(onProgress, signal) {
-  const engine = waiting ?? createEngine({ model: null, onProgress, signal });
+/** An engine without a model, one of those that are running until it is closed. */
+export async function freshEngine(onProgress, signal) {
+  const asked = waiting ?? createEngine({ model: null, onProgress, signal });
   waiting = null;
+  const engine = await asked;
+  running.add(engine);
+  engine.closed.then(() => running.delete(engine));
   return engine;
+}
+
+function waitingEngine() {
+  if (!waiting) {
+    const asked = (waiting = createEngine({ model: null }));
+    const forget = () => waiting === asked && (waiting = null);
+    asked.then(({ closed }) => closed.then(forget), forget);
+  }
+  return waiting;
 }
 
 async function stored(modelId, appConfig, act) {
   const source = addressOf(recordOf(modelId, appConfig));
   const store = storeOf(appConfig);
   const [busy] = running;
-  const engine = busy ?? (await (waiting ??= createEngine({ model: null })));
+  const engine = busy ?? (await waitingEngine());
   return act(store ? engine.storeIn(store) : engine.store, source);
 }
 
@@ -112,7 +124,7 @@ export function deleteModelAllInfoInCache(modelId, appConfig = prebuiltAppConfig
       await store.delete(source);
     } catch (error) {
       if (!(error instanceof SourceError) || !running.size) throw error;
-      for (const engine of running) await engine.closeFiles();
+      for (const engine of running) await engine.closeFiles().catch(() => {}); // it may have none
       await store.delete(source);
     }
   });

@@ -14,6 +14,7 @@
 //   {type: "started", fromSnapshot, times}  Python is up; times: when "snapshot" and "packages" were
 //                                           unzipped and "python" was up alone, in ms since 1970
 //   {type: "failed", error}                 it will never be; see job.py for errors
+//   {type: "alive", lock}                   its name: the worker has it for as long as it lives
 //   {type: "busy", jobs}                    so many service workers' jobs are under way
 
 import { AskedProcessors } from "./processors.js";
@@ -30,6 +31,7 @@ self.webllm_py_scripts = scripts; // see webllm_py/fetch/browser.py: load_script
 const send = (message) => self.postMessage(message);
 const fail = (error) => send({ type: "failed", error });
 
+liveUnderLock();
 const session = start().catch((error) => {
   console.error(error);
   fail({ names: ["StartError"], message: String(error?.message ?? error).slice(-1500) });
@@ -48,6 +50,16 @@ self.onmessage = async ({ data, ports }) => {
     ports[0]?.postMessage(JSON.stringify({ error: { names: ["EngineClosedError"], message } }));
   }
 };
+
+// Of a worker that ends for want of memory, say, no event tells the page: its locks are let go.
+function liveUnderLock() {
+  const lock = `webllm_py worker ${crypto.randomUUID()}`;
+  const live = () => {
+    send({ type: "alive", lock });
+    return new Promise(() => {});
+  };
+  navigator.locks?.request(lock, live).catch(() => {}); // a sandboxed frame has none
+}
 
 function begin(python, { request, model, base }, port) {
   if (base) self.webllm_py_base = base;

@@ -27,7 +27,7 @@ from webllm_py.fetch.backends.folder_backend import FolderBackend
 from webllm_py.fetch.downloads.stored_file import StoredFile
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.resolver import open_url
-from webllm_py.fetch.store.models_store import ModelsStore
+from webllm_py.fetch.store.models_store import SPARE_BYTES, ModelsStore
 from webllm_py.fetch.store.stored_model import StoredModel
 
 FILE = random.Random(3).randbytes(1_500_000)
@@ -320,6 +320,25 @@ async def test_models_in_use_are_not_deleted_and_others_by_last_use(server: Host
     await file.close()
     await store.delete(server.url("a"))
     assert await store.list() == []
+
+
+async def test_a_file_that_never_ends_does_not_fill_the_store(server: HostileServer) -> None:
+    """Of one that does not tell its length there is room for what the store may hold. Nothing else
+    is deleted for it, and nothing is left of it: it could not be gone on with."""
+    backend = MemoryBackend(limit=SPARE_BYTES + len(FILE) + 48 * BLOCK)
+    store = ModelsStore(backend)
+    server.files["a"] = FILE
+    other = StoredModel(store, server.url("a"), QUICK, open_url)
+    await whole(other.file("a", server.url("a")))
+    server.rate, server.faults = 1.0, ("endless",)
+    file = stored(store, server, timeout=30)
+    with pytest.raises(StorageFullError, match=r"not tell its length, .* more than the 393 kB"):
+        await file.size()
+    assert (await backend.room()).used == len(FILE)
+    server.faults = ("untold",)
+    server.files["f"] = FILE[: 40 * BLOCK + 5]
+    assert await whole(file) == server.files["f"]
+    assert [model.complete for model in await store.list()] == [True, True]
 
 
 async def test_closing_ends_a_stalled_download_at_once(

@@ -166,6 +166,29 @@ async def test_what_is_not_kept_is_compared_as_well(server: HostileServer) -> No
     await file.close()
 
 
+@pytest.mark.parametrize("sha256", [None, SHA256])
+async def test_a_file_without_a_length_that_cannot_be_kept(
+    server: HostileServer, sha256: str | None
+) -> None:
+    server.rate, server.faults = 1.0, ("untold",)
+    backend = SlowBackend(most=5)
+    backend.may_write.set()
+    file = opened(server, backend, sha256)
+    with pytest.warns(RuntimeWarning, match="is not kept: no more room"):
+        assert await file.size() is None
+    assert (await backend.room()).used == 0
+    assert await file.read_all(len(FILE)) == FILE
+    with pytest.raises(SourceError):
+        await file.read_all(len(FILE) - 1)
+    await file.close()
+    server.files["f"] = FILE[:-1] + b"!"
+    damaged = opened(server, SlowBackend(most=0), SHA256)
+    damaged.keeper.backend.may_write.set()
+    with pytest.warns(RuntimeWarning), pytest.raises(CorruptCheckpointError, match="damaged"):
+        await damaged.read_all(len(FILE))
+    await damaged.close()
+
+
 async def test_a_store_that_takes_no_record(
     server: HostileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from webllm_py.fetch.files.tar import TarFolder, open_tar
 from webllm_py.fetch.options import FetchOptions
 from webllm_py.fetch.source import ByteSource
 from webllm_py.fetch.store.export import import_model
+from webllm_py.fetch.store.manifest import MANIFEST, Manifest
 from webllm_py.fetch.store.models_store import ModelsStore
 
 NAMES = ("config.json", "sub/m.bin", "a-very-long-name-" + 120 * "x" + "é.bin", "empty.txt")
@@ -108,6 +111,84 @@ async def test_what_cannot_be_exported_or_imported(store: ModelsStore, tmp_path:
     (tmp_path / "other" / "webllm_py.json").write_text("[]")
     with pytest.raises(SourceError, match=r"webllm_py\.json cannot be read"):
         await store.import_from(tmp_path / "other")
+
+
+def forge(folder: Path, name: str, data: bytes, **record: Any) -> None:
+    """Make an exported model another one: a file of it, and what is said of the model."""
+    (folder / name).write_bytes(data)
+    manifest = Manifest.parse("", (folder / MANIFEST).read_bytes())
+    sha256 = hashlib.sha256(data).hexdigest()
+    files = [
+        replace(file, size=len(data), sha256=sha256) if file.name == name else file
+        for file in manifest.files
+    ]
+    forged = replace(manifest, model=replace(manifest.model, **record), files=files, digests={})
+    (folder / MANIFEST).write_bytes(forged.to_json())
+
+
+@pytest.mark.parametrize("length", [0, -1])
+async def test_an_archive_replaces_nothing_that_is_kept(
+    store: ModelsStore, server: HostileServer, tmp_path: Path, length: int
+) -> None:
+    """Whoever makes one may name any address."""
+    url, exported = server.url("m/"), tmp_path / "out"
+    await store.export_to(url, exported)
+    forge(exported, "sub/m.bin", FILES["sub/m.bin"][: length - 1] + b"!", absent={"config.json"})
+    with pytest.raises(SourceError, match=r"already, with another sub/m\.bin.* delete\('http"):
+        await store.import_from(exported)
+    assert await store.has(url)
+    assert await contents(await resolve(url, FetchOptions(store=store))) == FILES
+    await store.delete(url)
+    assert await store.import_from(exported) == url
+
+
+async def test_an_archive_of_what_is_kept_brings_what_is_missing(
+    store: ModelsStore, server: HostileServer, tmp_path: Path
+) -> None:
+    """A damaged file among it, and one that the server did not have. Of what is right nothing is
+    read, and so nothing is lost where the archive is damaged."""
+    url, exported = server.url("m/"), tmp_path / "out"
+    await store.export_to(url, exported)
+    (exported / NAMES[2]).write_bytes(b"damaged")
+    backend, id = store.backend, model_id(url)
+    assert isinstance(backend, FolderBackend)
+    kept = backend.folder / id / "files" / "sub%2Fm.bin"
+    kept.write_bytes(b"!" + FILES["sub/m.bin"][1:])
+    record = ModelRecord.from_json(await backend.read_record(id))
+    assert record is not None
+    record.absent.add("config.json")
+    await backend.write_record(id, "", record.to_json())
+    await backend.delete(id, "config.json")
+    assert await store.import_from(exported) == url
+    assert kept.read_bytes() == FILES["sub/m.bin"]
+    assert await contents(await resolve(url, FetchOptions(store=store))) == FILES
+
+
+async def test_an_archive_of_another_revision_than_is_kept(
+    store: ModelsStore, server: HostileServer, tmp_path: Path
+) -> None:
+    """Its files would lie beside those of the other one, and its listing say what is fetched."""
+    url, exported, id = server.url("m/"), tmp_path / "out", model_id(server.url("m/"))
+    await store.export_to(url, exported)
+    forge(exported, "config.json", FILES["config.json"], listing={"sha": "a", "siblings": []})
+    record = ModelRecord.from_json(await store.backend.read_record(id))
+    assert record is not None
+    record.listing = {"sha": "b", "siblings": []}
+    await store.backend.write_record(id, "", record.to_json())
+    with pytest.raises(SourceError, match="with another revision, b"):
+        await store.import_from(exported)
+
+
+@pytest.mark.parametrize("source", ["/etc/passwd", "hf:org/name@main:", "javascript:1", "m.gguf"])
+async def test_an_archive_must_name_a_server_s_address(
+    store: ModelsStore, server: HostileServer, tmp_path: Path, source: str
+) -> None:
+    """``load`` of what ``import_from`` returns would open something else."""
+    await store.export_to(server.url("m/"), tmp_path / "out")
+    forge(tmp_path / "out", "config.json", FILES["config.json"], source=source)
+    with pytest.raises(SourceError):
+        await store.import_from(tmp_path / "out")
+    assert len(await store.list()) == 1
 
 
 class Watched(TarFolder):
