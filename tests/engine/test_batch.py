@@ -55,6 +55,7 @@ async def nothing_stays(exact: Engine) -> AsyncIterator[None]:
     pages.clear()
     yield
     pages.clear()
+    exact.loaded.executor.decoder.forget_verifier()  # which is kept for the next answer
     assert pages.used == 0
     assert device.n_buffers == buffers
     assert not exact.loaded.executor.batch.busy
