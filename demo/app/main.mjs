@@ -21,7 +21,7 @@ import { LoadingPanel } from "./loading.mjs";
 import { goOn } from "./focus.mjs";
 import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder, ofHub } from "./models.mjs";
 import { Notice } from "./notice.mjs";
-import { ADDED, BLIND, CANCELLED, EMPTY, NO_IMAGE, explain } from "./problems.mjs";
+import { ADDED, BLIND, CANCELLED, EMPTY, NO_IMAGE, explain, hindered } from "./problems.mjs";
 import { recall, remember } from "./session.mjs";
 import { Settings } from "./settings.mjs";
 import { keepSite, report } from "./site.mjs";
@@ -59,7 +59,7 @@ const loading = new LoadingPanel(() => engine.stop());
 const picker = new ModelPicker(load, () => kept.show());
 const kept = new KeptModels(engine, (model) => picker.pick(model));
 const documents = new DocumentsPanel(engine, { onProblem: problem, onChange: show });
-const views = new Views(look);
+const views = new Views({ onShow: look, onHindered: (words) => tell(hindered(words)) });
 
 // --- state
 
@@ -91,7 +91,7 @@ function show() {
   picker.enabled = state !== "failed";
   composer.ask(invitation(), { takesImages: views.shown === "chat" });
   composer.show({ canStop: state === "answering", canSend: ask, sees });
-  views.enabled = state !== "answering" && !conversation.waiting && !conversation.edited;
+  views.hindrance = hindrance();
   $("#new-chat").disabled = conversation.isEmpty;
   cleared.show(conversation);
   welcome.show({ isWanted: conversations.chat.isEmpty, canAsk: ask });
@@ -114,6 +114,14 @@ function canAsk() {
   if (views.shown === "documents" && documents.isEmpty) return false;
   const comes = state === "starting" || state === "loading";
   return state === "ready" || (comes && !conversation.waiting);
+}
+
+/** Why the other tab cannot be shown now. */
+function hindrance() {
+  if (state === "answering") return "This tab opens once the answer is over.";
+  if (conversation.waiting) return "This tab opens once the question that waits is answered.";
+  if (conversation.edited) return "This tab opens once the edited question is sent, or the edit cancelled.";
+  return "";
 }
 
 /** Show the chat, or the documents. */
@@ -371,8 +379,8 @@ function dropped(files, model) {
 /** Documents that were dropped on the chat. */
 function addDocuments(files) {
   documents.add(files);
-  if (views.enabled) views.show("documents");
-  else tell(ADDED);
+  if (views.hindrance) tell(ADDED);
+  else views.show("documents");
 }
 
 /** Whether a model reads images is only known once it is loaded. */

@@ -104,6 +104,11 @@ export const EMPTY = { title: "This folder is empty", advice: [], actions: ["dis
 /** A file that is no image. */
 export const NO_IMAGE = { title: "This is no image that can be asked about", actions: ["dismiss"], message: "" };
 
+/** A tab that cannot be shown now; `words` say until when. */
+export function hindered(words) {
+  return { title: "One thing after the other", advice: [words], actions: ["dismiss"], message: "" };
+}
+
 /** {title, advice, actions, message} for an "error" of the engine. */
 export function explain({ kinds, message, during }) {
   if (during === "documents") {
