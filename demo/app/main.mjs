@@ -8,20 +8,19 @@
 //                    and for tests in browsers that no driver drives)
 
 import { announce, announceShown } from "./announcer.mjs";
-import { areImages } from "./attachments.mjs";
+import { Arrivals } from "./arrivals.mjs";
 import { Cleared } from "./cleared.mjs";
 import { Composer } from "./composer.mjs";
 import { Conversation } from "./conversation.mjs";
-import { DocumentsPanel, areDocuments, isModel } from "./documents.mjs";
+import { DocumentsPanel } from "./documents.mjs";
 import { Drafts } from "./drafts.mjs";
-import { acceptDrops } from "./drops.mjs";
 import { Engine } from "./engine.mjs";
 import { KeptModels } from "./kept.mjs";
 import { LoadingPanel } from "./loading.mjs";
 import { goOn } from "./focus.mjs";
-import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder, ofHub } from "./models.mjs";
+import { ModelPicker, POCKET, fromAddress, ofHub } from "./models.mjs";
 import { Notice } from "./notice.mjs";
-import { ADDED, BLIND, CANCELLED, EMPTY, NO_IMAGE, explain, hindered } from "./problems.mjs";
+import { NO_IMAGE, explain, hindered, waysOn } from "./problems.mjs";
 import { recall, remember } from "./session.mjs";
 import { Settings } from "./settings.mjs";
 import { keepSite, report } from "./site.mjs";
@@ -60,6 +59,13 @@ const picker = new ModelPicker(load, () => kept.show());
 const kept = new KeptModels(engine, (model) => picker.pick(model));
 const documents = new DocumentsPanel(engine, { onProblem: problem, onChange: show });
 const views = new Views({ onShow: look, onHindered: (words) => tell(hindered(words)) });
+new Arrivals({
+  views, picker, documents, composer, tell,
+  model: {
+    get sees() { return sees; },
+    get maySee() { return sees || state === "starting" || state === "loading"; },
+  },
+});
 
 // --- state
 
@@ -321,12 +327,7 @@ const ACTIONS = {
 
 /** `end`: what went wrong, or that a load was cancelled. */
 function problem(end) {
-  const found = end.type === "cancelled" ? CANCELLED : explain(end);
-  const isMissing = end.during === "load" && ["SourceError", "MissingFileError"].some((kind) => end.kinds.includes(kind));
-  if (isMissing && ofHub(wanted)) found.actions = ["hub", ...found.actions];
-  const isOfModel = end.during !== "documents" && state === "empty";
-  if (end.left) tell(withoutLoss(found));
-  else tell(isOfModel && good && good !== wanted ? { ...found, actions: backFirst(found.actions) } : found);
+  tell(waysOn(end, { wanted, good, isEmpty: state === "empty" }));
   if (end.type !== "error") return;
   console.warn(`${end.kinds[0]}: ${end.message}`);
   report({ error: end });
@@ -337,16 +338,6 @@ function tell({ actions, ...words }) {
   notice.show({ ...words, actions: actions.map((name) => ACTIONS[name]()) });
 }
 
-function withoutLoss({ advice, actions, ...words }) {
-  const others = actions.filter((name) => name !== "pocket");
-  return { ...words, advice: [...advice, `${good.name} is still there.`], actions: [...others, "dismiss"] };
-}
-
-function backFirst(actions) {
-  const others = good.source === POCKET.source ? actions.filter((name) => name !== "pocket") : actions;
-  return ["back", ...others];
-}
-
 // --- keyboard and buttons
 
 addEventListener("keydown", (event) => {
@@ -354,41 +345,6 @@ addEventListener("keydown", (event) => {
   if (conversation.edited) drafts.cancelEdit();
   else if (state === "answering") engine.stop();
 });
-acceptDrops({
-  isWanted: () => (views.shown === "chat" ? picker.enabled : state !== "failed"),
-  words: () => {
-    if (views.shown === "documents") return "Drop text, Markdown or PDF files";
-    return `Drop ${sees ? "images, " : ""}a .gguf file, a model folder or documents`;
-  },
-  onFile: (file) => dropped([file], fromFile(file)),
-  onFolder: (files, name) => dropped(files, fromFolder(files, name)),
-  onEmpty: () => tell(EMPTY),
-  onPasted: (files) => {
-    if (views.shown === "chat") attach(files);
-  },
-});
-
-function dropped(files, model) {
-  if (views.shown === "chat" && areImages(files)) attach(files);
-  else if (views.shown === "chat" && areDocuments(files)) addDocuments(files);
-  else if (views.shown === "chat") picker.pick(model);
-  else if (isModel(files)) documents.use(model);
-  else documents.add(files);
-}
-
-/** Documents that were dropped on the chat. */
-function addDocuments(files) {
-  documents.add(files);
-  if (views.hindrance) tell(ADDED);
-  else views.show("documents");
-}
-
-/** Whether a model reads images is only known once it is loaded. */
-function attach(files) {
-  if (sees || state === "starting" || state === "loading") composer.attach(files);
-  else tell(BLIND);
-}
-
 /** `message` says why a file cannot be attached. */
 function onNoImage(message) {
   tell({ ...NO_IMAGE, advice: [message] });
