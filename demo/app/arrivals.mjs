@@ -11,16 +11,18 @@ export class Arrivals {
   #picker;
   #documents;
   #composer;
-  #model;
+  #course;
+  #loads;
   #tell;
 
-  /** `model`: {sees, maySee}, of the loaded one or the one to come. `tell(words)`: see problems.mjs. */
-  constructor({ views, picker, documents, composer, model, tell }) {
+  /** `tell(words)`: see problems.mjs. */
+  constructor({ views, picker, documents, composer, course, loads, tell }) {
     this.#views = views;
     this.#picker = picker;
     this.#documents = documents;
     this.#composer = composer;
-    this.#model = model;
+    this.#course = course;
+    this.#loads = loads;
     this.#tell = tell;
     acceptDrops({
       isWanted: () => picker.enabled,
@@ -40,7 +42,7 @@ export class Arrivals {
 
   get #words() {
     if (!this.#isChat) return "Drop text, Markdown or PDF files";
-    return `Drop ${this.#model.sees ? "images, " : ""}a .gguf file, a model folder or documents`;
+    return `Drop ${this.#loads.sees ? "images, " : ""}a .gguf file, a model folder or documents`;
   }
 
   /** `model`: what they are if they are one. */
@@ -61,7 +63,7 @@ export class Arrivals {
 
   /** Whether a model reads images is only known once it is loaded. */
   #attach(files) {
-    if (this.#model.maySee) this.#composer.attach(files);
+    if (this.#loads.sees || this.#course.isComing) this.#composer.attach(files);
     else this.#tell(BLIND);
   }
 }
