@@ -1,16 +1,14 @@
-// The conversation: exchanges in their order, and the part of it that is in view.
+// The conversation: exchanges in their order.
 
+import { End } from "./end.mjs";
 import { Exchange } from "./exchange.mjs";
-
-const NEAR_END = 48; // pixels
 
 export class Conversation {
   #list;
   #scroller = document.querySelector("#scroller");
   #exchanges = [];
   #edited = null;
-  #seen = { top: 0, most: 0 }; // how far the view was scrolled at last, and could have been
-  #follow = true; // the view stays at the end while that grows
+  #end;
 
   /**
    * `list`: the element of its exchanges. `on`: what to do with one, by the action's name: edit,
@@ -18,6 +16,7 @@ export class Conversation {
    */
   constructor(list, on) {
     this.#list = list;
+    this.#end = new End(list);
     this.#list.addEventListener("click", ({ target }) => {
       const button = target.closest("button");
       if (!button) return;
@@ -31,12 +30,9 @@ export class Conversation {
         on[button.dataset.action]?.(exchange);
       }
     });
-    this.#scroller.addEventListener("scroll", () => this.#scrolled());
     document.addEventListener("selectionchange", () => {
       for (const exchange of this.#exchanges) exchange.catchUp();
     });
-    const observer = new ResizeObserver(() => this.#resized());
-    for (const element of [this.#scroller, this.#list]) observer.observe(element);
   }
 
   get isEmpty() {
@@ -87,7 +83,7 @@ export class Conversation {
     const exchange = new Exchange(message, replaced);
     this.#exchanges.push(exchange);
     this.#list.append(...exchange.elements);
-    this.#follow = true;
+    this.#end.follow();
     return exchange;
   }
 
@@ -108,7 +104,7 @@ export class Conversation {
   /** Whether it is in view. */
   set isShown(shown) {
     this.#list.hidden = !shown;
-    this.#follow = shown && !this.isEmpty;
+    this.#end.shown();
   }
 
   clear() {
@@ -116,25 +112,6 @@ export class Conversation {
     this.#exchanges = [];
     this.#list.replaceChildren();
     this.#scroller.scrollTop = 0;
-  }
-
-  // Only who scrolls up leaves the end. It also moves by itself, and the view with it: answers grow,
-  // notices come and go.
-  #scrolled() {
-    const { top, most } = this.#look();
-    if (most - top < NEAR_END) this.#follow = true;
-    else if (most === this.#seen.most && top < this.#seen.top) this.#follow = false;
-    this.#seen = { top, most };
-  }
-
-  #resized() {
-    if (this.#follow && !this.isEmpty && !this.#list.hidden) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    this.#seen = this.#look();
-  }
-
-  #look() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    return { top: scrollTop, most: scrollHeight - clientHeight };
   }
 }
 

@@ -8,20 +8,20 @@
 //                    and for tests in browsers that no driver drives)
 
 import { announce, announceShown } from "./announcer.mjs";
-import { areImages } from "./attachments.mjs";
+import { Arrivals } from "./arrivals.mjs";
 import { Cleared } from "./cleared.mjs";
 import { Composer } from "./composer.mjs";
 import { Conversation } from "./conversation.mjs";
-import { DocumentsPanel, areDocuments, isModel } from "./documents.mjs";
+import { Course } from "./course.mjs";
+import { DocumentsPanel } from "./documents.mjs";
 import { Drafts } from "./drafts.mjs";
-import { acceptDrops } from "./drops.mjs";
 import { Engine } from "./engine.mjs";
 import { KeptModels } from "./kept.mjs";
-import { LoadingPanel } from "./loading.mjs";
+import { Loads } from "./loads.mjs";
 import { goOn } from "./focus.mjs";
-import { ModelPicker, POCKET, fromAddress, fromFile, fromFolder, ofHub } from "./models.mjs";
+import { ModelPicker, POCKET, fromAddress, ofHub } from "./models.mjs";
 import { Notice } from "./notice.mjs";
-import { ADDED, BLIND, CANCELLED, EMPTY, NO_IMAGE, explain } from "./problems.mjs";
+import { NO_IMAGE, explain, hindered, waysOn } from "./problems.mjs";
 import { recall, remember } from "./session.mjs";
 import { Settings } from "./settings.mjs";
 import { keepSite, report } from "./site.mjs";
@@ -50,48 +50,37 @@ const composer = new Composer({
   onSend: send,
   onStop: stop,
   onCancelEdit: () => drafts.cancelEdit(),
-  onNoImage,
+  onNoImage: (message) => tell({ ...NO_IMAGE, advice: [message] }),
 });
 const drafts = new Drafts(composer, { current: () => conversation, onChange: show });
 const cleared = new Cleared(show);
 const welcome = new Welcome((text) => ask({ text, images: [] }));
-const loading = new LoadingPanel(() => engine.stop());
-const picker = new ModelPicker(load, () => kept.show());
+const course = new Course(show);
+const loads = new Loads(engine, course, {
+  begin: () => notice.hide(),
+  info: showModel,
+  loaded,
+  back: () => conversation.waiting && drafts.giveBack(conversation.waiting),
+  problem,
+});
+const picker = new ModelPicker((model) => loads.load(model), () => kept.show());
 const kept = new KeptModels(engine, (model) => picker.pick(model));
 const documents = new DocumentsPanel(engine, { onProblem: problem, onChange: show });
-const views = new Views(look);
+const views = new Views({ onShow: look, onHindered: (words) => tell(hindered(words)) });
+new Arrivals({ views, picker, documents, composer, course, loads, tell });
 
 // --- state
 
-// starting   Python is not up yet; a model is loaded as soon as it is
-// loading    a model is being loaded
-// ready      a model waits for a question
-// answering  it answers one
-// empty      there is no model
-// lost       the model's GPU device is lost
-// failed     the page cannot work in this browser
-let state = "starting";
 let conversation = conversations.chat; // the one in view
-let job = null; // what is under way: the engine's promise of its end
-let wanted = null; // the model that was asked for last, whether it could be loaded or not
-let good = null; // the last model that could be loaded
-let sees = false; // whether the loaded one reads images
 const opened = { script: performance.now() }; // milestones of the start, in ms since the page was opened
-
-/** Change the state. `nextJob`: what is under way in it; the ends of earlier jobs are then ignored. */
-function enter(next, nextJob = null) {
-  state = next;
-  job = nextJob;
-  show();
-}
 
 function show() {
   const ask = canAsk();
-  status.state = state;
-  picker.enabled = state !== "failed";
+  status.state = course.state;
+  picker.enabled = course.state !== "failed";
   composer.ask(invitation(), { takesImages: views.shown === "chat" });
-  composer.show({ canStop: state === "answering", canSend: ask, sees });
-  views.enabled = state !== "answering" && !conversation.waiting && !conversation.edited;
+  composer.show({ canStop: course.state === "answering", canSend: ask, sees: loads.sees });
+  views.hindrance = hindrance();
   $("#new-chat").disabled = conversation.isEmpty;
   cleared.show(conversation);
   welcome.show({ isWanted: conversations.chat.isEmpty, canAsk: ask });
@@ -100,7 +89,7 @@ function show() {
 
 /** Have a reload find all as it is now, but for a model that only this page was given. */
 function keep() {
-  const model = good ?? before.model ?? POCKET;
+  const model = loads.good ?? before.model ?? POCKET;
   const told = Object.entries(conversations).map(([view, { kept }]) => [view, kept]);
   remember({
     model: model.source instanceof Object ? POCKET : model,
@@ -112,15 +101,22 @@ function keep() {
 
 function canAsk() {
   if (views.shown === "documents" && documents.isEmpty) return false;
-  const comes = state === "starting" || state === "loading";
-  return state === "ready" || (comes && !conversation.waiting);
+  return course.state === "ready" || (course.isComing && !conversation.waiting);
+}
+
+/** Why the other tab cannot be shown now. */
+function hindrance() {
+  if (course.state === "answering") return "This tab opens once the answer is over.";
+  if (conversation.waiting) return "This tab opens once the question that waits is answered.";
+  if (conversation.edited) return "This tab opens once the edited question is sent, or the edit cancelled.";
+  return "";
 }
 
 /** Show the chat, or the documents. */
 function look(view) {
   conversation = conversations[view];
   for (const [name, each] of Object.entries(conversations)) each.isShown = name === view;
-  if (state === "ready") notice.hide(); // it is of the other one
+  if (course.state === "ready") notice.hide(); // it is of the other one
   show();
 }
 
@@ -131,54 +127,15 @@ function invitation() {
 
 // --- models
 
-/** `model`: {source, name, contextLength}; `source` is what the engine loads. */
-function load(model) {
-  wanted = model;
-  const isThere = state !== "lost";
-  bring((onProgress) => engine.load(model.source, model.contextLength, onProgress), isThere);
-}
-
-function recover() {
-  bring((onProgress) => engine.recover(onProgress));
-}
-
-/** `canStay`: whether the model before is of use if nothing comes of this one. */
-async function bring(begin, canStay = false) {
-  if (state === "failed") return;
-  notice.hide();
-  showModel(null, wanted.name);
-  const work = begin((progress) => {
-    if (work === job) loading.update(progress);
-  });
-  if (state === "starting") {
-    loading.show("python", { cancellable: false });
-    enter("starting", work);
-  } else {
-    loading.show("opening");
-    enter("loading", work);
-  }
-  const end = await work;
-  if (work !== job) return;
-  if (end.type === "loaded") loaded(end.info);
-  else if (canStay && good && end.left) stayed(end);
-  else notLoaded("empty", end);
-}
-
 function started({ fromSnapshot, times = {} }) {
   document.body.dataset.fromSnapshot = fromSnapshot;
   for (const [name, at] of Object.entries(times)) opened[name] = at - performance.timeOrigin;
   opened.started = performance.now();
-  loading.show("opening");
-  enter("loading", job);
+  loads.started();
   documents.open();
 }
 
 function loaded(info) {
-  good = wanted;
-  loading.hide();
-  showModel(info, good.name);
-  settings.context = info.context_length;
-  enter("ready");
   announce("Ready");
   opened.ready ??= performance.now();
   if (!query.has("ask")) report({ opened, fromSnapshot: document.body.dataset.fromSnapshot, info });
@@ -186,32 +143,13 @@ function loaded(info) {
   keepSite();
 }
 
-/** A load ended before it took the place of the model before; `end` says why. */
-function stayed(end) {
-  loading.hide();
-  showModel(end.left, good.name);
-  enter("ready");
-  if (conversation.waiting) drafts.giveBack(conversation.waiting);
-  if (end.type === "error") problem(end);
-  else announce(`Loading was cancelled. ${good.name} is still there.`);
-  wanted = good;
-}
-
-/** `end`: the message that says why. */
-function notLoaded(next, end) {
-  loading.hide();
-  showModel(null, "No model");
-  enter(next);
-  if (conversation.waiting) drafts.giveBack(conversation.waiting);
-  problem(end);
-}
-
+/** `info`: what the model tells of itself; null while there is none. */
 function showModel(info, name) {
-  sees = Boolean(info?.vision);
   $("#model-name").textContent = name;
-  picker.show(info, good);
+  picker.show(info, loads.good);
   status.info = info;
   documents.info = info;
+  if (info) settings.context = info.context_length;
 }
 
 // --- asking
@@ -228,7 +166,7 @@ function send() {
 /** `message`: {text, images}. */
 function ask(message, replaced = null) {
   const exchange = conversation.add(message, replaced);
-  if (state === "ready") {
+  if (course.state === "ready") {
     answer(exchange);
   } else {
     exchange.wait();
@@ -244,14 +182,14 @@ async function answer(exchange) {
   const work = views.shown === "documents"
     ? engine.ask(exchange.question, settings.options, (found) => exchange.showSources(found), ...told)
     : engine.chat(conversation.messages(settings.system, exchange), settings.options, ...told);
-  enter("answering", work);
+  course.enter("answering", work);
   announce("Answering");
   const end = await work;
   const failed = end.type === "error";
   if (failed) exchange.fail(explain(end).title);
   else exchange.end(end);
-  if (work !== job) return;
-  enter(failed && end.kinds.includes("DeviceLostError") ? "lost" : "ready");
+  if (work !== course.job) return;
+  course.enter(failed && end.kinds.includes("DeviceLostError") ? "lost" : "ready");
   if (!exchange.answer && (failed || exchange.isRepeat)) drafts.giveBack(exchange);
   if (failed) problem(end);
   else answered(exchange, end);
@@ -260,7 +198,7 @@ async function answer(exchange) {
 function answered(exchange, end) {
   if (end.type === "done") {
     status.answered(end);
-    picker.show(end.info, good);
+    picker.show(end.info, loads.good);
   }
   announceShown(exchange.told);
   Object.assign(document.body.dataset, {
@@ -276,7 +214,7 @@ function stop() {
 }
 
 function regenerate(exchange) {
-  if (state !== "ready") return;
+  if (course.state !== "ready") return;
   if (conversation.edited) drafts.cancelEdit();
   ask(exchange.message, exchange);
   goOn();
@@ -287,11 +225,11 @@ function newChat() {
   conversation.clear();
   composer.endEdit();
   status.newChat();
-  if (state === "answering") {
+  if (course.state === "answering") {
     engine.stop();
-    enter("ready");
+    course.enter("ready");
   }
-  if (state === "ready") notice.hide();
+  if (course.state === "ready") notice.hide();
   show();
   goOn();
 }
@@ -300,12 +238,12 @@ function newChat() {
 
 const ACTIONS = {
   reload: () => ["Reload the page", () => location.reload()],
-  recover: () => ["Start the model again", () => (state === "lost" ? recover() : load(wanted))],
-  hub: (model = ofHub(wanted)) => [`Load ${model.source}`, () => load(model)],
-  retry: (model = wanted) => ["Try again", () => load(model)],
-  back: () => [`Back to ${good.name}`, () => load(good)],
+  recover: () => ["Start the model again", () => (course.state === "lost" ? loads.recover() : loads.load(loads.wanted))],
+  hub: (model = ofHub(loads.wanted)) => [`Load ${model.source}`, () => loads.load(model)],
+  retry: (model = loads.wanted) => ["Try again", () => loads.load(model)],
+  back: () => [`Back to ${loads.good.name}`, () => loads.load(loads.good)],
   choose: () => ["Choose a model", () => picker.open()],
-  pocket: () => ["Use the pocket model", () => load(POCKET)],
+  pocket: () => ["Use the pocket model", () => loads.load(POCKET)],
   fresh: () => ["New chat", newChat],
   dismiss: () => ["OK", () => notice.hide()],
   settings: () => ["Open the settings", () => settings.open()],
@@ -313,12 +251,7 @@ const ACTIONS = {
 
 /** `end`: what went wrong, or that a load was cancelled. */
 function problem(end) {
-  const found = end.type === "cancelled" ? CANCELLED : explain(end);
-  const isMissing = end.during === "load" && ["SourceError", "MissingFileError"].some((kind) => end.kinds.includes(kind));
-  if (isMissing && ofHub(wanted)) found.actions = ["hub", ...found.actions];
-  const isOfModel = end.during !== "documents" && state === "empty";
-  if (end.left) tell(withoutLoss(found));
-  else tell(isOfModel && good && good !== wanted ? { ...found, actions: backFirst(found.actions) } : found);
+  tell(waysOn(end, { wanted: loads.wanted, good: loads.good, isEmpty: course.state === "empty" }));
   if (end.type !== "error") return;
   console.warn(`${end.kinds[0]}: ${end.message}`);
   report({ error: end });
@@ -329,63 +262,13 @@ function tell({ actions, ...words }) {
   notice.show({ ...words, actions: actions.map((name) => ACTIONS[name]()) });
 }
 
-function withoutLoss({ advice, actions, ...words }) {
-  const others = actions.filter((name) => name !== "pocket");
-  return { ...words, advice: [...advice, `${good.name} is still there.`], actions: [...others, "dismiss"] };
-}
-
-function backFirst(actions) {
-  const others = good.source === POCKET.source ? actions.filter((name) => name !== "pocket") : actions;
-  return ["back", ...others];
-}
-
 // --- keyboard and buttons
 
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || $("dialog[open]")) return;
   if (conversation.edited) drafts.cancelEdit();
-  else if (state === "answering") engine.stop();
+  else if (course.state === "answering") engine.stop();
 });
-acceptDrops({
-  isWanted: () => (views.shown === "chat" ? picker.enabled : state !== "failed"),
-  words: () => {
-    if (views.shown === "documents") return "Drop text, Markdown or PDF files";
-    return `Drop ${sees ? "images, " : ""}a .gguf file, a model folder or documents`;
-  },
-  onFile: (file) => dropped([file], fromFile(file)),
-  onFolder: (files, name) => dropped(files, fromFolder(files, name)),
-  onEmpty: () => tell(EMPTY),
-  onPasted: (files) => {
-    if (views.shown === "chat") attach(files);
-  },
-});
-
-function dropped(files, model) {
-  if (views.shown === "chat" && areImages(files)) attach(files);
-  else if (views.shown === "chat" && areDocuments(files)) addDocuments(files);
-  else if (views.shown === "chat") picker.pick(model);
-  else if (isModel(files)) documents.use(model);
-  else documents.add(files);
-}
-
-/** Documents that were dropped on the chat. */
-function addDocuments(files) {
-  documents.add(files);
-  if (views.enabled) views.show("documents");
-  else tell(ADDED);
-}
-
-/** Whether a model reads images is only known once it is loaded. */
-function attach(files) {
-  if (sees || state === "starting" || state === "loading") composer.attach(files);
-  else tell(BLIND);
-}
-
-/** `message` says why a file cannot be attached. */
-function onNoImage(message) {
-  tell({ ...NO_IMAGE, advice: [message] });
-}
-
 $("#new-chat").addEventListener("click", newChat);
 // In the middle of an answer; on telephones a page that is out of sight may never be told of its end.
 addEventListener("pagehide", keep);
@@ -394,15 +277,15 @@ document.addEventListener("visibilitychange", keep);
 // --- start
 
 engine.addEventListener("progress", ({ detail }) => {
-  if (state === "starting") loading.update(detail);
+  if (course.state === "starting") loads.update(detail);
 });
 engine.addEventListener("started", ({ detail }) => started(detail));
-engine.addEventListener("failed", ({ detail }) => notLoaded("failed", detail));
+engine.addEventListener("failed", ({ detail }) => loads.fail("failed", detail));
 engine.start();
 for (const [view, each] of Object.entries(conversations)) each.restore(before[view]);
 if (before.view) views.show(before.view);
 if (before.draft) composer.message = before.draft;
-if (state !== "failed") {
-  load(query.has("model") ? fromAddress(query.get("model")) : before.model ?? POCKET);
+if (course.state !== "failed") {
+  loads.load(query.has("model") ? fromAddress(query.get("model")) : before.model ?? POCKET);
   if (query.has("ask")) ask({ text: query.get("ask"), images: [] });
 }

@@ -7,6 +7,8 @@
 import { formula } from "./formulas.mjs";
 import { parse, parseInline } from "./markdown_parser.mjs";
 
+const SHORT = 12; // characters of a table's cell that stay on one line
+
 /** Show `text` inside `element`; blocks that have not changed since the last call stay as they are. */
 export function render(element, text) {
   element.parsed = parse(text, element.parsed);
@@ -104,6 +106,7 @@ function fillCode(figure, { text }) {
 function cellNode({ type, align, text }) {
   const cell = node(type, inlineNodes(text));
   cell.style.textAlign = align;
+  if (cell.textContent.length <= SHORT) cell.className = "short";
   return cell;
 }
 

@@ -1,5 +1,7 @@
 // What went wrong, in words that say what to do.
 
+import { POCKET, ofHub } from "./models.mjs";
+
 const CHROME_LINUX = [
   "Turn on “Unsafe WebGPU Support” at chrome://flags/#enable-unsafe-webgpu and “Vulkan” at",
   "chrome://flags/#enable-vulkan, then restart the browser.",
@@ -75,7 +77,7 @@ const KNOWN = {
 };
 
 /** What a load leaves behind that was cancelled. */
-export const CANCELLED = {
+const CANCELLED = {
   title: "Loading was cancelled",
   advice: ["No model is loaded now."],
   actions: ["retry", "pocket", "choose"],
@@ -104,6 +106,11 @@ export const EMPTY = { title: "This folder is empty", advice: [], actions: ["dis
 /** A file that is no image. */
 export const NO_IMAGE = { title: "This is no image that can be asked about", actions: ["dismiss"], message: "" };
 
+/** A tab that cannot be shown now; `words` say until when. */
+export function hindered(words) {
+  return { title: "One thing after the other", advice: [words], actions: ["dismiss"], message: "" };
+}
+
 /** {title, advice, actions, message} for an "error" of the engine. */
 export function explain({ kinds, message, during }) {
   if (during === "documents") {
@@ -116,4 +123,28 @@ export function explain({ kinds, message, during }) {
   const sentences = typeof advice === "function" ? advice() : advice;
   if (sentences.length === 0) return { title, advice: [message], actions, message: "" };
   return { title, advice: sentences, actions, message };
+}
+
+/**
+ * What is told of an "error", or of a load that was cancelled, with the ways on from here.
+ * `wanted`: the model that was asked for last; `good`: the last that could be loaded; `isEmpty`:
+ * whether there is none now.
+ */
+export function waysOn(end, { wanted, good, isEmpty }) {
+  const found = end.type === "cancelled" ? CANCELLED : explain(end);
+  const isMissing = end.during === "load" && ["SourceError", "MissingFileError"].some((kind) => end.kinds.includes(kind));
+  if (isMissing && ofHub(wanted)) found.actions = ["hub", ...found.actions];
+  if (end.left) return withoutLoss(found, good);
+  const isOfModel = end.during !== "documents" && isEmpty;
+  return isOfModel && good && good !== wanted ? { ...found, actions: backFirst(found.actions, good) } : found;
+}
+
+function withoutLoss({ advice, actions, ...words }, good) {
+  const others = actions.filter((name) => name !== "pocket");
+  return { ...words, advice: [...advice, `${good.name} is still there.`], actions: [...others, "dismiss"] };
+}
+
+function backFirst(actions, good) {
+  const others = good.source === POCKET.source ? actions.filter((name) => name !== "pocket") : actions;
+  return ["back", ...others];
 }

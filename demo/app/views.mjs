@@ -6,21 +6,25 @@ export class Views {
   #list = $("#views");
   #tabs = [...this.#list.querySelectorAll("[role=tab]")];
   #onShow;
+  #onHindered;
+  #hindrance = "";
 
-  /** `onShow(name)` is called with the name of the panel that is shown: "chat" or "documents". */
-  constructor(onShow) {
+  /**
+   * `onShow(name)` is called with the name of the panel that is shown: "chat" or "documents";
+   * `onHindered(words)` when another one is asked for that cannot be shown yet.
+   */
+  constructor({ onShow, onHindered }) {
     this.#onShow = onShow;
+    this.#onHindered = onHindered;
     this.#list.addEventListener("click", ({ target }) => {
       const tab = target.closest("[role=tab]");
-      if (tab) this.#show(tab);
+      if (tab) this.#ask(tab);
     });
     this.#list.addEventListener("keydown", (event) => {
       if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
       event.preventDefault();
       const next = this.#tabs.find((tab) => tab !== event.target);
-      if (next.disabled) return;
-      this.#show(next);
-      next.focus();
+      if (this.#ask(next)) next.focus();
     });
   }
 
@@ -33,13 +37,26 @@ export class Views {
     this.#show(this.#tabs.find((tab) => tab.getAttribute("aria-controls") === name));
   }
 
-  /** Whether another one can be shown. */
-  get enabled() {
-    return this.#tabs.every((tab) => !tab.disabled);
+  /** Why no other one can be shown now, or an empty text. */
+  get hindrance() {
+    return this.#hindrance;
   }
 
-  set enabled(enabled) {
-    for (const tab of this.#tabs) tab.disabled = !enabled && tab.ariaSelected !== "true";
+  set hindrance(words) {
+    this.#hindrance = words;
+    for (const tab of this.#tabs) {
+      const isHindered = words && tab.ariaSelected !== "true";
+      tab.ariaDisabled = isHindered ? "true" : null; // not disabled: it could not be asked why
+      tab.title = isHindered ? words : "";
+    }
+  }
+
+  /** Show a tab's panel if it can be; whether it is. */
+  #ask(tab) {
+    const isHindered = tab.ariaDisabled === "true";
+    if (isHindered) this.#onHindered(this.#hindrance);
+    else this.#show(tab);
+    return !isHindered;
   }
 
   #show(shown) {

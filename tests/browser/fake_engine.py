@@ -20,6 +20,11 @@ HOSTILE = (
     "| a | b |\n|---|---:|\n| <b>1</b> | 2 |\n\n```html\n<script>alert(4)</script>\n```\n"
 )
 
+TABLE = (
+    "| Sort | Best | Worst | Remarks |\n|---|---|---|---|\n"
+    f"| Merge | n log n | n log n | {'A remark that is wider than any screen. ' * 4}|\n"
+)
+
 SAMPLING = ("top_p", "top_k", "min_p", "repetition_penalty", "seed")
 
 
@@ -121,6 +126,8 @@ def pieces(question: str, options: dict[str, Any]) -> Any:
         return (f"word{number} " for number in range(100_000))
     if "hostile" in question:
         return (HOSTILE[at : at + 7] for at in range(0, len(HOSTILE), 7))
+    if "a table" in question:
+        return iter([TABLE])
     if "options" in question:
         told = f"temperature {options['temperature']}, {options['max_tokens']} tokens"
         return iter([told, *(f", {n} {options[n]}" for n in SAMPLING if n in options)])

@@ -73,7 +73,7 @@ class Page:
 
     @property
     def state(self) -> str:
-        """What the page says it does: see demo/app/main.mjs."""
+        """What the page says it does: see demo/app/course.mjs."""
         return str(self.js("return document.body.dataset.state"))
 
     def wait_for(self, *states: str, seconds: float = 60) -> None:

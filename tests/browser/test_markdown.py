@@ -44,6 +44,7 @@ def render(page: Page, text: str) -> Any:
     return page.driver.execute_async_script(RENDER, text)
 
 
+LEFT, RIGHT = (f'class="short" style="text-align: {side};"' for side in ("start", "right"))
 LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
 
 
@@ -95,11 +96,9 @@ LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
         ("see https://x.y/z.", f'<p>see <a href="https://x.y/z" {LINK}>https://x.y/z</a>.</p>'),
         ("a|b\n-|-|-\n1|2", "<p>a|b<br>-|-|-<br>1|2</p>"),  # two columns, a rule for three
         ("|a|b|\n|-|-:|\n|1|2|\n|3|",
-         '<div class="table"><table><thead><tr><th style="text-align: start;">a</th>'
-         '<th style="text-align: right;">b</th></tr></thead><tbody><tr>'
-         '<td style="text-align: start;">1</td><td style="text-align: right;">2</td></tr><tr>'
-         '<td style="text-align: start;">3</td><td style="text-align: right;"></td></tr>'
-         "</tbody></table></div>"),
+         f'<div class="table"><table><thead><tr><th {LEFT}>a</th><th {RIGHT}>b</th></tr></thead>'
+         f"<tbody><tr><td {LEFT}>1</td><td {RIGHT}>2</td></tr><tr><td {LEFT}>3</td>"
+         f"<td {RIGHT}></td></tr></tbody></table></div>"),
         ("```py\nx = '<b>'\n\n```\nafter",
          '<figure class="code"><figcaption><span>py</span><button type="button" '
          'class="copy-code">Copy</button></figcaption><pre><code>x = \'&lt;b&gt;\'\n</code></pre>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from page import PHONE, Page, wait_until
+from page import DESKTOP, PHONE, Page, wait_until
 from selenium.webdriver.common.keys import Keys
 from served import TestSite
 
@@ -172,6 +172,53 @@ def test_who_scrolls_up_stays_there(ready: Page) -> None:
     assert ready.js("return document.querySelector('#scroller').scrollTop") == 100
     ready.one("#stop").click()
     ready.wait_for("ready")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+@pytest.mark.parametrize("by", ["key", "button"])
+def test_a_button_leads_back_to_the_end(ready: Page, by: str, size: tuple[int, int]) -> None:
+    ready.resize(size)
+    fill(ready)
+    ready.send("go on for ever")
+    wait_until(lambda: "word99 " in ready.last_answer, 60, "a long answer")
+    assert not ready.shown("#to-end")
+    ready.js("document.querySelector('#scroller').scrollTop = 100")
+    wait_until(lambda: ready.shown("#to-end"), 60, "the button")
+    assert ready.one("#to-end").accessible_name == "To the end"
+    ready.screenshot(f"to-end-{size[0]}")
+    if by == "key":
+        ready.one("#prompt").send_keys(Keys.SHIFT, Keys.TAB)
+        assert ready.focused == "to-end"
+        ready.type(Keys.ENTER)
+        assert ready.focused == "stop"
+    else:
+        ready.one("#to-end").click()
+    assert not ready.shown("#to-end")
+    heard = len(ready.last_answer)
+    wait_until(lambda: len(ready.last_answer) > heard + 400, 60, "a longer answer")
+    wait_until(lambda: ready.js(AT_THE_END), 60, "the end is in view")
+    ready.one("#stop").click()
+    ready.wait_for("ready")
+    up = "document.querySelector('#scroller').scrollTop = 100"  # its end may still come
+    wait_until(lambda: ready.js(up) or ready.shown("#to-end"), 20, "the button")
+    ready.one("#new-chat").click()
+    wait_until(lambda: not ready.shown("#to-end"), 60, "there is nothing to see")
+
+
+def test_short_cells_of_a_table_stay_on_one_line(ready: Page) -> None:
+    ready.ask("a table")
+    lines = """
+      return [...document.querySelectorAll("#messages td")].map((cell) => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size;
+      });
+    """
+    for size in (DESKTOP, PHONE):
+        ready.resize(size)
+        *short, long = ready.js(lines)
+        assert short == [1, 1, 1]
+        assert long > 1
 
 
 def test_the_actions_of_a_notice_are_in_view_on_the_smallest_screens(ready: Page) -> None:

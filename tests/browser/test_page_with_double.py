@@ -134,6 +134,32 @@ def test_a_new_chat_in_the_middle_of_an_answer(ready: Page) -> None:
     assert ready.ask("Hello") == "You said: Hello"
 
 
+def test_the_other_tab_says_why_it_does_not_open(ready: Page) -> None:
+    tab = ready.one("#documents-tab")
+    assert not tab.get_attribute("title")
+    ready.send("go on for ever")
+    ready.wait_for("answering")
+    assert tab.get_attribute("aria-disabled") == "true"
+    assert tab.get_attribute("title") == "This tab opens once the answer is over."
+    tab.click()
+    assert "once the answer is over" in ready.text("#notice")
+    assert ready.shown("#chat")
+    ready.click_notice("OK")
+    ready.one("#chat-tab").send_keys(Keys.ARROW_RIGHT)
+    assert (ready.shown("#chat"), ready.shown("#notice")) == (True, True)
+    assert ready.focused == "chat-tab"
+    ready.one("#stop").click()
+    ready.wait_for("ready")
+    ready.click_action("edit")
+    assert tab.get_attribute("title").startswith("This tab opens once the edited question is sent")
+    ready.one("#cancel-edit").click()
+    assert tab.get_attribute("aria-disabled") is None
+    assert not tab.get_attribute("title")
+    tab.click()
+    assert ready.shown("#documents")
+    ready.one("#chat-tab").click()
+
+
 def test_a_chat_that_was_cleared_comes_back(ready: Page) -> None:
     ready.ask("One")
     ready.ask("Two")

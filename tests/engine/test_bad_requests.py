@@ -102,11 +102,11 @@ async def test_prompts_longer_than_the_context(engine: Engine, length: int) -> N
     """500 positions: a prompt of 499 tokens leaves room for one more."""
     for prompt in ("x" * (length - 1), [65] * length):  # a text gets BOS
         with pytest.raises(
-            ContextLengthError, match=f"holds 500 tokens.* has {length:,};"
+            ContextLengthError, match=f"holds 500 tokens, and there are {length:,} in prompt;"
         ) as caught:
             await engine.completions.create(prompt=prompt)
         assert caught.value.code == "context_length_exceeded"
-    with pytest.raises(ContextLengthError):
+    with pytest.raises(ContextLengthError, match=r"there are [\d,]+ in messages; send fewer$"):
         content = "x" * length
         await engine.chat.completions.create(messages=[{"role": "user", "content": content}])
 

@@ -297,7 +297,7 @@ async def test_an_image_that_cannot_be_seen(engine: Engine, image: Any, words: s
 @one_model
 async def test_images_count_in_the_context(engine: Engine) -> None:
     image = {"type": "image", "image": image_of("one", 40, 40)}
-    with pytest.raises(ContextLengthError, match="has 676"):
+    with pytest.raises(ContextLengthError, match="there are 676"):
         await logits_of(engine, [{"role": "user", "content": [image] * 7}])
 
 

@@ -193,8 +193,8 @@ class Engine(ResumingMixin, OpenBoxMixin, ConversationsMixin):
         if len(tokens) >= limit and not executor.sliding:
             shorter = self._options.context_length == limit
             raise ContextLengthError(
-                f"this model's context holds {counted(limit, 'token')}, and {param} has "
-                f"{len(tokens):,}; shorten it"
+                f"this model's context holds {counted(limit, 'token')}, and there are "
+                f"{len(tokens):,} in {param}; send fewer"
                 + (", or load the model with a larger context_length" if shorter else ""),
                 param=param,
             )
