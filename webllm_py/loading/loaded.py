@@ -39,10 +39,8 @@ PROMPTS: Mapping[Gemm, str] = {
 
 def rounded(executor: Executor) -> str:
     """What is said of how an executor multiplies."""
-    if executor.tuning.rounds:
-        both = executor.gemm == "dot4"
-        return ", all in 8 bits" if both else PROMPTS[executor.gemm] + ", decoding in 8 bits"
-    return PROMPTS[executor.gemm]
+    decoding = ", decoding in 8 bits" if executor.tuning.rounds else ""
+    return PROMPTS[executor.gemm] + decoding
 
 
 @dataclass(frozen=True)
