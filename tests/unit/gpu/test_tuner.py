@@ -19,8 +19,9 @@ from webllm_py.gpu.device import Dispatch, Limits
 from webllm_py.gpu.kernels import Kernel
 from webllm_py.runtime.executor import Executor
 from webllm_py.runtime.tuning import choices
+from webllm_py.runtime.tuning import tuner as tuner_module
 from webllm_py.runtime.tuning.choices import keep_choices, kept_choices
-from webllm_py.runtime.tuning.problems import problems_of
+from webllm_py.runtime.tuning.problems import Problem, problems_of
 from webllm_py.runtime.tuning.tuner import THOROUGH_SECONDS, Tuner, budget_for
 
 BUDGET = 0.3
@@ -202,8 +203,16 @@ async def test_the_next_load_finds_what_was_kept(monkeypatch: pytest.MonkeyPatch
     device = TimedDevice(by_shape)
     executor, _ = await tune(device, monkeypatch)
     again = TimedDevice(by_shape)
+    looked = []
+
+    def noted(executor: Executor, **options: bool) -> list[Problem]:
+        looked.append(executor)
+        return problems_of(executor, **options)
+
+    monkeypatch.setattr(tuner_module, "problems_of", noted)
     other, next_tuner = await tune(again, monkeypatch)
     assert again.timed == [] and again.n_submits == 0
+    assert len(looked) == 1, "with nothing left to try, the model is not passed through again"
     assert other.tuning == executor.tuning
     assert await quads(other) == await quads(executor)
     assert str(next_tuner.report) == "7 of 7 shapes as tuned before"

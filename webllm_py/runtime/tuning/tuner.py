@@ -83,7 +83,7 @@ class Tuner:
         """
         self._take(kept)
         await self.executor.prepare(asked)
-        if not self.budget:
+        if not self._tries:
             return
         problems = self._problems()  # once more: the cache has other buffers since
         self.report = replace(self.report, problems=len(problems))
@@ -94,11 +94,17 @@ class Tuner:
     async def compile_likely(self) -> None:
         """Compile, if they do, the kernels that may gain most: ``finish`` may have time for no
         others. To be called when ``prepare`` has asked for those in use."""
-        if self.budget:
+        if self._tries:
             chosen = self.report.shapes
             with suppress(ShaderError):
                 kernels = rounding_kernels(self.executor, self._problems(), chosen)
                 await self.executor.device.compile(kernels)
+
+    @property
+    def _tries(self) -> bool:
+        """Whether there is time, and a problem whose shape is not known."""
+        known, problems = len(self.report.shapes), self.report.problems
+        return self.budget > 0 and (known < problems or not problems)
 
     def _problems(self) -> list[Problem]:
         return problems_of(self.executor, rounding=offers_rounding(self.executor))
