@@ -89,11 +89,12 @@ class Decoder:
             GPUOutOfMemoryError: there is no room for it.
         """
         if self.verifier is None:
-            verifier = Verifier(self, min(SLOTS, self.executor.chunk))
+            owner = BufferOwner(self.executor.device)
             try:
+                verifier = Verifier(self, owner, min(SLOTS, self.executor.chunk))
                 await self.executor.device.check()
             except BaseException:
-                verifier.free()
+                owner.free_all()
                 raise
             self.verifier = verifier
         return self.verifier
@@ -102,7 +103,7 @@ class Decoder:
         """Free what verifies guesses."""
         if self.verifier:
             self.executor.plans.drop(self.verifier)
-            self.verifier.free()
+            self.verifier.owner.free_all()
             self.verifier = None
 
     @property
@@ -214,25 +215,18 @@ class Verifier:
     """Verifies guesses of a decoder's only sequence, several in one step (speculative decoding).
 
     Attributes:
+        owner: of its buffers.
         rows: the rows of a step: the newest token's, and one for each guess.
         accepted: see ``Sampler.verify``.
     """
 
-    def __init__(self, decoder: Decoder, rows: int):
+    def __init__(self, decoder: Decoder, owner: BufferOwner, rows: int):
         self.decoder = decoder
+        self.owner = owner
         self.rows = rows
-        owner = self._owner = BufferOwner(decoder.executor.device)
-        try:
-            self.drawing = decoder.sampler.drawing(owner, rows, decoder.scratch)
-            self.drawn = owner.create("drawn after guesses", 4 * rows)
-            self.accepted = owner.create("accepted tokens", 4 * (rows + 1))
-        except BaseException:
-            owner.free_all()
-            raise
-
-    def free(self) -> None:
-        """Free its buffers. Its plans must have been dropped."""
-        self._owner.free_all()
+        self.drawing = decoder.sampler.drawing(owner, rows, decoder.scratch)
+        self.drawn = owner.create("drawn after guesses", 4 * rows)
+        self.accepted = owner.create("accepted tokens", 4 * (rows + 1))
 
     async def plan(self) -> Plan:
         """The step's plan."""

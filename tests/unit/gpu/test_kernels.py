@@ -138,7 +138,7 @@ async def kernels_of(shape: str, fmt: str, variant: Variant, *, is_cpu: bool) ->
         await executor.cache.reserve(sequence, PAGE + 1)
         await executor.cache.fork(sequence, 1)
     used = {dispatch.kernel for dispatch in device.recorded}
-    used |= {d.kernel for d in Verifier(executor.decoder, SLOTS).dispatches()}
+    used |= {d.kernel for d in Verifier(executor.decoder, owner, SLOTS).dispatches()}
     for matrix in model.matrices():
         for plan in slice_plans(matrix, None, 1 << 34):
             used |= {made.kernel for part in plan.parts for made in repacks(matrix, plan, part)}
