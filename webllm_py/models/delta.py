@@ -29,6 +29,11 @@ class DeltaNet(RecurrentLayer):
         assert isinstance(self.config.recurrence, DeltaConfig)
         return self.config.recurrence
 
+    @property
+    def projection(self) -> str:
+        """The name of what projects in."""
+        return f"{self.name}.delta_in"
+
     def forward(self, g: Graph) -> None:
         """hidden += what the net makes of the normed hidden rows.
 
@@ -121,7 +126,7 @@ class DeltaNet(RecurrentLayer):
             base += rows
         out = self.tensors.shaped(f"{self.name}.ssm_out.weight", c.hidden_size, d.width)
         return [
-            Matrix(f"{self.name}.delta_in", base, c.hidden_size, tuple(parts)),
+            Matrix(self.projection, base, c.hidden_size, tuple(parts)),
             Matrix(f"{self.name}.ssm_out", c.hidden_size, d.width, (Part(out),)),
         ]
 
@@ -135,7 +140,7 @@ class DeltaNet(RecurrentLayer):
         norm = self.tensors.shaped(f"{name}.ssm_norm.weight", d.v_dim)
         before = norm_parts(c, self.tensors, f"{name}.attn_norm")
         return [
-            Vector(f"{name}.delta_in", c.hidden_size, before),
+            Vector(self.projection, c.hidden_size, before),
             Vector(f"{name}.ssm_conv1d", rows=conv.shape[0], biases=(Part(conv),)),
             Vector(
                 f"{name}.ssm_gates", rows=2 * d.v_heads, biases=(Part(decay), Part(step, d.v_heads))

@@ -35,6 +35,11 @@ class RecurrentLayer(ABC):
     def forward(self, g: Graph) -> None:
         """hidden += what it makes of the normed hidden rows."""
 
+    @property
+    @abstractmethod
+    def projection(self) -> str:
+        """The name of the first matrix."""
+
     @abstractmethod
     def matrices(self) -> list[Matrix]:
         """Its matrices, in the order of the pass."""
@@ -46,9 +51,8 @@ class RecurrentLayer(ABC):
     def project(self, g: Graph) -> None:
         """mixed = the normed hidden rows times the first matrix."""
         assert self.config.recurrence
-        name, buffers = self.matrices()[0].name, g.buffers
-        stride = self.config.recurrence.rows
-        g.linear(name, {"x": buffers.hidden}, "store", {"y": buffers.mixed}, Y_STRIDE=stride)
+        x, y = {"x": g.buffers.hidden}, {"y": g.buffers.mixed}
+        g.linear(self.projection, x, "store", y, Y_STRIDE=self.config.recurrence.rows)
 
     def state_constants(self, g: Graph) -> dict[str, int]:
         """What kernels/states/rows.wgsl needs to find a row's state."""

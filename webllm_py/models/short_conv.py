@@ -31,6 +31,11 @@ class ShortConv(RecurrentLayer):
         """What the names of its own tensors begin with."""
         return f"{self.name}.shortconv"
 
+    @property
+    def projection(self) -> str:
+        """The name of what projects in."""
+        return f"{self.stem}.in_proj"
+
     def forward(self, g: Graph) -> None:
         """hidden += what it makes of the normed hidden rows.
 
@@ -55,10 +60,13 @@ class ShortConv(RecurrentLayer):
 
     def matrices(self) -> list[Matrix]:
         s, hidden = self.sizes, self.config.hidden_size
-        shapes = {"in_proj": (s.rows, hidden), "out_proj": (hidden, s.channels)}
+        shapes = {
+            self.projection: (s.rows, hidden),
+            f"{self.stem}.out_proj": (hidden, s.channels),
+        }
         return [
             Matrix(name, *shape, (Part(self.tensors.shaped(f"{name}.weight", *shape)),))
-            for name, shape in ((f"{self.stem}.{kind}", shape) for kind, shape in shapes.items())
+            for name, shape in shapes.items()
         ]
 
     def vectors(self) -> list[Vector]:
@@ -66,6 +74,6 @@ class ShortConv(RecurrentLayer):
         conv = self.tensors.flattened(f"{self.stem}.conv.weight", s.channels, s.kernel)
         before = norm_parts(c, self.tensors, f"{self.name}.attn_norm")
         return [
-            Vector(f"{self.stem}.in_proj", c.hidden_size, before),
+            Vector(self.projection, c.hidden_size, before),
             Vector(f"{self.stem}.conv", rows=conv.shape[0], biases=(Part(conv),)),
         ]
