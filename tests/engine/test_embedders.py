@@ -194,7 +194,7 @@ async def test_a_decoder_that_was_trained_to_embed(
             assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
         with pytest.raises(ContextLengthError, match="500 tokens"):
             await engine.embeddings.create(input=[0] * 501)
-        reply = await engine.completions.create(prompt=texts[0], max_tokens=2)
+        reply = await engine.completions.create(prompt=texts[0], max_tokens=2, ignore_eos=True)
         assert reply.usage.completion_tokens == 2
 
 
